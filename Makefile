@@ -1,0 +1,56 @@
+# `make` lists what there is. Everything happens in .venv and in this folder.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+STARTED := $(VENV)/.installing
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo ui test slow format lock clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+venv: $(STAMP) ## everything installed in .venv, at the tested versions
+
+# A stamp that is written last: an installation that was killed half-way is begun afresh, because pip
+# takes a package whose files are half there for installed.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "pathassets needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1)." >&2; \
+	  echo "Name another one: make PYTHON=python3.12 $(or $(firstword $(MAKECMDGOALS)),venv)" >&2; \
+	  exit 1; }
+	@if [ -e $(STARTED) ] || ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
+	  echo "$(PYTHON) -m venv $(VENV)"; $(PYTHON) -m venv --clear $(VENV); fi
+	@touch $(STARTED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@ && rm -f $(STARTED)
+
+demo: $(STAMP) ## six sample slides through the whole pipeline
+	$(BIN)/pathassets demo
+
+ui: $(STAMP) ## the Dagster UI over this folder
+	$(BIN)/pathassets ui
+
+test: $(STAMP) ## the one gate: format, lint, types, floors, tests (all but the slow ones)
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest
+
+slow: $(STAMP) ## the slow tests: real daemon, PostgreSQL, browser
+	$(BIN)/pytest --slow -m slow
+
+format: $(STAMP) ## rewrite the code as the gate wants it
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+lock: $(STAMP) ## write the versions in .venv to constraints.txt
+	{ grep '^#' constraints.txt; $(BIN)/python -m pip freeze --exclude-editable | sed 's/+[a-z0-9.]*$$//'; } \
+	  > constraints.new && mv constraints.new constraints.txt
+
+clean: ## remove caches; .venv, slides and results stay
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build *.egg-info
+	find pathassets tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,69 @@
+"""What every test gets: a clean environment, and options for what costs or needs something."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+ROOT = Path(__file__).parent.parent
+SHARED = ROOT.parent / "shared"
+N_SLOW = pytest.StashKey[int]()
+
+# The same examples on every machine and in every run; a loaded machine is no failure.
+settings.register_profile("house", derandomize=True, deadline=None, database=None)
+settings.load_profile("house")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="run the tests marked slow, too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--slow"):
+        return
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    items[:] = [item for item in items if not item.get_closest_marker("slow")]
+    config.hook.pytest_deselected(items=slow)
+    config.stash[N_SLOW] = len(slow)
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    if n_slow := config.stash.get(N_SLOW, 0):
+        terminalreporter.write_line(f"{n_slow} slow tests were left out: `make slow` runs them")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("gpu"):
+        import torch  # noqa: PLC0415  (seconds that only these tests pay)
+
+        if not torch.cuda.is_available():
+            pytest.skip("needs a CUDA device")
+
+
+@pytest.fixture(autouse=True)
+def _house_environment() -> Iterator[None]:
+    """Give each test the environment of someone who has set nothing, and undo what it sets."""
+    before = _take_settings()
+    os.environ["DAGSTER_DISABLE_TELEMETRY"] = "yes"
+    yield
+    _take_settings()
+    os.environ.update(before)
+
+
+def _take_settings() -> dict[str, str]:
+    names = [name for name in os.environ if name.startswith(("PATHASSETS_", "DAGSTER_"))]
+    return {name: os.environ.pop(name) for name in names}
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real slides beside the checkout."""
+    if not SHARED.is_dir():
+        pytest.skip("needs ../shared")
+    return SHARED
