@@ -1,0 +1,41 @@
+"""Address: where an artifact stands among all others, as section, name, subject and digest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+ALL_SLIDES = "all"
+"""Subject of an artifact over all slides, such as a dataset."""
+SLIDE_SECTION = "slide"
+"""Section of the root: a slide itself, as a parent of what is made from it."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Address:
+    """Identity of one artifact, or of a slide as the parent of one.
+
+    >>> str(Address("features", "resnet18_p256", "CMU-1-0123456789", "89abcdef01234567"))
+    'features/resnet18_p256/CMU-1-0123456789/89abcdef01234567'
+    """
+
+    section: str
+    """Kind of artifact, such as `tissue_mask`; `slide` for a slide itself."""
+    name: str
+    """Entry of the recipe; empty for a slide itself."""
+    subject: str
+    """A slide id, or `all` for an artifact over all slides."""
+    digest: str
+    """Digest of spec, code version and parents; the data version for a slide itself."""
+
+    @classmethod
+    def of_slide(cls, slide_id: str, data_version: str) -> Address:
+        """Address a slide itself: its content and the resolution in force."""
+        return cls(SLIDE_SECTION, "", slide_id, data_version)
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Which asset it belongs to: (section, name)."""
+        return self.section, self.name
+
+    def __str__(self) -> str:
+        return f"{self.section}/{self.name}/{self.subject}/{self.digest}"

@@ -1,0 +1,144 @@
+"""Patches -> feature vectors: what every encoder promises, and which encoders there are.
+
+The cards are here, and the code behind them elsewhere: a recipe is validated against the cards
+without loading a model, or torch. `pathassets.engine.encoders` opens an encoder by its name.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Protocol
+
+import numpy as np
+
+from pathassets.errors import EncoderError, SpecError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderCard:
+    """What is known about an encoder before it is opened. All of it is part of its identity."""
+
+    name: str
+    """What a recipe calls it."""
+    version: str
+    """Changes whenever the features of some patch change."""
+    dim: int
+    """Length of a feature vector."""
+    input_px: int | None
+    """Side of the square patch it wants; None where any patch will do, square or not."""
+    is_trained: bool
+    """Whether anything was learnt: features of an untrained model are not for training on."""
+    precision: str
+    """Floating-point format of the computation and of the features."""
+    weights_sha256: str
+    """SHA-256 of the weights, checked when they are loaded; empty where there are none."""
+    licence: str
+    """Terms of the weights."""
+    description: str
+    """A sentence for people."""
+    feature_names: tuple[str, ...] = ()
+    """One name per column, with its unit where it has one; empty where columns have no meaning."""
+    can_use_gpu: bool = False
+    """Whether a device other than the CPU is of use; where not, none need be leased."""
+
+
+class Encoder(Protocol):
+    """A pure function from patches to vectors, with a card.
+
+    The features of a patch depend on its pixels alone: neither on the patches that came with it
+    nor on how many they were. On the CPU the same process settings give the same bytes.
+    """
+
+    @property
+    def card(self) -> EncoderCard:
+        """What it is."""
+
+    def encode(self, batch: np.ndarray) -> np.ndarray:
+        """Encode RGB uint8 (n, y, x, 3) as float32 (n, dim); n may be 0.
+
+        Raises:
+            EncoderError: the batch is not what the card asks for, or the device cannot do it.
+        """
+
+
+def check_batch(card: EncoderCard, batch: np.ndarray) -> None:
+    """Refuse what the encoder was not made for; each `encode` begins with it.
+
+    Raises:
+        EncoderError: dtype, shape or side is not the one that the card asks for.
+    """
+    got = f"got {batch.dtype} {batch.shape}"
+    if batch.dtype != np.uint8 or batch.ndim != 4 or batch.shape[3] != 3:  # noqa: PLR2004
+        raise EncoderError(
+            card.name,
+            f"takes RGB patches, uint8 (n, y, x, 3), {got}",
+            remedy="Pass the pixels as they were read; the encoder scales and normalises them.",
+        )
+    if 0 in batch.shape[1:]:
+        raise EncoderError(card.name, f"a patch has at least one pixel, {got}")
+    if card.input_px is not None and batch.shape[1:3] != (card.input_px, card.input_px):
+        raise EncoderError(
+            card.name,
+            f"takes patches of {card.input_px} x {card.input_px} px, {got}",
+            remedy=f"Set patch_px of the patch locations to {card.input_px}.",
+        )
+
+
+_CHANNEL_FEATURES = ("mean", "std", "skewness", "p5", "p50", "p95")
+_STAIN_FEATURES = ("mean_od", "std_od", "skewness")
+
+COLOUR_STATS_CARD = EncoderCard(
+    name="colour_stats",
+    version="1",
+    dim=25,
+    input_px=None,
+    is_trained=False,
+    precision="float32",
+    weights_sha256="",
+    licence="none needed: no weights",
+    description="Colour statistics of a patch (RGB, haematoxylin, eosin, glass) for quality control"
+    " and as a baseline; no weights, the same bytes on any machine.",
+    feature_names=(
+        *(f"{name}_{what}" for name in ("red", "green", "blue") for what in _CHANNEL_FEATURES),
+        *(f"{name}_{what}" for name in ("haematoxylin", "eosin") for what in _STAIN_FEATURES),
+        "glass_share",
+    ),
+)
+
+RESNET18_CARD = EncoderCard(
+    name="resnet18",
+    version="1",
+    dim=512,
+    input_px=None,
+    is_trained=False,
+    precision="float32",
+    weights_sha256="ae48f3a0c0a75e3d4d7ad150e4e42d5ec293b19964a6457fb1ccd136d06f17f1",
+    licence="none needed: the weights are drawn, not learnt",
+    description="ResNet-18 without training: seeded random weights. It shows the torch path and"
+    " its cost; its features are not for training on.",
+    can_use_gpu=True,
+)
+
+CARDS: Mapping[str, EncoderCard] = MappingProxyType(
+    {card.name: card for card in (COLOUR_STATS_CARD, RESNET18_CARD)}
+)
+"""Every encoder there is, by name."""
+
+
+def card_of(name: str) -> EncoderCard:
+    """Find the card of the encoder called `name`.
+
+    Raises:
+        SpecError: there is no such encoder.
+    """
+    if name in CARDS:
+        return CARDS[name]
+    close = difflib.get_close_matches(name, CARDS, n=1)
+    hint = f"Did you mean {close[0]}? " if close else ""
+    raise SpecError(
+        f"encoder {name}: there is no such encoder",
+        remedy=f"{hint}The known encoders are: {', '.join(CARDS)}.",
+    )

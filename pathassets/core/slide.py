@@ -1,0 +1,177 @@
+"""File facts -> SlideInfo: what a slide is, before anything is computed from it."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+
+from pathassets.core.spec import digest_of
+from pathassets.errors import ResolutionImplausible, ResolutionMissing, SlideError, SpecError
+
+MPP_BOUNDS = (0.05, 5.0)
+"""Plausible micrometres per pixel of level 0: an 100x oil scan has 0.1, a 2x overview 5."""
+STATED_BOUNDS = (0.01, 100.0)
+"""What a person may state."""
+AGREEMENT = 1.02
+"""Two statements of one mpp may differ by two per cent (rounding in text headers)."""
+OBJECTIVE_AGREEMENT = 2.5
+"""mpp times objective power is near 10; optovars make it 5 or 20, a unit error 1 or 100."""
+
+STEM_CHARS = 80
+FINGERPRINT_CHARS = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MppSource:
+    """One place of a slide's file that speaks about its resolution, word for word."""
+
+    source: str
+    """Name of the property, such as `openslide.mpp-x`."""
+    value: str
+    """What it says, unparsed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MppAudit:
+    """What all sources together say: a resolution, or why there is none."""
+
+    sources: tuple[MppSource, ...]
+    mpp: float | None
+    """Micrometres per pixel of level 0 by the first source, where all agree and it is plausible."""
+    reason: str = ""
+    """`resolution_missing`, `resolution_implausible`, or empty."""
+    fact: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlideInfo:
+    """Facts of an open slide."""
+
+    width_px0: int
+    height_px0: int
+    level_downsamples: tuple[float, ...]
+    """Level-0 pixels per pixel of each level, finest first."""
+    level_sizes_px: tuple[tuple[int, int], ...]
+    """(width, height) of each level in its own pixels."""
+    vendor: str
+    reader: str
+    """Which reader opened it, with its version."""
+    objective_power: float | None
+    audit: MppAudit
+
+
+class Slide(Protocol):
+    """An open slide: facts, and RGB pixels of any region of any level."""
+
+    @property
+    def info(self) -> SlideInfo:
+        """Facts of the slide."""
+
+    def read_level(
+        self, x_px0: int, y_px0: int, *, level: int, width_px: int, height_px: int
+    ) -> np.ndarray:
+        """RGB uint8 (height_px, width_px, 3) of `level`, its corner at a level-0 point.
+
+        Raises:
+            TileUnreadable: the pixels cannot be decoded.
+        """
+
+    def close(self) -> None:
+        """Give the file handle back."""
+
+
+def slide_id_of(
+    stem: str, fingerprint: str, *, scheme: Literal["stem", "hash"] = "stem"
+) -> str:
+    """Name a slide by its file name and its content; by its content alone with scheme `hash`.
+
+    >>> slide_id_of("S 12/3 HE", "0123456789abcdef")
+    'S_12_3_HE-0123456789'
+    >>> slide_id_of("Doe^Jane", "0123456789abcdef", scheme="hash")
+    '0123456789'
+    """
+    tail = fingerprint[:FINGERPRINT_CHARS]
+    clean = re.sub(r"[^A-Za-z0-9_-]+", "_", stem).strip("_-")[:STEM_CHARS]
+    return tail if scheme == "hash" or not clean else f"{clean}-{tail}"
+
+
+def slide_version(fingerprint: str, slide_mpp: float | None) -> str:
+    """Data version of a slide: its content and the resolution in force."""
+    return digest_of({"fingerprint": fingerprint, "mpp": slide_mpp})
+
+
+def audit_mpp(sources: tuple[MppSource, ...], objective_power: float | None = None) -> MppAudit:
+    """Read every source, cross-check them, and bound the result; never guess.
+
+    Sources are statements of micrometres per pixel. The objective power alone is no source:
+    scanners with the same objective differ by 20 %.
+    """
+    if not sources:
+        fact = "no micrometres per pixel in the file"
+        if objective_power:
+            fact += f"; objective power {objective_power:g} alone does not fix it"
+        return MppAudit(sources=sources, mpp=None, reason="resolution_missing", fact=fact)
+    seen = ", ".join(f"{s.source}={s.value}" for s in sources)
+    problem = _problem([_number(s.value) for s in sources], objective_power)
+    if problem:
+        return MppAudit(
+            sources=sources, mpp=None, reason="resolution_implausible", fact=f"{problem} ({seen})"
+        )
+    return MppAudit(sources=sources, mpp=_number(sources[0].value))
+
+
+def _number(text: str) -> float:
+    """The number a header states; NaN where it is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def _problem(values: list[float], objective_power: float | None) -> str:
+    low, high = MPP_BOUNDS
+    if not all(math.isfinite(v) for v in values):
+        return "micrometres per pixel is not a number"
+    if not all(low <= v <= high for v in values):
+        return f"micrometres per pixel outside {low} to {high}"
+    if max(values) > min(values) * AGREEMENT:
+        return "sources of micrometres per pixel contradict each other"
+    if objective_power:
+        nominal = 10.0 / objective_power
+        ratio = max(values[0] / nominal, nominal / values[0])
+        if ratio > OBJECTIVE_AGREEMENT:
+            return f"micrometres per pixel does not fit objective power {objective_power:g}"
+    return ""
+
+
+def check_mpp(mpp: float, *, subject: str) -> float:
+    """Let a stated resolution of level 0 through when it is physically possible.
+
+    A person may go beyond the bounds of the audit (an overview scan), not beyond a light microscope
+    and a naked eye.
+
+    Raises:
+        SpecError: it is not between 0.01 and 100 um per pixel.
+    """
+    low, high = STATED_BOUNDS
+    if not low <= mpp <= high:
+        raise SpecError(
+            f"{subject}: {mpp:g} um per pixel is not between {low:g} and {high:g}",
+            remedy="Give micrometres (not millimetres) per pixel of the finest level",
+        )
+    return mpp
+
+
+def resolution_error(subject: str, reason: str, fact: str) -> SlideError:
+    """Build the error an audit without a result stands for, with the remedy."""
+    kind = ResolutionMissing if reason == ResolutionMissing.reason else ResolutionImplausible
+    return kind(
+        subject,
+        fact,
+        remedy="State it once you know it: "
+        f"pathassets mpp set {subject} MPP --who NAME --why 'where the value is from'",
+    )
