@@ -1,0 +1,363 @@
+"""Records in, records out: every question to the catalog, and every entry into it."""
+
+from __future__ import annotations
+
+import difflib
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import PurePosixPath
+from typing import Any, Self
+
+from sqlalchemy import (
+    Connection,
+    Engine,
+    RowMapping,
+    Select,
+    Text,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
+
+from pathassets.catalog.connect import open_engine, reading, writing
+from pathassets.catalog.dialects import upsert
+from pathassets.catalog.records import (
+    ArtifactRecord,
+    AttemptRecord,
+    CohortFacts,
+    MppOverride,
+    PathRecord,
+    RefusalRecord,
+    SlideRecord,
+)
+from pathassets.catalog.rows import (
+    address_of,
+    address_row,
+    artifact_record,
+    artifact_row,
+    attempt_record,
+    attempt_row,
+    flat,
+    parent_row,
+    slide_record,
+    slide_row,
+)
+from pathassets.catalog.tables import (
+    ADDRESS,
+    PARENT,
+    THUMBNAIL_LIMIT_BYTES,
+    artifact,
+    artifact_parent,
+    attempt,
+    mpp_override,
+    refusal,
+    slide,
+    slide_path,
+)
+from pathassets.core.address import Address
+from pathassets.core.spec import canonical_json
+from pathassets.errors import CatalogError
+
+Key = tuple[str, str, str]
+"""(section, name, subject): one station of one subject, whatever the digest."""
+
+PAGE_ROWS = 1_000
+"""Rows fetched at once, and values in one IN: SQLite takes 32,766 of them."""
+
+_SLIDE_FACTS = [column for column in slide.c if column.name != "thumbnail"]
+_COHORT_FACTS = ("patient", "label")
+_OVERRIDE = [column for column in mpp_override.c if column.name != "id"]
+
+
+class Catalog:
+    """The SQL catalog. One per process, for all of its threads; each call is one transaction.
+
+    Every method raises `CatalogError` where the database cannot do what it was asked.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @classmethod
+    def open(cls, url: str) -> Self:
+        """Open the catalog at `sqlite:///…` or `postgresql+psycopg2://…`, making or migrating it.
+
+        Any number of processes may do so at once.
+
+        Raises:
+            CatalogError: it cannot be opened, or is of a newer version.
+        """
+        return cls(open_engine(url))
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    # Slides
+
+    def register_slide(
+        self, record: SlideRecord, path: PathRecord, *, thumbnail: bytes | None = None
+    ) -> None:
+        """Enter a slide and one file that holds it, or bring both up to date.
+
+        A path that belonged to another slide moves; its refusal, if any, is forgotten. What is
+        known of patient, label and thumbnail is not erased by None.
+        """
+        if path.slide_id != record.slide_id:
+            raise CatalogError(f"{path.path}: is of slide {path.slide_id}, not {record.slide_id}")
+        if thumbnail is not None and len(thumbnail) >= THUMBNAIL_LIMIT_BYTES:
+            raise CatalogError(
+                f"slide {record.slide_id}: thumbnail of {len(thumbnail)} bytes",
+                remedy=f"Make it smaller than {THUMBNAIL_LIMIT_BYTES}.",
+            )
+        now = _now()
+        new = slide_row(record) | {"registered_at": now, "thumbnail": thumbnail}
+        with writing(self._engine) as connection:
+            upsert(
+                connection,
+                slide,
+                [new],
+                keep_first=["registered_at"],
+                keep_known=[*_COHORT_FACTS, "thumbnail"],
+            )
+            upsert(connection, slide_path, [flat(path) | {"seen_at": now}])
+            connection.execute(delete(refusal).where(refusal.c.path == path.path))
+
+    def slides(self) -> list[SlideRecord]:
+        """All slides, in order of registration."""
+        order = select(*_SLIDE_FACTS).order_by(slide.c.registered_at, slide.c.slide_id)
+        return [slide_record(row) for row in self._rows(order)]
+
+    def slide(self, slide_id: str) -> SlideRecord:
+        """One slide.
+
+        Raises:
+            CatalogError: there is none of this id; the remedy names ids like it.
+        """
+        with reading(self._engine) as connection:
+            found = connection.execute(select(*_SLIDE_FACTS).where(slide.c.slide_id == slide_id))
+            row = found.mappings().one_or_none()
+            if row is None:
+                raise _unknown(connection, slide_id)
+            return slide_record(row)
+
+    def find_slide_id(self, fingerprint: str) -> str | None:
+        """The slide of this content, first registered first; None where there is none."""
+        of_content = select(slide.c.slide_id).where(slide.c.fingerprint == fingerprint)
+        rows = self._rows(of_content.order_by(slide.c.registered_at, slide.c.slide_id))
+        return rows[0]["slide_id"] if rows else None
+
+    def find_thumbnail(self, slide_id: str) -> bytes | None:
+        """JPEG of a slide, None where there is none."""
+        rows = self._rows(select(slide.c.thumbnail).where(slide.c.slide_id == slide_id))
+        return rows[0]["thumbnail"] if rows else None
+
+    def set_cohort_facts(self, facts: Iterable[CohortFacts]) -> None:
+        """State patient and label of slides; None says nothing, and erases nothing.
+
+        Raises:
+            CatalogError: a slide is unknown; then none is changed.
+        """
+        rows = [{"of_slide": f.slide_id, "patient": f.patient, "label": f.label} for f in facts]
+        if not rows:
+            return
+        stated = {n: func.coalesce(bindparam(n, type_=Text), slide.c[n]) for n in _COHORT_FACTS}
+        with writing(self._engine) as connection:
+            _check_known(connection, [str(row["of_slide"]) for row in rows])
+            of_slide = slide.c.slide_id == bindparam("of_slide")
+            connection.execute(update(slide).where(of_slide).values(stated), rows)
+
+    # Files
+
+    def find_path(self, path: str) -> PathRecord | None:
+        """What is known of a file; None where no slide was registered from it."""
+        rows = self._rows(select(slide_path).where(slide_path.c.path == path))
+        return PathRecord(**rows[0]) if rows else None
+
+    def paths(self, slide_id: str) -> list[PathRecord]:
+        """Files that hold a slide, last seen first."""
+        found = self._rows(_LAST_SEEN.where(slide_path.c.slide_id == slide_id))
+        return [PathRecord(**row) for row in found]
+
+    def all_paths(self) -> dict[str, list[PathRecord]]:
+        """Files of every slide, last seen first."""
+        paths: dict[str, list[PathRecord]] = defaultdict(list)
+        for row in self._rows(_LAST_SEEN):
+            paths[row["slide_id"]].append(PathRecord(**row))
+        return dict(paths)
+
+    def refuse(self, record: RefusalRecord) -> None:
+        """Enter a file that could not be registered; a later registration forgets it."""
+        with writing(self._engine) as connection:
+            upsert(connection, refusal, [flat(record) | {"refused_at": _now()}])
+
+    def refusals(self) -> list[RefusalRecord]:
+        """All refused files, by path."""
+        found = self._rows(select(refusal).order_by(refusal.c.path))
+        return [RefusalRecord(**row) for row in found]
+
+    # Resolution
+
+    def override_mpp(self, slide_id: str, mpp: float, *, who: str, why: str) -> None:
+        """State a slide's micrometres per pixel; the newest statement is in force.
+
+        Raises:
+            CatalogError: there is no such slide.
+        """
+        new = MppOverride(slide_id=slide_id, mpp=mpp, who=who, why=why, made_at=_now())
+        with writing(self._engine) as connection:
+            _check_known(connection, [slide_id])
+            connection.execute(insert(mpp_override), flat(new))
+
+    def overrides(self) -> dict[str, MppOverride]:
+        """The statement in force of every slide that has one."""
+        newest = select(func.max(mpp_override.c.id)).group_by(mpp_override.c.slide_id)
+        found = self._rows(select(*_OVERRIDE).where(mpp_override.c.id.in_(newest)))
+        return {row["slide_id"]: MppOverride(**row) for row in found}
+
+    def mpp_history(self, slide_id: str) -> list[MppOverride]:
+        """All statements about a slide, newest first."""
+        of_slide = select(*_OVERRIDE).where(mpp_override.c.slide_id == slide_id)
+        return [
+            MppOverride(**row) for row in self._rows(of_slide.order_by(mpp_override.c.id.desc()))
+        ]
+
+    # Artifacts
+
+    def record_artifact(self, record: ArtifactRecord, parents: Iterable[Address]) -> None:
+        """Enter a published artifact and what it was made from.
+
+        Entering it again changes nothing, not even when and by which run it was made, unless its
+        content differs: then it was made anew, and the new facts and parents replace the old.
+        """
+        edges = [parent_row(record.address, parent) for parent in dict.fromkeys(parents)]
+        new = artifact_row(record) | {"made_at": _now()}
+        with writing(self._engine) as connection:
+            old = connection.execute(_at(record.address)).mappings().one_or_none()
+            if old is not None and _content(old) == _content(new):
+                return
+            upsert(connection, artifact, [new])
+            child = [artifact_parent.c[n] == v for n, v in address_row(record.address).items()]
+            connection.execute(delete(artifact_parent).where(*child))
+            if edges:
+                connection.execute(insert(artifact_parent), edges)
+
+    def artifacts(
+        self, section: str | None = None, name: str | None = None
+    ) -> Iterator[ArtifactRecord]:
+        """Artifacts by address, all or those of one section or entry.
+
+        They are read as they are asked for, from one consistent view that is held until the last.
+        """
+        given = {"section": section, "name": name}
+        chosen = [artifact.c[n] == v for n, v in given.items() if v is not None]
+        query = select(artifact).where(*chosen).order_by(*artifact.primary_key)
+        with reading(self._engine) as connection:
+            pages = connection.execution_options(yield_per=PAGE_ROWS)
+            for row in pages.execute(query).mappings():
+                yield artifact_record(row)
+
+    def artifact_digests(self) -> set[Address]:
+        """Addresses of all artifacts."""
+        return {address_of(row) for row in self._rows(select(*artifact.primary_key))}
+
+    def find_artifact(self, address: Address) -> ArtifactRecord | None:
+        """The artifact at an address, None where it was never made."""
+        rows = self._rows(_at(address))
+        return artifact_record(rows[0]) if rows else None
+
+    def find_artifact_at(self, uri: str) -> ArtifactRecord | None:
+        """The artifact that a place in the store is, or lies in; None where it is in none."""
+        place = PurePosixPath(uri)
+        folders = [str(folder) for folder in (place, *place.parents)]
+        rows = self._rows(select(artifact).where(artifact.c.uri.in_(folders)))
+        return artifact_record(rows[0]) if rows else None
+
+    def parents_of(self, address: Address) -> list[Address]:
+        """What an artifact was made from: artifacts and slides, in order."""
+        return self._kin(address, of=ADDRESS, take=PARENT)
+
+    def children_of(self, address: Address) -> list[Address]:
+        """Which artifacts were made from this artifact or slide, in order."""
+        return self._kin(address, of=PARENT, take=ADDRESS)
+
+    # Attempts
+
+    def record_attempts(self, records: Iterable[AttemptRecord]) -> None:
+        """Enter what was tried: all of it, or nothing."""
+        now = _now()
+        rows = [attempt_row(record) | {"at": now} for record in records]
+        if rows:
+            with writing(self._engine) as connection:
+                connection.execute(insert(attempt), rows)
+
+    def latest_attempts(self) -> dict[Key, AttemptRecord]:
+        """The newest attempt at each station of each subject."""
+        key = (attempt.c.subject, attempt.c.section, attempt.c.name)
+        newest = select(func.max(attempt.c.id)).group_by(*key)
+        found = self._rows(select(attempt).where(attempt.c.id.in_(newest)))
+        return {(row["section"], row["name"], row["subject"]): attempt_record(row) for row in found}
+
+    def attempts(
+        self, *, run_id: str | None = None, subject: str | None = None
+    ) -> list[AttemptRecord]:
+        """All attempts of a run, of a subject or of both, oldest first."""
+        given = {"run_id": run_id, "subject": subject}
+        chosen = [attempt.c[n] == v for n, v in given.items() if v is not None]
+        found = self._rows(select(attempt).where(*chosen).order_by(attempt.c.id))
+        return [attempt_record(row) for row in found]
+
+    def _rows(self, query: Select[Any]) -> Sequence[RowMapping]:
+        with reading(self._engine) as connection:
+            return connection.execute(query).mappings().all()
+
+    def _kin(self, address: Address, *, of: Sequence[str], take: Sequence[str]) -> list[Address]:
+        columns = artifact_parent.c
+        one = [columns[n] == v for n, v in zip(of, address_row(address).values(), strict=True)]
+        other = select(*(columns[n].label(plain) for n, plain in zip(take, ADDRESS, strict=True)))
+        return sorted(address_of(row) for row in self._rows(other.where(*one)))
+
+
+_LAST_SEEN = select(slide_path).order_by(slide_path.c.seen_at.desc(), slide_path.c.path)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _at(address: Address) -> Select[Any]:
+    return select(artifact).where(*(artifact.c[n] == v for n, v in address_row(address).items()))
+
+
+def _content(row: Any) -> str:
+    """What of an artifact's row tells whether it was made anew."""
+    return canonical_json({n: v for n, v in row.items() if n not in ("made_at", "made_by")})
+
+
+def _check_known(connection: Connection, slide_ids: Sequence[str]) -> None:
+    for start in range(0, len(slide_ids), PAGE_ROWS):
+        some = slide_ids[start : start + PAGE_ROWS]
+        found = connection.execute(select(slide.c.slide_id).where(slide.c.slide_id.in_(some)))
+        known = set(found.scalars())
+        for slide_id in some:
+            if slide_id not in known:
+                raise _unknown(connection, slide_id)
+
+
+def _unknown(connection: Connection, slide_id: str) -> CatalogError:
+    known = connection.execute(select(slide.c.slide_id)).scalars()
+    near = difflib.get_close_matches(slide_id, known)
+    return CatalogError(
+        f"slide {slide_id}: not in the catalog",
+        remedy=f"Did you mean {' or '.join(near)}?" if near else "Register it first.",
+    )

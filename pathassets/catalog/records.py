@@ -1,0 +1,142 @@
+"""What goes into the catalog and comes out of it.
+
+Fields ending `_at` are UTC and stamped by the catalog; they take no part in comparisons.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from pathassets.core.address import Address
+from pathassets.core.slide import MppSource
+
+UNSTAMPED = datetime.min.replace(tzinfo=UTC)
+"""Time of a record that the catalog has not stored."""
+
+AttemptState = Literal["made", "current", "failed", "blocked"]
+"""Blocked: not tried, because a parent failed in the same attempt."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlideRecord:
+    """One registered slide: facts of its file, and of the cohort it belongs to."""
+
+    slide_id: str
+    fingerprint: str
+    """SHA-256 of its content, 64 hex characters."""
+    size_bytes: int
+    vendor: str
+    reader: str
+    """Which reader opened it, with its version."""
+    width_px0: int
+    height_px0: int
+    n_levels: int
+    level_downsamples: tuple[float, ...]
+    """Level-0 pixels per pixel of each level, finest first."""
+    mpp: float | None
+    """Audited micrometres per pixel of level 0, before any override."""
+    mpp_sources: tuple[MppSource, ...]
+    resolution_reason: str = ""
+    """`resolution_missing`, `resolution_implausible`, or empty."""
+    resolution_message: str = ""
+    resolution_remedy: str = ""
+    objective_power: float | None = None
+    patient: str | None = None
+    label: str | None = None
+    registered_at: datetime = field(default=UNSTAMPED, compare=False)
+    """First registration; later ones keep it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathRecord:
+    """One file that holds a slide, as it was when last seen."""
+
+    path: str
+    """Absolute."""
+    slide_id: str
+    size_bytes: int
+    mtime_ns: int
+    seen_at: datetime = field(default=UNSTAMPED, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusalRecord:
+    """One file that could not be registered, and why."""
+
+    path: str
+    """Absolute."""
+    reason: str
+    message: str
+    remedy: str
+    size_bytes: int
+    mtime_ns: int
+    refused_at: datetime = field(default=UNSTAMPED, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CohortFacts:
+    """What the cohort's table says of one slide; None where it says nothing."""
+
+    slide_id: str
+    patient: str | None
+    label: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MppOverride:
+    """A resolution stated by a person."""
+
+    slide_id: str
+    mpp: float
+    """Micrometres per pixel of level 0."""
+    who: str
+    why: str
+    made_at: datetime = field(default=UNSTAMPED, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileRecord:
+    """One file of an artifact."""
+
+    path: str
+    """Relative to the artifact's folder."""
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArtifactRecord:
+    """One published artifact."""
+
+    address: Address
+    uri: str
+    """Its folder, relative to the store, with forward slashes."""
+    spec: Mapping[str, Any]
+    code_version: str
+    facts: Mapping[str, Any]
+    """What is worth knowing without opening it, such as n_patches; plain JSON."""
+    files: tuple[FileRecord, ...]
+    made_by: str
+    """Run that made it."""
+    made_at: datetime = field(default=UNSTAMPED, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptRecord:
+    """What became of one subject at one station in one run."""
+
+    run_id: str
+    address: Address
+    state: AttemptState
+    reason: str = ""
+    """Documented code of the failure; empty where there is none."""
+    message: str = ""
+    remedy: str = ""
+    is_final: bool = False
+    """Whether the same work would fail the same way."""
+    seconds: float | None = None
+    """Wall-clock time spent, None where nothing was tried."""
+    at: datetime = field(default=UNSTAMPED, compare=False)

@@ -1,0 +1,374 @@
+from __future__ import annotations
+
+import math
+import threading
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from pathassets.catalog.catalog import Catalog
+from pathassets.catalog.records import (
+    ArtifactRecord,
+    AttemptRecord,
+    CohortFacts,
+    FileRecord,
+    MppOverride,
+    PathRecord,
+    RefusalRecord,
+    SlideRecord,
+)
+from pathassets.catalog.tables import THUMBNAIL_LIMIT_BYTES
+from pathassets.core.address import ALL_SLIDES, Address
+from pathassets.core.slide import MppSource
+from pathassets.errors import CatalogError
+
+SLIDE = SlideRecord(
+    slide_id="CMU-1-0123456789",
+    fingerprint="0123456789" + "a" * 54,
+    size_bytes=5_000_000_000,
+    vendor="aperio",
+    reader="openslide 4.0.0",
+    width_px0=46_000,
+    height_px0=32_914,
+    n_levels=3,
+    level_downsamples=(1.0, 4.000121, 16.00048),
+    mpp=0.499,
+    mpp_sources=(
+        MppSource(source="openslide.mpp-x", value="0.499"),
+        MppSource(source="tiff", value="inf"),
+    ),
+    objective_power=20.0,
+    patient="P-7",
+    label="tumour",
+)
+BARE = SlideRecord(
+    slide_id="b-1111111111",
+    fingerprint="1" * 64,
+    size_bytes=10,
+    vendor="generic-tiff",
+    reader="tiff",
+    width_px0=1,
+    height_px0=1,
+    n_levels=1,
+    level_downsamples=(1.0,),
+    mpp=None,
+    mpp_sources=(),
+    resolution_reason="resolution_missing",
+    resolution_message="no micrometres per pixel in the file",
+    resolution_remedy="State it.",
+)
+MASK = Address("tissue_mask", "otsu", SLIDE.slide_id, "aaaa")
+FEATURES = Address("features", "r18", SLIDE.slide_id, "bbbb")
+DATASET = Address("dataset", "release", ALL_SLIDES, "cccc")
+
+
+def path_of(slide: SlideRecord, path: str = "/scans/a.svs", mtime_ns: int = 2**60) -> PathRecord:
+    return PathRecord(
+        path=path, slide_id=slide.slide_id, size_bytes=slide.size_bytes, mtime_ns=mtime_ns
+    )
+
+
+def refusal_of(path: str) -> RefusalRecord:
+    return RefusalRecord(
+        path=path, reason="slide_unreadable", message="empty", remedy="", size_bytes=0, mtime_ns=1
+    )
+
+
+def artifact_at(address: Address, **changes: object) -> ArtifactRecord:
+    record = ArtifactRecord(
+        address=address,
+        uri=str(address),
+        spec={"mpp": 8.0, "shape": [1, 2]},
+        code_version="1",
+        facts={"n_patches": 3},
+        files=(FileRecord(path="mask.png", size_bytes=9, sha256="f" * 64),),
+        made_by="run-1",
+    )
+    return replace(record, **changes)
+
+
+def attempt_at(address: Address, run_id: str = "run-1", state: str = "made") -> AttemptRecord:
+    return AttemptRecord(run_id=run_id, address=address, state=state, seconds=1.5)
+
+
+def test_a_slide_comes_back_as_it_went_in(catalog) -> None:
+    catalog.register_slide(SLIDE, path_of(SLIDE))
+    catalog.register_slide(BARE, path_of(BARE, "/scans/b.tif"))
+    assert catalog.slide(SLIDE.slide_id) == SLIDE
+    assert catalog.slide(BARE.slide_id) == BARE
+
+
+def test_slides_are_listed_in_order_of_registration(catalog) -> None:
+    slides = [replace(BARE, slide_id=f"{i * 7 % 10}-slide") for i in range(10)]
+    for slide in slides:
+        catalog.register_slide(slide, path_of(slide, f"/scans/{slide.slide_id}"))
+    catalog.register_slide(slides[0], path_of(slides[0], "/scans/again"))
+    assert catalog.slides() == slides
+
+
+def test_registering_again_keeps_the_time_and_takes_the_new_facts(catalog) -> None:
+    catalog.register_slide(SLIDE, path_of(SLIDE))
+    first = catalog.slide(SLIDE.slide_id).registered_at
+    assert timedelta(0) <= datetime.now(UTC) - first < timedelta(minutes=1)
+    catalog.register_slide(replace(SLIDE, reader="tiff"), path_of(SLIDE))
+    assert catalog.slide(SLIDE.slide_id) == replace(SLIDE, reader="tiff")
+    assert catalog.slide(SLIDE.slide_id).registered_at == first
+
+
+def test_what_is_known_of_the_cohort_is_not_erased_by_a_registration_that_does_not_know(
+    catalog,
+) -> None:
+    catalog.register_slide(SLIDE, path_of(SLIDE), thumbnail=b"jpeg")
+    catalog.register_slide(replace(SLIDE, patient=None, label=None), path_of(SLIDE))
+    assert catalog.slide(SLIDE.slide_id) == SLIDE
+    assert catalog.find_thumbnail(SLIDE.slide_id) == b"jpeg"
+    catalog.register_slide(replace(SLIDE, label="normal"), path_of(SLIDE), thumbnail=b"new")
+    assert catalog.slide(SLIDE.slide_id).label == "normal"
+    assert catalog.find_thumbnail(SLIDE.slide_id) == b"new"
+
+
+def test_a_slide_is_found_by_its_content_under_its_first_name(catalog) -> None:
+    for slide_id in ("z", "a"):
+        slide = replace(SLIDE, slide_id=slide_id)
+        catalog.register_slide(slide, path_of(slide, f"/{slide_id}"))
+    assert catalog.find_slide_id(SLIDE.fingerprint) == "z"
+    assert catalog.find_slide_id("f" * 64) is None
+
+
+def test_a_slide_without_thumbnail_has_none_and_a_big_one_is_refused(catalog) -> None:
+    with pytest.raises(CatalogError, match="Make it smaller than 16384"):
+        catalog.register_slide(SLIDE, path_of(SLIDE), thumbnail=b"x" * THUMBNAIL_LIMIT_BYTES)
+    assert catalog.slides() == []
+    catalog.register_slide(SLIDE, path_of(SLIDE))
+    assert catalog.find_thumbnail(SLIDE.slide_id) is None
+
+
+def test_a_path_moves_to_the_slide_it_holds_now(catalog) -> None:
+    catalog.register_slide(SLIDE, path_of(SLIDE))
+    catalog.register_slide(BARE, path_of(BARE, "/scans/a.svs", mtime_ns=7))
+    assert catalog.paths(SLIDE.slide_id) == []
+    assert catalog.find_path("/scans/a.svs") == path_of(BARE, "/scans/a.svs", mtime_ns=7)
+    assert catalog.find_path("/scans/unknown.svs") is None
+
+
+def test_a_slide_has_all_its_paths_last_seen_first(catalog) -> None:
+    for path in ("/1", "/2", "/3", "/1"):
+        catalog.register_slide(SLIDE, path_of(SLIDE, path))
+    catalog.register_slide(BARE, path_of(BARE, "/b"))
+    assert [p.path for p in catalog.paths(SLIDE.slide_id)] == ["/1", "/3", "/2"]
+    assert catalog.all_paths() == {
+        SLIDE.slide_id: catalog.paths(SLIDE.slide_id),
+        BARE.slide_id: [path_of(BARE, "/b")],
+    }
+
+
+def test_a_path_of_another_slide_is_refused(catalog) -> None:
+    with pytest.raises(CatalogError, match=f"is of slide {BARE.slide_id}"):
+        catalog.register_slide(SLIDE, path_of(BARE))
+
+
+def test_a_refusal_stays_until_the_file_can_be_registered(catalog) -> None:
+    catalog.refuse(refusal_of("/scans/b.svs"))
+    catalog.refuse(refusal_of("/scans/a.svs"))
+    catalog.refuse(replace(refusal_of("/scans/a.svs"), message="truncated"))
+    assert catalog.refusals() == [
+        replace(refusal_of("/scans/a.svs"), message="truncated"),
+        refusal_of("/scans/b.svs"),
+    ]
+    catalog.register_slide(SLIDE, path_of(SLIDE, "/scans/a.svs"))
+    assert [r.path for r in catalog.refusals()] == ["/scans/b.svs"]
+
+
+def test_an_unknown_slide_is_answered_with_ids_like_it(catalog) -> None:
+    with pytest.raises(CatalogError, match=r"slide CMU-1: not in the catalog\. Register it"):
+        catalog.slide("CMU-1")
+    catalog.register_slide(SLIDE, path_of(SLIDE))
+    with pytest.raises(CatalogError, match=r"Did you mean CMU-1-0123456789\?"):
+        catalog.slide("CMU-1-012345678")
+
+
+def test_cohort_facts_are_set_for_all_or_for_none(catalog) -> None:
+    catalog.register_slide(SLIDE, path_of(SLIDE))
+    catalog.register_slide(BARE, path_of(BARE, "/b"))
+    both = [
+        CohortFacts(slide_id=SLIDE.slide_id, patient="P-8", label=None),
+        CohortFacts(slide_id=BARE.slide_id, patient="P-9", label="normal"),
+    ]
+    unknown = CohortFacts(slide_id="b-111111111", patient="P-0", label=None)
+    with pytest.raises(CatalogError, match="Did you mean b-1111111111"):
+        catalog.set_cohort_facts([*both, unknown])
+    assert catalog.slides() == [SLIDE, BARE]
+    catalog.set_cohort_facts(both)
+    stated = [("P-8", SLIDE.label), ("P-9", "normal")]
+    assert [(s.patient, s.label) for s in catalog.slides()] == stated
+    catalog.set_cohort_facts([])
+
+
+def test_the_newest_override_is_in_force_and_the_old_ones_are_kept(catalog) -> None:
+    catalog.register_slide(SLIDE, path_of(SLIDE))
+    catalog.register_slide(BARE, path_of(BARE, "/b"))
+    for mpp in (0.25, 0.5, 0.26):
+        catalog.override_mpp(BARE.slide_id, mpp, who="Ann", why=f"ruler {mpp}")
+    catalog.override_mpp(SLIDE.slide_id, 0.4, who="Bob", why="scanner sheet")
+    in_force = MppOverride(slide_id=BARE.slide_id, mpp=0.26, who="Ann", why="ruler 0.26")
+    assert catalog.overrides()[BARE.slide_id] == in_force
+    assert catalog.overrides()[SLIDE.slide_id].mpp == 0.4
+    assert [o.mpp for o in catalog.mpp_history(BARE.slide_id)] == [0.26, 0.5, 0.25]
+    assert catalog.slide(BARE.slide_id).mpp is None
+
+
+def test_an_override_of_an_unknown_slide_is_refused(catalog) -> None:
+    with pytest.raises(CatalogError, match="slide nobody: not in the catalog"):
+        catalog.override_mpp("nobody", 0.5, who="Ann", why="guess")
+    assert catalog.overrides() == {}
+
+
+def test_an_artifact_comes_back_with_its_lineage(catalog) -> None:
+    scan = Address.of_slide(SLIDE.slide_id, "v1")
+    catalog.record_artifact(artifact_at(MASK), [scan])
+    catalog.record_artifact(artifact_at(FEATURES), [MASK, scan, MASK])
+    catalog.record_artifact(artifact_at(DATASET), [FEATURES])
+    assert catalog.find_artifact(FEATURES) == artifact_at(FEATURES)
+    assert catalog.parents_of(FEATURES) == [scan, MASK]
+    assert catalog.children_of(scan) == [FEATURES, MASK]
+    assert catalog.children_of(MASK) == [FEATURES]
+    assert catalog.parents_of(scan) == []
+    assert catalog.artifact_digests() == {MASK, FEATURES, DATASET}
+
+
+def test_an_artifact_that_was_never_made_is_not_found(catalog) -> None:
+    catalog.record_artifact(artifact_at(MASK), [])
+    assert catalog.find_artifact(replace(MASK, digest="other")) is None
+    assert catalog.find_artifact_at("tissue_mask/otsu") is None
+
+
+def test_a_place_in_the_store_tells_the_artifact_it_lies_in(catalog) -> None:
+    catalog.record_artifact(artifact_at(MASK), [])
+    assert catalog.find_artifact_at(str(MASK)) == artifact_at(MASK)
+    assert catalog.find_artifact_at(f"{MASK}/a/mask.png") == artifact_at(MASK)
+    assert catalog.find_artifact_at(f"{MASK}x") is None
+
+
+def test_artifacts_are_listed_all_by_section_or_by_entry(catalog) -> None:
+    other = replace(MASK, name="hed")
+    for address in (MASK, FEATURES, other):
+        catalog.record_artifact(artifact_at(address), [])
+    assert [a.address for a in catalog.artifacts()] == [FEATURES, other, MASK]
+    assert [a.address for a in catalog.artifacts("tissue_mask")] == [other, MASK]
+    assert list(catalog.artifacts("tissue_mask", "hed")) == [artifact_at(other)]
+    assert list(catalog.artifacts("patch_set")) == []
+
+
+def test_recording_an_artifact_again_changes_nothing(catalog) -> None:
+    catalog.record_artifact(artifact_at(MASK), [FEATURES])
+    first = catalog.find_artifact(MASK)
+    catalog.record_artifact(artifact_at(MASK, made_by="run-2"), [FEATURES])
+    again = catalog.find_artifact(MASK)
+    assert (again.made_at, again.made_by) == (first.made_at, "run-1")
+    assert catalog.parents_of(MASK) == [FEATURES]
+
+
+def test_an_artifact_made_anew_replaces_the_old(catalog) -> None:
+    catalog.record_artifact(artifact_at(MASK), [FEATURES])
+    first = catalog.find_artifact(MASK)
+    anew = artifact_at(MASK, facts={"n_patches": 4}, made_by="run-2")
+    catalog.record_artifact(anew, [DATASET])
+    assert catalog.find_artifact(MASK) == anew
+    assert catalog.find_artifact(MASK).made_at > first.made_at
+    assert catalog.parents_of(MASK) == [DATASET]
+
+
+def test_artifacts_can_be_recorded_while_they_are_listed(catalog) -> None:
+    catalog.record_artifact(artifact_at(MASK), [])
+    listed = []
+    for artifact in catalog.artifacts():
+        catalog.record_artifact(artifact_at(replace(MASK, digest="dddd")), [])
+        listed.append(artifact.address)
+    assert listed == [MASK]
+
+
+def test_facts_that_are_not_json_are_refused_and_nothing_is_written(catalog) -> None:
+    for facts in ({"x": math.nan}, {"x": object()}):
+        with pytest.raises(CatalogError, match=r"^catalog .*: "):
+            catalog.record_artifact(artifact_at(MASK, facts=facts), [])
+    assert catalog.artifact_digests() == set()
+
+
+def test_a_name_that_no_database_can_hold_is_a_catalog_error(catalog) -> None:
+    with pytest.raises(CatalogError, match="cannot hold a value"):
+        catalog.refuse(refusal_of("/scans/\udcff.svs"))
+
+
+def test_the_latest_attempt_of_each_station_is_found(catalog) -> None:
+    failed = replace(
+        attempt_at(FEATURES, "run-1", "failed"),
+        reason="tile_unreadable",
+        message="a tile",
+        remedy="Scan again.",
+        is_final=True,
+        seconds=None,
+    )
+    newer = attempt_at(replace(FEATURES, digest="new"), "run-2")
+    catalog.record_attempts([attempt_at(MASK), failed])
+    assert catalog.latest_attempts() == {
+        ("tissue_mask", "otsu", SLIDE.slide_id): attempt_at(MASK),
+        ("features", "r18", SLIDE.slide_id): failed,
+    }
+    catalog.record_attempts([newer])
+    catalog.record_attempts([])
+    assert catalog.latest_attempts()["features", "r18", SLIDE.slide_id] == newer
+
+
+def test_attempts_are_found_by_run_and_by_subject(catalog) -> None:
+    one, two, three = (
+        attempt_at(MASK, "run-1"),
+        attempt_at(replace(MASK, subject="other"), "run-1"),
+        attempt_at(MASK, "run-2", "current"),
+    )
+    catalog.record_attempts([one, two, three])
+    assert catalog.attempts(run_id="run-1") == [one, two]
+    assert catalog.attempts(subject=MASK.subject) == [one, three]
+    assert catalog.attempts(run_id="run-2", subject="other") == []
+
+
+def test_many_threads_may_write_through_one_catalog(catalog) -> None:
+    failures: list[BaseException] = []
+
+    def work(thread: int) -> None:
+        try:
+            for i in range(10):
+                address = replace(MASK, subject=f"{thread}-{i}")
+                catalog.record_artifact(artifact_at(address), [FEATURES])
+                catalog.record_attempts([attempt_at(address)])
+        except CatalogError as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert len(catalog.children_of(FEATURES)) == len(catalog.attempts()) == 80
+
+
+def test_listing_costs_the_same_number_of_queries_for_any_number_of_slides(
+    sqlite_url, count_queries
+) -> None:
+    with Catalog.open(sqlite_url) as catalog:
+        for i in range(20):
+            slide = replace(BARE, slide_id=f"s{i}")
+            catalog.register_slide(slide, path_of(slide, f"/{i}"))
+            catalog.override_mpp(slide.slide_id, 0.5, who="Ann", why="ruler")
+            catalog.record_attempts([attempt_at(replace(MASK, subject=slide.slide_id))])
+        for listing in (
+            catalog.slides,
+            catalog.all_paths,
+            catalog.overrides,
+            catalog.latest_attempts,
+            catalog.artifact_digests,
+        ):
+            with count_queries() as queries:
+                listing()
+            assert len(queries) == 1, queries

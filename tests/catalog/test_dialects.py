@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+import signal
+import sqlite3
+import threading
+import time
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
+
+from pathassets.catalog.catalog import Catalog
+from pathassets.catalog.connect import open_engine, reading, writing
+from pathassets.catalog.dialects import BEGIN, upsert
+from pathassets.catalog.records import RefusalRecord
+from pathassets.catalog.tables import refusal
+from pathassets.errors import CatalogError
+
+WRITE_200 = """
+import sys
+from pathassets.catalog.catalog import Catalog
+from pathassets.catalog.records import ArtifactRecord, AttemptRecord
+from pathassets.core.address import Address
+url, run_id = sys.argv[1:]
+with Catalog.open(url) as catalog:
+    print("ready", flush=True)
+    sys.stdin.readline()
+    for i in range(200):
+        address = Address("features", "r18", f"slide-{i}", run_id)
+        catalog.record_artifact(
+            ArtifactRecord(address=address, uri=str(address), spec={}, code_version="1",
+                           facts={}, files=(), made_by=run_id),
+            [Address("tissue_mask", "otsu", f"slide-{i}", "m")],
+        )
+        catalog.record_attempts([AttemptRecord(run_id=run_id, address=address, state="made")])
+"""
+WRITE_BULK = """
+import sys
+from pathassets.catalog.catalog import Catalog
+from pathassets.catalog.records import AttemptRecord
+from pathassets.core.address import Address
+with Catalog.open(sys.argv[1]) as catalog:
+    address = Address("features", "r18", "slide", "d")
+    records = [AttemptRecord(run_id="bulk", address=address, state="made")] * 30_000
+    print("ready", flush=True)
+    catalog.record_attempts(records)
+"""
+WAIT_AFTER_INSERT = """
+import sys
+from sqlalchemy import Engine, event
+@event.listens_for(Engine, "after_cursor_execute")
+def wait(*args):
+    if args[2].startswith("INSERT INTO attempt"):
+        print("written", flush=True)
+        sys.stdin.readline()
+"""
+SLOW_ON_POSTGRES = pytest.mark.parametrize(
+    "url", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)], indirect=True
+)
+REFUSAL = RefusalRecord(path="/a", reason="r", message="m", remedy="", size_bytes=1, mtime_ns=1)
+
+
+@pytest.fixture
+def engine(url):
+    opened = open_engine(url)
+    yield opened
+    opened.dispose()
+
+
+@pytest.fixture
+def sqlite_engine(sqlite_url):
+    opened = open_engine(sqlite_url)
+    yield opened
+    opened.dispose()
+
+
+def refusal_row(path: str = "/a", **changes: object) -> dict[str, object]:
+    row = {"path": path, "reason": "r", "message": "m", "remedy": "", "size_bytes": 1}
+    return row | {"mtime_ns": 1, "refused_at": datetime.now(UTC)} | changes
+
+
+def test_sqlite_runs_as_the_design_says(sqlite_engine) -> None:
+    with reading(sqlite_engine) as connection:
+        found = {
+            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+            for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+        }
+    assert found == {
+        "journal_mode": "wal",
+        "synchronous": 1,
+        "foreign_keys": 1,
+        "busy_timeout": 30_000,
+    }
+
+
+def test_a_catalog_copied_without_its_log_mode_gets_it_back(sqlite_url, tmp_path) -> None:
+    Catalog.open(sqlite_url).close()
+    connection = sqlite3.connect(tmp_path / "catalog.db")
+    connection.execute(f"VACUUM INTO '{tmp_path / 'copy.db'}'")
+    connection.close()
+    Catalog.open(f"sqlite:///{tmp_path / 'copy.db'}").close()
+    connection = sqlite3.connect(tmp_path / "copy.db")
+    assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    connection.close()
+
+
+def test_turning_on_the_log_waits_for_a_writer_though_sqlite_does_not(tmp_path) -> None:
+    place = tmp_path / "catalog.db"
+    writer = sqlite3.connect(place, isolation_level=None, check_same_thread=False)
+    writer.execute("CREATE TABLE other (x)")
+    writer.execute("BEGIN IMMEDIATE")
+    impatient = sqlite3.connect(place, timeout=30)
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        impatient.execute("PRAGMA journal_mode = WAL")
+    impatient.close()
+    release = threading.Timer(0.3, writer.close)
+    release.start()
+    with Catalog.open(f"sqlite:///{place}") as catalog:
+        assert catalog.slides() == []
+    release.join()
+
+
+def test_an_upsert_takes_new_values_but_for_what_is_kept(engine) -> None:
+    with writing(engine) as connection:
+        upsert(connection, refusal, [refusal_row("/a"), refusal_row("/b")])
+        new = refusal_row("/a", reason="new", message="new", size_bytes=2)
+        upsert(connection, refusal, [new], keep_first=["message"], keep_known=["size_bytes"])
+        rows = connection.execute(select(refusal).order_by(refusal.c.path)).all()
+    assert [(r.path, r.reason, r.message, r.size_bytes) for r in rows] == [
+        ("/a", "new", "m", 2),
+        ("/b", "r", "m", 1),
+    ]
+
+
+def test_a_writer_waits_for_the_one_before_it_though_it_reads_first(engine) -> None:
+    # With a deferred transaction SQLite fails the second writer at once: 'database is locked'.
+    has_begun, failures = threading.Event(), []
+
+    def add(path: str, wait_s: float) -> None:
+        try:
+            with writing(engine) as connection:
+                connection.execute(select(refusal)).all()
+                has_begun.set()
+                time.sleep(wait_s)
+                connection.execute(refusal.insert(), refusal_row(path))
+        except CatalogError as error:
+            failures.append(error)
+
+    first = threading.Thread(target=add, args=("/a", 0.3))
+    first.start()
+    assert has_begun.wait(10)
+    add("/b", 0.0)
+    first.join()
+    assert failures == []
+    with reading(engine) as connection:
+        assert set(connection.execute(select(refusal.c.path)).scalars()) == {"/a", "/b"}
+
+
+def test_a_deferred_transaction_would_fail_where_an_immediate_one_waits(sqlite_engine) -> None:
+    deferred = sqlite_engine.execution_options(**{BEGIN: "BEGIN"})
+    with deferred.connect() as connection:
+        connection.execute(select(refusal)).all()
+        with writing(sqlite_engine) as other:
+            other.execute(refusal.insert(), refusal_row("/a"))
+        with pytest.raises(OperationalError, match="database is locked"):
+            connection.execute(refusal.insert(), refusal_row("/b"))
+
+
+def test_a_reader_sees_the_state_before_a_transaction_and_does_not_wait_for_it(engine) -> None:
+    with writing(engine) as writer:
+        writer.execute(refusal.insert(), refusal_row("/a"))
+        with reading(engine) as reader:
+            assert reader.execute(select(refusal)).all() == []
+
+
+@SLOW_ON_POSTGRES
+def test_two_processes_write_at_the_same_time(url, start) -> None:
+    with Catalog.open(url) as catalog:
+        processes = [start(WRITE_200, url, run_id) for run_id in ("run-a", "run-b")]
+        for process in processes:
+            assert process.stdout.readline() == "ready\n"
+        for process in processes:
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        assert [process.communicate(timeout=120) for process in processes] == [("", "")] * 2
+        assert len(catalog.artifact_digests()) == 400
+        assert [len(catalog.attempts(run_id=run)) for run in ("run-a", "run-b")] == [200, 200]
+        assert all(len(catalog.parents_of(address)) == 1 for address in catalog.artifact_digests())
+
+
+def test_a_bulk_write_that_is_killed_before_it_is_committed_leaves_nothing(
+    sqlite_url, tmp_path, start
+) -> None:
+    process = start(f"{WAIT_AFTER_INSERT}{WRITE_BULK}", sqlite_url)
+    assert [process.stdout.readline() for _ in range(2)] == ["ready\n", "written\n"]
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert (tmp_path / "catalog.db-wal").stat().st_size > 1_000_000
+    with Catalog.open(sqlite_url) as catalog:
+        assert catalog.attempts() == []
+
+
+@pytest.mark.parametrize("delay_s", [0.2, 0.4, 0.6])
+def test_a_bulk_write_that_is_killed_at_any_time_is_whole_or_absent(
+    sqlite_url, start, delay_s
+) -> None:
+    process = start(WRITE_BULK, sqlite_url)
+    assert process.stdout.readline() == "ready\n"
+    time.sleep(delay_s)
+    process.kill()
+    process.wait()
+    with Catalog.open(sqlite_url) as catalog:
+        assert len(catalog.attempts()) in (0, 30_000)
+        catalog.refuse(REFUSAL)
+
+
+def test_a_bulk_write_that_ends_is_whole_though_its_process_is_killed(sqlite_url, start) -> None:
+    script = WRITE_BULK.replace("30_000", "2_000")
+    process = start(f"{script}    print('done', flush=True)\n    sys.stdin.readline()", sqlite_url)
+    assert [process.stdout.readline() for _ in range(2)] == ["ready\n", "done\n"]
+    process.kill()
+    process.wait()
+    with Catalog.open(sqlite_url) as catalog:
+        assert len(catalog.attempts()) == 2_000
