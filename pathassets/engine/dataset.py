@@ -1,0 +1,158 @@
+"""Feature artifacts of all slides -> one version of a dataset, published like any artifact."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from pathassets.adapters.parquet import save_table
+from pathassets.adapters.store import Artifact, StoredFile, content_sha256_of
+from pathassets.catalog.records import ArtifactRecord, AttemptRecord, AttemptState
+from pathassets.core.address import ALL_SLIDES, Address
+from pathassets.core.dataset import build_manifest
+from pathassets.core.recipe import Entry
+from pathassets.core.spec import canonical_json
+from pathassets.engine.batch import artifact_record
+from pathassets.engine.plan import PlannedSlide, plan_slides
+from pathassets.engine.platform import Platform
+from pathassets.engine.slide_task import software_versions
+
+MANIFEST_TABLE = "manifest.parquet"
+LEFT_OUT_TABLE = "left_out.parquet"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedDataset:
+    """The version of a dataset that the catalog stands for now."""
+
+    entry: Entry
+    address: Address
+    manifest: pd.DataFrame
+    left_out: pd.DataFrame
+    parents: tuple[Address, ...]
+    """Features of each row of the manifest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuiltDataset:
+    """One version of a dataset."""
+
+    artifact: Artifact
+    is_new: bool
+    """Whether this version was made now; otherwise it was there already."""
+
+
+def plan_dataset(platform: Platform, entry: Entry) -> PlannedDataset:
+    """Work out a dataset's content and identity: the same slides give the same version."""
+    table, found = _gather(platform, entry)
+    manifest, left_out = build_manifest(table, entry.spec)
+    content = [canonical_json(json.loads(t.to_json(orient="split"))) for t in (manifest, left_out)]
+    return PlannedDataset(
+        entry=entry,
+        address=Address(*entry.key, ALL_SLIDES, entry.digest(content)),
+        manifest=manifest,
+        left_out=left_out,
+        parents=tuple(found[slide_id] for slide_id in manifest["slide_id"]),
+    )
+
+
+def build_dataset(platform: Platform, entry: Entry, *, run_id: str) -> BuiltDataset:
+    """Build the version that the catalog stands for now, unless it is there.
+
+    Raises:
+        StoreError: the store is not writable.
+        CatalogError: the version cannot be recorded.
+    """
+    planned = plan_dataset(platform, entry)
+    is_new = not platform.store.has(planned.address)
+    artifact = _publish(platform, planned) if is_new else platform.store.read(planned.address)
+    platform.catalog.record_artifact(artifact_record(artifact, run_id), artifact.parents)
+    state: AttemptState = "made" if is_new else "current"
+    platform.catalog.record_attempts(
+        [AttemptRecord(run_id=run_id, address=planned.address, state=state)]
+    )
+    return BuiltDataset(artifact=artifact, is_new=is_new)
+
+
+def _gather(platform: Platform, entry: Entry) -> tuple[pd.DataFrame, dict[str, Address]]:
+    """One row for every slide, with or without features, and the address of each that has them."""
+    if entry.parent is None:
+        raise ValueError(f"{entry.key}: a dataset is made from features")
+    wanted = platform.recipe.lineage(platform.recipe.entry(entry.parent))
+    records = {a.address: a for a in platform.catalog.artifacts(*entry.parent)}
+    rows, parents = [], {}
+    for planned in plan_slides(platform):
+        chain = {e.section.name: planned.steps[e.key].address for e in wanted}
+        address = chain[entry.parent[0]]
+        rows.append(_row(planned, chain, address, records.get(address)))
+        if address in records:
+            parents[planned.slide_id] = address
+    columns = list(_row_columns())
+    return pd.DataFrame(rows, columns=columns), parents
+
+
+def _row_columns() -> tuple[str, ...]:
+    return (
+        "slide_id", "patient", "label", "n_patches", "features_uri", "features_sha256",
+        "slide_sha256", "slide_mpp", "slide_version", "tissue_mask_digest",
+        "patch_locations_digest", "features_digest", "why",
+    )  # fmt: skip
+
+
+def _row(
+    planned: PlannedSlide, chain: dict[str, Address], address: Address, record: ArtifactRecord | None
+) -> tuple[object, ...]:
+    facts = planned.record
+    files = () if record is None else record.files
+    return (
+        planned.slide_id,
+        facts.patient,
+        facts.label,
+        0 if record is None else record.facts["n_patches"],
+        f"{address}/features.zarr",
+        content_sha256_of(
+            tuple(StoredFile(path=f.path, size_bytes=f.size_bytes, sha256=f.sha256) for f in files)
+        ),
+        facts.fingerprint,
+        planned.slide_mpp,
+        planned.version,
+        chain["tissue_mask"].digest,
+        chain["patch_locations"].digest,
+        address.digest,
+        "no features" if record is None else "",
+    )
+
+
+def _publish(platform: Platform, planned: PlannedDataset) -> Artifact:
+    with platform.store.staging(f"dataset-{uuid.uuid4().hex}") as staging:
+        folder = staging / "version"
+        folder.mkdir()
+        save_table(folder / MANIFEST_TABLE, planned.manifest)
+        save_table(folder / LEFT_OUT_TABLE, planned.left_out)
+        entry, spec = planned.entry, planned.entry.spec
+        draft = Artifact(
+            address=planned.address,
+            spec={name: getattr(spec, name) for name in spec.__dataclass_fields__},
+            code_version=entry.code_version,
+            weights_sha256=entry.weights_sha256,
+            parents=planned.parents,
+            facts=_facts(planned),
+            software=software_versions(),
+        )
+        return platform.store.publish(draft, folder)
+
+
+def _facts(planned: PlannedDataset) -> dict[str, Any]:
+    manifest = planned.manifest
+    return {
+        "n_slides": len(manifest),
+        "n_left_out": len(planned.left_out),
+        "n_patients": int(manifest["patient"].nunique()),
+        "n_without_patient": int(manifest["patient"].isna().sum()),
+        "n_patches": int(manifest["n_patches"].sum()),
+        "split": {part: int((manifest["split"] == part).sum()) for part in planned.entry.spec.split},
+    }

@@ -1,0 +1,71 @@
+"""A watched folder -> files that are whole, told by their stillness.
+
+A scanner or a copy writes for minutes. A file counts as whole when size and time of change are the
+same in two looks at least `stable_s` apart; it is asked about once for every content it has.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pathassets.adapters.files import stamp_of
+from pathassets.adapters.openslide import find_slides
+from pathassets.errors import SlideUnreadable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """How a file looked, and since when it has."""
+
+    size_bytes: int
+    mtime_ns: int
+    since_s: float
+    """Clock time of the first look at which it looked like this."""
+
+
+Sightings = Mapping[str, Sighting]
+"""By absolute path."""
+
+
+def look_into(inbox: Path, before: Sightings, *, now_s: float) -> dict[str, Sighting]:
+    """Look at every slide file in the inbox, remembering since when each has been as it is."""
+    seen = {}
+    for path in find_slides(inbox) if inbox.is_dir() else []:
+        try:
+            stamp = stamp_of([path])
+        except SlideUnreadable:
+            continue  # moved away between the listing and the look
+        old = before.get(str(path))
+        same = old is not None and (old.size_bytes, old.mtime_ns) == (
+            stamp.size_bytes,
+            stamp.mtime_ns,
+        )
+        seen[str(path)] = Sighting(
+            size_bytes=stamp.size_bytes,
+            mtime_ns=stamp.mtime_ns,
+            since_s=old.since_s if same and old is not None else now_s,
+        )
+    return seen
+
+
+def stable_files(seen: Sightings, *, now_s: float, stable_s: float) -> list[str]:
+    """Files that have been still for long enough, empty ones left out; sorted."""
+    return sorted(
+        path for path, s in seen.items() if s.size_bytes and now_s - s.since_s >= stable_s
+    )
+
+
+def dump_sightings(seen: Sightings) -> str:
+    """Write sightings as a sensor's cursor."""
+    return json.dumps({p: [s.size_bytes, s.mtime_ns, s.since_s] for p, s in seen.items()})
+
+
+def parse_sightings(cursor: str | None) -> dict[str, Sighting]:
+    """Read a sensor's cursor; none is an inbox never looked into."""
+    return {
+        path: Sighting(size_bytes=size, mtime_ns=mtime, since_s=since)
+        for path, (size, mtime, since) in json.loads(cursor or "{}").items()
+    }

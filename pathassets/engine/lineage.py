@@ -1,0 +1,97 @@
+"""A file of the store -> everything it was made from, out of the catalog.
+
+    dataset/cohort/all/… ─▶ features/… ─▶ patch_locations/… ─▶ tissue_mask/… ─▶ slide, its SHA-256
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pathassets.catalog.records import ArtifactRecord
+from pathassets.core.address import SLIDE_SECTION, Address
+from pathassets.engine.platform import Platform
+from pathassets.errors import CatalogError, StoreError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ancestor:
+    """One artifact or slide, and what it was made from."""
+
+    address: Address
+    facts: Mapping[str, Any]
+    """What the catalog knows of it; for a slide its SHA-256, paths and resolution."""
+    parents: tuple[Ancestor, ...]
+
+
+def lineage_of(platform: Platform, path: Path) -> Ancestor:
+    """Trace a file of the store to the slides it was made from.
+
+    Raises:
+        StoreError: the path is not inside the store.
+        CatalogError: the catalog knows no artifact there.
+    """
+    place = path.absolute()
+    if not place.is_relative_to(platform.store.root):
+        raise StoreError(
+            path,
+            f"is not inside the store {platform.store.root}",
+            remedy="Name a file of the store, or point PATHASSETS_STORE at its store",
+        )
+    uri = place.relative_to(platform.store.root).as_posix()
+    record = platform.catalog.find_artifact_at(uri)
+    if record is None:
+        raise CatalogError(
+            f"{path}: the catalog knows no artifact here",
+            remedy="Name a file inside <section>/<name>/<slide>/<digest>/",
+        )
+    return _trace(platform, record)
+
+
+def _trace(platform: Platform, record: ArtifactRecord) -> Ancestor:
+    parents = []
+    for address in platform.catalog.parents_of(record.address):
+        if address.section == SLIDE_SECTION:
+            parents.append(_slide(platform, address))
+            continue
+        parent = platform.catalog.find_artifact(address)
+        if parent is None:
+            raise CatalogError(
+                f"{record.address}: its parent {address} is not in the catalog",
+                remedy="Restore the catalog from its backup",
+            )
+        parents.append(_trace(platform, parent))
+    return Ancestor(
+        address=record.address,
+        facts={
+            "made_at": record.made_at.isoformat(timespec="seconds"),
+            "made_by": record.made_by,
+            "code_version": record.code_version,
+            "spec": dict(record.spec),
+            **record.facts,
+            "files": {f.path: f.sha256 for f in record.files},
+        },
+        parents=tuple(parents),
+    )
+
+
+def _slide(platform: Platform, address: Address) -> Ancestor:
+    slide = platform.catalog.slide(address.subject)
+    stated = platform.catalog.mpp_history(slide.slide_id)
+    return Ancestor(
+        address=address,
+        facts={
+            "sha256": slide.fingerprint,
+            "paths": [p.path for p in platform.catalog.paths(slide.slide_id)],
+            "patient": slide.patient,
+            "label": slide.label,
+            "mpp_in_file": slide.mpp,
+            "mpp_sources": {s.source: s.value for s in slide.mpp_sources},
+            "mpp_stated": [
+                f"{o.mpp:g} by {o.who} at {o.made_at:%Y-%m-%d %H:%M}: {o.why}" for o in stated
+            ],
+        },
+        parents=(),
+    )

@@ -1,0 +1,54 @@
+"""Settings -> Platform: store, catalog and recipe, opened and checked once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+from pathassets.adapters.store import Store, open_store
+from pathassets.adapters.yaml import load_recipe
+from pathassets.catalog.catalog import Catalog
+from pathassets.core.recipe import Recipe
+from pathassets.engine.pool import LocalWorkers, Workers
+from pathassets.engine.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Platform:
+    """What every act needs: where things are, what exists, and what is to be built."""
+
+    settings: Settings
+    store: Store
+    catalog: Catalog
+    recipe: Recipe
+
+    @property
+    def workers(self) -> Workers:
+        """Where slide tasks run."""
+        return LocalWorkers(
+            n_workers=self.settings.n_workers, timeout_s=self.settings.slide_timeout_s
+        )
+
+    def close(self) -> None:
+        """Give the catalog's connections back."""
+        self.catalog.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def open_platform(settings: Settings) -> Platform:
+    """Open the recipe, the store and the catalog.
+
+    Raises:
+        SpecError: the recipe asks for something impossible.
+        StoreError: the store is not writable.
+        CatalogError: the catalog cannot be opened, or a newer version made it.
+    """
+    recipe = load_recipe(settings.recipe)
+    store = open_store(settings.store)
+    catalog = Catalog.open(settings.catalog_url)
+    return Platform(settings=settings, store=store, catalog=catalog, recipe=recipe)

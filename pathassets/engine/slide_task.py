@@ -1,0 +1,286 @@
+"""One slide -> the outcome of each of its steps: what a worker process does.
+
+    SlideTask ─▶ step 1 ─▶ step 2 ─▶ …      parents before children
+                   │          │
+                   made / current / failed / blocked
+
+Nothing is raised out of here: an outcome is a value, and one bad slide is one bad row.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+import traceback
+import uuid
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+from pathassets.adapters.files import FileStamp, fingerprint_of, stamp_of
+from pathassets.adapters.openslide import members_of
+from pathassets.adapters.store import Artifact, Store
+from pathassets.core.address import Address
+from pathassets.core.recipe import Entry
+from pathassets.core.slide import resolution_error
+from pathassets.engine.stations import MAKERS, PREVIEW, Bench
+from pathassets.errors import ArtifactMissing, PathAssetsError, SlideChanged, SlideError, StoreError
+
+State = Literal["made", "current", "failed", "blocked"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One artifact that is wanted of a slide."""
+
+    entry: Entry
+    address: Address
+    parents: tuple[Address, ...]
+    """What it is made from: another step's artifact, or the slide itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlidePath:
+    """A place where a slide's file was seen, and how it looked then."""
+
+    path: str
+    stamp: FileStamp
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlideTask:
+    """All that a worker needs to know about one slide."""
+
+    slide_id: str
+    fingerprint: str
+    paths: tuple[SlidePath, ...]
+    slide_mpp: float | None
+    """Micrometres per level-0 pixel in force; None where the audit gave none."""
+    resolution_reason: str
+    resolution_fact: str
+    steps: tuple[Step, ...]
+    """Wanted ones only, parents first."""
+    store_root: str
+    staging: str
+    device: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepOutcome:
+    """What became of a step."""
+
+    step: Step
+    state: State
+    artifact: Artifact | None = None
+    """For `made` and `current`."""
+    preview: bytes = b""
+    """JPEG of a few kB; empty where the station has none."""
+    seconds: float | None = None
+    """Time it took; None where nothing was computed."""
+    reason: str = ""
+    message: str = ""
+    remedy: str = ""
+    is_final: bool = False
+    """Whether the same work on the same content would fail the same way."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlideOutcome:
+    """What became of a slide in one run."""
+
+    slide_id: str
+    steps: tuple[StepOutcome, ...]
+
+    @property
+    def failure(self) -> StepOutcome | None:
+        """The first step that failed."""
+        return next((s for s in self.steps if s.state == "failed"), None)
+
+
+def run_slide(task: SlideTask) -> SlideOutcome:
+    """Work through the steps of one slide. Never raises."""
+    store = Store(Path(task.store_root))
+    outcomes: list[StepOutcome] = []
+    with closing(_LazyBench(task, store)) as lazy:
+        for step in task.steps:
+            failed = next((o for o in outcomes if o.state in {"failed", "blocked"}
+                           and o.step.address in step.parents), None)  # fmt: skip
+            if failed is not None:
+                outcomes.append(_blocked(step, failed))
+            else:
+                outcomes.append(_run_step(step, lazy, store))
+    return SlideOutcome(slide_id=task.slide_id, steps=tuple(outcomes))
+
+
+def failed_outcome(task: SlideTask, error: Exception) -> SlideOutcome:
+    """Outcome of a slide whose worker gave none: steps that were published are not lost."""
+    store = Store(Path(task.store_root))
+    outcomes: list[StepOutcome] = []
+    for step in task.steps:
+        failed = next((o for o in outcomes if o.state == "failed"), None)
+        if store.has(step.address):
+            outcomes.append(current_outcome(step, store))
+        elif failed is not None:
+            outcomes.append(_blocked(step, failed))
+        else:
+            outcomes.append(_failed(step, error))
+    return SlideOutcome(slide_id=task.slide_id, steps=tuple(outcomes))
+
+
+def current_outcome(step: Step, store: Store) -> StepOutcome:
+    """Outcome of a step whose artifact is there already: current, or failed if it is damaged."""
+    try:
+        artifact = store.read(step.address)
+    except StoreError as error:
+        return _failed(step, error)
+    preview = _preview(store.path_of(step.address))
+    return StepOutcome(step=step, state="current", artifact=artifact, preview=preview)
+
+
+class _LazyBench:
+    """A bench that is set up by the first step that has to compute."""
+
+    def __init__(self, task: SlideTask, store: Store) -> None:
+        self.task = task
+        self.store = store
+        self._bench: Bench | None = None
+
+    def get(self) -> Bench:
+        if self._bench is None:
+            self._bench = _set_up(self.task, self.store)
+        return self._bench
+
+    def close(self) -> None:
+        if self._bench is not None:
+            self._bench.close()
+
+
+def _set_up(task: SlideTask, store: Store) -> Bench:
+    path = _unchanged_path(task)
+    if task.slide_mpp is None:
+        raise resolution_error(task.slide_id, task.resolution_reason, task.resolution_fact)
+    return Bench(
+        slide_id=task.slide_id,
+        path=path,
+        fingerprint=task.fingerprint,
+        slide_mpp=task.slide_mpp,
+        store=store,
+        device=task.device,
+    )
+
+
+def _unchanged_path(task: SlideTask) -> Path:
+    """The first place where the slide's content is still what was registered.
+
+    Raises:
+        SlideUnreadable: no file is left.
+        SlideChanged: there is a file, with other content.
+    """
+    problem: SlideError | None = None
+    for known in task.paths:
+        path = Path(known.path)
+        try:
+            members = members_of(path)
+            if stamp_of(members) == known.stamp or fingerprint_of(members) == task.fingerprint:
+                return path
+            problem = SlideChanged(
+                path,
+                f"its content is not the one registered as {task.slide_id}",
+                remedy=f"Put the old file back, or register the new one: pathassets ingest {path}",
+            )
+        except SlideError as error:
+            problem = problem or error
+    if problem is None:
+        raise ArtifactMissing(task.slide_id, "no file is known", remedy="Ingest its file again")
+    raise problem
+
+
+def _run_step(step: Step, lazy: _LazyBench, store: Store) -> StepOutcome:
+    started = time.perf_counter()
+    try:
+        if store.has(step.address):
+            return current_outcome(step, store)
+        artifact = _make(step, lazy.get(), Path(lazy.task.staging))
+        return StepOutcome(
+            step=step,
+            state="made",
+            artifact=artifact,
+            preview=_preview(store.path_of(step.address)),
+            seconds=time.perf_counter() - started,
+        )
+    except Exception as error:  # noqa: BLE001 - the slide boundary (design §5)
+        return replace(_failed(step, error), seconds=time.perf_counter() - started)
+
+
+def _make(step: Step, bench: Bench, staging: Path) -> Artifact:
+    folder = staging / uuid.uuid4().hex
+    folder.mkdir(parents=True)
+    try:
+        parent = step.parents[0] if step.entry.parent is not None else None
+        facts = MAKERS[step.entry.section.name](bench, step.entry.spec, parent, folder)
+        return bench.store.publish(_draft(step, facts), folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _draft(step: Step, facts: dict[str, Any]) -> Artifact:
+    spec = step.entry.spec
+    return Artifact(
+        address=step.address,
+        spec={name: getattr(spec, name) for name in spec.__dataclass_fields__},
+        code_version=step.entry.code_version,
+        weights_sha256=step.entry.weights_sha256,
+        parents=step.parents,
+        facts=facts,
+        software=software_versions(),
+    )
+
+
+@lru_cache(maxsize=1)
+def software_versions() -> dict[str, str]:
+    """Versions of what decides an artifact's bytes."""
+    names = ("pathassets", "numpy", "opencv-python-headless", "openslide-python", "openslide-bin",
+             "pandas", "pyarrow", "torch", "zarr")  # fmt: skip
+    return {name: version(name) for name in names}
+
+
+def _preview(folder: Path) -> bytes:
+    path = folder / PREVIEW
+    return path.read_bytes() if path.is_file() else b""
+
+
+def _failed(step: Step, error: Exception) -> StepOutcome:
+    slide_id = step.address.subject
+    if isinstance(error, SlideError) and error.path != slide_id:
+        error = error.about(f"{slide_id} ({error.path})")
+    if isinstance(error, OSError) and not isinstance(error, PathAssetsError):
+        return StepOutcome(
+            step=step, state="failed", reason="os_error", message=f"{slide_id}: {error}",
+            remedy="Look at the disk: is it full, or gone?",
+        )  # fmt: skip
+    if isinstance(error, PathAssetsError):
+        return StepOutcome(
+            step=step, state="failed", reason=error.reason, message=error.message,
+            remedy=error.remedy, is_final=error.is_final,
+        )  # fmt: skip
+    trace = "".join(traceback.format_exception(error)[-4:])
+    return StepOutcome(
+        step=step,
+        state="failed",
+        reason="unexpected",
+        message=f"{slide_id}: {type(error).__name__}: {error}\n{trace}",
+        remedy="This is a fault of pathassets: report it with this text",
+    )
+
+
+def _blocked(step: Step, failed: StepOutcome) -> StepOutcome:
+    return StepOutcome(
+        step=step,
+        state="blocked",
+        reason=failed.reason,
+        message=f"{step.address.subject}: not tried, {'/'.join(failed.step.address.key)} failed",
+        remedy=failed.remedy,
+    )
