@@ -1,0 +1,112 @@
+"""The batch asset: one run, many slides, each its own partition with its own outcome.
+
+It holds every per-slide station of the recipe. The body never yields an output, so Dagster adds no
+materialization of its own; each slide's events are logged as it finishes. A partition that was
+planned and not materialized in a failed run is shown failed, the others stay green.
+"""
+
+from typing import Any, Iterator
+
+import dagster as dg
+
+from pathassets.core.encoder import CARDS
+from pathassets.core.features import FeatureSpec
+from pathassets.core.recipe import Entry, Recipe
+from pathassets.defs.events import HAS_TISSUE, events_of, failure_of
+from pathassets.defs.partitions import SLIDE_KEY, SLIDES
+from pathassets.defs.recovery import mark_process
+from pathassets.engine.batch import run_batch
+from pathassets.engine.plan import plan_slides
+from pathassets.engine.platform import Platform
+from pathassets.engine.slide_task import SlideOutcome
+
+MAX_SLIDES = 500
+"""Slides in one run at most: a run that is killed is repeated, its finished slides are not."""
+POOL = "slides"
+OWNER = "team:pathology"
+
+_WORDS = {
+    "tissue_mask": ("Where there is tissue on the slide, and where glass.", {"zarr", "opencv"}),
+    "patch_locations": ("Squares of the slide that become patches.", {"parquet", "numpy"}),
+    "features": ("One row of numbers for every patch.", {"zarr"}),
+}
+
+
+def build_batch_asset(recipe: Recipe) -> dg.AssetsDefinition:
+    """Make the batch asset of a recipe."""
+
+    @dg.multi_asset(
+        name="slide_batch",
+        specs=[_spec(entry) for entry in recipe.per_slide],
+        check_specs=[
+            dg.AssetCheckSpec(
+                HAS_TISSUE,
+                asset=[*entry.key],
+                description="A slide without tissue is bare glass, or its staining is pale.",
+                partitions_def=SLIDES,
+            )
+            for entry in recipe.per_slide
+            if entry.section.name == "tissue_mask"
+        ],
+        partitions_def=SLIDES,
+        can_subset=True,
+        backfill_policy=dg.BackfillPolicy.multi_run(MAX_SLIDES),
+        pool=POOL,
+    )
+    def slide_batch(
+        context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
+    ) -> Iterator[Any]:
+        mark_process(context)
+        wanted = [e for e in recipe.per_slide if dg.AssetKey([*e.key]) in context.selected_asset_keys]
+        run_slides(context, platform, list(context.partition_keys), wanted)
+        return
+        yield
+
+    return slide_batch
+
+
+def run_slides(
+    context: dg.OpExecutionContext | dg.AssetExecutionContext,
+    platform: Platform,
+    slide_ids: list[str],
+    wanted: list[Entry],
+) -> None:
+    """Work on the slides, log each one's events as it finishes, and fail at the end if any failed."""
+    chosen = set(slide_ids)
+    planned = [p for p in plan_slides(platform) if p.slide_id in chosen]
+    unknown = sorted(chosen - {p.slide_id for p in planned})
+    failed: list[SlideOutcome] = []
+    for outcome in run_batch(platform, planned, wanted, run_id=context.run_id):
+        for event in events_of(outcome):
+            context.log_event(event)
+        if outcome.failure is not None:
+            context.log.error(outcome.failure.message)
+            failed.append(outcome)
+    if unknown:
+        context.log.error(f"not in the catalog: {', '.join(unknown)}")
+        raise dg.Failure(
+            f"{len(unknown)} slides are partitions but not in the catalog: ingest them again",
+            allow_retries=False,
+        )
+    if failed:
+        raise failure_of(failed, len(planned))
+
+
+def _spec(entry: Entry) -> dg.AssetSpec:
+    words, kinds = _WORDS[entry.section.name]
+    parents = [SLIDE_KEY] if entry.parent is None else [SLIDE_KEY, dg.AssetKey([*entry.parent])]
+    encoder = CARDS[entry.spec.encoder] if isinstance(entry.spec, FeatureSpec) else None
+    said = "" if encoder is None else f" {encoder.description}"
+    fields = "\n".join(f"- {n}: {getattr(entry.spec, n)}" for n in entry.spec.__dataclass_fields__)
+    tags = {} if encoder is None or encoder.is_trained or not encoder.weights_sha256 else {"untrained": ""}
+    return dg.AssetSpec(
+        key=[*entry.key],
+        deps=parents,
+        description=f"{words}{said}\n\n{fields}",
+        group_name=entry.section.name,
+        kinds=kinds | ({"torch"} if encoder is not None and encoder.can_use_gpu else set()),
+        owners=[OWNER],
+        tags=tags,
+        code_version=entry.code_version,
+        skippable=True,
+    )

@@ -1,0 +1,37 @@
+"""Recipe -> Definitions: everything Dagster knows of this platform."""
+
+import dagster as dg
+
+from pathassets.core.recipe import Recipe
+from pathassets.defs.batch import build_batch_asset
+from pathassets.defs.dataset import build_dataset_asset
+from pathassets.defs.jobs import (
+    BUILD_DATASETS,
+    PROCESS_SLIDES,
+    build_asset_jobs,
+    ingest_files,
+    repair_slides,
+)
+from pathassets.defs.resources import PlatformResource
+from pathassets.defs.schedules import build_nightly_schedule
+from pathassets.defs.sensors import build_inbox_sensor, dead_runs
+from pathassets.defs.slides import slide
+
+
+def build_definitions(recipe: Recipe) -> dg.Definitions:
+    """Assemble the assets of a recipe and what drives them."""
+    jobs = {job.name: job for job in build_asset_jobs(recipe)}
+    batch = [build_batch_asset(recipe)] if recipe.per_slide else []
+    return dg.Definitions(
+        assets=[slide, *batch, *(build_dataset_asset(entry) for entry in recipe.datasets)],
+        jobs=[*jobs.values(), repair_slides, ingest_files],
+        sensors=[
+            dead_runs,
+            *(build_inbox_sensor(job) for name, job in jobs.items() if name == PROCESS_SLIDES),
+        ],
+        schedules=[
+            build_nightly_schedule(job) for name, job in jobs.items() if name == BUILD_DATASETS
+        ],
+        resources={"platform": PlatformResource()},
+        executor=dg.in_process_executor,
+    )

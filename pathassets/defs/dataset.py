@@ -1,0 +1,43 @@
+"""Dataset assets: over all slides, so their parents are mapped explicitly to all partitions.
+
+Without the mapping Dagster would take the identity, silently wrong.
+"""
+
+import dagster as dg
+
+from pathassets.core.recipe import Entry
+from pathassets.defs.batch import OWNER
+from pathassets.engine.dataset import build_dataset
+from pathassets.engine.platform import Platform
+
+
+def build_dataset_asset(entry: Entry) -> dg.AssetsDefinition:
+    """Make the asset of one dataset entry."""
+    parent = dg.AssetKey([*(entry.parent or ())])
+
+    @dg.asset(
+        key=[*entry.key],
+        deps=[dg.AssetDep(parent, partition_mapping=dg.AllPartitionMapping())],
+        description="A versioned table of slides one can train on: labels, patients, a split that "
+        "never parts a patient, feature files with their SHA-256, and what each was made from.",
+        group_name=entry.section.name,
+        kinds={"parquet", "pandas"},
+        owners=[OWNER],
+        code_version=entry.code_version,
+    )
+    def dataset(
+        context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
+    ) -> dg.MaterializeResult[None]:
+        built = build_dataset(platform, entry, run_id=context.run_id)
+        facts = {k: v for k, v in built.artifact.facts.items() if k != "split"}
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(built.artifact.address.digest),
+            metadata={
+                **facts,
+                "split": dg.MetadataValue.json(built.artifact.facts["split"]),
+                "uri": str(built.artifact.address),
+                "state": "made now" if built.is_new else "current: nothing was computed",
+            },
+        )
+
+    return dataset

@@ -1,0 +1,184 @@
+"""Outcomes -> the events and words that Dagster shows for a partition."""
+
+import base64
+from typing import Any, Iterator, Mapping
+
+import dagster as dg
+
+from pathassets.adapters.opencv import icon_webp
+from pathassets.catalog.records import SlideRecord
+from pathassets.core.address import SLIDE_SECTION, Address
+from pathassets.defs.partitions import SLIDE_KEY
+from pathassets.engine.plan import PlannedSlide
+from pathassets.engine.slide_task import SlideOutcome, StepOutcome
+
+HAS_TISSUE = "has_tissue"
+"""Check on every tissue mask: bare glass is a value, and this points at it."""
+
+Metadata = dict[str, dg.MetadataValue]
+
+_PREVIEWS = {"tissue_mask": "mask", "patch_locations": "grid"}
+
+
+def asset_key(address: Address) -> dg.AssetKey:
+    """Asset that an artifact, or a slide itself, belongs to."""
+    return SLIDE_KEY if address.section == SLIDE_SECTION else dg.AssetKey([*address.key])
+
+
+def version_tags(digest: str, code_version: str, parents: tuple[Address, ...]) -> dict[str, str]:
+    """Tell Dagster what was made from what; without them it would call every child stale."""
+    tags = {
+        "dagster/data_version": digest,
+        "dagster/data_version_is_user_provided": "true",
+        "dagster/code_version": code_version,
+    }
+    for parent in parents:
+        name = asset_key(parent).to_user_string()
+        tags[f"dagster/input_data_version/{name}"] = parent.digest
+        tags[f"dagster/input_event_pointer/{name}"] = "NULL"
+    return tags
+
+
+Event = dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation
+
+
+def events_of(outcome: SlideOutcome) -> Iterator[Event]:
+    """A materialization for each artifact that is there now, its checks, and reasons in words."""
+    for step in outcome.steps:
+        if step.artifact is None:
+            yield _reason(step)
+            continue
+        address = step.artifact.address
+        yield dg.AssetMaterialization(
+            asset_key=asset_key(address),
+            partition=outcome.slide_id,
+            metadata=_metadata(step),
+            tags=version_tags(address.digest, step.artifact.code_version, step.step.parents),
+        )
+        if address.section == "tissue_mask":
+            yield _has_tissue(step.artifact.facts, address)
+
+
+def _reason(outcome: StepOutcome) -> dg.AssetObservation:
+    """Why a partition is red, where a person looks first: on the partition's own page."""
+    address = outcome.step.address
+    return dg.AssetObservation(
+        asset_key=asset_key(address),
+        partition=address.subject,
+        description=outcome.message,
+        metadata={
+            "state": outcome.state,
+            "reason": outcome.reason,
+            "message": outcome.message,
+            "remedy": outcome.remedy,
+        },
+    )
+
+
+def _has_tissue(facts: Mapping[str, Any], address: Address) -> dg.AssetCheckEvaluation:
+    return dg.AssetCheckEvaluation(
+        asset_key=asset_key(address),
+        check_name=HAS_TISSUE,
+        passed=facts["tissue_mm2"] > 0,
+        severity=dg.AssetCheckSeverity.WARN,
+        description="" if facts["tissue_mm2"] > 0 else "bare glass: no tissue was found",
+        metadata={"tissue_mm2": facts["tissue_mm2"]},
+        partition=address.subject,
+    )
+
+
+def _metadata(outcome: StepOutcome) -> Metadata:
+    artifact = outcome.artifact
+    if artifact is None:
+        return {}
+    metadata: Metadata = {}
+    if outcome.preview:
+        metadata |= pictures(_PREVIEWS[artifact.address.section], outcome.preview)
+    metadata |= {name: _value(value) for name, value in artifact.facts.items()}
+    metadata["bytes"] = dg.MetadataValue.int(artifact.size_bytes)
+    metadata["state"] = dg.MetadataValue.text(
+        "made now" if outcome.state == "made" else "current: nothing was computed"
+    )
+    if artifact.facts.get("is_trained") is False and artifact.weights_sha256:
+        metadata["warning"] = dg.MetadataValue.text("UNTRAINED weights: not for training on")
+    if outcome.seconds is not None:
+        metadata["seconds"] = dg.MetadataValue.float(outcome.seconds)
+        n_patches = artifact.facts.get("n_patches")
+        if artifact.address.section == "features" and n_patches:
+            metadata["patches_per_second"] = dg.MetadataValue.float(n_patches / outcome.seconds)
+    metadata["uri"] = dg.MetadataValue.text(str(artifact.address))
+    return metadata
+
+
+def _value(value: Any) -> dg.MetadataValue:
+    if isinstance(value, bool):
+        return dg.MetadataValue.bool(value)
+    if isinstance(value, int):
+        return dg.MetadataValue.int(value)
+    if isinstance(value, float):
+        return dg.MetadataValue.float(value)
+    return dg.MetadataValue.text(str(value))
+
+
+def pictures(name: str, jpeg: bytes) -> Metadata:
+    """Put a picture into an event: an icon that the page shows in place, the whole on a click."""
+    return {name: _picture("webp", icon_webp(jpeg)), f"{name}_large": _picture("jpeg", jpeg)}
+
+
+def _picture(kind: str, data: bytes) -> dg.MetadataValue:
+    return dg.MetadataValue.md(f"![](data:image/{kind};base64,{base64.b64encode(data).decode()})")
+
+
+def slide_event(planned: PlannedSlide, thumbnail: bytes | None) -> dg.AssetMaterialization:
+    """The root of a slide's chain, as ingestion reports it."""
+    return dg.AssetMaterialization(
+        asset_key=SLIDE_KEY,
+        partition=planned.slide_id,
+        metadata=_slide_metadata(planned, planned.record, thumbnail),
+        tags=version_tags(planned.version, "1", ()),
+    )
+
+
+def _slide_metadata(
+    planned: PlannedSlide, record: SlideRecord, thumbnail: bytes | None
+) -> Metadata:
+    mpp = planned.slide_mpp
+    metadata: Metadata = pictures("thumbnail", thumbnail) if thumbnail else {}
+    metadata |= {
+        "mpp": dg.MetadataValue.text(record.resolution_message)
+        if mpp is None
+        else dg.MetadataValue.float(mpp),
+        "width_px0": dg.MetadataValue.int(record.width_px0),
+        "height_px0": dg.MetadataValue.int(record.height_px0),
+        "n_levels": dg.MetadataValue.int(record.n_levels),
+        "vendor": dg.MetadataValue.text(record.vendor),
+        "reader": dg.MetadataValue.text(record.reader),
+        "bytes": dg.MetadataValue.int(record.size_bytes),
+        "sha256": dg.MetadataValue.text(record.fingerprint),
+        "paths": dg.MetadataValue.text("\n".join(p.path for p in planned.paths)),
+    }
+    if planned.override is not None:
+        said = planned.override
+        metadata["mpp_stated"] = dg.MetadataValue.text(f"{said.mpp:g} by {said.who}: {said.why}")
+    if record.objective_power is not None:
+        metadata["objective_power"] = dg.MetadataValue.float(record.objective_power)
+    for name, value in (("patient", record.patient), ("label", record.label)):
+        if value is not None:
+            metadata[name] = dg.MetadataValue.text(value)
+    return metadata
+
+
+def failure_of(outcomes: list[SlideOutcome], n_slides: int) -> dg.Failure:
+    """The end of a run in which slides failed: names each, with its reason in words."""
+    lines = []
+    for outcome in outcomes:
+        failed = outcome.failure
+        if failed is not None:
+            where = "/".join(failed.step.address.key)
+            lines.append(f"- {where}: {failed.message}. {failed.remedy}")
+    said = "\n".join(lines)
+    return dg.Failure(
+        description=f"{len(lines)} of {n_slides} slides failed; the others are done.\n{said}",
+        metadata={"failed": dg.MetadataValue.md(said)},
+        allow_retries=False,
+    )

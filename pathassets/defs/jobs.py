@@ -1,0 +1,98 @@
+"""Jobs: the batch over slides, the datasets, the re-run of scattered slides, the inbox.
+
+https://docs.dagster.io/guides/build/jobs
+"""
+
+from pathlib import Path
+
+import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+from pathassets.core.recipe import Recipe
+from pathassets.defs.batch import POOL, run_slides
+from pathassets.defs.partitions import SLIDES
+from pathassets.defs.recovery import mark_process
+from pathassets.defs.slides import report_slides
+from pathassets.engine.ingest import find_files, ingest
+from pathassets.engine.platform import Platform
+
+PROCESS_SLIDES = "process_slides"
+BUILD_DATASETS = "build_datasets"
+REPAIR_SLIDES = "repair_slides"
+INGEST_FILES = "ingest_files"
+
+
+def build_asset_jobs(recipe: Recipe) -> list[UnresolvedAssetJobDefinition]:
+    """Jobs over the recipe's assets."""
+    jobs = []
+    if recipe.per_slide:
+        slides = dg.AssetSelection.assets(*([*e.key] for e in recipe.per_slide))
+        jobs.append(
+            dg.define_asset_job(
+                PROCESS_SLIDES,
+                selection=slides,
+                partitions_def=SLIDES,
+                description="Every per-slide asset of the recipe, for a range of slides.",
+            )
+        )
+    if recipe.datasets:
+        datasets = dg.AssetSelection.assets(*([*e.key] for e in recipe.datasets))
+        jobs.append(
+            dg.define_asset_job(
+                BUILD_DATASETS, selection=datasets, description="Every dataset of the recipe."
+            )
+        )
+    return jobs
+
+
+class SlidesConfig(dg.Config):
+    """Which slides to work on, and which assets of them."""
+
+    slide_ids: list[str]
+    """Partition keys; they need not be neighbours."""
+    assets: list[str] = []
+    """Such as `features/colour_stats`; all per-slide assets of the recipe where none is named."""
+
+
+@dg.op(pool=POOL)
+def repair_chosen_slides(
+    context: dg.OpExecutionContext, config: SlidesConfig, platform: dg.ResourceParam[Platform]
+) -> None:
+    """Work on slides that are no neighbours: the same work and events as the batch asset."""
+    mark_process(context)
+    keys = {(a.partition("/")[0], a.partition("/")[2]) for a in config.assets}
+    entries = [platform.recipe.entry(key) for key in sorted(keys)] or platform.recipe.per_slide
+    ordered = [e for e in platform.recipe.per_slide if e in entries]
+    run_slides(context, platform, config.slide_ids, ordered)
+
+
+@dg.job(name=REPAIR_SLIDES, description="Re-run scattered slides, such as the failed ones.")
+def repair_slides() -> None:
+    """Re-run scattered slides: Dagster's backfills take ranges, failures are scattered."""
+    repair_chosen_slides()
+
+
+class FilesConfig(dg.Config):
+    """Which files to register."""
+
+    files: list[str]
+    """Absolute paths."""
+
+
+@dg.op
+def register_files(
+    context: dg.OpExecutionContext, config: FilesConfig, platform: dg.ResourceParam[Platform]
+) -> None:
+    """Register files as slides and make partitions of them."""
+    files = find_files(Path(file) for file in config.files)
+    for found in ingest(platform, files):
+        if found.error is not None:
+            context.log.error(str(found.error))
+        else:
+            report_slides(context.instance, platform, [found.slide_id])
+
+
+@dg.job(name=INGEST_FILES, description="Register files as slides; the inbox sensor asks for it.")
+def ingest_files() -> None:
+    """Register files as slides."""
+    register_files()

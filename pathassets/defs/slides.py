@@ -1,0 +1,50 @@
+"""The root asset `slide`: made by ingestion, outside of Dagster's runs, and reported to it."""
+
+from typing import Iterable
+
+import dagster as dg
+
+from pathassets.defs.batch import OWNER
+from pathassets.defs.events import slide_event
+from pathassets.defs.partitions import SLIDE_KEY, SLIDES
+from pathassets.engine.plan import plan_slides
+from pathassets.engine.platform import Platform
+
+slide = dg.AssetSpec(
+    SLIDE_KEY,
+    partitions_def=SLIDES,
+    description="A whole-slide image: a file that was registered, its identity and its facts. "
+    "`pathassets ingest` and the inbox sensor report it.",
+    group_name="slide",
+    kinds={"openslide"},
+    owners=[OWNER],
+)
+
+
+def report_slides(
+    instance: dg.DagsterInstance, platform: Platform, slide_ids: Iterable[str]
+) -> list[str]:
+    """Make partitions of registered slides and report their facts; returns those that were new.
+
+    Doing it again reports only what Dagster does not know yet: a new slide, a new resolution.
+    """
+    chosen = set(slide_ids)
+    planned = [p for p in plan_slides(platform) if p.slide_id in chosen]
+    known = set(instance.get_dynamic_partitions(str(SLIDES.name)))
+    new = [p.slide_id for p in planned if p.slide_id not in known]
+    if new:
+        instance.add_dynamic_partitions(str(SLIDES.name), new)
+    versions = reported_versions(instance)
+    for one in planned:
+        if versions.get(one.slide_id) != one.version:
+            thumbnail = platform.catalog.find_thumbnail(one.slide_id)
+            instance.report_runless_asset_event(slide_event(one, thumbnail))
+    return new
+
+
+def reported_versions(instance: dg.DagsterInstance) -> dict[str, str]:
+    """Data version of each slide that Dagster was last told."""
+    tags = instance.event_log_storage.get_latest_tags_by_partition(
+        SLIDE_KEY, dg.DagsterEventType.ASSET_MATERIALIZATION, tag_keys=["dagster/data_version"]
+    )
+    return {partition: found["dagster/data_version"] for partition, found in tags.items()}

@@ -1,0 +1,207 @@
+"""The rules of the house that no linter knows."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import click
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "pathassets"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+SCRIPTS = sorted((ROOT / "benchmarks").rglob("*.py"))
+
+HEAVY = ["dagster", "openslide", "psutil", "sqlalchemy", "tifffile", "torch", "zarr"]
+ENVIRONMENT_DOOR = PACKAGE / "engine" / "settings.py"
+ENVIRONMENT_NAMES = {"environ", "environb", "getenv", "getenvb", "putenv", "unsetenv"}
+
+# In parts, so that this file does not name them itself.
+PRIVATE_FOLDER = re.compile(r"(?<![\w.~-])/(?:work|root|home|Users|tmp|mnt)(?=/\w)")
+HOST = re.compile(r"https?:" + r"//([\w.-]+)")
+PUBLIC_HOSTS = {
+    "127.0.0.1",
+    "arxiv.org",
+    "dicom.nema.org",
+    "docs.dagster.io",
+    "doi.org",
+    "github.com",
+    "huggingface.co",
+    "localhost",
+    "openslide.org",
+    "www.apache.org",
+}
+
+
+def named(path: Path, line: int = 0) -> str:
+    return f"{path.relative_to(ROOT)}:{line}" if line else str(path.relative_to(ROOT))
+
+
+def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def n_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines of the body, without the docstring."""
+    body = function.body[1:] if ast.get_docstring(function) else function.body
+    return (function.end_lineno or 0) - body[0].lineno + 1 if body else 0
+
+
+def repository_files() -> list[Path]:
+    """What is, or would be, committed."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],  # noqa: S607
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if listed.returncode:
+        pytest.skip(f"needs a git checkout: {listed.stderr.strip()}")
+    return [path for name in listed.stdout.split("\0") if (path := ROOT / name).is_file()]
+
+
+def test_core_needs_none_of_the_heavy_packages() -> None:
+    script = f"""
+import importlib, pkgutil, sys
+import pathassets.core, pathassets.errors
+for found in pkgutil.walk_packages(pathassets.core.__path__, "pathassets.core."):
+    importlib.import_module(found.name)
+print(*sorted(set({HEAVY!r}) & set(sys.modules)))
+"""
+    result = subprocess.run(  # noqa: S603  (our own script)
+        [sys.executable, "-W", "error", "-c", script],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (result.stdout.split(), result.stderr, result.returncode) == ([], "", 0)
+
+
+def test_dagster_modules_do_not_postpone_annotations() -> None:
+    # Dagster reads the annotations of `context` and `config` as objects, not as text.
+    wiring = [PACKAGE / "definitions.py", *(PACKAGE / "defs").rglob("*.py")]
+    bad = [
+        named(path)
+        for path in wiring
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ImportFrom) and node.module == "__future__"
+    ]
+    assert bad == []
+
+
+def test_a_file_is_read_in_one_sitting() -> None:
+    long = {
+        named(path): n
+        for path in MODULES + SCRIPTS
+        if (n := len(path.read_text().splitlines())) > 400
+    }
+    assert long == {}
+
+
+def test_a_function_fits_a_glance() -> None:
+    long = {
+        f"{named(path, function.lineno)} {function.name}": n
+        for path in MODULES + SCRIPTS
+        for function in functions(path)
+        if (n := n_lines(function)) > 40
+    }
+    assert long == {}
+
+
+def test_definitions_only_assemble() -> None:
+    assert len((PACKAGE / "definitions.py").read_text().splitlines()) < 40
+
+
+def test_an_asset_wires_and_does_not_compute() -> None:
+    long = {
+        f"{named(path, function.lineno)} {function.name}": n
+        for path in (PACKAGE / "defs").rglob("*.py")
+        for function in functions(path)
+        if any("asset" in ast.unparse(decorator) for decorator in function.decorator_list)
+        if (n := n_lines(function)) > 15
+    }
+    assert long == {}
+
+
+def test_the_environment_is_read_by_one_module() -> None:
+    readers = {
+        named(path, node.lineno)
+        for path in MODULES
+        if path != ENVIRONMENT_DOOR
+        for node in ast.walk(ast.parse(path.read_text()))
+        if (isinstance(node, ast.Attribute) and node.attr in ENVIRONMENT_NAMES)
+        or (isinstance(node, ast.alias) and node.name in ENVIRONMENT_NAMES)
+    }
+    assert readers == set()
+
+
+def test_no_file_names_a_private_folder_or_host() -> None:
+    found = [
+        f"{named(path, number)} {name}"
+        for path in repository_files()
+        for number, line in enumerate(path.read_bytes().decode(errors="replace").splitlines(), 1)
+        for name in [
+            *PRIVATE_FOLDER.findall(line),
+            *(host for host in HOST.findall(line) if host not in PUBLIC_HOSTS),
+        ]
+    ]
+    assert found == []
+
+
+def command_paths(command: click.Command, path: str) -> Iterator[str]:
+    """`pathassets a`, `pathassets a b`, ... of all commands that do something."""
+    if isinstance(command, click.Group):
+        for name, child in command.commands.items():
+            yield from command_paths(child, f"{path} {name}")
+    else:
+        yield path
+
+
+def test_the_readme_names_every_command() -> None:
+    from pathassets.cli import main  # noqa: PLC0415  (its errors are this test's only)
+
+    readme = (ROOT / "README.md").read_text()
+    assert [path for path in command_paths(main, "pathassets") if path not in readme] == []
+
+
+def test_the_package_ships_the_instance_that_the_checkout_uses() -> None:
+    assert (PACKAGE / "dagster.yaml").read_bytes() == (ROOT / "dagster.yaml").read_bytes()
+
+
+def test_the_instance_keeps_its_state_in_one_folder(tmp_path: Path) -> None:
+    config = yaml.safe_load((ROOT / "dagster.yaml").read_text())
+    (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(config))
+    script = """
+import dagster as dg
+@dg.asset
+def one(): print("a line for the compute log")
+with dg.DagsterInstance.from_config(".") as instance:
+    assert dg.materialize([one], instance=instance).success
+    assert not instance.telemetry_enabled
+    assert instance.get_concurrency_config().pool_config.default_pool_limit == 1
+"""
+    subprocess.run(  # noqa: S603  (our own script)
+        [sys.executable, "-W", "error", "-c", script], cwd=tmp_path, check=True
+    )
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".dagster", "dagster.yaml"]
+
+
+def test_the_locked_versions_are_exact_and_in_order() -> None:
+    pins = [
+        line
+        for line in (ROOT / "constraints.txt").read_text().splitlines()
+        if not line.startswith("#")
+    ]
+    assert [pin for pin in pins if not re.fullmatch(r"[\w.-]+==[\w.]+", pin)] == []
+    names = [pin.partition("==")[0].lower() for pin in pins]
+    assert all(a < b for a, b in pairwise(names))
