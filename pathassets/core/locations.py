@@ -39,7 +39,7 @@ class PatchLocations:
     y_px0: np.ndarray
     """int64 (n,): upper edges."""
     tissue_share: np.ndarray
-    """float32 (n,), in [0, 1], to six decimals."""
+    """float32 (n,), in [0, 1]."""
     side_px0: int
     """Side of every square, in level-0 pixels."""
     patch_px: int
@@ -104,11 +104,9 @@ def _steps(last_px0: int, step_px0: float) -> np.ndarray:
 def tissue_share_of(
     mask: TissueMask, x_px0: np.ndarray, y_px0: np.ndarray, side_px0: int
 ) -> np.ndarray:
-    """Share of each square that is tissue, float32 (n,), to six decimals.
+    """Share of each square that is tissue, float32 (n,); exact for parts of mask pixels.
 
-    Parts of mask pixels count as parts: a summed-area table interpolated between its nodes
-    integrates a mask of constant pixels exactly. Six decimals drop what is left of floating-point
-    noise, so that a share of 1 is a share of 1.
+    A summed-area table interpolated between its nodes integrates a mask of constant pixels exactly.
 
     A mask is a whole number of pixels, and the slide goes on for up to one more to the right and
     below. Its last column and row stand for that strip: otherwise a patch at the edge, all tissue,
@@ -119,15 +117,24 @@ def tissue_share_of(
     x0, y0 = x_px0 / mask.downsample, y_px0 / mask.downsample
     side_px = side_px0 / mask.downsample
     x1, y1 = x0 + side_px, y0 + side_px
-    inside = _at(table, y1, x1) - _at(table, y0, x1) - _at(table, y1, x0) + _at(table, y0, x0)
-    return np.asarray((inside / side_px**2).round(6).clip(0.0, 1.0), np.float32)
+    corners = [(y1, x1, 1), (y0, x1, -1), (y1, x0, -1), (y0, x0, 1)]
+    nodes, rests = zip(*(_at(table, y, x, sign) for y, x, sign in corners), strict=True)
+    inside = np.sum(nodes, axis=0) + np.sum(rests, axis=0)
+    return np.asarray((inside / side_px**2).clip(0.0, 1.0), np.float32)
 
 
-def _at(table: np.ndarray, y_px: np.ndarray, x_px: np.ndarray) -> np.ndarray:
-    """Interpolate a summed-area table; beyond its last node the last cell's slopes go on."""
+def _at(
+    table: np.ndarray, y_px: np.ndarray, x_px: np.ndarray, sign: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Interpolate a summed-area table: the node above and to the left, int64, and the rest.
+
+    Beyond the last node the last cell's slopes go on. The sums of nodes are exact, and large: a
+    patch much smaller than a mask pixel would be lost in the rounding of a float of that size.
+    """
     y = np.minimum(y_px.astype(np.int64), table.shape[0] - 2)
     x = np.minimum(x_px.astype(np.int64), table.shape[1] - 2)
     fy, fx = y_px - y, x_px - x
-    upper = table[y, x] * (1 - fx) + table[y, x + 1] * fx
-    lower = table[y + 1, x] * (1 - fx) + table[y + 1, x + 1] * fx
-    return np.asarray(upper * (1 - fy) + lower * fy)
+    node = table[y, x]
+    right, below = table[y, x + 1] - node, table[y + 1, x] - node
+    cell = table[y + 1, x + 1] - node - right - below
+    return sign * node, sign * (fx * right + fy * below + fx * fy * cell)

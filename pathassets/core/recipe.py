@@ -10,8 +10,8 @@ section before it, named by a key called like that section. Its asset key is (se
 from __future__ import annotations
 
 import difflib
-from dataclasses import MISSING, dataclass
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -77,6 +77,10 @@ SECTIONS = {
     )
 }
 """In the order of the data flow."""
+
+_NUMBER = "Write a plain number without quotes: YAML takes 2e4 and '20000' for text"
+_SPEC_REMEDIES = {"missing": "Add the key", "float_type": _NUMBER, "int_type": _NUMBER}
+"""By pydantic's type of error."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,13 +225,16 @@ def _parse_spec(spec: type[Any], fields: dict[str, Any], place: Key, where: Wher
         return spec(**fields)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-    # pydantic marks a bad key of a mapping by a last step of its own.
-    spot = (*place, *(step for step in first["loc"] if step != "[key]"))
-    said = first["msg"].removeprefix("Value error, ").replace("Input should", "it should", 1)
-    value = f" = {first['input']!r}" if first["loc"] and first["type"] != "missing" else ""
-    raise SpecError(
-        f"{where(spot)}: {'.'.join(map(str, spot))}{value}: {said}", remedy=_spec_remedy(spec, first)
-    )
+        # pydantic marks a bad key of a mapping by a last step of its own.
+        spot = (*place, *(step for step in first["loc"] if step != "[key]"))
+        said = first["msg"].removeprefix("Value error, ").replace("Input should", "it should", 1)
+        # An error of the whole spec, or of a missing key, has no value of its own to show.
+        has_value = first["loc"] and first["type"] != "missing"
+        value = f" = {first['input']!r}" if has_value else ""
+        raise SpecError(
+            f"{where(spot)}: {'.'.join(map(str, spot))}{value}: {said}",
+            remedy=_SPEC_REMEDIES.get(first["type"], "Change the value; the README has an example"),
+        ) from error
 
 
 def _require_parent(entry: Entry, keys: set[Key], where: Where) -> None:
@@ -238,7 +245,7 @@ def _require_parent(entry: Entry, keys: set[Key], where: Where) -> None:
     raise SpecError(
         f"{where((*entry.key, section))}: {'/'.join(entry.key)} is made from {section}/{name}, "
         "which the recipe does not have",
-        remedy=_remedy(name, known, f"Add {section}/{name}, or name one of"),
+        remedy=_remedy(name, known, f"Add {section}/{name}{', or name one of' if known else ''}"),
     )
 
 
@@ -264,4 +271,4 @@ def _known(
 
 def _remedy(name: str, known: list[str], otherwise: str) -> str:
     close = difflib.get_close_matches(name, known, n=1)
-    return f"Did you mean {close[0]!r}?" if close else f"{otherwise} {', '.join(known) or 'none'}"
+    return f"Did you mean {close[0]!r}?" if close else f"{otherwise} {', '.join(known)}".rstrip()

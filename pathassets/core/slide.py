@@ -84,9 +84,7 @@ class Slide(Protocol):
         """Give the file handle back."""
 
 
-def slide_id_of(
-    stem: str, fingerprint: str, *, scheme: Literal["stem", "hash"] = "stem"
-) -> str:
+def slide_id_of(stem: str, fingerprint: str, *, scheme: Literal["stem", "hash"] = "stem") -> str:
     """Name a slide by its file name and its content; by its content alone with scheme `hash`.
 
     >>> slide_id_of("S 12/3 HE", "0123456789abcdef")

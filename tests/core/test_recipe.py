@@ -1,0 +1,398 @@
+import copy
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import pathassets
+from pathassets.adapters.yaml import load_recipe
+from pathassets.core import recipe as recipe_module
+from pathassets.core.encoder import CARDS
+from pathassets.core.recipe import Entry, Key, Recipe, parse_recipe
+from pathassets.core.spec import digest_of
+from pathassets.core.tissue import TissueSpec
+from pathassets.errors import SpecError
+
+GOOD: dict[str, Any] = {
+    "tissue_mask": {"otsu": {"mpp": 8.0}, "fine": {"mpp": 4}},
+    "patch_locations": {
+        "p256": {"tissue_mask": "otsu", "patch_px": 256},
+        "p512": {"tissue_mask": "fine", "patch_px": 512},
+    },
+    "features": {
+        "colour": {"patch_locations": "p256", "encoder": "colour_stats"},
+        "resnet": {"patch_locations": "p256", "encoder": "resnet18"},
+        "colour512": {"patch_locations": "p512", "encoder": "colour_stats"},
+    },
+    "dataset": {"cohort": {"features": "colour"}, "cohort512": {"features": "colour512"}},
+}
+
+
+def where(place: tuple[Any, ...]) -> str:
+    return "recipe.yaml:" + ".".join(map(str, place))
+
+
+def parse(data: object) -> Recipe:
+    return parse_recipe(data, where)
+
+
+def changed(path: str, value: object) -> dict[str, Any]:
+    """The good recipe with one item set, named by its keys."""
+    data = copy.deepcopy(GOOD)
+    *folders, last = path.split("/")
+    place = data
+    for folder in folders:
+        place = place[folder]
+    place[last] = value
+    return data
+
+
+def without(path: str) -> dict[str, Any]:
+    data = copy.deepcopy(GOOD)
+    section, name, field = path.split("/")
+    del data[section][name][field]
+    return data
+
+
+def versions_of(recipe: Recipe) -> dict[Key, str]:
+    """Digest of every entry, down from one slide, as a plan works them out."""
+    versions: dict[Key, str] = {}
+    for entry in recipe.entries:
+        parent = "slide" if entry.parent is None else versions[entry.parent]
+        versions[entry.key] = entry.digest([parent])
+    return versions
+
+
+def test_entries_come_parents_first_in_the_order_of_the_file() -> None:
+    recipe = parse(dict(reversed(GOOD.items())))
+    assert ["/".join(e.key) for e in recipe.entries] == [
+        "tissue_mask/otsu",
+        "tissue_mask/fine",
+        "patch_locations/p256",
+        "patch_locations/p512",
+        "features/colour",
+        "features/resnet",
+        "features/colour512",
+        "dataset/cohort",
+        "dataset/cohort512",
+    ]
+    assert recipe.per_slide == recipe.entries[:7]
+    assert recipe.datasets == recipe.entries[7:]
+
+
+def test_an_entry_has_its_spec_and_its_parent() -> None:
+    recipe = parse(GOOD)
+    fine = recipe.entry(("tissue_mask", "fine"))
+    assert (fine.spec, fine.parent) == (TissueSpec(mpp=4.0), None)
+    p512 = recipe.entry(("patch_locations", "p512"))
+    assert (p512.spec.patch_px, p512.parent) == (512, ("tissue_mask", "fine"))
+    assert recipe.entry(("features", "resnet")).spec.encoder == "resnet18"
+
+
+def test_a_lineage_leads_from_the_mask_to_the_entry() -> None:
+    recipe = parse(GOOD)
+    lineage = recipe.lineage(recipe.entry(("dataset", "cohort512")))
+    assert [e.key for e in lineage] == [
+        ("tissue_mask", "fine"),
+        ("patch_locations", "p512"),
+        ("features", "colour512"),
+        ("dataset", "cohort512"),
+    ]
+
+
+def test_an_entry_may_leave_everything_to_the_defaults() -> None:
+    for body in (None, {}):
+        recipe = parse({"tissue_mask": {"otsu": body}})
+        assert [e.spec for e in recipe.entries] == [TissueSpec()]
+
+
+def test_an_entry_that_is_not_there_is_refused_with_the_ones_that_are() -> None:
+    with pytest.raises(SpecError, match="recipe: no entry tissue_mask/x") as caught:
+        parse({"tissue_mask": {"otsu": None}}).entry(("tissue_mask", "x"))
+    assert caught.value.remedy == "It has tissue_mask/otsu"
+
+
+BAD = {
+    "empty file": (None, ":", "a recipe is a mapping of names, found nothing", "README"),
+    "list": (["tissue_mask"], ":", "a recipe is a mapping of names, found list", "README"),
+    "no section": ({}, ":", "the recipe builds nothing", "Add a tissue_mask entry"),
+    "no entry": ({"tissue_mask": {}}, ":", "the recipe builds nothing", "Add a tissue_mask entry"),
+    "unknown section": (
+        changed("tissue_masks", {}),
+        ":tissue_masks",
+        "unknown section: 'tissue_masks'",
+        "Did you mean 'tissue_mask'?",
+    ),
+    "section like no other": (
+        changed("zzz", {}),
+        ":zzz",
+        "unknown section: 'zzz'",
+        "Known are dataset, features, patch_locations, tissue_mask",
+    ),
+    "section without entries": (
+        changed("features", None),
+        ":features",
+        "a section is a mapping of names, found nothing",
+        "README",
+    ),
+    "entry that is a text": (
+        changed("tissue_mask/otsu", "8 um"),
+        ":tissue_mask.otsu",
+        "an entry is a mapping of names, found str",
+        "README",
+    ),
+    "bad entry name": (
+        changed("tissue_mask/8um", {}),
+        ":tissue_mask.8um",
+        "an entry of tissue_mask cannot be called '8um'",
+        "Begin with a letter",
+    ),
+    "unknown key": (
+        changed("patch_locations/p256/patch_pix", 256),
+        ":patch_locations.p256.patch_pix",
+        "unknown key of patch_locations/p256: 'patch_pix'",
+        "Did you mean 'patch_px'?",
+    ),
+    "misspelt parent": (
+        {"tissue_mask": {"otsu": {}}, "patch_locations": {"p": {"tissue_maks": "otsu"}}},
+        ":patch_locations.p.tissue_maks",
+        "unknown key of patch_locations/p: 'tissue_maks'",
+        "Did you mean 'tissue_mask'?",
+    ),
+    "parent of a root": (
+        changed("tissue_mask/otsu/slide", "x"),
+        ":tissue_mask.otsu.slide",
+        "unknown key of tissue_mask/otsu: 'slide'",
+        "Known are close_um, max_glass_saturation, method,",
+    ),
+    "missing parent": (
+        without("patch_locations/p256/tissue_mask"),
+        ":patch_locations.p256",
+        "patch_locations/p256 does not say what it is made from",
+        "Add 'tissue_mask: NAME', naming an entry of that section",
+    ),
+    "empty parent": (
+        changed("dataset/cohort/features", None),
+        ":dataset.cohort",
+        "dataset/cohort does not say what it is made from",
+        "Add 'features: NAME', naming an entry of that section",
+    ),
+    "dangling parent": (
+        changed("patch_locations/p256/tissue_mask", "otzu"),
+        ":patch_locations.p256.tissue_mask",
+        "patch_locations/p256 is made from tissue_mask/otzu, which the recipe does not have",
+        "Did you mean 'otsu'?",
+    ),
+    "parent like no other": (
+        changed("features/colour/patch_locations", "zzz"),
+        ":features.colour.patch_locations",
+        "features/colour is made from patch_locations/zzz, which the recipe does not have",
+        "Add patch_locations/zzz, or name one of p256, p512",
+    ),
+    "parent in a section without entries": (
+        {"patch_locations": {"p": {"tissue_mask": "otsu"}}},
+        ":patch_locations.p.tissue_mask",
+        "patch_locations/p is made from tissue_mask/otsu, which the recipe does not have",
+        "Add tissue_mask/otsu",
+    ),
+    "impossible number": (
+        changed("tissue_mask/otsu/mpp", -8.0),
+        ":tissue_mask.otsu.mpp",
+        "tissue_mask.otsu.mpp = -8.0: it should be greater than 0",
+        "Change the value",
+    ),
+    "impossible choice": (
+        changed("tissue_mask/otsu/method", "magic"),
+        ":tissue_mask.otsu.method",
+        "tissue_mask.otsu.method = 'magic': it should be 'otsu'",
+        "Change the value",
+    ),
+    "text for a number": (
+        changed("tissue_mask/otsu/min_object_um2", "2e4"),
+        ":tissue_mask.otsu.min_object_um2",
+        "tissue_mask.otsu.min_object_um2 = '2e4': it should be a valid number",
+        "YAML takes 2e4 and '20000' for text",
+    ),
+    "yes for a number": (
+        changed("patch_locations/p256/patch_px", True),  # noqa: FBT003
+        ":patch_locations.p256.patch_px",
+        "patch_locations.p256.patch_px = True: it should be a valid integer",
+        "Write a plain number",
+    ),
+    "filter too wide": (
+        changed("tissue_mask/otsu/mpp", 0.25),
+        ":tissue_mask.otsu",
+        "tissue_mask.otsu: smooth_um is over 127 pixels at 0.25 um per pixel",
+        "Change the value",
+    ),
+    "shares that do not add up": (
+        changed("dataset/cohort/split", {"train": 0.7, "test": 0.2}),
+        ":dataset.cohort",
+        "dataset.cohort: the shares add up to 0.9, not to 1",
+        "Change the value",
+    ),
+    "share of more than all": (
+        changed("dataset/cohort/split", {"train": 1.7, "test": -0.7}),
+        ":dataset.cohort.split.train",
+        "dataset.cohort.split.train = 1.7: it should be less than or equal to 1",
+        "Change the value",
+    ),
+    "bad name of a part": (
+        changed("dataset/cohort/split", {"my train": 1.0}),
+        ":dataset.cohort.split.my train",
+        "dataset.cohort.split.my train = 'my train'",
+        "Change the value",
+    ),
+    "missing encoder": (
+        without("features/colour/encoder"),
+        ":features.colour.encoder",
+        "features.colour.encoder: Field required",
+        "Add the key",
+    ),
+    "unknown encoder": (
+        changed("features/colour/encoder", "color_stats"),
+        ":features.colour.encoder",
+        "unknown encoder: 'color_stats'",
+        "Did you mean 'colour_stats'?",
+    ),
+    "encoder like no other": (
+        changed("features/colour/encoder", "uni2"),
+        ":features.colour.encoder",
+        "unknown encoder: 'uni2'",
+        "Known are colour_stats, resnet18",
+    ),
+    "encoder that is a list": (
+        changed("features/colour/encoder", ["resnet18"]),
+        ":features.colour.encoder",
+        "features.colour.encoder = ['resnet18']: it should be a valid string",
+        "Change the value",
+    ),
+}
+
+
+@pytest.mark.parametrize(("data", "place", "cause", "remedy"), BAD.values(), ids=list(BAD))
+def test_a_bad_recipe_is_refused_with_place_cause_and_remedy(data, place, cause, remedy) -> None:
+    with pytest.raises(SpecError) as caught:
+        parse(data)
+    assert caught.value.message.startswith(f"recipe.yaml{place}: {cause}")
+    assert remedy in caught.value.remedy
+
+
+def test_the_recipe_these_are_made_from_is_good() -> None:
+    assert len(parse(GOOD).entries) == 9
+
+
+def test_equal_recipes_have_equal_digests_whatever_the_order_of_their_keys() -> None:
+    other = {
+        section: dict(reversed([(n, dict(reversed(b.items()))) for n, b in entries.items()]))
+        for section, entries in reversed(GOOD.items())
+    }
+    assert versions_of(parse(other)) == versions_of(parse(GOOD))
+
+
+def test_a_default_written_out_is_the_same_request() -> None:
+    written = changed("patch_locations/p256/min_tissue_share", 0.5)
+    assert versions_of(parse(written)) == versions_of(parse(GOOD))
+
+
+def test_an_entry_under_another_name_has_the_same_digest() -> None:
+    # Its name is in its address; the digest says what was asked for.
+    one, other = parse({"tissue_mask": {"a": {"mpp": 4.0}, "b": {"mpp": 4.0}}}).entries
+    assert one.digest(["v"]) == other.digest(["v"])
+
+
+def entry_of(key: Key) -> Entry:
+    return parse(GOOD).entry(key)
+
+
+def test_a_digest_names_section_spec_code_weights_and_parents() -> None:
+    entry = entry_of(("features", "resnet"))
+    assert entry.digest(["v1", "v2"]) == digest_of(
+        {
+            "section": "features",
+            "spec": {"encoder": "resnet18"},
+            "code_version": entry.code_version,
+            "weights_sha256": CARDS["resnet18"].weights_sha256,
+            "parents": ["v1", "v2"],
+        }
+    )
+
+
+def test_other_parents_or_another_order_of_them_give_another_digest() -> None:
+    entry = entry_of(("dataset", "cohort"))
+    digests = {entry.digest(p) for p in (["a"], ["b"], ["a", "b"], ["b", "a"], [])}
+    assert len(digests) == 5
+
+
+def test_another_code_version_of_the_section_gives_another_digest() -> None:
+    entry = entry_of(("tissue_mask", "otsu"))
+    section = dataclasses.replace(entry.section, code_version="next")
+    assert dataclasses.replace(entry, section=section).digest(["v"]) != entry.digest(["v"])
+
+
+@pytest.mark.parametrize("change", [{"version": "next"}, {"weights_sha256": "0" * 64}])
+def test_another_version_or_weights_of_the_encoder_give_another_digest(monkeypatch, change) -> None:
+    resnet, colour = entry_of(("features", "resnet")), entry_of(("features", "colour"))
+    before = resnet.digest(["v"]), colour.digest(["v"])
+    card = dataclasses.replace(CARDS["resnet18"], **change)
+    monkeypatch.setattr(recipe_module, "CARDS", {**CARDS, "resnet18": card})
+    assert resnet.digest(["v"]) != before[0]
+    assert colour.digest(["v"]) == before[1]
+
+
+def test_words_about_an_encoder_are_no_part_of_a_digest(monkeypatch) -> None:
+    entry = entry_of(("features", "resnet"))
+    before = entry.digest(["v"])
+    card = dataclasses.replace(CARDS["resnet18"], description="Other words.")
+    monkeypatch.setattr(recipe_module, "CARDS", {**CARDS, "resnet18": card})
+    assert entry.digest(["v"]) == before
+
+
+def test_only_features_have_weights() -> None:
+    weights = {e.name: e.weights_sha256 for e in parse(GOOD).entries if e.weights_sha256}
+    assert weights == {"resnet": CARDS["resnet18"].weights_sha256}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "stale"),
+    [
+        (
+            "tissue_mask/otsu/mpp",
+            6.0,
+            "tissue_mask/otsu patch_locations/p256 features/colour features/resnet dataset/cohort",
+        ),
+        (
+            "tissue_mask/fine/smooth_um",
+            20.0,
+            "tissue_mask/fine patch_locations/p512 features/colour512 dataset/cohort512",
+        ),
+        (
+            "patch_locations/p256/min_tissue_share",
+            0.25,
+            "patch_locations/p256 features/colour features/resnet dataset/cohort",
+        ),
+        (
+            "patch_locations/p512/tissue_mask",
+            "otsu",
+            "patch_locations/p512 features/colour512 dataset/cohort512",
+        ),
+        ("features/resnet/encoder", "colour_stats", "features/resnet"),
+        ("features/colour/patch_locations", "p512", "features/colour dataset/cohort"),
+        ("dataset/cohort/seed", 1, "dataset/cohort"),
+        ("dataset/cohort/split", {"train": 0.5, "test": 0.5}, "dataset/cohort"),
+        ("tissue_mask/third", {}, "tissue_mask/third"),
+    ],
+)
+def test_changing_one_entry_changes_it_and_what_is_made_from_it_and_nothing_else(
+    path, value, stale
+) -> None:
+    before, after = versions_of(parse(GOOD)), versions_of(parse(changed(path, value)))
+    assert {"/".join(k) for k in after if before.get(k) != after[k]} == set(stale.split())
+
+
+def test_the_recipe_of_the_package_is_good() -> None:
+    recipe = load_recipe(Path(pathassets.__file__).parent / "recipe.yaml")
+    assert {e.section.name for e in recipe.entries} == set(recipe_module.SECTIONS)
+    for entry in recipe.datasets:
+        assert len(recipe.lineage(entry)) == 4
