@@ -14,8 +14,8 @@ help: ## this list
 
 venv: $(STAMP) ## everything installed in .venv, at the tested versions
 
-# A stamp that is written last: an installation that was killed half-way is begun afresh, because pip
-# takes a package whose files are half there for installed.
+# The stamp is written last. An installation that was killed half-way is begun afresh, because pip
+# takes a package whose files are half there for installed; one that failed is only tried again.
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "pathassets needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1)." >&2; \
@@ -23,8 +23,9 @@ $(STAMP): pyproject.toml constraints.txt
 	  exit 1; }
 	@if [ -e $(STARTED) ] || ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
 	  echo "$(PYTHON) -m venv $(VENV)"; $(PYTHON) -m venv --clear $(VENV); fi
-	@touch $(STARTED)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@rm -f $@ && touch $(STARTED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]' \
+	  || { code=$$?; [ $$code -gt 128 ] || rm -f $(STARTED); exit $$code; }
 	@touch $@ && rm -f $(STARTED)
 
 demo: $(STAMP) ## six sample slides through the whole pipeline
