@@ -1,12 +1,14 @@
 """The `pathassets` command: the main job from a terminal, over the same assets as the UI.
 
-Exit codes: 0 done, 1 some slides failed or files were refused, 2 the request is impossible.
+Exit codes: 0 done, 1 some slides failed or files were refused, 2 the request is impossible,
+130 interrupted.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,14 +25,15 @@ from pathassets.engine.ingest import IdScheme, Registration, find_files, ingest
 from pathassets.engine.lineage import lineage_of
 from pathassets.engine.platform import Platform, open_platform
 from pathassets.engine.sample import write_sample_cohort
-from pathassets.engine.settings import Settings, dagster_environment, read_settings
-from pathassets.engine.status import cohort_status
-from pathassets.errors import PathAssetsError
+from pathassets.engine.settings import dagster_environment, read_settings
+from pathassets.engine.status import SlideStatus, cohort_status
+from pathassets.errors import PathAssetsError, SpecError
 
 if TYPE_CHECKING:
     import dagster as dg
 
-OK, SOME_FAILED, BAD_INPUT = 0, 1, 2
+SOME_FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+LOOPBACK = "127.0.0.1"
 
 
 class _Command(click.Group):
@@ -42,6 +45,9 @@ class _Command(click.Group):
         except PathAssetsError as error:
             report.error(str(error))
             ctx.exit(BAD_INPUT)
+        except KeyboardInterrupt:
+            report.error("interrupted; what was finished is kept, the same command does the rest")
+            ctx.exit(INTERRUPTED)
 
 
 @click.group(cls=_Command)
@@ -74,28 +80,39 @@ def sample(folder: Path, seed: int) -> None:
 def ingest_command(paths: tuple[Path, ...], cohort: Path | None, scheme: IdScheme) -> None:
     """Register slides: files, or folders that are searched."""
     with _opened() as (platform, instance):
-        files = find_files(paths)
         table = read_cohort(cohort) if cohort else Cohort()
-        sys.exit(_ingest(platform, instance, files, table, scheme))
+        n_refused = _ingest(platform, instance, find_files(paths), table, scheme)
+    if n_refused:
+        sys.exit(SOME_FAILED)
 
 
 @main.command()
-@click.option("--slides", multiple=True, help="Slide ids; all where none is named. Repeatable.")
-@click.option("--select", multiple=True, help="section or section/name. Repeatable.")
+@click.option("--slides", multiple=True, help="Slide ids, a,b or repeated; all if none is named.")
+@click.option("--select", multiple=True, help="section or section/name, a,b or repeated.")
 @click.option("--retry", is_flag=True, help="Try again what fails by the slide's content alone.")
 def run(slides: tuple[str, ...], select: tuple[str, ...], *, retry: bool) -> None:
     """Make what is missing or stale; what is current is left alone."""
     with _opened() as (platform, instance):
-        sys.exit(_run(platform, instance, slides=slides, select=select, retry=retry))
+        if not slides and not platform.catalog.slides():
+            click.echo(report.NO_SLIDES)
+            return
+        rows = _run(platform, instance, _listed(slides), _listed(select), retry=retry)
+        report.failures(rows)
+    if any(row.failure is not None for row in rows):
+        sys.exit(SOME_FAILED)
 
 
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
-def status(*, as_json: bool) -> None:
+@click.option("--all", "is_whole", is_flag=True, help="Every row of a cohort of thousands.")
+def status(*, as_json: bool, is_whole: bool) -> None:
     """Print where the cohort stands: one row a slide, one column an asset."""
     with open_platform(read_settings()) as platform:
         stand = cohort_status(platform)
-        click.echo(report.status_json(stand)) if as_json else report.status_table(stand)
+    if as_json:
+        click.echo(report.status_json(stand))
+    else:
+        report.status_table(stand, is_whole=is_whole)
 
 
 @main.command()
@@ -105,7 +122,10 @@ def lineage(file: Path, *, as_json: bool) -> None:
     """Print what FILE of the store was made from."""
     with open_platform(read_settings()) as platform:
         traced = lineage_of(platform, file)
-        click.echo(report.lineage_json(traced)) if as_json else report.lineage_tree(traced)
+    if as_json:
+        click.echo(report.lineage_json(traced))
+    else:
+        report.lineage_tree(traced)
 
 
 @main.group()
@@ -144,37 +164,53 @@ def encoders() -> None:
 
 
 @main.command()
-@click.option("--port", default=3000, show_default=True)
+@click.option("--port", default=3000, show_default=True, type=click.IntRange(1, 65535))
 def ui(port: int) -> None:
     """Start Dagster's UI, daemon and code server on this machine's loopback."""
     settings = read_settings()
+    _require_free(port)
     with _opened():
         pass  # whatever was killed is cleaned up before a daemon sees it
+    settings.home.mkdir(parents=True, exist_ok=True)
     os.chdir(settings.home)
-    click.echo(f"Dagster UI: http://127.0.0.1:{port} (state in {settings.dagster_home})")
+    click.echo(f"Dagster UI: http://{LOOPBACK}:{port} (state in {settings.dagster_home})")
     sys.stdout.flush()
-    command = [sys.executable, "-m", "dagster", "dev", "-m", "pathassets.definitions"]
-    address = ["-h", "127.0.0.1", "-p", str(port)]
+    # It advises `dg dev`, a tool for those who write definitions.
+    quiet = ["-W", "ignore:Function `dev_command` is superseded"]
+    command = [sys.executable, *quiet, "-m", "dagster", "dev", "-m", "pathassets.definitions"]
+    address = ["-h", LOOPBACK, "-p", str(port)]
     os.execve(sys.executable, [*command, *address], dagster_environment(settings))  # noqa: S606
+
+
+def _require_free(port: int) -> None:
+    """Refuse a port that something listens on: Dagster would say so in a hundred lines."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError as error:
+            raise SpecError(
+                f"port {port}: {error.strerror}",
+                remedy="Stop what listens there, or name another one with --port",
+            ) from error
 
 
 @main.command()
 def demo() -> None:
     """Write the sample cohort, register it, run the recipe on it, and print where it stands."""
-    settings = read_settings()
-    folder = settings.home / "demo"
+    folder = read_settings().home / "demo"
     write_sample_cohort(folder)
     with _opened() as (platform, instance):
-        files = find_files([folder])
-        _ingest(platform, instance, files, read_cohort(folder / "cohort.csv"), "stem")
-        _run(platform, instance, slides=(), select=(), retry=False)
+        table = read_cohort(folder / "cohort.csv")
+        _ingest(platform, instance, find_files([folder]), table, "stem")
+        _run(platform, instance, (), (), retry=False)
         report.demo_end(platform)
 
 
 @contextmanager
 def _opened() -> Iterator[tuple[Platform, dg.DagsterInstance]]:
     """The platform and its Dagster instance, cleaned of what killed runs left."""
-    settings: Settings = read_settings()
+    settings = read_settings()
     with open_platform(settings) as platform:
         from pathassets.defs.instance import open_instance  # noqa: PLC0415 - dagster takes seconds
         from pathassets.defs.launch import recover  # noqa: PLC0415
@@ -185,6 +221,11 @@ def _opened() -> Iterator[tuple[Platform, dg.DagsterInstance]]:
             yield platform, instance
 
 
+def _listed(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Take `--slides a,b` for `--slides a --slides b`."""
+    return tuple(part.strip() for value in values for part in value.split(",") if part.strip())
+
+
 def _ingest(
     platform: Platform,
     instance: dg.DagsterInstance,
@@ -192,6 +233,7 @@ def _ingest(
     cohort: Cohort,
     scheme: IdScheme,
 ) -> int:
+    """Register files and tell Dagster; returns how many were refused."""
     from pathassets.defs.slides import report_slides  # noqa: PLC0415 - dagster takes seconds
 
     found: list[Registration] = []
@@ -199,21 +241,24 @@ def _ingest(
         for one in ingest(platform, files, cohort=cohort, scheme=scheme):
             found.append(one)
             advance(report.registration_line(one))
-    report_slides(instance, platform, [one.slide_id for one in found if one.slide_id])
+    registered = [one.slide_id for one in found if one.slide_id]
+    with report.progress("telling Dagster", len(registered)) as advance:
+        report_slides(instance, platform, registered, advance=lambda _: advance(""))
     refused = sum(one.state == "refused" for one in found)
     new = sum(one.state == "new" for one in found)
     click.echo(f"{new} new slides, {len(found) - new - refused} known, {refused} refused")
-    return SOME_FAILED if refused else OK
+    return refused
 
 
 def _run(
     platform: Platform,
     instance: dg.DagsterInstance,
-    *,
     slides: tuple[str, ...],
     select: tuple[str, ...],
+    *,
     retry: bool,
-) -> int:
+) -> list[SlideStatus]:
+    """Run what is wanted, say what was done; returns where its slides stand now."""
     from pathassets.defs.build import build_definitions  # noqa: PLC0415 - dagster takes seconds
     from pathassets.defs.launch import (  # noqa: PLC0415
         Wanted,
@@ -228,5 +273,7 @@ def _run(
     with report.slide_progress():
         n_slides = run_slides_here(definitions, instance, platform, wanted)
         n_datasets = build_datasets_here(definitions, instance, platform, wanted)
-    stand = cohort_status(platform)
-    return SOME_FAILED if report.run_end(stand, wanted.slide_ids, n_slides, n_datasets) else OK
+    stand = cohort_status(platform).slides
+    rows = [row for row in stand if not slides or row.planned.slide_id in slides]
+    report.run_end(rows, n_slides, n_datasets)
+    return rows

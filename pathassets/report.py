@@ -1,10 +1,11 @@
-"""Status, outcomes and lineage -> what a terminal shows: tables and bars, or plain lines in a log."""
+"""Status, outcomes and lineage -> what a terminal shows: tables, bars, or plain lines in a log."""
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
-from rich.table import Column, Table
+from rich.table import Table
 from rich.tree import Tree
 
 from pathassets.catalog.records import MppOverride, SlideRecord
@@ -30,34 +31,45 @@ _STYLES = {
     "blocked": "red",
 }
 _BATCH_LOG = "pathassets.engine.batch"
+_MORE = "pathassets status --json has all"
 
+NO_SLIDES = "no slides yet: pathassets ingest PATH…"
 
 LOG_WIDTH = 200
 """Columns of a table in a log, where no terminal tells its width."""
+MAX_ROWS = 200
+"""Rows of a table unless all are asked for: a row takes rich a millisecond, and a person more."""
+MAX_FAILURES = 20
+"""Failures told one by one; of the others, how many there are of each reason."""
 
 
 def _console() -> Console:
-    is_log = not Console().is_terminal
-    return Console(soft_wrap=True, highlight=False, width=LOG_WIDTH if is_log else None)
+    # soft_wrap leaves long lines to the terminal, so that a command in them can be copied.
+    console = Console(soft_wrap=True, highlight=False, emoji=False)
+    if not console.is_terminal:
+        console.width = LOG_WIDTH
+    return console
 
 
 def error(text: str) -> None:
     """Print why a request is impossible, to standard error."""
-    Console(stderr=True, soft_wrap=True, highlight=False).print(f"[bold red]error:[/] {escape(text)}")
+    console = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
+    console.print(f"[bold red]error:[/] {escape(text)}")
 
 
 @contextmanager
 def progress(title: str, n_items: int) -> Iterator[Callable[[str], None]]:
-    """A bar in a terminal, plain lines in a log; call the result with one line an item."""
+    """A bar in a terminal, plain lines in a log; call the result with one line (or '') an item."""
     console = _console()
     if not console.is_terminal:
-        yield lambda line: console.print(line, markup=False)
+        yield lambda line: console.print(line, markup=False) if line else None
         return
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task(title, total=n_items)
 
         def advance(line: str) -> None:
-            bar.console.print(line, markup=False)
+            if line:
+                bar.console.print(line, markup=False)
             bar.advance(task)
 
         yield advance
@@ -111,17 +123,51 @@ def registration_line(found: Registration) -> str:
     return f"{found.state} {name}{said}"
 
 
-def status_table(stand: CohortStatus) -> None:
-    """Print one row a slide, one column an asset, and the reasons below."""
+def status_table(stand: CohortStatus, *, is_whole: bool = False) -> None:
+    """Print one row a slide, one column an asset, and the reasons below.
+
+    Of a large cohort it prints the slides that are not wholly current first, then as many of the
+    others as there is room for, unless the whole is asked for.
+    """
     console = _console()
     if not stand.slides and not stand.refusals:
-        console.print("no slides yet: pathassets ingest PATH…")
+        console.print(NO_SLIDES)
         return
-    keys = [cell.key for cell in stand.slides[0].cells] if stand.slides else []
-    table = Table(Column("slide", overflow="fold", min_width=24), "patient", "mpp")
-    for section, name in keys:
-        table.add_column(f"{section}\n{name}")
-    for slide in stand.slides:
+    if stand.slides:
+        n_rows = len(stand.slides) if is_whole else MAX_ROWS
+        rows = stand.slides
+        if len(rows) > n_rows:
+            rows = tuple(sorted(rows, key=_is_all_current)[:n_rows])
+        console.print(_table(stand, rows))
+        if len(rows) < len(stand.slides):
+            console.print(
+                f"{len(rows)} of {len(stand.slides)} slides are shown, those with open work first: "
+                "pathassets status --all shows every one"
+            )
+    failures(stand.slides)
+    for cell in stand.datasets:
+        console.print(f"{'/'.join(cell.key)}: {_cell_text(cell)}")
+    refused = [escape(f"{r.message}. {r.remedy}") for r in stand.refusals]
+    for line in refused[:MAX_FAILURES]:
+        console.print(f"[red]refused[/] {line}")
+    if len(refused) > MAX_FAILURES:
+        console.print(f"[red]refused[/] {len(refused) - MAX_FAILURES} more: {_MORE}")
+
+
+def _is_all_current(slide: SlideStatus) -> bool:
+    return all(cell.state == "current" for cell in slide.cells)
+
+
+def _table(stand: CohortStatus, rows: tuple[SlideStatus, ...]) -> Table:
+    """A row a slide; where some are left out, a footer counts what all of them are."""
+    table = Table(show_footer=len(rows) < len(stand.slides))
+    table.add_column("slide", footer=str(len(stand.slides)), overflow="fold", min_width=24)
+    table.add_column("patient", overflow="fold")
+    table.add_column("mpp")
+    for key in (cell.key for cell in rows[0].cells):
+        counts = "\n".join(f"{n} {state}" for state, n in stand.counts(key).items())
+        table.add_column("\n".join(key), footer=counts, overflow="fold")
+    for slide in rows:
         mpp = slide.planned.slide_mpp
         table.add_row(
             escape(slide.planned.slide_id),
@@ -129,14 +175,20 @@ def status_table(stand: CohortStatus) -> None:
             "[red]none[/]" if mpp is None else f"{mpp:.4g}",
             *(_cell_text(cell) for cell in slide.cells),
         )
-    console.print(table)
-    for slide in stand.slides:
-        if slide.failure is not None:
-            console.print(_failure_text(slide.failure))
-    for cell in stand.datasets:
-        console.print(f"{'/'.join(cell.key)}: {_cell_text(cell)}")
-    for refusal in stand.refusals:
-        console.print(f"[red]refused[/] {escape(f'{refusal.message}. {refusal.remedy}')}")
+    return table
+
+
+def failures(slides: Iterable[SlideStatus]) -> None:
+    """Print what failed and the remedy, slide by slide; many are summed up by their reasons."""
+    console = _console()
+    failed = [slide.failure for slide in slides if slide.failure is not None]
+    for cell in failed[:MAX_FAILURES]:
+        said = escape(f"{cell.message}. {cell.remedy}")
+        console.print(f"[red]failed[/] {'/'.join(cell.key)}: {said}")
+    rest = Counter(cell.reason for cell in failed[MAX_FAILURES:])
+    if rest:
+        counts = ", ".join(f"{n} {reason}" for reason, n in rest.most_common())
+        console.print(f"[red]failed[/] {rest.total()} more, {counts}: {_MORE}")
 
 
 def _cell_text(cell: Cell) -> str:
@@ -146,10 +198,6 @@ def _cell_text(cell: Cell) -> str:
         return f"[{style}]{said}[/] {cell.tissue_mm2:.2f} mm²"
     count = f" {cell.n_patches} patches" if cell.n_patches is not None else ""
     return f"[{style}]{said}[/]{count}"
-
-
-def _failure_text(cell: Cell) -> str:
-    return f"[red]failed[/] {'/'.join(cell.key)}: {escape(f'{cell.message}. {cell.remedy}')}"
 
 
 def status_json(stand: CohortStatus) -> str:
@@ -180,25 +228,18 @@ def _slide_plain(slide: SlideStatus) -> dict[str, Any]:
 
 
 def _cell_plain(cell: Cell) -> dict[str, Any]:
-    return {k: v for k, v in asdict(cell).items() if k not in {"key", "is_final"} and v not in ("", None)}
+    hidden = {"key", "is_final"}
+    return {k: v for k, v in asdict(cell).items() if k not in hidden and v not in ("", None)}
 
 
-def run_end(
-    stand: CohortStatus, slide_ids: frozenset[str], n_slides: int, n_datasets: int
-) -> bool:
-    """Say what a run did and what failed; returns whether any slide stands failed."""
-    console = _console()
-    rows = [s for s in stand.slides if not slide_ids or s.planned.slide_id in slide_ids]
-    failed = [s for s in rows if s.failure is not None]
+def run_end(rows: Collection[SlideStatus], n_slides: int, n_datasets: int) -> None:
+    """Say what a run over these slides did."""
+    n_failed = sum(row.failure is not None for row in rows)
+    said = f"ran {n_slides} slides, built {n_datasets} datasets; {n_failed} slides failed"
     if n_slides == 0 and n_datasets == 0:
-        again = f", {len(failed)} failed before and would fail again" if failed else ""
-        console.print(f"nothing to do: {len(rows) - len(failed)} slides are current{again}")
-    else:
-        console.print(f"ran {n_slides} slides, built {n_datasets} datasets; {len(failed)} slides failed")
-    for slide in failed:
-        if slide.failure is not None:
-            console.print(_failure_text(slide.failure))
-    return bool(failed)
+        again = f", {n_failed} failed before and would fail again" if n_failed else ""
+        said = f"nothing to do: {len(rows) - n_failed} slides are current{again}"
+    _console().print(said)
 
 
 def lineage_json(traced: Ancestor) -> str:
@@ -263,16 +304,15 @@ def demo_end(platform: Platform) -> None:
     stand = cohort_status(platform)
     status_table(stand)
     loadable = [
-        (slide, cell)
+        (*cell.key, slide.planned.slide_id, cell.digest)
         for slide in stand.slides
         for cell in slide.cells
         if cell.key[0] == "features" and cell.state == "current" and cell.n_patches
     ]
-    if loadable:
-        slide, cell = loadable[0]
-        section, name = cell.key
-        path = platform.settings.store / section / name / slide.planned.slide_id / cell.digest
-        console.print(f"\nfeatures are in {platform.settings.store / 'features'}; load one:\n")
+    store = platform.settings.store
+    for place in loadable[:1]:
+        path = store.joinpath(*place)
+        console.print(f"\nfeatures are in {store / 'features'}; load one:\n", markup=False)
         console.print("    import zarr")
         console.print(f'    bag = zarr.open("{path}/features.zarr", mode="r")', markup=False)
         console.print('    bag["features"][:], bag["coordinates"][:]', markup=False)

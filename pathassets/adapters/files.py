@@ -26,23 +26,22 @@ def stamp_of(members: list[Path]) -> FileStamp:
     try:
         stats = [member.stat() for member in members]
     except OSError as error:
-        raise _unreadable(members[0], error) from error
+        raise unreadable(error.filename, error) from error
     return FileStamp(
         size_bytes=sum(s.st_size for s in stats), mtime_ns=max(s.st_mtime_ns for s in stats)
     )
 
 
 def fingerprint_of(members: list[Path]) -> str:
-    """SHA-256 of a slide's content, 64 hex characters; a name counts only among several files.
+    """SHA-256 of a slide's content, 64 hex characters; what the files are called counts nowhere.
 
     Raises:
         SlideUnreadable: a file is missing, forbidden, or fails while it is read.
     """
-    hashes = [_sha256(member) for member in members]
+    hashes = sorted(_sha256(member) for member in members)
     if len(hashes) == 1:
         return hashes[0]
-    lines = sorted(f"{m.name} {h}\n" for m, h in zip(members, hashes, strict=True))
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+    return hashlib.sha256("".join(f"{h}\n" for h in hashes).encode()).hexdigest()
 
 
 def _sha256(path: Path) -> str:
@@ -50,14 +49,22 @@ def _sha256(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
 
 
-def _unreadable(path: Path, error: OSError) -> SlideUnreadable:
-    missing = isinstance(error, FileNotFoundError)
+def unreadable(path: object, error: OSError) -> SlideUnreadable:
+    """What the system says of a file, in our words."""
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return SlideUnreadable(
+            path,
+            "no such file",
+            remedy="Put it back, mount its disk, or ingest it where it is now",
+            reason="file_missing",
+        )
+    if isinstance(error, PermissionError):
+        return SlideUnreadable(
+            path, "permission denied", remedy="Grant read permission", reason="no_permission"
+        )
     return SlideUnreadable(
-        path,
-        "no such file" if missing else str(error.strerror or error),
-        remedy="Put it back, mount its disk, or ingest it where it is now",
-        reason="file_missing" if missing else "",
+        path, f"cannot be read: {error.strerror or error}", remedy="Look at its disk"
     )

@@ -1,4 +1,4 @@
-"""Pictures -> small JPEG bytes, by OpenCV."""
+"""Pictures -> small JPEG and WebP bytes, by OpenCV."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def preview_jpeg(rgb: np.ndarray) -> bytes:
     bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
     while True:
         for quality in _QUALITIES:
-            data: bytes = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+            data = _encode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
             if len(data) <= MAX_BYTES:
                 return data
         half = (max(1, bgr.shape[1] // 2), max(1, bgr.shape[0] // 2))
@@ -32,13 +32,19 @@ _ICON_QUALITIES = (60, 40, 30, 20)
 def icon_webp(jpeg: bytes) -> bytes:
     """Shrink a preview to a WebP icon under 700 bytes: the largest side that fits."""
     bgr = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    if bgr is None:
+        raise ValueError("no picture in these bytes")
     longest_px = max(bgr.shape[:2])
     for side_px in _ICON_SIDES_PX:
         scale = min(1.0, side_px / longest_px)
         size = (max(1, round(bgr.shape[1] * scale)), max(1, round(bgr.shape[0] * scale)))
         small = cv2.resize(bgr, size, interpolation=cv2.INTER_AREA)
         for quality in _ICON_QUALITIES:
-            data: bytes = cv2.imencode(".webp", small, [cv2.IMWRITE_WEBP_QUALITY, quality])[1].tobytes()
+            data = _encode(".webp", small, [cv2.IMWRITE_WEBP_QUALITY, quality])
             if len(data) <= MAX_ICON_BYTES:
                 return data
-    return b""
+    raise ValueError(f"no icon of {MAX_ICON_BYTES} bytes")  # 16 px of noise take under 400
+
+
+def _encode(suffix: str, bgr: np.ndarray, parameters: list[int]) -> bytes:
+    return cv2.imencode(suffix, bgr, parameters)[1].tobytes()

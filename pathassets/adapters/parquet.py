@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from pyarrow import ArrowException  # type: ignore[import-untyped]
 
 from pathassets.core.locations import PatchLocations
 from pathassets.errors import ArtifactCorrupt
@@ -24,7 +25,7 @@ def load_table(path: Path) -> pd.DataFrame:
     """
     try:
         return pd.read_parquet(path, engine="pyarrow")
-    except (OSError, ValueError) as error:  # pyarrow's own errors are ValueErrors
+    except (OSError, ValueError, ArrowException) as error:
         raise ArtifactCorrupt(path, f"cannot be read: {error}", remedy="Make it again") from error
 
 
@@ -62,5 +63,7 @@ def load_locations(path: Path, *, side_px0: int, patch_px: int, mpp: float) -> P
             patch_px=patch_px,
             mpp=mpp,
         )
-    except (KeyError, ValueError) as error:
-        raise ArtifactCorrupt(path, f"lacks {error}", remedy="Make it again") from error
+    except KeyError as error:
+        raise ArtifactCorrupt(path, f"lacks column {error}", remedy="Make it again") from error
+    except (ValueError, TypeError) as error:
+        raise ArtifactCorrupt(path, f"no locations: {error}", remedy="Make it again") from error

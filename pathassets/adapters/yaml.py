@@ -10,6 +10,9 @@ import yaml
 from pathassets.core.recipe import Recipe, parse_recipe
 from pathassets.errors import SpecError
 
+DEEPEST = 4
+"""Keys above the deepest value of a recipe; beyond it an alias may lead in circles."""
+
 
 def load_recipe(path: Path) -> Recipe:
     """Read a recipe file.
@@ -29,8 +32,10 @@ def load_recipe(path: Path) -> Recipe:
         data = yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise SpecError(f"{path}:{line}: not YAML: {error.problem}", remedy="Mend the line") from error
-    except yaml.YAMLError as error:
+        raise SpecError(
+            f"{path}:{line}: not YAML: {error.problem}", remedy="Mend the line"
+        ) from error
+    except (yaml.YAMLError, ValueError) as error:  # a date such as 2025-13-45 is a ValueError
         raise SpecError(f"{path}: not YAML: {error}", remedy="Mend the file") from error
     lines: dict[tuple[Any, ...], int] = {}
     _note_lines(node, (), lines, path)
@@ -46,8 +51,8 @@ def load_recipe(path: Path) -> Recipe:
 def _note_lines(
     node: yaml.Node | None, place: tuple[Any, ...], lines: dict[tuple[Any, ...], int], path: Path
 ) -> None:
-    """Note the line of every key; a key given twice is refused, YAML would keep the last silently."""
-    if not isinstance(node, yaml.MappingNode):
+    """Note the line of every key; a key given twice is refused, YAML would keep the last."""
+    if not isinstance(node, yaml.MappingNode) or len(place) > DEEPEST:
         return
     for key, value in node.value:
         spot = (*place, key.value)

@@ -1,8 +1,8 @@
 """Masks and features <-> Zarr v3 on disk.
 
 Features are written one whole chunk at a time: batches of 64 rows into chunks of 1,024 cost 15
-times the CPU. No compressor: zstd costs four times the CPU for two thirds of the size. A chunk that
-is missing reads as NaN, so it can never pass for a feature.
+times the CPU. They have no compressor: zstd costs four times the CPU for two thirds of the size. A
+chunk that is missing reads as NaN, so it can never pass for a feature.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ from pathassets.errors import ArtifactCorrupt
 
 CHUNK_ROWS = 1024
 MASK_CHUNK_PX = 1024
+
+_UNREADABLE = (zarr.errors.BaseZarrError, RuntimeError, KeyError, ValueError, TypeError, OSError)
+"""What zarr raises at a damaged array; its decompressors raise RuntimeError."""
 
 
 def save_mask(path: Path, mask: TissueMask) -> None:
@@ -47,7 +50,7 @@ def load_mask(path: Path) -> TissueMask:
             downsample=float(_number(array.attrs["downsample"])),
             slide_mpp=float(_number(array.attrs["slide_mpp"])),
         )
-    except (zarr.errors.BaseZarrError, KeyError, ValueError, TypeError, OSError) as error:
+    except _UNREADABLE as error:
         raise ArtifactCorrupt(path, f"cannot be read: {error}", remedy="Make it again") from error
 
 
@@ -58,7 +61,10 @@ def _number(value: object) -> float:
 
 
 class FeatureWriter:
-    """Writes rows in order into `features` (n, dim), beside `coordinates` (n, 4) in px0."""
+    """Writes rows in order into `features` (n, dim), beside `coordinates` (n, 4) in px0.
+
+    Leaving the with block raises ValueError when rows are missing.
+    """
 
     def __init__(
         self, path: Path, boxes_px0: np.ndarray, *, dim: int, attributes: dict[str, Any]
@@ -83,7 +89,14 @@ class FeatureWriter:
         self._n_written = 0
 
     def write(self, rows: np.ndarray) -> None:
-        """Take the next rows, float32 (m, dim)."""
+        """Take the next rows, float32 (m, dim).
+
+        Raises:
+            ValueError: there are more rows than boxes.
+        """
+        n_rows = self._n_written + self._n_held + len(rows)
+        if n_rows > self._features.shape[0]:
+            raise ValueError(f"{n_rows} rows for {self._features.shape[0]} boxes")
         while len(rows):
             taken = rows[: CHUNK_ROWS - self._n_held]
             self._chunk[self._n_held : self._n_held + len(taken)] = taken

@@ -8,7 +8,9 @@ import warnings
 
 import dagster as dg
 
-# Checks of single partitions are in preview; the version is pinned and the tests hold the behaviour.
-warnings.filterwarnings("ignore", "Specifying a partitions_def on an AssetCheckSpec", dg.PreviewWarning)
+# Checks of single partitions are in preview: the version is pinned, the tests hold the behaviour.
+warnings.filterwarnings(
+    "ignore", "Specifying a partitions_def on an AssetCheckSpec", dg.PreviewWarning
+)
 # Dagster passes it itself, for every sensor.
 warnings.filterwarnings("ignore", "Parameter `owners` of initializer", dg.BetaWarning)

@@ -5,7 +5,8 @@ materialization of its own; each slide's events are logged as it finishes. A par
 planned and not materialized in a failed run is shown failed, the others stay green.
 """
 
-from typing import Any, Iterator
+from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 
@@ -13,8 +14,8 @@ from pathassets.core.encoder import CARDS
 from pathassets.core.features import FeatureSpec
 from pathassets.core.recipe import Entry, Recipe
 from pathassets.defs.events import HAS_TISSUE, events_of, failure_of
+from pathassets.defs.instance import fast_events
 from pathassets.defs.partitions import SLIDE_KEY, SLIDES
-from pathassets.defs.recovery import mark_process
 from pathassets.engine.batch import run_batch
 from pathassets.engine.plan import plan_slides
 from pathassets.engine.platform import Platform
@@ -56,11 +57,10 @@ def build_batch_asset(recipe: Recipe) -> dg.AssetsDefinition:
     def slide_batch(
         context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
     ) -> Iterator[Any]:
-        mark_process(context)
-        wanted = [e for e in recipe.per_slide if dg.AssetKey([*e.key]) in context.selected_asset_keys]
+        selected = context.selected_asset_keys
+        wanted = [e for e in recipe.per_slide if dg.AssetKey([*e.key]) in selected]
         run_slides(context, platform, list(context.partition_keys), wanted)
-        return
-        yield
+        yield from ()
 
     return slide_batch
 
@@ -71,42 +71,37 @@ def run_slides(
     slide_ids: list[str],
     wanted: list[Entry],
 ) -> None:
-    """Work on the slides, log each one's events as it finishes, and fail at the end if any failed."""
+    """Work on the slides, log each one's events as it finishes, and fail at last if any failed."""
+    run_id = context.run.run_id
     chosen = set(slide_ids)
     planned = [p for p in plan_slides(platform) if p.slide_id in chosen]
     unknown = sorted(chosen - {p.slide_id for p in planned})
     failed: list[SlideOutcome] = []
-    for outcome in run_batch(platform, planned, wanted, run_id=context.run_id):
-        for event in events_of(outcome):
-            context.log_event(event)
-        if outcome.failure is not None:
-            context.log.error(outcome.failure.message)
-            failed.append(outcome)
-    if unknown:
-        context.log.error(f"not in the catalog: {', '.join(unknown)}")
-        raise dg.Failure(
-            f"{len(unknown)} slides are partitions but not in the catalog: ingest them again",
-            allow_retries=False,
-        )
-    if failed:
-        raise failure_of(failed, len(planned))
+    with fast_events(context.instance, run_id):
+        for outcome in run_batch(platform, planned, wanted, run_id=run_id):
+            for event in events_of(outcome):
+                context.log_event(event)  # type: ignore[arg-type]  # it takes checks, too
+            if outcome.failure is not None:
+                context.log.error(outcome.failure.message)
+                failed.append(outcome)
+    if failed or unknown:
+        raise failure_of(failed, unknown, len(chosen))
 
 
 def _spec(entry: Entry) -> dg.AssetSpec:
     words, kinds = _WORDS[entry.section.name]
     parents = [SLIDE_KEY] if entry.parent is None else [SLIDE_KEY, dg.AssetKey([*entry.parent])]
-    encoder = CARDS[entry.spec.encoder] if isinstance(entry.spec, FeatureSpec) else None
-    said = "" if encoder is None else f" {encoder.description}"
+    card = CARDS[entry.spec.encoder] if isinstance(entry.spec, FeatureSpec) else None
     fields = "\n".join(f"- {n}: {getattr(entry.spec, n)}" for n in entry.spec.__dataclass_fields__)
-    tags = {} if encoder is None or encoder.is_trained or not encoder.weights_sha256 else {"untrained": ""}
+    is_untrained = card is not None and bool(card.weights_sha256) and not card.is_trained
     return dg.AssetSpec(
         key=[*entry.key],
         deps=parents,
-        description=f"{words}{said}\n\n{fields}",
+        description=f"{words}{f' {card.description}' if card else ''}\n\n{fields}",
         group_name=entry.section.name,
-        kinds=kinds | ({"torch"} if encoder is not None and encoder.can_use_gpu else set()),
+        kinds=kinds | ({"torch"} if card is not None and card.can_use_gpu else set()),
         owners=[OWNER],
-        tags=tags,
+        tags={"untrained": ""} if is_untrained else {},
         code_version=entry.code_version,
         skippable=True,
     )

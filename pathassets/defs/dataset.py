@@ -28,7 +28,7 @@ def build_dataset_asset(entry: Entry) -> dg.AssetsDefinition:
     def dataset(
         context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
     ) -> dg.MaterializeResult[None]:
-        built = build_dataset(platform, entry, run_id=context.run_id)
+        built = build_dataset(platform, entry, run_id=context.run.run_id)
         facts = {k: v for k, v in built.artifact.facts.items() if k != "split"}
         return dg.MaterializeResult(
             data_version=dg.DataVersion(built.artifact.address.digest),

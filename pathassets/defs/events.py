@@ -1,7 +1,8 @@
 """Outcomes -> the events and words that Dagster shows for a partition."""
 
 import base64
-from typing import Any, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import dagster as dg
 
@@ -168,15 +169,15 @@ def _slide_metadata(
     return metadata
 
 
-def failure_of(outcomes: list[SlideOutcome], n_slides: int) -> dg.Failure:
+def failure_of(outcomes: list[SlideOutcome], unknown: list[str], n_slides: int) -> dg.Failure:
     """The end of a run in which slides failed: names each, with its reason in words."""
-    lines = []
+    lines = [f"{slide_id}: not in the catalog. Ingest its file again" for slide_id in unknown]
     for outcome in outcomes:
         failed = outcome.failure
         if failed is not None:
             where = "/".join(failed.step.address.key)
-            lines.append(f"- {where}: {failed.message}. {failed.remedy}")
-    said = "\n".join(lines)
+            lines.append(f"{where}: {failed.message}. {failed.remedy}")
+    said = "\n".join(f"- {line}" for line in lines)
     return dg.Failure(
         description=f"{len(lines)} of {n_slides} slides failed; the others are done.\n{said}",
         metadata={"failed": dg.MetadataValue.md(said)},

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+from pydantic import Field
 
 from pathassets.core.recipe import Recipe
 from pathassets.defs.batch import POOL, run_slides
-from pathassets.defs.partitions import SLIDES
-from pathassets.defs.recovery import mark_process
 from pathassets.defs.slides import report_slides
 from pathassets.engine.ingest import find_files, ingest
 from pathassets.engine.platform import Platform
@@ -31,7 +30,6 @@ def build_asset_jobs(recipe: Recipe) -> list[UnresolvedAssetJobDefinition]:
             dg.define_asset_job(
                 PROCESS_SLIDES,
                 selection=slides,
-                partitions_def=SLIDES,
                 description="Every per-slide asset of the recipe, for a range of slides.",
             )
         )
@@ -50,7 +48,7 @@ class SlidesConfig(dg.Config):
 
     slide_ids: list[str]
     """Partition keys; they need not be neighbours."""
-    assets: list[str] = []
+    assets: list[str] = Field(default_factory=list)
     """Such as `features/colour_stats`; all per-slide assets of the recipe where none is named."""
 
 
@@ -59,7 +57,6 @@ def repair_chosen_slides(
     context: dg.OpExecutionContext, config: SlidesConfig, platform: dg.ResourceParam[Platform]
 ) -> None:
     """Work on slides that are no neighbours: the same work and events as the batch asset."""
-    mark_process(context)
     keys = {(a.partition("/")[0], a.partition("/")[2]) for a in config.assets}
     entries = [platform.recipe.entry(key) for key in sorted(keys)] or platform.recipe.per_slide
     ordered = [e for e in platform.recipe.per_slide if e in entries]
@@ -85,11 +82,11 @@ def register_files(
 ) -> None:
     """Register files as slides and make partitions of them."""
     files = find_files(Path(file) for file in config.files)
-    for found in ingest(platform, files):
-        if found.error is not None:
-            context.log.error(str(found.error))
-        else:
-            report_slides(context.instance, platform, [found.slide_id])
+    found = list(ingest(platform, files))
+    report_slides(context.instance, platform, [one.slide_id for one in found if one.slide_id])
+    refused = [str(one.error) for one in found if one.error is not None]
+    if refused:
+        raise dg.Failure("\n".join(refused), allow_retries=False)
 
 
 @dg.job(name=INGEST_FILES, description="Register files as slides; the inbox sensor asks for it.")

@@ -4,18 +4,22 @@ The very asset that the UI's backfill runs, on the same instance, with the same 
 neighbours is one run; slides between them that are current are taken along to keep it one.
 """
 
+import logging
+import socket
+import uuid
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Iterable
 
 import dagster as dg
+import psutil
+from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
 
 from pathassets.core.recipe import Entry, Key
-from pathassets.defs.batch import MAX_SLIDES
+from pathassets.defs.batch import MAX_SLIDES, POOL
 from pathassets.defs.jobs import BUILD_DATASETS, PROCESS_SLIDES
-from pathassets.defs.partitions import SLIDES, stretches
+from pathassets.defs.partitions import SLIDES, range_tags, slide_order, stretches
 from pathassets.defs.recovery import fail_dead_runs, process_tags
-from pathassets.defs.sensors import RANGE_END, RANGE_START
 from pathassets.defs.slides import report_slides
 from pathassets.engine.platform import Platform
 from pathassets.engine.status import CohortStatus, SlideStatus, cohort_status, needs_work
@@ -23,6 +27,11 @@ from pathassets.errors import CatalogError, SpecError
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """Events go to the instance; a terminal gets one line a slide, from the engine's log."""
+
+USER_TAG = "user"
+"""What Dagster's page shows as who launched a run."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,11 +55,15 @@ def choose_entries(platform: Platform, select: Iterable[str]) -> tuple[Entry, ..
     for text in select:
         section, _, name = text.partition("/")
         keys = {
-            e.key for e in platform.recipe.entries if e.section.name == section and name in {"", e.name}
+            e.key
+            for e in platform.recipe.entries
+            if e.section.name == section and name in {"", e.name}
         }
         if not keys:
             known = ", ".join("/".join(e.key) for e in platform.recipe.entries)
-            raise SpecError(f"--select {text}: the recipe has no such entry", remedy=f"It has {known}")
+            raise SpecError(
+                f"--select {text}: the recipe has no such entry", remedy=f"It has {known}"
+            )
         chosen |= keys
     return tuple(e for e in platform.recipe.entries if not chosen or e.key in chosen)
 
@@ -63,37 +76,27 @@ def run_slides_here(
     Raises:
         CatalogError: a named slide is not registered.
     """
-    entries = [e for e in wanted.entries if e.section.is_per_slide]
+    keys = {e.key for e in wanted.entries if e.section.is_per_slide}
     status = cohort_status(platform)
-    chosen = [s for s in status.slides if _is_chosen(s, wanted.slide_ids)]
     _require_known(status, wanted.slide_ids)
+    chosen = [s for s in status.slides if _is_chosen(s, wanted.slide_ids)]
     report_slides(instance, platform, [s.planned.slide_id for s in chosen])
-    keys = {e.key for e in entries}
-    not_shown = _not_shown(instance, keys)
+    order = slide_order(instance)
+    not_shown = {key: set(order) - _green(instance, dg.AssetKey([*key])) for key in keys}
     needy = {
         s.planned.slide_id
         for s in chosen
-        if needs_work(s, keys, retry=wanted.retry) or _is_unreported(s, keys, not_shown)
+        if needs_work(s, keys, retry=wanted.retry) or _is_unreported(s, not_shown)
     }
     current = {
         s.planned.slide_id
         for s in status.slides
         if all(c.state == "current" for c in s.cells if c.key in keys)
     }
-    order = list(instance.get_dynamic_partitions(str(SLIDES.name)))
-    if not needy or not keys:
-        return 0
-    job = definitions.resolve_job_def(PROCESS_SLIDES)
     for stretch in stretches(order, needy, current):
         for start in range(0, len(stretch), MAX_SLIDES):
-            part = stretch[start : start + MAX_SLIDES]
-            job.execute_in_process(
-                instance=instance,
-                tags={RANGE_START: part[0], RANGE_END: part[-1], **process_tags()},
-                asset_selection=[dg.AssetKey([*key]) for key in keys],
-                run_config=QUIET,
-                raise_on_error=False,
-            )
+            tags = range_tags(stretch[start : start + MAX_SLIDES])
+            _execute(definitions, instance, PROCESS_SLIDES, keys, tags)
     return len(needy)
 
 
@@ -102,15 +105,49 @@ def build_datasets_here(
 ) -> int:
     """Build the datasets whose slides would give another version now; returns how many."""
     asked = {e.key for e in wanted.entries if not e.section.is_per_slide}
-    due = [c.key for c in cohort_status(platform).datasets if c.key in asked and c.state != "current"]
+    cells = cohort_status(platform).datasets
+    due = {
+        c.key
+        for c in cells
+        if c.key in asked and (c.state != "current" or _shown_version(instance, c.key) != c.digest)
+    }
     if due:
-        definitions.resolve_job_def(BUILD_DATASETS).execute_in_process(
+        _execute(definitions, instance, BUILD_DATASETS, due, {})
+    return len(due)
+
+
+def _execute(
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    job_name: str,
+    keys: Iterable[Key],
+    tags: Mapping[str, str],
+) -> None:
+    """Run a job in this process, with what went wrong raised as what it is."""
+    run_id = str(uuid.uuid4())
+    by = f"{psutil.Process().username()}@{socket.gethostname()}"
+    if job_name == PROCESS_SLIDES:
+        _tell_if_full(instance)
+    try:
+        definitions.resolve_job_def(job_name).execute_in_process(
             instance=instance,
-            tags=process_tags(),
-            asset_selection=[dg.AssetKey([*key]) for key in due],
+            run_id=run_id,
+            tags={**tags, **process_tags(run_id), USER_TAG: by},
+            asset_selection=[dg.AssetKey([*key]) for key in keys],
             run_config=QUIET,
         )
-    return len(due)
+    except dg.Failure:
+        pass  # slides failed: the catalog knows which and why
+    except DagsterExecutionInterruptedError as error:
+        raise KeyboardInterrupt from error
+
+
+def _tell_if_full(instance: dg.DagsterInstance) -> None:
+    """Say so when a run has to wait: the pool lets one batch at a time work."""
+    pool = instance.event_log_storage.get_concurrency_info(POOL)
+    if pool.slot_count and pool.active_slot_count >= pool.slot_count:
+        running = ", ".join(sorted(run_id[:8] for run_id in pool.active_run_ids))
+        logger.warning("waiting: run %s is working on slides", running)
 
 
 def recover(instance: dg.DagsterInstance, platform: Platform) -> list[str]:
@@ -132,12 +169,6 @@ def _require_known(status: CohortStatus, slide_ids: frozenset[str]) -> None:
         )
 
 
-def _not_shown(instance: dg.DagsterInstance, keys: set[Key]) -> dict[Key, set[str]]:
-    """Slides that Dagster does not show as made, though the catalog may: a run was killed."""
-    order = set(instance.get_dynamic_partitions(str(SLIDES.name)))
-    return {key: order - _green(instance, dg.AssetKey([*key])) for key in keys}
-
-
 def _green(instance: dg.DagsterInstance, key: dg.AssetKey) -> set[str]:
     with dg.partition_loading_context(dynamic_partitions_store=instance):
         cache = get_and_update_asset_status_cache_value(instance, key, SLIDES)
@@ -148,9 +179,16 @@ def _green(instance: dg.DagsterInstance, key: dg.AssetKey) -> set[str]:
         return set(made.get_partition_keys()) - set(failed.get_partition_keys())
 
 
-def _is_unreported(
-    status: SlideStatus, keys: set[Key], not_shown: dict[Key, set[str]]
-) -> bool:
-    slide_id = status.planned.slide_id
-    return any(c.state == "current" and c.key in keys and slide_id in not_shown[c.key]
-               for c in status.cells)  # fmt: skip
+def _shown_version(instance: dg.DagsterInstance, key: Key) -> str | None:
+    """Version of a dataset that Dagster shows: not the last one, if the run was killed before."""
+    event = instance.get_latest_materialization_event(dg.AssetKey([*key]))
+    made = event.asset_materialization if event else None
+    return (made.tags or {}).get("dagster/data_version") if made else None
+
+
+def _is_unreported(status: SlideStatus, not_shown: Mapping[Key, set[str]]) -> bool:
+    """Whether Dagster does not show as made what the catalog has: a run was killed in between."""
+    return any(
+        cell.state == "current" and status.planned.slide_id in not_shown.get(cell.key, ())
+        for cell in status.cells
+    )

@@ -3,10 +3,20 @@
 https://docs.dagster.io/guides/build/partitions-and-backfills/partitioning-assets
 """
 
+from collections.abc import Mapping
+
 import dagster as dg
 
 SLIDES = dg.DynamicPartitionsDefinition(name="slides")
 SLIDE_KEY = dg.AssetKey("slide")
+RANGE_START = "dagster/asset_partition_range_start"
+RANGE_END = "dagster/asset_partition_range_end"
+PARTITION = "dagster/partition"
+
+
+def slide_order(instance: dg.DagsterInstance) -> list[str]:
+    """All partitions, in the order that ranges refer to."""
+    return list(instance.get_dynamic_partitions(str(SLIDES.name)))
 
 
 def stretches(ordered: list[str], wanted: set[str], fillers: set[str]) -> list[list[str]]:
@@ -30,3 +40,23 @@ def stretches(ordered: list[str], wanted: set[str], fillers: set[str]) -> list[l
         else:
             gap = None
     return found
+
+
+def range_tags(stretch: list[str]) -> dict[str, str]:
+    """Tags of a run over neighbours."""
+    return {RANGE_START: stretch[0], RANGE_END: stretch[-1]}
+
+
+def range_of(tags: Mapping[str, str], ordered: list[str]) -> list[str]:
+    """Partitions that a run's tags stand for; none where it has none, or they are gone.
+
+    >>> range_of(range_tags(["b", "c"]), ["a", "b", "c", "d"])
+    ['b', 'c']
+    >>> range_of({PARTITION: "d"}, ["a", "b", "c", "d"])
+    ['d']
+    """
+    start = tags.get(RANGE_START, tags.get(PARTITION))
+    end = tags.get(RANGE_END, start)
+    if start not in ordered or end not in ordered:
+        return []
+    return ordered[ordered.index(start) : ordered.index(end) + 1]

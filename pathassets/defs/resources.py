@@ -3,21 +3,26 @@
 https://docs.dagster.io/guides/build/external-resources
 """
 
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Iterator
 
 import dagster as dg
 
+from pathassets.defs.recovery import mark_process
 from pathassets.engine.platform import Platform, open_platform
 from pathassets.engine.settings import read_settings
 
 
 class PlatformResource(dg.ConfigurableResource[Platform]):
-    """Store, catalog and recipe of this platform; assets and jobs get the plain `Platform`."""
+    """Store, catalog and recipe of this platform; assets and jobs get the plain `Platform`.
+
+    Whatever run opens it is marked with its process, so that it is missed when that is killed.
+    """
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Platform]:
         """Open it for one run, and give the catalog back after."""
-        del context
+        if context.run is not None and context.instance is not None:
+            mark_process(context.instance, context.run.run_id)
         with open_platform(read_settings()) as platform:
             yield platform

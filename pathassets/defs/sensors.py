@@ -8,32 +8,44 @@ https://docs.dagster.io/guides/automate/sensors
 """
 
 import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Iterator
+from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
+from pathassets.defs.batch import MAX_SLIDES
 from pathassets.defs.jobs import INGEST_FILES, PROCESS_SLIDES, FilesConfig, ingest_files
-from pathassets.defs.partitions import SLIDES, stretches
+from pathassets.defs.partitions import range_of, range_tags, slide_order, stretches
 from pathassets.defs.recovery import fail_dead_runs
-from pathassets.engine.inbox import dump_sightings, look_into, parse_sightings, stable_files
+from pathassets.defs.slides import report_slides
+from pathassets.engine.inbox import (
+    Sightings,
+    dump_sightings,
+    look_into,
+    parse_sightings,
+    stable_files,
+)
 from pathassets.engine.platform import Platform
 
 INTERVAL_S = 10
-RANGE_START = "dagster/asset_partition_range_start"
-RANGE_END = "dagster/asset_partition_range_end"
+ASKED_TAG = "pathassets/asked"
+"""What a run was requested for. Dagster starts one run for a run key, ever, so what a killed run
+should have done is asked for under another."""
+MAX_TRIES = 3
 
 
 def build_inbox_sensor(process_slides: UnresolvedAssetJobDefinition) -> dg.SensorDefinition:
-    """Make the inbox sensor; it asks for the ingestion of files and for the batch over new slides."""
+    """Make the inbox sensor: it asks for the ingestion of files and the batch over new slides."""
 
     @dg.sensor(
         name="inbox",
         jobs=[ingest_files, process_slides],
         minimum_interval_seconds=INTERVAL_S,
         default_status=dg.DefaultSensorStatus.STOPPED,
-        description="Registers files of the inbox once they are whole, and runs the recipe on them.",
+        description="Registers files of the inbox once they are whole and runs the recipe on them.",
     )
     def inbox(
         context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform]
@@ -42,30 +54,35 @@ def build_inbox_sensor(process_slides: UnresolvedAssetJobDefinition) -> dg.Senso
         settings = platform.settings
         seen = look_into(settings.inbox, parse_sightings(context.cursor), now_s=now_s)
         whole = stable_files(seen, now_s=now_s, stable_s=settings.inbox_stable_s)
-        requests = [
-            dg.RunRequest(
-                run_key=f"{path}:{seen[path].size_bytes}:{seen[path].mtime_ns}",
-                job_name=INGEST_FILES,
-                run_config=dg.RunConfig({"register_files": FilesConfig(files=[path])}),
-            )
-            for path in whole
-            if _is_new(platform, path, (seen[path].size_bytes, seen[path].mtime_ns))
-        ]
         return dg.SensorResult(
-            run_requests=[*requests, *_batches(context.instance, platform)],
+            run_requests=[
+                *_ingestions(context.instance, platform, {path: seen[path] for path in whole}),
+                *_batches(context.instance, platform),
+            ],
             cursor=dump_sightings(seen),
         )
 
     return inbox
 
 
-def _is_new(platform: Platform, path: str, stamp: tuple[int, int]) -> bool:
-    known = platform.catalog.find_path(path)
-    return known is None or (known.size_bytes, known.mtime_ns) != stamp
+def _ingestions(
+    instance: dg.DagsterInstance, platform: Platform, whole: Sightings
+) -> Iterator[dg.RunRequest]:
+    """Ingest runs for files whose content is neither registered nor refused."""
+    known = [path for paths in platform.catalog.all_paths().values() for path in paths]
+    refused = platform.catalog.refusals()
+    stamps = {(k.path, k.size_bytes, k.mtime_ns) for k in known}
+    stamps |= {(r.path, r.size_bytes, r.mtime_ns) for r in refused}
+    for path, sight in whole.items():
+        stamp = (path, sight.size_bytes, sight.mtime_ns)
+        if stamp not in stamps:
+            config = dg.RunConfig({"register_files": FilesConfig(files=[path])})
+            asked = ":".join(map(str, stamp))
+            yield from _ask(instance, INGEST_FILES, asked, {}, run_config=config)
 
 
 def _batches(instance: dg.DagsterInstance, platform: Platform) -> Iterator[dg.RunRequest]:
-    """Batch runs for slides of the inbox that were never tried; a run is asked for once."""
+    """Batch runs for slides of the inbox that were never tried and that no unfinished run holds."""
     tried = {subject for _, _, subject in platform.catalog.latest_attempts()}
     inbox = platform.settings.inbox
     waiting = {
@@ -73,11 +90,36 @@ def _batches(instance: dg.DagsterInstance, platform: Platform) -> Iterator[dg.Ru
         for slide_id, paths in platform.catalog.all_paths().items()
         if slide_id not in tried and any(inbox in Path(p.path).parents for p in paths)
     }
-    for stretch in stretches(list(instance.get_dynamic_partitions(str(SLIDES.name))), waiting, set()):
+    if not waiting:
+        return
+    if not waiting.issubset(slide_order(instance)):  # an ingestion was killed before it said so
+        report_slides(instance, platform, waiting)
+    order = slide_order(instance)
+    unfinished = instance.get_runs(filters=dg.RunsFilter(statuses=NOT_FINISHED_STATUSES))
+    held = {slide_id for run in unfinished for slide_id in range_of(run.tags, order)}
+    for stretch in stretches(order, waiting - held, set()):
+        for start in range(0, len(stretch), MAX_SLIDES):
+            part = stretch[start : start + MAX_SLIDES]
+            asked = f"batch:{part[0]}:{part[-1]}:{len(part)}"
+            yield from _ask(instance, PROCESS_SLIDES, asked, range_tags(part))
+
+
+def _ask(
+    instance: dg.DagsterInstance,
+    job_name: str,
+    asked: str,
+    tags: Mapping[str, str],
+    **request: Any,
+) -> Iterator[dg.RunRequest]:
+    """Ask for a run once, and again where it ended without doing what it was asked for."""
+    ended = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+    n_tries = instance.get_runs_count(dg.RunsFilter(tags={ASKED_TAG: asked}, statuses=ended))
+    if n_tries < MAX_TRIES:
         yield dg.RunRequest(
-            run_key=f"batch:{stretch[0]}:{stretch[-1]}:{len(stretch)}",
-            job_name=PROCESS_SLIDES,
-            tags={RANGE_START: stretch[0], RANGE_END: stretch[-1]},
+            run_key=f"{asked}:{n_tries}",
+            job_name=job_name,
+            tags={ASKED_TAG: asked, **tags},
+            **request,
         )
 
 
@@ -85,7 +127,7 @@ def _batches(instance: dg.DagsterInstance, platform: Platform) -> Iterator[dg.Ru
     name="dead_runs",
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Marks runs failed whose process was killed, and gives their place in the pool back.",
+    description="Marks runs failed whose process was killed and frees their place in the pool.",
 )
 def dead_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     """Look for runs whose process is gone."""

@@ -11,7 +11,8 @@ The caller takes an outcome before the catalog does: whatever the catalog knows 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
+from contextlib import closing
 
 from pathassets.adapters.store import Artifact
 from pathassets.catalog.records import ArtifactRecord, AttemptRecord, FileRecord
@@ -32,8 +33,10 @@ logger = logging.getLogger(__name__)
 
 def run_batch(
     platform: Platform, planned: list[PlannedSlide], wanted: Iterable[Entry], *, run_id: str
-) -> Iterator[SlideOutcome]:
+) -> Generator[SlideOutcome, None, None]:
     """Make the wanted entries of the planned slides; each outcome is recorded once it was taken.
+
+    Closing it ends the work: workers are stopped, what they had not finished leaves nothing.
 
     Raises:
         StoreError: the store is not writable.
@@ -43,13 +46,14 @@ def run_batch(
     entries = list(wanted)
     with platform.store.staging(run_id) as staging:
         tasks = [task_for(platform, p, entries, staging) for p in planned]
-        for n_done, outcome in enumerate(_outcomes(platform, tasks), 1):
-            yield outcome
-            record_outcome(platform, outcome, run_id)
-            _report(outcome, n_done, len(tasks))
+        with closing(_outcomes(platform, tasks)) as outcomes:
+            for n_done, outcome in enumerate(outcomes, 1):
+                yield outcome
+                record_outcome(platform, outcome, run_id)
+                _report(outcome, n_done, len(tasks))
 
 
-def _outcomes(platform: Platform, tasks: list[SlideTask]) -> Iterator[SlideOutcome]:
+def _outcomes(platform: Platform, tasks: list[SlideTask]) -> Generator[SlideOutcome, None, None]:
     to_do = []
     for task in tasks:
         if not all(platform.store.has(step.address) for step in task.steps):
@@ -57,10 +61,9 @@ def _outcomes(platform: Platform, tasks: list[SlideTask]) -> Iterator[SlideOutco
             continue
         steps = tuple(current_outcome(step, platform.store) for step in task.steps)
         yield SlideOutcome(slide_id=task.slide_id, steps=steps)
-    if not to_do:
-        return
-    for task, result in platform.workers.imap(run_slide, to_do):
-        yield failed_outcome(task, result) if isinstance(result, Exception) else result
+    with closing(platform.workers.imap(run_slide, to_do)) as results:
+        for task, result in results:
+            yield failed_outcome(task, result) if isinstance(result, Exception) else result
 
 
 def record_outcome(platform: Platform, outcome: SlideOutcome, run_id: str) -> None:

@@ -20,6 +20,7 @@ from pathassets.engine.batch import artifact_record
 from pathassets.engine.plan import PlannedSlide, plan_slides
 from pathassets.engine.platform import Platform
 from pathassets.engine.slide_task import software_versions
+from pathassets.errors import ArtifactMissing
 
 MANIFEST_TABLE = "manifest.parquet"
 LEFT_OUT_TABLE = "left_out.parquet"
@@ -64,10 +65,12 @@ def build_dataset(platform: Platform, entry: Entry, *, run_id: str) -> BuiltData
     """Build the version that the catalog stands for now, unless it is there.
 
     Raises:
+        ArtifactMissing: features of a row are in the catalog and not in the store.
         StoreError: the store is not writable.
         CatalogError: the version cannot be recorded.
     """
     planned = plan_dataset(platform, entry)
+    _require_features(platform, planned)
     is_new = not platform.store.has(planned.address)
     artifact = _publish(platform, planned) if is_new else platform.store.read(planned.address)
     platform.catalog.record_artifact(artifact_record(artifact, run_id), artifact.parents)
@@ -76,6 +79,17 @@ def build_dataset(platform: Platform, entry: Entry, *, run_id: str) -> BuiltData
         [AttemptRecord(run_id=run_id, address=planned.address, state=state)]
     )
     return BuiltDataset(artifact=artifact, is_new=is_new)
+
+
+def _require_features(platform: Platform, planned: PlannedDataset) -> None:
+    gone = [address for address in planned.parents if not platform.store.has(address)]
+    if gone:
+        raise ArtifactMissing(
+            platform.store.path_of(gone[0]),
+            f"is in the catalog and not in the store, as are {len(gone) - 1} more",
+            remedy=f"Materialize {'/'.join(gone[0].key)} of {gone[0].subject} in the Dagster UI: "
+            "what is gone is made again",
+        )
 
 
 def _gather(platform: Platform, entry: Entry) -> tuple[pd.DataFrame, dict[str, Address]]:
@@ -104,7 +118,10 @@ def _row_columns() -> tuple[str, ...]:
 
 
 def _row(
-    planned: PlannedSlide, chain: dict[str, Address], address: Address, record: ArtifactRecord | None
+    planned: PlannedSlide,
+    chain: dict[str, Address],
+    address: Address,
+    record: ArtifactRecord | None,
 ) -> tuple[object, ...]:
     facts = planned.record
     files = () if record is None else record.files
@@ -154,5 +171,7 @@ def _facts(planned: PlannedDataset) -> dict[str, Any]:
         "n_patients": int(manifest["patient"].nunique()),
         "n_without_patient": int(manifest["patient"].isna().sum()),
         "n_patches": int(manifest["n_patches"].sum()),
-        "split": {part: int((manifest["split"] == part).sum()) for part in planned.entry.spec.split},
+        "split": {
+            part: int((manifest["split"] == part).sum()) for part in planned.entry.spec.split
+        },
     }

@@ -9,7 +9,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -46,13 +46,17 @@ def _gpus(wanted: str) -> tuple[str, ...]:
 
     gpus = cuda_devices()
     if wanted == "cuda" and not gpus:
-        raise SpecError("device cuda: torch sees no GPU", remedy="Use PATHASSETS_DEVICE=auto or cpu")
+        raise SpecError(
+            "device cuda: torch sees no GPU", remedy="Use PATHASSETS_DEVICE=auto or cpu"
+        )
     return gpus
 
 
 def _acquire(gpus: tuple[str, ...]) -> tuple[str, FileLock]:
     folder = Path(tempfile.gettempdir()) / "pathassets-devices"
-    folder.mkdir(mode=0o777, exist_ok=True)
+    folder.mkdir(exist_ok=True)
+    with suppress(PermissionError):  # it is another user's, who opened it to all
+        folder.chmod(0o1777)
     while True:
         for device in gpus:
             lock = FileLock(folder / f"{device.replace(':', '-')}.lock", mode=0o666)

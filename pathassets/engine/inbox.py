@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pathassets.adapters.files import stamp_of
-from pathassets.adapters.openslide import find_slides
+from pathassets.adapters.files import FileStamp, stamp_of
+from pathassets.adapters.openslide import find_slides, members_of
 from pathassets.errors import SlideUnreadable
 
 
@@ -35,20 +35,22 @@ def look_into(inbox: Path, before: Sightings, *, now_s: float) -> dict[str, Sigh
     seen = {}
     for path in find_slides(inbox) if inbox.is_dir() else []:
         try:
-            stamp = stamp_of([path])
+            stamp = _stamp(path)
         except SlideUnreadable:
-            continue  # moved away between the listing and the look
-        old = before.get(str(path))
-        same = old is not None and (old.size_bytes, old.mtime_ns) == (
-            stamp.size_bytes,
-            stamp.mtime_ns,
-        )
-        seen[str(path)] = Sighting(
-            size_bytes=stamp.size_bytes,
-            mtime_ns=stamp.mtime_ns,
-            since_s=old.since_s if same and old is not None else now_s,
-        )
+            continue  # moved away between the listing and the look, or a link to nowhere
+        now = Sighting(size_bytes=stamp.size_bytes, mtime_ns=stamp.mtime_ns, since_s=now_s)
+        old = before.get(str(path), now)
+        seen[str(path)] = old if replace(now, since_s=old.since_s) == old else now
     return seen
+
+
+def _stamp(path: Path) -> FileStamp:
+    """How a slide looks: all of its files, for a folder of pictures comes after its index."""
+    try:
+        members = members_of(path)
+    except SlideUnreadable:
+        members = [path]  # not whole yet, or no slide, as registering it will say
+    return stamp_of(members)
 
 
 def stable_files(seen: Sightings, *, now_s: float, stable_s: float) -> list[str]:

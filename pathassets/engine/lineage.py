@@ -1,6 +1,6 @@
 """A file of the store -> everything it was made from, out of the catalog.
 
-    dataset/cohort/all/… ─▶ features/… ─▶ patch_locations/… ─▶ tissue_mask/… ─▶ slide, its SHA-256
+dataset/cohort/all/… ─▶ features/… ─▶ patch_locations/… ─▶ tissue_mask/… ─▶ slide, its SHA-256
 """
 
 from __future__ import annotations
@@ -33,36 +33,31 @@ def lineage_of(platform: Platform, path: Path) -> Ancestor:
         StoreError: the path is not inside the store.
         CatalogError: the catalog knows no artifact there.
     """
-    place = path.absolute()
-    if not place.is_relative_to(platform.store.root):
+    place, root = path.resolve(), platform.store.root.resolve()
+    if not place.is_relative_to(root):
         raise StoreError(
             path,
             f"is not inside the store {platform.store.root}",
             remedy="Name a file of the store, or point PATHASSETS_STORE at its store",
         )
-    uri = place.relative_to(platform.store.root).as_posix()
+    uri = place.relative_to(root).as_posix()
     record = platform.catalog.find_artifact_at(uri)
     if record is None:
         raise CatalogError(
             f"{path}: the catalog knows no artifact here",
             remedy="Name a file inside <section>/<name>/<slide>/<digest>/",
         )
-    return _trace(platform, record)
+    return _trace(platform, record, {})
 
 
-def _trace(platform: Platform, record: ArtifactRecord) -> Ancestor:
+def _trace(platform: Platform, record: ArtifactRecord, seen: dict[Address, Ancestor]) -> Ancestor:
+    """Trace an artifact; `seen` holds what was traced, for each slide is met three times."""
     parents = []
-    for address in platform.catalog.parents_of(record.address):
-        if address.section == SLIDE_SECTION:
-            parents.append(_slide(platform, address))
-            continue
-        parent = platform.catalog.find_artifact(address)
-        if parent is None:
-            raise CatalogError(
-                f"{record.address}: its parent {address} is not in the catalog",
-                remedy="Restore the catalog from its backup",
-            )
-        parents.append(_trace(platform, parent))
+    addresses = platform.catalog.parents_of(record.address)
+    for address in sorted(addresses, key=lambda a: a.section == SLIDE_SECTION):  # slides last
+        if address not in seen:
+            seen[address] = _ancestor(platform, record, address, seen)
+        parents.append(seen[address])
     return Ancestor(
         address=record.address,
         facts={
@@ -75,6 +70,20 @@ def _trace(platform: Platform, record: ArtifactRecord) -> Ancestor:
         },
         parents=tuple(parents),
     )
+
+
+def _ancestor(
+    platform: Platform, child: ArtifactRecord, address: Address, seen: dict[Address, Ancestor]
+) -> Ancestor:
+    if address.section == SLIDE_SECTION:
+        return _slide(platform, address)
+    record = platform.catalog.find_artifact(address)
+    if record is None:
+        raise CatalogError(
+            f"{child.address}: its parent {address} is not in the catalog",
+            remedy="Restore the catalog from its backup",
+        )
+    return _trace(platform, record, seen)
 
 
 def _slide(platform: Platform, address: Address) -> Ancestor:

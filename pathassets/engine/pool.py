@@ -1,25 +1,33 @@
 """Items -> results, over worker processes that may die or hang without harm to the others.
 
-`Workers` is all that the rest of the house knows of where work runs: a local pool of processes here,
-a cluster's scheduler another day. A function and its items are picklable, its result is a value; an
-item whose worker dies or times out comes back as `WorkerLost`.
+`Workers` is all that the rest of the house knows of where work runs: processes on this machine
+here, a cluster's scheduler another day. A function and its items are picklable, its result is a
+value; an item whose worker dies or takes too long comes back as `WorkerLost`.
+
+Every worker has a pipe of its own, so none can leave a lock held or a queue half read when it is
+killed. (Tried: pebble 5.2, whose workers share both. There an exit with code 0 is noticed only at
+the timeout, and one exception that does not unpickle breaks the pool.)
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import multiprocessing as mp
 import os
+import pickle
+import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+import time
+import traceback
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from multiprocessing.connection import wait as wait_for_process
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from typing import Any, Protocol, TypeVar
 
 import cv2
-from pebble import ProcessExpired, ProcessPool
 
 from pathassets.errors import WorkerLost
 
@@ -30,6 +38,8 @@ R = TypeVar("R")
 
 PRELOADED = ["pathassets.engine.slide_task"]
 """Imported once by the server that workers are forked from: a worker starts in milliseconds."""
+END_S = 5.0
+"""Time an idle worker may take to end by itself, and a killed one to be gone."""
 
 
 class Workers(Protocol):
@@ -37,8 +47,8 @@ class Workers(Protocol):
 
     def imap(
         self, fn: Callable[[T], R], items: Iterable[T], *, cpus: int = 1, gpus: int = 0
-    ) -> Iterator[tuple[T, R | Exception]]:
-        """Yield (item, its result or what became of it) as they finish."""
+    ) -> Generator[tuple[T, R | Exception], None, None]:
+        """Yield (item, its result or what became of it) as they finish; close it to stop."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,61 +61,181 @@ class LocalWorkers:
 
     def imap(
         self, fn: Callable[[Any], Any], items: Iterable[Any], *, cpus: int = 1, gpus: int = 0
-    ) -> Iterator[tuple[Any, Any]]:
-        """Yield (item, its result or what became of it) as they finish.
+    ) -> Generator[tuple[Any, Any], None, None]:
+        """Yield (item, its result or what became of it) as they finish; close it to stop.
 
         `items` is taken from as workers fall free. `cpus` and `gpus` are what one item needs; a GPU
         is leased by the item itself, here, so only cores bound how many run at once.
         """
         del gpus
-        n_workers = max(1, self.n_workers // cpus)
+        queue = iter(items)
+        crew = _Crew(n_workers=max(1, self.n_workers // cpus), cpus=cpus, timeout_s=self.timeout_s)
+        try:
+            crew.employ(fn, queue)
+            while crew.busy:
+                for item, result in crew.next_results():
+                    crew.employ(fn, queue)  # first, so that nobody idles while the caller is busy
+                    yield item, result
+        finally:
+            crew.end()
+
+
+@dataclass(eq=False, slots=True)
+class _Worker:
+    """A process, and this end of the pipe to it."""
+
+    process: BaseProcess
+    pipe: Connection
+    deadline_s: float = math.inf
+    """On the monotonic clock."""
+
+    def take_on(self, job: bytes, timeout_s: float) -> bool:
+        """Hand it a job; False where it has died."""
+        self.deadline_s = time.monotonic() + timeout_s
+        try:
+            self.pipe.send_bytes(job)
+        except OSError:
+            return False
+        return True
+
+    def end(self) -> None:
+        """Wait for its end, for a little while, then kill it."""
+        self.pipe.close()
+        self.process.join(END_S)
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join(END_S)  # stays where the kernel holds it, such as at a dead disk
+
+
+class _Crew:
+    """The workers of one `imap`, started as items come."""
+
+    def __init__(self, *, n_workers: int, cpus: int, timeout_s: float) -> None:
+        self._n_workers = n_workers
+        self._cpus = cpus
+        self._timeout_s = timeout_s
+        self._idle: list[_Worker] = []
+        self.busy: dict[_Worker, Any] = {}
+        """Each with its item."""
+
+    def employ(self, fn: Callable[[Any], Any], queue: Iterator[Any]) -> None:
+        """Give every free worker the next item."""
+        for item in islice(queue, self._n_workers - len(self.busy)):
+            self.busy[self._hand_over(pickle.dumps((fn, item)))] = item
+
+    def _hand_over(self, job: bytes) -> _Worker:
+        while self._idle:
+            worker = self._idle.pop()
+            if worker.take_on(job, self._timeout_s):
+                return worker
+            worker.end()  # it died while it had nothing to do: no item is lost
+        worker = self._start()
+        worker.take_on(job, self._timeout_s)  # where it dies at once, the wait will tell
+        return worker
+
+    def _start(self) -> _Worker:
         context = mp.get_context("forkserver")
         context.set_forkserver_preload(PRELOADED)
-        queue = iter(items)
-        running: dict[Future[Any], Any] = {}
-        with ProcessPool(
-            max_workers=n_workers, context=context, initializer=_start_worker, initargs=(cpus,)
-        ) as pool:
-            try:
-                while True:
-                    for item in islice(queue, n_workers + 1 - len(running)):
-                        future = pool.schedule(fn, args=(item,), timeout=self.timeout_s)
-                        running[future] = item
-                    if not running:
-                        return
-                    done, _ = wait(running, return_when=FIRST_COMPLETED)
-                    for future in done:
-                        item = running.pop(future)
-                        yield item, self._result(future)
-            finally:
-                pool.stop()
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_serve, args=(theirs, self._cpus), daemon=True)
+        process.start()
+        theirs.close()
+        return _Worker(process, ours)
 
-    def _result(self, future: Future[Any]) -> Any:
+    def next_results(self) -> Iterator[tuple[Any, Any]]:
+        """Wait until a worker has finished, died or run out of time; yield what became of each."""
+        until_s = min(worker.deadline_s for worker in self.busy)
+        pipes = {worker.pipe: worker for worker in self.busy}
+        patience_s = None if math.isinf(until_s) else max(0.0, until_s - time.monotonic())
+        heard = {id(pipe) for pipe in wait(pipes, patience_s)}  # a dead worker's pipe has an end
+        now_s = time.monotonic()
+        for pipe, worker in pipes.items():
+            if id(pipe) in heard:
+                yield self.busy.pop(worker), self._hear(worker)
+            elif worker.deadline_s <= now_s:
+                worker.process.kill()
+                worker.end()
+                yield self.busy.pop(worker), _too_late(self._timeout_s)
+
+    def _hear(self, worker: _Worker) -> Any:
         try:
-            return future.result()
-        except ProcessExpired as error:
-            return WorkerLost(
-                f"worker process ended with code {error.exitcode}",
-                remedy="Look for 'out of memory' in the system log; run the slide again",
-            )
-        except TimeoutError:
-            return WorkerLost(
-                f"no result within {self.timeout_s:g} s",
-                remedy="Look whether its disk answers; raise PATHASSETS_SLIDE_TIMEOUT_S",
-            )
-        except Exception as error:  # noqa: BLE001 - the slide boundary: the others go on
-            logger.exception("a slide task raised")
-            return error
+            result = pickle.loads(worker.pipe.recv_bytes())  # noqa: S301 - our own worker wrote it
+        except (EOFError, OSError):
+            worker.end()
+            return _lost(worker.process.exitcode)
+        self._idle.append(worker)
+        if isinstance(result, Exception):
+            logger.error("a task raised", exc_info=result)
+        return result
+
+    def end(self) -> None:
+        """End all workers: those that are busy at once."""
+        for worker in self.busy:
+            worker.process.kill()
+        workers = [*self.busy, *self._idle]
+        for worker in workers:
+            worker.pipe.close()  # all read the end of their work, then all are waited for
+        for worker in workers:
+            worker.end()
 
 
-def _start_worker(cpus: int) -> None:
-    """Give a fresh worker its share of the cores, and an end when its parent ends."""
+def _too_late(timeout_s: float) -> WorkerLost:
+    return WorkerLost(
+        f"no result within {timeout_s:g} s",
+        remedy="Look whether its disk answers; raise PATHASSETS_SLIDE_TIMEOUT_S",
+    )
+
+
+def _lost(exitcode: int | None) -> WorkerLost:
+    return WorkerLost(
+        f"worker process ended with code {exitcode}",
+        remedy="Look for 'out of memory' in the system log; run the slide again",
+    )
+
+
+def _serve(pipe: Connection, cpus: int) -> None:
+    """Work off one job after the other, until there are no more or the parent is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us
     cv2.setNumThreads(cpus)
     parent = mp.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+    try:
+        while True:
+            pipe.send_bytes(_attempt(pipe.recv_bytes()))
+    except (EOFError, OSError):
+        return  # the parent closed the pipe
 
 
 def _end_with(parent: int) -> None:
-    wait_for_process([parent])
+    wait([parent])
     os._exit(1)  # a worker without a parent would go on writing to a store nobody reads
+
+
+def _attempt(job: bytes) -> bytes:
+    """Do a job; what cannot be sent back becomes an error that can."""
+    try:
+        fn, item = pickle.loads(job)  # noqa: S301 - our own parent wrote it
+        return _sealed(fn(item))
+    except BaseException as error:  # noqa: BLE001 - the slide boundary: even an exit is an answer
+        return _sealed_error(error)
+
+
+def _sealed(result: Any) -> bytes:
+    """Pickle, and make sure that it can be unpickled: many exceptions with an `__init__` cannot."""
+    data = pickle.dumps(result)
+    pickle.loads(data)  # noqa: S301
+    return data
+
+
+def _sealed_error(error: BaseException) -> bytes:
+    trace = "".join(traceback.format_exception(error))
+    if isinstance(error, Exception):
+        error.add_note(trace)
+        try:
+            return _sealed(error)
+        except Exception:  # noqa: BLE001 - whatever its pickling raises
+            logger.debug("%r cannot be sent", error)
+    stand_in = RuntimeError(f"{type(error).__name__}: {error}")
+    stand_in.add_note(trace)
+    return _sealed(stand_in)

@@ -29,7 +29,7 @@ class Settings:
     inbox_stable_s: float
     """How long a file must not have changed to count as whole: PATHASSETS_INBOX_STABLE_S."""
     n_workers: int
-    """Slides worked on at once: PATHASSETS_WORKERS, else one a core."""
+    """Slides worked on at once, 1 or more: PATHASSETS_WORKERS, else one a core."""
     slide_timeout_s: float
     """A slide that takes longer is given up: PATHASSETS_SLIDE_TIMEOUT_S."""
     device: str
@@ -37,6 +37,13 @@ class Settings:
 
     dagster_home: Path
     """Dagster's own state and `dagster.yaml`: DAGSTER_HOME, else `<home>/.dagster`."""
+
+    def __post_init__(self) -> None:
+        if self.n_workers < 1:
+            raise SpecError(
+                f"n_workers: {self.n_workers} is not 1 or more",
+                remedy="Set PATHASSETS_WORKERS to how many slides to work on at once",
+            )
 
     @property
     def has_own_dagster(self) -> bool:
@@ -50,24 +57,25 @@ def read_settings() -> Settings:
     Raises:
         SpecError: a value is impossible; names the variable.
     """
-    home = Path(os.environ.get("PATHASSETS_HOME", ".")).expanduser().absolute()
-    store = Path(os.environ.get("PATHASSETS_STORE", home / "store")).expanduser().absolute()
+    home = _path("PATHASSETS_HOME", Path())
+    store = _path("PATHASSETS_STORE", home / "store")
     own = home / "recipe.yaml"
-    recipe = os.environ.get("PATHASSETS_RECIPE", own if own.is_file() else DEFAULT_RECIPE)
-    device = os.environ.get("PATHASSETS_DEVICE", "auto")
+    device = _text("PATHASSETS_DEVICE", "auto")
     if device not in {"auto", "cpu", "cuda"}:
-        raise SpecError(f"PATHASSETS_DEVICE: unknown device {device!r}", remedy="Use auto, cpu or cuda")
+        raise SpecError(
+            f"PATHASSETS_DEVICE: unknown device {device!r}", remedy="Use auto, cpu or cuda"
+        )
     return Settings(
         home=home,
         store=store,
-        catalog_url=os.environ.get("PATHASSETS_CATALOG", f"sqlite:///{store / 'catalog.sqlite'}"),
-        recipe=Path(recipe).expanduser().absolute(),
-        inbox=Path(os.environ.get("PATHASSETS_INBOX", home / "inbox")).expanduser().absolute(),
+        catalog_url=_text("PATHASSETS_CATALOG", f"sqlite:///{store / 'catalog.sqlite'}"),
+        recipe=_path("PATHASSETS_RECIPE", own if own.is_file() else DEFAULT_RECIPE),
+        inbox=_path("PATHASSETS_INBOX", home / "inbox"),
         inbox_stable_s=_number("PATHASSETS_INBOX_STABLE_S", 60.0),
-        n_workers=int(_number("PATHASSETS_WORKERS", float(usable_cores()))),
+        n_workers=_whole("PATHASSETS_WORKERS", usable_cores()),
         slide_timeout_s=_number("PATHASSETS_SLIDE_TIMEOUT_S", DEFAULT_TIMEOUT_S),
         device=device,
-        dagster_home=Path(os.environ.get("DAGSTER_HOME", home / ".dagster")).expanduser().absolute(),
+        dagster_home=_path("DAGSTER_HOME", home / ".dagster"),
     )
 
 
@@ -82,12 +90,30 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def _text(name: str, default: str) -> str:
+    """Value of a variable; one that is set to nothing counts as not set."""
+    return os.environ.get(name) or default
+
+
+def _path(name: str, default: Path) -> Path:
+    return Path(_text(name, str(default))).expanduser().absolute()
+
+
 def _number(name: str, default: float) -> float:
-    text = os.environ.get(name, "")
+    text = _text(name, repr(default))
     try:
-        value = float(text) if text else default
+        value = float(text)
     except ValueError as error:
-        raise SpecError(f"{name}: {text!r} is not a number", remedy=f"For example {default:g}") from error
+        raise SpecError(
+            f"{name}: {text!r} is not a number", remedy=f"For example {default:g}"
+        ) from error
     if not 0 < value < float("inf"):
         raise SpecError(f"{name}: {text!r} is not above 0", remedy=f"For example {default:g}")
     return value
+
+
+def _whole(name: str, default: int) -> int:
+    value = _number(name, float(default))
+    if not value.is_integer():
+        raise SpecError(f"{name}: {value:g} is not a whole number", remedy=f"For example {default}")
+    return int(value)

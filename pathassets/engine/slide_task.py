@@ -21,13 +21,19 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pathassets.adapters.files import FileStamp, fingerprint_of, stamp_of
-from pathassets.adapters.openslide import members_of
+from pathassets.adapters.openslide import OpenSlideSlide, members_of
 from pathassets.adapters.store import Artifact, Store
 from pathassets.core.address import Address
 from pathassets.core.recipe import Entry
 from pathassets.core.slide import resolution_error
 from pathassets.engine.stations import MAKERS, PREVIEW, Bench
-from pathassets.errors import ArtifactMissing, PathAssetsError, SlideChanged, SlideError, StoreError
+from pathassets.errors import (
+    PathAssetsError,
+    SlideChanged,
+    SlideError,
+    SlideUnreadable,
+    StoreError,
+)
 
 State = Literal["made", "current", "failed", "blocked"]
 
@@ -106,13 +112,17 @@ def run_slide(task: SlideTask) -> SlideOutcome:
     outcomes: list[StepOutcome] = []
     with closing(_LazyBench(task, store)) as lazy:
         for step in task.steps:
-            failed = next((o for o in outcomes if o.state in {"failed", "blocked"}
-                           and o.step.address in step.parents), None)  # fmt: skip
+            failed = _failed_parent(step, outcomes)
             if failed is not None:
                 outcomes.append(_blocked(step, failed))
             else:
-                outcomes.append(_run_step(step, lazy, store))
+                outcomes.append(_run_step(step, lazy, store, Path(task.staging)))
     return SlideOutcome(slide_id=task.slide_id, steps=tuple(outcomes))
+
+
+def _failed_parent(step: Step, outcomes: list[StepOutcome]) -> StepOutcome | None:
+    bad = (o for o in outcomes if o.state in {"failed", "blocked"})
+    return next((o for o in bad if o.step.address in step.parents), None)
 
 
 def failed_outcome(task: SlideTask, error: Exception) -> SlideOutcome:
@@ -134,23 +144,30 @@ def current_outcome(step: Step, store: Store) -> StepOutcome:
     """Outcome of a step whose artifact is there already: current, or failed if it is damaged."""
     try:
         artifact = store.read(step.address)
+        preview = _preview(artifact, store)
     except StoreError as error:
         return _failed(step, error)
-    preview = _preview(store.path_of(step.address))
     return StepOutcome(step=step, state="current", artifact=artifact, preview=preview)
 
 
 class _LazyBench:
-    """A bench that is set up by the first step that has to compute."""
+    """A bench that is set up by the first step that has to compute; if that fails, it fails all."""
 
     def __init__(self, task: SlideTask, store: Store) -> None:
-        self.task = task
-        self.store = store
+        self._task = task
+        self._store = store
         self._bench: Bench | None = None
+        self._error: PathAssetsError | None = None
 
     def get(self) -> Bench:
+        if self._error is not None:
+            raise self._error
         if self._bench is None:
-            self._bench = _set_up(self.task, self.store)
+            try:
+                self._bench = _set_up(self._task, self._store)
+            except PathAssetsError as error:
+                self._error = error
+                raise
         return self._bench
 
     def close(self) -> None:
@@ -159,12 +176,14 @@ class _LazyBench:
 
 
 def _set_up(task: SlideTask, store: Store) -> Bench:
-    path = _unchanged_path(task)
     if task.slide_mpp is None:
         raise resolution_error(task.slide_id, task.resolution_reason, task.resolution_fact)
+    path, members, stamp = _find_source(task)
     return Bench(
         slide_id=task.slide_id,
-        path=path,
+        slide=OpenSlideSlide(path),
+        members=members,
+        stamp=stamp,
         fingerprint=task.fingerprint,
         slide_mpp=task.slide_mpp,
         store=store,
@@ -172,43 +191,51 @@ def _set_up(task: SlideTask, store: Store) -> Bench:
     )
 
 
-def _unchanged_path(task: SlideTask) -> Path:
+def _find_source(task: SlideTask) -> tuple[Path, list[Path], FileStamp]:
     """The first place where the slide's content is still what was registered.
 
     Raises:
         SlideUnreadable: no file is left.
         SlideChanged: there is a file, with other content.
     """
-    problem: SlideError | None = None
+    problems: list[SlideError] = []
     for known in task.paths:
         path = Path(known.path)
         try:
             members = members_of(path)
-            if stamp_of(members) == known.stamp or fingerprint_of(members) == task.fingerprint:
-                return path
-            problem = SlideChanged(
-                path,
-                f"its content is not the one registered as {task.slide_id}",
-                remedy=f"Put the old file back, or register the new one: pathassets ingest {path}",
-            )
+            stamp = stamp_of(members)
+            if stamp == known.stamp or fingerprint_of(members) == task.fingerprint:
+                return path, members, stamp
+            problems.append(_changed(path, task.slide_id))
         except SlideError as error:
-            problem = problem or error
-    if problem is None:
-        raise ArtifactMissing(task.slide_id, "no file is known", remedy="Ingest its file again")
-    raise problem
+            problems.append(error)
+    if not problems:
+        raise SlideUnreadable(
+            task.slide_id, "no file of it is known any more",
+            remedy="Ingest its file again", reason="file_missing",
+        )  # fmt: skip
+    raise next((p for p in problems if isinstance(p, SlideChanged)), problems[0])
 
 
-def _run_step(step: Step, lazy: _LazyBench, store: Store) -> StepOutcome:
+def _changed(path: Path, slide_id: str) -> SlideChanged:
+    return SlideChanged(
+        path,
+        f"its content is not the one registered as {slide_id}",
+        remedy=f"Put the old file back, or register the new one: pathassets ingest {path}",
+    )
+
+
+def _run_step(step: Step, lazy: _LazyBench, store: Store, staging: Path) -> StepOutcome:
     started = time.perf_counter()
     try:
         if store.has(step.address):
             return current_outcome(step, store)
-        artifact = _make(step, lazy.get(), Path(lazy.task.staging))
+        artifact = _make(step, lazy.get(), staging)
         return StepOutcome(
             step=step,
             state="made",
             artifact=artifact,
-            preview=_preview(store.path_of(step.address)),
+            preview=_preview(artifact, store),
             seconds=time.perf_counter() - started,
         )
     except Exception as error:  # noqa: BLE001 - the slide boundary (design §5)
@@ -221,6 +248,7 @@ def _make(step: Step, bench: Bench, staging: Path) -> Artifact:
     try:
         parent = step.parents[0] if step.entry.parent is not None else None
         facts = MAKERS[step.entry.section.name](bench, step.entry.spec, parent, folder)
+        bench.check_unchanged()
         return bench.store.publish(_draft(step, facts), folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -247,24 +275,23 @@ def software_versions() -> dict[str, str]:
     return {name: version(name) for name in names}
 
 
-def _preview(folder: Path) -> bytes:
-    path = folder / PREVIEW
-    return path.read_bytes() if path.is_file() else b""
+def _preview(artifact: Artifact, store: Store) -> bytes:
+    """The artifact's picture, checked; empty where the station makes none."""
+    found = [file for file in artifact.files if file.path == PREVIEW]
+    return store.read_file(artifact, found[0]) if found else b""
 
 
 def _failed(step: Step, error: Exception) -> StepOutcome:
     slide_id = step.address.subject
-    if isinstance(error, SlideError) and error.path != slide_id:
-        error = error.about(f"{slide_id} ({error.path})")
-    if isinstance(error, OSError) and not isinstance(error, PathAssetsError):
+    if isinstance(error, PathAssetsError):
+        return StepOutcome(
+            step=step, state="failed", reason=error.reason, message=_message(error, slide_id),
+            remedy=error.remedy, is_final=error.is_final,
+        )  # fmt: skip
+    if isinstance(error, OSError):
         return StepOutcome(
             step=step, state="failed", reason="os_error", message=f"{slide_id}: {error}",
             remedy="Look at the disk: is it full, or gone?",
-        )  # fmt: skip
-    if isinstance(error, PathAssetsError):
-        return StepOutcome(
-            step=step, state="failed", reason=error.reason, message=error.message,
-            remedy=error.remedy, is_final=error.is_final,
         )  # fmt: skip
     trace = "".join(traceback.format_exception(error)[-4:])
     return StepOutcome(
@@ -276,11 +303,19 @@ def _failed(step: Step, error: Exception) -> StepOutcome:
     )
 
 
+def _message(error: PathAssetsError, slide_id: str) -> str:
+    """What went wrong; whatever the error is about, the slide is named."""
+    if isinstance(error, SlideError) and error.path != slide_id:
+        return error.about(f"{slide_id} ({error.path})").message
+    return error.message if slide_id in error.message else f"{slide_id}: {error.message}"
+
+
 def _blocked(step: Step, failed: StepOutcome) -> StepOutcome:
+    why = f"{step.address.subject}: not tried, {'/'.join(failed.step.address.key)} failed"
     return StepOutcome(
         step=step,
         state="blocked",
         reason=failed.reason,
-        message=f"{step.address.subject}: not tried, {'/'.join(failed.step.address.key)} failed",
+        message=failed.message if failed.state == "blocked" else why,
         remedy=failed.remedy,
     )

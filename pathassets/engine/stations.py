@@ -11,20 +11,21 @@ hold no clock.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pathassets.adapters.files import FileStamp, stamp_of
 from pathassets.adapters.opencv import preview_jpeg
 from pathassets.adapters.openslide import OpenSlideSlide
 from pathassets.adapters.parquet import load_locations, save_locations
 from pathassets.adapters.store import Artifact, Store
 from pathassets.adapters.zarr import FeatureWriter, load_mask, save_mask
 from pathassets.core.address import Address
-from pathassets.core.encoder import CARDS, Encoder
+from pathassets.core.encoder import CARDS, Encoder, EncoderCard
 from pathassets.core.features import FeatureSpec, encode_patches
 from pathassets.core.frames import downsample_for
 from pathassets.core.locations import GridSpec, PatchLocations, lay_grid
@@ -33,6 +34,7 @@ from pathassets.core.patches import plan_read, read_overview
 from pathassets.core.tissue import TissueSpec, find_tissue
 from pathassets.engine.devices import lease_device
 from pathassets.engine.encoders import open_encoder
+from pathassets.errors import SlideChanged
 
 TISSUE = "tissue.zarr"
 LOCATIONS = "locations.parquet"
@@ -50,39 +52,52 @@ class Bench:
     """What the stations of one slide share while it is worked on."""
 
     slide_id: str
-    path: Path
+    slide: OpenSlideSlide
+    members: list[Path]
+    """All files of the slide."""
+    stamp: FileStamp
+    """How they looked when their content was known to be the registered one."""
     fingerprint: str
     slide_mpp: float
     store: Store
     device: str
     """`auto`, `cpu` or `cuda`."""
-    _overviews: dict[float, tuple[np.ndarray, float]] = field(default_factory=dict)
-
-    @cached_property
-    def slide(self) -> OpenSlideSlide:
-        """The slide, opened when the first station asks for it."""
-        return OpenSlideSlide(self.path)
+    _overview: tuple[float, np.ndarray, float] | None = None
+    """mpp, RGB and downsample of the one that was asked for last: at 2 um per pixel 0.5 GB."""
 
     def overview(self, mpp: float) -> tuple[np.ndarray, float]:
-        """RGB of the whole slide at `mpp` or finer and its downsample; read once."""
-        if mpp not in self._overviews:
+        """RGB of the whole slide at `mpp` or finer, and its downsample."""
+        if self._overview is None or self._overview[0] != mpp:
+            self._overview = None  # its memory first
             downsample = downsample_for(mpp, self.slide_mpp)
-            self._overviews[mpp] = read_overview(self.slide, downsample=downsample)
-        return self._overviews[mpp]
+            self._overview = (mpp, *read_overview(self.slide, downsample=downsample))
+        return self._overview[1:]
 
     def artifact(self, address: Address) -> tuple[Artifact, Path]:
-        """A published artifact of this slide and its folder."""
-        return self.store.read(address), self.store.path_of(address)
+        """A published artifact of this slide, its files checked, and its folder."""
+        return self.store.read_checked(address), self.store.path_of(address)
+
+    def check_unchanged(self) -> None:
+        """Make sure that what was read is what was registered.
+
+        Raises:
+            SlideUnreadable: the file is gone.
+            SlideChanged: it was written to.
+        """
+        if stamp_of(self.members) != self.stamp:
+            raise SlideChanged(
+                self.slide.path,
+                "changed while it was read",
+                remedy=f"Once it is whole, register it: pathassets ingest {self.slide.path}",
+            )
 
     def close(self) -> None:
-        """Give the slide's handle back, if it was opened."""
-        if "slide" in self.__dict__:
-            self.slide.close()
+        """Give the slide's handle and the overview's memory back."""
+        self._overview = None
+        self.slide.close()
 
 
-def make_tissue_mask(
-    bench: Bench, spec: TissueSpec, parent: Address | None, folder: Path
-) -> Facts:
+def make_tissue_mask(bench: Bench, spec: TissueSpec, parent: Address | None, folder: Path) -> Facts:
     """Find the tissue on the overview."""
     del parent
     overview, downsample = bench.overview(spec.mpp)
@@ -121,13 +136,37 @@ def make_patch_locations(
     }
 
 
-def make_features(
-    bench: Bench, spec: FeatureSpec, parent: Address | None, folder: Path
-) -> Facts:
+def make_features(bench: Bench, spec: FeatureSpec, parent: Address | None, folder: Path) -> Facts:
     """Encode every patch."""
     card = CARDS[spec.encoder]
     locations = _locations(bench, _given(parent))
-    attributes: Facts = {
+    needs_gpu = card.can_use_gpu and len(locations) > 0
+    with (
+        lease_device(bench.device if needs_gpu else "cpu") as device,
+        FeatureWriter(
+            folder / FEATURES,
+            locations.boxes_px0,
+            dim=card.dim,
+            attributes=_attributes(bench, card, locations),
+        ) as writer,
+    ):
+        if len(locations):
+            encoder = _encoder(spec.encoder, device)
+            for _, rows in encode_patches(bench.slide, locations, encoder):
+                writer.write(rows)
+    return {
+        "n_patches": len(locations),
+        "dim": card.dim,
+        "encoder": card.name,
+        "is_trained": card.is_trained,
+        "reader": bench.slide.info.reader,
+        "device": device.partition(":")[0],  # which of several GPUs it was is chance
+    }
+
+
+def _attributes(bench: Bench, card: EncoderCard, locations: PatchLocations) -> Facts:
+    """What a person who has only the Zarr group needs to know."""
+    return {
         "slide_id": bench.slide_id,
         "slide_sha256": bench.fingerprint,
         "slide_mpp": bench.slide_mpp,
@@ -141,22 +180,6 @@ def make_features(
         "precision": card.precision,
         "feature_names": list(card.feature_names),
     }
-    facts: Facts = {
-        "n_patches": len(locations),
-        "dim": card.dim,
-        "encoder": card.name,
-        "is_trained": card.is_trained,
-        "reader": bench.slide.info.reader,
-    }
-    with lease_device(bench.device if card.can_use_gpu else "cpu") as device:
-        with FeatureWriter(
-            folder / FEATURES, locations.boxes_px0, dim=card.dim, attributes=attributes
-        ) as writer:
-            encoder = _encoder(spec.encoder, device) if len(locations) else None
-            if encoder is not None:
-                for _, rows in encode_patches(bench.slide, locations, encoder):
-                    writer.write(rows)
-        return {**facts, "device": device}
 
 
 MAKERS: dict[str, Callable[[Bench, Any, Address | None, Path], Facts]] = {
@@ -185,5 +208,5 @@ def _encoder(name: str, device: str) -> Encoder:
     if CARDS[name].can_use_gpu:
         from pathassets.adapters.torch import prepare_process  # noqa: PLC0415 - torch takes seconds
 
-        prepare_process(1)  # slides run side by side: more threads would fight, and change last bits
+        prepare_process(1)  # slides run side by side; more threads fight, and change last bits
     return open_encoder(name, device=device)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, Self
 
 from pathassets.catalog.records import AttemptRecord, RefusalRecord
 from pathassets.core.address import ALL_SLIDES, Address
@@ -72,15 +72,24 @@ def cohort_status(platform: Platform) -> CohortStatus:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _FewFacts:
+    """Of each artifact only what a cell shows."""
+
+    n_patches: int | None = None
+    tissue_mm2: float | None = None
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any]) -> Self:
+        return cls(facts.get("n_patches"), facts.get("tissue_mm2"))
+
+
 class _Known:
     """What the catalog knows, read once."""
 
     def __init__(self, platform: Platform) -> None:
         self.attempts = platform.catalog.latest_attempts()
-        self.facts = {
-            a.address: {name: a.facts.get(name) for name in ("n_patches", "tissue_mm2")}
-            for a in platform.catalog.artifacts()
-        }
+        self.facts = {a.address: _FewFacts.of(a.facts) for a in platform.catalog.artifacts()}
         self.made = {(*address.key, address.subject) for address in self.facts}
 
 
@@ -95,14 +104,25 @@ def _cell(step: Step, known: _Known) -> Cell:
     address = step.address
     place = (*address.key, address.subject)
     attempt = known.attempts.get(place)
+    tried = attempt.state if attempt is not None and attempt.address == address else ""
+    if attempt is not None and tried == "failed":
+        return _tried(attempt)  # even where it was made once: its files are damaged
     if address in known.facts:
-        return Cell(
-            key=address.key, state="current", digest=address.digest, **known.facts[address]
-        )  # fmt: skip
-    if attempt is not None and attempt.address == address and attempt.state in {"failed", "blocked"}:
+        return _made(address, "current", known.facts[address])
+    if attempt is not None and tried == "blocked":
         return _tried(attempt)
     state: CellState = "stale" if place in known.made else "missing"
     return Cell(key=address.key, state=state, digest=address.digest)
+
+
+def _made(address: Address, state: CellState, facts: _FewFacts) -> Cell:
+    return Cell(
+        key=address.key,
+        state=state,
+        digest=address.digest,
+        n_patches=facts.n_patches,
+        tissue_mm2=facts.tissue_mm2,
+    )
 
 
 def _tried(attempt: AttemptRecord) -> Cell:
@@ -122,8 +142,7 @@ def _dataset_cell(platform: Platform, known: _Known, entry: Entry) -> Cell:
     state: CellState = "missing"
     if (*entry.key, ALL_SLIDES) in known.made:
         state = "current" if address in known.facts else "stale"
-    facts = known.facts.get(address, {})
-    return Cell(key=entry.key, state=state, digest=address.digest, **facts)
+    return _made(address, state, known.facts.get(address, _FewFacts()))
 
 
 def needs_work(status: SlideStatus, keys: set[Key], *, retry: bool) -> bool:

@@ -1,0 +1,73 @@
+import hashlib
+import os
+
+import pytest
+
+from pathassets.adapters.files import FileStamp, fingerprint_of, stamp_of
+from pathassets.errors import SlideUnreadable
+
+
+def skip_if_allowed(path, mode):
+    if os.access(path, mode):
+        pytest.skip("root may read and write everything")
+
+
+def write(path, data, mtime_s=1000):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    os.utime(path, (mtime_s, mtime_s))
+    return path
+
+
+def test_a_stamp_is_the_total_size_and_the_newest_change(tmp_path):
+    members = [write(tmp_path / "a", b"12", 2000), write(tmp_path / "b", b"345", 1000)]
+    assert stamp_of(members) == FileStamp(size_bytes=5, mtime_ns=2000 * 10**9)
+
+
+def test_the_fingerprint_of_one_file_is_its_sha256(tmp_path):
+    path = write(tmp_path / "a", b"content")
+    assert fingerprint_of([path]) == hashlib.sha256(b"content").hexdigest()
+
+
+def test_the_fingerprint_of_several_files_does_not_know_their_names_or_order(tmp_path):
+    one = [write(tmp_path / "a.mrxs", b"index"), write(tmp_path / "a" / "Data.dat", b"pixels")]
+    other = [write(tmp_path / "b" / "Data.dat", b"pixels"), write(tmp_path / "b.mrxs", b"index")]
+    assert fingerprint_of(one) == fingerprint_of(other)
+    assert len(fingerprint_of(one)) == 64
+
+
+def test_the_fingerprint_of_several_files_tells_every_byte(tmp_path):
+    index, data = write(tmp_path / "a.mrxs", b"index"), write(tmp_path / "Data.dat", b"pixels")
+    before = fingerprint_of([index, data])
+    write(data, b"pixelz")
+    assert fingerprint_of([index, data]) != before
+    assert fingerprint_of([index]) != fingerprint_of([index, index])
+
+
+def test_a_missing_file_is_named_though_it_is_not_the_first(tmp_path):
+    members = [write(tmp_path / "a", b"1"), tmp_path / "gone"]
+    for look in (stamp_of, fingerprint_of):
+        with pytest.raises(SlideUnreadable, match="gone: no such file") as e:
+            look(members)
+        assert e.value.reason == "file_missing"
+        assert "mount its disk" in e.value.remedy
+
+
+def test_a_file_below_a_file_is_missing(tmp_path):
+    with pytest.raises(SlideUnreadable) as e:
+        stamp_of([write(tmp_path / "a", b"1") / "x.svs"])
+    assert e.value.reason == "file_missing"
+
+
+def test_a_file_that_cannot_be_read_says_what_the_system_says(tmp_path):
+    with pytest.raises(SlideUnreadable, match="cannot be read: Is a directory"):
+        fingerprint_of([tmp_path])
+
+
+def test_a_forbidden_file_says_so(tmp_path):
+    path = write(tmp_path / "a", b"1")
+    path.chmod(0)
+    skip_if_allowed(path, os.R_OK)
+    with pytest.raises(SlideUnreadable, match="permission denied") as e:
+        fingerprint_of([path])
+    assert e.value.reason == "no_permission"

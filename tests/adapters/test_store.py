@@ -1,0 +1,319 @@
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pathassets.adapters.store import MANIFEST, STAGING, SWEEP_LOCK, Artifact, Store, open_store
+from pathassets.core.address import Address
+from pathassets.errors import ArtifactCorrupt, ArtifactMissing, StoreError
+
+N_ARTIFACTS = 50
+ADDRESS = Address("features", "stats", "a-0123456789", "89abcdef01234567")
+
+PUBLISHER = """
+import sys
+from pathlib import Path
+from pathassets.adapters.store import Artifact, open_store
+from pathassets.core.address import Address
+
+store, run, n_artifacts = open_store(Path(sys.argv[1])), sys.argv[2], int(sys.argv[3])
+with store.staging(run) as staging:
+    print("go", flush=True)
+    sys.stdin.readline()
+    for i in range(n_artifacts):
+        folder = staging / f"{i}"
+        (folder / "f.zarr" / "c").mkdir(parents=True)
+        for name in ("a.bin", "f.zarr/zarr.json", "f.zarr/c/0"):
+            (folder / name).write_bytes(f"{i} {name}".encode() * 5000)
+        store.publish(
+            Artifact(
+                address=Address("features", "stats", f"s{i}", "0"), spec={"i": i}, code_version="1",
+                weights_sha256="", parents=(), facts={}, software={},
+            ),
+            folder,
+        )
+"""
+
+
+def skip_if_allowed(path, mode):
+    if os.access(path, mode):
+        pytest.skip("root may read and write everything")
+
+
+def draft(address=ADDRESS, **changes):
+    made = Artifact(
+        address=address,
+        spec={"encoder": "stats"},
+        code_version="1",
+        weights_sha256="",
+        parents=(Address.of_slide("a-0123456789", "00"),),
+        facts={"n_patches": 3, "mpp": 0.5},
+        software={"numpy": "2"},
+    )
+    return replace(made, **changes)
+
+
+def fill(staging, name="work", files=None):
+    folder = staging / name
+    for path, data in (files or {"x.bin": b"1234", "f.zarr/c/0": b"56"}).items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(data)
+    return folder
+
+
+def publish(store, made=None, files=None):
+    with store.staging("run") as staging:
+        return store.publish(made or draft(), fill(staging, files=files))
+
+
+def left_in(store):
+    return {p.name for p in (store.root / STAGING).iterdir()} - {SWEEP_LOCK}
+
+
+@pytest.fixture
+def store(tmp_path):
+    return open_store(tmp_path / "store")
+
+
+@pytest.fixture
+def start(store):
+    """Start processes that publish; each says 'go' and waits for a line."""
+    started = []
+
+    def start(run):
+        process = subprocess.Popen(  # noqa: S603  (our own script)
+            [sys.executable, "-W", "error", "-c", PUBLISHER, store.root, run, str(N_ARTIFACTS)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        assert process.stdout.readline() == "go\n"
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def test_what_is_published_is_read_back(store):
+    made = publish(store)
+    assert store.has(ADDRESS)
+    assert store.read(ADDRESS) == store.read_checked(ADDRESS) == made
+    assert made.parents == draft().parents
+    assert [f.path for f in made.files] == ["f.zarr/c/0", "x.bin"]
+    assert made.size_bytes == 6
+    assert (store.path_of(ADDRESS) / "x.bin").read_bytes() == b"1234"
+    assert store.read_file(made, made.files[1]) == b"1234"
+    assert left_in(store) == set()
+
+
+def test_the_content_hash_is_that_of_sha256sum(store):
+    made = publish(store)
+    lines = subprocess.run(
+        ["/usr/bin/env", "sha256sum", "f.zarr/c/0", "x.bin"],
+        cwd=store.path_of(ADDRESS),
+        capture_output=True,
+        check=True,
+    ).stdout.splitlines(keepends=True)
+    assert hashlib.sha256(b"".join(sorted(lines))).hexdigest() == made.content_sha256
+
+
+def test_equal_work_gives_equal_bytes_in_two_stores(tmp_path):
+    stores = [open_store(tmp_path / name) for name in ("a", "b")]
+    for store in stores:
+        publish(store)
+    one, other = ((s.path_of(ADDRESS) / MANIFEST).read_bytes() for s in stores)
+    assert one == other
+
+
+def test_an_artifact_that_is_there_is_kept(store):
+    first = publish(store)
+    again = publish(store, draft(facts={"n_patches": 4}), files={"x.bin": b"other"})
+    assert again == first == store.read_checked(ADDRESS)
+    assert left_in(store) == set()
+
+
+def test_nothing_is_there_before_it_is_published(store):
+    with store.staging("run") as staging:
+        fill(staging)
+        assert not store.has(ADDRESS)
+    assert not store.has(ADDRESS)
+    with pytest.raises(ArtifactMissing, match="features/stats of a-0123456789 was never") as e:
+        store.read(ADDRESS)
+    assert isinstance(e.value, FileNotFoundError)
+    assert e.value.remedy == "Run features/stats too"
+
+
+def test_a_full_disk_is_a_store_error_and_publishes_nothing(store):
+    with store.staging("run") as staging:
+        folder = fill(staging)
+        (folder / MANIFEST).symlink_to("/dev/full")
+        with pytest.raises(StoreError, match="No space left on device") as e:
+            store.publish(draft(), folder)
+    assert e.value.remedy == "Free or mend the disk"
+    assert not store.has(ADDRESS)
+    assert left_in(store) == set()
+
+
+def test_what_is_left_of_a_deleted_artifact_is_pointed_at(store):
+    publish(store)
+    (store.path_of(ADDRESS) / MANIFEST).unlink()
+    with pytest.raises(StoreError, match=f"without {MANIFEST} is in its place") as e:
+        publish(store)
+    assert "delete it" in e.value.remedy
+    shutil.rmtree(store.path_of(ADDRESS))
+    assert publish(store) == store.read_checked(ADDRESS)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "null", "[]", "5", "{}", '{"content_sha256": ""}', b"\xff\xfe"],
+)
+def test_a_damaged_manifest_is_corrupt_and_says_what_to_delete(store, text):
+    publish(store)
+    path = store.path_of(ADDRESS) / MANIFEST
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(ArtifactCorrupt, match=r"artifact\.json: cannot be read") as e:
+        store.read(ADDRESS)
+    assert e.value.remedy == f"Delete {path.parent} and run again"
+
+
+def test_a_manifest_that_was_tampered_with_is_corrupt(store):
+    publish(store)
+    path = store.path_of(ADDRESS) / MANIFEST
+    data = json.loads(path.read_text())
+    data["files"][0]["sha256"] = "0" * 64
+    path.write_text(json.dumps(data))
+    with pytest.raises(ArtifactCorrupt, match="contradicts itself"):
+        store.read(ADDRESS)
+
+
+def test_an_artifact_at_another_ones_place_is_corrupt(store):
+    publish(store)
+    other = replace(ADDRESS, subject="b-0123456789")
+    shutil.copytree(store.path_of(ADDRESS), store.path_of(other))
+    with pytest.raises(ArtifactCorrupt, match="its place"):
+        store.read(other)
+
+
+def lose(path):
+    path.unlink()
+
+
+def change(path):
+    path.write_bytes(b"1235")
+
+
+@pytest.mark.parametrize("damage", [lose, change])
+def test_a_file_that_is_lost_or_changed_is_found_by_a_checked_read(store, damage):
+    publish(store)
+    damage(store.path_of(ADDRESS) / "x.bin")
+    store.read(ADDRESS)
+    with pytest.raises(ArtifactCorrupt, match=r"x\.bin: ") as e:
+        store.read_checked(ADDRESS)
+    assert e.value.remedy.startswith("Delete ")
+
+
+def test_a_killed_publisher_leaves_whole_artifacts_and_sweepable_staging(store, start):
+    rng = np.random.default_rng(0)
+    addresses = [Address("features", "stats", f"s{k}", "0") for k in range(N_ARTIFACTS)]
+    n_killed = 0
+    for i in range(8):
+        process = start(f"run{i}")
+        process.stdin.write("\n")
+        process.stdin.flush()
+        awaited = addresses[rng.integers(N_ARTIFACTS - 10)]
+        while not store.has(awaited):
+            pass
+        time.sleep(rng.uniform(0, 0.002))
+        process.kill()
+        is_killed = process.wait() == -signal.SIGKILL
+        for address in filter(store.has, addresses):
+            made = store.read_checked(address)
+            assert [f.path for f in made.files] == ["a.bin", "f.zarr/c/0", "f.zarr/zarr.json"]
+        assert bool(left_in(store)) == is_killed
+        assert store.sweep_staging() == is_killed
+        assert left_in(store) == set()
+        n_killed += is_killed
+        shutil.rmtree(store.root / "features")
+    assert n_killed > 0
+
+
+def test_two_processes_may_publish_the_same_artifacts(store, start):
+    processes = [start("one"), start("two")]
+    for process in processes:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    assert [process.wait(60) for process in processes] == [0, 0]
+    for k in range(N_ARTIFACTS):
+        store.read_checked(Address("features", "stats", f"s{k}", "0"))
+    assert left_in(store) == set()
+
+
+def test_the_staging_of_a_live_run_is_not_swept(store, start):
+    process = start("live")
+    with store.staging("mine") as staging:
+        assert store.sweep_staging() == 0
+        assert staging.is_dir()
+        assert (store.root / STAGING / "live").is_dir()
+    process.kill()
+    process.wait()
+    assert store.sweep_staging() == 1
+    assert left_in(store) == set()
+
+
+def test_whatever_else_lies_in_staging_is_swept(store):
+    staging = store.root / STAGING
+    (staging / "no-lock" / "deep").mkdir(parents=True)
+    (staging / "no-folder.lock").touch()
+    (staging / "both").mkdir()
+    (staging / "both.lock").touch()
+    assert store.sweep_staging() == 3
+    assert left_in(store) == set()
+    assert store.sweep_staging() == 0
+
+
+def test_a_run_that_another_process_works_on_is_left_alone(store, start):
+    start("run")
+    with (
+        pytest.raises(StoreError, match="another process works on this run"),
+        store.staging("run"),
+    ):
+        pass
+    assert {"run", "run.lock"} <= left_in(store)
+
+
+def test_an_error_inside_staging_is_passed_on_and_leaves_nothing(store):
+    with pytest.raises(FileExistsError, match="work"), store.staging("run") as staging:
+        fill(staging).mkdir()
+    assert left_in(store) == set()
+
+
+@pytest.mark.parametrize("place", ["file/store", "/proc/pathassets"])
+def test_a_place_that_cannot_be_written_is_a_store_error(tmp_path, place):
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="the store is not writable") as e:
+        open_store(tmp_path / place)
+    assert "PATHASSETS_STORE" in e.value.remedy
+    unopened = Store(tmp_path / place)
+    with pytest.raises(StoreError, match="not writable"):
+        unopened.sweep_staging()
+    with pytest.raises(StoreError, match="not writable"), unopened.staging("run"):
+        pass
+
+
+def test_a_store_one_may_not_write_is_a_store_error(tmp_path):
+    (tmp_path / "store").mkdir(mode=0o500)
+    skip_if_allowed(tmp_path / "store", os.W_OK)
+    with pytest.raises(StoreError, match="not writable: Permission denied"):
+        open_store(tmp_path / "store")

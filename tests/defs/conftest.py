@@ -1,0 +1,33 @@
+"""A home of one's own for every test, with Dagster's state and the platform opened on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.defs.small_slides import RECIPE
+
+if TYPE_CHECKING:
+    from tests.defs.workbench import Workbench
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home with a recipe of one entry a section."""
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    monkeypatch.setenv("PATHASSETS_HOME", str(tmp_path))
+    monkeypatch.setenv("PATHASSETS_WORKERS", "1")
+    return tmp_path
+
+
+@pytest.fixture
+def bench(home: Path) -> Iterator[Workbench]:
+    """The platform of the home, its Dagster instance and its definitions."""
+    from tests.defs.workbench import open_bench  # noqa: PLC0415  (dagster takes seconds)
+
+    assert home.is_dir()
+    with open_bench() as bench:
+        yield bench

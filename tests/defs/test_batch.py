@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from tests.defs.small_slides import N_PATCHES, write_corrupt_slide, write_slide
+from tests.defs.workbench import LET_PREVIEWS_PASS, Workbench
+
+pytestmark = LET_PREVIEWS_PASS
+
+ALL = ("tissue_mask/otsu", "patch_locations/grid", "features/colour")
+
+
+def test_a_run_fails_just_the_partitions_of_the_bad_slides(bench: Workbench, home: Path) -> None:
+    good = write_slide(home / "a.svs", 1)
+    no_mpp = write_slide(home / "b.svs", 2, mpp=None)
+    blank = write_slide(home / "c.svs", 3, is_blank=True)
+    corrupt = write_corrupt_slide(home / "d.svs", 4)
+    a, b, c, d = bench.ingest(good, no_mpp, blank, corrupt)
+
+    result = bench.run()
+
+    assert not result.success
+    assert bench.health("tissue_mask/otsu") == {"green": [a, c, d], "red": [b]}
+    assert bench.health("patch_locations/grid") == {"green": [a, c, d], "red": [b]}
+    assert bench.health("features/colour") == {"green": [a, c], "red": [b, d]}
+    assert bench.states() == {
+        a: "current current current",
+        b: "resolution_missing blocked blocked",
+        c: "current current current",
+        d: "current current tile_unreadable",
+    }
+    (end,) = result.get_step_failure_events()
+    said = end.step_failure_data.user_failure_data
+    assert said is not None
+    assert said.description is not None
+    assert said.description.startswith("2 of 4 slides failed; the others are done.")
+    assert f"tissue_mask/otsu: {b}: no micrometres per pixel" in said.description
+    assert f"pathassets mpp set {b}" in said.description
+    assert f"features/colour: {d}" in said.description
+
+
+def test_a_failed_partition_says_why_in_an_observation(bench: Workbench, home: Path) -> None:
+    (a,) = bench.ingest(write_slide(home / "a.svs", 1, mpp=None))
+    bench.run()
+    mask, locations = (
+        bench.instance.fetch_observations(dg.AssetKey(entry.split("/")), limit=1).records[0]
+        for entry in ALL[:2]
+    )
+    assert mask.partition_key == locations.partition_key == a
+    seen = mask.asset_observation
+    blocked = locations.asset_observation
+    assert seen is not None
+    assert blocked is not None
+    assert seen.metadata["reason"].value == "resolution_missing"
+    assert str(seen.description).startswith(f"{a}: no micrometres per pixel")
+    assert f"pathassets mpp set {a}" in str(seen.metadata["remedy"].value)
+    assert blocked.description == f"{a}: not tried, tissue_mask/otsu failed"
+
+
+def test_bare_glass_is_green_with_a_warning(bench: Workbench, home: Path) -> None:
+    a, b = bench.ingest(
+        write_slide(home / "a.svs", 1), write_slide(home / "b.svs", 2, is_blank=True)
+    )
+    assert bench.run().success
+    key = dg.AssetCheckKey(dg.AssetKey(["tissue_mask", "otsu"]), "has_tissue")
+    history = bench.instance.event_log_storage.get_asset_check_execution_history(key, limit=10)
+    checks = {
+        record.partition: record.event.asset_check_evaluation
+        for record in history
+        if record.event is not None
+    }
+    assert {name: check.passed for name, check in checks.items()} == {a: True, b: False}
+    assert checks[b].severity == dg.AssetCheckSeverity.WARN
+    assert checks[b].description == "bare glass: no tissue was found"
+    features = bench.latest("features/colour", b).asset_materialization
+    assert features is not None
+    assert features.metadata["n_patches"].value == 0
+
+
+def test_nothing_is_stale_after_a_run_and_a_new_resolution_makes_the_slide_s_assets_stale(
+    bench: Workbench, home: Path
+) -> None:
+    a, b = bench.ingest(write_slide(home / "a.svs", 1), write_slide(home / "b.svs", 2))
+    assert bench.stale([a, b]) == {slide: {f"{entry} missing" for entry in ALL} for slide in (a, b)}
+    assert bench.run().success
+    assert bench.stale([a, b]) == {}
+
+    bench.restate(a, 0.4)
+    assert bench.stale([a, b]) == {a: {f"{entry} stale" for entry in ALL}}
+
+    assert bench.run().success
+    assert bench.stale([a, b]) == {}
+    # The new plan covered b too: what was current was logged again, without being made again.
+    states = {s: bench.latest("features/colour", s).asset_materialization for s in (a, b)}
+    assert {s: m and m.metadata["state"].value for s, m in states.items()} == {
+        a: "made now",
+        b: "current: nothing was computed",
+    }
+    assert bench.health("features/colour") == {"green": sorted([a, b]), "red": []}
+
+
+def test_a_part_of_the_stations_can_be_run(bench: Workbench, home: Path) -> None:
+    (a,) = bench.ingest(write_slide(home / "a.svs", 1))
+    only = [dg.AssetKey(["tissue_mask", "otsu"])]
+    assert bench.run(asset_selection=only).success
+    assert bench.states() == {a: "current missing missing"}
+    rest = [dg.AssetKey(["patch_locations", "grid"]), dg.AssetKey(["features", "colour"])]
+    assert bench.run(asset_selection=rest).success
+    assert bench.states() == {a: "current current current"}
+    assert bench.stale([a]) == {}
+
+
+def test_a_station_without_its_parent_says_what_to_run(bench: Workbench, home: Path) -> None:
+    (a,) = bench.ingest(write_slide(home / "a.svs", 1))
+    result = bench.run(asset_selection=[dg.AssetKey(["features", "colour"])])
+    assert not result.success
+    (end,) = result.get_step_failure_events()
+    assert "patch_locations/grid" in str(end.step_failure_data.user_failure_data)
+    assert bench.states() == {a: "missing missing artifact_missing"}
+
+
+def test_a_partition_that_is_no_slide_fails_and_the_slides_are_done(
+    bench: Workbench, home: Path
+) -> None:
+    (a,) = bench.ingest(write_slide(home / "a.svs", 1))
+    bench.instance.add_dynamic_partitions("slides", ["typed-by-hand"])
+    result = bench.run()
+    (end,) = result.get_step_failure_events()
+    assert "typed-by-hand: not in the catalog" in str(end.step_failure_data.user_failure_data)
+    assert bench.health("features/colour") == {"green": [a], "red": ["typed-by-hand"]}
+
+
+def test_what_a_person_sees_of_a_slide(bench: Workbench, home: Path) -> None:
+    (a,) = bench.ingest(write_slide(home / "a.svs", 1))
+    bench.run()
+    seen = {entry: bench.latest(entry, a).asset_materialization for entry in ("slide", *ALL)}
+    metadata = {entry: dict(m.metadata) for entry, m in seen.items() if m is not None}
+    pictures = {
+        "slide": "thumbnail",
+        "tissue_mask/otsu": "mask",
+        "patch_locations/grid": "grid",
+    }
+    for entry, picture in pictures.items():
+        icon, whole = (str(metadata[entry][n].value) for n in (picture, f"{picture}_large"))
+        # Dagster's page shows Markdown of up to 1,000 characters in place.
+        assert icon.startswith("![](data:image/webp;base64,")
+        assert len(icon) < 1000
+        assert whole.startswith("![](data:image/jpeg;base64,")
+        assert len(whole) < 16_384 * 4 / 3
+    assert metadata["tissue_mask/otsu"]["tissue_mm2"].value == pytest.approx(0.0983, rel=0.02)
+    assert 0.4 < metadata["tissue_mask/otsu"]["tissue_share"].value < 0.6
+    assert metadata["features/colour"]["n_patches"].value == N_PATCHES
+    assert metadata["features/colour"]["patches_per_second"].value > 0
+    plotted = {"tissue_mask/otsu": {"seconds", "bytes"}, "patch_locations/grid": {"n_patches"}}
+    assert all(
+        isinstance(metadata[entry][n].value, int | float)
+        for entry, names in plotted.items()
+        for n in names
+    )

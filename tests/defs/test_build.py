@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import dagster as dg
+import pytest
+
+from pathassets.adapters.yaml import load_recipe
+from pathassets.core.recipe import Recipe
+from pathassets.defs.build import build_definitions
+from pathassets.engine.settings import DEFAULT_RECIPE
+from tests.defs.workbench import LET_PREVIEWS_PASS
+
+pytestmark = LET_PREVIEWS_PASS
+
+# What Dagster shows of the recipe that ships with the package. A change here is one that users see:
+# a new key orphans what was made under the old one, a new code version makes it stale.
+GRAPH = """
+slide
+    group slide, kinds openslide, partitions slides
+tissue_mask/otsu_8um
+    group tissue_mask, kinds opencv zarr, partitions slides, code 1, checks has_tissue
+    from slide
+patch_locations/grid_256px_05um
+    group patch_locations, kinds numpy parquet, partitions slides, code 1
+    from slide, tissue_mask/otsu_8um
+features/colour_stats
+    group features, kinds zarr, partitions slides, code 1.1+1
+    from patch_locations/grid_256px_05um, slide
+features/resnet18_untrained
+    group features, kinds torch zarr, partitions slides, code 1.1+1, tags untrained
+    from patch_locations/grid_256px_05um, slide
+dataset/cohort
+    group dataset, kinds pandas parquet, code 1
+    from features/colour_stats by AllPartitionMapping
+"""
+
+
+@pytest.fixture
+def recipe() -> Recipe:
+    return load_recipe(DEFAULT_RECIPE)
+
+
+@pytest.fixture
+def definitions(recipe: Recipe) -> dg.Definitions:
+    return build_definitions(recipe)
+
+
+def name(key: dg.AssetKey) -> str:
+    return "/".join(key.path)
+
+
+def drawn(graph: object) -> str:
+    lines = []
+    for key in graph.toposorted_asset_keys:
+        node = graph.get(key)
+        checks = sorted(c.name for c in graph.asset_check_keys if c.asset_key == key)
+        facts = {
+            "group": [node.group_name],
+            "kinds": sorted(node.kinds),
+            "partitions": [node.partitions_def.name] if node.partitions_def else [],
+            "code": [node.code_version] if node.code_version else [],
+            "tags": sorted(t for t in node.tags if not t.startswith("dagster/")),
+            "checks": checks,
+        }
+        lines.append(name(key))
+        lines.append("    " + ", ".join(f"{n} {' '.join(v)}" for n, v in facts.items() if v))
+        parents = [
+            name(parent)
+            + (
+                f" by {type(mapping).__name__}"
+                if (mapping := node.partition_mappings.get(parent))
+                else ""
+            )
+            for parent in sorted(node.parent_keys)
+        ]
+        if parents:
+            lines.append(f"    from {', '.join(parents)}")
+    return "\n".join(lines)
+
+
+def test_the_graph_is_the_recipe_s(definitions: dg.Definitions) -> None:
+    assert drawn(definitions.resolve_asset_graph()) == GRAPH.strip()
+
+
+def test_every_asset_has_an_owner_and_says_what_it_is(definitions: dg.Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+    nodes = [graph.get(key) for key in graph.get_all_asset_keys()]
+    assert [node.key for node in nodes if not node.description] == []
+    assert {tuple(node.owners) for node in nodes} == {("team:pathology",)}
+
+
+def test_an_untrained_encoder_is_called_so_in_words(definitions: dg.Definitions) -> None:
+    node = definitions.resolve_asset_graph().get(dg.AssetKey(["features", "resnet18_untrained"]))
+    assert "untrained" in (node.description or "").lower()
+
+
+def test_all_stations_of_a_slide_are_one_asset_that_runs_in_the_pool(
+    definitions: dg.Definitions, recipe: Recipe
+) -> None:
+    batch = definitions.resolve_assets_def(dg.AssetKey(["tissue_mask", "otsu_8um"]))
+    assert {tuple(key.path) for key in batch.keys} == {entry.key for entry in recipe.per_slide}
+    assert batch.can_subset
+    assert (batch.op.pool, batch.backfill_policy) == ("slides", dg.BackfillPolicy.multi_run(500))
+
+
+def test_the_datasets_are_rebuilt_every_night(definitions: dg.Definitions) -> None:
+    (schedule,) = definitions.schedules or ()
+    assert isinstance(schedule, dg.ScheduleDefinition)
+    assert (schedule.job_name, schedule.cron_schedule) == ("build_datasets", "0 2 * * *")
+    assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
+
+
+def test_the_inbox_waits_to_be_switched_on_and_the_dead_are_looked_for_at_once(
+    definitions: dg.Definitions,
+) -> None:
+    sensors = {s.name: s.default_status for s in definitions.sensors or ()}
+    assert sensors == {
+        "inbox": dg.DefaultSensorStatus.STOPPED,
+        "dead_runs": dg.DefaultSensorStatus.RUNNING,
+    }
+
+
+@pytest.mark.parametrize("sections", [["tissue_mask"], ["tissue_mask", "patch_locations"]])
+def test_a_recipe_may_end_before_the_dataset(recipe: Recipe, sections: list[str]) -> None:
+    short = Recipe(entries=tuple(e for e in recipe.entries if e.section.name in sections))
+    definitions = build_definitions(short)
+    dg.Definitions.validate_loadable(definitions)
+    jobs = {job.name for job in definitions.resolve_all_job_defs()}
+    assert jobs == {"__ASSET_JOB", "process_slides", "repair_slides", "ingest_files"}

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.defs.small_slides import write_slide
+from tests.defs.workbench import LET_PREVIEWS_PASS, Workbench
+
+pytestmark = LET_PREVIEWS_PASS
+
+
+def repair(slide_ids: list[str], *assets: str) -> dict[str, object]:
+    config = {"slide_ids": slide_ids, "assets": list(assets)}
+    return {"ops": {"repair_chosen_slides": {"config": config}}}
+
+
+def test_scattered_failures_turn_green_once_their_cause_is_mended(
+    bench: Workbench, home: Path
+) -> None:
+    paths = [write_slide(home / f"{name}.svs", seed) for seed, name in enumerate("abcd")]
+    a, b, c, d = bench.ingest(*paths)
+    aside = [path.rename(home / f"{path.stem}.away") for path in (paths[0], paths[2])]
+    assert not bench.run().success
+    assert bench.health("features/colour") == {"green": [b, d], "red": [a, c]}
+
+    still = bench.run("repair_slides", run_config=repair([a, c]))
+    assert not still.success
+    assert bench.health("tissue_mask/otsu") == {"green": [b, d], "red": [a, c]}
+
+    for path in aside:
+        path.rename(path.with_suffix(".svs"))
+    assert bench.run("repair_slides", run_config=repair([a, c])).success
+    for entry in ("tissue_mask/otsu", "patch_locations/grid", "features/colour"):
+        assert bench.health(entry) == {"green": [a, b, c, d], "red": []}
+    assert bench.stale([a, b, c, d]) == {}
+
+
+def test_a_repair_can_be_of_some_assets(bench: Workbench, home: Path) -> None:
+    (a,) = bench.ingest(write_slide(home / "a.svs", 1))
+    chosen = repair([a], "patch_locations/grid", "tissue_mask/otsu")
+    assert bench.run("repair_slides", run_config=chosen).success
+    assert bench.states() == {a: "current current missing"}
+
+
+def test_a_repair_of_what_does_not_exist_fails_in_words(bench: Workbench) -> None:
+    no_slide = bench.run("repair_slides", run_config=repair(["nope"]))
+    (end,) = no_slide.get_step_failure_events()
+    assert "nope: not in the catalog" in str(end.step_failure_data.user_failure_data)
+    no_asset = bench.run("repair_slides", run_config=repair([], "features/nope"), may_break=True)
+    (end,) = no_asset.get_step_failure_events()
+    assert "recipe: no entry features/nope" in str(end.step_failure_data.error)
+
+
+def test_files_are_registered_and_a_refused_one_fails_the_run(bench: Workbench, home: Path) -> None:
+    good = write_slide(home / "a.svs", 1)
+    bad = home / "b.svs"
+    bad.write_bytes(b"not a slide")
+    files = {"files": [str(good), str(bad)]}
+    result = bench.run("ingest_files", run_config={"ops": {"register_files": {"config": files}}})
+    assert not result.success
+    (end,) = result.get_step_failure_events()
+    assert str(bad) in str(end.step_failure_data.user_failure_data)
+    (partition,) = bench.instance.get_dynamic_partitions("slides")
+    assert partition.startswith("a-")
+    assert bench.latest("slide", partition).asset_materialization is not None
+
+
+def test_the_dataset_lists_the_slides_and_is_not_built_twice(bench: Workbench, home: Path) -> None:
+    a, b = bench.ingest(write_slide(home / "a.svs", 1), write_slide(home / "b.svs", 2, mpp=None))
+    bench.run()
+    said = []
+    for _ in range(2):
+        result = bench.run("build_datasets")
+        assert result.success
+        (made,) = result.asset_materializations_for_node("dataset__cohort")
+        said.append((made.metadata["state"].value, made.metadata["uri"].value))
+        assert made.metadata["n_slides"].value == 1
+        assert made.metadata["n_left_out"].value == 1
+    (first, uri), (second, again) = said
+    assert (first, second) == ("made now", "current: nothing was computed")
+    assert uri == again
+    assert a != b

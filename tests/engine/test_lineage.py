@@ -1,0 +1,97 @@
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pathassets.engine.batch import run_batch
+from pathassets.engine.dataset import build_dataset
+from pathassets.engine.lineage import lineage_of
+from pathassets.errors import CatalogError, StoreError
+
+FEATURES = ("features", "stats")
+
+
+@pytest.fixture
+def planned(platform, make_slide, register):
+    planned = register(platform, make_slide("a.svs", seed=0), make_slide("b.svs", seed=1))
+    list(run_batch(platform, planned, platform.recipe.per_slide, run_id="run-1"))
+    return planned
+
+
+def folder_of(platform, planned, key=FEATURES):
+    return platform.store.path_of(planned.steps[key].address)
+
+
+def sections(ancestor):
+    """The chain to the slide, by the first parent of each."""
+    if not ancestor.parents:
+        return [ancestor.address.section]
+    return [ancestor.address.section, *sections(ancestor.parents[0])]
+
+
+@pytest.mark.parametrize("below", [".", "features.zarr", "features.zarr/features/c/0/0"])
+def test_any_file_of_an_artifact_is_traced_to_the_slide(platform, planned, below):
+    traced = lineage_of(platform, folder_of(platform, planned[0]) / below)
+    assert sections(traced) == ["features", "patch_locations", "tissue_mask", "slide"]
+    assert traced.address == planned[0].steps[FEATURES].address
+    assert traced.facts["made_by"] == "run-1"
+    assert traced.facts["spec"] == {"encoder": "colour_stats"}
+    artifact = platform.store.read(traced.address)
+    assert traced.facts["files"] == {f.path: f.sha256 for f in artifact.files}
+    assert traced.facts["n_patches"] == artifact.facts["n_patches"]
+
+
+def test_the_slide_is_told_with_its_content_places_and_resolution(platform, planned, make_slide):
+    one = planned[0]
+    platform.catalog.override_mpp(one.slide_id, 0.5, who="Ada", why="the scanner's log")
+    traced = lineage_of(platform, folder_of(platform, one))
+    slide = traced.parents[1]
+    assert slide.address.section == "slide"
+    assert slide.address.subject == one.slide_id
+    assert slide.facts["sha256"] == one.record.fingerprint
+    assert slide.facts["paths"] == [str(make_slide("a.svs", seed=0))]
+    assert slide.facts["mpp_in_file"] == 0.5
+    assert slide.facts["mpp_sources"]["aperio.MPP"] == "0.5"
+    assert slide.facts["mpp_stated"][0].startswith("0.5 by Ada at ")
+    assert slide.facts["mpp_stated"][0].endswith(": the scanner's log")
+
+
+def test_a_dataset_is_traced_to_each_of_its_slides(platform, planned):
+    [entry] = platform.recipe.datasets
+    built = build_dataset(platform, entry, run_id="run-2")
+    folder = platform.store.path_of(built.artifact.address)
+    traced = lineage_of(platform, folder / "manifest.parquet")
+    assert sections(traced) == [
+        "dataset", "features", "patch_locations", "tissue_mask", "slide"
+    ]  # fmt: skip
+    assert {p.address.subject for p in traced.parents} == {p.slide_id for p in planned}
+
+
+def test_a_file_that_is_gone_can_still_be_traced(platform, planned):
+    folder = folder_of(platform, planned[0])
+    shutil.rmtree(folder)
+    assert lineage_of(platform, folder / "features.zarr").address.subject == planned[0].slide_id
+
+
+def test_a_relative_path_and_a_link_into_the_store_are_followed(
+    platform, planned, tmp_path, monkeypatch
+):
+    folder = folder_of(platform, planned[0])
+    (tmp_path / "link").symlink_to(folder)
+    monkeypatch.chdir(folder.parent)
+    expected = planned[0].steps[FEATURES].address
+    assert lineage_of(platform, Path(folder.name, "features.zarr")).address == expected
+    assert lineage_of(platform, tmp_path / "link").address == expected
+
+
+def test_a_file_outside_the_store_is_refused(platform, tmp_path):
+    with pytest.raises(StoreError, match="is not inside the store") as e:
+        lineage_of(platform, tmp_path / "x.zarr")
+    assert "PATHASSETS_STORE" in e.value.remedy
+
+
+@pytest.mark.parametrize("place", ["", "features", "features/stats/unknown/0/x", "catalog.sqlite"])
+def test_a_place_of_the_store_that_is_no_artifact_is_told(platform, place):
+    with pytest.raises(CatalogError, match="knows no artifact here") as e:
+        lineage_of(platform, platform.store.root / place)
+    assert "<section>/<name>" in e.value.remedy

@@ -1,0 +1,103 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pathassets.core.address import Address
+from pathassets.core.slide import slide_version
+from pathassets.engine.plan import plan_slide, plan_slides, task_for
+from tests.engine.conftest import RECIPE
+
+MASK, GRID, STATS = ("tissue_mask", "otsu"), ("patch_locations", "grid"), ("features", "stats")
+
+
+@pytest.fixture
+def planned(platform, make_slide, register):
+    return register(platform, make_slide())[0]
+
+
+def digests(planned):
+    return {key: step.address.digest for key, step in planned.steps.items()}
+
+
+def changed(planned, other):
+    return {key for key in planned.steps if digests(planned)[key] != digests(other)[key]}
+
+
+def test_every_per_slide_entry_has_a_step_after_that_of_its_parent(planned):
+    assert list(planned.steps) == [MASK, GRID, STATS]
+    root = Address.of_slide(planned.slide_id, planned.version)
+    assert planned.steps[MASK].parents == (root,)
+    assert planned.steps[GRID].parents == (planned.steps[MASK].address, root)
+    assert planned.steps[STATS].parents == (planned.steps[GRID].address, root)
+    assert {step.address.subject for step in planned.steps.values()} == {planned.slide_id}
+
+
+def test_the_version_is_of_content_and_resolution(planned):
+    assert planned.version == slide_version(planned.record.fingerprint, 0.5)
+    assert planned.slide_mpp == 0.5
+
+
+def test_planning_again_gives_the_same_and_opens_no_file(platform, planned):
+    for path in planned.paths:
+        Path(path.path).unlink()
+    assert digests(plan_slides(platform)[0]) == digests(planned)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "stale"),
+    [
+        ("mpp: 8.0", "mpp: 8.5", {MASK, GRID, STATS}),
+        ("patch_px: 64", "patch_px: 65", {GRID, STATS}),
+        ("encoder: colour_stats", "encoder: resnet18", {STATS}),
+    ],
+)
+def test_an_entry_that_changes_changes_itself_and_what_is_made_from_it(
+    planned, reopen, old, new, stale
+):
+    other = plan_slides(reopen(RECIPE.replace(old, new)))[0]
+    assert changed(planned, other) == stale
+
+
+def test_an_mpp_override_changes_all(platform, planned):
+    platform.catalog.override_mpp(planned.slide_id, 0.4, who="me", why="the scanner's log")
+    other = plan_slides(platform)[0]
+    assert other.slide_mpp == 0.4
+    assert other.version != planned.version
+    assert changed(planned, other) == {MASK, GRID, STATS}
+
+
+def test_an_override_that_says_what_the_file_says_changes_nothing(platform, planned):
+    platform.catalog.override_mpp(planned.slide_id, 0.5, who="me", why="the same")
+    assert changed(planned, plan_slides(platform)[0]) == set()
+
+
+def test_slides_are_planned_in_order_of_registration(platform, make_slide, register):
+    paths = [make_slide(f"{name}.svs", seed=i) for i, name in enumerate("cab")]
+    for path in paths:
+        register(platform, path)
+    assert [p.slide_id[0] for p in plan_slides(platform)] == ["c", "a", "b"]
+
+
+def test_a_slide_without_a_file_or_a_resolution_is_planned_too(platform, planned):
+    record = replace(planned.record, mpp=None, resolution_reason="resolution_missing")
+    lost = plan_slide(platform.recipe, record, None, ())
+    assert lost.paths == ()
+    assert lost.slide_mpp is None
+    assert len(lost.steps) == 3
+    task = task_for(platform, lost, platform.recipe.per_slide, platform.settings.home)
+    assert task.paths == ()
+    assert task.resolution_reason == "resolution_missing"
+
+
+def test_a_task_has_the_wanted_steps_parents_first(platform, planned, tmp_path):
+    entries = [platform.recipe.entry(key) for key in (STATS, MASK)]
+    task = task_for(platform, planned, entries, tmp_path / "staging")
+    assert [step.address.key for step in task.steps] == [MASK, STATS]
+    assert task.slide_id == planned.slide_id
+    assert task.fingerprint == planned.record.fingerprint
+    assert task.slide_mpp == 0.5
+    assert task.paths[0].path == planned.paths[0].path
+    assert task.paths[0].stamp.size_bytes == planned.paths[0].size_bytes
+    assert task.store_root == str(platform.store.root)
+    assert task.staging == str(tmp_path / "staging")

@@ -1,0 +1,247 @@
+import logging
+import math
+import os
+import threading
+import time
+from contextlib import closing
+
+import psutil
+import pytest
+
+from pathassets.engine.pool import LocalWorkers
+from pathassets.errors import WorkerLost
+from tests.engine.pool_tasks import behave, memory_of, pid_of, square
+
+ORPHANS = """
+import sys
+from pathlib import Path
+from pathassets.engine.pool import LocalWorkers
+from tests.engine.pool_tasks import note_and_sleep
+
+workers = LocalWorkers(n_workers=2, timeout_s=600)
+list(workers.imap(note_and_sleep, [Path(sys.argv[1])] * 4))
+"""
+WHOLE_LIFE = """
+import psutil
+from pathassets.engine.pool import LocalWorkers
+from tests.engine.pool_tasks import square
+
+family = set()
+for _, result in LocalWorkers(n_workers=2, timeout_s=60).imap(square, range(5)):
+    family |= {p.pid for p in psutil.Process().children(recursive=True)}
+print(*sorted(family))
+"""
+
+
+def pool(n_workers=2, timeout_s=60.0):
+    return LocalWorkers(n_workers=n_workers, timeout_s=timeout_s)
+
+
+def workers_now():
+    """Processes that the server of workers has forked."""
+    server = [p for p in psutil.Process().children() if "forkserver" in " ".join(p.cmdline())]
+    return [worker for one in server for worker in one.children()]
+
+
+def are_gone(processes, within_s=5.0):
+    until_s = time.monotonic() + within_s
+    while time.monotonic() < until_s:
+        if not any(is_alive(p) for p in processes):
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def is_alive(process):
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def is_lost(result, said):
+    return isinstance(result, WorkerLost) and said in result.message and bool(result.remedy)
+
+
+def test_every_item_comes_back_with_its_result():
+    assert dict(pool().imap(square, range(20))) == {i: i * i for i in range(20)}
+
+
+def test_no_items_give_no_results_and_start_no_worker():
+    assert list(pool().imap(square, [])) == []
+    assert workers_now() == []
+
+
+def test_the_parent_does_no_item_itself_and_a_worker_does_many():
+    pids = {pid for _, pid in pool().imap(pid_of, range(10))}
+    assert os.getpid() not in pids
+    assert 1 <= len(pids) <= 2
+
+
+@pytest.mark.parametrize("n_workers", [0, 1])
+def test_there_is_always_one_worker(n_workers):
+    assert dict(pool(n_workers).imap(square, [3])) == {3: 9}
+
+
+def test_an_item_that_needs_all_cores_runs_alone():
+    results = pool(n_workers=2).imap(pid_of, range(4), cpus=2)
+    assert len({pid for _, pid in results}) == 1
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        ("exit 3", "code 3"),
+        ("exit 0", "code 0"),
+        ("kill", "code -9"),
+    ],
+)
+def test_a_worker_that_dies_costs_only_its_own_item(bad, said):
+    items = ["a", "b", bad, "c", "d", bad, "e"]
+    results = list(pool(timeout_s=30).imap(behave, items))
+    assert sorted(r for item, r in results if item != bad) == ["a", "b", "c", "d", "e"]
+    assert [is_lost(r, said) for item, r in results if item == bad] == [True, True]
+
+
+def test_all_workers_may_die_at_once():
+    results = list(pool().imap(behave, ["kill"] * 4 + ["a"]))
+    assert sum(isinstance(r, WorkerLost) for _, r in results) == 4
+    assert ("a", "a") in results
+
+
+def test_a_worker_that_dies_while_it_is_idle_costs_no_item():
+    def items():
+        yield "a"
+        [idle] = workers_now()
+        idle.kill()
+        while idle.is_running():  # until its server has reaped it: a zombie's pipe may be open
+            time.sleep(0.01)
+        yield "b"
+
+    assert list(pool(n_workers=1).imap(behave, items())) == [("a", "a"), ("b", "b")]
+
+
+def test_a_hang_is_ended_by_the_timeout():
+    started_s = time.monotonic()
+    results = dict(pool(timeout_s=0.5).imap(behave, ["hang", "a", "b"]))
+    assert is_lost(results["hang"], "no result within 0.5 s")
+    assert (results["a"], results["b"]) == ("a", "b")
+    assert time.monotonic() - started_s < 20
+    assert workers_now() == []
+
+
+def test_the_timeout_is_of_each_item_and_not_of_all():
+    items = ["nap"] * 4
+    assert [r for _, r in pool(n_workers=1, timeout_s=1.2).imap(behave, items)] == items
+
+
+def test_a_timeout_may_be_infinite():
+    assert list(pool(timeout_s=math.inf).imap(behave, ["a"])) == [("a", "a")]
+
+
+def test_an_exception_comes_back_as_a_value_with_its_traceback(caplog):
+    with caplog.at_level(logging.CRITICAL):
+        results = dict(pool().imap(behave, ["raise", "a"]))
+    error = results["raise"]
+    assert isinstance(error, ValueError)
+    assert str(error) == "no such patch"
+    assert "in behave" in error.__notes__[0]
+    assert results["a"] == "a"
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [("odd", "OddError: 1 2"), ("sys.exit", "SystemExit: 3"), ("unpicklable", "pickle")],
+)
+def test_what_cannot_be_sent_back_costs_only_its_own_item(bad, said, caplog):
+    with caplog.at_level(logging.CRITICAL):
+        results = dict(pool().imap(behave, ["a", bad, "b"]))
+    assert isinstance(results[bad], Exception)
+    assert said in str(results[bad])
+    assert (results["a"], results["b"]) == ("a", "b")
+
+
+def test_items_are_taken_as_workers_fall_free():
+    taken = []
+
+    def items():
+        for i in range(20):
+            taken.append(i)
+            yield i
+
+    with closing(pool().imap(square, items())) as results:
+        assert taken == []
+        next(results)
+        assert len(taken) <= 2 + 2
+        for n_done, _ in enumerate(results, 2):
+            assert len(taken) <= n_done + 2
+    assert len(taken) == 20
+
+
+def test_an_error_of_the_items_is_the_callers_and_ends_the_workers():
+    def items():
+        yield "hang"
+        raise LookupError("no more")
+
+    with pytest.raises(LookupError, match="no more"):
+        list(pool().imap(behave, items()))
+    assert workers_now() == []
+
+
+def test_closing_it_early_ends_the_workers():
+    results = pool().imap(behave, ["a", "hang", "hang"])
+    assert next(results) == ("a", "a")
+    workers = workers_now()
+    assert len(workers) == 2
+    started_s = time.monotonic()
+    results.close()
+    assert are_gone(workers)
+    assert time.monotonic() - started_s < 5
+
+
+def test_nothing_is_left_of_the_workers_at_the_end():
+    list(pool().imap(square, range(3)))
+    assert workers_now() == []
+
+
+def test_two_threads_may_use_it_at_once():
+    found = {}
+
+    def run(k):
+        found[k] = dict(pool().imap(square, range(k, k + 10)))
+
+    threads = [threading.Thread(target=run, args=(k,)) for k in (0, 100)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == {k: {i: i * i for i in range(k, k + 10)} for k in (0, 100)}
+
+
+def test_the_workers_end_when_their_parent_is_killed(tmp_path, start_python):
+    process = start_python(ORPHANS, tmp_path)
+    until_s = time.monotonic() + 60
+    while len(list(tmp_path.glob("*.pid"))) < 2:
+        assert time.monotonic() < until_s
+        time.sleep(0.05)
+    family = psutil.Process(process.pid).children(recursive=True)
+    pids = {int(p.stem) for p in tmp_path.glob("*.pid")}
+    assert pids < {p.pid for p in family}
+    assert any("forkserver" in " ".join(p.cmdline()) for p in family)
+    process.kill()
+    process.wait()
+    assert are_gone(family)
+
+
+def test_a_program_that_used_it_ends_at_once_and_leaves_no_process(start_python):
+    process = start_python(WHOLE_LIFE)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
+    family = [int(pid) for pid in out.split()]
+    assert len(family) >= 3  # two workers and their server
+    assert are_gone([psutil.Process(pid) for pid in family if psutil.pid_exists(pid)])
+
+
+def test_workers_share_no_memory_that_could_be_left_behind():
+    [(_, maps)] = pool().imap(memory_of, [0])
+    assert "/shm/" not in maps

@@ -1,0 +1,96 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pathassets.engine.settings import DEFAULT_RECIPE, read_settings, usable_cores
+from pathassets.errors import SpecError
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATHASSETS_HOME", str(tmp_path))
+    return tmp_path
+
+
+def test_everything_has_a_default_below_the_home(home):
+    settings = read_settings()
+    assert settings.home == home
+    assert settings.store == home / "store"
+    assert settings.catalog_url == f"sqlite:///{home}/store/catalog.sqlite"
+    assert settings.recipe == DEFAULT_RECIPE
+    assert settings.inbox == home / "inbox"
+    assert settings.dagster_home == home / ".dagster"
+    assert settings.inbox_stable_s == 60
+    assert settings.n_workers == usable_cores() >= 1
+    assert settings.slide_timeout_s == 4 * 3600
+    assert settings.device == "auto"
+
+
+def test_the_default_home_is_where_one_stands(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert read_settings().home == tmp_path
+
+
+def test_every_variable_moves_its_thing(home, monkeypatch):
+    monkeypatch.setenv("PATHASSETS_STORE", "~/art")
+    monkeypatch.setenv("PATHASSETS_CATALOG", "postgresql+psycopg2://host/db")
+    monkeypatch.setenv("PATHASSETS_RECIPE", "/r/recipe.yaml")
+    monkeypatch.setenv("PATHASSETS_INBOX", "/scanner/out")
+    monkeypatch.setenv("PATHASSETS_INBOX_STABLE_S", "0.5")
+    monkeypatch.setenv("PATHASSETS_WORKERS", "3")
+    monkeypatch.setenv("PATHASSETS_SLIDE_TIMEOUT_S", "90")
+    monkeypatch.setenv("PATHASSETS_DEVICE", "cuda")
+    settings = read_settings()
+    assert settings.store == Path.home() / "art"
+    assert settings.catalog_url == "postgresql+psycopg2://host/db"
+    assert settings.recipe == Path("/r/recipe.yaml")
+    assert settings.inbox == Path("/scanner/out")
+    assert (settings.inbox_stable_s, settings.slide_timeout_s) == (0.5, 90)
+    assert settings.n_workers == 3
+    assert settings.device == "cuda"
+    assert settings == replace(settings, home=home)
+
+
+def test_a_recipe_in_the_home_is_taken_before_the_packages(home, monkeypatch):
+    (home / "recipe.yaml").touch()
+    assert read_settings().recipe == home / "recipe.yaml"
+    monkeypatch.setenv("PATHASSETS_RECIPE", str(home / "other.yaml"))
+    assert read_settings().recipe == home / "other.yaml"
+
+
+@pytest.mark.parametrize(
+    "name", ["STORE", "CATALOG", "RECIPE", "INBOX", "INBOX_STABLE_S", "WORKERS", "DEVICE"]
+)
+def test_a_variable_set_to_nothing_counts_as_not_set(home, monkeypatch, name):
+    before = read_settings()
+    monkeypatch.setenv(f"PATHASSETS_{name}", "")
+    assert read_settings() == before
+    assert before.home == home
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PATHASSETS_DEVICE", "gpu"),
+        ("PATHASSETS_WORKERS", "many"),
+        ("PATHASSETS_WORKERS", "0"),
+        ("PATHASSETS_WORKERS", "-1"),
+        ("PATHASSETS_WORKERS", "0.5"),
+        ("PATHASSETS_WORKERS", "1.5"),
+        ("PATHASSETS_SLIDE_TIMEOUT_S", "0"),
+        ("PATHASSETS_SLIDE_TIMEOUT_S", "nan"),
+        ("PATHASSETS_INBOX_STABLE_S", "inf"),
+    ],
+)
+@pytest.mark.usefixtures("home")
+def test_an_impossible_value_is_refused_by_the_name_of_its_variable(monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SpecError, match=name) as e:
+        read_settings()
+    assert e.value.remedy
+
+
+def test_no_settings_have_less_than_one_worker(settings):
+    with pytest.raises(SpecError, match="n_workers"):
+        replace(settings, n_workers=0)

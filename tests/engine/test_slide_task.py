@@ -1,0 +1,308 @@
+import hashlib
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import zarr
+
+from pathassets.adapters.files import stamp_of
+from pathassets.adapters.store import MANIFEST
+from pathassets.adapters.tifffile import PyramidSpec, corrupt_tile
+from pathassets.core.encoder import COLOUR_STATS_CARD
+from pathassets.engine import slide_task
+from pathassets.engine.plan import plan_slides
+from pathassets.engine.slide_task import SlidePath, failed_outcome, run_slide, software_versions
+from pathassets.errors import WorkerLost
+from tests.engine.conftest import PYRAMID, RECIPE
+
+IN_TISSUE = 34
+"""Index of a level-0 tile whose pixels belong to patches."""
+
+
+@pytest.fixture
+def slide(make_slide):
+    return make_slide()
+
+
+@pytest.fixture
+def planned(platform, slide, register):
+    return register(platform, slide)[0]
+
+
+@pytest.fixture
+def task(platform, planned, make_task):
+    return make_task(platform, planned)
+
+
+def states(outcome):
+    return [step.state for step in outcome.steps]
+
+
+def names(outcome):
+    return {step.step.address.section: step for step in outcome.steps}
+
+
+def assert_nothing_staged(task):
+    assert list(Path(task.staging).glob("*")) == []
+
+
+def test_a_slide_is_made_and_then_current(platform, task):
+    first = run_slide(task)
+    assert states(first) == ["made"] * 3
+    assert first.failure is None
+    assert all(platform.store.read_checked(step.address) for step in task.steps)
+    assert all(step.seconds > 0 for step in first.steps)
+    second = run_slide(task)
+    assert states(second) == ["current"] * 3
+    assert [s.artifact for s in second.steps] == [s.artifact for s in first.steps]
+    assert [s.preview for s in second.steps] == [s.preview for s in first.steps]
+    assert_nothing_staged(task)
+
+
+def test_an_artifact_says_what_it_was_made_from_and_with(task):
+    for step in run_slide(task).steps:
+        assert step.artifact.address == step.step.address
+        assert step.artifact.parents == step.step.parents
+        assert step.artifact.code_version == step.step.entry.code_version
+        assert step.artifact.software == software_versions()
+        assert {"numpy", "openslide-bin", "pathassets"} <= set(step.artifact.software)
+        assert step.artifact.spec == {
+            name: getattr(step.step.entry.spec, name) for name in step.artifact.spec
+        }
+
+
+def test_mask_and_grid_come_with_a_picture(task):
+    steps = names(run_slide(task))
+    for section in ("tissue_mask", "patch_locations"):
+        assert steps[section].preview.startswith(b"\xff\xd8")
+        assert len(steps[section].preview) <= 12_000
+    assert steps["features"].preview == b""
+
+
+def test_a_corrupt_tile_fails_the_features_and_leaves_mask_and_grid_made(slide, task):
+    corrupt_tile(slide, level=0, tile_index=IN_TISSUE)
+    task = replace(task, fingerprint=hashlib.sha256(slide.read_bytes()).hexdigest())
+    outcome = run_slide(task)
+    assert states(outcome) == ["made", "made", "failed"]
+    failure = outcome.failure
+    assert failure.step.address.section == "features"
+    assert failure.reason == "tile_unreadable"
+    assert failure.is_final
+    assert failure.message.startswith(f"{task.slide_id} ({slide}): cannot decode level 0")
+    assert "copy or scan it again" in failure.remedy
+    assert_nothing_staged(task)
+
+
+def test_without_a_resolution_the_first_step_says_how_to_state_it(
+    platform, make_slide, register, make_task
+):
+    path = make_slide(spec=PyramidSpec(mpp=None))
+    planned = register(platform, path)[0]
+    outcome = run_slide(make_task(platform, planned))
+    assert states(outcome) == ["failed", "blocked", "blocked"]
+    assert outcome.failure.reason == "resolution_missing"
+    assert outcome.failure.is_final
+    assert f"pathassets mpp set {planned.slide_id} " in outcome.failure.remedy
+    for blocked in outcome.steps[1:]:
+        said = f"{planned.slide_id}: not tried, tissue_mask/otsu failed"
+        assert blocked.message == said
+        assert blocked.reason == "resolution_missing"
+    platform.catalog.override_mpp(planned.slide_id, 0.5, who="me", why="known")
+    again = make_task(platform, plan_slides(platform)[0])
+    assert states(run_slide(again)) == ["made"] * 3
+
+
+def test_a_file_that_was_moved_away_is_missing(slide, task):
+    slide.rename(slide.with_name("elsewhere.svs"))
+    outcome = run_slide(task)
+    assert states(outcome) == ["failed", "blocked", "blocked"]
+    assert outcome.failure.reason == "file_missing"
+    assert outcome.failure.message == f"{task.slide_id} ({slide}): no such file"
+    assert "ingest it where it is now" in outcome.failure.remedy
+    assert not outcome.failure.is_final
+
+
+def test_a_file_with_other_content_is_changed(slide, task, make_slide):
+    make_slide(seed=1)
+    outcome = run_slide(task)
+    assert states(outcome) == ["failed", "blocked", "blocked"]
+    assert outcome.failure.reason == "slide_changed"
+    assert f"pathassets ingest {slide}" in outcome.failure.remedy
+
+
+def test_a_file_that_was_only_touched_is_the_same(slide, task):
+    os.utime(slide, (1, 1))
+    assert states(run_slide(task)) == ["made"] * 3
+
+
+def test_a_slide_without_a_known_file_says_so(task):
+    outcome = run_slide(replace(task, paths=()))
+    assert outcome.failure.reason == "file_missing"
+    assert outcome.failure.message == f"{task.slide_id}: no file of it is known any more"
+    assert "Ingest" in outcome.failure.remedy
+
+
+def test_of_two_places_the_one_that_is_left_is_read(platform, slide, register, make_task):
+    copy = slide.with_name("copy.svs")
+    shutil.copyfile(slide, copy)
+    [planned] = register(platform, slide, copy)
+    assert len(planned.paths) == 2
+    Path(planned.paths[0].path).unlink()
+    assert states(run_slide(make_task(platform, planned))) == ["made"] * 3
+
+
+def test_of_two_bad_places_the_changed_one_is_told(platform, slide, register, make_task):
+    copy = slide.with_name("copy.svs")
+    shutil.copyfile(slide, copy)
+    [planned] = register(platform, slide, copy)
+    slide.unlink()
+    copy.write_text("something else")
+    outcome = run_slide(make_task(platform, planned))
+    assert outcome.failure.reason == "slide_changed"
+    assert str(copy) in outcome.failure.message
+
+
+def test_a_slide_that_changes_while_it_is_read_publishes_nothing(
+    platform, slide, task, monkeypatch
+):
+    real = slide_task.MAKERS["tissue_mask"]
+
+    def make_and_disturb(*args):
+        facts = real(*args)
+        with slide.open("ab") as file:
+            file.write(b"more")
+        return facts
+
+    monkeypatch.setitem(slide_task.MAKERS, "tissue_mask", make_and_disturb)
+    outcome = run_slide(task)
+    assert states(outcome) == ["failed", "blocked", "blocked"]
+    assert outcome.failure.reason == "slide_changed"
+    assert "changed while it was read" in outcome.failure.message
+    assert not any(platform.store.has(step.address) for step in task.steps)
+    assert_nothing_staged(task)
+
+
+def test_a_parent_that_was_not_asked_for_and_is_missing_is_named(platform, planned, make_task):
+    outcome = run_slide(make_task(platform, planned, "patch_locations", "features"))
+    assert states(outcome) == ["failed", "blocked"]
+    assert outcome.failure.reason == "artifact_missing"
+    assert planned.slide_id in outcome.failure.message
+    assert outcome.failure.remedy == "Run tissue_mask/otsu too"
+
+
+def test_parents_that_are_there_are_read_and_not_made_again(platform, planned, make_task):
+    assert states(run_slide(make_task(platform, planned, "tissue_mask"))) == ["made"]
+    outcome = run_slide(make_task(platform, planned, "patch_locations", "features"))
+    assert states(outcome) == ["made", "made"]
+
+
+def test_a_blank_slide_has_no_patches_and_an_empty_array(platform, make_slide, register, make_task):
+    [planned] = register(platform, make_slide(blank=True))
+    outcome = run_slide(make_task(platform, planned))
+    assert states(outcome) == ["made"] * 3
+    steps = names(outcome)
+    assert steps["tissue_mask"].artifact.facts["tissue_mm2"] == 0
+    assert steps["patch_locations"].artifact.facts["n_patches"] == 0
+    assert steps["features"].artifact.facts["n_patches"] == 0
+    folder = platform.store.path_of(steps["features"].step.address)
+    group = zarr.open_group(folder / "features.zarr", mode="r")
+    assert group["features"].shape == (0, COLOUR_STATS_CARD.dim)
+    assert group["coordinates"].shape == (0, 4)
+
+
+def test_a_damaged_manifest_fails_its_step_and_says_what_to_delete(platform, task):
+    run_slide(task)
+    folder = platform.store.path_of(task.steps[1].address)
+    (folder / MANIFEST).write_text("{")
+    outcome = run_slide(task)
+    assert states(outcome) == ["current", "failed", "blocked"]
+    assert outcome.failure.reason == "artifact_corrupt"
+    assert outcome.failure.remedy == f"Delete {folder} and run again"
+    shutil.rmtree(folder)
+    assert states(run_slide(task)) == ["current", "made", "current"]
+
+
+def test_a_damaged_picture_fails_its_step(platform, task):
+    run_slide(task)
+    (platform.store.path_of(task.steps[0].address) / "preview.jpg").write_bytes(b"?")
+    outcome = run_slide(task)
+    assert outcome.failure.reason == "artifact_corrupt"
+    assert "preview.jpg" in outcome.failure.message
+
+
+def test_a_lost_chunk_of_the_mask_is_no_bare_glass(platform, planned, task, make_task):
+    run_slide(make_task(platform, planned, "tissue_mask"))
+    folder = platform.store.path_of(task.steps[0].address)
+    (folder / "tissue.zarr" / "c" / "0" / "0").unlink()
+    outcome = run_slide(make_task(platform, planned, "patch_locations"))
+    assert outcome.failure.reason == "artifact_corrupt"
+    assert outcome.failure.remedy == f"Delete {folder} and run again"
+
+
+def test_what_fails_to_open_fails_each_first_step_alike_and_is_tried_once(
+    reopen, planned, make_task, tmp_path, monkeypatch
+):
+    two = RECIPE.replace("otsu: {mpp: 8.0}", "otsu: {mpp: 8.0}\n  fine: {mpp: 4.0}")
+    platform = reopen(two)
+    path = tmp_path / "text.svs"
+    path.write_text("no slide")
+    task = replace(
+        make_task(platform, plan_slides(platform)[0]),
+        fingerprint=hashlib.sha256(b"no slide").hexdigest(),
+        paths=(SlidePath(path=str(path), stamp=stamp_of([path])),),
+    )
+    tried = []
+    real = slide_task._find_source
+    monkeypatch.setattr(slide_task, "_find_source", lambda t: tried.append(t) or real(t))
+    outcome = run_slide(task)
+    assert states(outcome) == ["failed", "failed", "blocked", "blocked"]
+    one, other = outcome.steps[:2]
+    assert one.reason == other.reason == "not_a_slide"
+    assert one.message == other.message
+    assert len(tried) == 1
+    assert planned.slide_id == task.slide_id
+
+
+def test_a_disk_that_cannot_be_written_is_an_outcome(task, tmp_path):
+    (tmp_path / "file").touch()
+    outcome = run_slide(replace(task, staging=str(tmp_path / "file" / "staging")))
+    assert states(outcome) == ["failed", "blocked", "blocked"]
+    assert outcome.failure.reason == "os_error"
+    assert outcome.failure.message.startswith(f"{task.slide_id}: ")
+    assert "disk" in outcome.failure.remedy
+
+
+def test_a_fault_of_ours_is_an_outcome_with_its_traceback(task, monkeypatch):
+    def fail(*_):
+        raise ZeroDivisionError("by zero")
+
+    monkeypatch.setitem(slide_task.MAKERS, "patch_locations", fail)
+    outcome = run_slide(task)
+    assert states(outcome) == ["made", "failed", "blocked"]
+    assert outcome.failure.reason == "unexpected"
+    assert f"{task.slide_id}: ZeroDivisionError: by zero" in outcome.failure.message
+    assert "in fail" in outcome.failure.message
+    assert "report it" in outcome.failure.remedy
+
+
+def test_a_lost_worker_fails_the_first_step_that_is_not_there(platform, planned, task, make_task):
+    run_slide(make_task(platform, planned, "tissue_mask"))
+    lost = WorkerLost("worker process ended with code -9", remedy="Look at the log")
+    outcome = failed_outcome(task, lost)
+    assert states(outcome) == ["current", "failed", "blocked"]
+    assert outcome.failure.reason == "worker_lost"
+    assert outcome.failure.message == f"{task.slide_id}: worker process ended with code -9"
+    assert outcome.failure.remedy == "Look at the log"
+
+
+def test_a_worker_lost_after_everything_was_published_loses_nothing(task):
+    run_slide(task)
+    assert states(failed_outcome(task, WorkerLost("gone"))) == ["current"] * 3
+
+
+def test_tiles_of_the_test_slide_are_where_this_file_thinks():
+    column, row = IN_TISSUE % 10, IN_TISSUE // 10
+    assert 60 <= column * PYRAMID.tile_px <= 540 - 64
+    assert 60 <= row * PYRAMID.tile_px <= 440 - 64
