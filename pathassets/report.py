@@ -289,10 +289,10 @@ def resolution(record: SlideRecord, stated: list[MppOverride]) -> None:
 
 def encoder_table(cards: Iterable[EncoderCard]) -> None:
     """Print one row an encoder."""
-    table = Table("encoder", "version", "dim", "trained", "weights SHA-256", "what")
+    table = Table("encoder", "version", "dim", "weights", "SHA-256", "what")
     for card in cards:
         table.add_row(
-            card.name, card.version, str(card.dim), "yes" if card.is_trained else "no",
+            card.name, card.version, str(card.dim), card.weights,
             card.weights_sha256[:12], card.description,
         )  # fmt: skip
     _console().print(table)

@@ -44,6 +44,13 @@ class EncoderCard:
     can_use_gpu: bool = False
     """Whether a device other than the CPU is of use; where not, none need be leased."""
 
+    @property
+    def weights(self) -> str:
+        """`none`, `trained`, or `untrained`: whose features are not for training on."""
+        if not self.weights_sha256:
+            return "none"
+        return "trained" if self.is_trained else "untrained"
+
 
 class Encoder(Protocol):
     """A pure function from patches to vectors, with a card.

@@ -29,7 +29,7 @@ from pathassets.core.encoder import CARDS, Encoder, EncoderCard
 from pathassets.core.features import FeatureSpec, encode_patches
 from pathassets.core.frames import downsample_for
 from pathassets.core.locations import GridSpec, PatchLocations, lay_grid
-from pathassets.core.overlay import draw_grid, draw_mask, shrink_to
+from pathassets.core.overlay import draw_grid, draw_mask
 from pathassets.core.patches import plan_read, read_overview
 from pathassets.core.tissue import TissueSpec, find_tissue
 from pathassets.engine.devices import lease_device
@@ -123,7 +123,7 @@ def make_patch_locations(
     read = plan_read(locations, info.level_downsamples)
     save_locations(folder / LOCATIONS, locations)
     overview, _ = bench.overview(OVERVIEW_MPP)
-    preview = draw_grid(shrink_to(overview), locations, width_px0=info.width_px0)
+    preview = draw_grid(overview, locations, width_px0=info.width_px0)
     (folder / PREVIEW).write_bytes(preview_jpeg(preview))
     return {
         "n_patches": len(locations),
@@ -158,7 +158,7 @@ def make_features(bench: Bench, spec: FeatureSpec, parent: Address | None, folde
         "n_patches": len(locations),
         "dim": card.dim,
         "encoder": card.name,
-        "is_trained": card.is_trained,
+        "weights": card.weights,
         "reader": bench.slide.info.reader,
         "device": device.partition(":")[0],  # which of several GPUs it was is chance
     }
@@ -175,7 +175,7 @@ def _attributes(bench: Bench, card: EncoderCard, locations: PatchLocations) -> F
         "side_px0": locations.side_px0,
         "encoder": card.name,
         "encoder_version": card.version,
-        "encoder_is_trained": card.is_trained,
+        "weights": card.weights,
         "weights_sha256": card.weights_sha256,
         "precision": card.precision,
         "feature_names": list(card.feature_names),

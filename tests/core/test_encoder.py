@@ -65,3 +65,9 @@ def test_a_card_that_wants_one_side_refuses_another() -> None:
 
 def test_a_card_that_wants_no_side_takes_any() -> None:
     check_batch(COLOUR_STATS_CARD, np.zeros((1, 7, 9, 3), dtype=np.uint8))
+
+
+def test_a_card_says_whether_its_features_are_for_training_on() -> None:
+    assert CARDS["colour_stats"].weights == "none"
+    assert CARDS["resnet18"].weights == "untrained"
+    assert dataclasses.replace(CARDS["resnet18"], is_trained=True).weights == "trained"
