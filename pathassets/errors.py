@@ -15,8 +15,8 @@
     ├── WorkerLost                                the worker process died or timed out on this slide
     └── CatalogError                              the SQL catalog
 
-A message reads `subject: fact`; the remedy, where there is one, is a sentence of its own and part of
-`str(error)`.
+A message reads `subject: fact`; the remedy, where there is one, is a sentence of its own, and part
+of `str(error)`.
 """
 
 from __future__ import annotations
