@@ -63,7 +63,7 @@ def main() -> None:
 def sample(folder: Path, seed: int) -> None:
     """Write six small slides with known ground truth into FOLDER."""
     slides = write_sample_cohort(folder, seed=seed)
-    click.echo(f"{len(slides)} sample slides in {folder}")
+    click.echo(f"{report.counted(len(slides), 'sample slide')} in {folder}")
 
 
 @main.command("ingest")
@@ -246,7 +246,8 @@ def _ingest(
         report_slides(instance, platform, registered, advance=lambda _: advance(""))
     refused = sum(one.state == "refused" for one in found)
     new = sum(one.state == "new" for one in found)
-    click.echo(f"{new} new slides, {len(found) - new - refused} known, {refused} refused")
+    counts = f"{len(found) - new - refused} known, {refused} refused"
+    click.echo(f"{report.counted(new, 'new slide')}, {counts}")
     return refused
 
 

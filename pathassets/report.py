@@ -235,11 +235,22 @@ def _cell_plain(cell: Cell) -> dict[str, Any]:
 def run_end(rows: Collection[SlideStatus], n_slides: int, n_datasets: int) -> None:
     """Say what a run over these slides did."""
     n_failed = sum(row.failure is not None for row in rows)
-    said = f"ran {n_slides} slides, built {n_datasets} datasets; {n_failed} slides failed"
-    if n_slides == 0 and n_datasets == 0:
-        again = f", {n_failed} failed before and would fail again" if n_failed else ""
-        said = f"nothing to do: {len(rows) - n_failed} slides are current{again}"
+    if n_slides or n_datasets:
+        said = f"ran {counted(n_slides, 'slide')}, built {counted(n_datasets, 'dataset')}; "
+        said += f"{counted(n_failed, 'slide')} failed"
+    else:
+        said = f"nothing to do: {counted(len(rows) - n_failed, 'current slide')}"
+        said += f", {n_failed} failed before and would fail again" if n_failed else ""
     _console().print(said)
+
+
+def counted(n: int, noun: str) -> str:
+    """Count in words.
+
+    >>> counted(1, "slide"), counted(2, "slide")
+    ('1 slide', '2 slides')
+    """
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 def lineage_json(traced: Ancestor) -> str:

@@ -16,6 +16,7 @@ from pathassets.core.recipe import Entry, Recipe
 from pathassets.defs.events import HAS_TISSUE, events_of, failure_of
 from pathassets.defs.instance import fast_events
 from pathassets.defs.partitions import SLIDE_KEY, SLIDES
+from pathassets.defs.provenance import Provenance, code_version
 from pathassets.engine.batch import run_batch
 from pathassets.engine.plan import plan_slides
 from pathassets.engine.platform import Platform
@@ -38,7 +39,7 @@ def build_batch_asset(recipe: Recipe) -> dg.AssetsDefinition:
 
     @dg.multi_asset(
         name="slide_batch",
-        specs=[_spec(entry) for entry in recipe.per_slide],
+        specs=[_spec(recipe, entry) for entry in recipe.per_slide],
         check_specs=[
             dg.AssetCheckSpec(
                 HAS_TISSUE,
@@ -74,12 +75,13 @@ def run_slides(
     """Work on the slides, log each one's events as it finishes, and fail at last if any failed."""
     run_id = context.run.run_id
     chosen = set(slide_ids)
+    provenance = Provenance(context.instance, platform.recipe, wanted, chosen)
     planned = [p for p in plan_slides(platform) if p.slide_id in chosen]
     unknown = sorted(chosen - {p.slide_id for p in planned})
     failed: list[SlideOutcome] = []
     with fast_events(context.instance, run_id):
         for outcome in run_batch(platform, planned, wanted, run_id=run_id):
-            for event in events_of(outcome):
+            for event in events_of(outcome, provenance):
                 context.log_event(event)  # type: ignore[arg-type]  # it takes checks, too
             if outcome.failure is not None:
                 context.log.error(outcome.failure.message)
@@ -88,12 +90,12 @@ def run_slides(
         raise failure_of(failed, unknown, len(chosen))
 
 
-def _spec(entry: Entry) -> dg.AssetSpec:
+def _spec(recipe: Recipe, entry: Entry) -> dg.AssetSpec:
     words, kinds = _WORDS[entry.section.name]
     parents = [SLIDE_KEY] if entry.parent is None else [SLIDE_KEY, dg.AssetKey([*entry.parent])]
     card = CARDS[entry.spec.encoder] if isinstance(entry.spec, FeatureSpec) else None
     fields = "\n".join(f"- {n}: {getattr(entry.spec, n)}" for n in entry.spec.__dataclass_fields__)
-    is_untrained = card is not None and bool(card.weights_sha256) and not card.is_trained
+    is_untrained = card is not None and card.weights == "untrained"
     return dg.AssetSpec(
         key=[*entry.key],
         deps=parents,
@@ -102,6 +104,6 @@ def _spec(entry: Entry) -> dg.AssetSpec:
         kinds=kinds | ({"torch"} if card is not None and card.can_use_gpu else set()),
         owners=[OWNER],
         tags={"untrained": ""} if is_untrained else {},
-        code_version=entry.code_version,
+        code_version=code_version(recipe, entry),
         skippable=True,
     )

@@ -23,7 +23,7 @@ def build_definitions(recipe: Recipe) -> dg.Definitions:
     jobs = {job.name: job for job in build_asset_jobs(recipe)}
     batch = [build_batch_asset(recipe)] if recipe.per_slide else []
     return dg.Definitions(
-        assets=[slide, *batch, *(build_dataset_asset(entry) for entry in recipe.datasets)],
+        assets=[slide, *batch, *(build_dataset_asset(recipe, entry) for entry in recipe.datasets)],
         jobs=[*jobs.values(), repair_slides, ingest_files],
         sensors=[
             dead_runs,

@@ -5,13 +5,14 @@ Without the mapping Dagster would take the identity, silently wrong.
 
 import dagster as dg
 
-from pathassets.core.recipe import Entry
+from pathassets.core.recipe import Entry, Recipe
 from pathassets.defs.batch import OWNER
+from pathassets.defs.provenance import code_version
 from pathassets.engine.dataset import build_dataset
 from pathassets.engine.platform import Platform
 
 
-def build_dataset_asset(entry: Entry) -> dg.AssetsDefinition:
+def build_dataset_asset(recipe: Recipe, entry: Entry) -> dg.AssetsDefinition:
     """Make the asset of one dataset entry."""
     parent = dg.AssetKey([*(entry.parent or ())])
 
@@ -23,7 +24,7 @@ def build_dataset_asset(entry: Entry) -> dg.AssetsDefinition:
         group_name=entry.section.name,
         kinds={"parquet", "pandas"},
         owners=[OWNER],
-        code_version=entry.code_version,
+        code_version=code_version(recipe, entry),
     )
     def dataset(
         context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]

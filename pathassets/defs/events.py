@@ -8,8 +8,9 @@ import dagster as dg
 
 from pathassets.adapters.opencv import icon_webp
 from pathassets.catalog.records import SlideRecord
-from pathassets.core.address import SLIDE_SECTION, Address
+from pathassets.core.address import Address
 from pathassets.defs.partitions import SLIDE_KEY
+from pathassets.defs.provenance import Provenance, asset_key, data_version_tags
 from pathassets.engine.plan import PlannedSlide
 from pathassets.engine.slide_task import SlideOutcome, StepOutcome
 
@@ -21,30 +22,14 @@ Metadata = dict[str, dg.MetadataValue]
 _PREVIEWS = {"tissue_mask": "mask", "patch_locations": "grid"}
 
 
-def asset_key(address: Address) -> dg.AssetKey:
-    """Asset that an artifact, or a slide itself, belongs to."""
-    return SLIDE_KEY if address.section == SLIDE_SECTION else dg.AssetKey([*address.key])
-
-
-def version_tags(digest: str, code_version: str, parents: tuple[Address, ...]) -> dict[str, str]:
-    """Tell Dagster what was made from what; without them it would call every child stale."""
-    tags = {
-        "dagster/data_version": digest,
-        "dagster/data_version_is_user_provided": "true",
-        "dagster/code_version": code_version,
-    }
-    for parent in parents:
-        name = asset_key(parent).to_user_string()
-        tags[f"dagster/input_data_version/{name}"] = parent.digest
-        tags[f"dagster/input_event_pointer/{name}"] = "NULL"
-    return tags
-
-
 Event = dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation
 
 
-def events_of(outcome: SlideOutcome) -> Iterator[Event]:
-    """A materialization for each artifact that is there now, its checks, and reasons in words."""
+def events_of(outcome: SlideOutcome, provenance: Provenance) -> Iterator[Event]:
+    """A materialization for each artifact that is there now, its checks, and reasons in words.
+
+    Each is to be logged before the next is asked for: an event tells which ones it follows from.
+    """
     for step in outcome.steps:
         if step.artifact is None:
             yield _reason(step)
@@ -54,7 +39,7 @@ def events_of(outcome: SlideOutcome) -> Iterator[Event]:
             asset_key=asset_key(address),
             partition=outcome.slide_id,
             metadata=_metadata(step),
-            tags=version_tags(address.digest, step.artifact.code_version, step.step.parents),
+            tags=provenance.tags(step.step),
         )
         if address.section == "tissue_mask":
             yield _has_tissue(step.artifact.facts, address)
@@ -100,7 +85,7 @@ def _metadata(outcome: StepOutcome) -> Metadata:
     metadata["state"] = dg.MetadataValue.text(
         "made now" if outcome.state == "made" else "current: nothing was computed"
     )
-    if artifact.facts.get("is_trained") is False and artifact.weights_sha256:
+    if artifact.facts.get("weights") == "untrained":
         metadata["warning"] = dg.MetadataValue.text("UNTRAINED weights: not for training on")
     if outcome.seconds is not None:
         metadata["seconds"] = dg.MetadataValue.float(outcome.seconds)
@@ -130,14 +115,25 @@ def _picture(kind: str, data: bytes) -> dg.MetadataValue:
     return dg.MetadataValue.md(f"![](data:image/{kind};base64,{base64.b64encode(data).decode()})")
 
 
-def slide_event(planned: PlannedSlide, thumbnail: bytes | None) -> dg.AssetMaterialization:
-    """The root of a slide's chain, as ingestion reports it."""
-    return dg.AssetMaterialization(
+def slide_events(
+    planned: PlannedSlide, thumbnail: bytes | None
+) -> tuple[dg.AssetObservation, dg.AssetMaterialization]:
+    """The root of a slide's chain, as ingestion reports it.
+
+    Of an asset that no run makes Dagster takes the version from observations alone, and the colour
+    on the page from materializations.
+    """
+    tags = data_version_tags(planned.version)
+    seen = dg.AssetObservation(
+        SLIDE_KEY, partition=planned.slide_id, description="registered", tags=tags
+    )
+    made = dg.AssetMaterialization(
         asset_key=SLIDE_KEY,
         partition=planned.slide_id,
         metadata=_slide_metadata(planned, planned.record, thumbnail),
-        tags=version_tags(planned.version, "1", ()),
+        tags=tags,
     )
+    return seen, made
 
 
 def _slide_metadata(

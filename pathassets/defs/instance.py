@@ -66,9 +66,10 @@ def _open(folder: Path) -> dg.DagsterInstance:
     except OSError as error:
         raise _not_writable(folder, error) from error
     except (dg.DagsterError, yaml.YAMLError) as error:
+        said = " ".join(str(error).split(" Expected:")[0].split())  # then follows all it could be
         raise SpecError(
-            f"{folder / CONFIG}: Dagster cannot use it: {error}",
-            remedy="Mend it; the package's own dagster.yaml is an example",
+            f"{folder / CONFIG}: Dagster cannot use it: {said}",
+            remedy=f"Mend the {CONFIG} it was made from, or delete that for the default one",
         ) from error
 
 
@@ -120,7 +121,8 @@ def _read_config(own: Path) -> Any:
         return yaml.safe_load((own if own.is_file() else TEMPLATE).read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise SpecError(
-            f"{own}: cannot be read: {error}", remedy="Mend it, or delete it for the default one"
+            f"{own}: cannot be read: {' '.join(str(error).split())}",
+            remedy="Mend it, or delete it for the default one",
         ) from error
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 import psutil
-from dagster._core.errors import DagsterExecutionInterruptedError
+from dagster._core.errors import DagsterExecutionInterruptedError, DagsterUserCodeExecutionError
 from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
 
 from pathassets.core.recipe import Entry, Key
@@ -140,6 +140,8 @@ def _execute(
         pass  # slides failed: the catalog knows which and why
     except DagsterExecutionInterruptedError as error:
         raise KeyboardInterrupt from error
+    except DagsterUserCodeExecutionError as error:
+        raise error.user_exception from None  # wrapped: the platform could not be opened
 
 
 def _tell_if_full(instance: dg.DagsterInstance) -> None:

@@ -16,6 +16,7 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
+from pathassets.catalog.records import PathRecord
 from pathassets.defs.batch import MAX_SLIDES
 from pathassets.defs.jobs import INGEST_FILES, PROCESS_SLIDES, FilesConfig, ingest_files
 from pathassets.defs.partitions import range_of, range_tags, slide_order, stretches
@@ -36,6 +37,9 @@ ASKED_TAG = "pathassets/asked"
 should have done is asked for under another."""
 MAX_TRIES = 3
 
+KnownPaths = Mapping[str, list[PathRecord]]
+"""Files of every slide, by slide id."""
+
 
 def build_inbox_sensor(process_slides: UnresolvedAssetJobDefinition) -> dg.SensorDefinition:
     """Make the inbox sensor: it asks for the ingestion of files and the batch over new slides."""
@@ -53,11 +57,13 @@ def build_inbox_sensor(process_slides: UnresolvedAssetJobDefinition) -> dg.Senso
         now_s = time.time()
         settings = platform.settings
         seen = look_into(settings.inbox, parse_sightings(context.cursor), now_s=now_s)
-        whole = stable_files(seen, now_s=now_s, stable_s=settings.inbox_stable_s)
+        still = stable_files(seen, now_s=now_s, stable_s=settings.inbox_stable_s)
+        whole = {path: seen[path] for path in still}
+        known = platform.catalog.all_paths()
         return dg.SensorResult(
             run_requests=[
-                *_ingestions(context.instance, platform, {path: seen[path] for path in whole}),
-                *_batches(context.instance, platform),
+                *_ingestions(context.instance, platform, whole, known),
+                *_batches(context.instance, platform, known),
             ],
             cursor=dump_sightings(seen),
         )
@@ -66,13 +72,11 @@ def build_inbox_sensor(process_slides: UnresolvedAssetJobDefinition) -> dg.Senso
 
 
 def _ingestions(
-    instance: dg.DagsterInstance, platform: Platform, whole: Sightings
+    instance: dg.DagsterInstance, platform: Platform, whole: Sightings, known: KnownPaths
 ) -> Iterator[dg.RunRequest]:
     """Ingest runs for files whose content is neither registered nor refused."""
-    known = [path for paths in platform.catalog.all_paths().values() for path in paths]
-    refused = platform.catalog.refusals()
-    stamps = {(k.path, k.size_bytes, k.mtime_ns) for k in known}
-    stamps |= {(r.path, r.size_bytes, r.mtime_ns) for r in refused}
+    stamps = {(p.path, p.size_bytes, p.mtime_ns) for paths in known.values() for p in paths}
+    stamps |= {(r.path, r.size_bytes, r.mtime_ns) for r in platform.catalog.refusals()}
     for path, sight in whole.items():
         stamp = (path, sight.size_bytes, sight.mtime_ns)
         if stamp not in stamps:
@@ -81,13 +85,15 @@ def _ingestions(
             yield from _ask(instance, INGEST_FILES, asked, {}, run_config=config)
 
 
-def _batches(instance: dg.DagsterInstance, platform: Platform) -> Iterator[dg.RunRequest]:
+def _batches(
+    instance: dg.DagsterInstance, platform: Platform, known: KnownPaths
+) -> Iterator[dg.RunRequest]:
     """Batch runs for slides of the inbox that were never tried and that no unfinished run holds."""
     tried = {subject for _, _, subject in platform.catalog.latest_attempts()}
     inbox = platform.settings.inbox
     waiting = {
         slide_id
-        for slide_id, paths in platform.catalog.all_paths().items()
+        for slide_id, paths in known.items()
         if slide_id not in tried and any(inbox in Path(p.path).parents for p in paths)
     }
     if not waiting:
@@ -111,9 +117,12 @@ def _ask(
     tags: Mapping[str, str],
     **request: Any,
 ) -> Iterator[dg.RunRequest]:
-    """Ask for a run once, and again where it ended without doing what it was asked for."""
-    ended = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
-    n_tries = instance.get_runs_count(dg.RunsFilter(tags={ASKED_TAG: asked}, statuses=ended))
+    """Ask for a run once, and again where it failed to do what it was asked for.
+
+    What a person cancelled stays so.
+    """
+    failed = [dg.DagsterRunStatus.FAILURE]
+    n_tries = instance.get_runs_count(dg.RunsFilter(tags={ASKED_TAG: asked}, statuses=failed))
     if n_tries < MAX_TRIES:
         yield dg.RunRequest(
             run_key=f"{asked}:{n_tries}",

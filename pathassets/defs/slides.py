@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 import dagster as dg
 
 from pathassets.defs.batch import OWNER
-from pathassets.defs.events import slide_event
+from pathassets.defs.events import slide_events
 from pathassets.defs.partitions import SLIDE_KEY, SLIDES, slide_order
 from pathassets.engine.plan import plan_slides
 from pathassets.engine.platform import Platform
@@ -43,7 +43,8 @@ def report_slides(
     for one in planned:
         if versions.get(one.slide_id) != one.version:
             thumbnail = platform.catalog.find_thumbnail(one.slide_id)
-            instance.report_runless_asset_event(slide_event(one, thumbnail))
+            for event in slide_events(one, thumbnail):
+                instance.report_runless_asset_event(event)
         advance(one.slide_id)
     return new
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from tests.defs.small_slides import N_PATCHES, write_corrupt_slide, write_slide
-from tests.defs.workbench import LET_PREVIEWS_PASS, Workbench
+from tests.defs.small_slides import N_PATCHES, RECIPE, write_corrupt_slide, write_slide
+from tests.defs.workbench import LET_PREVIEWS_PASS, Workbench, open_bench
 
 pytestmark = LET_PREVIEWS_PASS
 
@@ -100,6 +100,19 @@ def test_nothing_is_stale_after_a_run_and_a_new_resolution_makes_the_slide_s_ass
         b: "current: nothing was computed",
     }
     assert bench.health("features/colour") == {"green": sorted([a, b]), "red": []}
+
+
+def test_a_changed_entry_makes_itself_and_its_descendants_stale(
+    bench: Workbench, home: Path
+) -> None:
+    (a,) = bench.ingest(write_slide(home / "a.svs", 1))
+    assert bench.run().success
+    text = RECIPE.replace("min_tissue_share: 0.5", "min_tissue_share: 0.6")
+    (home / "recipe.yaml").write_text(text)
+    with open_bench() as changed:
+        assert changed.stale([a]) == {a: {"patch_locations/grid stale", "features/colour stale"}}
+        assert changed.run().success
+        assert changed.stale([a]) == {}
 
 
 def test_a_part_of_the_stations_can_be_run(bench: Workbench, home: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
 from pathassets.adapters.yaml import load_recipe
 from pathassets.core.recipe import Recipe
@@ -12,24 +13,25 @@ from tests.defs.workbench import LET_PREVIEWS_PASS
 pytestmark = LET_PREVIEWS_PASS
 
 # What Dagster shows of the recipe that ships with the package. A change here is one that users see:
-# a new key orphans what was made under the old one, a new code version makes it stale.
+# a new key orphans what was made under the old one, a new code version (of the code, then of the
+# entry and what it is made from) makes it stale.
 GRAPH = """
 slide
     group slide, kinds openslide, partitions slides
 tissue_mask/otsu_8um
-    group tissue_mask, kinds opencv zarr, partitions slides, code 1, checks has_tissue
+    group tissue_mask, kinds opencv zarr, partitions slides, code 1.1-c75a68de, checks has_tissue
     from slide
 patch_locations/grid_256px_05um
-    group patch_locations, kinds numpy parquet, partitions slides, code 1
+    group patch_locations, kinds numpy parquet, partitions slides, code 1-6c23f5fd
     from slide, tissue_mask/otsu_8um
 features/colour_stats
-    group features, kinds zarr, partitions slides, code 1.1+1
+    group features, kinds zarr, partitions slides, code 1.1+1-dd294da3
     from patch_locations/grid_256px_05um, slide
 features/resnet18_untrained
-    group features, kinds torch zarr, partitions slides, code 1.1+1, tags untrained
+    group features, kinds torch zarr, partitions slides, code 1.1+1-51c3265c, tags untrained
     from patch_locations/grid_256px_05um, slide
 dataset/cohort
-    group dataset, kinds pandas parquet, code 1
+    group dataset, kinds pandas parquet, code 1-7c861c68
     from features/colour_stats by AllPartitionMapping
 """
 
@@ -48,32 +50,26 @@ def name(key: dg.AssetKey) -> str:
     return "/".join(key.path)
 
 
-def drawn(graph: object) -> str:
+def drawn(graph: AssetGraph) -> str:
     lines = []
     for key in graph.toposorted_asset_keys:
         node = graph.get(key)
-        checks = sorted(c.name for c in graph.asset_check_keys if c.asset_key == key)
         facts = {
             "group": [node.group_name],
             "kinds": sorted(node.kinds),
             "partitions": [node.partitions_def.name] if node.partitions_def else [],
             "code": [node.code_version] if node.code_version else [],
-            "tags": sorted(t for t in node.tags if not t.startswith("dagster/")),
-            "checks": checks,
+            "tags": sorted(tag for tag in node.tags if not tag.startswith("dagster/")),
+            "checks": sorted(c.name for c in graph.asset_check_keys if c.asset_key == key),
         }
-        lines.append(name(key))
-        lines.append("    " + ", ".join(f"{n} {' '.join(v)}" for n, v in facts.items() if v))
+        mappings = {parent: type(m).__name__ for parent, m in node.partition_mappings.items()}
         parents = [
-            name(parent)
-            + (
-                f" by {type(mapping).__name__}"
-                if (mapping := node.partition_mappings.get(parent))
-                else ""
-            )
+            f"{name(parent)} by {mappings[parent]}" if parent in mappings else name(parent)
             for parent in sorted(node.parent_keys)
         ]
-        if parents:
-            lines.append(f"    from {', '.join(parents)}")
+        lines.append(name(key))
+        lines.append("    " + ", ".join(f"{n} {' '.join(v)}" for n, v in facts.items() if v))
+        lines += [f"    from {', '.join(parents)}"] if parents else []
     return "\n".join(lines)
 
 
@@ -90,7 +86,8 @@ def test_every_asset_has_an_owner_and_says_what_it_is(definitions: dg.Definition
 
 def test_an_untrained_encoder_is_called_so_in_words(definitions: dg.Definitions) -> None:
     node = definitions.resolve_asset_graph().get(dg.AssetKey(["features", "resnet18_untrained"]))
-    assert "untrained" in (node.description or "").lower()
+    assert "without training" in str(node.description)
+    assert "not for training on" in str(node.description)
 
 
 def test_all_stations_of_a_slide_are_one_asset_that_runs_in_the_pool(

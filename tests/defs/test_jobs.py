@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import dagster as dg
+
 from tests.defs.small_slides import write_slide
 from tests.defs.workbench import LET_PREVIEWS_PASS, Workbench
 
@@ -65,7 +67,7 @@ def test_files_are_registered_and_a_refused_one_fails_the_run(bench: Workbench, 
 
 
 def test_the_dataset_lists_the_slides_and_is_not_built_twice(bench: Workbench, home: Path) -> None:
-    a, b = bench.ingest(write_slide(home / "a.svs", 1), write_slide(home / "b.svs", 2, mpp=None))
+    bench.ingest(write_slide(home / "a.svs", 1), write_slide(home / "b.svs", 2, mpp=None))
     bench.run()
     said = []
     for _ in range(2):
@@ -78,4 +80,17 @@ def test_the_dataset_lists_the_slides_and_is_not_built_twice(bench: Workbench, h
     (first, uri), (second, again) = said
     assert (first, second) == ("made now", "current: nothing was computed")
     assert uri == again
-    assert a != b
+
+
+def test_a_dataset_is_stale_when_its_slides_were_made_anew(bench: Workbench, home: Path) -> None:
+    a, _ = bench.ingest(write_slide(home / "a.svs", 1), write_slide(home / "b.svs", 2))
+    key = dg.AssetKey(["dataset", "cohort"])
+    assert bench.staleness(key) == "missing"
+    assert bench.run().success
+    assert bench.run("build_datasets").success
+    assert bench.staleness(key) == "fresh"
+    bench.restate(a, 0.4)
+    assert bench.run().success
+    assert bench.staleness(key) == "stale"
+    assert bench.run("build_datasets").success
+    assert bench.staleness(key) == "fresh"

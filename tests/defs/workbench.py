@@ -14,7 +14,6 @@ from dagster._core.definitions.data_version import CachingStaleStatusResolver
 from dagster._core.loader import LoadingContextForTest
 from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
 
-from pathassets.core.recipe import Entry
 from pathassets.defs.build import build_definitions
 from pathassets.defs.instance import open_instance
 from pathassets.defs.launch import QUIET
@@ -25,8 +24,8 @@ from pathassets.engine.platform import Platform, open_platform
 from pathassets.engine.settings import read_settings
 from pathassets.engine.status import cohort_status
 
-# The package lets the first two pass where it is imported; pytest forgets that between two tests. The
-# third is Dagster's own way with pydantic.
+# The package lets the first two pass where it is imported; pytest forgets that between two tests.
+# The third is Dagster's own way with pydantic.
 LET_PREVIEWS_PASS = [
     pytest.mark.filterwarnings("ignore:Specifying a partitions_def on an AssetCheckSpec"),
     pytest.mark.filterwarnings("ignore:Parameter `owners` of initializer"),
@@ -73,7 +72,8 @@ class Workbench:
         """Slides that the page shows green and red at an asset."""
         key = dg.AssetKey(entry.split("/"))
         cache = get_and_update_asset_status_cache_value(self.instance, key, SLIDES)
-        assert cache is not None
+        if cache is None:
+            return {"green": [], "red": []}
         with dg.partition_loading_context(dynamic_partitions_store=self.instance):
             failed = set(cache.deserialize_failed_partition_subsets(SLIDES).get_partition_keys())
             made = cache.deserialize_materialized_partition_subsets(SLIDES).get_partition_keys()
@@ -81,24 +81,23 @@ class Workbench:
 
     def stale(self, slide_ids: Iterable[str]) -> dict[str, set[str]]:
         """Assets that Dagster calls stale or missing, of each slide that has such."""
-        graph = self.definitions.resolve_asset_graph()
-        resolver = CachingStaleStatusResolver(
-            self.instance, graph, LoadingContextForTest(self.instance)
-        )
-        entries = {"/".join(e.key): dg.AssetKey([*e.key]) for e in self.entries}
+        keys = [dg.AssetKey([*entry.key]) for entry in self.platform.recipe.per_slide]
         found = {
             slide_id: {
-                f"{name} {status.value.lower()}"
-                for name, key in entries.items()
-                if (status := resolver.get_status(key, slide_id)).value != "FRESH"
+                f"{'/'.join(key.path)} {status}"
+                for key in keys
+                if (status := self.staleness(key, slide_id)) != "fresh"
             }
             for slide_id in slide_ids
         }
         return {slide_id: names for slide_id, names in found.items() if names}
 
-    @property
-    def entries(self) -> tuple[Entry, ...]:
-        return self.platform.recipe.per_slide
+    def staleness(self, key: dg.AssetKey, partition: str | None = None) -> str:
+        """What Dagster calls an asset: fresh, stale or missing."""
+        graph = self.definitions.resolve_asset_graph()
+        context = LoadingContextForTest(self.instance)
+        resolver = CachingStaleStatusResolver(self.instance, graph, context)
+        return resolver.get_status(key, partition).value.lower()
 
     def states(self) -> dict[str, str]:
         """What the catalog says of every slide, section by section."""

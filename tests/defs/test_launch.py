@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from pathassets.defs.launch import (
+    Wanted,
+    build_datasets_here,
+    choose_entries,
+    run_slides_here,
+)
+from pathassets.errors import CatalogError, SpecError, StoreError
+from tests.defs.small_slides import write_slide
+from tests.defs.workbench import LET_PREVIEWS_PASS, Workbench
+
+pytestmark = LET_PREVIEWS_PASS
+
+
+def wanted(
+    bench: Workbench, *slide_ids: str, select: tuple[str, ...] = (), **given: bool
+) -> Wanted:
+    entries = choose_entries(bench.platform, select)
+    return Wanted(slide_ids=frozenset(slide_ids), entries=entries, **given)
+
+
+def launch(bench: Workbench, what: Wanted) -> int:
+    return run_slides_here(bench.definitions, bench.instance, bench.platform, what)
+
+
+def n_runs(bench: Workbench) -> int:
+    return len(bench.instance.get_runs())
+
+
+def test_a_name_stands_for_a_section_or_an_entry(bench: Workbench) -> None:
+    def chosen(*select: str) -> list[str]:
+        return ["/".join(entry.key) for entry in choose_entries(bench.platform, select)]
+
+    every = ["tissue_mask/otsu", "patch_locations/grid", "features/colour", "dataset/cohort"]
+    assert chosen() == every
+    assert chosen("features", "tissue_mask/otsu") == [every[0], every[2]]
+    with pytest.raises(SpecError, match=r"features/nope: the recipe has no such entry. It has tis"):
+        chosen("features/nope")
+
+
+def test_what_is_current_is_not_run_again(bench: Workbench, home: Path) -> None:
+    a, b, c = bench.ingest(*(write_slide(home / f"{n}.svs", i) for i, n in enumerate("abc")))
+    assert launch(bench, wanted(bench, a)) == 1
+    assert launch(bench, wanted(bench, c)) == 1
+    assert launch(bench, wanted(bench)) == 1
+    assert n_runs(bench) == 3
+    assert launch(bench, wanted(bench)) == 0
+    assert n_runs(bench) == 3
+    assert bench.health("features/colour") == {"green": sorted([a, b, c]), "red": []}
+
+
+def test_one_current_slide_between_two_others_does_not_cut_the_run(
+    bench: Workbench, home: Path
+) -> None:
+    a, b, c = bench.ingest(*(write_slide(home / f"{n}.svs", i) for i, n in enumerate("abc")))
+    launch(bench, wanted(bench, b))
+    assert launch(bench, wanted(bench, a, c)) == 2
+    assert n_runs(bench) == 2
+
+
+def test_what_fails_by_its_content_is_not_tried_again_unless_asked(
+    bench: Workbench, home: Path
+) -> None:
+    gone = write_slide(home / "b.svs", 2)
+    no_mpp, lost = bench.ingest(write_slide(home / "a.svs", 1, mpp=None), gone)
+    gone.unlink()
+    assert launch(bench, wanted(bench)) == 2
+    assert launch(bench, wanted(bench)) == 1  # a file may come back
+    assert launch(bench, wanted(bench, retry=True)) == 2
+    assert launch(bench, wanted(bench, no_mpp)) == 0
+    bench.restate(no_mpp, 0.5)
+    assert launch(bench, wanted(bench, no_mpp)) == 1
+    assert bench.health("features/colour") == {"green": [no_mpp], "red": [lost]}
+
+
+def test_what_dagster_was_never_told_is_told_by_the_next_run(bench: Workbench, home: Path) -> None:
+    (a,) = bench.ingest(write_slide(home / "a.svs", 1))
+    launch(bench, wanted(bench))
+    bench.instance.wipe_assets([dg.AssetKey(["features", "colour"])])
+    assert bench.health("features/colour")["green"] == []
+    assert launch(bench, wanted(bench)) == 1
+    assert bench.health("features/colour") == {"green": [a], "red": []}
+
+
+def test_an_unknown_slide_is_refused_before_anything_runs(bench: Workbench, home: Path) -> None:
+    (a,) = bench.ingest(write_slide(home / "a.svs", 1))
+    with pytest.raises(CatalogError, match="slide nope: not registered"):
+        launch(bench, wanted(bench, a, "nope"))
+    assert n_runs(bench) == 0
+
+
+def test_a_run_says_who_launched_it(bench: Workbench, home: Path) -> None:
+    bench.ingest(write_slide(home / "a.svs", 1))
+    launch(bench, wanted(bench))
+    (run,) = bench.instance.get_runs()
+    name, _, host = run.tags["user"].partition("@")
+    assert name
+    assert host
+
+
+def test_what_goes_wrong_in_a_run_is_raised_as_what_it_is(
+    bench: Workbench, home: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    bench.ingest(write_slide(home / "a.svs", 1))
+    staging = bench.platform.store.root / ".staging"
+    for left in staging.iterdir():
+        left.unlink()
+    staging.rmdir()
+    staging.write_text("in the way")
+    with pytest.raises(StoreError, match="store is not writable"):
+        launch(bench, wanted(bench))
+    (run,) = bench.instance.get_runs()
+    assert run.status == dg.DagsterRunStatus.FAILURE
+    assert "Traceback" not in "".join(capfd.readouterr())
+
+
+def test_a_dataset_is_built_where_it_would_be_another(bench: Workbench, home: Path) -> None:
+    (a,) = bench.ingest(write_slide(home / "a.svs", 1))
+
+    def build() -> int:
+        return build_datasets_here(bench.definitions, bench.instance, bench.platform, wanted(bench))
+
+    launch(bench, wanted(bench))
+    assert build() == 1
+    assert build() == 0
+    bench.restate(a, 0.4)
+    launch(bench, wanted(bench))
+    assert build() == 1

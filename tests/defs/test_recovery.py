@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+import psutil
+import pytest
+
+from pathassets.defs.launch import _tell_if_full, recover
+from pathassets.defs.recovery import PROCESS_TAG, fail_dead_runs, process_tags
+from pathassets.defs.sensors import dead_runs
+from tests.defs.small_slides import write_slide
+from tests.defs.workbench import LET_PREVIEWS_PASS, Workbench
+
+pytestmark = LET_PREVIEWS_PASS
+
+# A run like any other of the platform: it opens the resource and takes the pool's one place.
+HOLD_THE_POOL = """
+import time
+import dagster as dg
+from pathassets.defs.batch import POOL
+from pathassets.defs.instance import open_instance
+from pathassets.defs.resources import PlatformResource
+from pathassets.engine.settings import read_settings
+
+@dg.op(pool=POOL, required_resource_keys={"platform"})
+def hold():
+    print("held", flush=True)
+    time.sleep(600)
+
+@dg.job(resource_defs={"platform": PlatformResource()})
+def holder():
+    hold()
+
+with open_instance(read_settings()) as instance:
+    holder.execute_in_process(instance=instance)
+"""
+
+
+@contextmanager
+def holding_the_pool() -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(  # noqa: S603  (our own script)
+        [sys.executable, "-c", HOLD_THE_POOL],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def active_runs(instance: dg.DagsterInstance) -> set[str]:
+    return set(instance.event_log_storage.get_concurrency_info("slides").active_run_ids)
+
+
+def test_a_killed_run_fails_and_its_place_goes_to_the_next_batch(
+    bench: Workbench, home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.ingest(write_slide(home / "a.svs", 1))
+    with holding_the_pool() as process:
+        (run,) = bench.instance.get_runs()
+        assert run.status == dg.DagsterRunStatus.STARTED
+        assert active_runs(bench.instance) == {run.run_id}
+        assert fail_dead_runs(bench.instance) == []  # it lives
+        _tell_if_full(bench.instance)
+        assert caplog.messages == [f"waiting: run {run.run_id[:8]} is working on slides"]
+
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        (found,) = bench.instance.get_runs()
+        assert found.status == dg.DagsterRunStatus.STARTED  # Dagster does not notice
+
+        assert recover(bench.instance, bench.platform) == [run.run_id]
+    (ended,) = bench.instance.get_runs()
+    assert ended.status == dg.DagsterRunStatus.FAILURE
+    assert active_runs(bench.instance) == set()
+    assert bench.run().success
+    assert recover(bench.instance, bench.platform) == []
+
+
+def run_with(instance: dg.DagsterInstance, tags: dict[str, str], run_id: str) -> dg.DagsterRun:
+    return instance.create_run_for_job(
+        dg.JobDefinition(graph_def=dg.GraphDefinition(name="empty"), name="empty"),
+        run_id=run_id,
+        tags=tags,
+        status=dg.DagsterRunStatus.STARTED,
+    )
+
+
+def test_a_run_is_left_alone_while_its_process_may_live(bench: Workbench) -> None:
+    ids = [f"00000000-0000-0000-0000-00000000000{n}" for n in range(4)]
+    here = process_tags(ids[0])
+    elsewhere = {PROCESS_TAG: f"{socket.gethostname()}-2:999999999:1:{ids[1]}"}
+    inherited = {PROCESS_TAG: f"{socket.gethostname()}:999999999:1:{ids[0]}"}
+    for run_id, tags in zip(ids, (here, elsewhere, inherited, {}), strict=True):
+        run_with(bench.instance, tags, run_id)
+    assert fail_dead_runs(bench.instance) == []
+
+
+def test_a_later_process_with_the_same_number_is_another_one(bench: Workbench) -> None:
+    run_id = "00000000-0000-0000-0000-000000000000"
+    started = int(psutil.Process().create_time())
+    tag = f"{socket.gethostname()}:{os.getpid()}:{started - 60}:{run_id}"
+    run_with(bench.instance, {PROCESS_TAG: tag}, run_id)
+    context = dg.build_sensor_context(bench.instance)
+    skipped = dead_runs(context)
+    assert isinstance(skipped, dg.SkipReason)
+    assert skipped.skip_message == "1 runs had lost their process"
+    assert dead_runs(context) == dg.SkipReason("0 runs had lost their process")
+
+
+@pytest.mark.timeout(60)
+def test_an_ended_child_that_nobody_asked_after_is_dead(bench: Workbench) -> None:
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    try:
+        seen = psutil.Process(child.pid)
+        started = int(seen.create_time())
+        while seen.status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.01)
+        run_id = "00000000-0000-0000-0000-000000000000"
+        tag = f"{socket.gethostname()}:{child.pid}:{started}:{run_id}"
+        run_with(bench.instance, {PROCESS_TAG: tag}, run_id)
+        assert fail_dead_runs(bench.instance) == [run_id]
+    finally:
+        child.wait()

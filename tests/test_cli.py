@@ -1,0 +1,432 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from pathassets.catalog.migrations import VERSION_TABLE
+from pathassets.cli import main
+from tests.defs.daemon import COMMAND, environment, pathassets
+from tests.defs.small_slides import RECIPE, write_corrupt_slide, write_slide
+from tests.defs.workbench import LET_PREVIEWS_PASS
+
+pytestmark = LET_PREVIEWS_PASS
+
+Prepare = Callable[[Path], None]
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    monkeypatch.setenv("PATHASSETS_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def invoke(*arguments: str | Path) -> Result:
+    """Run the command in this process, where Dagster is imported once."""
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def output(*arguments: str | Path, code: int = 0) -> str:
+    """What a command prints that ends with this exit code."""
+    result = invoke(*arguments)
+    assert result.exit_code == code, result.output
+    assert result.stderr == ""
+    return result.stdout
+
+
+def refusal(result: Result) -> str:
+    """What a command says that cannot do what it was asked: cause and remedy on one line."""
+    assert result.exit_code == 2, result.output
+    assert isinstance(result.exception, SystemExit)
+    assert "Traceback" not in result.output
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("error: ")
+    return line.removeprefix("error: ")
+
+
+def status() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(output("status", "--json"))
+    return found
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said", "remedy"),
+    [
+        ("method: otsu", "methd: otsu", "recipe.yaml:2: unknown key", "method"),
+        ("method: otsu", "method: magic", "recipe.yaml:2", "otsu"),
+        ("mpp: 8.0", "mpp: -1", "recipe.yaml:2: tissue_mask.otsu.mpp = -1", "README"),
+        ("tissue_mask: otsu,", "tissue_mask: oTsu,", "recipe.yaml:3: patch_locations/grid", "otsu"),
+        (
+            "encoder: colour_stats",
+            "encoder: colour",
+            "recipe.yaml:4: unknown encoder",
+            "colour_stats",
+        ),
+        (
+            "tissue_mask: {otsu",
+            "tisue_mask: {otsu",
+            "recipe.yaml:2: unknown section",
+            "tissue_mask",
+        ),
+        ("{method", "{method: otsu, method", "recipe.yaml:2: 'method' is given twice", "Keep one"),
+        ("tissue_mask: {", "tissue_mask: [", "recipe.yaml:2: not YAML", "Mend the line"),
+    ],
+)
+def test_a_recipe_that_cannot_be_built_is_refused_with_its_line(
+    home: Path, old: str, new: str, said: str, remedy: str
+) -> None:
+    assert old in RECIPE
+    (home / "recipe.yaml").write_text(RECIPE.replace(old, new, 1))
+    line = refusal(invoke("status"))
+    assert said in line
+    assert remedy in line.split(said)[1]
+
+
+def make_folder_without_slides(home: Path) -> None:
+    (home / "slides").mkdir()
+    (home / "slides" / "notes.txt").write_text("no slide")
+
+
+def make_table(text: str) -> Prepare:
+    def make(home: Path) -> None:
+        write_slide(home / "a.svs", 1)
+        (home / "cohort.csv").write_text(text)
+
+    return make
+
+
+def make_nothing(home: Path) -> None:
+    assert home.is_dir()
+
+
+INGEST_TABLE = ("ingest", "a.svs", "--cohort", "cohort.csv")
+
+
+@pytest.mark.parametrize(
+    ("prepare", "arguments", "said"),
+    [
+        (
+            make_folder_without_slides,
+            ("ingest", "slides"),
+            r"slides: no slides in this folder\. Name ",
+        ),
+        (
+            make_nothing,
+            ("ingest", "nope.svs"),
+            r"nope\.svs: no such file or folder\. Look at its sp",
+        ),
+        (
+            make_table("name,label\n"),
+            INGEST_TABLE,
+            r"csv: no column 'file', found name, label\. Nam",
+        ),
+        (
+            make_table("file,mpp\na.svs,big\n"),
+            INGEST_TABLE,
+            r"csv:2: mpp 'big' is not a number\. Gi",
+        ),
+        (
+            make_table("file,mpp\na.svs,500\n"),
+            INGEST_TABLE,
+            r"500 um per pixel is not between 0\.01",
+        ),
+        (
+            make_table("file\na.svs\na.svs\n"),
+            INGEST_TABLE,
+            r"csv: a\.svs is in it twice\. Keep one",
+        ),
+        (make_table(""), INGEST_TABLE, r"csv: cannot read the cohort table: .*\. Give a CSV"),
+        (
+            make_table("file\na.svs\n"),
+            (*INGEST_TABLE, "--id-scheme", "manifest"),
+            r"a\.svs: the cohort table gives no slide_id for it\. Add it to",
+        ),
+        (
+            make_nothing,
+            ("run", "--slides", "nope"),
+            r"slide nope: not registered\. `pathassets stat",
+        ),
+        (make_nothing, ("mpp", "show", "nope"), r"slide nope: not in the catalog\. "),
+        (
+            make_nothing,
+            ("mpp", "set", "nope", "0.5", "--who", "a", "--why", "b"),
+            r"slide nope: not in the catalog\. ",
+        ),
+        (
+            make_nothing,
+            ("mpp", "set", "nope", "250", "--who", "a", "--why", "b"),
+            r"nope: 250 um per pixel is not between 0\.01 and 100\. Give micrometres",
+        ),
+        (
+            make_nothing,
+            ("mpp", "set", "x", "nan", "--who", "a", "--why", "b"),
+            r"x: nan um per pix",
+        ),
+        (
+            make_nothing,
+            ("lineage", "recipe.yaml"),
+            r"recipe\.yaml: is not inside the store .*\. Name a",
+        ),
+        (
+            make_nothing,
+            ("lineage", "store/x"),
+            r"store/x: the catalog knows no artifact here\. Name a",
+        ),
+    ],
+)
+def test_a_request_that_is_impossible_says_why_and_what_to_do(
+    home: Path, prepare: Prepare, arguments: tuple[str, ...], said: str
+) -> None:
+    prepare(home)
+    assert re.search(said, refusal(invoke(*arguments)))
+
+
+def test_an_unknown_asset_is_refused_with_those_there_are(home: Path) -> None:
+    write_slide(home / "a.svs", 1)
+    assert invoke("ingest", "a.svs").exit_code == 0
+    said = refusal(invoke("run", "--select", "features/nope"))
+    assert "features/nope: the recipe has no such entry. It has tissue_mask/otsu, patch" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("PATHASSETS_WORKERS", "many", "PATHASSETS_WORKERS: 'many' is not a number. For example"),
+        ("PATHASSETS_WORKERS", "0", "PATHASSETS_WORKERS: '0' is not above 0. For example"),
+        ("PATHASSETS_DEVICE", "tpu", "PATHASSETS_DEVICE: unknown device 'tpu'. Use auto, cpu or"),
+        ("PATHASSETS_RECIPE", "nope.yaml", "nope.yaml: cannot read the recipe"),
+        ("PATHASSETS_CATALOG", "nonsense", "catalog URL"),
+        ("PATHASSETS_CATALOG", "mysql://x/y", "neither SQLite nor PostgreSQL. Write it as sqlite"),
+    ],
+)
+def test_a_setting_that_is_impossible_is_named(
+    home: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
+) -> None:
+    assert home.is_dir()
+    monkeypatch.setenv(name, value)
+    assert said in refusal(invoke("status"))
+
+
+def test_a_store_that_cannot_be_written_is_named(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / "file").write_text("no folder")
+    store = home / "file" / "store"
+    monkeypatch.setenv("PATHASSETS_STORE", str(store))
+    said = refusal(invoke("status"))
+    assert said.startswith(f"{store}: the store is not writable: Not a directory. Grant write")
+
+
+def test_a_catalog_of_a_newer_version_is_left_alone(home: Path) -> None:
+    assert invoke("status").exit_code == 0
+    catalog = home / "store" / "catalog.sqlite"
+    with sqlite3.connect(catalog) as connection:
+        connection.execute(f"UPDATE {VERSION_TABLE} SET version_num = '9999_the_future'")  # noqa: S608
+    connection.close()
+    said = refusal(invoke("status"))
+    assert f"{catalog}: its revision 9999_the_future is of a newer pathassets. Upgrade" in said
+
+
+def test_exit_codes_and_messages_are_those_of_the_real_command(home: Path) -> None:
+    done = pathassets(home, "ingest", home / "nope", code=2)
+    assert done.stdout == ""
+    assert done.stderr == f"error: {home}/nope: no such file or folder. Look at its spelling\n"
+    usage = pathassets(home, "ingest", code=2)
+    assert "Missing argument 'PATHS...'" in usage.stderr
+
+
+def test_a_port_that_is_taken_is_refused_before_anything_starts(home: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = pathassets(home, "ui", "--port", str(port), code=2)
+    assert done.stderr.startswith(f"error: port {port}: Address already in use. Stop what listens")
+    assert not (home / ".dagster").exists()
+
+
+# The cohort
+
+
+def test_without_slides_there_is_nothing_to_run(home: Path) -> None:
+    for command in ("run", "status"):
+        result = invoke(command)
+        assert result.exit_code == 0
+        assert result.output == "no slides yet: pathassets ingest PATH…\n"
+    assert not (home / "store" / "dataset").exists()
+    assert json.loads(invoke("status", "--json").output) == {
+        "slides": [],
+        "datasets": {"dataset/cohort": {"state": "missing", "digest": ANY_DIGEST}},
+        "refused": [],
+    }
+
+
+class _AnyDigest:
+    def __eq__(self, other: object) -> bool:
+        return re.fullmatch("[0-9a-f]{16}", str(other)) is not None
+
+    def __hash__(self) -> int:
+        return 0
+
+
+ANY_DIGEST = _AnyDigest()
+
+
+def test_a_cohort_from_ingestion_to_lineage(home: Path) -> None:
+    folder = home / "slides"
+    folder.mkdir()
+    write_slide(folder / "a.svs", 1)
+    write_slide(folder / "b.svs", 2, mpp=None)
+    write_corrupt_slide(folder / "c.svs", 3)
+    (folder / "d.svs").write_bytes(b"not a slide")
+    (home / "cohort.csv").write_text("file,patient,label\na.svs,p1,x\nb.svs,p2,y\n")
+
+    said = output("ingest", folder, "--cohort", "cohort.csv", code=1)
+    assert said.endswith("3 new slides, 0 known, 1 refused\n")
+    said = output("ingest", folder / "a.svs")
+    assert said.endswith("0 new slides, 1 known, 0 refused\n")
+
+    ran = output("run", code=1)
+    assert "ran 3 slides, built 1 dataset; 2 slides failed" in ran
+
+    found = status()
+    a, b, c = found["slides"]
+    keys = ["tissue_mask/otsu", "patch_locations/grid", "features/colour"]
+    assert [list(row["assets"]) for row in (a, b, c)] == [keys] * 3
+    assert [a["patient"], a["label"], b["patient"], c["patient"]] == ["p1", "x", "p2", None]
+    assert {asset["state"] for asset in a["assets"].values()} == {"current"}
+    assert b["assets"][keys[0]]["reason"] == "resolution_missing"
+    assert c["assets"][keys[2]]["reason"] == "tile_unreadable"
+    assert [refused["path"] for refused in found["refused"]] == [str(folder / "d.svs")]
+
+    shown = output("status")
+    assert all(row["slide_id"] in shown for row in (a, b, c))
+    assert f"pathassets mpp set {b['slide_id']}" in shown
+
+    # The options that narrow a run take commas and repetition alike.
+    narrow = ("--slides", f"{a['slide_id']},{c['slide_id']}", "--select", "tissue_mask,features")
+    again = output("run", *narrow, code=1)
+    assert "nothing to do: 1 current slide, 1 failed before and would fail again" in again
+
+    output("mpp", "set", b["slide_id"], "0.5", "--who", "me", "--why", "the scanner")
+    assert "me: 0.5 um per pixel" in output("mpp", "show", b["slide_id"])
+    assert "ran 1 slide," in output("run", "--slides", b["slide_id"])
+
+    (features,) = (home / "store" / "features" / "colour" / a["slide_id"]).iterdir()
+    traced = output("lineage", features / "features.zarr")
+    assert a["sha256"] in traced
+    assert "tissue_mask/otsu" in traced
+
+
+def test_ctrl_c_ends_a_run_with_one_line_and_the_next_goes_on(home: Path) -> None:
+    paths = [write_slide(home / f"{i}.svs", i) for i in range(12)]
+    pathassets(home, "ingest", *paths)
+    process = subprocess.Popen(  # noqa: S603  (our own command)
+        [COMMAND, "run"],
+        env=environment(home, PATHASSETS_WORKERS="1"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("1/12 ")
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers, too
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert error.splitlines() == [
+        "error: interrupted; what was finished is kept, the same command does the rest"
+    ]
+    done = pathassets(home, "run").stdout
+    assert re.search(
+        r"^ran (\d|1[01]) slides?, built 1 dataset; 0 slides failed$", done, re.MULTILINE
+    )
+
+
+@pytest.mark.usefixtures("home")
+def test_real_slides_with_and_without_a_resolution(shared: Path) -> None:
+    said = output("ingest", shared / "slides")
+    assert said.endswith("4 new slides, 0 known, 0 refused\n")
+    ran = output("run", code=1)
+    rows = {row["slide_id"].rpartition("-")[0]: row for row in status()["slides"]}
+    cmu, tcga = rows["CMU-1-Small-Region"], rows["TCGA-CR-7395-01A-01-TS1"]
+    assert cmu["assets"]["features/colour"]["state"] == "current"
+    assert cmu["assets"]["features/colour"]["n_patches"] > 10
+
+    failed = tcga["assets"]["tissue_mask/otsu"]
+    assert failed["reason"] == "resolution_missing"
+    assert failed["remedy"].startswith("State it once you know it: pathassets mpp set TCGA-CR-7395")
+    assert failed["remedy"] in ran
+    for name in ("camelyon_jpeg", "camelyon_jpeg2000"):
+        refused = rows[name]["assets"]["tissue_mask/otsu"]
+        assert refused["reason"] == "resolution_implausible"
+        assert "28.969" in refused["message"]
+
+    stated = ("--who", "a test", "--why", "the scanner's usual")
+    output("mpp", "set", tcga["slide_id"], "0.25", *stated)
+    output("run", "--slides", tcga["slide_id"])
+    (again,) = (r for r in status()["slides"] if r["slide_id"] == tcga["slide_id"])
+    assert {asset["state"] for asset in again["assets"].values()} == {"current"}
+
+
+# The demo
+
+
+def snapshot(store: Path) -> dict[str, tuple[int, str]]:
+    """Time of change and content of every file of the store but the catalog's and the locks."""
+    return {
+        str(path.relative_to(store)): (
+            path.stat().st_mtime_ns,
+            hashlib.sha256(path.read_bytes()).hexdigest(),
+        )
+        for path in sorted(store.rglob("*"))
+        if path.is_file() and path.parent != store and ".staging" not in path.parts
+    }
+
+
+def test_the_demo_shows_good_blank_and_corrupt_and_recomputes_nothing(home: Path) -> None:
+    (home / "recipe.yaml").unlink()  # the package's own
+    first = pathassets(home, "demo").stdout
+    rows = {row["paths"][0].rpartition("/")[2]: row["assets"] for row in status()["slides"]}
+    states = {name: {a["state"] for a in assets.values()} for name, assets in rows.items()}
+    good = [f"demo-0{n}.svs" for n in range(1, 5)]
+    assert states == {
+        **{name: {"current"} for name in (*good, "demo-05-blank.svs")},
+        "demo-06-corrupt.svs": {"current", "failed"},
+    }
+    assert all(rows[name]["features/resnet18_untrained"]["n_patches"] > 0 for name in good)
+    assert rows["demo-05-blank.svs"]["features/colour_stats"]["n_patches"] == 0
+    corrupt = rows["demo-06-corrupt.svs"]["features/colour_stats"]
+    assert corrupt["reason"] == "tile_unreadable"
+    assert first.count(corrupt["message"]) == 2  # as it happened, and in the table's footnote
+
+    (lines,) = re.findall(r"load one:\n\n((?: {4}.*\n){3})", first)
+    script = re.sub("^    ", "", lines, flags=re.MULTILINE) + 'print(bag["features"].shape)'
+    shown = subprocess.run(  # noqa: S603  (what the demo tells a person to type)
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    n_patches = rows["demo-01.svs"]["features/colour_stats"]["n_patches"]
+    assert shown.stdout.startswith(f"({n_patches}, ")
+
+    before = snapshot(home / "store")
+    second = pathassets(home, "demo").stdout
+    assert "nothing to do: 5 current slides, 1 failed before and would fail again" in second
+    assert snapshot(home / "store") == before
+    assert len(before) > 6 * 4
