@@ -6,9 +6,7 @@ import dagster as dg
 import pytest
 
 from tests.defs.small_slides import N_PATCHES, RECIPE, write_corrupt_slide, write_slide
-from tests.defs.workbench import LET_PREVIEWS_PASS, Workbench, open_bench
-
-pytestmark = LET_PREVIEWS_PASS
+from tests.defs.workbench import Workbench, open_bench
 
 ALL = ("tissue_mask/otsu", "patch_locations/grid", "features/colour")
 

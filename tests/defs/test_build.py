@@ -8,9 +8,6 @@ from pathassets.adapters.yaml import load_recipe
 from pathassets.core.recipe import Recipe
 from pathassets.defs.build import build_definitions
 from pathassets.engine.settings import DEFAULT_RECIPE
-from tests.defs.workbench import LET_PREVIEWS_PASS
-
-pytestmark = LET_PREVIEWS_PASS
 
 # What Dagster shows of the recipe that ships with the package. A change here is one that users see:
 # a new key orphans what was made under the old one, a new code version (of the code, then of the

@@ -13,9 +13,7 @@ from pathassets.defs.launch import (
 )
 from pathassets.errors import CatalogError, SpecError, StoreError
 from tests.defs.small_slides import write_slide
-from tests.defs.workbench import LET_PREVIEWS_PASS, Workbench
-
-pytestmark = LET_PREVIEWS_PASS
+from tests.defs.workbench import Workbench
 
 
 def wanted(

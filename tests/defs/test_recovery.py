@@ -18,9 +18,7 @@ from pathassets.defs.launch import _tell_if_full, recover
 from pathassets.defs.recovery import PROCESS_TAG, fail_dead_runs, process_tags
 from pathassets.defs.sensors import dead_runs
 from tests.defs.small_slides import write_slide
-from tests.defs.workbench import LET_PREVIEWS_PASS, Workbench
-
-pytestmark = LET_PREVIEWS_PASS
+from tests.defs.workbench import Workbench
 
 # A run like any other of the platform: it opens the resource and takes the pool's one place.
 HOLD_THE_POOL = """

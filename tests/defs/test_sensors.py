@@ -11,9 +11,7 @@ from pathassets.defs.partitions import RANGE_END, RANGE_START, range_tags
 from pathassets.defs.sensors import ASKED_TAG, MAX_TRIES
 from pathassets.engine.ingest import ingest
 from tests.defs.small_slides import write_slide
-from tests.defs.workbench import LET_PREVIEWS_PASS, Workbench
-
-pytestmark = LET_PREVIEWS_PASS
+from tests.defs.workbench import Workbench
 
 STABLE_S = 60.0
 

@@ -6,9 +6,7 @@ import dagster as dg
 
 from pathassets.defs.slides import report_slides, reported_versions
 from tests.defs.small_slides import write_slide
-from tests.defs.workbench import LET_PREVIEWS_PASS, Workbench
-
-pytestmark = LET_PREVIEWS_PASS
+from tests.defs.workbench import Workbench
 
 
 def n_reported(bench: Workbench) -> int:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import pytest
 from dagster._core.definitions.data_version import CachingStaleStatusResolver
 from dagster._core.loader import LoadingContextForTest
 from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
@@ -23,14 +22,6 @@ from pathassets.engine.ingest import find_files, ingest
 from pathassets.engine.platform import Platform, open_platform
 from pathassets.engine.settings import read_settings
 from pathassets.engine.status import cohort_status
-
-# The package lets the first two pass where it is imported; pytest forgets that between two tests.
-# The third is Dagster's own way with pydantic.
-LET_PREVIEWS_PASS = [
-    pytest.mark.filterwarnings("ignore:Specifying a partitions_def on an AssetCheckSpec"),
-    pytest.mark.filterwarnings("ignore:Parameter `owners` of initializer"),
-    pytest.mark.filterwarnings("ignore:The `__fields__` attribute is deprecated"),
-]
 
 
 @dataclass(frozen=True)
