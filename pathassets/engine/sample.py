@@ -116,7 +116,11 @@ def write_sample_cohort(folder: Path, *, seed: int = 0) -> tuple[SampleSlide, ..
         if not _is_current(folder, truth, seed):
             truth = _write(folder, seed)
     except OSError as error:
-        raise StoreError(folder, f"the demo cohort cannot be written ({error})") from error
+        raise StoreError(
+            folder,
+            f"the demo cohort cannot be written: {error.strerror or error}",
+            remedy="Name a folder you own, on a disk with 4 MB free",
+        ) from error
     facts = ("kind", "patient", "label", "tissue_share")
     return tuple(
         SampleSlide(path=folder / slide["file"], **{fact: slide[fact] for fact in facts})
