@@ -19,7 +19,7 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -70,12 +70,12 @@ class Artifact:
     @property
     def content_sha256(self) -> str:
         """One SHA-256 for all its files: of their names and hashes, sorted."""
-        return content_sha256_of(self.files)
+        return content_sha256_of({file.path: file.sha256 for file in self.files})
 
 
-def content_sha256_of(files: tuple[StoredFile, ...]) -> str:
+def content_sha256_of(sha256_by_path: Mapping[str, str]) -> str:
     """SHA-256 over the sorted lines `sha256  path` (what `sha256sum` prints)."""
-    lines = sorted(f"{file.sha256}  {file.path}\n" for file in files)
+    lines = sorted(f"{sha256}  {path}\n" for path, sha256 in sha256_by_path.items())
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 

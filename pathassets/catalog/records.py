@@ -42,7 +42,6 @@ class SlideRecord:
     resolution_reason: str = ""
     """`resolution_missing`, `resolution_implausible`, or empty."""
     resolution_message: str = ""
-    resolution_remedy: str = ""
     objective_power: float | None = None
     patient: str | None = None
     label: str | None = None

@@ -79,7 +79,6 @@ slide = Table(
     Column("mpp_sources", JSON, nullable=False),
     _words("resolution_reason"),
     _words("resolution_message"),
-    _words("resolution_remedy"),
     Column("objective_power", Double),
     Column("patient", Text),
     Column("label", Text),

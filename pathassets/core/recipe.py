@@ -106,6 +106,11 @@ class Entry:
         return self.section.code_version
 
     @property
+    def parameters(self) -> dict[str, Any]:
+        """The spec's fields by name, as an artifact and a page tell them."""
+        return {name: getattr(self.spec, name) for name in self.spec.__dataclass_fields__}
+
+    @property
     def weights_sha256(self) -> str:
         """Weights that decide the bytes; empty where there are none."""
         if isinstance(self.spec, features.FeatureSpec):

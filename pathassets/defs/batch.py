@@ -94,7 +94,7 @@ def _spec(recipe: Recipe, entry: Entry) -> dg.AssetSpec:
     words, kinds = _WORDS[entry.section.name]
     parents = [SLIDE_KEY] if entry.parent is None else [SLIDE_KEY, dg.AssetKey([*entry.parent])]
     card = CARDS[entry.spec.encoder] if isinstance(entry.spec, FeatureSpec) else None
-    fields = "\n".join(f"- {n}: {getattr(entry.spec, n)}" for n in entry.spec.__dataclass_fields__)
+    fields = "\n".join(f"- {name}: {value}" for name, value in entry.parameters.items())
     is_untrained = card is not None and card.weights == "untrained"
     return dg.AssetSpec(
         key=[*entry.key],

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from pathassets.adapters.parquet import save_table
-from pathassets.adapters.store import Artifact, StoredFile, content_sha256_of
+from pathassets.adapters.store import Artifact, content_sha256_of
 from pathassets.catalog.records import ArtifactRecord, AttemptRecord, AttemptState
 from pathassets.core.address import ALL_SLIDES, Address
-from pathassets.core.dataset import build_manifest
+from pathassets.core.dataset import MANIFEST_COLUMNS, build_manifest
 from pathassets.core.recipe import Entry
 from pathassets.core.spec import canonical_json
 from pathassets.engine.batch import artifact_record
@@ -47,9 +48,14 @@ class BuiltDataset:
     """Whether this version was made now; otherwise it was there already."""
 
 
-def plan_dataset(platform: Platform, entry: Entry) -> PlannedDataset:
-    """Work out a dataset's content and identity: the same slides give the same version."""
-    table, found = _gather(platform, entry)
+def plan_dataset(
+    platform: Platform, entry: Entry, slides: Iterable[PlannedSlide] | None = None
+) -> PlannedDataset:
+    """Work out a dataset's content and identity: the same slides give the same version.
+
+    `slides` are all that are registered; a caller that has planned them spares the second time.
+    """
+    table, found = _gather(platform, entry, plan_slides(platform) if slides is None else slides)
     manifest, left_out = build_manifest(table, entry.spec)
     content = [canonical_json(json.loads(t.to_json(orient="split"))) for t in (manifest, left_out)]
     return PlannedDataset(
@@ -92,29 +98,23 @@ def _require_features(platform: Platform, planned: PlannedDataset) -> None:
         )
 
 
-def _gather(platform: Platform, entry: Entry) -> tuple[pd.DataFrame, dict[str, Address]]:
+def _gather(
+    platform: Platform, entry: Entry, slides: Iterable[PlannedSlide]
+) -> tuple[pd.DataFrame, dict[str, Address]]:
     """One row for every slide, with or without features, and the address of each that has them."""
     if entry.parent is None:
         raise ValueError(f"{entry.key}: a dataset is made from features")
     wanted = platform.recipe.lineage(platform.recipe.entry(entry.parent))
     records = {a.address: a for a in platform.catalog.artifacts(*entry.parent)}
     rows, parents = [], {}
-    for planned in plan_slides(platform):
+    for planned in slides:
         chain = {e.section.name: planned.steps[e.key].address for e in wanted}
         address = chain[entry.parent[0]]
         rows.append(_row(planned, chain, address, records.get(address)))
         if address in records:
             parents[planned.slide_id] = address
-    columns = list(_row_columns())
+    columns = [*(name for name in MANIFEST_COLUMNS if name != "split"), "why"]
     return pd.DataFrame(rows, columns=columns), parents
-
-
-def _row_columns() -> tuple[str, ...]:
-    return (
-        "slide_id", "patient", "label", "n_patches", "features_uri", "features_sha256",
-        "slide_sha256", "slide_mpp", "slide_version", "tissue_mask_digest",
-        "patch_locations_digest", "features_digest", "why",
-    )  # fmt: skip
 
 
 def _row(
@@ -131,9 +131,7 @@ def _row(
         facts.label,
         0 if record is None else record.facts["n_patches"],
         f"{address}/features.zarr",
-        content_sha256_of(
-            tuple(StoredFile(path=f.path, size_bytes=f.size_bytes, sha256=f.sha256) for f in files)
-        ),
+        content_sha256_of({file.path: file.sha256 for file in files}),
         facts.fingerprint,
         planned.slide_mpp,
         planned.version,
@@ -150,12 +148,11 @@ def _publish(platform: Platform, planned: PlannedDataset) -> Artifact:
         folder.mkdir()
         save_table(folder / MANIFEST_TABLE, planned.manifest)
         save_table(folder / LEFT_OUT_TABLE, planned.left_out)
-        entry, spec = planned.entry, planned.entry.spec
         draft = Artifact(
             address=planned.address,
-            spec={name: getattr(spec, name) for name in spec.__dataclass_fields__},
-            code_version=entry.code_version,
-            weights_sha256=entry.weights_sha256,
+            spec=planned.entry.parameters,
+            code_version=planned.entry.code_version,
+            weights_sha256=planned.entry.weights_sha256,
             parents=planned.parents,
             facts=_facts(planned),
             software=software_versions(),

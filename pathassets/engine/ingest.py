@@ -59,7 +59,7 @@ class Registration:
     state: Literal["new", "known", "refused"]
     slide_id: str = ""
     error: SlideError | None = None
-    """Why it was refused, or what its resolution lacks."""
+    """Why it was refused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -255,10 +255,9 @@ def _make(step: Step, bench: Bench, staging: Path) -> Artifact:
 
 
 def _draft(step: Step, facts: dict[str, Any]) -> Artifact:
-    spec = step.entry.spec
     return Artifact(
         address=step.address,
-        spec={name: getattr(spec, name) for name in spec.__dataclass_fields__},
+        spec=step.entry.parameters,
         code_version=step.entry.code_version,
         weights_sha256=step.entry.weights_sha256,
         parents=step.parents,

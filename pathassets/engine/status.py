@@ -9,8 +9,8 @@ from typing import Any, Literal, Self
 
 from pathassets.catalog.records import AttemptRecord, RefusalRecord
 from pathassets.core.address import ALL_SLIDES, Address
-from pathassets.core.recipe import Entry, Key
-from pathassets.engine.dataset import plan_dataset
+from pathassets.core.recipe import Key
+from pathassets.engine.dataset import PlannedDataset, plan_dataset
 from pathassets.engine.plan import PlannedSlide, plan_slides
 from pathassets.engine.platform import Platform
 from pathassets.engine.slide_task import Step
@@ -65,9 +65,13 @@ class CohortStatus:
 def cohort_status(platform: Platform) -> CohortStatus:
     """Where every slide stands. A few queries for any cohort."""
     known = _Known(platform)
+    planned = plan_slides(platform)
     return CohortStatus(
-        slides=tuple(slide_status(planned, known) for planned in plan_slides(platform)),
-        datasets=tuple(_dataset_cell(platform, known, entry) for entry in platform.recipe.datasets),
+        slides=tuple(slide_status(one, known) for one in planned),
+        datasets=tuple(
+            _made_dataset(plan_dataset(platform, entry, planned), known)
+            for entry in platform.recipe.datasets
+        ),
         refusals=tuple(platform.catalog.refusals()),
     )
 
@@ -137,10 +141,10 @@ def _tried(attempt: AttemptRecord) -> Cell:
     )
 
 
-def _dataset_cell(platform: Platform, known: _Known, entry: Entry) -> Cell:
-    address = plan_dataset(platform, entry).address
+def _made_dataset(planned: PlannedDataset, known: _Known) -> Cell:
+    address = planned.address
     state: CellState = "missing"
-    if (*entry.key, ALL_SLIDES) in known.made:
+    if (*address.key, ALL_SLIDES) in known.made:
         state = "current" if address in known.facts else "stale"
     return _made(address, state, known.facts.get(address, _FewFacts()))
 

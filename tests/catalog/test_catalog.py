@@ -56,7 +56,6 @@ BARE = SlideRecord(
     mpp_sources=(),
     resolution_reason="resolution_missing",
     resolution_message="no micrometres per pixel in the file",
-    resolution_remedy="State it.",
 )
 MASK = Address("tissue_mask", "otsu", SLIDE.slide_id, "aaaa")
 FEATURES = Address("features", "r18", SLIDE.slide_id, "bbbb")

@@ -89,9 +89,9 @@ def test_opening_twice_keeps_what_is_there(url) -> None:
         assert catalog.refusals() == [REFUSAL]
 
 
-def test_an_up_to_date_catalog_opens_quickly_and_without_alembic(sqlite_url, start) -> None:
+def test_an_up_to_date_catalog_opens_quickly_and_without_alembic(sqlite_url, start_python) -> None:
     Catalog.open(sqlite_url).close()
-    said, errors = start(MEASURE_OPENING, sqlite_url).communicate(timeout=60)
+    said, errors = start_python(MEASURE_OPENING, sqlite_url).communicate(timeout=60)
     assert errors == ""
     cpu_s, has_alembic = said.split()
     assert has_alembic == "False"
@@ -101,8 +101,8 @@ def test_an_up_to_date_catalog_opens_quickly_and_without_alembic(sqlite_url, sta
 @pytest.mark.parametrize(
     "url", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)], indirect=True
 )
-def test_four_processes_open_a_new_catalog_at_once(url, start) -> None:
-    processes = [start(OPEN_WHEN_TOLD, url) for _ in range(4)]
+def test_four_processes_open_a_new_catalog_at_once(url, start_python) -> None:
+    processes = [start_python(OPEN_WHEN_TOLD, url) for _ in range(4)]
     for process in processes:
         assert process.stdout.readline() == "ready\n"
     for process in processes:

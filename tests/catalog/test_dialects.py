@@ -175,9 +175,9 @@ def test_a_reader_sees_the_state_before_a_transaction_and_does_not_wait_for_it(e
 
 
 @SLOW_ON_POSTGRES
-def test_two_processes_write_at_the_same_time(url, start) -> None:
+def test_two_processes_write_at_the_same_time(url, start_python) -> None:
     with Catalog.open(url) as catalog:
-        processes = [start(WRITE_200, url, run_id) for run_id in ("run-a", "run-b")]
+        processes = [start_python(WRITE_200, url, run_id) for run_id in ("run-a", "run-b")]
         for process in processes:
             assert process.stdout.readline() == "ready\n"
         for process in processes:
@@ -190,9 +190,9 @@ def test_two_processes_write_at_the_same_time(url, start) -> None:
 
 
 def test_a_bulk_write_that_is_killed_before_it_is_committed_leaves_nothing(
-    sqlite_url, tmp_path, start
+    sqlite_url, tmp_path, start_python
 ) -> None:
-    process = start(f"{WAIT_AFTER_INSERT}{WRITE_BULK}", sqlite_url)
+    process = start_python(f"{WAIT_AFTER_INSERT}{WRITE_BULK}", sqlite_url)
     assert [process.stdout.readline() for _ in range(2)] == ["ready\n", "written\n"]
     process.kill()
     assert process.wait() == -signal.SIGKILL
@@ -203,9 +203,9 @@ def test_a_bulk_write_that_is_killed_before_it_is_committed_leaves_nothing(
 
 @pytest.mark.parametrize("delay_s", [0.2, 0.4, 0.6])
 def test_a_bulk_write_that_is_killed_at_any_time_is_whole_or_absent(
-    sqlite_url, start, delay_s
+    sqlite_url, start_python, delay_s
 ) -> None:
-    process = start(WRITE_BULK, sqlite_url)
+    process = start_python(WRITE_BULK, sqlite_url)
     assert process.stdout.readline() == "ready\n"
     time.sleep(delay_s)
     process.kill()
@@ -215,9 +215,13 @@ def test_a_bulk_write_that_is_killed_at_any_time_is_whole_or_absent(
         catalog.refuse(REFUSAL)
 
 
-def test_a_bulk_write_that_ends_is_whole_though_its_process_is_killed(sqlite_url, start) -> None:
+def test_a_bulk_write_that_ends_is_whole_though_its_process_is_killed(
+    sqlite_url, start_python
+) -> None:
     script = WRITE_BULK.replace("30_000", "2_000")
-    process = start(f"{script}    print('done', flush=True)\n    sys.stdin.readline()", sqlite_url)
+    process = start_python(
+        f"{script}    print('done', flush=True)\n    sys.stdin.readline()", sqlite_url
+    )
     assert [process.stdout.readline() for _ in range(2)] == ["ready\n", "done\n"]
     process.kill()
     process.wait()

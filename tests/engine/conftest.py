@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -117,27 +114,3 @@ def make_task(tmp_path: Path) -> Callable[..., SlideTask]:
         return task_for(platform, planned, wanted, tmp_path / "staging")
 
     return make
-
-
-@pytest.fixture
-def start_python() -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Start Python processes that see what this one sees."""
-    started: list[subprocess.Popen[str]] = []
-
-    def start(script: str, *args: object) -> subprocess.Popen[str]:
-        folders = os.pathsep.join(filter(None, [str(Path.cwd()), *sys.path]))
-        process = subprocess.Popen(  # noqa: S603  (our own scripts)
-            [sys.executable, "-W", "error", "-c", script, *map(str, args)],
-            env=os.environ | {"PYTHONPATH": folders},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()

@@ -41,7 +41,7 @@ def _make_slide() -> None:
         sa.Column("level_downsamples", sa.JSON(), nullable=False),
         sa.Column("mpp", sa.Double()),
         sa.Column("mpp_sources", sa.JSON(), nullable=False),
-        *_words("resolution_reason", "resolution_message", "resolution_remedy"),
+        *_words("resolution_reason", "resolution_message"),
         sa.Column("objective_power", sa.Double()),
         sa.Column("patient", sa.Text()),
         sa.Column("label", sa.Text()),
