@@ -15,13 +15,15 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psutil
 import pytest
 
 from pathassets.adapters.store import SWEEP_LOCK
 from pathassets.engine.settings import Settings, read_settings
+
+T = TypeVar("T")
 
 COMMAND = Path(sysconfig.get_path("scripts")) / "pathassets"
 LOCKS = {SWEEP_LOCK, ".making.lock"}
@@ -119,11 +121,13 @@ def kill_group(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def wait_until(is_so: Callable[[], object], *, limit_s: float, what: str) -> None:
+def wait_until(ask: Callable[[], T], *, limit_s: float, what: str) -> T:
+    """Ask until the answer is one; give that answer, for the next may be another."""
     until_s = time.monotonic() + limit_s
-    while not is_so():
+    while not (answer := ask()):
         assert time.monotonic() < until_s, f"not within {limit_s:g} s: {what}"
         time.sleep(0.01)
+    return answer
 
 
 # What there is in the end

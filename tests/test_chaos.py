@@ -200,9 +200,7 @@ def test_a_killed_worker_costs_its_slide_alone_and_the_next_run_heals_it(
 ) -> None:
     home = fresh(with_torch)
     process = home.start()
-    wait_until(lambda: busy_worker(home), limit_s=60, what="a worker reads a slide")
-    worker = busy_worker(home)
-    assert worker is not None
+    worker = wait_until(lambda: busy_worker(home), limit_s=60, what="a worker reads a slide")
     worker.kill()
     assert process.wait(timeout=180) == 0, home.said()
 
