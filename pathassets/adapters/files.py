@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pathassets.errors import SlideUnreadable
+from pathassets.errors import SlideChanged, SlideUnreadable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,10 +17,14 @@ class FileStamp:
 
     size_bytes: int
     mtime_ns: int
+    """Newest change of content, as the files say: `touch -r` and `rsync --times` set it at will."""
+    ctime_ns: int
+    """Newest change of anything, as the file system saw it: no ordinary program can set it back.
+    It moves with a mere chmod or hard link, too. 0 where it is not known."""
 
 
 def stamp_of(members: list[Path]) -> FileStamp:
-    """Total size and newest change of a slide's files.
+    """Total size and newest changes of a slide's files.
 
     Raises:
         SlideUnreadable: a file is missing or forbidden.
@@ -28,7 +34,9 @@ def stamp_of(members: list[Path]) -> FileStamp:
     except OSError as error:
         raise unreadable(error.filename, error) from error
     return FileStamp(
-        size_bytes=sum(s.st_size for s in stats), mtime_ns=max(s.st_mtime_ns for s in stats)
+        size_bytes=sum(s.st_size for s in stats),
+        mtime_ns=max(s.st_mtime_ns for s in stats),
+        ctime_ns=max(s.st_ctime_ns for s in stats),
     )
 
 
@@ -38,7 +46,12 @@ def fingerprint_of(members: list[Path]) -> str:
     Raises:
         SlideUnreadable: a file is missing, forbidden, or fails while it is read.
     """
-    hashes = sorted(_sha256(member) for member in members)
+    return fingerprint_from(_sha256(member) for member in members)
+
+
+def fingerprint_from(sha256s: Iterable[str]) -> str:
+    """Fingerprint of a slide whose files have these hashes, in any order."""
+    hashes = sorted(sha256s)
     if len(hashes) == 1:
         return hashes[0]
     return hashlib.sha256("".join(f"{h}\n" for h in hashes).encode()).hexdigest()
@@ -52,15 +65,26 @@ def _sha256(path: Path) -> str:
         raise unreadable(path, error) from error
 
 
+def content_changed(path: object) -> SlideChanged:
+    """A slide whose files do not hold what was registered."""
+    return SlideChanged(
+        path,
+        "its content is not the registered one",
+        remedy=f"Put the old file back, or register the new one: pathassets ingest {path}",
+    )
+
+
 def unreadable(path: object, error: OSError) -> SlideUnreadable:
-    """What the system says of a file, in our words."""
-    if isinstance(error, FileNotFoundError | NotADirectoryError):
+    """What the system says of a file, in our words; of a link also where it leads."""
+    if error.errno == errno.ELOOP:
         return SlideUnreadable(
             path,
-            "no such file",
-            remedy="Put it back, mount its disk, or ingest it where it is now",
-            reason="file_missing",
+            f"is a link to {_target_of(path)}, which leads in a circle",
+            remedy="Let it point at the slide itself",
+            reason="link_loop",
         )
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return _missing(path)
     if isinstance(error, PermissionError):
         return SlideUnreadable(
             path, "permission denied", remedy="Grant read permission", reason="no_permission"
@@ -68,3 +92,28 @@ def unreadable(path: object, error: OSError) -> SlideUnreadable:
     return SlideUnreadable(
         path, f"cannot be read: {error.strerror or error}", remedy="Look at its disk"
     )
+
+
+def _missing(path: object) -> SlideUnreadable:
+    """The system says the same of a link that leads nowhere as of no file."""
+    if target := _target_of(path):
+        return SlideUnreadable(
+            path,
+            f"is a link to {target}, where there is no file",
+            remedy="Put the file there, mount its disk, or let the link point at where it is now",
+            reason="dangling_link",
+        )
+    return SlideUnreadable(
+        path,
+        "no such file",
+        remedy="Put it back, mount its disk, or ingest it where it is now",
+        reason="file_missing",
+    )
+
+
+def _target_of(path: object) -> str:
+    """Where a link leads; empty for what is no link."""
+    try:
+        return str(Path(str(path)).readlink())
+    except OSError:
+        return ""

@@ -196,6 +196,18 @@ class Catalog:
             paths[row["slide_id"]].append(PathRecord(**row))
         return dict(paths)
 
+    def confirm_path(self, path: PathRecord) -> None:
+        """Note how a file looks now whose content was found to be its slide's still.
+
+        One that is another slide's by now, or unknown, is left alone.
+        """
+        columns = slide_path.c
+        known = (columns.path == path.path) & (columns.slide_id == path.slide_id)
+        with writing(self._engine) as connection:
+            connection.execute(
+                update(slide_path).where(known).values(flat(path) | {"seen_at": _now()})
+            )
+
     def refuse(self, record: RefusalRecord) -> None:
         """Enter a file that could not be registered; a later registration forgets it."""
         with writing(self._engine) as connection:

@@ -58,6 +58,8 @@ class PathRecord:
     slide_id: str
     size_bytes: int
     mtime_ns: int
+    ctime_ns: int
+    """0 where it is not known: the catalog did not always keep it."""
     seen_at: datetime = field(default=UNSTAMPED, compare=False)
 
 

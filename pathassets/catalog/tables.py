@@ -95,6 +95,8 @@ slide_path = Table(
     Column("size_bytes", BigInteger, nullable=False),
     Column("mtime_ns", BigInteger, nullable=False),
     Column("seen_at", Moment, nullable=False),
+    # Last, as it was added; 0: not known.
+    Column("ctime_ns", BigInteger, nullable=False, server_default="0"),
 )
 
 refusal = Table(

@@ -17,8 +17,9 @@ from contextlib import closing
 from pathassets.adapters.store import Artifact
 from pathassets.catalog.records import ArtifactRecord, AttemptRecord, FileRecord
 from pathassets.core.recipe import Entry
-from pathassets.engine.plan import PlannedSlide, task_for
+from pathassets.engine.plan import PlannedSlide, path_record, task_for
 from pathassets.engine.platform import Platform
+from pathassets.engine.scratch import open_scratch, tell_no_scratch
 from pathassets.engine.slide_task import (
     SlideOutcome,
     SlideTask,
@@ -39,18 +40,26 @@ def run_batch(
     Closing it ends the work: workers are stopped, what they had not finished leaves nothing.
 
     Raises:
-        StoreError: the store is not writable.
+        StoreError: the store or the scratch folder is not writable.
         CatalogError: an outcome cannot be recorded.
     """
     platform.store.sweep_staging()
+    settings = platform.settings
     entries = list(wanted)
-    with platform.store.staging(run_id) as staging:
-        tasks = [task_for(platform, p, entries, staging) for p in planned]
+    with (
+        platform.store.staging(run_id) as staging,
+        open_scratch(settings.scratch, settings.scratch_bytes) as scratch,
+    ):
+        tasks = [task_for(platform, p, entries, staging, scratch) for p in planned]
+        is_told = False
         with closing(_outcomes(platform, tasks)) as outcomes:
             for n_done, outcome in enumerate(outcomes, 1):
                 yield outcome
                 record_outcome(platform, outcome, run_id)
                 _report(outcome, n_done, len(tasks))
+                if outcome.no_scratch and not is_told:
+                    tell_no_scratch(outcome.slide_id, outcome.no_scratch)
+                    is_told = True
 
 
 def _outcomes(platform: Platform, tasks: list[SlideTask]) -> Generator[SlideOutcome, None, None]:
@@ -67,12 +76,15 @@ def _outcomes(platform: Platform, tasks: list[SlideTask]) -> Generator[SlideOutc
 
 
 def record_outcome(platform: Platform, outcome: SlideOutcome, run_id: str) -> None:
-    """Write into the catalog what exists now and what was tried."""
+    """Write into the catalog what exists now, what was tried, and how a verified file looks."""
     for step in outcome.steps:
         if step.artifact is not None:
             record = artifact_record(step.artifact, run_id)
             platform.catalog.record_artifact(record, step.artifact.parents)
     platform.catalog.record_attempts([_attempt(step, run_id) for step in outcome.steps])
+    if outcome.verified is not None:
+        seen = outcome.verified
+        platform.catalog.confirm_path(path_record(seen.path, outcome.slide_id, seen.stamp))
 
 
 def artifact_record(artifact: Artifact, run_id: str) -> ArtifactRecord:

@@ -1,7 +1,8 @@
 """A watched folder -> files that are whole, told by their stillness.
 
 A scanner or a copy writes for minutes. A file counts as whole when size and time of change are the
-same in two looks at least `stable_s` apart; it is asked about once for every content it has.
+same in two looks at least `stable_s` apart; it is asked about once for every content it has. What
+else the file system notes (a backup's hard link, a chmod) is no writing and starts no new wait.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pathassets.adapters.files import FileStamp, stamp_of
-from pathassets.adapters.openslide import find_slides, members_of
+from pathassets.adapters.openslide.members import find_slides, members_of
 from pathassets.errors import SlideUnreadable
 
 

@@ -3,7 +3,7 @@
     path ─▶ files of the slide ─▶ seen before, unchanged? ─yes─▶ known
                                         │no
                                         ▼
-                               SHA-256, open, audit mpp, thumbnail ─▶ new │ known │ refused
+         worker process: open, audit mpp, thumbnail, SHA-256 ─▶ new │ known │ refused
 
 Registering is idempotent: whatever was interrupted is done by doing it again.
 """
@@ -13,40 +13,29 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pathassets.adapters.files import FileStamp, fingerprint_of, stamp_of
-from pathassets.adapters.opencv import preview_jpeg
-from pathassets.adapters.openslide import (
-    OpenSlideSlide,
-    find_slides,
-    first_of_series,
-    members_of,
-)
+from pathassets.adapters.files import FileStamp, stamp_of
+from pathassets.adapters.openslide.members import find_slides, first_of_series, members_of
 from pathassets.catalog.records import CohortFacts, PathRecord, RefusalRecord, SlideRecord
-from pathassets.core.overlay import PREVIEW_PX, shrink_to
-from pathassets.core.patches import read_overview
-from pathassets.core.slide import SlideInfo, slide_id_of
+from pathassets.core.slide import slide_id_of
 from pathassets.engine.cohort import NO_COHORT, Cohort, CohortRow
+from pathassets.engine.look import Look, look_through
+from pathassets.engine.plan import path_record, recorded_stamp
 from pathassets.engine.platform import Platform
-from pathassets.errors import (
-    SlideChanged,
-    SlideError,
-    SlideUnreadable,
-    SpecError,
-    TileUnreadable,
-)
+from pathassets.errors import PathAssetsError, SlideError, SlideUnreadable, SpecError
 
 logger = logging.getLogger(__name__)
 
 _SLIDE_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 """A slide id becomes a partition key and the name of a folder."""
 
+Found = PathRecord | Look | PathAssetsError
+"""A file that is known and unchanged, one that was looked at, or why it is refused."""
 IdScheme = Literal["stem", "hash", "manifest"]
 """What a slide is called: file name and hash, hash alone, or what the cohort table says."""
 
@@ -58,17 +47,8 @@ class Registration:
     path: Path
     state: Literal["new", "known", "refused"]
     slide_id: str = ""
-    error: SlideError | None = None
-    """Why it was refused."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Look:
-    """A file looked at, and what was seen."""
-
-    record: SlideRecord
-    path: PathRecord
-    thumbnail: bytes | None
+    error: PathAssetsError | None = None
+    """Why it was refused: a `SlideError`, or what it did to the worker that looked at it."""
 
 
 def find_files(paths: Iterable[Path]) -> list[Path]:
@@ -79,7 +59,7 @@ def find_files(paths: Iterable[Path]) -> list[Path]:
     """
     found: dict[Path, None] = {}
     for path in paths:
-        if path.is_dir():
+        if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises below a forbidden folder
             below = find_slides(path)
             if not below:
                 raise SpecError(
@@ -87,11 +67,22 @@ def find_files(paths: Iterable[Path]) -> list[Path]:
                     remedy="Name a folder or a file with slides (.svs, .tif, .ndpi, .mrxs, .dcm …)",
                 )
             found.update(dict.fromkeys(_absolute(p) for p in below))
-        elif path.exists() or path.is_symlink():
-            found[_absolute(path)] = None
-        else:
+        elif _is_absent(path):
             raise SpecError(f"{path}: no such file or folder", remedy="Look at its spelling")
+        else:
+            found[_absolute(path)] = None
     return first_of_series(list(found))
+
+
+def _is_absent(path: Path) -> bool:
+    """Whether nothing has that name. What may not be looked at is there: registering it says so."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _absolute(path: Path) -> Path:
@@ -106,24 +97,23 @@ def ingest(
     cohort: Cohort = NO_COHORT,
     scheme: IdScheme = "stem",
 ) -> Iterator[Registration]:
-    """Register files, several at once; yields in the order given.
+    """Register files, looking at several at once; yields in the order given; close it to stop.
 
     Raises:
         SpecError: the cohort table gives no usable id for a file, or one line fits two slides.
         CatalogError: the catalog cannot be written.
     """
     desk = _Desk(platform, cohort, scheme)
-    pool = ThreadPoolExecutor(platform.settings.n_workers)
-    try:
-        for path, look in zip(files, pool.map(desk.look, files), strict=True):
-            yield desk.register(path, look)
-    finally:
-        pool.shutdown(cancel_futures=True)
+    looks: Generator[tuple[Path, Found], None, None]
+    looks = look_through(platform.workers, files, desk.find_known)
+    with closing(looks):
+        for path, found in looks:
+            yield desk.register(path, found)
     desk.tell_unused()
 
 
 class _Desk:
-    """Where files are registered: looked at by several threads, entered by one."""
+    """Where files are registered: looked at by workers, entered here."""
 
     def __init__(self, platform: Platform, cohort: Cohort, scheme: IdScheme) -> None:
         self._platform = platform
@@ -134,65 +124,65 @@ class _Desk:
         self._used: dict[CohortRow, str] = {}
         """Lines of the cohort table that fitted a file, and its slide."""
 
-    def look(self, path: Path) -> _Look | PathRecord | SlideError:
-        """Look at a file: what it is, or what was known of it, or why it is no slide."""
+    def find_known(self, path: Path) -> PathRecord | SlideError | None:
+        """Say what is known of a file without a look into it; None where it takes one.
+
+        It looks as when it was registered, or is not there any more, or has an impossible name.
+        """
         try:
             _check_name(path)
-            members = members_of(path)
-            stamp = stamp_of(members)
             known = self._catalog.find_path(str(path))
-            if known and (known.size_bytes, known.mtime_ns) == (stamp.size_bytes, stamp.mtime_ns):
+            if known is not None and stamp_of(members_of(path)) == recorded_stamp(known):
                 return known
-            with closing(OpenSlideSlide(path)) as slide:
-                thumbnail = _thumbnail(slide)
-                fingerprint = fingerprint_of(members)
-                _check_still(path, members, stamp)
-            slide_id = _slide_id(path, fingerprint, self._cohort.row_of(path), self._scheme)
-            record = _record(slide_id, fingerprint, stamp, slide.info)
         except SlideError as error:
             return error
-        seen = PathRecord(
-            path=str(path), slide_id=slide_id, size_bytes=stamp.size_bytes, mtime_ns=stamp.mtime_ns
-        )
-        return _Look(record=record, path=seen, thumbnail=thumbnail)
+        return None
 
-    def register(self, path: Path, look: _Look | PathRecord | SlideError) -> Registration:
-        """Enter what the look found."""
-        if isinstance(look, SlideError):
+    def register(self, path: Path, found: Found) -> Registration:
+        """Enter what is known of a file, or what the look found."""
+        if isinstance(found, PathAssetsError):
             path = Path(_printable(path))
-            _refuse(self._platform, path, look)
-            return Registration(path=path, state="refused", error=look)
-        if isinstance(look, PathRecord):
-            slide_id, is_known = look.slide_id, True
-            if look.path in self._refused:  # it was gone for a while: registering forgets that
-                self._catalog.register_slide(self._catalog.slide(slide_id), look)
+            _refuse(self._platform, path, found)
+            return Registration(path=path, state="refused", error=found)
+        if isinstance(found, PathRecord):
+            slide_id, is_known = found.slide_id, True
+            if found.path in self._refused:  # it was gone for a while: registering forgets that
+                self._catalog.register_slide(self._catalog.slide(slide_id), found)
         else:
-            slide_id, is_known = self._enter(look)
+            slide_id, is_known = self._enter(path, found)
         self._add_cohort_facts(path, slide_id)
         return Registration(path=path, state="known" if is_known else "new", slide_id=slide_id)
 
-    def _enter(self, look: _Look) -> tuple[str, bool]:
+    def _enter(self, path: Path, look: Look) -> tuple[str, bool]:
         """Register a slide; returns its id, and whether its content was known under it."""
-        known_id = self._catalog.find_slide_id(look.record.fingerprint)
+        row = self._cohort.row_of(path)
+        slide_id = _slide_id(path, look.fingerprint, row, self._scheme)
+        known_id = self._catalog.find_slide_id(look.fingerprint)
         if known_id is None:
-            self._require_free(look)
-        elif known_id != look.record.slide_id:
-            logger.info("%s: is the known slide %s, and keeps its id", look.path.path, known_id)
-            look = replace(
-                look,
-                record=replace(look.record, slide_id=known_id),
-                path=replace(look.path, slide_id=known_id),
-            )
-        self._catalog.register_slide(look.record, look.path, thumbnail=look.thumbnail)
-        return look.record.slide_id, known_id is not None
+            self._require_free(path, slide_id)
+        elif known_id != slide_id:
+            logger.info("%s: is the known slide %s, and keeps its id", path, known_id)
+            slide_id = known_id
+        if look.thumbnail_problem:
+            logger.warning("%s: no thumbnail: %s", path, look.thumbnail_problem)
+        if look.info.audit.reason and known_id is None and (row is None or row.mpp is None):
+            logger.warning(
+                "%s: %s; nothing can be made of it until it is stated: pathassets mpp set %s",
+                path, look.info.audit.fact, slide_id,
+            )  # fmt: skip
+        self._catalog.register_slide(
+            _record(slide_id, look),
+            path_record(path, slide_id, look.stamp),
+            thumbnail=look.thumbnail,
+        )
+        return slide_id, known_id is not None
 
-    def _require_free(self, look: _Look) -> None:
+    def _require_free(self, path: Path, slide_id: str) -> None:
         """Refuse an id that other content has at another place: two slides would become one."""
-        slide_id = look.record.slide_id
-        others = [p.path for p in self._catalog.paths(slide_id) if p.path != look.path.path]
+        others = [p.path for p in self._catalog.paths(slide_id) if p.path != str(path)]
         if others:
             raise SpecError(
-                f"{look.path.path}: {others[0]} has its id {slide_id}, and other content",
+                f"{path}: {others[0]} has its id {slide_id}, and other content",
                 remedy="Give it another slide_id in the cohort table, with --id-scheme manifest",
             )
 
@@ -238,16 +228,11 @@ def _printable(path: Path) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def _check_still(path: Path, members: list[Path], stamp: FileStamp) -> None:
-    if stamp_of(members) != stamp:
-        raise SlideChanged(path, "changed while it was read", remedy="Ingest it once it is whole")
-
-
-def _refuse(platform: Platform, path: Path, error: SlideError) -> None:
+def _refuse(platform: Platform, path: Path, error: PathAssetsError) -> None:
     try:
         stamp = stamp_of([path])
     except SlideError:
-        stamp = FileStamp(size_bytes=0, mtime_ns=0)
+        stamp = FileStamp(size_bytes=0, mtime_ns=0, ctime_ns=0)
     platform.catalog.refuse(
         RefusalRecord(
             path=str(path),
@@ -276,11 +261,12 @@ def _slide_id(path: Path, fingerprint: str, row: CohortRow | None, scheme: IdSch
     return row.slide_id
 
 
-def _record(slide_id: str, fingerprint: str, stamp: FileStamp, info: SlideInfo) -> SlideRecord:
+def _record(slide_id: str, look: Look) -> SlideRecord:
+    info = look.info
     return SlideRecord(
         slide_id=slide_id,
-        fingerprint=fingerprint,
-        size_bytes=stamp.size_bytes,
+        fingerprint=look.fingerprint,
+        size_bytes=look.stamp.size_bytes,
         vendor=info.vendor,
         reader=info.reader,
         width_px0=info.width_px0,
@@ -293,14 +279,3 @@ def _record(slide_id: str, fingerprint: str, stamp: FileStamp, info: SlideInfo) 
         resolution_message=info.audit.fact,
         objective_power=info.objective_power,
     )
-
-
-def _thumbnail(slide: OpenSlideSlide) -> bytes | None:
-    """JPEG from the pyramid; None where its pixels cannot be decoded, which a run will report."""
-    downsample = max(slide.info.width_px0, slide.info.height_px0) / PREVIEW_PX
-    try:
-        overview, _ = read_overview(slide, downsample=max(1.0, downsample))
-    except TileUnreadable as error:
-        logger.warning("%s: no thumbnail: %s", slide.path, error)
-        return None
-    return preview_jpeg(shrink_to(overview))

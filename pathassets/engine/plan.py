@@ -7,7 +7,7 @@ planned without opening a file.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pathassets.adapters.files import FileStamp
@@ -16,7 +16,9 @@ from pathassets.core.address import Address
 from pathassets.core.recipe import Entry, Key, Recipe
 from pathassets.core.slide import slide_version
 from pathassets.engine.platform import Platform
-from pathassets.engine.slide_task import SlidePath, SlideTask, Step
+from pathassets.engine.scratch import Scratch
+from pathassets.engine.slide_task import SlideTask, Step
+from pathassets.engine.source import SlidePath
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,17 +75,18 @@ def plan_slide(
 
 
 def task_for(
-    platform: Platform, planned: PlannedSlide, wanted: Iterable[Entry], staging: Path
+    platform: Platform,
+    planned: PlannedSlide,
+    wanted: Iterable[Entry],
+    staging: Path,
+    scratch: Scratch | None = None,
 ) -> SlideTask:
     """Put together what a worker needs to make the wanted entries of one slide."""
     keys = {entry.key for entry in wanted}
     return SlideTask(
         slide_id=planned.slide_id,
         fingerprint=planned.record.fingerprint,
-        paths=tuple(
-            SlidePath(path=p.path, stamp=FileStamp(size_bytes=p.size_bytes, mtime_ns=p.mtime_ns))
-            for p in planned.paths
-        ),
+        paths=tuple(_place(p, verify=platform.settings.verify) for p in planned.paths),
         slide_mpp=planned.slide_mpp,
         resolution_reason=planned.record.resolution_reason,
         resolution_fact=planned.record.resolution_message,
@@ -91,4 +94,30 @@ def task_for(
         store_root=str(platform.store.root),
         staging=str(staging),
         device=platform.settings.device,
+        read_threads=platform.settings.read_threads,
+        scratch=scratch,
+    )
+
+
+def _place(path: PathRecord, *, verify: str) -> SlidePath:
+    """A place to look for the slide; a stamp that no file can have makes its reader hash it."""
+    stamp = recorded_stamp(path)
+    return SlidePath(
+        path=path.path, stamp=stamp if verify == "stamp" else replace(stamp, ctime_ns=-1)
+    )
+
+
+def recorded_stamp(path: PathRecord) -> FileStamp:
+    """How a file looked when the catalog was told of it."""
+    return FileStamp(size_bytes=path.size_bytes, mtime_ns=path.mtime_ns, ctime_ns=path.ctime_ns)
+
+
+def path_record(path: Path | str, slide_id: str, stamp: FileStamp) -> PathRecord:
+    """What the catalog is told of a file: inverse of `recorded_stamp`."""
+    return PathRecord(
+        path=str(path),
+        slide_id=slide_id,
+        size_bytes=stamp.size_bytes,
+        mtime_ns=stamp.mtime_ns,
+        ctime_ns=stamp.ctime_ns,
     )

@@ -10,6 +10,8 @@ from pathassets.errors import SpecError
 
 DEFAULT_RECIPE = Path(__file__).parent.parent / "recipe.yaml"
 DEFAULT_TIMEOUT_S = 4 * 3600.0
+DEFAULT_SCRATCH_GB = 100.0
+_GB = 10**9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,11 +32,20 @@ class Settings:
     """How long a file must not have changed to count as whole: PATHASSETS_INBOX_STABLE_S."""
     n_workers: int
     """Slides worked on at once, 1 or more: PATHASSETS_WORKERS, else one a core."""
+    read_threads: int
+    """Threads that decode tiles of one slide, 1 or more: PATHASSETS_READ_THREADS, else the cores
+    shared out among the workers."""
     slide_timeout_s: float
     """A slide that takes longer is given up: PATHASSETS_SLIDE_TIMEOUT_S."""
     device: str
     """`auto`, `cpu` or `cuda`: PATHASSETS_DEVICE."""
-
+    verify: str
+    """`stamp` hashes a slide again if it looks changed, `content` always: PATHASSETS_VERIFY."""
+    scratch: Path | None
+    """Folder on a fast local disk that slides on other disks are copied to while they are read:
+    PATHASSETS_SCRATCH, else none, and they are read where they are."""
+    scratch_bytes: int
+    """What the copies of all runs may take there: PATHASSETS_SCRATCH_GB, 100 by default."""
     dagster_home: Path
     """Dagster's own state and `dagster.yaml`: DAGSTER_HOME, else `<home>/.dagster`."""
 
@@ -43,6 +54,11 @@ class Settings:
             raise SpecError(
                 f"n_workers: {self.n_workers} is not 1 or more",
                 remedy="Set PATHASSETS_WORKERS to how many slides to work on at once",
+            )
+        if self.read_threads < 1:
+            raise SpecError(
+                f"read_threads: {self.read_threads} is not 1 or more",
+                remedy="Set PATHASSETS_READ_THREADS to how many threads decode one slide",
             )
 
     @property
@@ -60,11 +76,7 @@ def read_settings() -> Settings:
     home = _path("PATHASSETS_HOME", Path())
     store = _path("PATHASSETS_STORE", home / "store")
     own = home / "recipe.yaml"
-    device = _text("PATHASSETS_DEVICE", "auto")
-    if device not in {"auto", "cpu", "cuda"}:
-        raise SpecError(
-            f"PATHASSETS_DEVICE: unknown device {device!r}", remedy="Use auto, cpu or cuda"
-        )
+    n_workers = _whole("PATHASSETS_WORKERS", usable_cores())
     return Settings(
         home=home,
         store=store,
@@ -72,9 +84,13 @@ def read_settings() -> Settings:
         recipe=_path("PATHASSETS_RECIPE", own if own.is_file() else DEFAULT_RECIPE),
         inbox=_path("PATHASSETS_INBOX", home / "inbox"),
         inbox_stable_s=_number("PATHASSETS_INBOX_STABLE_S", 60.0),
-        n_workers=_whole("PATHASSETS_WORKERS", usable_cores()),
+        n_workers=n_workers,
+        read_threads=_whole("PATHASSETS_READ_THREADS", max(1, usable_cores() // n_workers)),
         slide_timeout_s=_number("PATHASSETS_SLIDE_TIMEOUT_S", DEFAULT_TIMEOUT_S),
-        device=device,
+        device=_choice("PATHASSETS_DEVICE", "auto", "cpu", "cuda"),
+        verify=_choice("PATHASSETS_VERIFY", "stamp", "content"),
+        scratch=_optional_path("PATHASSETS_SCRATCH"),
+        scratch_bytes=int(_number("PATHASSETS_SCRATCH_GB", DEFAULT_SCRATCH_GB) * _GB),
         dagster_home=_path("DAGSTER_HOME", home / ".dagster"),
     )
 
@@ -95,8 +111,21 @@ def _text(name: str, default: str) -> str:
     return os.environ.get(name) or default
 
 
+def _choice(name: str, default: str, *others: str) -> str:
+    value = _text(name, default)
+    if value not in {default, *others}:
+        what = name.removeprefix("PATHASSETS_").lower()
+        known = ", ".join([default, *others[:-1]]) + f" or {others[-1]}"
+        raise SpecError(f"{name}: unknown {what} {value!r}", remedy=f"Use {known}")
+    return value
+
+
 def _path(name: str, default: Path) -> Path:
     return Path(_text(name, str(default))).expanduser().absolute()
+
+
+def _optional_path(name: str) -> Path | None:
+    return _path(name, Path()) if _text(name, "") else None
 
 
 def _number(name: str, default: float) -> float:

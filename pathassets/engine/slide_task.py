@@ -20,20 +20,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
-from pathassets.adapters.files import FileStamp, fingerprint_of, stamp_of
-from pathassets.adapters.openslide import OpenSlideSlide, members_of
 from pathassets.adapters.store import Artifact, Store
 from pathassets.core.address import Address
 from pathassets.core.recipe import Entry
 from pathassets.core.slide import resolution_error
+from pathassets.engine.scratch import Scratch
+from pathassets.engine.slides import open_slide
+from pathassets.engine.source import SlidePath, Source, find_source
 from pathassets.engine.stations import MAKERS, PREVIEW, Bench
-from pathassets.errors import (
-    PathAssetsError,
-    SlideChanged,
-    SlideError,
-    SlideUnreadable,
-    StoreError,
-)
+from pathassets.errors import PathAssetsError, SlideError, StoreError
 
 State = Literal["made", "current", "failed", "blocked"]
 
@@ -46,14 +41,6 @@ class Step:
     address: Address
     parents: tuple[Address, ...]
     """What it is made from: another step's artifact, or the slide itself."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SlidePath:
-    """A place where a slide's file was seen, and how it looked then."""
-
-    path: str
-    stamp: FileStamp
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +59,10 @@ class SlideTask:
     store_root: str
     staging: str
     device: str
+    read_threads: int
+    """Threads that decode the slide's tiles."""
+    scratch: Scratch | None = None
+    """Where a slide on a slow disk is copied to before it is read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +90,10 @@ class SlideOutcome:
 
     slide_id: str
     steps: tuple[StepOutcome, ...]
+    verified: SlidePath | None = None
+    """A file that did not look as registered, but was hashed and holds what was: its new look."""
+    no_scratch: str = ""
+    """Why it was read where it is though there is a scratch folder; empty where it was not."""
 
     @property
     def failure(self) -> StepOutcome | None:
@@ -117,7 +112,7 @@ def run_slide(task: SlideTask) -> SlideOutcome:
                 outcomes.append(_blocked(step, failed))
             else:
                 outcomes.append(_run_step(step, lazy, store, Path(task.staging)))
-    return SlideOutcome(slide_id=task.slide_id, steps=tuple(outcomes))
+        return lazy.outcome(outcomes)
 
 
 def _failed_parent(step: Step, outcomes: list[StepOutcome]) -> StepOutcome | None:
@@ -156,6 +151,7 @@ class _LazyBench:
     def __init__(self, task: SlideTask, store: Store) -> None:
         self._task = task
         self._store = store
+        self.source: Source | None = None
         self._bench: Bench | None = None
         self._error: PathAssetsError | None = None
 
@@ -164,65 +160,41 @@ class _LazyBench:
             raise self._error
         if self._bench is None:
             try:
-                self._bench = _set_up(self._task, self._store)
+                self._bench = self._set_up()
             except PathAssetsError as error:
                 self._error = error
                 raise
         return self._bench
 
+    def _set_up(self) -> Bench:
+        task = self._task
+        if task.slide_mpp is None:
+            raise resolution_error(task.slide_id, task.resolution_reason, task.resolution_fact)
+        self.source = find_source(task.slide_id, task.fingerprint, task.paths, task.scratch)
+        return Bench(
+            slide_id=task.slide_id,
+            slide=open_slide(self.source.path, mpp=task.slide_mpp),
+            members=self.source.members,
+            stamp=self.source.stamp,
+            fingerprint=task.fingerprint,
+            slide_mpp=task.slide_mpp,
+            store=self._store,
+            device=task.device,
+            n_threads=task.read_threads,
+        )
+
+    def outcome(self, steps: list[StepOutcome]) -> SlideOutcome:
+        """What became of the slide, and what was found out about its file."""
+        outcome = SlideOutcome(slide_id=self._task.slide_id, steps=tuple(steps))
+        if self.source is None:
+            return outcome
+        return replace(outcome, verified=self.source.verified, no_scratch=self.source.no_scratch)
+
     def close(self) -> None:
         if self._bench is not None:
             self._bench.close()
-
-
-def _set_up(task: SlideTask, store: Store) -> Bench:
-    if task.slide_mpp is None:
-        raise resolution_error(task.slide_id, task.resolution_reason, task.resolution_fact)
-    path, members, stamp = _find_source(task)
-    return Bench(
-        slide_id=task.slide_id,
-        slide=OpenSlideSlide(path),
-        members=members,
-        stamp=stamp,
-        fingerprint=task.fingerprint,
-        slide_mpp=task.slide_mpp,
-        store=store,
-        device=task.device,
-    )
-
-
-def _find_source(task: SlideTask) -> tuple[Path, list[Path], FileStamp]:
-    """The first place where the slide's content is still what was registered.
-
-    Raises:
-        SlideUnreadable: no file is left.
-        SlideChanged: there is a file, with other content.
-    """
-    problems: list[SlideError] = []
-    for known in task.paths:
-        path = Path(known.path)
-        try:
-            members = members_of(path)
-            stamp = stamp_of(members)
-            if stamp == known.stamp or fingerprint_of(members) == task.fingerprint:
-                return path, members, stamp
-            problems.append(_changed(path, task.slide_id))
-        except SlideError as error:
-            problems.append(error)
-    if not problems:
-        raise SlideUnreadable(
-            task.slide_id, "no file of it is known any more",
-            remedy="Ingest its file again", reason="file_missing",
-        )  # fmt: skip
-    raise next((p for p in problems if isinstance(p, SlideChanged)), problems[0])
-
-
-def _changed(path: Path, slide_id: str) -> SlideChanged:
-    return SlideChanged(
-        path,
-        f"its content is not the one registered as {slide_id}",
-        remedy=f"Put the old file back, or register the new one: pathassets ingest {path}",
-    )
+        if self.source is not None:
+            self.source.close()
 
 
 def _run_step(step: Step, lazy: _LazyBench, store: Store, staging: Path) -> StepOutcome:
@@ -239,7 +211,8 @@ def _run_step(step: Step, lazy: _LazyBench, store: Store, staging: Path) -> Step
             seconds=time.perf_counter() - started,
         )
     except Exception as error:  # noqa: BLE001 - the slide boundary (design §5)
-        return replace(_failed(step, error), seconds=time.perf_counter() - started)
+        said = error if lazy.source is None else lazy.source.named(error)
+        return replace(_failed(step, said), seconds=time.perf_counter() - started)
 
 
 def _make(step: Step, bench: Bench, staging: Path) -> Artifact:
@@ -269,8 +242,8 @@ def _draft(step: Step, facts: dict[str, Any]) -> Artifact:
 @lru_cache(maxsize=1)
 def software_versions() -> dict[str, str]:
     """Versions of what decides an artifact's bytes."""
-    names = ("pathassets", "numpy", "opencv-python-headless", "openslide-python", "openslide-bin",
-             "pandas", "pyarrow", "torch", "zarr")  # fmt: skip
+    names = ("pathassets", "imagecodecs", "numpy", "opencv-python-headless", "openslide-python",
+             "openslide-bin", "pandas", "pyarrow", "simplejpeg", "torch", "zarr")  # fmt: skip
     return {name: version(name) for name in names}
 
 

@@ -1,9 +1,16 @@
 import hashlib
 import os
+import time
 
 import pytest
 
-from pathassets.adapters.files import FileStamp, fingerprint_of, stamp_of
+from pathassets.adapters.files import (
+    FileStamp,
+    content_changed,
+    fingerprint_from,
+    fingerprint_of,
+    stamp_of,
+)
 from pathassets.errors import SlideUnreadable
 
 
@@ -19,9 +26,21 @@ def write(path, data, mtime_s=1000):
     return path
 
 
-def test_a_stamp_is_the_total_size_and_the_newest_change(tmp_path):
+def test_a_stamp_is_the_total_size_and_the_newest_changes(tmp_path):
     members = [write(tmp_path / "a", b"12", 2000), write(tmp_path / "b", b"345", 1000)]
-    assert stamp_of(members) == FileStamp(size_bytes=5, mtime_ns=2000 * 10**9)
+    newest_ns = max(member.stat().st_ctime_ns for member in members)
+    assert stamp_of(members) == FileStamp(size_bytes=5, mtime_ns=2000 * 10**9, ctime_ns=newest_ns)
+
+
+def test_a_stamp_tells_a_write_whose_time_was_set_back(tmp_path):
+    members = [write(tmp_path / "a", b"12"), write(tmp_path / "b", b"345")]
+    before = stamp_of(members)
+    until_s = time.monotonic() + 5
+    while stamp_of([write(tmp_path / "b", b"346")]).ctime_ns == before.ctime_ns:
+        assert time.monotonic() < until_s  # two writes within one tick of the kernel's clock
+    after = stamp_of(members)
+    assert (after.size_bytes, after.mtime_ns) == (before.size_bytes, before.mtime_ns)
+    assert after.ctime_ns > before.ctime_ns
 
 
 def test_the_fingerprint_of_one_file_is_its_sha256(tmp_path):
@@ -42,6 +61,21 @@ def test_the_fingerprint_of_several_files_tells_every_byte(tmp_path):
     write(data, b"pixelz")
     assert fingerprint_of([index, data]) != before
     assert fingerprint_of([index]) != fingerprint_of([index, index])
+
+
+def test_a_fingerprint_can_be_put_together_from_hashes_in_any_order(tmp_path):
+    members = [write(tmp_path / "a", b"1"), write(tmp_path / "b", b"2")]
+    hashes = [fingerprint_of([member]) for member in members]
+    assert (
+        fingerprint_from(iter(hashes)) == fingerprint_from(hashes[::-1]) == fingerprint_of(members)
+    )
+    assert fingerprint_from(hashes[:1]) == hashes[0]
+
+
+def test_changed_content_comes_with_the_command_that_registers_it():
+    error = content_changed("/scans/a.svs")
+    assert error.reason == "slide_changed"
+    assert "pathassets ingest /scans/a.svs" in error.remedy
 
 
 def test_a_missing_file_is_named_though_it_is_not_the_first(tmp_path):

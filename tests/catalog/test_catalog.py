@@ -64,7 +64,11 @@ DATASET = Address("dataset", "release", ALL_SLIDES, "cccc")
 
 def path_of(slide: SlideRecord, path: str = "/scans/a.svs", mtime_ns: int = 2**60) -> PathRecord:
     return PathRecord(
-        path=path, slide_id=slide.slide_id, size_bytes=slide.size_bytes, mtime_ns=mtime_ns
+        path=path,
+        slide_id=slide.slide_id,
+        size_bytes=slide.size_bytes,
+        mtime_ns=mtime_ns,
+        ctime_ns=2**61,
     )
 
 
@@ -149,6 +153,22 @@ def test_a_path_moves_to_the_slide_it_holds_now(catalog) -> None:
     assert catalog.paths(SLIDE.slide_id) == []
     assert catalog.find_path("/scans/a.svs") == path_of(BARE, "/scans/a.svs", mtime_ns=7)
     assert catalog.find_path("/scans/unknown.svs") is None
+
+
+def test_a_file_that_was_verified_takes_its_new_look_and_is_seen_now(catalog) -> None:
+    for path in ("/1", "/2"):
+        catalog.register_slide(SLIDE, path_of(SLIDE, path))
+    looks = replace(path_of(SLIDE, "/1"), size_bytes=7, mtime_ns=8, ctime_ns=9)
+    catalog.confirm_path(looks)
+    assert catalog.paths(SLIDE.slide_id) == [looks, path_of(SLIDE, "/2")]
+
+
+def test_a_file_that_is_another_slides_by_now_keeps_its_look(catalog) -> None:
+    catalog.register_slide(SLIDE, path_of(SLIDE))
+    catalog.register_slide(BARE, path_of(BARE))
+    catalog.confirm_path(replace(path_of(SLIDE), ctime_ns=9))
+    catalog.confirm_path(path_of(SLIDE, "/unknown"))
+    assert catalog.all_paths() == {BARE.slide_id: [path_of(BARE)]}
 
 
 def test_a_slide_has_all_its_paths_last_seen_first(catalog) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,14 +12,29 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, inspect, select, text
 
+from pathassets.catalog import connect
 from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.connect import MIGRATIONS, name_of, open_engine, reading, writing
 from pathassets.catalog.migrations import HEAD, VERSION_TABLE
-from pathassets.catalog.records import RefusalRecord
-from pathassets.catalog.tables import metadata, refusal
+from pathassets.catalog.records import PathRecord, RefusalRecord, SlideRecord
+from pathassets.catalog.rows import slide_row
+from pathassets.catalog.tables import metadata, refusal, slide, slide_path
 from pathassets.errors import CatalogError
 
 REFUSAL = RefusalRecord(path="/a", reason="r", message="m", remedy="", size_bytes=1, mtime_ns=1)
+SLIDE = SlideRecord(
+    slide_id="a",
+    fingerprint="f" * 64,
+    size_bytes=1,
+    vendor="aperio",
+    reader="openslide",
+    width_px0=1,
+    height_px0=1,
+    n_levels=1,
+    level_downsamples=(1.0,),
+    mpp=None,
+    mpp_sources=(),
+)
 OPEN_WHEN_TOLD = """
 import sys
 from pathassets.catalog.catalog import Catalog
@@ -80,6 +96,26 @@ def test_the_migrations_write_the_same_sql_as_the_tables(sqlite_url, tmp_path) -
 
 def test_head_is_the_newest_migration() -> None:
     assert ScriptDirectory(str(MIGRATIONS)).get_heads() == [HEAD]
+
+
+def test_a_catalog_of_the_first_revision_keeps_its_files_and_knows_no_ctime_of_them(
+    url, monkeypatch
+) -> None:
+    monkeypatch.setattr(connect, "HEAD", "0001")
+    first = open_engine(url)
+    monkeypatch.undo()
+    row = {"path": "/a", "slide_id": SLIDE.slide_id, "size_bytes": 1, "mtime_ns": 2}
+    now = datetime.now(UTC)
+    with writing(first) as connection:
+        connection.execute(slide.insert(), slide_row(SLIDE) | {"registered_at": now})
+        connection.execute(slide_path.insert(), row | {"seen_at": now})
+    first.dispose()
+    with Catalog.open(url) as catalog:
+        assert catalog.slides() == [SLIDE]
+        assert catalog.find_path("/a") == PathRecord(**row, ctime_ns=0)
+        catalog.confirm_path(PathRecord(**row, ctime_ns=3))
+    with Catalog.open(url) as catalog:
+        assert catalog.find_path("/a").ctime_ns == 3
 
 
 def test_opening_twice_keeps_what_is_there(url) -> None:

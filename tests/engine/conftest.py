@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -43,8 +45,12 @@ def settings(tmp_path: Path) -> Settings:
         inbox=home / "inbox",
         inbox_stable_s=60.0,
         n_workers=2,
+        read_threads=1,
         slide_timeout_s=120.0,
         device="cpu",
+        verify="stamp",
+        scratch=None,
+        scratch_bytes=10**9,
         dagster_home=home / ".dagster",
     )
 
@@ -88,6 +94,16 @@ def make_slide(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return make
+
+
+@pytest.fixture
+def far_folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder on another file system than `tmp_path`."""
+    memory = Path("/dev/shm")  # noqa: S108 - where Linux has one
+    if not os.access(memory, os.W_OK) or memory.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("needs a second file system")
+    with TemporaryDirectory(dir=memory) as folder:
+        yield Path(folder)
 
 
 @pytest.fixture

@@ -1,17 +1,25 @@
 import logging
 import os
+import shutil
 import signal
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
+from pathassets.adapters.files import stamp_of
 from pathassets.adapters.store import STAGING, SWEEP_LOCK
 from pathassets.adapters.tifffile import corrupt_tile
+from pathassets.engine import source
 from pathassets.engine.batch import run_batch
-from pathassets.engine.plan import plan_slides
+from pathassets.engine.copies import FILES
+from pathassets.engine.plan import path_record, plan_slides, recorded_stamp
+from pathassets.engine.scratch import LOCK
+from pathassets.engine.slide_task import run_slide
+from pathassets.errors import StoreError
 from tests.engine.conftest import RECIPE
 
 LONG = RECIPE.replace("patch_px: 64", "patch_px: 64, stride_px: 2")
@@ -88,7 +96,7 @@ def test_one_bad_slide_is_one_bad_outcome(platform, planned, make_slide, registe
     ]
     assert attempt.address == planned[-1].steps["features", "stats"].address
     assert (attempt.state, attempt.reason, attempt.is_final) == ("failed", "tile_unreadable", True)
-    assert "cannot decode" in attempt.message
+    assert "level 0" in attempt.message
     assert attempt.remedy
     assert attempt.seconds > 0
 
@@ -158,6 +166,135 @@ def test_a_slide_that_takes_too_long_is_given_up_and_what_it_made_is_kept(reopen
     assert states(outcome) == ["current", "current", "failed"]
     assert outcome.failure.reason == "worker_lost"
     assert "no result within 4 s" in outcome.failure.message
+
+
+def test_a_file_that_was_only_touched_is_hashed_once_and_then_known_by_its_new_look(
+    platform, planned, make_task, monkeypatch
+):
+    file = Path(planned[0].paths[0].path)
+    file.chmod(0o600)
+    [outcome] = run_batch(platform, planned[:1], platform.recipe.per_slide[:1], run_id="run")
+    assert outcome.verified is not None
+    [again] = [p for p in plan_slides(platform) if p.slide_id == planned[0].slide_id]
+    assert recorded_stamp(again.paths[0]) == stamp_of([file])
+    monkeypatch.delattr(source, "fingerprint_of")  # hashing it would be a failure
+    outcome = run_slide(make_task(platform, again))
+    assert states(outcome) == ["current", "made", "made"]
+    assert outcome.verified is None
+
+
+@pytest.fixture
+def make_far(far_folder):
+    """Let slides be where another disk is, and only there."""
+
+    def make(planned):
+        files = [Path(shutil.copy(one.paths[0].path, far_folder)) for one in planned]
+        return [
+            replace(one, paths=(path_record(file, one.slide_id, stamp_of([file])),))
+            for one, file in zip(planned, files, strict=True)
+        ]
+
+    return make
+
+
+@pytest.fixture
+def near(reopen, tmp_path):
+    """The platform with a scratch folder and an empty store."""
+    return reopen(store=tmp_path / "near", scratch=tmp_path / "scratch")
+
+
+def left_in(scratch):
+    return {path.name for path in scratch.iterdir()} - {LOCK}
+
+
+def test_slides_on_another_disk_are_read_from_copies_of_which_none_is_left(
+    platform, planned, make_far, near, caplog
+):
+    run(platform, planned)
+    scratch, far = near.settings.scratch, make_far(planned)
+    copied = set()
+    with caplog.at_level(logging.WARNING):
+        for outcome in run_batch(near, far, near.recipe.per_slide, run_id="run"):
+            assert states(outcome) == ["made"] * 3
+            copied |= {path.name for path in scratch.glob(f"*/{FILES}/*")}
+    assert copied == {"a.svs", "b.svs", "c.svs"}
+    assert left_in(scratch) == set()
+    assert content(near, far) == content(platform, planned)
+    assert caplog.messages == []
+
+
+def test_slides_on_the_same_disk_are_read_where_they_are(planned, near):
+    for outcome in run_batch(near, planned, near.recipe.per_slide, run_id="run"):
+        assert states(outcome) == ["made"] * 3
+        assert not list(near.settings.scratch.glob(f"*/{FILES}"))
+
+
+def test_slides_that_do_not_fit_are_read_where_they_are_which_is_said_once(
+    planned, make_far, reopen, tmp_path, caplog
+):
+    near = reopen(scratch=tmp_path / "scratch", scratch_bytes=1000)
+    with caplog.at_level(logging.WARNING):
+        outcomes = run(near, make_far(planned))
+    assert [states(o) for o in outcomes] == [["made"] * 3] * 3
+    [said] = caplog.messages
+    assert "PATHASSETS_SCRATCH_GB" in said
+
+
+def test_a_slide_that_changed_on_its_slow_disk_is_found_out_while_it_is_copied(
+    planned, make_far, near
+):
+    [far] = make_far(planned[:1])
+    file = Path(far.paths[0].path)
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+    [outcome] = run(near, [far])
+    assert states(outcome) == ["failed", "blocked", "blocked"]
+    assert outcome.failure.reason == "slide_changed"
+    assert str(file) in outcome.failure.message
+    assert left_in(near.settings.scratch) == set()
+
+
+def test_what_is_wrong_with_a_copy_is_said_of_the_slide(make_far, near, make_slide, register):
+    bad = make_slide("bad.svs", seed=9)
+    corrupt_tile(bad, level=0, tile_index=34)
+    [far] = make_far(register(near, bad))
+    [outcome] = run(near, [far])
+    assert outcome.failure.reason == "tile_unreadable"
+    assert far.paths[0].path in outcome.failure.message
+    assert str(near.settings.scratch) not in outcome.failure.message
+
+
+@pytest.mark.usefixtures("planned")
+def test_a_caller_that_stops_early_leaves_no_copies(
+    make_far, reopen, make_slide, register, tmp_path
+):
+    scratch = tmp_path / "scratch"
+    near = reopen(LONG, scratch=scratch)
+    planned = make_far(register(near, make_slide("blank.svs", blank=True)))
+    outcomes = run_batch(near, [planned[-1], planned[0]], near.recipe.per_slide, run_id="run")
+    next(outcomes)
+    assert len(left_in(scratch)) > 1  # a copy that is being read, and the batch's sign of life
+    outcomes.close()
+    assert left_in(scratch) == set()
+
+
+@pytest.mark.usefixtures("planned")
+def test_a_worker_killed_during_a_slide_leaves_no_copy(make_far, reopen, tmp_path):
+    platform = reopen(LONG, n_workers=1, scratch=tmp_path / "scratch")
+    killed = threading.Thread(target=_kill_at_features, args=(platform,))
+    killed.start()
+    [outcome] = run(platform, make_far(plan_slides(platform)[:1]))
+    killed.join()
+    assert outcome.failure.reason == "worker_lost"
+    assert left_in(tmp_path / "scratch") == set()
+
+
+def test_a_scratch_folder_that_cannot_be_made_is_said_before_any_work(planned, reopen, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="scratch folder cannot be used") as e:
+        run(reopen(scratch=tmp_path / "file" / "scratch"), planned)
+    assert "PATHASSETS_SCRATCH" in e.value.remedy
 
 
 def content(platform, planned):

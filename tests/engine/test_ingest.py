@@ -1,21 +1,73 @@
 import logging
 import os
 import shutil
+import threading
+import time
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
+import psutil
 import pytest
 
+from pathassets.adapters.files import stamp_of
 from pathassets.adapters.tifffile import PyramidSpec, corrupt_tile
-from pathassets.engine import ingest as ingest_module
+from pathassets.engine import pool
 from pathassets.engine.cohort import Cohort, CohortRow
 from pathassets.engine.ingest import find_files, ingest
-from pathassets.engine.plan import plan_slides
+from pathassets.engine.plan import plan_slides, recorded_stamp
 from pathassets.errors import SpecError
+
+HUGE_BYTES = 2**38
 
 
 def register(platform, *paths, rows=(), scheme="stem"):
     cohort = Cohort(tuple(rows), "cohort.csv")
     return list(ingest(platform, list(paths), cohort=cohort, scheme=scheme))
+
+
+@pytest.fixture
+def no_workers(monkeypatch):
+    """Let nothing start a worker."""
+
+    @contextmanager
+    def forbidding():
+        with monkeypatch.context() as patch:
+            patch.delattr(pool._Crew, "_start")
+            yield
+
+    return forbidding
+
+
+@pytest.fixture
+def make_huge(make_slide):
+    """A slide that takes minutes to hash and no room: the zeros behind it are not stored."""
+
+    def make(name):
+        path = make_slide(name, seed=99)
+        os.truncate(path, path.stat().st_size + HUGE_BYTES)
+        return path
+
+    return make
+
+
+def workers_now():
+    return [
+        worker
+        for server in psutil.Process().children()
+        if "forkserver" in " ".join(server.cmdline())
+        for worker in server.children()
+    ]
+
+
+def kill_reader(path, within_s=60):
+    """Kill the worker that has a file open."""
+    until_s = time.monotonic() + within_s
+    while time.monotonic() < until_s:
+        for worker in workers_now():
+            if any(str(path) == file.path for file in worker.open_files()):
+                worker.kill()
+                return
+        time.sleep(0.02)
 
 
 def states(found):
@@ -55,14 +107,38 @@ def test_doing_it_again_changes_nothing(platform, make_slide):
     assert (platform.catalog.slides(), platform.catalog.all_paths()) == before
 
 
-def test_a_file_that_looks_as_before_is_not_read_again(platform, make_slide):
+def test_files_that_look_as_before_are_not_read_again_and_start_no_worker(
+    platform, make_slide, no_workers
+):
+    paths = [make_slide("a.svs"), make_slide("b.svs", seed=1)]
+    first = register(platform, *paths)
+    with no_workers():
+        again = register(platform, *paths)
+    assert states(again) == ["known"] * 2
+    assert [one.slide_id for one in again] == [one.slide_id for one in first]
+
+
+def test_other_content_under_the_old_time_is_noticed(platform, make_slide):
+    path = make_slide()
+    [old] = register(platform, path)
+    stat = path.stat()
+    corrupt_tile(path, level=0, tile_index=34)
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (stat.st_size, stat.st_mtime_ns)
+    [new] = register(platform, path)
+    assert new.state == "new"
+    assert new.slide_id != old.slide_id
+
+
+def test_a_file_whose_permissions_changed_is_looked_at_once_more(platform, make_slide, no_workers):
     path = make_slide()
     [first] = register(platform, path)
-    stat = path.stat()
-    path.write_bytes(bytes(stat.st_size))
-    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    [again] = register(platform, path)
-    assert (again.state, again.slide_id) == ("known", first.slide_id)
+    path.chmod(0o600)
+    for context in (nullcontext(), no_workers()):
+        with context:
+            [again] = register(platform, path)
+        assert (again.state, again.slide_id) == ("known", first.slide_id)
+    assert recorded_stamp(platform.catalog.find_path(str(path))) == stamp_of([path])
 
 
 def test_the_same_content_under_two_names_is_one_slide_with_two_paths(platform, make_slide):
@@ -143,7 +219,7 @@ def test_what_is_no_slide_is_refused_with_its_reason(platform, tmp_path):
     assert states(found) == ["refused"] * 4
     assert reasons == {
         "empty.svs": "empty_file",
-        "link.svs": "file_missing",
+        "link.svs": "dangling_link",
         "pipe.svs": "not_a_file",
         "text.svs": "not_a_slide",
     }
@@ -169,7 +245,7 @@ def test_a_refusal_is_forgotten_once_a_known_file_is_back(platform, make_slide):
     assert states(register(platform, link)) == ["new"]
     path.rename(path.with_name("away.svs"))
     assert states(register(platform, link)) == ["refused"]
-    assert [r.reason for r in platform.catalog.refusals()] == ["file_missing"]
+    assert [r.reason for r in platform.catalog.refusals()] == ["dangling_link"]
     path.with_name("away.svs").rename(path)
     assert states(register(platform, link)) == ["known"]
     assert platform.catalog.refusals() == []
@@ -185,21 +261,39 @@ def test_a_name_that_is_not_utf_8_is_refused_and_can_be_shown(platform, make_sli
     assert [r.path for r in platform.catalog.refusals()] == [str(found.path)]
 
 
-def test_a_file_that_changes_while_it_is_read_is_refused(platform, make_slide, monkeypatch):
-    path = make_slide()
-    real = ingest_module.fingerprint_of
+def test_a_file_whose_look_dies_is_refused_and_the_next_are_registered(
+    reopen, make_slide, make_huge
+):
+    platform = reopen(n_workers=1)
+    huge = make_huge("huge.svs")
+    killer = threading.Thread(target=kill_reader, args=(huge,))
+    killer.start()
+    found = register(platform, make_slide("a.svs"), huge, make_slide("b.svs", seed=1))
+    killer.join()
+    assert states(found) == ["new", "refused", "new"]
+    assert found[1].error.message == f"{huge}: worker process ended with code -9"
+    [refusal] = platform.catalog.refusals()
+    assert (refusal.path, refusal.reason) == (str(huge), "worker_lost")
+    assert (refusal.message, refusal.remedy) == (found[1].error.message, found[1].error.remedy)
+    assert refusal.size_bytes == huge.stat().st_size
+    assert refusal.remedy
+    assert workers_now() == []
 
-    def read_and_disturb(members):
-        found = real(members)
-        with path.open("ab") as file:
-            file.write(b"more")
-        return found
 
-    monkeypatch.setattr(ingest_module, "fingerprint_of", read_and_disturb)
-    [found] = register(platform, path)
-    assert (found.state, found.error.reason) == ("refused", "slide_changed")
-    monkeypatch.undo()
-    assert states(register(platform, path)) == ["new"]
+def test_a_file_whose_look_takes_too_long_is_refused_and_the_next_are_registered(
+    reopen, make_slide, make_huge
+):
+    platform = reopen(n_workers=2, slide_timeout_s=3.0)
+    huge = make_huge("huge.svs")
+    found = register(platform, huge, make_slide("a.svs"), make_slide("b.svs", seed=1))
+    assert states(found) == ["refused", "new", "new"]
+    [refusal] = platform.catalog.refusals()
+    assert (refusal.path, refusal.reason) == (str(huge), "worker_lost")
+    assert refusal.message == f"{huge}: no result within 3 s"
+    assert workers_now() == []
+    os.truncate(huge, huge.stat().st_size % HUGE_BYTES)
+    assert states(register(platform, huge)) == ["new"]
+    assert platform.catalog.refusals() == []
 
 
 def test_the_cohort_table_gives_patient_label_and_mpp(platform, make_slide):
@@ -300,17 +394,13 @@ def test_a_known_slide_keeps_its_id_under_another_scheme(platform, make_slide):
     assert {one.slide_id for one in found} == {old.slide_id}
 
 
-def test_a_caller_that_stops_early_leaves_the_other_files_unread(reopen, make_slide, monkeypatch):
-    read = []
-    real = ingest_module.fingerprint_of
-    monkeypatch.setattr(
-        ingest_module, "fingerprint_of", lambda members: read.append(members) or real(members)
-    )
-    files = [make_slide(f"{i}.svs", seed=i) for i in range(12)]
-    found = ingest(reopen(n_workers=1), files)
+def test_a_caller_that_stops_early_ends_the_workers(platform, make_slide, make_huge):
+    found = ingest(platform, [make_slide(), make_huge("huge.svs"), make_slide("b.svs", seed=1)])
     assert next(found).state == "new"
+    assert workers_now()
     found.close()
-    assert len(read) < 12
+    assert workers_now() == []
+    assert len(platform.catalog.slides()) == 1
 
 
 def test_files_and_folders_are_searched_and_each_file_is_listed_once(make_slide):

@@ -1,11 +1,14 @@
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from pathassets.adapters.files import stamp_of
 from pathassets.core.address import Address
 from pathassets.core.slide import slide_version
-from pathassets.engine.plan import plan_slide, plan_slides, task_for
+from pathassets.engine.plan import path_record, plan_slide, plan_slides, recorded_stamp, task_for
+from pathassets.engine.scratch import open_scratch
 from tests.engine.conftest import RECIPE
 
 MASK, GRID, STATS = ("tissue_mask", "otsu"), ("patch_locations", "grid"), ("features", "stats")
@@ -98,6 +101,20 @@ def test_a_task_has_the_wanted_steps_parents_first(platform, planned, tmp_path):
     assert task.fingerprint == planned.record.fingerprint
     assert task.slide_mpp == 0.5
     assert task.paths[0].path == planned.paths[0].path
-    assert task.paths[0].stamp.size_bytes == planned.paths[0].size_bytes
+    assert task.paths[0].stamp == stamp_of([Path(planned.paths[0].path)])
+    assert task.read_threads == platform.settings.read_threads
+    assert task.scratch is None
     assert task.store_root == str(platform.store.root)
     assert task.staging == str(tmp_path / "staging")
+
+
+def test_a_task_knows_the_scratch_folder_of_its_batch(platform, planned, tmp_path):
+    with open_scratch(tmp_path / "scratch", 1) as scratch:
+        task = task_for(platform, planned, platform.recipe.per_slide, tmp_path, scratch)
+        assert task.scratch == scratch
+        assert pickle.loads(pickle.dumps(task)) == task  # noqa: S301
+
+
+def test_a_look_goes_into_the_catalog_and_comes_back(planned):
+    [path] = planned.paths
+    assert path_record(path.path, planned.slide_id, recorded_stamp(path)) == path

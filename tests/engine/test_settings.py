@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from pathassets.engine import settings as settings_module
 from pathassets.engine.settings import DEFAULT_RECIPE, read_settings, usable_cores
 from pathassets.errors import SpecError
 
@@ -25,6 +26,18 @@ def test_everything_has_a_default_below_the_home(home):
     assert settings.n_workers == usable_cores() >= 1
     assert settings.slide_timeout_s == 4 * 3600
     assert settings.device == "auto"
+    assert settings.read_threads == 1
+    assert settings.scratch is None
+    assert settings.scratch_bytes == 100 * 10**9
+
+
+@pytest.mark.parametrize(("n_cores", "n_workers", "n_threads"), [(16, 4, 4), (16, 5, 3), (2, 8, 1)])
+@pytest.mark.usefixtures("home")
+def test_the_cores_are_shared_out_among_the_workers(monkeypatch, n_cores, n_workers, n_threads):
+    monkeypatch.setattr(settings_module, "usable_cores", lambda: n_cores)
+    assert read_settings().read_threads == 1
+    monkeypatch.setenv("PATHASSETS_WORKERS", str(n_workers))
+    assert read_settings().read_threads == n_threads
 
 
 def test_the_default_home_is_where_one_stands(tmp_path, monkeypatch):
@@ -41,13 +54,17 @@ def test_every_variable_moves_its_thing(home, monkeypatch):
     monkeypatch.setenv("PATHASSETS_WORKERS", "3")
     monkeypatch.setenv("PATHASSETS_SLIDE_TIMEOUT_S", "90")
     monkeypatch.setenv("PATHASSETS_DEVICE", "cuda")
+    monkeypatch.setenv("PATHASSETS_READ_THREADS", "5")
+    monkeypatch.setenv("PATHASSETS_SCRATCH", "~/fast")
+    monkeypatch.setenv("PATHASSETS_SCRATCH_GB", "0.5")
     settings = read_settings()
     assert settings.store == Path.home() / "art"
     assert settings.catalog_url == "postgresql+psycopg2://host/db"
     assert settings.recipe == Path("/r/recipe.yaml")
     assert settings.inbox == Path("/scanner/out")
     assert (settings.inbox_stable_s, settings.slide_timeout_s) == (0.5, 90)
-    assert settings.n_workers == 3
+    assert (settings.n_workers, settings.read_threads) == (3, 5)
+    assert (settings.scratch, settings.scratch_bytes) == (Path.home() / "fast", 5 * 10**8)
     assert settings.device == "cuda"
     assert settings == replace(settings, home=home)
 
@@ -60,7 +77,11 @@ def test_a_recipe_in_the_home_is_taken_before_the_packages(home, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "name", ["STORE", "CATALOG", "RECIPE", "INBOX", "INBOX_STABLE_S", "WORKERS", "DEVICE"]
+    "name",
+    [
+        *("STORE", "CATALOG", "RECIPE", "INBOX", "INBOX_STABLE_S", "WORKERS", "DEVICE"),
+        *("READ_THREADS", "SCRATCH", "SCRATCH_GB"),
+    ],
 )
 def test_a_variable_set_to_nothing_counts_as_not_set(home, monkeypatch, name):
     before = read_settings()
@@ -73,6 +94,7 @@ def test_a_variable_set_to_nothing_counts_as_not_set(home, monkeypatch, name):
     ("name", "value"),
     [
         ("PATHASSETS_DEVICE", "gpu"),
+        ("PATHASSETS_VERIFY", "never"),
         ("PATHASSETS_WORKERS", "many"),
         ("PATHASSETS_WORKERS", "0"),
         ("PATHASSETS_WORKERS", "-1"),
@@ -81,6 +103,10 @@ def test_a_variable_set_to_nothing_counts_as_not_set(home, monkeypatch, name):
         ("PATHASSETS_SLIDE_TIMEOUT_S", "0"),
         ("PATHASSETS_SLIDE_TIMEOUT_S", "nan"),
         ("PATHASSETS_INBOX_STABLE_S", "inf"),
+        ("PATHASSETS_READ_THREADS", "0"),
+        ("PATHASSETS_READ_THREADS", "1.5"),
+        ("PATHASSETS_SCRATCH_GB", "0"),
+        ("PATHASSETS_SCRATCH_GB", "all"),
     ],
 )
 @pytest.mark.usefixtures("home")
@@ -91,6 +117,8 @@ def test_an_impossible_value_is_refused_by_the_name_of_its_variable(monkeypatch,
     assert e.value.remedy
 
 
-def test_no_settings_have_less_than_one_worker(settings):
-    with pytest.raises(SpecError, match="n_workers"):
-        replace(settings, n_workers=0)
+@pytest.mark.parametrize("name", ["n_workers", "read_threads"])
+def test_no_settings_have_less_than_one_worker_or_thread(settings, name):
+    with pytest.raises(SpecError, match=f"{name}: 0 is not 1 or more") as e:
+        replace(settings, **{name: 0})
+    assert "PATHASSETS_" in e.value.remedy

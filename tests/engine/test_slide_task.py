@@ -4,6 +4,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import openslide
 import pytest
 import zarr
 
@@ -11,9 +12,10 @@ from pathassets.adapters.files import stamp_of
 from pathassets.adapters.store import MANIFEST
 from pathassets.adapters.tifffile import PyramidSpec, corrupt_tile
 from pathassets.core.encoder import COLOUR_STATS_CARD
-from pathassets.engine import slide_task
+from pathassets.engine import slide_task, source
 from pathassets.engine.plan import plan_slides
-from pathassets.engine.slide_task import SlidePath, failed_outcome, run_slide, software_versions
+from pathassets.engine.slide_task import failed_outcome, run_slide, software_versions
+from pathassets.engine.source import SlidePath
 from pathassets.errors import WorkerLost
 from tests.engine.conftest import PYRAMID, RECIPE
 
@@ -90,8 +92,9 @@ def test_a_corrupt_tile_fails_the_features_and_leaves_mask_and_grid_made(slide, 
     assert failure.step.address.section == "features"
     assert failure.reason == "tile_unreadable"
     assert failure.is_final
-    assert failure.message.startswith(f"{task.slide_id} ({slide}): cannot decode level 0")
-    assert "copy or scan it again" in failure.remedy
+    assert failure.message.startswith(f"{task.slide_id} ({slide}): ")
+    assert "level 0" in failure.message
+    assert "scan" in failure.remedy
     assert_nothing_staged(task)
 
 
@@ -132,9 +135,56 @@ def test_a_file_with_other_content_is_changed(slide, task, make_slide):
     assert f"pathassets ingest {slide}" in outcome.failure.remedy
 
 
-def test_a_file_that_was_only_touched_is_the_same(slide, task):
-    os.utime(slide, (1, 1))
-    assert states(run_slide(task)) == ["made"] * 3
+@pytest.fixture
+def hashed(monkeypatch):
+    """What was hashed to find out whether it is what was registered."""
+    found = []
+    real = source.fingerprint_of
+    monkeypatch.setattr(source, "fingerprint_of", lambda m: found.append(m) or real(m))
+    return found
+
+
+def test_a_file_that_looks_as_registered_is_not_hashed(task, hashed):
+    outcome = run_slide(task)
+    assert states(outcome) == ["made"] * 3
+    assert hashed == []
+    assert outcome.verified is None
+
+
+def test_a_flipped_byte_is_found_though_size_and_time_are_as_before(
+    platform, slide, task, hashed, monkeypatch
+):
+    stat = slide.stat()
+    data = bytearray(slide.read_bytes())
+    data[len(data) // 2] ^= 1
+    slide.write_bytes(data)
+    os.utime(slide, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert (slide.stat().st_size, slide.stat().st_mtime_ns) == (stat.st_size, stat.st_mtime_ns)
+    monkeypatch.delattr(openslide, "OpenSlide")  # opening it would be another failure
+    outcome = run_slide(task)
+    assert states(outcome) == ["failed", "blocked", "blocked"]
+    assert outcome.failure.reason == "slide_changed"
+    assert outcome.verified is None
+    assert hashed == [[slide]]
+    assert not any(platform.store.has(step.address) for step in task.steps)
+
+
+def test_a_file_of_another_size_is_changed_without_being_hashed(slide, task, hashed):
+    with slide.open("ab") as file:
+        file.write(b"more")
+    assert run_slide(task).failure.reason == "slide_changed"
+    assert hashed == []
+
+
+@pytest.mark.parametrize("touch", [lambda p: os.utime(p, (1, 1)), lambda p: p.chmod(0o600)])
+def test_a_file_that_was_only_touched_is_the_same_and_says_how_it_looks_now(
+    slide, task, hashed, touch
+):
+    touch(slide)
+    outcome = run_slide(task)
+    assert states(outcome) == ["made"] * 3
+    assert hashed == [[slide]]
+    assert outcome.verified == SlidePath(path=str(slide), stamp=stamp_of([slide]))
 
 
 def test_a_slide_without_a_known_file_says_so(task):
@@ -254,8 +304,8 @@ def test_what_fails_to_open_fails_each_first_step_alike_and_is_tried_once(
         paths=(SlidePath(path=str(path), stamp=stamp_of([path])),),
     )
     tried = []
-    real = slide_task._find_source
-    monkeypatch.setattr(slide_task, "_find_source", lambda t: tried.append(t) or real(t))
+    real = slide_task.find_source
+    monkeypatch.setattr(slide_task, "find_source", lambda *a: tried.append(a) or real(*a))
     outcome = run_slide(task)
     assert states(outcome) == ["failed", "failed", "blocked", "blocked"]
     one, other = outcome.steps[:2]
@@ -263,6 +313,17 @@ def test_what_fails_to_open_fails_each_first_step_alike_and_is_tried_once(
     assert one.message == other.message
     assert len(tried) == 1
     assert planned.slide_id == task.slide_id
+
+
+def test_content_is_compared_each_time_where_that_is_asked_for(reopen, planned, make_task):
+    """A disk that loses bits changes no time of a file."""
+    task = make_task(reopen(verify="content"), planned)
+    assert run_slide(task).failure is None
+    wrong = replace(task, fingerprint="0" * 64, steps=task.steps[:1], store_root=task.staging)
+    assert run_slide(wrong).failure.reason == "slide_changed"
+    trusting = make_task(reopen(), planned)
+    wrong = replace(trusting, fingerprint="0" * 64, steps=task.steps[:1], store_root=task.staging)
+    assert run_slide(wrong).failure is None
 
 
 def test_a_disk_that_cannot_be_written_is_an_outcome(task, tmp_path):
