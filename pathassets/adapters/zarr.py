@@ -69,24 +69,23 @@ class FeatureWriter:
     def __init__(
         self, path: Path, boxes_px0: np.ndarray, *, dim: int, attributes: dict[str, Any]
     ) -> None:
-        n = len(boxes_px0)
-        group = zarr.create_group(store=str(path), attributes=attributes)
-        coordinates = group.create_array(
-            "coordinates", shape=(n, 4), chunks=(CHUNK_ROWS, 4), dtype="int64", compressors=None
-        )
-        self._features = group.create_array(
+        self._boxes_px0 = boxes_px0
+        self._group = zarr.create_group(store=str(path), attributes=attributes)
+        self._features = self._group.create_array(
             "features",
-            shape=(n, dim),
+            shape=(len(boxes_px0), dim),
             chunks=(CHUNK_ROWS, dim),
             dtype="float32",
             compressors=None,
             fill_value=float("nan"),
         )
-        if n:
-            coordinates[:] = boxes_px0
         self._chunk = np.empty((CHUNK_ROWS, dim), np.float32)
         self._n_held = 0
         self._n_written = 0
+
+    def leave_out(self, indices: list[int]) -> None:
+        """Say which of the boxes have no row, because they could not be read."""
+        self._boxes_px0 = np.delete(self._boxes_px0, indices, axis=0)
 
     def write(self, rows: np.ndarray) -> None:
         """Take the next rows, float32 (m, dim).
@@ -118,5 +117,13 @@ class FeatureWriter:
             return
         if self._n_held:
             self._flush()
-        if self._n_written != self._features.shape[0]:
-            raise ValueError(f"{self._n_written} rows written of {self._features.shape[0]}")
+        n = len(self._boxes_px0)
+        if self._n_written != n:
+            raise ValueError(f"{self._n_written} rows written of {n}")
+        if n != self._features.shape[0]:
+            self._features.resize((n, self._features.shape[1]))
+        coordinates = self._group.create_array(
+            "coordinates", shape=(n, 4), chunks=(CHUNK_ROWS, 4), dtype="int64", compressors=None
+        )
+        if n:
+            coordinates[:] = self._boxes_px0

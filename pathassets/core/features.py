@@ -2,50 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from pydantic.dataclasses import dataclass as spec_dataclass
 
 from pathassets.core.encoder import Encoder
 from pathassets.core.locations import PatchLocations
-from pathassets.core.patches import read_patches
-from pathassets.core.slide import Slide
+from pathassets.core.patches import ReadSpec
 from pathassets.core.spec import STRICT
 from pathassets.errors import EncoderError
 
-CODE_VERSION = "1"
-
-N_BATCH = 64
-"""Patches read before the encoder is called: 12 MB of pixels at 256 px."""
+CODE_VERSION = "2"
 
 
 @spec_dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
-class FeatureSpec:
-    """Which encoder looks at the patches."""
+class FeatureSpec(ReadSpec):
+    """Which encoder looks at the patches, and how they are read."""
 
     encoder: str
     """Name of a known encoder; `pathassets encoders` lists them."""
 
 
 def encode_patches(
-    slide: Slide, locations: PatchLocations, encoder: Encoder
-) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield (index of the first row, float32 (m, dim)) in location order.
+    batches: Iterable[tuple[np.ndarray, np.ndarray]], locations: PatchLocations, encoder: Encoder
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Encode batches of (indices of locations, RGB uint8 (m, y, x, 3)).
+
+    Yields (the same indices, float32 (m, dim)).
 
     Raises:
-        TileUnreadable: the pixels of a patch cannot be decoded.
         EncoderError: a feature is not finite.
     """
-    for start, batch in read_patches(slide, locations, n_batch=N_BATCH):
-        rows = encoder.encode(batch)
+    for indices, pixels in batches:
+        rows = encoder.encode(pixels)
         bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
         if bad.size:
-            i = start + int(bad[0])
+            i = int(indices[bad[0]])
             raise EncoderError(
                 encoder.card.name,
                 f"features of patch {i} at level-0 point "
                 f"({locations.x_px0[i]}, {locations.y_px0[i]}) are not finite",
                 remedy="Look at that patch, and at the encoder's preprocessing and precision",
             )
-        yield start, rows
+        yield indices, rows

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 from pydantic.dataclasses import dataclass as spec_dataclass
 
-from pathassets.core.frames import downsample_for
+from pathassets.core.resolution import downsample_for
 from pathassets.core.spec import STRICT, Mpp, Share
 from pathassets.core.tissue import TissueMask
 

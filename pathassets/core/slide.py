@@ -7,10 +7,16 @@ import re
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-import numpy as np
-
+from pathassets.core.resolution import Scales
 from pathassets.core.spec import digest_of
-from pathassets.errors import ResolutionImplausible, ResolutionMissing, SlideError, SpecError
+from pathassets.core.tiles import FaultReason, TileFault, TileSource
+from pathassets.errors import (
+    ResolutionImplausible,
+    ResolutionMissing,
+    SlideError,
+    SpecError,
+    TileUnreadable,
+)
 
 MPP_BOUNDS = (0.05, 5.0)
 """Plausible micrometres per pixel of level 0: an 100x oil scan has 0.1, a 2x overview 5."""
@@ -59,29 +65,68 @@ class SlideInfo:
     """(width, height) of each level in its own pixels."""
     vendor: str
     reader: str
-    """Which reader opened it, with its version."""
+    """What reads its pixels, with versions."""
     objective_power: float | None
     audit: MppAudit
+    stated_mpp: float | None = None
+    """Micrometres per level-0 pixel that a person stated; goes before the audit's."""
+    fallback: str = ""
+    """Why OpenSlide reads what the tile reader could have read; empty where it does not."""
+
+    @property
+    def n_levels(self) -> int:
+        """Stored resolutions."""
+        return len(self.level_downsamples)
+
+    @property
+    def mpp(self) -> float | None:
+        """Micrometres per level-0 pixel in force."""
+        return self.audit.mpp if self.stated_mpp is None else self.stated_mpp
+
+    @property
+    def scales(self) -> Scales:
+        """What is known of its resolution."""
+        return Scales(
+            level_downsamples=self.level_downsamples,
+            mpp=self.mpp,
+            objective_power=self.objective_power,
+        )
 
 
 class Slide(Protocol):
-    """An open slide: facts, and RGB pixels of any region of any level."""
+    """An open slide: its facts, and its pixels tile by tile, for any number of threads at once.
+
+    `core.regions` makes regions and overviews of them, `engine.patch_reader` patches.
+    """
+
+    @property
+    def path(self) -> str:
+        """What errors call it."""
 
     @property
     def info(self) -> SlideInfo:
         """Facts of the slide."""
 
-    def read_level(
-        self, x_px0: int, y_px0: int, *, level: int, width_px: int, height_px: int
-    ) -> np.ndarray:
-        """RGB uint8 (height_px, width_px, 3) of `level`, its corner at a level-0 point.
-
-        Raises:
-            TileUnreadable: the pixels cannot be decoded.
-        """
+    def tiles(self, level: int) -> TileSource:
+        """The tiles of a level."""
 
     def close(self) -> None:
-        """Give the file handle back."""
+        """Give the file handles back."""
+
+
+def tile_error(path: object, fault: TileFault) -> TileUnreadable:
+    """Build the error that a fault is where nothing may be left out."""
+    return TileUnreadable(path, str(fault), remedy=_FAULT_REMEDIES[fault.reason])
+
+
+_COPY = "Copy the file again, or scan the slide again; `pathassets check` lists all its bad tiles"
+_FAULT_REMEDIES: dict[FaultReason, str] = {
+    "undecodable": _COPY,
+    "missing": _COPY,
+    "beyond_end": f"The file is cut short. {_COPY}",
+    "overlapping": f"Its table of tiles is damaged. {_COPY}",
+    "no_pixels": _COPY,
+}
 
 
 def slide_id_of(stem: str, fingerprint: str, *, scheme: Literal["stem", "hash"] = "stem") -> str:
@@ -106,20 +151,40 @@ def audit_mpp(sources: tuple[MppSource, ...], objective_power: float | None = No
     """Read every source, cross-check them, and bound the result; never guess.
 
     Sources are statements of micrometres per pixel. The objective power alone is no source:
-    scanners with the same objective differ by 20 %.
+    scanners with the same objective differ by 20 %. One that is no positive number says nothing.
     """
+    if objective_power is not None and not 0.0 < objective_power < math.inf:
+        objective_power = None
     if not sources:
         fact = "no micrometres per pixel in the file"
         if objective_power:
             fact += f"; objective power {objective_power:g} alone does not fix it"
         return MppAudit(sources=sources, mpp=None, reason="resolution_missing", fact=fact)
     seen = ", ".join(f"{s.source}={s.value}" for s in sources)
-    problem = _problem([_number(s.value) for s in sources], objective_power)
+    counted = _counted(sources)
+    problem = _problem([_number(s.value) for s in counted], objective_power)
     if problem:
         return MppAudit(
             sources=sources, mpp=None, reason="resolution_implausible", fact=f"{problem} ({seen})"
         )
-    return MppAudit(sources=sources, mpp=_number(sources[0].value))
+    return MppAudit(sources=sources, mpp=_number(counted[0].value))
+
+
+def _counted(sources: tuple[MppSource, ...]) -> list[MppSource]:
+    """The sources that count: all, but for a TIFF resolution that cannot be meant.
+
+    Programs write 72 or 96 dpi where they know nothing, and Trestle micrometres in its place: where
+    the vendor says more, such a value is listed and not believed. Alone it counts, and is refused.
+    """
+    low, high = MPP_BOUNDS
+    is_tiff = [s.source.startswith("tiff.") for s in sources]
+    if all(is_tiff):
+        return list(sources)
+    return [
+        s
+        for s, is_hint in zip(sources, is_tiff, strict=True)
+        if not is_hint or low <= _number(s.value) <= high
+    ]
 
 
 def _number(text: str) -> float:

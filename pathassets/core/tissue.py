@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal, Self
 
 import cv2
@@ -11,9 +12,11 @@ from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass as spec_dataclass
 
 from pathassets.core.frames import mm2_of
+from pathassets.core.ledger import BadTilePolicy
+from pathassets.core.regions import BoxPx
 from pathassets.core.spec import STRICT, Mpp
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 
 FILTER_PX = 127
 """Widest filter, in pixels at the spec's resolution.
@@ -23,7 +26,7 @@ The overview is up to twice as fine, and OpenCV's median filter is at most 255 p
 
 
 @spec_dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
-class TissueSpec:
+class TissueSpec(BadTilePolicy):
     """How tissue is told from glass."""
 
     method: Literal["otsu"] = "otsu"
@@ -79,6 +82,13 @@ class TissueMask:
     def tissue_mm2(self) -> float:
         """Area of the tissue on the glass."""
         return mm2_of(int(np.count_nonzero(self.tissue)), self.downsample, self.slide_mpp)
+
+    def without(self, boxes_px: Iterable[BoxPx]) -> Self:
+        """The mask with no tissue in some boxes, in its pixels."""
+        tissue = self.tissue.copy()
+        for x0, y0, x1, y1 in boxes_px:
+            tissue[y0:y1, x0:x1] = False
+        return replace(self, tissue=tissue)
 
 
 def find_tissue(

@@ -96,6 +96,20 @@ def test_an_error_inside_the_block_is_not_hidden_by_the_missing_rows(tmp_path):
         raise KeyError("tile")
 
 
+@pytest.mark.parametrize(
+    ("n", "left_out"),
+    [(10, [0]), (10, [3, 9]), (1030, range(10)), (2500, range(100, 700)), (3, [0, 1, 2])],
+)
+def test_boxes_that_are_left_out_have_no_row(tmp_path, n, left_out):
+    kept = np.delete(np.arange(n), list(left_out))
+    with FeatureWriter(tmp_path / "f.zarr", boxes_of(n), dim=DIM, attributes={}) as out:
+        out.write(rows_of(n)[kept])
+        out.leave_out(list(left_out))
+    group = zarr.open_group(tmp_path / "f.zarr", mode="r")
+    assert np.array_equal(group["features"][:], rows_of(n)[kept])
+    assert np.array_equal(group["coordinates"][:], boxes_of(n)[kept])
+
+
 def test_a_missing_chunk_reads_as_nan(tmp_path):
     write(tmp_path / "f.zarr", 1500, 64)
     (tmp_path / "f.zarr" / "features" / "c" / "1" / "0").unlink()

@@ -1,12 +1,13 @@
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 
-from pathassets.core import features
 from pathassets.core.encoder import EncoderCard
-from pathassets.core.features import N_BATCH, encode_patches
+from pathassets.core.features import encode_patches
 from pathassets.core.locations import PatchLocations
 from pathassets.errors import EncoderError
-from tests.core.formula_slide import FormulaSlide, pixels_at
+from tests.core.formula_slide import pixels_at
 
 CARD = EncoderCard(
     name="means", version="1", dim=3, input_px=None, is_trained=False, precision="float32",
@@ -38,11 +39,19 @@ def along_a_row(n: int) -> PatchLocations:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("n", [1, N_BATCH, N_BATCH + 1, 150])
+def read(n: int, n_batch: int = 64) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Batches of those patches, by the formula."""
+    y, x = np.mgrid[:8, :8]
+    for start in range(0, n, n_batch):
+        indices = np.arange(start, min(start + n_batch, n))
+        yield indices, np.array([pixels_at(0, x + int(i), y) for i in indices])
+
+
+@pytest.mark.parametrize("n", [1, 64, 65, 150])
 def test_there_is_one_row_for_every_patch_in_order(n) -> None:
     encoder = MeanEncoder()
-    found = list(encode_patches(FormulaSlide(200, 20), along_a_row(n), encoder))
-    assert [start for start, _ in found] == list(range(0, n, N_BATCH))
+    found = list(encode_patches(read(n), along_a_row(n), encoder))
+    assert [indices.tolist() for indices, _ in found] == [i.tolist() for i, _ in read(n)]
     rows = np.concatenate([rows for _, rows in found])
     y, x = np.mgrid[:8, :8]
     wanted = [pixels_at(0, x + i, y).mean(axis=(0, 1)) for i in range(n)]
@@ -50,17 +59,27 @@ def test_there_is_one_row_for_every_patch_in_order(n) -> None:
     np.testing.assert_allclose(rows, np.array(wanted), rtol=1e-6)
 
 
-def test_rows_stay_what_they_were_when_the_next_batch_is_read() -> None:
-    batches = encode_patches(FormulaSlide(200, 20), along_a_row(2 * N_BATCH), MeanEncoder())
-    _, first = next(batches)
-    before = first.copy()
-    next(batches)
-    assert np.array_equal(first, before)
+def test_rows_belong_to_their_indices_whatever_the_order_of_the_batches() -> None:
+    batches = [(indices[::-1], pixels[::-1]) for indices, pixels in read(30, 7)][::-1]
+    found = list(encode_patches(batches, along_a_row(30), MeanEncoder()))
+    for (indices, rows), (given, pixels) in zip(found, batches, strict=True):
+        assert indices.tolist() == given.tolist()
+        np.testing.assert_allclose(rows, pixels.mean(axis=(1, 2)), rtol=1e-6)
+
+
+def test_a_batch_is_encoded_when_it_is_asked_for_and_not_before() -> None:
+    encoder = MeanEncoder()
+    rows = encode_patches(read(150), along_a_row(150), encoder)
+    assert encoder.sizes == []
+    next(rows)
+    assert encoder.sizes == [64]
+    list(rows)
+    assert encoder.sizes == [64, 64, 22]
 
 
 def test_a_slide_without_patches_needs_no_encoder() -> None:
     encoder = MeanEncoder()
-    assert list(encode_patches(FormulaSlide(200, 20), along_a_row(0), encoder)) == []
+    assert list(encode_patches(read(0), along_a_row(0), encoder)) == []
     assert encoder.sizes == []
 
 
@@ -68,7 +87,7 @@ def test_a_slide_without_patches_needs_no_encoder() -> None:
 def test_features_that_are_not_finite_are_refused_with_patch_and_point(bad) -> None:
     encoder = MeanEncoder(red=7 * 20, bad=bad)
     with pytest.raises(EncoderError) as caught:
-        list(encode_patches(FormulaSlide(200, 20), along_a_row(30), encoder))
+        list(encode_patches(read(30), along_a_row(30), encoder))
     assert caught.value.encoder == "means"
     assert caught.value.message == (
         "encoder means: features of patch 20 at level-0 point (20, 0) are not finite"
@@ -76,9 +95,16 @@ def test_features_that_are_not_finite_are_refused_with_patch_and_point(bad) -> N
     assert caught.value.remedy
 
 
-def test_a_bad_patch_of_a_later_batch_is_counted_from_the_first(monkeypatch) -> None:
-    monkeypatch.setattr(features, "N_BATCH", 8)
-    batches = encode_patches(FormulaSlide(200, 20), along_a_row(30), MeanEncoder(red=7 * 20))
-    assert [next(batches)[0], next(batches)[0]] == [0, 8]
+def test_a_bad_patch_is_told_by_its_index_among_all_locations() -> None:
+    batches = encode_patches(read(30, 8), along_a_row(30), MeanEncoder(red=7 * 20))
+    assert [next(batches)[0][0], next(batches)[0][0]] == [0, 8]
     with pytest.raises(EncoderError, match=r"patch 20 at level-0 point \(20, 0\)"):
         next(batches)
+    # Some were left out, and the rest in another order.
+    kept = [
+        (indices[[6, 4, 2]], pixels[[6, 4, 2]])
+        for indices, pixels in read(30, 8)
+        if indices[0] == 16
+    ]
+    with pytest.raises(EncoderError, match=r"patch 20 at level-0 point \(20, 0\)"):
+        list(encode_patches(kept, along_a_row(30), MeanEncoder(red=7 * 20)))

@@ -1,11 +1,24 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from pathassets.core import patches
 from pathassets.core.locations import PatchLocations
-from pathassets.core.patches import plan_read, read_overview, read_patches, resample, shrink
-from pathassets.errors import TileUnreadable
-from tests.core.formula_slide import FormulaSlide, pixels_at
+from pathassets.core.patches import (
+    Pass,
+    Raster,
+    ReadSpec,
+    lay_raster,
+    most_open,
+    order_tiles,
+    pieces_of,
+    plan_pass,
+    plan_read,
+)
+from pathassets.core.tiles import TileGrid, find_touches
+from tests.core.formula_slide import FormulaSlide
 
 REAL = (1.0, 2.0005055500659967)
 
@@ -18,16 +31,12 @@ def at(points: list[tuple[int, int]], *, side_px0: int, patch_px: int) -> PatchL
     )  # fmt: skip
 
 
-def means_of(image: np.ndarray, factor: int) -> np.ndarray:
-    """Mean of each whole square of `factor` pixels, not rounded."""
-    height_px, width_px = image.shape[0] // factor, image.shape[1] // factor
-    whole = image[: height_px * factor, : width_px * factor].astype(float)
-    return whole.reshape(height_px, factor, width_px, factor, 3).mean(axis=(1, 3))
+def lay(slide: FormulaSlide, locations: PatchLocations, *, fast: bool = False) -> Raster:
+    read = plan_read(locations, slide.info.level_downsamples, fast=fast)
+    return lay_raster(locations, slide.info, read, slide.tiles(read.level))
 
 
-def collect(slide: FormulaSlide, locations: PatchLocations, n_batch: int) -> np.ndarray:
-    read = [batch.copy() for _, batch in read_patches(slide, locations, n_batch=n_batch)]
-    return np.concatenate(read)
+# ----------------------------------------------------------------------------- which level
 
 
 @pytest.mark.parametrize(
@@ -47,6 +56,7 @@ def collect(slide: FormulaSlide, locations: PatchLocations, n_batch: int) -> np.
         ((1.0, 4.0001, 16.0), 4000, 1, 1000, False),
         ((1.0, 4.0001, 16.0), 65_536, 2, 4096, False),
         ((1.0, 4.0), 254, 0, 254, True),
+        ((1.0, 4.0), 255, 0, 255, False),
     ],
 )
 def test_the_level_read_is_the_coarsest_with_all_the_detail(
@@ -55,6 +65,7 @@ def test_the_level_read_is_the_coarsest_with_all_the_detail(
     read = plan_read(at([], side_px0=side_px0, patch_px=256), levels)
     assert (read.level, read.side_px, read.patch_px) == (level, side_px, 256)
     assert read.is_upsampled == is_upsampled
+    assert read.shrink == 1
 
 
 def test_a_patch_of_one_pixel_is_read() -> None:
@@ -62,173 +73,228 @@ def test_a_patch_of_one_pixel_is_read() -> None:
     assert (read.level, read.side_px) == (0, 1)
 
 
-def test_a_region_of_the_right_size_keeps_its_bytes() -> None:
-    region = FormulaSlide(32, 32).level(0)
-    assert np.array_equal(resample(region, 32), region)
+@pytest.mark.parametrize(
+    ("side_px0", "shrink"), [(256, 1), (500, 1), (511, 2), (512, 2), (1024, 4), (9000, 8)]
+)
+def test_fast_lets_the_decoder_shrink_as_far_as_all_detail_is_kept(side_px0, shrink) -> None:
+    locations = at([], side_px0=side_px0, patch_px=256)
+    assert plan_read(locations, (1.0,), fast=True).shrink == shrink
+    assert plan_read(locations, (1.0,)).shrink == 1
 
 
-@pytest.mark.parametrize("factor", [2, 3, 4, 7])
-def test_shrinking_by_a_whole_number_gives_the_mean_of_each_block(factor) -> None:
-    region = FormulaSlide(16 * factor, 16 * factor).level(0)
-    assert np.abs(resample(region, 16) - means_of(region, factor)).max() <= 0.5
-    constant = np.kron(region[:16, :16], np.ones((factor, factor, 1), np.uint8))
-    assert np.array_equal(resample(constant, 16), region[:16, :16])
-
-
-def test_shrinking_by_a_fraction_weighs_pixels_by_their_area() -> None:
-    # Three pixels become two: each takes a whole pixel and half of the middle one.
-    line = np.array([30, 90, 240], np.uint8)
-    region = np.broadcast_to(line[:, None], (3, 3, 3)).copy()
-    assert resample(region, 2)[0, :, 0].tolist() == [50, 190]
-
-
-@pytest.mark.parametrize("side_px", [100, 255, 257, 300, 511])
-def test_one_colour_stays_that_colour_at_any_size(side_px) -> None:
-    region = np.broadcast_to(np.array([7, 130, 254], np.uint8), (side_px, side_px, 3)).copy()
-    patch = resample(region, 256)
-    assert patch.shape == (256, 256, 3)
-    assert np.unique(patch.reshape(-1, 3), axis=0).tolist() == [[7, 130, 254]]
-
-
-def test_enlarging_invents_no_values_beyond_the_ones_read() -> None:
-    region = np.zeros((2, 2, 3), np.uint8)
-    region[:, 1] = 100
-    patch = resample(region, 4)
-    assert patch[0, :, 0].tolist() == [0, 25, 75, 100]
-
-
-POINTS = [(300, 40), (0, 0), (17, 5), (64, 64), (301, 40), (5, 130), (200, 100)]
-
-
-@pytest.mark.parametrize("n_batch", [1, 3, 64])
-def test_patches_come_in_the_order_of_their_locations_whatever_the_batch(n_batch) -> None:
-    slide = FormulaSlide(400, 200)
-    read = collect(slide, at(POINTS, side_px0=32, patch_px=32), n_batch)
-    y, x = np.mgrid[:32, :32]
-    wanted = [pixels_at(0, x + x_px0, y + y_px0) for x_px0, y_px0 in POINTS]
-    assert np.array_equal(read, wanted)
-    assert [r[:2] for r in slide.reads] == POINTS  # each once
+def test_a_spec_reads_exactly_and_fails_on_a_bad_tile_unless_told_otherwise() -> None:
+    spec = ReadSpec()
+    assert (spec.fast, spec.bad_tiles, spec.max_bad_tile_share) == (False, "fail", 0.01)
 
 
 @pytest.mark.parametrize(
-    ("n_batch", "starts", "sizes"),
-    [
-        (1, [0, 1, 2, 3, 4, 5, 6], [1] * 7),
-        (3, [0, 3, 6], [3, 3, 1]),
-        (7, [0], [7]),
-        (64, [0], [7]),
-    ],
+    "wrong", [{"bad_tiles": "white"}, {"max_bad_tile_share": 1.01}, {"fast": 1}, {"quick": True}]
 )
-def test_the_last_batch_holds_what_is_left(n_batch, starts, sizes) -> None:
-    locations = at(POINTS, side_px0=32, patch_px=32)
-    seen = [
-        (i, b.shape) for i, b in read_patches(FormulaSlide(400, 200), locations, n_batch=n_batch)
-    ]
-    assert [start for start, _ in seen] == starts
-    assert [shape for _, shape in seen] == [(n, 32, 32, 3) for n in sizes]
+def test_a_spec_of_what_cannot_be_is_refused(wrong) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        ReadSpec(**wrong)
 
 
-@pytest.mark.parametrize("n_batch", [1, 3, 64])
-def test_a_coarse_patch_is_the_mean_of_the_level_it_is_read_from(n_batch) -> None:
-    slide = FormulaSlide(1600, 800, (1.0, 4.0))
-    locations = at([(0, 0), (400, 80), (1088, 288)], side_px0=512, patch_px=32)
-    read = collect(slide, locations, n_batch)
-    level = slide.level(1)
-    wanted = [
-        means_of(level[y // 4 : y // 4 + 128, x // 4 : x // 4 + 128], 4)
-        for x, y in zip(locations.x_px0, locations.y_px0, strict=True)
-    ]
-    assert {r[2:] for r in slide.reads} == {(1, 128, 128)}
-    assert np.abs(read - np.array(wanted)).max() <= 0.5
+# ------------------------------------------------------------------------------ the raster
 
 
-def test_no_location_reads_nothing() -> None:
-    slide = FormulaSlide(400, 200)
-    assert list(read_patches(slide, at([], side_px0=32, patch_px=32), n_batch=4)) == []
-    assert slide.reads == []
-
-
-def test_a_damaged_patch_stops_the_reading_after_the_whole_batches_before_it() -> None:
-    class Damaged(FormulaSlide):
-        def read_level(self, x_px0, y_px0, **size):
-            if (x_px0, y_px0) == POINTS[4]:
-                raise TileUnreadable("s", "cannot decode")
-            return super().read_level(x_px0, y_px0, **size)
-
-    batches = read_patches(Damaged(400, 200), at(POINTS, side_px0=32, patch_px=32), n_batch=2)
-    assert [next(batches)[0], next(batches)[0]] == [0, 2]
-    with pytest.raises(TileUnreadable):
-        next(batches)
+def test_squares_on_whole_pixels_of_the_result_are_read_from_shrunk_tiles() -> None:
+    slide = FormulaSlide(500, 301, tile_px=(64, 32))
+    raster = lay(slide, at([(8, 4), (64, 128), (-4, 296)], side_px0=64, patch_px=16))
+    assert (raster.decode_shrink, raster.area_shrink, raster.side_px) == (1, 4, 16)
+    assert raster.grid == TileGrid(width_px=125, height_px=76, tile_width_px=16, tile_height_px=8)
+    assert raster.grid.n_columns == slide.tiles(0).grid.n_columns
+    assert (raster.x_px.tolist(), raster.y_px.tolist()) == ([2, 16, -1], [1, 32, 74])
 
 
 @pytest.mark.parametrize(
-    ("size_px0", "levels", "asked", "level_and_factor", "size_px"),
+    ("points", "side_px0", "patch_px", "tile_px"),
     [
-        ((640, 480), (1.0,), 1.0, (0, 1), (640, 480)),
-        ((640, 480), (1.0,), 8.0, (0, 8), (80, 60)),
-        ((647, 487), (1.0,), 8.0, (0, 8), (80, 60)),
-        ((640, 480), (1.0,), 8.9, (0, 8), (80, 60)),
-        ((640, 480), (1.0,), 0.5, (0, 1), (640, 480)),
-        ((640, 480), (1.0, 4.0), 4.0, (1, 1), (160, 120)),
-        ((640, 480), (1.0, 4.0), 16.0, (1, 4), (40, 30)),
-        ((640, 480), (1.0, 4.0), 3.9, (0, 3), (213, 160)),
-        ((4443, 3567), REAL, 2.0, (1, 1), (2220, 1783)),
-        ((4443, 3567), REAL, 32.0, (1, 15), (148, 118)),
+        ([(8, 4), (9, 4)], 64, 16, (64, 32)),  # one square is off
+        ([(8, 4), (8, 2)], 64, 16, (64, 32)),
+        ([(8, 4)], 64, 16, (64, 30)),  # tiles are no whole number of pixels
+        ([(8, 4)], 64, 16, (62, 32)),
+        ([(8, 4)], 66, 16, (64, 32)),  # no whole factor
+        ([(8, 4)], 16, 16, (64, 32)),  # nothing to shrink
+        ([(8, 4)], 12, 16, (64, 32)),  # enlarged
     ],
 )
-def test_an_overview_is_the_mean_of_whole_blocks_of_the_nearest_level(
-    size_px0, levels, asked, level_and_factor, size_px
+def test_other_squares_are_read_from_the_level_itself(points, side_px0, patch_px, tile_px) -> None:
+    slide = FormulaSlide(500, 300, tile_px=tile_px)
+    raster = lay(slide, at(points, side_px0=side_px0, patch_px=patch_px))
+    assert (raster.decode_shrink, raster.area_shrink, raster.side_px) == (1, 1, side_px0)
+    assert raster.grid == slide.tiles(0).grid
+    assert [*zip(raster.x_px, raster.y_px, strict=True)] == points
+
+
+def test_the_decoder_shrinks_only_where_it_can_and_is_told_to() -> None:
+    locations = at([(9, 5)], side_px0=64, patch_px=16)
+    able, unable = FormulaSlide(500, 300, can_shrink=True), FormulaSlide(500, 300)
+    assert lay(able, locations, fast=True).decode_shrink == 4
+    assert lay(able, locations).decode_shrink == 1
+    assert lay(unable, locations, fast=True).decode_shrink == 1
+
+
+@pytest.mark.parametrize(
+    ("tile_px", "shrink"), [((64, 64), 4), ((62, 64), 2), ((64, 62), 2), ((63, 64), 1)]
+)
+def test_the_decoder_shrinks_tiles_to_whole_pixels(tile_px, shrink) -> None:
+    slide = FormulaSlide(500, 300, tile_px=tile_px, can_shrink=True)
+    raster = lay(slide, at([(9, 5)], side_px0=64, patch_px=16), fast=True)
+    assert raster.decode_shrink == shrink
+    assert raster.grid.tile_width_px * shrink == tile_px[0]
+    assert raster.grid.tile_height_px * shrink == tile_px[1]
+
+
+@given(
+    st.integers(60, 300), st.lists(st.integers(-70, 310), min_size=1, max_size=20),
+    st.integers(16, 60), st.integers(1, 8),
+)  # fmt: skip
+def test_a_square_inside_the_level_is_inside_the_raster_of_the_decoder(
+    length_px, starts, side_px0, factor
 ) -> None:
-    level, factor = level_and_factor
-    slide = FormulaSlide(*size_px0, levels)
-    overview, downsample = read_overview(slide, downsample=asked)
-    assert overview.shape == (size_px[1], size_px[0], 3)
-    assert overview.dtype == np.uint8
-    assert downsample == levels[level] * factor
-    assert downsample <= max(1.0, asked * 1.005)
-    assert {r[2] for r in slide.reads} == {level}
-    assert np.abs(overview - means_of(slide.level(level), factor)).max() <= 0.5
+    slide = FormulaSlide(length_px, length_px, tile_px=(32, 32), can_shrink=True)
+    locations = at([(s, s) for s in starts], side_px0=side_px0, patch_px=max(1, side_px0 // factor))
+    raster = lay(slide, locations, fast=True)
+    assert raster.width_px * raster.decode_shrink <= length_px or raster.decode_shrink == 1
+    assert raster.grid.n_columns == slide.tiles(0).grid.n_columns
+    for start, x_px, is_cut in zip(starts, raster.x_px, raster.is_cut, strict=True):
+        assert abs(x_px - start / raster.decode_shrink) < 1.5
+        if 0 <= start <= length_px - side_px0:
+            assert not is_cut
 
 
-@pytest.mark.parametrize("downsample", [1.0, 3.0, 50.0])
-def test_blocks_leave_no_seams(monkeypatch, downsample) -> None:
-    slide = FormulaSlide(1201, 903)
-    whole, _ = read_overview(slide, downsample=downsample)
-    assert len(slide.reads) == 1
-    monkeypatch.setattr(patches, "BLOCK_PX", 100)
-    in_blocks, _ = read_overview(slide, downsample=downsample)
-    assert len(slide.reads) > 100
-    assert np.array_equal(in_blocks, whole)
+@given(st.lists(st.tuples(st.integers(-300, 900), st.integers(-300, 900)), max_size=40))
+def test_near_together_is_an_order_of_all_squares_in_rows(points) -> None:
+    raster = lay(FormulaSlide(800, 800), at(points, side_px0=100, patch_px=100))
+    order = raster.near_together()
+    assert sorted(order.tolist()) == list(range(len(points)))
+    keys = [(points[i][1] // 256, points[i][0], points[i][1]) for i in order]
+    assert keys == sorted(keys)
 
 
-@pytest.mark.parametrize("downsample", [1.0, 7.0, 300.0])
-def test_no_block_is_larger_than_2048_pixels(downsample) -> None:
-    slide = FormulaSlide(5000, 40)
-    read_overview(slide, downsample=downsample)
-    assert max(max(width_px, height_px) for *_, width_px, height_px in slide.reads) <= 2048
-    # Each pixel of the overview is read once, and none beyond it.
-    n_px = sum(width_px * height_px for *_, width_px, height_px in slide.reads)
-    assert (
-        n_px == min(40, max(1, 40 // downsample) * downsample) * (5000 // downsample) * downsample
+# -------------------------------------------------------------------------------- the pass
+
+
+@st.composite
+def passes(draw) -> tuple[Raster, Pass]:
+    grid = TileGrid(
+        width_px=draw(st.integers(1, 120)), height_px=draw(st.integers(1, 120)),
+        tile_width_px=draw(st.integers(5, 40)), tile_height_px=draw(st.integers(5, 40)),
+    )  # fmt: skip
+    points = draw(st.lists(st.tuples(st.integers(-50, 130), st.integers(-50, 130)), max_size=20))
+    x_px, y_px = np.array(points, np.int64).reshape(-1, 2).T
+    raster = Raster(
+        grid=grid, width_px=grid.width_px, height_px=grid.height_px, decode_shrink=1,
+        area_shrink=1, x_px=x_px, y_px=y_px, side_px=draw(st.integers(1, 60)),
+    )  # fmt: skip
+    return raster, plan_pass(raster, slice(0, len(points)))
+
+
+def touched_by(plan: Pass, place: int) -> list[int]:
+    return plan.squares[plan.starts[place] : plan.starts[place + 1]].tolist()
+
+
+@settings(max_examples=200)
+@given(passes())
+def test_a_pass_reads_each_tile_once_in_the_order_of_the_squares(case) -> None:
+    raster, plan = case
+    touches = find_touches(raster.grid, raster.x_px, raster.y_px, raster.side_px)
+    assert sorted(plan.tiles.tolist()) == touches.tiles.tolist()
+    first_squares = [touched_by(plan, place)[0] for place in range(len(plan.tiles))]
+    assert first_squares == sorted(first_squares)
+    for square, n_tiles in enumerate(touches.n_tiles.tolist()):
+        places = [i for i in range(len(plan.tiles)) if square in touched_by(plan, i)]
+        assert len(places) == n_tiles == plan.n_tiles[square]
+        assert plan.first[square] == (places[0] if places else len(plan.tiles))
+        assert plan.last[square] == (places[-1] if places else -1)
+
+
+@settings(max_examples=200)
+@given(passes(), st.integers(1, 7))
+def test_the_pieces_of_a_pass_cover_each_pixel_of_a_square_in_the_level_once(case, run) -> None:
+    raster, plan = case
+    seen = np.zeros((len(raster.x_px), raster.side_px, raster.side_px, 2), int)
+    seen[:] = -1
+    for start in range(0, len(plan.tiles), run):
+        tiles = slice(start, min(start + run, len(plan.tiles)))
+        rows = pieces_of(raster, plan, tiles, 0)
+        owners = [
+            plan.tiles[i] for i in range(tiles.start, tiles.stop) for _ in touched_by(plan, i)
+        ]
+        for tile, (square, x0, y0, x1, y1, x, y) in zip(owners, rows, strict=True):
+            left, top = raster.grid.corner_px(int(tile))
+            place = seen[square, y : y + y1 - y0, x : x + x1 - x0]
+            assert place.shape[:2] == (y1 - y0, x1 - x0)
+            assert place.size
+            assert (place == -1).all()
+            place[:] = np.stack(np.meshgrid(np.arange(left + x0, left + x1),
+                                            np.arange(top + y0, top + y1)), axis=-1)  # fmt: skip
+    for square, (x_px, y_px) in enumerate(zip(raster.x_px, raster.y_px, strict=True)):
+        x, y = np.meshgrid(x_px + np.arange(raster.side_px), y_px + np.arange(raster.side_px))
+        inside = (x >= 0) & (y >= 0) & (x < raster.grid.width_px) & (y < raster.grid.height_px)
+        wanted = np.where(inside[..., None], np.stack([x, y], axis=-1), -1)
+        assert np.array_equal(seen[square], wanted)
+        assert raster.is_cut[square] == (not inside.all())
+
+
+def test_the_pieces_of_a_part_of_the_squares_are_those_of_the_whole() -> None:
+    slide = FormulaSlide(400, 300, tile_px=(48, 40))
+    raster = lay(slide, at([(7 * i, 5 * i) for i in range(50)], side_px0=30, patch_px=30))
+    part, alone = slice(20, 33), replace(raster, x_px=raster.x_px[20:33], y_px=raster.y_px[20:33])
+    plan = plan_pass(raster, part)
+    tiles = slice(0, len(plan.tiles))
+    assert pieces_of(raster, plan, tiles, 20) == pieces_of(
+        alone, plan_pass(alone, slice(0, 13)), tiles, 0
     )
 
 
-@pytest.mark.parametrize(("width_px0", "height_px0"), [(3, 400), (400, 3), (3, 5), (1, 1)])
-def test_a_slide_narrower_than_a_pixel_of_the_overview_is_not_mixed_with_what_is_beside_it(
-    width_px0, height_px0
-) -> None:
-    slide = FormulaSlide(width_px0, height_px0)
-    overview, downsample = read_overview(slide, downsample=16.0)
-    assert downsample == 16.0
-    assert overview.shape == (max(1, height_px0 // 16), max(1, width_px0 // 16), 3)
-    wanted = [
-        [slide.level(0)[y : y + 16, x : x + 16].mean(axis=(0, 1)) for x in columns]
-        for columns in [range(0, max(1, width_px0 // 16) * 16, 16)]
-        for y in range(0, max(1, height_px0 // 16) * 16, 16)
-    ]
-    assert np.abs(overview - np.array(wanted)).max() <= 0.5
+def most_open_by_hand(plan: Pass, n_batch: int, *, in_order: bool) -> int:
+    """Play the pass tile by tile, and count what is open while each is read."""
+    batches = [range(s, min(s + n_batch, len(plan.n_tiles)))
+               for s in range(0, len(plan.n_tiles), n_batch)]  # fmt: skip
+    left = plan.n_tiles.tolist()
+    begun, delivered, most = set(), set(), 0
+    for place in range(len(plan.tiles)):
+        squares = touched_by(plan, place)
+        begun |= {square // n_batch for square in squares}
+        most = max(most, len(begun - delivered))
+        for square in squares:
+            left[square] -= 1
+        for number, squares_of in enumerate(batches):
+            if any(left[s] for s in squares_of):
+                if in_order:
+                    break
+            else:
+                delivered.add(number)
+    return most
 
 
-def test_shrinking_a_block_by_one_is_the_block() -> None:
-    block = FormulaSlide(5, 4).level(0)
-    assert np.array_equal(shrink(block, 1), block)
+@settings(max_examples=200)
+@given(passes(), st.integers(1, 8), st.booleans())
+def test_the_most_batches_open_are_foretold(case, n_batch, in_order) -> None:
+    _, plan = case
+    wanted = most_open_by_hand(plan, n_batch, in_order=in_order)
+    foretold = most_open(plan, n_batch, in_order=in_order)
+    n_beside = sum(
+        not plan.n_tiles[s : s + n_batch].any() for s in range(0, len(plan.n_tiles), n_batch)
+    )
+    # Batches all beside the level are never begun; they are counted as if they were, at the end.
+    assert wanted <= foretold <= max(1, wanted + n_beside)
+
+
+def test_a_grid_keeps_about_a_row_of_patches_open() -> None:
+    points = [(x, y) for y in range(100, 6000, 256) for x in range(100, 6000, 256)]
+    for n_rows in (4, 12, 24):
+        some = points[: n_rows * 24]
+        raster = lay(FormulaSlide(6200, 6200), at(some, side_px0=256, patch_px=256))
+        plan = plan_pass(raster, slice(0, len(some)))
+        assert most_open(plan, 8, in_order=True) <= 2 * 24 // 8 + 1
+
+
+def test_nothing_to_read_is_a_pass_of_no_tiles() -> None:
+    raster = lay(FormulaSlide(100, 100), at([], side_px0=10, patch_px=10))
+    plan = order_tiles(find_touches(raster.grid, raster.x_px, raster.y_px, 10))
+    assert (len(plan.tiles), plan.starts.tolist()) == (0, [0])
+    assert most_open(plan, 4, in_order=True) == 0
+    assert pieces_of(raster, plan, slice(0, 0), 0) == []

@@ -164,7 +164,7 @@ BAD = {
         changed("tissue_mask/otsu/slide", "x"),
         ":tissue_mask.otsu.slide",
         "unknown key of tissue_mask/otsu: 'slide'",
-        "Known are close_um, max_glass_saturation, method,",
+        "Known are bad_tiles, close_um, max_bad_tile_share,",
     ),
     "missing parent": (
         without("patch_locations/p256/tissue_mask"),
@@ -311,7 +311,12 @@ def test_a_digest_names_section_spec_code_weights_and_parents() -> None:
     assert entry.digest(["v1", "v2"]) == digest_of(
         {
             "section": "features",
-            "spec": {"encoder": "resnet18"},
+            "spec": {
+                "encoder": "resnet18",
+                "fast": False,
+                "bad_tiles": "fail",
+                "max_bad_tile_share": 0.01,
+            },
             "code_version": entry.code_version,
             "weights_sha256": CARDS["resnet18"].weights_sha256,
             "parents": ["v1", "v2"],

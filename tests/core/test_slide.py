@@ -5,14 +5,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pathassets.core.slide import (
+    MppAudit,
     MppSource,
+    SlideInfo,
     audit_mpp,
     check_mpp,
     resolution_error,
     slide_id_of,
     slide_version,
+    tile_error,
 )
-from pathassets.errors import ResolutionImplausible, ResolutionMissing, SpecError
+from pathassets.core.tiles import TileDamaged, TileGrid
+from pathassets.errors import (
+    ResolutionImplausible,
+    ResolutionMissing,
+    SpecError,
+    TileUnreadable,
+)
 
 FINGERPRINT = "0123456789abcdef" * 4
 
@@ -142,6 +151,110 @@ def test_an_audit_gives_a_resolution_or_a_reason_and_never_both(values) -> None:
     assert (audit.mpp is None) == bool(audit.reason) == bool(audit.fact)
     if max(map(float, values)) <= min(map(float, values)):
         assert audit.mpp == float(values[0])
+
+
+def said(**values: str) -> tuple[MppSource, ...]:
+    """Sources in the order given; `tiff_x` is the TIFF's resolution."""
+    names = {
+        "vendor": "openslide.mpp-x",
+        "tiff_x": "tiff.XResolution",
+        "tiff_y": "tiff.YResolution",
+    }
+    return tuple(MppSource(source=names[k], value=v) for k, v in values.items())
+
+
+@pytest.mark.parametrize(
+    "nonsense", ["352.78", "264.6", "0", "inf", "nan", "", "-1", "1e-9", "n/a"]
+)
+def test_a_tiff_resolution_that_cannot_be_meant_is_listed_and_not_believed(nonsense) -> None:
+    for stated in (
+        said(vendor="0.25", tiff_x=nonsense, tiff_y=nonsense),
+        said(tiff_x=nonsense, tiff_y=nonsense, vendor="0.25"),
+    ):
+        audit = audit_mpp(stated, 40.0)
+        assert (audit.mpp, audit.reason, audit.fact) == (0.25, "", "")
+        assert audit.sources == stated
+
+
+@pytest.mark.parametrize(
+    ("stated", "problem"),
+    [
+        (said(vendor="0.25", tiff_x="0.5"), "contradict each other"),
+        (said(vendor="0.25", tiff_x="0.25", tiff_y="0.2551"), "contradict each other"),
+        (said(tiff_x="0.5", vendor="0.25"), "contradict each other"),
+        (said(tiff_x="352.78", tiff_y="352.78"), "outside 0.05 to 5"),
+        (said(tiff_x="0.25", tiff_y="352.78"), "outside 0.05 to 5"),
+        (said(tiff_x="nan"), "not a number"),
+        (said(vendor="nan", tiff_x="0.25"), "not a number"),
+        (said(vendor="352.78", tiff_x="0.25"), "outside 0.05 to 5"),
+        (said(vendor="0.25", tiff_x="2.6", tiff_y="352.78"), "contradict each other"),
+    ],
+)
+def test_a_tiff_resolution_that_could_be_meant_counts_as_any_other(stated, problem) -> None:
+    audit = audit_mpp(stated)
+    assert audit.mpp is None
+    assert audit.reason == "resolution_implausible"
+    assert problem in audit.fact
+    for source in stated:
+        assert f"{source.source}={source.value}" in audit.fact
+
+
+@pytest.mark.parametrize(
+    ("stated", "mpp"),
+    [
+        (said(tiff_x="0.25", tiff_y="0.2501"), 0.25),
+        (said(vendor="0.2498", tiff_x="0.25"), 0.2498),
+        (said(tiff_x="0.25", vendor="0.2498"), 0.25),
+    ],
+)
+def test_a_tiff_resolution_alone_or_in_agreement_is_a_resolution(stated, mpp) -> None:
+    assert audit_mpp(stated).mpp == mpp
+
+
+@pytest.mark.parametrize("power", [float("inf"), float("nan"), -40.0, 0.0])
+def test_an_objective_power_that_is_none_says_nothing(power) -> None:
+    assert audit_mpp(said(vendor="0.25"), power).mpp == 0.25
+    assert audit_mpp((), power).fact == "no micrometres per pixel in the file"
+
+
+def info(*, audited: float | None, stated: float | None) -> SlideInfo:
+    return SlideInfo(
+        width_px0=9, height_px0=9, level_downsamples=(1.0, 2.0005), level_sizes_px=((9, 9), (4, 4)),
+        vendor="v", reader="r", objective_power=20.0, stated_mpp=stated,
+        audit=MppAudit(sources=(), mpp=audited),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("audited", "stated", "mpp"),
+    [(0.25, None, 0.25), (0.25, 0.5, 0.5), (None, 0.5, 0.5), (None, None, None)],
+)
+def test_what_a_person_states_goes_before_what_the_file_says(audited, stated, mpp) -> None:
+    facts = info(audited=audited, stated=stated)
+    assert facts.mpp == facts.scales.mpp == mpp
+    assert facts.scales.level_downsamples == (1.0, 2.0005)
+    assert facts.scales.objective_power == 20.0
+    assert facts.fallback == ""
+
+
+@pytest.mark.parametrize(
+    ("reason", "remedy"),
+    [
+        ("undecodable", "Copy the file again"),
+        ("missing", "Copy the file again"),
+        ("beyond_end", "cut short"),
+        ("overlapping", "table of tiles is damaged"),
+        ("no_pixels", "Copy the file again"),
+    ],
+)
+def test_the_error_of_a_fault_names_file_tile_place_and_remedy(reason, remedy) -> None:
+    grid = TileGrid(width_px=500, height_px=300, tile_width_px=240, tile_height_px=240)
+    error = tile_error("a/s.svs", grid.fault(1, 4, TileDamaged(reason, "what was seen")))
+    assert type(error) is TileUnreadable
+    assert error.message == "a/s.svs: level 1, tile 4 at (240, 240), 240 x 60 px: what was seen"
+    assert error.path == "a/s.svs"
+    assert remedy in error.remedy
+    assert "pathassets check" in error.remedy
 
 
 @pytest.mark.parametrize("mpp", [0.01, 0.25, 7.5, 100.0])

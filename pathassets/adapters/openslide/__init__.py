@@ -1,0 +1,1 @@
+"""The door to OpenSlide: the only modules that know it."""
