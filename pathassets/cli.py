@@ -12,6 +12,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,12 +21,14 @@ import click
 from pathassets import report
 from pathassets.core.encoder import CARDS
 from pathassets.core.slide import check_mpp
+from pathassets.engine.check import CheckTask, check_slides
 from pathassets.engine.cohort import Cohort, read_cohort
 from pathassets.engine.ingest import IdScheme, Registration, find_files, ingest
 from pathassets.engine.lineage import lineage_of
 from pathassets.engine.platform import Platform, open_platform
+from pathassets.engine.pool import LocalWorkers
 from pathassets.engine.sample import write_sample_cohort
-from pathassets.engine.settings import dagster_environment, read_settings
+from pathassets.engine.settings import dagster_environment, read_settings, usable_cores
 from pathassets.engine.status import SlideStatus, cohort_status
 from pathassets.errors import PathAssetsError, SpecError
 
@@ -55,6 +58,8 @@ class _Command(click.Group):
 def main() -> None:
     """Whole-slide images to patch features one can train on, tracked by Dagster."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    if isinstance(sys.stdout, TextIOWrapper):  # a file's name may be no text at all
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 @main.command()
@@ -155,6 +160,40 @@ def mpp_show(slide_id: str) -> None:
     """Print what a slide's file and people state."""
     with open_platform(read_settings()) as platform:
         report.resolution(platform.catalog.slide(slide_id), platform.catalog.mpp_history(slide_id))
+
+
+@main.command()
+@click.argument("slides", nargs=-1, required=True)
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def check(slides: tuple[str, ...], *, as_json: bool) -> None:
+    """Read every tile of SLIDES, files, folders or slide ids, and say which are bad."""
+    settings = read_settings()
+    workers = LocalWorkers(n_workers=1, timeout_s=settings.slide_timeout_s)
+    tasks = [task for slide in slides for task in _check_tasks(slide, usable_cores())]
+    checks = []
+    for done in check_slides(workers, tasks):
+        checks.append(done)
+        if not as_json:
+            report.check(done)
+    if as_json:
+        click.echo(report.checks_json(checks))
+    if not all(done.is_sound for done in checks):
+        sys.exit(SOME_FAILED)
+
+
+def _check_tasks(slide: str, n_threads: int) -> list[CheckTask]:
+    """What a word of the command line means: a file or folder, else the id of a known slide."""
+    path = Path(slide)
+    if os.sep in slide or path.exists() or path.is_symlink():  # in this order: exists() may raise
+        files = find_files([path])
+        return [CheckTask(path=p, fingerprint="", n_threads=n_threads) for p in files]
+    with open_platform(read_settings()) as platform:
+        record = platform.catalog.slide(slide)
+        seen = platform.catalog.paths(slide)
+    if not seen:
+        raise SpecError(f"{slide}: no file of it is known", remedy="Ingest its file again")
+    known = Path(seen[0].path)
+    return [CheckTask(path=known, fingerprint=record.fingerprint, n_threads=n_threads)]
 
 
 @main.command()

@@ -18,6 +18,7 @@ from rich.tree import Tree
 
 from pathassets.catalog.records import MppOverride, SlideRecord
 from pathassets.core.encoder import EncoderCard
+from pathassets.engine.check import Check
 from pathassets.engine.ingest import Registration
 from pathassets.engine.lineage import Ancestor
 from pathassets.engine.platform import Platform
@@ -39,6 +40,8 @@ LOG_WIDTH = 200
 """Columns of a table in a log, where no terminal tells its width."""
 MAX_ROWS = 200
 """Rows of a table unless all are asked for: a row takes rich a millisecond, and a person more."""
+MAX_FAULTS = 20
+"""Bad tiles of a slide told one by one."""
 MAX_FAILURES = 20
 """Failures told one by one; of the others, how many there are of each reason."""
 
@@ -49,6 +52,53 @@ def _console() -> Console:
     if not console.is_terminal:
         console.width = LOG_WIDTH
     return console
+
+
+def check(done: Check) -> None:
+    """Print what every tile of a slide is like."""
+    console = _console()
+    if done.info is None:
+        console.print(f"{done.path}: cannot be read", markup=False, style="bold red")
+        console.print(f"  {done.error}", markup=False)
+        return
+    n_bad = len(done.faults)
+    verdict = f"{counted(n_bad, 'bad tile')}" if n_bad else "every tile can be read"
+    console.print(f"{done.path}: {verdict}", markup=False, style="bold red" if n_bad else "green")
+    info = done.info
+    mpp = f"{info.mpp:g} um per pixel" if info.mpp else info.audit.fact
+    console.print(f"  {info.vendor}, {mpp}, read by {info.reader}", markup=False)
+    if info.fallback:
+        console.print(f"  not by the tile reader: {info.fallback}", markup=False)
+    for level, found in enumerate(done.levels):
+        grid = found.grid
+        console.print(
+            f"  level {level}: {grid.width_px:,} x {grid.height_px:,} px, "
+            f"{grid.n_tiles:,} tiles, {len(found.faults)} bad",
+            markup=False,
+        )
+    for fault in done.faults[:MAX_FAULTS]:
+        console.print(f"  {fault.reason:12} {fault}", markup=False, style="red")
+    if n_bad > MAX_FAULTS:
+        console.print(f"  … and {n_bad - MAX_FAULTS} more; pathassets check --json has all")
+
+
+def checks_json(checks: Iterable[Check]) -> str:
+    """All of it, for machines."""
+    return json.dumps([_check_facts(done) for done in checks], indent=2)
+
+
+def _check_facts(done: Check) -> dict[str, Any]:
+    error = done.error
+    facts: dict[str, Any] = {"path": str(done.path), "is_sound": done.is_sound}
+    if error is not None:
+        facts["error"] = {
+            "reason": error.reason, "message": error.message, "remedy": error.remedy
+        }  # fmt: skip
+    if done.info is not None:
+        facts["slide"] = asdict(done.info)
+        facts["n_tiles"] = [level.grid.n_tiles for level in done.levels]
+        facts["bad_tiles"] = [asdict(fault) for fault in done.faults]
+    return facts
 
 
 def error(text: str) -> None:

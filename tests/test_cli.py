@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tifffile
 from click.testing import CliRunner, Result
 
 from pathassets.catalog.migrations import VERSION_TABLE
@@ -379,3 +380,78 @@ def test_real_slides_with_and_without_a_resolution(shared: Path) -> None:
     output("run", "--slides", tcga["slide_id"])
     (again,) = (r for r in status()["slides"] if r["slide_id"] == tcga["slide_id"])
     assert {asset["state"] for asset in again["assets"].values()} == {"current"}
+
+
+def test_a_name_that_is_no_text_is_shown_and_ends_nothing(tmp_path):
+    path = tmp_path / "latin1_\udce9.svs"
+    write_slide(path, 1)
+    result = invoke("check", path)
+    assert result.exit_code == 0
+    assert "latin1_\\udce9.svs: every tile can be read" in result.output
+
+
+# Checking slides
+
+
+def zero_count(path: Path, tile: int) -> None:
+    """Say in a slide's table that a level-0 tile is not stored."""
+    with tifffile.TiffFile(path) as file:
+        at = file.pages.first.tags["TileByteCounts"].valueoffset + 4 * tile
+    with path.open("r+b") as opened:
+        opened.seek(at)
+        opened.write(bytes(4))
+
+
+def test_a_good_slide_is_checked_and_the_exit_code_is_zero(home: Path) -> None:
+    said = output("check", write_slide(home / "a.svs", 1))
+    assert "a.svs: every tile can be read" in said
+    assert "aperio, 0.5 um per pixel, read by tiles" in said
+    assert "level 0: 1,024 x 768 px, 12 tiles, 0 bad" in said
+
+
+def test_bad_tiles_are_listed_with_level_place_and_reason(home: Path) -> None:
+    path = write_corrupt_slide(home / "a.svs", 1)
+    zero_count(path, 2)
+    said = output("check", path, code=1)
+    assert "3 bad tiles" in said, said
+    assert "undecodable  level 0, tile 5 at (256, 256), 256 x 256 px: " in said
+    assert "missing      level 0, tile 2 at (512, 0), 256 x 256 px: " in said
+    (facts,) = json.loads(output("check", path, "--json", code=1))
+    assert facts["is_sound"] is False
+    assert facts["path"] == str(path)
+    assert facts["n_tiles"] == [12, 1]
+    bad = {(tile["level"], tile["tile"]): tile["reason"] for tile in facts["bad_tiles"]}
+    assert (bad[0, 2], bad[0, 5]) == ("missing", "undecodable")
+    assert facts["slide"]["reader"].startswith("tiles")
+
+
+def test_a_folder_is_checked_slide_by_slide(home: Path) -> None:
+    (home / "scans").mkdir()
+    write_slide(home / "scans" / "a.svs", 1)
+    write_corrupt_slide(home / "scans" / "b.svs", 2)
+    (home / "scans" / "c.svs").write_text("no slide")
+    found = json.loads(output("check", home / "scans", "--json", code=1))
+    assert [Path(facts["path"]).name for facts in found] == ["a.svs", "b.svs", "c.svs"]
+    assert [facts["is_sound"] for facts in found] == [True, False, False]
+    assert found[2]["error"]["reason"] == "not_a_slide"
+    assert found[2]["error"]["remedy"]
+    said = output("check", home / "scans", code=1)
+    assert "c.svs: cannot be read" in said
+
+
+def test_a_registered_slide_is_checked_by_its_id_against_its_content(home: Path) -> None:
+    path = write_slide(home / "a.svs", 1)
+    output("ingest", path)
+    (slide_id,) = (slide["slide_id"] for slide in status()["slides"])
+    assert "every tile can be read" in output("check", slide_id)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    (facts,) = json.loads(output("check", slide_id, "--json", code=1))
+    assert facts["error"]["reason"] == "slide_changed"
+    assert f"pathassets ingest {path}" in facts["error"]["remedy"]
+
+
+def test_an_unknown_slide_cannot_be_checked(home: Path) -> None:
+    assert not (home / "nowhere-0123456789").exists()
+    assert "nowhere-0123456789" in refusal(invoke("check", "nowhere-0123456789"))

@@ -31,12 +31,15 @@ PUBLIC_HOSTS = {
     "arxiv.org",
     "dicom.nema.org",
     "docs.dagster.io",
+    "docs.openmicroscopy.org",
     "doi.org",
+    "git-lfs.github.com",
     "github.com",
     "huggingface.co",
     "localhost",
     "openslide.org",
     "www.apache.org",
+    "www.awaresystems.be",
 }
 
 

@@ -61,6 +61,10 @@ def _reason(outcome: StepOutcome) -> dg.AssetObservation:
     )
 
 
+TEXT_CHARS = 500
+"""Longest text of an event's metadata; the artifact has all of it."""
+
+
 def _has_tissue(facts: Mapping[str, Any], address: Address) -> dg.AssetCheckEvaluation:
     return dg.AssetCheckEvaluation(
         asset_key=asset_key(address),
@@ -80,13 +84,13 @@ def _metadata(outcome: StepOutcome) -> Metadata:
     metadata: Metadata = {}
     if outcome.preview:
         metadata |= pictures(_PREVIEWS[artifact.address.section], outcome.preview)
-    metadata |= {name: _value(value) for name, value in artifact.facts.items()}
+    metadata |= {name: _value(value) for name, value in artifact.facts.items() if value != []}
     metadata["bytes"] = dg.MetadataValue.int(artifact.size_bytes)
     metadata["state"] = dg.MetadataValue.text(
         "made now" if outcome.state == "made" else "current: nothing was computed"
     )
-    if artifact.facts.get("weights") == "untrained":
-        metadata["warning"] = dg.MetadataValue.text("UNTRAINED weights: not for training on")
+    if warnings := _warnings(artifact.facts):
+        metadata["warning"] = dg.MetadataValue.text("; ".join(warnings))
     if outcome.seconds is not None:
         metadata["seconds"] = dg.MetadataValue.float(outcome.seconds)
         n_patches = artifact.facts.get("n_patches")
@@ -96,6 +100,21 @@ def _metadata(outcome: StepOutcome) -> Metadata:
     return metadata
 
 
+def _warnings(facts: Mapping[str, Any]) -> list[str]:
+    """What a person should know before trusting the artifact."""
+    said = []
+    if facts.get("weights") == "untrained":
+        said.append("UNTRAINED weights: not for training on")
+    if facts.get("is_upsampled"):
+        said.append("the slide has fewer pixels than asked for: its patches are enlarged")
+    if facts.get("n_bad_tiles"):
+        left_out = f", {facts['n_skipped']} patches left out" if "n_skipped" in facts else ""
+        said.append(f"{facts['n_bad_tiles']} tiles cannot be read{left_out}")
+    if facts.get("fallback"):
+        said.append(f"read by OpenSlide alone: {facts['fallback']}")
+    return said
+
+
 def _value(value: Any) -> dg.MetadataValue:
     if isinstance(value, bool):
         return dg.MetadataValue.bool(value)
@@ -103,7 +122,8 @@ def _value(value: Any) -> dg.MetadataValue:
         return dg.MetadataValue.int(value)
     if isinstance(value, float):
         return dg.MetadataValue.float(value)
-    return dg.MetadataValue.text(str(value))
+    text = str(value)
+    return dg.MetadataValue.text(text if len(text) <= TEXT_CHARS else f"{text[:TEXT_CHARS]} …")
 
 
 def pictures(name: str, jpeg: bytes) -> Metadata:

@@ -10,7 +10,9 @@ hold no clock.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -20,20 +22,25 @@ import numpy as np
 
 from pathassets.adapters.files import FileStamp, stamp_of
 from pathassets.adapters.opencv import preview_jpeg
-from pathassets.adapters.openslide import OpenSlideSlide
 from pathassets.adapters.parquet import load_locations, save_locations
 from pathassets.adapters.store import Artifact, Store
 from pathassets.adapters.zarr import FeatureWriter, load_mask, save_mask
 from pathassets.core.address import Address
 from pathassets.core.encoder import CARDS, Encoder, EncoderCard
 from pathassets.core.features import FeatureSpec, encode_patches
-from pathassets.core.frames import downsample_for
+from pathassets.core.ledger import Ledger
 from pathassets.core.locations import GridSpec, PatchLocations, lay_grid
 from pathassets.core.overlay import draw_grid, draw_mask
-from pathassets.core.patches import plan_read, read_overview
+from pathassets.core.patches import plan_read
+from pathassets.core.regions import BoxPx, read_overview
+from pathassets.core.resolution import coarsest_level, downsample_for
+from pathassets.core.slide import SlideInfo
+from pathassets.core.tiles import TileFault
 from pathassets.core.tissue import TissueSpec, find_tissue
 from pathassets.engine.devices import lease_device
 from pathassets.engine.encoders import open_encoder
+from pathassets.engine.patch_reader import read_patches
+from pathassets.engine.slides import OpenedSlide
 from pathassets.errors import SlideChanged
 
 TISSUE = "tissue.zarr"
@@ -47,12 +54,40 @@ OVERVIEW_MPP = 8.0
 Facts = dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overview:
+    """A slide made small."""
+
+    asked_mpp: float
+    rgb: np.ndarray
+    """uint8 (y, x, 3)."""
+    downsample: float
+    """Level-0 pixels per pixel of it."""
+    level: int
+    """The level that it was made from."""
+    n_tiles: int
+    """Tiles of that level."""
+    faults: tuple[TileFault, ...]
+    """Those that could not be read."""
+
+
+def _read_overview(slide: OpenedSlide, mpp: float, slide_mpp: float) -> Overview:
+    downsample = downsample_for(mpp, slide_mpp)
+    level = coarsest_level(slide.info.level_downsamples, downsample)
+    faults: list[TileFault] = []
+    rgb, true_downsample = read_overview(slide, downsample=downsample, on_fault=faults.append)
+    return Overview(
+        asked_mpp=mpp, rgb=rgb, downsample=true_downsample, level=level,
+        n_tiles=slide.tiles(level).grid.n_tiles, faults=tuple(dict.fromkeys(faults)),
+    )  # fmt: skip
+
+
 @dataclass
 class Bench:
     """What the stations of one slide share while it is worked on."""
 
     slide_id: str
-    slide: OpenSlideSlide
+    slide: OpenedSlide
     members: list[Path]
     """All files of the slide."""
     stamp: FileStamp
@@ -62,16 +97,17 @@ class Bench:
     store: Store
     device: str
     """`auto`, `cpu` or `cuda`."""
-    _overview: tuple[float, np.ndarray, float] | None = None
-    """mpp, RGB and downsample of the one that was asked for last: at 2 um per pixel 0.5 GB."""
+    n_threads: int = 1
+    """Threads that decode the slide's tiles."""
+    _overview: Overview | None = None
+    """The one that was asked for last: at 2 um per pixel 0.5 GB."""
 
-    def overview(self, mpp: float) -> tuple[np.ndarray, float]:
-        """RGB of the whole slide at `mpp` or finer, and its downsample."""
-        if self._overview is None or self._overview[0] != mpp:
+    def overview(self, mpp: float) -> Overview:
+        """The whole slide at `mpp` or finer; tiles that cannot be read are white, and listed."""
+        if self._overview is None or self._overview.asked_mpp != mpp:
             self._overview = None  # its memory first
-            downsample = downsample_for(mpp, self.slide_mpp)
-            self._overview = (mpp, *read_overview(self.slide, downsample=downsample))
-        return self._overview[1:]
+            self._overview = _read_overview(self.slide, mpp, self.slide_mpp)
+        return self._overview
 
     def artifact(self, address: Address) -> tuple[Artifact, Path]:
         """A published artifact of this slide, its files checked, and its folder."""
@@ -100,17 +136,42 @@ class Bench:
 def make_tissue_mask(bench: Bench, spec: TissueSpec, parent: Address | None, folder: Path) -> Facts:
     """Find the tissue on the overview."""
     del parent
-    overview, downsample = bench.overview(spec.mpp)
-    mask = find_tissue(overview, downsample=downsample, slide_mpp=bench.slide_mpp, spec=spec)
+    overview = bench.overview(spec.mpp)
+    ledger = Ledger(n_tiles=overview.n_tiles)
+    for fault in overview.faults:
+        ledger.enter(fault, spec, bench.slide.path)
+    downsample = overview.downsample
+    mask = find_tissue(
+        overview.rgb, downsample=downsample, slide_mpp=bench.slide_mpp, spec=spec
+    ).without(_boxes_px(overview, bench.slide.info))
     save_mask(folder / TISSUE, mask)
-    (folder / PREVIEW).write_bytes(preview_jpeg(draw_mask(overview, mask)))
+    (folder / PREVIEW).write_bytes(preview_jpeg(draw_mask(overview.rgb, mask)))
     return {
         "tissue_share": mask.tissue_share,
         "tissue_mm2": mask.tissue_mm2,
         "downsample": downsample,
         "mask_mpp": downsample * bench.slide_mpp,
-        "reader": bench.slide.info.reader,
+        **ledger.facts(),
+        **_reader(bench),
     }
+
+
+def _boxes_px(overview: Overview, info: SlideInfo) -> list[BoxPx]:
+    """Parts of the overview that hold nothing, rounded outwards."""
+    scale = info.level_downsamples[overview.level] / overview.downsample
+    return [
+        (
+            int(f.x_px * scale), int(f.y_px * scale),
+            math.ceil((f.x_px + f.width_px) * scale), math.ceil((f.y_px + f.height_px) * scale),
+        )
+        for f in overview.faults
+    ]  # fmt: skip
+
+
+def _reader(bench: Bench) -> Facts:
+    """What read the pixels, and why it was not the tile reader where it could have been."""
+    info = bench.slide.info
+    return {"reader": info.reader, **({"fallback": info.fallback} if info.fallback else {})}
 
 
 def make_patch_locations(
@@ -122,8 +183,8 @@ def make_patch_locations(
     locations = lay_grid(mask, width_px0=info.width_px0, height_px0=info.height_px0, spec=spec)
     read = plan_read(locations, info.level_downsamples)
     save_locations(folder / LOCATIONS, locations)
-    overview, _ = bench.overview(OVERVIEW_MPP)
-    preview = draw_grid(overview, locations, width_px0=info.width_px0)
+    overview = bench.overview(OVERVIEW_MPP)
+    preview = draw_grid(overview.rgb, locations, width_px0=info.width_px0)
     (folder / PREVIEW).write_bytes(preview_jpeg(preview))
     return {
         "n_patches": len(locations),
@@ -132,15 +193,16 @@ def make_patch_locations(
         "mpp": locations.mpp,
         "level": read.level,
         "is_upsampled": read.is_upsampled,
-        "reader": info.reader,
+        **_reader(bench),
     }
 
 
 def make_features(bench: Bench, spec: FeatureSpec, parent: Address | None, folder: Path) -> Facts:
-    """Encode every patch."""
+    """Encode every patch, but those that may be skipped."""
     card = CARDS[spec.encoder]
     locations = _locations(bench, _given(parent))
     needs_gpu = card.can_use_gpu and len(locations) > 0
+    ledger = Ledger()
     with (
         lease_device(bench.device if needs_gpu else "cpu") as device,
         FeatureWriter(
@@ -152,14 +214,22 @@ def make_features(bench: Bench, spec: FeatureSpec, parent: Address | None, folde
     ):
         if len(locations):
             encoder = _encoder(spec.encoder, device)
-            for _, rows in encode_patches(bench.slide, locations, encoder):
-                writer.write(rows)
+            reading = read_patches(
+                bench.slide, locations, spec=spec, n_threads=bench.n_threads, ledger=ledger
+            )
+            with closing(reading) as batches:  # or its threads would read a slide that is closed
+                for _, rows in encode_patches(batches, locations, encoder):
+                    writer.write(rows)
+        writer.leave_out(ledger.skipped)
     return {
-        "n_patches": len(locations),
+        "n_patches": len(locations) - len(ledger.skipped),
+        "n_skipped": len(ledger.skipped),
+        "skipped": ledger.skipped,
+        **ledger.facts(),
         "dim": card.dim,
         "encoder": card.name,
         "weights": card.weights,
-        "reader": bench.slide.info.reader,
+        **_reader(bench),
         "device": device.partition(":")[0],  # which of several GPUs it was is chance
     }
 

@@ -16,19 +16,19 @@ GRAPH = """
 slide
     group slide, kinds openslide, partitions slides
 tissue_mask/otsu_8um
-    group tissue_mask, kinds opencv zarr, partitions slides, code 1.1-c75a68de, checks has_tissue
+    group tissue_mask, kinds opencv zarr, partitions slides, code 2.2-bae78ec1, checks has_tissue
     from slide
 patch_locations/grid_256px_05um
-    group patch_locations, kinds numpy parquet, partitions slides, code 1-6c23f5fd
+    group patch_locations, kinds numpy parquet, partitions slides, code 1-26f1069c
     from slide, tissue_mask/otsu_8um
 features/colour_stats
-    group features, kinds zarr, partitions slides, code 1.1+1-dd294da3
+    group features, kinds zarr, partitions slides, code 2.2+1-7b1917b6
     from patch_locations/grid_256px_05um, slide
 features/resnet18_untrained
-    group features, kinds torch zarr, partitions slides, code 1.1+1-51c3265c, tags untrained
+    group features, kinds torch zarr, partitions slides, code 2.2+1-c5bf383b, tags untrained
     from patch_locations/grid_256px_05um, slide
 dataset/cohort
-    group dataset, kinds pandas parquet, code 1-7c861c68
+    group dataset, kinds pandas parquet, code 1-7681a276
     from features/colour_stats by AllPartitionMapping
 """
 

@@ -35,7 +35,9 @@ def test_any_file_of_an_artifact_is_traced_to_the_slide(platform, planned, below
     assert sections(traced) == ["features", "patch_locations", "tissue_mask", "slide"]
     assert traced.address == planned[0].steps[FEATURES].address
     assert traced.facts["made_by"] == "run-1"
-    assert traced.facts["spec"] == {"encoder": "colour_stats"}
+    assert traced.facts["spec"] == {
+        "encoder": "colour_stats", "fast": False, "bad_tiles": "fail", "max_bad_tile_share": 0.01
+    }  # fmt: skip
     artifact = platform.store.read(traced.address)
     assert traced.facts["files"] == {f.path: f.sha256 for f in artifact.files}
     assert traced.facts["n_patches"] == artifact.facts["n_patches"]
