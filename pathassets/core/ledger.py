@@ -35,6 +35,8 @@ class Ledger:
     """Tiles that the pass needs, counted once each."""
     faults: dict[tuple[int, int, int], TileFault] = field(default_factory=dict)
     """One for each bad tile, by level, y_px and x_px."""
+    is_upsampled: bool = False
+    """Whether the slide has fewer pixels than was asked for, and what was read is enlarged."""
     skipped: list[int] = field(default_factory=list)
     """Indices of the locations that were left out, ascending once the pass has ended."""
 

@@ -14,6 +14,7 @@ passes, a tile that two of them touch once in each.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -34,6 +35,8 @@ from pathassets.core.patches import (
 from pathassets.core.slide import Slide
 from pathassets.engine.scatter import Buffers, RunDone, Scatter, ScatterJob
 from pathassets.errors import SpecError
+
+logger = logging.getLogger(__name__)
 
 Order = Literal["location", "completed"]
 
@@ -66,7 +69,8 @@ def read_patches(  # noqa: PLR0913 - the public door: each has a default
 
     With order "location" they come as the locations do. "completed" yields each batch as soon as it
     is whole; squares near to each other share one. What a batch holds is the same for any number of
-    threads. Parts beyond the slide are white. `ledger` is filled with what could not be read.
+    threads. Parts beyond the slide are white. `ledger` is filled with what could not be read, and
+    says whether patches were enlarged, because the slide has fewer pixels than asked for.
 
     A batch is its receiver's for as long as he keeps it. Threads end with the last batch, or when
     the generator is closed.
@@ -78,6 +82,12 @@ def read_patches(  # noqa: PLR0913 - the public door: each has a default
     _check(n_batch=n_batch, n_threads=n_threads, order=order)
     spec, ledger = spec or ReadSpec(), Ledger() if ledger is None else ledger
     read = plan_read(locations, slide.info.level_downsamples, fast=spec.fast)
+    ledger.is_upsampled = read.is_upsampled
+    if read.is_upsampled:
+        logger.warning(
+            "%s: has fewer pixels than asked for, patches of %d px are enlarged from %d px",
+            slide.path, read.patch_px, read.side_px,
+        )  # fmt: skip
     source = slide.tiles(read.level)
     raster = lay_raster(locations, slide.info, read, source)
     index = np.arange(len(locations))

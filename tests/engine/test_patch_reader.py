@@ -473,6 +473,16 @@ def test_two_readers_of_one_slide_do_not_disturb_each_other() -> None:
 # ------------------------------------------------------------------------ what is not possible
 
 
+@pytest.mark.parametrize(("side_px0", "is_upsampled"), [(64, True), (128, False), (127, False)])
+def test_enlarging_is_allowed_and_recorded(caplog, side_px0, is_upsampled) -> None:
+    ledger = Ledger()
+    locations = at([(0, 0)], side_px0=side_px0, patch_px=128 if side_px0 != 127 else 127)
+    [batch] = read_patches(FormulaSlide(400, 200), locations, ledger=ledger)
+    assert batch.pixels.shape[1] == locations.patch_px
+    assert ledger.is_upsampled is is_upsampled
+    assert ("enlarged from 64 px" in caplog.text) is is_upsampled
+
+
 def test_no_location_reads_nothing() -> None:
     slide, ledger = FormulaSlide(400, 200), Ledger()
     nothing = at([], side_px0=32, patch_px=32)
