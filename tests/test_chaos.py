@@ -223,7 +223,12 @@ def test_a_killed_worker_costs_its_slide_alone_and_the_next_run_heals_it(
 
 
 def busy_worker(home: Home) -> psutil.Process | None:
-    """A worker process that holds a slide open, None while there is none."""
+    """A worker process that holds a slide open to make something of it, None while there is none.
+
+    Ingestion has workers, too, that read slides; what a run makes stands in the staging folder.
+    """
+    if not any((home.path / "store" / ".staging").glob("*/*")):
+        return None
     for process in home.processes():
         with suppress(psutil.Error):
             is_worker = "forkserver" in " ".join(process.cmdline())
