@@ -13,7 +13,7 @@ from pathassets.adapters.imagecodecs import Jp2kTiles, PlainTiles
 from pathassets.adapters.simplejpeg import JpegTiles
 from pathassets.adapters.tiff.extents import FAULTS
 from pathassets.adapters.tiff.layout import TiffLayout, TiffLevel
-from pathassets.core.tiles import FaultReason, TileDamaged, TileFault
+from pathassets.core.tiles import FaultReason, TileDamaged
 
 _DCT_PX = 8
 """A JPEG block's side: tiles of whole blocks can be decoded at 1/2, 1/4 and 1/8."""
@@ -40,14 +40,6 @@ class TiledTiff:
     def tiles(self, level: TiffLevel) -> TiffTiles:
         """The tiles of a level of its layout."""
         return TiffTiles(self, level)
-
-    def faults(self, level: TiffLevel, *, number: int) -> tuple[TileFault, ...]:
-        """The ledger's lines that the table of tiles alone gives, for the slide's level `number`.
-
-        A tile without one may still turn out to be undecodable when it is read.
-        """
-        bad = np.flatnonzero(level.faults).tolist()
-        return tuple(level.grid.fault(number, t, _damage(FAULTS[level.faults[t] - 1])) for t in bad)
 
     def read_at(self, at_bytes: int, n_bytes: int) -> bytes:
         """At most `n_bytes`, fewer at the end of the file.

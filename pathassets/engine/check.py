@@ -13,13 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
-from pathassets.adapters.files import fingerprint_of
+from pathassets.adapters.files import content_changed, fingerprint_of
 from pathassets.adapters.openslide.members import members_of
 from pathassets.core.slide import SlideInfo
 from pathassets.core.tiles import TileDamaged, TileFault, TileGrid, TileSource
 from pathassets.engine.pool import Workers
 from pathassets.engine.slides import OpenedSlide, open_slide
-from pathassets.errors import SlideChanged, SlideError, WorkerLost
+from pathassets.errors import SlideError, WorkerLost
 
 RUN_TILES = 64
 """Tiles a thread takes at once."""
@@ -80,11 +80,7 @@ def check_slide(task: CheckTask) -> Check:
     """Read every tile of a slide, and where it is registered compare its content first."""
     try:
         if task.fingerprint and fingerprint_of(members_of(task.path)) != task.fingerprint:
-            raise SlideChanged(
-                task.path,
-                "its content is not what was registered",
-                remedy=f"Put the old file back, or register it: pathassets ingest {task.path}",
-            )
+            raise content_changed(task.path)
         with open_slide(task.path) as slide, ThreadPoolExecutor(task.n_threads) as pool:
             levels = tuple(_check_level(slide, i, pool) for i in range(slide.info.n_levels))
             return Check(path=task.path, info=slide.info, levels=levels)

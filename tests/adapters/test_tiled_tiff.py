@@ -7,6 +7,7 @@ import numpy as np
 import openslide
 import pytest
 
+from pathassets.adapters.tiff.extents import FAULTS
 from pathassets.adapters.tiff.layout import read_layout
 from pathassets.adapters.tiled_tiff import open_tiles
 from pathassets.core.tiles import TileDamaged
@@ -240,7 +241,7 @@ def test_an_array_of_another_shape_is_a_mistake_and_no_damage(tmp_path, name):
 
 
 def reasons(path):
-    """(level, tile) -> reason, of all tiles that cannot be read, and of the table's ledger."""
+    """(level, tile) -> reason: of all that cannot be read, and of those that the table tells."""
     file, layout = opened(path)
     found, known = {}, {}
     for number, level in enumerate(layout.levels):
@@ -250,9 +251,8 @@ def reasons(path):
                 tiles.read(tile)
             except TileDamaged as damage:
                 found[number, tile] = damage.reason
-        for fault in file.faults(level, number=number):
-            known[fault.level, fault.tile] = fault.reason
-            assert (fault.x_px, fault.y_px) == level.grid.corner_px(fault.tile)
+        for tile in np.flatnonzero(level.faults).tolist():
+            known[number, tile] = FAULTS[level.faults[tile] - 1]
     file.close()
     return found, known
 
