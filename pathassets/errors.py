@@ -8,6 +8,8 @@
     │   ├── ResolutionImplausible                 the sources contradict each other or physics
     │   └── TileUnreadable                        it opens, but some of its pixels cannot be decoded
     ├── SpecError (ValueError)                    the request is impossible
+    ├── AnnotationError           .path           a drawing cannot be read
+    │   └── AnnotationsMissing                    none is recorded for this slide
     ├── EncoderError              .encoder        the model cannot do what was asked of it
     ├── StoreError                .uri            the artifact store
     │   ├── ArtifactMissing (FileNotFoundError)
@@ -110,6 +112,23 @@ class SpecError(PathAssetsError, ValueError):
     """The request is impossible."""
 
     reason = "spec_error"
+
+
+class AnnotationError(PathAssetsError):
+    """A drawing, or one element of it, cannot be read."""
+
+    reason = "annotation_error"
+
+    def __init__(self, path: object, fact: str, *, remedy: str = "") -> None:
+        super().__init__(f"{path}: {fact}", remedy=remedy)
+        self.path = str(path)
+
+
+class AnnotationsMissing(AnnotationError):
+    """None is recorded for this slide."""
+
+    reason = "annotations_missing"
+    is_final = True
 
 
 class EncoderError(PathAssetsError):

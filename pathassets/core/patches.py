@@ -54,7 +54,12 @@ class PatchRead:
 def plan_read(
     locations: PatchLocations, level_downsamples: tuple[float, ...], *, fast: bool = False
 ) -> PatchRead:
-    """Choose the coarsest level that still has all the detail that the patch asks for."""
+    """Choose the level asked for, or the coarsest that has all the detail asked for."""
+    if locations.level is not None:
+        return PatchRead(
+            level=locations.level, side_px=locations.patch_px, patch_px=locations.patch_px,
+            is_upsampled=False, shrink=1,
+        )  # fmt: skip
     choice = choose_level(level_downsamples, locations.side_px0 / locations.patch_px)
     return PatchRead(
         level=choice.level,

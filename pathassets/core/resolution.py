@@ -18,9 +18,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from pathassets.errors import SpecError
 
 Unit = Literal["level", "mpp", "power", "baseline"]
+
+LevelOrMpp = int | float
+"""How patch classes take a resolution: an int is a level, a float micrometres per pixel."""
 
 LEVEL_TOLERANCE = 1.005
 """A level counts as fine enough when it is at most half a per cent coarser than asked.
@@ -92,6 +97,41 @@ def downsample_of(value: float, unit: Unit, scales: Scales) -> float:
     if not 0.0 < downsample < math.inf:
         raise SpecError(f"resolution: {value!r} {unit} is beyond all that can be read")
     return downsample
+
+
+def as_level_or_mpp(value: object) -> LevelOrMpp:
+    """Tell a level from micrometres per pixel, by type; numpy's numbers become Python's.
+
+    >>> as_level_or_mpp(np.int64(1)), as_level_or_mpp(np.float64(0.5))
+    (1, 0.5)
+
+    Raises:
+        SpecError: it is neither: a truth value, a text, a negative level, no positive number.
+    """
+    if isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= 0:
+        return int(value)
+    if isinstance(value, float | np.floating) and 0.0 < value < math.inf:
+        return float(value)
+    raise SpecError(
+        f"resolution: {value!r} is neither a level nor micrometres per pixel",
+        remedy="Give an int of 0 or more for a stored level, or a float above 0 for mpp",
+    )
+
+
+def unit_of(value: LevelOrMpp) -> Literal["level", "mpp"]:
+    """What the type of a number says it is."""
+    return "mpp" if isinstance(value, float) else "level"
+
+
+def matching_level(level_downsamples: Sequence[float], downsample: float) -> int | None:
+    """The level whose pixels are those asked for, within the tolerance; None where none is.
+
+    >>> matching_level([1.0, 2.0005], 2.0), matching_level([1.0, 4.0], 2.0)
+    (1, None)
+    """
+    near = [(max(d / downsample, downsample / d), i) for i, d in enumerate(level_downsamples)]
+    ratio, level = min(near)
+    return level if ratio <= LEVEL_TOLERANCE else None
 
 
 def _downsample(value: float, unit: Unit, scales: Scales) -> float:

@@ -39,6 +39,18 @@ def lay(slide: FormulaSlide, locations: PatchLocations, *, fast: bool = False) -
 # ----------------------------------------------------------------------------- which level
 
 
+@pytest.mark.parametrize("levels", [(1.0, 4.0001, 16.0), (1.0, 1.0, 2.0005), (1.0, 2.7, 7.3)])
+def test_a_level_that_is_asked_for_is_read_as_it_is_stored(levels) -> None:
+    for level, downsample in enumerate(levels):
+        locations = replace(
+            at([], side_px0=round(255 * downsample), patch_px=255), level=level, mpp=None
+        )
+        for fast in (False, True):
+            read = plan_read(locations, levels, fast=fast)
+            assert (read.level, read.side_px, read.patch_px) == (level, 255, 255)
+            assert (read.shrink, read.is_upsampled) == (1, False)
+
+
 @pytest.mark.parametrize(
     ("levels", "side_px0", "level", "side_px", "is_upsampled"),
     [

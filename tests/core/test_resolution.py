@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,11 +9,14 @@ from pathassets.core.resolution import (
     LEVEL_TOLERANCE,
     LevelChoice,
     Scales,
+    as_level_or_mpp,
     choose_level,
     coarsest_level,
     downsample_for,
     downsample_of,
+    matching_level,
     shrink_of,
+    unit_of,
 )
 from pathassets.errors import SpecError
 
@@ -175,3 +179,40 @@ def test_a_decoder_may_give_half_a_per_cent_less(scale, shrink) -> None:
 def test_a_downsample_takes_the_slide_to_the_resolution_asked_for() -> None:
     assert downsample_for(8.0, 0.25) == 32.0
     assert downsample_for(0.25, 0.5) == 0.5
+
+
+@pytest.mark.parametrize("value", [0, 3, np.int64(2), np.uint8(1)])
+def test_a_whole_number_is_a_level(value) -> None:
+    found = as_level_or_mpp(value)
+    assert (type(found), found, unit_of(found)) == (int, int(value), "level")
+
+
+@pytest.mark.parametrize("value", [0.5, 1.0, np.float64(0.25), np.float32(2.0)])
+def test_a_number_with_a_point_is_micrometres_per_pixel(value) -> None:
+    found = as_level_or_mpp(value)
+    assert (type(found), found, unit_of(found)) == (float, float(value), "mpp")
+
+
+@pytest.mark.parametrize("value", [True, -1, 0.0, -0.5, math.inf, math.nan, "0", None, [0], 1j])
+def test_what_is_neither_a_level_nor_micrometres_is_refused(value) -> None:
+    with pytest.raises(SpecError, match="neither a level nor micrometres"):
+        as_level_or_mpp(value)
+
+
+@pytest.mark.parametrize(
+    ("have", "downsample", "level"),
+    [
+        ((1.0, 2.0005, 4.0), 2.0, 1),
+        ((1.0, 4.0), 2.0, None),
+        ((1.0, 4.0), 4.02, 1),
+        ((1.0, 4.0), 4.021, None),
+        ((1.0, 4.0), 0.996, 0),
+        ((1.0, 4.0), 0.99, None),
+        ((1.0, 1.0), 1.0, 0),
+        ((1.0, 3.99, 4.0), 4.0, 2),
+    ],
+)
+def test_a_level_matches_within_half_a_per_cent_and_the_nearest_wins(
+    have, downsample, level
+) -> None:
+    assert matching_level(have, downsample) == level
