@@ -48,10 +48,14 @@ def load_mask(path: Path) -> TissueMask:
         return TissueMask(
             tissue=np.asarray(array[:], dtype=bool),
             downsample=float(_number(array.attrs["downsample"])),
-            slide_mpp=float(_number(array.attrs["slide_mpp"])),
+            slide_mpp=_optional(array.attrs["slide_mpp"]),
         )
     except _UNREADABLE as error:
         raise ArtifactCorrupt(path, f"cannot be read: {error}", remedy="Make it again") from error
+
+
+def _optional(value: object) -> float | None:
+    return None if value is None else float(_number(value))
 
 
 def _number(value: object) -> float:

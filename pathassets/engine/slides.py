@@ -20,10 +20,13 @@ from typing import Literal, Self
 
 import numpy as np
 
+from pathassets.adapters.annotations.ndpa import NdpaFrame
+from pathassets.adapters.annotations.reader import read_annotations
 from pathassets.adapters.openslide.members import find_slides
 from pathassets.adapters.openslide.reader import DENSE_VENDORS, OpenSlideReader, OpenSlideTiles
 from pathassets.adapters.tiff.layout import TiffLayout, read_layout
 from pathassets.adapters.tiled_tiff import TiledTiff, open_tiles
+from pathassets.core.annotations import Annotations
 from pathassets.core.regions import WHITE, Rgb, read_box, read_region
 from pathassets.core.slide import SlideInfo, audit_mpp, check_mpp
 from pathassets.core.spec import seed_of
@@ -40,6 +43,7 @@ COMPARED_PX = 64
 """Side of such a region: across the corner of four tiles it costs 1 ms."""
 DRAWN_VENDOR = "aperio"
 """Whose missing tiles OpenSlide draws from the next finer level."""
+NDPA_SUFFIX = ".ndpa"
 LOSSY_DIFFERENCE = {"jpeg2000": 1}
 """Steps of 255 by which two right decoders of a codec may differ; 0 for all others."""
 
@@ -104,6 +108,18 @@ class OpenedSlide:
             self, x_px0, y_px0, width_px=width_px, height_px=height_px, level=level, mpp=mpp,
             fill=fill,
         )  # fmt: skip
+
+    def read_annotations(self, path: str | Path) -> Annotations:
+        """The areas of a file of drawings of this slide; NDPA's, too, which need its frame.
+
+        Raises:
+            AnnotationError: it cannot be read, or an element of it is malformed.
+            SpecError: it is NDPA, and the slide does not say where it lies on the glass.
+        """
+        if Path(path).suffix.lower() != NDPA_SUFFIX:
+            return read_annotations(path)
+        frame = NdpaFrame.of(self.info, self._reader.properties)
+        return read_annotations(path, ndpa_frame=frame)
 
     @property
     def associated_names(self) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from pathassets.core.dataset import DatasetSpec
 from pathassets.core.features import FeatureSpec
-from pathassets.core.locations import GridSpec
+from pathassets.core.locations import LocationSpec
 from pathassets.core.spec import EntryName, canonical_json, digest_of, seed_of
 from pathassets.core.tissue import TissueSpec
 
@@ -55,18 +55,18 @@ def test_a_value_without_canonical_form_is_refused_by_type(value) -> None:
 
 def test_digests_are_the_ones_of_every_other_machine() -> None:
     assert digest_of({"mpp": 0.5, "name": "grid"}) == "4c8bcdd86033321f"
-    assert digest_of(GridSpec()) == digest_of(GridSpec(mpp=0.50, patch_px=256))
+    assert digest_of(LocationSpec()) == digest_of(LocationSpec(mpp=0.50, patch_px=256))
 
 
 def test_a_whole_number_and_its_float_are_one_request() -> None:
-    assert digest_of(GridSpec(mpp=1)) == digest_of(GridSpec(mpp=1.0))
+    assert digest_of(LocationSpec(mpp=1)) == digest_of(LocationSpec(mpp=1.0))
 
 
 @pytest.mark.parametrize(
     "change", [{"patch_px": 255}, {"mpp": 0.51}, {"stride_px": 256}, {"min_tissue_share": 0.4}]
 )
 def test_every_field_of_a_spec_is_part_of_its_digest(change) -> None:
-    assert digest_of(GridSpec(**change)) != digest_of(GridSpec())
+    assert digest_of(LocationSpec(**change)) != digest_of(LocationSpec())
 
 
 def test_seeds_are_the_ones_of_every_other_machine() -> None:
@@ -83,9 +83,9 @@ def test_a_seed_belongs_to_its_parts_in_their_order() -> None:
 SPECS: list[tuple[Any, str]] = [
     (TissueSpec, "mpp"),
     (TissueSpec, "min_object_um2"),
-    (GridSpec, "patch_px"),
-    (GridSpec, "mpp"),
-    (GridSpec, "min_tissue_share"),
+    (LocationSpec, "patch_px"),
+    (LocationSpec, "mpp"),
+    (LocationSpec, "min_tissue_share"),
     (DatasetSpec, "min_patches"),
 ]
 
@@ -105,10 +105,10 @@ def test_a_spec_takes_numbers_for_numbers_only(spec, field, value) -> None:
         (TissueSpec, {"method": "magic"}),
         (TissueSpec, {"min_saturation": 256}),
         (TissueSpec, {"min_hole_um2": -1}),
-        (GridSpec, {"patch_px": 0}),
-        (GridSpec, {"patch_px": 8193}),
-        (GridSpec, {"stride_px": 0}),
-        (GridSpec, {"min_tissue_share": 1.01}),
+        (LocationSpec, {"patch_px": 0}),
+        (LocationSpec, {"patch_px": 8193}),
+        (LocationSpec, {"stride_px": 0}),
+        (LocationSpec, {"min_tissue_share": 1.01}),
         (FeatureSpec, {}),
         (DatasetSpec, {"seed": -1}),
         (DatasetSpec, {"split": {"a b": 1.0}}),
@@ -119,13 +119,13 @@ def test_an_impossible_value_is_refused(spec, values) -> None:
         spec(**values)
 
 
-@pytest.mark.parametrize("spec", [TissueSpec, GridSpec, DatasetSpec])
+@pytest.mark.parametrize("spec", [TissueSpec, LocationSpec, DatasetSpec])
 def test_a_spec_refuses_keys_it_does_not_know(spec) -> None:
     with pytest.raises(ValidationError, match="Unexpected keyword argument"):
         spec(colour=1)
 
 
-@pytest.mark.parametrize("spec", [TissueSpec(), GridSpec(), DatasetSpec()])
+@pytest.mark.parametrize("spec", [TissueSpec(), LocationSpec(), DatasetSpec()])
 def test_a_spec_cannot_be_changed(spec) -> None:
     field = next(iter(spec.__dataclass_fields__))
     with pytest.raises(dataclasses.FrozenInstanceError):

@@ -98,6 +98,12 @@ class OpenSlideReader:
                 raise TileDamaged("undecodable", str(error)) from error
 
     @property
+    def properties(self) -> dict[str, str]:
+        """What the file says of itself, by OpenSlide's names."""
+        with open_handle(Path(self.path)) as own:
+            return dict(own.properties)
+
+    @property
     def associated_names(self) -> tuple[str, ...]:
         """Names of the images beside the pyramid, such as `label` and `macro`; not their pixels."""
         with open_handle(Path(self.path)) as own:
