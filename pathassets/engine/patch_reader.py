@@ -8,17 +8,17 @@
 Content depends on nothing but slide, locations and spec: threads only decide when a batch is ready.
 
 Memory is that of the batches begun and not delivered, whatever the slide's height: of a grid that
-is about one row of patches. Locations that need more than `BUDGET_BYTES` are read in several
-passes, a tile that two of them touch once in each.
+is about one row of patches. Locations that need more than a budget are read in several passes, a
+tile that two of them touch once in each.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
@@ -26,6 +26,7 @@ import numpy as np
 from pathassets.core.ledger import Ledger
 from pathassets.core.locations import PatchLocations
 from pathassets.core.patches import (
+    Pass,
     ReadSpec,
     lay_raster,
     most_open,
@@ -41,7 +42,7 @@ logger = logging.getLogger(__name__)
 Order = Literal["location", "completed"]
 
 BUDGET_BYTES = 192 * 2**20
-"""Pixels that may be begun and not delivered."""
+"""Pixels that may be begun and not delivered, unless a caller says otherwise."""
 RUN_TILES = 16
 """Tiles a thread takes at once: 3 ms of decoding to 0.1 ms of handing over."""
 
@@ -64,6 +65,8 @@ def read_patches(  # noqa: PLR0913 - the public door: each has a default
     n_threads: int = 1,
     order: Order = "location",
     ledger: Ledger | None = None,
+    allocate: Callable[..., np.ndarray] | None = None,
+    budget_bytes: int | None = None,
 ) -> Generator[PatchBatch, None, None]:
     """Yield all patches in batches of `n_batch`, fewer in the last and where some were skipped.
 
@@ -73,13 +76,17 @@ def read_patches(  # noqa: PLR0913 - the public door: each has a default
     says whether patches were enlarged, because the slide has fewer pixels than asked for.
 
     A batch is its receiver's for as long as he keeps it. Threads end with the last batch, or when
-    the generator is closed.
+    the generator is closed. `allocate(*shape)` gives the uint8 arrays that batches are decoded
+    into, in the thread that takes them from here; `budget_bytes` bounds those begun and not
+    delivered, 192 MB by default, though never to less than two batches.
 
     Raises:
-        SpecError: at once: `n_batch` or `n_threads` is below 1, or there is no such order.
+        SpecError: at once: `n_batch`, `n_threads` or `budget_bytes` is below 1, or there is no such
+            order.
         TileUnreadable: a tile cannot be read; with `skip`, more of them than the spec allows.
     """
-    _check(n_batch=n_batch, n_threads=n_threads, order=order)
+    budget_bytes = BUDGET_BYTES if budget_bytes is None else budget_bytes
+    _check(order, n_batch=n_batch, n_threads=n_threads, budget_bytes=budget_bytes)
     spec, ledger = spec or ReadSpec(), Ledger() if ledger is None else ledger
     read = plan_read(locations, slide.info.level_downsamples, fast=spec.fast)
     ledger.is_upsampled = read.is_upsampled
@@ -97,12 +104,15 @@ def read_patches(  # noqa: PLR0913 - the public door: each has a default
     job = ScatterJob(
         level=read.level, source=source, raster=raster, patch_px=read.patch_px, n_batch=n_batch
     )
-    crew = _Crew(slide, spec, ledger, in_order=order == "location", n_threads=n_threads)
-    return crew.read_all(job, index)
+    way = _Way(
+        in_order=order == "location", n_threads=n_threads, budget_bytes=budget_bytes,
+        allocate=allocate or Buffers().take,
+    )  # fmt: skip
+    return _Crew(slide, spec, ledger, way).read_all(job, index)
 
 
-def _check(*, n_batch: int, n_threads: int, order: Order) -> None:
-    for name, number in (("n_batch", n_batch), ("n_threads", n_threads)):
+def _check(order: Order, **numbers: int) -> None:
+    for name, number in numbers.items():
         if number < 1:
             raise SpecError(f"patches: {name}={number} reads nothing", remedy="Give 1 or more")
     if order not in get_args(Order):
@@ -110,53 +120,61 @@ def _check(*, n_batch: int, n_threads: int, order: Order) -> None:
         raise SpecError(f"patches: no order={order!r}", remedy=f"Give {known}")
 
 
-def _parts(job: ScatterJob, squares: slice, *, in_order: bool) -> Iterator[slice]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Way:
+    """How a crew goes about it; of no account for what a batch holds."""
+
+    in_order: bool
+    n_threads: int
+    budget_bytes: int
+    allocate: Callable[..., np.ndarray]
+
+
+def _parts(job: ScatterJob, squares: slice, plan: Pass, way: _Way) -> Iterator[tuple[slice, Pass]]:
     """Cut the squares into as few passes as the budget allows, each a whole number of batches."""
     n_batches = -(-(squares.stop - squares.start) // job.n_batch)
     if n_batches > 1:
-        n_open = most_open(plan_pass(job.raster, squares), job.n_batch, in_order=in_order)
-        if n_open * job.batch_bytes > BUDGET_BYTES:
+        n_open = most_open(plan, job.n_batch, in_order=way.in_order)
+        if n_open * job.batch_bytes > way.budget_bytes:
             middle = squares.start + n_batches // 2 * job.n_batch
-            yield from _parts(job, slice(squares.start, middle), in_order=in_order)
-            yield from _parts(job, slice(middle, squares.stop), in_order=in_order)
+            for half in (slice(squares.start, middle), slice(middle, squares.stop)):
+                yield from _parts(job, half, plan_pass(job.raster, half), way)
             return
-    yield squares
+    yield squares, plan
 
 
 class _Crew:
     """Threads that work off one pass after the other."""
 
-    def __init__(
-        self, slide: Slide, spec: ReadSpec, ledger: Ledger, *, in_order: bool, n_threads: int
-    ) -> None:
-        self._in_order = in_order
+    def __init__(self, slide: Slide, spec: ReadSpec, ledger: Ledger, way: _Way) -> None:
         self._path = slide.path
         self._spec = spec
         self._ledger = ledger
-        self._n_waiting = 2 * n_threads
-        self._pool = ThreadPoolExecutor(n_threads, "decode")
-        self._buffers = Buffers()
+        self._way = way
+        self._pool = ThreadPoolExecutor(way.n_threads, "decode")
 
     def read_all(self, job: ScatterJob, index: np.ndarray) -> Generator[PatchBatch, None, None]:
         """Yield the batches of all squares, which are the locations `index`."""
         squares = slice(0, len(index))
-        self._ledger.n_tiles = len(plan_pass(job.raster, squares).tiles)
+        whole = plan_pass(job.raster, squares)
+        self._ledger.n_tiles = len(whole.tiles)
         try:
-            for part in _parts(job, squares, in_order=self._in_order):
-                yield from self._read(job, part, index[part])
+            for part, plan in _parts(job, squares, whole, self._way):
+                scatter = Scatter(job, part, plan, self._way.allocate)
+                yield from self._read(job, scatter, index[part])
         finally:
             self._pool.shutdown(cancel_futures=True)
             self._ledger.skipped.sort()
 
-    def _read(self, job: ScatterJob, squares: slice, index: np.ndarray) -> Iterator[PatchBatch]:
-        """Yield the batches of some consecutive squares, which are the locations `index`."""
-        scatter = Scatter(job, squares, self._buffers)
-        most_batches = max(2, BUDGET_BYTES // job.batch_bytes)
+    def _read(self, job: ScatterJob, scatter: Scatter, index: np.ndarray) -> Iterator[PatchBatch]:
+        """Yield the batches of one pass, whose squares are the locations `index`."""
+        most_batches = max(2, self._way.budget_bytes // job.batch_bytes)
+        most_waiting = 2 * self._way.n_threads
         waiting: deque[Future[RunDone]] = deque()
         yield from self._deliver(scatter, index)
         for tiles in scatter.runs(RUN_TILES):
             while waiting and (
-                len(waiting) >= self._n_waiting or scatter.n_open_with(tiles) > most_batches
+                len(waiting) >= most_waiting or scatter.n_open_with(tiles) > most_batches
             ):
                 yield from self._take(scatter, waiting.popleft(), index)
             scatter.open(tiles)
@@ -175,7 +193,7 @@ class _Crew:
         yield from self._deliver(scatter, index)
 
     def _deliver(self, scatter: Scatter, index: np.ndarray) -> Iterator[PatchBatch]:
-        for squares, lost, pixels in scatter.complete(in_order=self._in_order):
+        for squares, lost, pixels in scatter.complete(in_order=self._way.in_order):
             self._ledger.skipped += index[lost].tolist()
             if len(squares):
                 yield PatchBatch(index[squares], pixels)

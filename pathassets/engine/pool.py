@@ -7,28 +7,30 @@ value; an item whose worker dies or takes too long comes back as `WorkerLost`.
 Every worker has a pipe of its own, so none can leave a lock held or a queue half read when it is
 killed. (Tried: pebble 5.2, whose workers share both. There an exit with code 0 is noticed only at
 the timeout, and one exception that does not unpickle breaks the pool.)
+
+Workers are plain processes that run `engine/worker.py`. (Tried: multiprocessing's forkserver, whose
+workers start sooner, but import the caller's `__main__` again, and so run an unguarded script.)
 """
 
 from __future__ import annotations
 
 import logging
 import math
-import multiprocessing as mp
 import os
 import pickle
-import signal
-import threading
+import subprocess
+import sys
 import time
-import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
+from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
 from typing import Any, Protocol, TypeVar
 
-import cv2
-
+from pathassets.engine import worker as entry
+from pathassets.engine.settings import worker_environment
 from pathassets.errors import WorkerLost
 
 logger = logging.getLogger(__name__)
@@ -36,8 +38,6 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 R = TypeVar("R")
 
-PRELOADED = ["pathassets.engine.slide_task"]
-"""Imported once by the server that workers are forked from: a worker starts in milliseconds."""
 END_S = 5.0
 """Time an idle worker may take to end by itself, and a killed one to be gone."""
 
@@ -81,11 +81,46 @@ class LocalWorkers:
 
 
 @dataclass(eq=False, slots=True)
-class _Worker:
+class WorkerProcess:
     """A process, and this end of the pipe to it."""
 
-    process: BaseProcess
+    process: subprocess.Popen[bytes]
     pipe: Connection
+
+    def end(self) -> None:
+        """Close its pipe and wait for its end, for a little while, then kill it."""
+        self.pipe.close()
+        for _ in range(2):  # it stays where the kernel holds it, such as at a dead disk
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(END_S)
+                return
+            self.process.kill()
+
+
+def start_worker(serve: entry.Serve, *, cpus: int = 1, fds: tuple[int, ...] = ()) -> WorkerProcess:
+    """Start a process that calls `serve`, which can be imported, with its end of a pipe.
+
+    It has no standard input, ends with this process, inherits `fds`, and runs OpenCV on so many
+    `cpus`. It takes 0.05 s to its first line; what it imports then is up to `serve`.
+    """
+    ours, theirs = Pipe()
+    with theirs:
+        process = subprocess.Popen(  # noqa: S603 - our own interpreter and file
+            [sys.executable, "-P", entry.__file__, str(theirs.fileno()), str(os.getpid())],
+            stdin=subprocess.DEVNULL,
+            pass_fds=(theirs.fileno(), *fds),
+            env=worker_environment(cpus),
+        )
+    with suppress(OSError):  # where it dies at once, the wait will tell
+        ours.send(sys.path)
+        ours.send_bytes(pickle.dumps(serve))
+    return WorkerProcess(process, ours)
+
+
+@dataclass(eq=False, slots=True)
+class _Worker(WorkerProcess):
+    """One that works off jobs."""
+
     deadline_s: float = math.inf
     """On the monotonic clock."""
 
@@ -97,14 +132,6 @@ class _Worker:
         except OSError:
             return False
         return True
-
-    def end(self) -> None:
-        """Wait for its end, for a little while, then kill it."""
-        self.pipe.close()
-        self.process.join(END_S)
-        if self.process.is_alive():
-            self.process.kill()
-            self.process.join(END_S)  # stays where the kernel holds it, such as at a dead disk
 
 
 class _Crew:
@@ -129,18 +156,10 @@ class _Crew:
             if worker.take_on(job, self._timeout_s):
                 return worker
             worker.end()  # it died while it had nothing to do: no item is lost
-        worker = self._start()
+        started = start_worker(entry.serve_jobs, cpus=self._cpus)
+        worker = _Worker(started.process, started.pipe)
         worker.take_on(job, self._timeout_s)  # where it dies at once, the wait will tell
         return worker
-
-    def _start(self) -> _Worker:
-        context = mp.get_context("forkserver")
-        context.set_forkserver_preload(PRELOADED)
-        ours, theirs = context.Pipe()
-        process = context.Process(target=_serve, args=(theirs, self._cpus), daemon=True)
-        process.start()
-        theirs.close()
-        return _Worker(process, ours)
 
     def next_results(self) -> Iterator[tuple[Any, Any]]:
         """Wait until a worker has finished, died or run out of time; yield what became of each."""
@@ -162,7 +181,7 @@ class _Crew:
             result = pickle.loads(worker.pipe.recv_bytes())  # noqa: S301 - our own worker wrote it
         except (EOFError, OSError):
             worker.end()
-            return _lost(worker.process.exitcode)
+            return lost(worker.process.returncode)
         self._idle.append(worker)
         if isinstance(result, Exception):
             logger.error("a task raised", exc_info=result)
@@ -186,56 +205,9 @@ def _too_late(timeout_s: float) -> WorkerLost:
     )
 
 
-def _lost(exitcode: int | None) -> WorkerLost:
+def lost(exitcode: int | None) -> WorkerLost:
+    """What became of an item whose worker has ended."""
     return WorkerLost(
         f"worker process ended with code {exitcode}",
         remedy="Look for 'out of memory' in the system log; run the slide again",
     )
-
-
-def _serve(pipe: Connection, cpus: int) -> None:
-    """Work off one job after the other, until there are no more or the parent is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us
-    cv2.setNumThreads(cpus)
-    parent = mp.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
-    try:
-        while True:
-            pipe.send_bytes(_attempt(pipe.recv_bytes()))
-    except (EOFError, OSError):
-        return  # the parent closed the pipe
-
-
-def _end_with(parent: int) -> None:
-    wait([parent])
-    os._exit(1)  # a worker without a parent would go on writing to a store nobody reads
-
-
-def _attempt(job: bytes) -> bytes:
-    """Do a job; what cannot be sent back becomes an error that can."""
-    try:
-        fn, item = pickle.loads(job)  # noqa: S301 - our own parent wrote it
-        return _sealed(fn(item))
-    except BaseException as error:  # noqa: BLE001 - the slide boundary: even an exit is an answer
-        return _sealed_error(error)
-
-
-def _sealed(result: Any) -> bytes:
-    """Pickle, and make sure that it can be unpickled: many exceptions with an `__init__` cannot."""
-    data = pickle.dumps(result)
-    pickle.loads(data)  # noqa: S301
-    return data
-
-
-def _sealed_error(error: BaseException) -> bytes:
-    trace = "".join(traceback.format_exception(error))
-    if isinstance(error, Exception):
-        error.add_note(trace)
-        try:
-            return _sealed(error)
-        except Exception:  # noqa: BLE001 - whatever its pickling raises
-            logger.debug("%r cannot be sent", error)
-    stand_in = RuntimeError(f"{type(error).__name__}: {error}")
-    stand_in.add_note(trace)
-    return _sealed(stand_in)

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from pathassets.core.patches import Raster, pieces_of, plan_pass
+from pathassets.core.patches import Pass, Raster, pieces_of
 from pathassets.core.regions import WHITE, resample, shrink
 from pathassets.core.tiles import TileDamaged, TileFault, TileSource
 
@@ -68,9 +68,10 @@ class ScatterJob:
 
     @property
     def whole_piece(self) -> list[int]:
-        """The piece of a tile that is exactly one square; of none where tiles are shrunk after."""
+        """The piece of a tile that is exactly one square, all that is decoded; else none is."""
         side_px = self.raster.side_px
-        is_same = self.tile_shape[:2] == (side_px, side_px) and self.raster.area_shrink == 1
+        # Where tiles are shrunk after decoding, no piece of one is as large as what is decoded.
+        is_same = self.tile_shape[:2] == (side_px, side_px)
         return [0, 0, side_px, side_px, 0, 0] if is_same else []
 
     @property
@@ -90,6 +91,10 @@ _HELD_BY_NOBODY = _n_holders([np.empty(0)])[0]
 references where older ones count them): one too many would give away what a receiver still has."""
 
 
+MOST_KEPT = 256
+"""Arrays that are looked through for a free one: who keeps more keeps all, and none falls free."""
+
+
 class Buffers:
     """Arrays that are used again once nobody else holds them, nor a view of them."""
 
@@ -101,6 +106,7 @@ class Buffers:
         for array, n_holders in zip(self._arrays, _n_holders(self._arrays), strict=True):
             if array.shape == shape and n_holders == _HELD_BY_NOBODY:
                 return array
+        del self._arrays[: 1 - MOST_KEPT]
         self._arrays.append(np.empty(shape, np.uint8))
         return self._arrays[-1]
 
@@ -108,11 +114,14 @@ class Buffers:
 class Scatter:
     """One pass over the tiles that some consecutive squares touch."""
 
-    def __init__(self, job: ScatterJob, squares: slice, buffers: Buffers) -> None:
+    def __init__(
+        self, job: ScatterJob, squares: slice, plan: Pass, allocate: Callable[..., np.ndarray]
+    ) -> None:
         self._job = job
         self._first_square = squares.start
-        self._buffers = buffers
-        self._plan = plan = plan_pass(job.raster, squares)
+        self._allocate = allocate
+        """Gives uint8 memory of a shape for a batch; asked by the thread that leads the pass."""
+        self._plan = plan
         self._is_cut: list[bool] = job.raster.is_cut[squares].tolist()
         self._left: list[int] = plan.n_tiles.tolist()
         """Tiles that have still to come to each square before it can be resampled."""
@@ -177,7 +186,7 @@ class Scatter:
         batch = self._batches.get(number)
         if batch is None:
             patch_px = self._job.patch_px
-            batch = self._buffers.take(self._job.n_batch, patch_px, patch_px, 3)
+            batch = self._allocate(self._job.n_batch, patch_px, patch_px, 3)
             self._batches[number] = batch
         return np.asarray(batch[place])
 

@@ -101,6 +101,14 @@ def dagster_environment(settings: Settings) -> dict[str, str]:
     return {**os.environ, **{name: str(path) for name, path in homes.items()}}
 
 
+def worker_environment(n_cpus: int) -> dict[str, str]:
+    """Environment for a worker process: this one's, with so many cores for OpenCV.
+
+    Where it imports OpenCV at all: to import it only to tell it so costs 0.1 s.
+    """
+    return {**os.environ, "OPENCV_FOR_THREADS_NUM": str(n_cpus)}
+
+
 def usable_cores() -> int:
     """Cores this process may run on, which in a container are fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

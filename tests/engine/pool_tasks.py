@@ -6,12 +6,26 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
+
 
 class OddError(Exception):
     """Cannot be unpickled: `args` are not what it is made from."""
 
     def __init__(self, one, two):
         super().__init__(f"{one} {two}")
+
+
+def workers_now():
+    """Worker processes of this one."""
+    return [process for process in psutil.Process().children() if is_worker(process)]
+
+
+def is_worker(process):
+    try:
+        return any("engine/worker.py" in part for part in process.cmdline())
+    except psutil.Error:  # it has just ended
+        return False
 
 
 def square(x):
@@ -50,6 +64,16 @@ def pid_of(_item):
 def note_and_sleep(folder):
     (folder / f"{os.getpid()}.pid").touch()
     time.sleep(600)
+
+
+def modules_of(_item):
+    return list(sys.modules)
+
+
+def opencv_threads(_item):
+    import cv2  # noqa: PLC0415  (as late as a task may do)
+
+    return cv2.getNumThreads()
 
 
 def memory_of(_item):

@@ -7,7 +7,6 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import psutil
 import pytest
 
 from pathassets.adapters.files import stamp_of
@@ -21,6 +20,7 @@ from pathassets.engine.scratch import LOCK
 from pathassets.engine.slide_task import run_slide
 from pathassets.errors import StoreError
 from tests.engine.conftest import RECIPE
+from tests.engine.pool_tasks import workers_now
 
 LONG = RECIPE.replace("patch_px: 64", "patch_px: 64, stride_px: 2")
 """Thirty thousand patches a slide: half a minute of work."""
@@ -40,15 +40,6 @@ def attempts(platform, run_id="run"):
 
 def staged(platform):
     return {p.name for p in (platform.store.root / STAGING).iterdir()} - {SWEEP_LOCK}
-
-
-def workers_now():
-    return [
-        worker
-        for server in psutil.Process().children()
-        if "forkserver" in " ".join(server.cmdline())
-        for worker in server.children()
-    ]
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import time
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-import psutil
 import pytest
 
 from pathassets.adapters.files import stamp_of
@@ -16,6 +15,7 @@ from pathassets.engine.cohort import Cohort, CohortRow
 from pathassets.engine.ingest import find_files, ingest
 from pathassets.engine.plan import plan_slides, recorded_stamp
 from pathassets.errors import SpecError
+from tests.engine.pool_tasks import workers_now
 
 HUGE_BYTES = 2**38
 
@@ -32,7 +32,7 @@ def no_workers(monkeypatch):
     @contextmanager
     def forbidding():
         with monkeypatch.context() as patch:
-            patch.delattr(pool._Crew, "_start")
+            patch.delattr(pool, "start_worker")
             yield
 
     return forbidding
@@ -48,15 +48,6 @@ def make_huge(make_slide):
         return path
 
     return make
-
-
-def workers_now():
-    return [
-        worker
-        for server in psutil.Process().children()
-        if "forkserver" in " ".join(server.cmdline())
-        for worker in server.children()
-    ]
 
 
 def kill_reader(path, within_s=60):

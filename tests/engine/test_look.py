@@ -3,7 +3,6 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-import psutil
 import pytest
 
 from pathassets.adapters.files import fingerprint_of, stamp_of
@@ -13,6 +12,7 @@ from pathassets.engine.look import Look, LookTask, NoSlide, look_at, look_throug
 from pathassets.engine.pool import LocalWorkers
 from pathassets.errors import WorkerLost
 from tests.engine.look_tasks import note
+from tests.engine.pool_tasks import workers_now
 
 
 def files_in(folder, *names):
@@ -30,15 +30,6 @@ def noted(files, answer=answer_none, n_workers=2):
 
 def n_seen_by(found):
     return int(found.fact)
-
-
-def workers_now():
-    return [
-        worker
-        for server in psutil.Process().children()
-        if "forkserver" in " ".join(server.cmdline())
-        for worker in server.children()
-    ]
 
 
 def test_a_look_tells_what_a_slide_is(make_slide):

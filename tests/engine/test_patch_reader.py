@@ -711,6 +711,63 @@ def test_a_bad_tile_that_is_one_patch_does_not_reach_the_next_patch_in_its_buffe
 # --------------------------------------------------------------------------------------- memory
 
 
+@pytest.mark.parametrize(("patch_px", "offset_px"), [(32, 0), (32, 11), (24, 5), (16, 0)])
+@pytest.mark.parametrize("order", ["location", "completed"])
+def test_batches_are_decoded_straight_into_the_memory_that_is_given(
+    patch_px, offset_px, order
+) -> None:
+    slide, given, askers = FormulaSlide(320, 320, tile_px=(32, 32)), [], set()
+    points = [*grid_of(320, 320, 32, offset_px), (300, 300), (-5, 400), (900, 900)]
+    locations = at(points, side_px0=32, patch_px=patch_px)
+
+    def allocate(*shape):
+        askers.add(threading.get_ident())
+        given.append(np.full(shape, JUNK, np.uint8))
+        return given[-1]
+
+    batches = list(
+        read_patches(slide, locations, n_batch=7, n_threads=3, order=order, allocate=allocate)
+    )
+    check(slide, locations, batches, 7)
+    assert {array.shape for array in given} == {(7, patch_px, patch_px, 3)}
+    homes = [{i for i, array in enumerate(given) if np.shares_memory(pixels, array)}
+             for _, pixels in batches]  # fmt: skip
+    assert sorted(homes, key=list) == [{i} for i in range(len(given))]
+    assert all(pixels.flags.c_contiguous for _, pixels in batches)
+    assert askers == {threading.get_ident()}  # whoever takes the batches
+
+
+def test_a_budget_of_ones_own_is_kept(monkeypatch) -> None:
+    monkeypatch.setattr(patch_reader, "BUDGET_BYTES", 1)
+    slide = FormulaSlide(160, 160, tile_px=(32, 32))
+    locations = at(grid_of(160, 160, 32, 16), side_px0=32, patch_px=32)
+    list(read_patches(slide, locations, n_batch=2, budget_bytes=10**9))
+    assert set(slide.tile_counts.values()) == {1}
+    slide.reads.clear()
+    batches = list(read_patches(slide, locations, n_batch=2, budget_bytes=1))
+    check(slide, locations, batches, 2)
+    assert max(slide.tile_counts.values()) > 1
+    with pytest.raises(SpecError, match="budget_bytes=0"):
+        read_patches(slide, locations, budget_bytes=0)
+
+
+@pytest.mark.parametrize("budget_bytes", [1, 10**9])
+def test_no_pass_is_planned_twice(monkeypatch, budget_bytes) -> None:
+    planned = []
+
+    def plan(raster, squares):
+        planned.append((squares.start, squares.stop))
+        return patches.plan_pass(raster, squares)
+
+    monkeypatch.setattr(patch_reader, "plan_pass", plan)
+    slide = FormulaSlide(160, 160, tile_px=(32, 32))
+    locations = at(grid_of(160, 160, 32, 16), side_px0=32, patch_px=32)
+    n = sum(len(i) for i, _ in read_patches(slide, locations, n_batch=2, budget_bytes=budget_bytes))
+    assert n == 16
+    assert len(planned) == len(set(planned))
+    assert (len(planned) == 1) == (budget_bytes > 1)
+
+
 def note_buffers(monkeypatch) -> list:
     """All arrays that batches of the next readings are made in."""
     arrays = []

@@ -1,16 +1,28 @@
 import logging
 import math
 import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 from contextlib import closing
+from pathlib import Path
 
 import psutil
 import pytest
 
 from pathassets.engine.pool import LocalWorkers
 from pathassets.errors import WorkerLost
-from tests.engine.pool_tasks import behave, memory_of, pid_of, square
+from tests.engine.pool_tasks import (
+    behave,
+    memory_of,
+    modules_of,
+    opencv_threads,
+    pid_of,
+    square,
+    workers_now,
+)
 
 ORPHANS = """
 import sys
@@ -20,6 +32,13 @@ from tests.engine.pool_tasks import note_and_sleep
 
 workers = LocalWorkers(n_workers=2, timeout_s=600)
 list(workers.imap(note_and_sleep, [Path(sys.argv[1])] * 4))
+"""
+UNGUARDED = """
+from pathassets.engine.pool import LocalWorkers
+from tests.engine.pool_tasks import square
+
+print("once")
+print(sorted(r for _, r in LocalWorkers(n_workers=2, timeout_s=60).imap(square, range(3))))
 """
 WHOLE_LIFE = """
 import psutil
@@ -35,12 +54,6 @@ print(*sorted(family))
 
 def pool(n_workers=2, timeout_s=60.0):
     return LocalWorkers(n_workers=n_workers, timeout_s=timeout_s)
-
-
-def workers_now():
-    """Processes that the server of workers has forked."""
-    server = [p for p in psutil.Process().children() if "forkserver" in " ".join(p.cmdline())]
-    return [worker for one in server for worker in one.children()]
 
 
 def are_gone(processes, within_s=5.0):
@@ -114,7 +127,7 @@ def test_a_worker_that_dies_while_it_is_idle_costs_no_item():
         yield "a"
         [idle] = workers_now()
         idle.kill()
-        while idle.is_running():  # until its server has reaped it: a zombie's pipe may be open
+        while is_alive(idle):
             time.sleep(0.01)
         yield "b"
 
@@ -226,8 +239,7 @@ def test_the_workers_end_when_their_parent_is_killed(tmp_path, start_python):
         time.sleep(0.05)
     family = psutil.Process(process.pid).children(recursive=True)
     pids = {int(p.stem) for p in tmp_path.glob("*.pid")}
-    assert pids < {p.pid for p in family}
-    assert any("forkserver" in " ".join(p.cmdline()) for p in family)
+    assert pids == {p.pid for p in family}
     process.kill()
     process.wait()
     assert are_gone(family)
@@ -238,8 +250,50 @@ def test_a_program_that_used_it_ends_at_once_and_leaves_no_process(start_python)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (0, "")
     family = [int(pid) for pid in out.split()]
-    assert len(family) >= 3  # two workers and their server
+    assert len(family) == 2
     assert are_gone([psutil.Process(pid) for pid in family if psutil.pid_exists(pid)])
+
+
+def test_a_script_without_a_guard_runs_once(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(UNGUARDED)
+    done = subprocess.run(  # noqa: S603 - our own script
+        [sys.executable, "-W", "error", script], capture_output=True, text=True, check=False,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(Path.cwd()), *sys.path])}, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split() == ["once", "[0,", "1,", "4]"]
+
+
+def test_a_worker_imports_only_what_its_work_needs():
+    [(_, modules)] = pool().imap(modules_of, [0])
+    assert "tests.engine.pool_tasks" in modules
+    heavy = {"numpy", "cv2", "torch", "dagster", "openslide", "pathassets.engine.slides"}
+    assert not heavy & set(modules)
+
+
+@pytest.mark.parametrize(("n_workers", "cpus"), [(2, 1), (4, 2)])
+def test_a_worker_runs_opencv_on_its_own_cores_alone(n_workers, cpus):
+    [(_, n_threads)] = pool(n_workers).imap(opencv_threads, [0], cpus=cpus)
+    assert n_threads == cpus
+
+
+def test_a_worker_has_no_standard_input_and_what_can_be_imported_here(tmp_path, monkeypatch):
+    (tmp_path / "only_here.py").write_text(
+        "def read(_):\n    import sys\n    return sys.stdin.read()\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    import only_here  # noqa: PLC0415  (it exists only now)
+
+    assert list(pool().imap(only_here.read, [0])) == [(0, "")]
+
+
+def test_ctrl_c_is_for_the_parent():
+    with closing(pool(n_workers=1).imap(behave, ["a", "nap", "b"])) as results:
+        next(results)
+        [worker] = workers_now()
+        worker.send_signal(signal.SIGINT)
+        assert [result for _, result in results] == ["nap", "b"]
 
 
 def test_workers_share_no_memory_that_could_be_left_behind():

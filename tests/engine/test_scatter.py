@@ -3,7 +3,7 @@ import threading
 import numpy as np
 import pytest
 
-from pathassets.engine.scatter import Buffers
+from pathassets.engine.scatter import MOST_KEPT, Buffers
 
 
 @pytest.mark.parametrize(
@@ -46,6 +46,21 @@ def test_arrays_of_another_shape_are_of_no_use() -> None:
     assert buffers.take(5, 5).shape == (5, 5)
     assert buffers.take(25).shape == (25,)
     assert len(buffers._arrays) == 2
+
+
+def test_who_keeps_very_many_arrays_keeps_them_and_no_list_of_them_grows() -> None:
+    buffers = Buffers()
+    kept = []
+    for value in range(1000):
+        kept.append(buffers.take(2, 3))
+        kept[-1][:] = value % 251
+    assert len(buffers._arrays) == MOST_KEPT
+    assert all((array == value % 251).all() for value, array in enumerate(kept))
+    last = kept[-1]
+    del kept
+    again = buffers.take(2, 3)
+    assert again is not last
+    assert len(buffers._arrays) == MOST_KEPT
 
 
 def test_an_array_that_another_thread_lets_go_is_used_again() -> None:

@@ -1,0 +1,188 @@
+"""Pixels from a worker process to its parent, through slots of shared memory.
+
+    worker: allocate ─▶ decode into a slot ─▶ describe it ══ pipe ══▶ parent: copy it out
+                ▲                                                          │
+                └───────────── number of the slot ◀══ pipe ════════════════┘
+
+A ring has no lock and no counter: whoever owns a slot has been told so through the pipe. A worker
+without a free slot waits, and so reads no further ahead than its slots: that is the back-pressure.
+
+No wait is for ever. `Outlet.allocate` lends a slot only while another is free, so of two or more
+slots one at least is never lent: it is free, or on its way to the parent. A batch that was decoded
+into private memory needs one free slot to be copied into. Where none is, the lent ones leave one or
+more that are on their way, and the parent copies out whatever it is told of and gives it back at
+once. It always can: at most `n_slots` descriptions and as many numbers are under way at any time,
+some kB, which the pipe holds whether anyone reads or not.
+
+A segment has a name for some microseconds, from its making to the taking away of its name; the
+worker inherits it as a file. Python's resource tracker, a process of its own, knows the name before
+the segment is made, and takes it away where this process is killed in between.
+"""
+
+from __future__ import annotations
+
+import errno
+import math
+import mmap
+import os
+import secrets
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection
+from multiprocessing.shared_memory import SharedMemory
+from pathlib import Path
+
+import numpy as np
+
+from pathassets.engine.scatter import Buffers
+from pathassets.errors import PathAssetsError
+
+SLOT_BYTES = 16 * 256 * 256 * 3
+"""A batch: 3 MB, some 5 ms of decoding."""
+N_SLOTS = 8
+"""Of one worker: with two workers 48 MB, for containers have 64 MB of shared memory."""
+MIN_SLOTS = 2
+FOLDER = Path("/dev/shm")  # noqa: S108 - where Linux keeps shared memory; nothing is written by name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RingShape:
+    """How large the ring of one worker is."""
+
+    n_slots: int
+    slot_bytes: int
+
+    @property
+    def n_bytes(self) -> int:
+        """Of all slots."""
+        return self.n_slots * self.slot_bytes
+
+
+def shape_ring(*, n_workers: int, patch_bytes: int) -> RingShape:
+    """Choose a ring: fewer slots than `N_SLOTS` where patches are large or memory is short.
+
+    How many slots there are decides how fast it is, never what comes.
+    """
+    slot_bytes = max(SLOT_BYTES, patch_bytes)
+    n_slots = N_SLOTS * SLOT_BYTES // slot_bytes
+    with suppress(OSError):  # where there is no such folder, the making will tell
+        there = os.statvfs(FOLDER)
+        half_bytes = there.f_bavail * there.f_frsize // 2
+        n_slots = min(n_slots, half_bytes // (n_workers * slot_bytes))
+    return RingShape(n_slots=max(MIN_SLOTS, n_slots), slot_bytes=slot_bytes)
+
+
+def make_ring(shape: RingShape) -> tuple[np.ndarray, int]:
+    """Make the memory of a ring: uint8 (slot, byte), and the file that a worker inherits.
+
+    The file is the caller's to close, once the worker has it. The memory is given back when both
+    have let go of it, however they end.
+
+    Raises:
+        PathAssetsError: there is not so much shared memory.
+    """
+    name = f"psm_{secrets.token_hex(8)}"
+    resource_tracker.register(f"/{name}", "shared_memory")
+    try:
+        segment = SharedMemory(name, create=True, size=shape.n_bytes)
+    except OSError as error:
+        resource_tracker.unregister(f"/{name}", "shared_memory")
+        raise _too_little(shape, error) from error
+    try:
+        fd = os.dup(segment._fd)  # type: ignore[attr-defined]  # noqa: SLF001 - it offers no other
+    finally:
+        segment.unlink()
+        segment.close()
+    try:
+        os.posix_fallocate(fd, 0, shape.n_bytes)  # or too little memory would kill us, later
+        return map_ring(fd, shape), fd
+    except OSError as error:
+        os.close(fd)
+        raise _too_little(shape, error) from error
+
+
+def _too_little(shape: RingShape, error: OSError) -> PathAssetsError:
+    fact = "no room" if error.errno == errno.ENOSPC else str(error)
+    problem = PathAssetsError(
+        f"shared memory: {shape.n_bytes / 2**20:.0f} MB for a worker cannot be had: {fact}",
+        remedy=f"Give fewer processes, or more memory to {FOLDER} (docker run --shm-size=1g)",
+    )
+    problem.reason = "shared_memory_missing"
+    return problem
+
+
+def map_ring(fd: int, shape: RingShape) -> np.ndarray:
+    """The memory behind a file, as uint8 (slot, byte)."""
+    memory = mmap.mmap(fd, shape.n_bytes)
+    return np.frombuffer(memory, np.uint8).reshape(shape.n_slots, shape.slot_bytes)
+
+
+class Outlet:
+    """The worker's side of a ring: gives out memory for batches, and sends them off.
+
+    All of it belongs to the thread that reads the pipe.
+    """
+
+    def __init__(self, ring: np.ndarray, pipe: Connection) -> None:
+        self._ring = ring
+        self._pipe = pipe
+        self._free = list(range(len(ring)))
+        self._lent: set[int] = set()
+        """Slots that are being decoded into."""
+        self._private = Buffers()
+
+    def allocate(self, *shape: int) -> np.ndarray:
+        """Memory for a batch: a slot while another is free, else private memory.
+
+        Half of the slots are never lent. Where tiles are large and patches small, hundreds of
+        batches are begun at once, and would hold all slots until their turn comes: one alone would
+        go to and fro.
+        """
+        n_bytes = math.prod(shape)
+        while self._pipe.poll():  # the slot that came back last is still in the cache
+            self._hear()
+        is_lent = len(self._lent) < len(self._ring) // 2 and len(self._free) > 1
+        if is_lent and n_bytes <= self._ring.shape[1]:
+            slot = self._free.pop()
+            self._lent.add(slot)
+            return np.asarray(self._ring[slot, :n_bytes].reshape(shape))
+        return self._private.take(*shape)
+
+    def hand_over(self, pixels: np.ndarray) -> int:
+        """The slot that holds these pixels from its first byte on; waits for one to copy them to.
+
+        The slot is the parent's from then on: tell it, or it is lost.
+        """
+        slot = self._lent_at(pixels)
+        if slot is not None:
+            self._lent.remove(slot)
+            return slot
+        while not self._free:
+            self._hear()
+        slot = self._free.pop()
+        self._ring[slot, : pixels.nbytes].reshape(pixels.shape)[:] = pixels
+        return slot
+
+    def _lent_at(self, pixels: np.ndarray) -> int | None:
+        """The lent slot at whose first byte an array begins that has no gaps."""
+        offset = _address_of(pixels) - _address_of(self._ring)
+        slot, rest = divmod(offset, self._ring.shape[1])
+        is_slot = rest == 0 and slot in self._lent and pixels.flags.c_contiguous
+        return slot if is_slot else None
+
+    def _hear(self) -> None:
+        self.give_back(self._pipe.recv())
+
+    def give_back(self, slot: int) -> None:
+        """Take a slot that the parent has emptied."""
+        self._free.append(slot)
+
+    def reclaim(self) -> None:
+        """Take back what was lent and not handed over, once nobody decodes into it any more."""
+        self._free += sorted(self._lent)
+        self._lent.clear()
+
+
+def _address_of(array: np.ndarray) -> int:
+    return int(array.__array_interface__["data"][0])
