@@ -1,4 +1,4 @@
-"""JPEG tile -> RGB: the door to simplejpeg, which is libjpeg-turbo.
+"""JPEG tile -> RGB, RGB -> JPEG: the door to simplejpeg, which is libjpeg-turbo.
 
 A tile of a TIFF is an abbreviated JPEG: its tables may stand once in the TIFF. What its components
 are stands in the TIFF too, and decides (real Aperio files say RGB as well as YCbCr), whatever the
@@ -96,3 +96,9 @@ class JpegTiles:
         if adobe >= 0 and data[adobe + 11 : adobe + 12] != self._transform:
             return True
         return self._transform == _RGB and data.find(JFIF, 0, _HEADER_BYTES) >= 0
+
+
+def encode_jpeg(rgb: np.ndarray, quality: int) -> bytes:
+    """Encode contiguous RGB uint8 (y, x, 3) at 4:4:4: no colour is shared by pixels."""
+    data: bytes = simplejpeg.encode_jpeg(rgb, quality, "RGB", "444", fastdct=False)
+    return data

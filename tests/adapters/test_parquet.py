@@ -1,10 +1,22 @@
+import json
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from pathassets.adapters.parquet import load_locations, load_table, save_locations, save_table
+from pathassets.adapters.parquet import (
+    load_locations,
+    load_manifest,
+    load_table,
+    save_locations,
+    save_manifest,
+    save_table,
+)
 from pathassets.core.locations import PatchLocations
+from pathassets.core.patch_set import row_of
 from pathassets.errors import ArtifactCorrupt
+from tests.adapters.encoded_patches import encoded
 
 SIZES = {"side_px0": 512, "patch_px": 256, "mpp": 0.5}
 
@@ -34,7 +46,7 @@ def test_locations_come_back_as_they_were_saved(tmp_path, n):
 def test_the_table_tells_a_stranger_the_sizes(tmp_path):
     save_locations(tmp_path / "l.parquet", locations_of(3))
     table = pd.read_parquet(tmp_path / "l.parquet")
-    assert list(table.columns) == ["x_px0", "y_px0", "tissue_share", *SIZES]
+    assert list(table.columns) == ["x_px0", "y_px0", "tissue_share", *SIZES, "level", "label"]
     assert table.loc[2, list(SIZES)].to_dict() == SIZES
 
 
@@ -76,3 +88,96 @@ def test_a_table_of_something_else_is_corrupt(tmp_path):
     save_table(tmp_path / "t", table)
     with pytest.raises(ArtifactCorrupt, match="no locations"):
         load_locations(tmp_path / "t", **SIZES)
+
+
+def labelled(**changes):
+    return replace(
+        locations_of(4), labels=("b", "a/ü", "unused"),
+        label_codes=np.array([1, 0, 0, 1], np.int32), **changes,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("n", [0, 4])
+def test_labels_come_back_in_their_order_with_those_of_no_patch(tmp_path, n):
+    saved = labelled()
+    names = ("x_px0", "y_px0", "tissue_share", "label_codes")
+    saved = replace(saved, **{name: getattr(saved, name)[:n] for name in names})
+    save_locations(tmp_path / "l.parquet", saved)
+    loaded = load_locations(tmp_path / "l.parquet", **SIZES)
+    assert loaded.labels == saved.labels
+    assert loaded.label_codes.dtype == np.int32
+    assert loaded.label_codes.tolist() == saved.label_codes.tolist()
+
+
+def test_patches_without_labels_have_the_one_of_no_label(tmp_path):
+    save_locations(tmp_path / "l.parquet", locations_of(3))
+    loaded = load_locations(tmp_path / "l.parquet", **SIZES)
+    assert (loaded.labels, loaded.label_codes) == (("",), None)
+    assert pd.read_parquet(tmp_path / "l.parquet")["label"].tolist() == [""] * 3
+
+
+def test_one_label_of_all_patches_comes_back(tmp_path):
+    save_locations(tmp_path / "l.parquet", replace(locations_of(3), labels=("Tumor",)))
+    loaded = load_locations(tmp_path / "l.parquet", **SIZES)
+    assert (loaded.labels, loaded.label_codes) == (("Tumor",), None)
+
+
+def test_a_stranger_reads_each_patchs_label_and_level(tmp_path):
+    save_locations(tmp_path / "l.parquet", labelled(mpp=None, level=2))
+    table = pd.read_parquet(tmp_path / "l.parquet")
+    assert table["label"].tolist() == ["a/ü", "b", "b", "a/ü"]
+    assert table["level"].tolist() == [2] * 4
+    assert table["mpp"].isna().all()
+
+
+def test_a_level_without_mpp_comes_back(tmp_path):
+    save_locations(tmp_path / "l.parquet", labelled(mpp=None, level=0))
+    loaded = load_locations(tmp_path / "l.parquet", side_px0=512, patch_px=256, mpp=None, level=0)
+    assert (loaded.mpp, loaded.level) == (None, 0)
+
+
+def test_a_table_of_before_there_were_labels_is_read(tmp_path):
+    save_locations(tmp_path / "l.parquet", locations_of(3))
+    old = pd.read_parquet(tmp_path / "l.parquet").drop(columns=["label", "level"])
+    save_table(tmp_path / "old.parquet", old)
+    loaded = load_locations(tmp_path / "old.parquet", **SIZES)
+    assert (loaded.labels, loaded.label_codes, len(loaded)) == (("",), None, 3)
+
+
+def test_a_label_that_is_not_among_the_tables_own_is_corrupt(tmp_path):
+    save_locations(tmp_path / "l.parquet", labelled())
+    table = pd.read_parquet(tmp_path / "l.parquet")
+    table.loc[2, "label"] = "c"
+    save_table(tmp_path / "l.parquet", table)
+    with pytest.raises(ArtifactCorrupt, match="label 'c'"):
+        load_locations(tmp_path / "l.parquet", **SIZES)
+
+
+def test_a_label_that_is_no_text_is_saved_with_escapes(tmp_path):
+    save_locations(tmp_path / "l.parquet", replace(locations_of(2), labels=("a\udc80",)))
+    assert load_locations(tmp_path / "l.parquet", **SIZES).labels == ("a\\udc80",)
+
+
+def test_a_label_ends_where_it_ends(tmp_path):
+    labels = ("a\0", "a", " a ", "")
+    saved = replace(locations_of(4), labels=labels, label_codes=np.arange(4, dtype=np.int32))
+    save_locations(tmp_path / "l.parquet", saved)
+    loaded = load_locations(tmp_path / "l.parquet", **SIZES)
+    assert loaded.labels == labels
+    assert loaded.label_codes.tolist() == [0, 1, 2, 3]
+
+
+def test_a_manifest_comes_back_and_equal_ones_have_equal_bytes(tmp_path):
+    rows = [
+        row_of(encoded(n, r, is_set=True, label="T"), {"file": f"{n}_{r}.png"})
+        for n in range(50)
+        for r in (0, 0.5)
+    ]
+    for name in ("a", "b"):
+        save_manifest(tmp_path / name, rows, ["file"])
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    loaded = load_manifest(tmp_path / "a")
+    assert loaded == rows
+    assert json.loads(json.dumps(loaded)) == rows
+    save_manifest(tmp_path / "empty", [], ["file"])
+    assert load_manifest(tmp_path / "empty") == []
