@@ -10,7 +10,7 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
@@ -21,10 +21,12 @@ import click
 from pathassets import report
 from pathassets.core.encoder import CARDS
 from pathassets.core.slide import check_mpp
+from pathassets.engine.annotations import Statement, drawings_of, record_file, withdraw
 from pathassets.engine.check import CheckTask, check_slides
 from pathassets.engine.cohort import Cohort, read_cohort
 from pathassets.engine.ingest import IdScheme, Registration, find_files, ingest
 from pathassets.engine.lineage import lineage_of
+from pathassets.engine.matches import match_files
 from pathassets.engine.platform import Platform, open_platform
 from pathassets.engine.pool import LocalWorkers
 from pathassets.engine.sample import write_sample_cohort
@@ -160,6 +162,82 @@ def mpp_show(slide_id: str) -> None:
     """Print what a slide's file and people state."""
     with open_platform(read_settings()) as platform:
         report.resolution(platform.catalog.slide(slide_id), platform.catalog.mpp_history(slide_id))
+
+
+@main.group("annotations")
+def drawings() -> None:
+    """Record what was drawn on slides, such as in QuPath, or look at what was recorded."""
+
+
+def _stated(command: Callable[..., None]) -> Callable[..., None]:
+    """Options of a statement."""
+    for option in (
+        click.option("--why", required=True, help="Where it is from."),
+        click.option("--who", required=True, help="Who states it."),
+        click.option("--name", required=True, help="An entry of the recipe's annotations."),
+    ):
+        command = option(command)
+    return command
+
+
+@drawings.command("set")
+@click.argument("slide_id")
+@click.argument("file", type=click.Path(path_type=Path))
+@_stated
+def annotations_set(slide_id: str, file: Path, name: str, who: str, why: str) -> None:
+    """Record what FILE draws on a slide: polygons, or a mask picture."""
+    with _opened() as (platform, instance):
+        recorded = record_file(platform, slide_id, file, Statement(name=name, who=who, why=why))
+        _report_drawings(platform, instance, [slide_id])
+        click.echo(report.drawing_line(recorded))
+
+
+@drawings.command("add")
+@click.argument("folder", type=click.Path(path_type=Path))
+@_stated
+@click.option("--dry-run", is_flag=True, help="Say which file is of which slide, record nothing.")
+def annotations_add(folder: Path, name: str, who: str, why: str, *, dry_run: bool) -> None:
+    """Record the files of FOLDER, and of those below, that are called like a slide."""
+    stated = Statement(name=name, who=who, why=why)
+    with _opened() as (platform, instance):
+        done = []
+        for match in match_files(platform, folder, stated, is_dry=dry_run):
+            click.echo(report.match_line(match))
+            done.append(match)
+        _report_drawings(platform, instance, [match.slide_id for match in done])
+    click.echo(report.matches_end(done))
+    if any(match.said for match in done):
+        sys.exit(SOME_FAILED)
+
+
+@drawings.command("show")
+@click.argument("slide_id", required=False)
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def annotations_show(slide_id: str | None, *, as_json: bool) -> None:
+    """Print what is drawn on all slides now, or all that was ever stated of one."""
+    with open_platform(read_settings()) as platform:
+        found = drawings_of(platform, slide_id)
+    if as_json:
+        click.echo(report.drawings_json(found))
+    else:
+        report.drawing_table(found)
+
+
+@drawings.command("withdraw")
+@click.argument("slide_id")
+@_stated
+def annotations_withdraw(slide_id: str, name: str, who: str, why: str) -> None:
+    """State that what was drawn on a slide counts no more."""
+    with _opened() as (platform, instance):
+        withdraw(platform, slide_id, Statement(name=name, who=who, why=why))
+        _report_drawings(platform, instance, [slide_id])
+        click.echo(f"{slide_id}: {name} is withdrawn; what was made with it is stale now")
+
+
+def _report_drawings(platform: Platform, instance: dg.DagsterInstance, slides: list[str]) -> None:
+    from pathassets.defs.annotations import report_annotations  # noqa: PLC0415 - takes seconds
+
+    report_annotations(instance, platform, slides)
 
 
 @main.command()

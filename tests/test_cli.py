@@ -19,6 +19,7 @@ from pathassets.catalog.migrations import VERSION_TABLE
 from pathassets.cli import main
 from tests.defs.daemon import COMMAND, environment, pathassets
 from tests.defs.small_slides import RECIPE, write_corrupt_slide, write_slide
+from tests.engine.drawings import write_boxes
 
 Prepare = Callable[[Path], None]
 
@@ -112,6 +113,7 @@ def make_nothing(home: Path) -> None:
     assert home.is_dir()
 
 
+STATED = ("--name", "tumour", "--who", "Ann", "--why", "review of 3 May")
 INGEST_TABLE = ("ingest", "a.svs", "--cohort", "cohort.csv")
 
 
@@ -177,6 +179,17 @@ INGEST_TABLE = ("ingest", "a.svs", "--cohort", "cohort.csv")
         ),
         (
             make_nothing,
+            ("annotations", "set", "nope", "x.geojson", *STATED),
+            r"--name tumour: the recipe has no annotations/tumour\. Add to it 'annotations: ",
+        ),
+        (
+            make_nothing,
+            ("annotations", "add", ".", *STATED),
+            r"--name tumour: the recipe has no annotations/tumour\. Add to it 'annotations: ",
+        ),
+        (make_nothing, ("annotations", "show", "nope"), r"slide nope: not in the catalog\. "),
+        (
+            make_nothing,
             ("lineage", "recipe.yaml"),
             r"recipe\.yaml: is not inside the store .*\. Name a",
         ),
@@ -199,6 +212,11 @@ def test_an_unknown_asset_is_refused_with_those_there_are(home: Path) -> None:
     assert invoke("ingest", "a.svs").exit_code == 0
     said = refusal(invoke("run", "--select", "features/nope"))
     assert "features/nope: the recipe has no such entry. It has tissue_mask/otsu, patch" in said
+    said = refusal(invoke("run", "--select", "annotations/tumour"))
+    assert said == (
+        "--select annotations/tumour: annotations are recorded, not made. "
+        "Record some: pathassets annotations set"
+    )
 
 
 @pytest.mark.parametrize(
@@ -388,6 +406,85 @@ def test_a_name_that_is_no_text_is_shown_and_ends_nothing(tmp_path):
     result = invoke("check", path)
     assert result.exit_code == 0
     assert "latin1_\\udce9.svs: every tile can be read" in result.output
+
+
+# Annotations
+
+DRAWN = RECIPE.replace(
+    "min_tissue_share: 0.5",
+    "min_tissue_share: 0.5, region: annotations, annotations: tumour",
+).replace("patch_px: 256", "patch_px: 128") + "annotations: {tumour: {}}\n"  # fmt: skip
+LEFT, WHOLE = (128.0, 128.0, 512.0, 640.0), (0.0, 0.0, 1024.0, 768.0)
+
+
+def cells(slide: dict[str, Any]) -> list[str]:
+    return [
+        cell["reason"] if cell["state"] == "failed" else cell["state"]
+        for cell in slide["assets"].values()
+    ]
+
+
+def test_what_is_drawn_on_a_slide_from_recording_to_lineage(home: Path) -> None:
+    assert DRAWN.count("tumour") == 2
+    (home / "recipe.yaml").write_text(DRAWN)
+    output("ingest", write_slide(home / "a.svs", 1), write_slide(home / "b.svs", 2))
+    a, b = (slide["slide_id"] for slide in status()["slides"])
+    file = write_boxes(home / "drawn" / "a.svs.geojson", LEFT, labels=("Tumor",))
+
+    assert output("annotations", "add", "drawn", *STATED, "--dry-run") == (
+        f"fits {file}: {a}\n1 file: 1 fits\n"
+    )
+    assert output("annotations", "show") == "no annotations are recorded\n"
+    said = f"{a}: tumour, 1 polygon from a.svs.geojson\n1 file: 1 recorded\n"
+    assert output("annotations", "add", "drawn", *STATED) == f"new {said}"
+    assert output("annotations", "add", "drawn", *STATED) == f"known {said}"
+
+    said = output("run", code=1)
+    assert f"patch_locations/grid: {b}: no annotations/tumour is recorded for it" in said
+    assert f"pathassets annotations set {b} FILE --name tumour" in said
+    first, second = status()["slides"]
+    assert cells(first) == ["current"] * 3
+    assert cells(second) == ["current", "annotations_missing", "blocked"]
+    assert first["annotations"]["tumour"]["labels"] == {"Tumor": 1}
+    assert second["annotations"] == {}
+    assert "nothing to do" in output("run", code=1)
+
+    nothing = write_boxes(home / "none.geojson")
+    said = output("annotations", "set", b, nothing, *STATED)
+    assert said == f"new {b}: tumour, 0 polygons from none.geojson\n"
+    output("run")
+    assert [cells(slide) for slide in status()["slides"]] == [["current"] * 3] * 2
+
+    write_boxes(file, WHOLE)
+    output("annotations", "set", a, file, *STATED)
+    assert cells(status()["slides"][0]) == ["current", "stale", "stale"]
+    said = output("annotations", "withdraw", a, "--name", "tumour", "--who", "Bob", "--why", "no")
+    assert said == f"{a}: tumour is withdrawn; what was made with it is stale now\n"
+    [history] = [json.loads(output("annotations", "show", a, "--json"))]
+    assert [(one["who"], one["n_polygons"]) for one in history] == [
+        ("Bob", 0),
+        ("Ann", 1),
+        ("Ann", 1),
+    ]
+    assert [one["slide_id"] for one in json.loads(output("annotations", "show", "--json"))] == [b]
+    [folder] = (home / "store" / "patch_locations" / "grid" / b).iterdir()
+    said = output("lineage", folder / "locations.parquet")
+    assert f"annotations/tumour/{b}/" in said
+    assert "none.geojson by Ann at " in said
+
+
+def test_a_folder_with_files_that_fit_nothing_or_are_malformed_says_which(home: Path) -> None:
+    (home / "recipe.yaml").write_text(DRAWN)
+    output("ingest", write_slide(home / "a.svs", 1), write_slide(home / "b.svs", 2))
+    write_boxes(home / "drawn" / "zzz.geojson", LEFT)
+    write_boxes(home / "drawn" / "b.geojson", LEFT)
+    (home / "drawn" / "a.xml").write_text("<ASAP")
+    said = output("annotations", "add", "drawn", *STATED, code=1)
+    bad, good, foreign, end = said.splitlines()
+    assert bad.startswith(f"refused {home / 'drawn' / 'a.xml'}: ")
+    assert good.startswith("new b-")
+    assert foreign == f"unmatched {home / 'drawn' / 'zzz.geojson'}: no slide is called so"
+    assert end == "3 files: 1 unmatched, 1 recorded, 1 refused"
 
 
 # Checking slides

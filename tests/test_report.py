@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 import time
 from dataclasses import replace
@@ -8,12 +9,16 @@ from pathlib import Path
 import pytest
 
 from pathassets import report
+from pathassets.catalog.records import Drawing
 from pathassets.core.address import Address
+from pathassets.engine.annotations import Recorded
 from pathassets.engine.ingest import find_files, ingest
 from pathassets.engine.lineage import Ancestor
+from pathassets.engine.matches import Match, MatchState
 from pathassets.engine.platform import open_platform
 from pathassets.engine.settings import read_settings
 from pathassets.engine.status import Cell, CohortStatus, SlideStatus, cohort_status
+from pathassets.report import cohort as cohort_report
 from tests.defs.small_slides import RECIPE, write_slide
 
 
@@ -147,8 +152,83 @@ def test_a_terminal_gets_a_bar(
     assert "new a" in shown
 
 
+DRAWING = Drawing(
+    slide_id="a",
+    name="tumour",
+    digest="0123",
+    file="[red]a[/].geojson",
+    sha256="f" * 64,
+    n_polygons=1,
+    labels={"": 1, "[b]Tumor[/]": 2},
+    who="Ann",
+    why="review",
+)
+
+
+def with_drawing(stand: CohortStatus, n_drawn: int, n_bare: int) -> CohortStatus:
+    large = cohort(stand, n_drawn + n_bare, 0)
+    slides = tuple(
+        replace(one, planned=replace(one.planned, drawings={"tumour": DRAWING}))
+        for one in large.slides[:n_drawn]
+    )
+    return replace(large, slides=(*slides, *large.slides[n_drawn:]), annotations=("tumour",))
+
+
+def test_a_status_has_a_column_for_annotations(
+    stand: CohortStatus, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report.status_table(with_drawing(stand, 1, 1))
+    shown = capsys.readouterr().out
+    assert "annotations" in shown
+    assert "tumour" in shown
+    assert shown.count("1 polygon ") == 1
+    assert shown.count(" none ") == 1
+    report.status_table(with_drawing(stand, 150, 150))
+    assert "150 recorded" in capsys.readouterr().out
+
+
+def test_a_status_for_machines_has_the_drawings_that_the_recipe_names(stand: CohortStatus) -> None:
+    found = json.loads(report.status_json(with_drawing(stand, 1, 1)))
+    drawn, bare = (slide["annotations"] for slide in found["slides"])
+    assert drawn["tumour"]["digest"] == "0123"
+    assert drawn["tumour"]["labels"] == {"": 1, "[b]Tumor[/]": 2}
+    assert bare == {}
+    assert "annotations" in json.loads(report.status_json(stand))["slides"][0]
+
+
+def test_drawings_are_told_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    gone = replace(DRAWING, digest="", file="", sha256="", n_polygons=0, labels={}, who="Bob")
+    report.drawing_table([DRAWING, gone])
+    shown = capsys.readouterr().out
+    assert "[red]a[/].geojson" in shown
+    assert "none 1, [b]Tumor[/] 2" in shown
+    assert "1 polygon " in shown
+    assert " withdrawn " in shown
+    report.drawing_table([])
+    assert capsys.readouterr().out == "no annotations are recorded\n"
+
+
+def test_files_of_a_folder_are_counted_by_what_became_of_them() -> None:
+    def matches(*states: MatchState) -> list[Match]:
+        return [Match(path=Path("/x/a.xml"), state=s, slide_id="a", said="") for s in states]
+
+    said = report.matches_end(matches("recorded", "refused", "recorded", "unmatched"))
+    assert said == "4 files: 1 unmatched, 2 recorded, 1 refused"
+    assert report.matches_end(matches("fits")) == "1 file: 1 fits"
+    unmatched = replace(matches("unmatched")[0], slide_id="", said="no slide is called so")
+    assert report.match_line(unmatched) == "unmatched /x/a.xml: no slide is called so"
+    assert report.match_line(matches("fits")[0]) == "fits /x/a.xml: a"
+
+
+def test_what_was_left_out_of_a_drawing_is_said_with_it() -> None:
+    recorded = Recorded(drawing=DRAWING, is_new=True, notes=("left out: 2 points",))
+    assert report.drawing_line(recorded) == (
+        "new a: tumour, 1 polygon from [red]a[/].geojson; left out: 2 points"
+    )
+
+
 def test_a_cell_for_machines_leaves_out_what_is_empty(stand: CohortStatus) -> None:
     (slide,) = stand.slides
     cell = slide.cells[0]
     assert isinstance(cell, Cell)
-    assert report._cell_plain(cell) == {"state": "missing", "digest": cell.digest}
+    assert cohort_report._cell_plain(cell) == {"state": "missing", "digest": cell.digest}

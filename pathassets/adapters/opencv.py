@@ -46,5 +46,13 @@ def icon_webp(jpeg: bytes) -> bytes:
     raise ValueError(f"no icon of {MAX_ICON_BYTES} bytes")  # 16 px of noise take under 400
 
 
+def read_jpeg(data: bytes) -> np.ndarray:
+    """RGB uint8 (y, x, 3) of one of our own previews."""
+    bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    if bgr is None:
+        raise ValueError("no picture in these bytes")
+    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
+
+
 def _encode(suffix: str, bgr: np.ndarray, parameters: list[int]) -> bytes:
     return cv2.imencode(suffix, bgr, parameters)[1].tobytes()

@@ -1,18 +1,16 @@
-"""Records in, records out: every question to the catalog, and every entry into it."""
+"""Records in, records out: every question to the catalog, and every entry into it.
+
+What people state about slides is in `statements`.
+"""
 
 from __future__ import annotations
 
-import difflib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Any, Self
 
 from sqlalchemy import (
-    Connection,
-    Engine,
-    RowMapping,
     Select,
     Text,
     bindparam,
@@ -29,7 +27,6 @@ from pathassets.catalog.records import (
     ArtifactRecord,
     AttemptRecord,
     CohortFacts,
-    MppOverride,
     PathRecord,
     RefusalRecord,
     SlideRecord,
@@ -46,6 +43,13 @@ from pathassets.catalog.rows import (
     slide_record,
     slide_row,
 )
+from pathassets.catalog.statements import (
+    PAGE_ROWS,
+    Statements,
+    check_known,
+    now,
+    unknown_slide,
+)
 from pathassets.catalog.tables import (
     ADDRESS,
     PARENT,
@@ -53,7 +57,6 @@ from pathassets.catalog.tables import (
     artifact,
     artifact_parent,
     attempt,
-    mpp_override,
     refusal,
     slide,
     slide_path,
@@ -65,22 +68,15 @@ from pathassets.errors import CatalogError
 Key = tuple[str, str, str]
 """(section, name, subject): one station of one subject, whatever the digest."""
 
-PAGE_ROWS = 1_000
-"""Rows fetched at once, and values in one IN: SQLite takes 32,766 of them."""
-
 _SLIDE_FACTS = [column for column in slide.c if column.name != "thumbnail"]
 _COHORT_FACTS = ("patient", "label")
-_OVERRIDE = [column for column in mpp_override.c if column.name != "id"]
 
 
-class Catalog:
+class Catalog(Statements):
     """The SQL catalog. One per process, for all of its threads; each call is one transaction.
 
     Every method raises `CatalogError` where the database cannot do what it was asked.
     """
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
 
     @classmethod
     def open(cls, url: str) -> Self:
@@ -120,8 +116,8 @@ class Catalog:
                 f"slide {record.slide_id}: thumbnail of {len(thumbnail)} bytes",
                 remedy=f"Make it smaller than {THUMBNAIL_LIMIT_BYTES}.",
             )
-        now = _now()
-        new = slide_row(record) | {"registered_at": now, "thumbnail": thumbnail}
+        at = now()
+        new = slide_row(record) | {"registered_at": at, "thumbnail": thumbnail}
         with writing(self._engine) as connection:
             upsert(
                 connection,
@@ -130,7 +126,7 @@ class Catalog:
                 keep_first=["registered_at"],
                 keep_known=[*_COHORT_FACTS, "thumbnail"],
             )
-            upsert(connection, slide_path, [flat(path) | {"seen_at": now}])
+            upsert(connection, slide_path, [flat(path) | {"seen_at": at}])
             connection.execute(delete(refusal).where(refusal.c.path == path.path))
 
     def slides(self) -> list[SlideRecord]:
@@ -148,7 +144,7 @@ class Catalog:
             found = connection.execute(select(*_SLIDE_FACTS).where(slide.c.slide_id == slide_id))
             row = found.mappings().one_or_none()
             if row is None:
-                raise _unknown(connection, slide_id)
+                raise unknown_slide(connection, slide_id)
             return slide_record(row)
 
     def find_slide_id(self, fingerprint: str) -> str | None:
@@ -173,7 +169,7 @@ class Catalog:
             return
         stated = {n: func.coalesce(bindparam(n, type_=Text), slide.c[n]) for n in _COHORT_FACTS}
         with writing(self._engine) as connection:
-            _check_known(connection, [str(row["of_slide"]) for row in rows])
+            check_known(connection, [str(row["of_slide"]) for row in rows])
             of_slide = slide.c.slide_id == bindparam("of_slide")
             connection.execute(update(slide).where(of_slide).values(stated), rows)
 
@@ -205,44 +201,18 @@ class Catalog:
         known = (columns.path == path.path) & (columns.slide_id == path.slide_id)
         with writing(self._engine) as connection:
             connection.execute(
-                update(slide_path).where(known).values(flat(path) | {"seen_at": _now()})
+                update(slide_path).where(known).values(flat(path) | {"seen_at": now()})
             )
 
     def refuse(self, record: RefusalRecord) -> None:
         """Enter a file that could not be registered; a later registration forgets it."""
         with writing(self._engine) as connection:
-            upsert(connection, refusal, [flat(record) | {"refused_at": _now()}])
+            upsert(connection, refusal, [flat(record) | {"refused_at": now()}])
 
     def refusals(self) -> list[RefusalRecord]:
         """All refused files, by path."""
         found = self._rows(select(refusal).order_by(refusal.c.path))
         return [RefusalRecord(**row) for row in found]
-
-    # Resolution
-
-    def override_mpp(self, slide_id: str, mpp: float, *, who: str, why: str) -> None:
-        """State a slide's micrometres per pixel; the newest statement is in force.
-
-        Raises:
-            CatalogError: there is no such slide.
-        """
-        new = MppOverride(slide_id=slide_id, mpp=mpp, who=who, why=why, made_at=_now())
-        with writing(self._engine) as connection:
-            _check_known(connection, [slide_id])
-            connection.execute(insert(mpp_override), flat(new))
-
-    def overrides(self) -> dict[str, MppOverride]:
-        """The statement in force of every slide that has one."""
-        newest = select(func.max(mpp_override.c.id)).group_by(mpp_override.c.slide_id)
-        found = self._rows(select(*_OVERRIDE).where(mpp_override.c.id.in_(newest)))
-        return {row["slide_id"]: MppOverride(**row) for row in found}
-
-    def mpp_history(self, slide_id: str) -> list[MppOverride]:
-        """All statements about a slide, newest first."""
-        of_slide = select(*_OVERRIDE).where(mpp_override.c.slide_id == slide_id)
-        return [
-            MppOverride(**row) for row in self._rows(of_slide.order_by(mpp_override.c.id.desc()))
-        ]
 
     # Artifacts
 
@@ -253,7 +223,7 @@ class Catalog:
         content differs: then it was made anew, and the new facts and parents replace the old.
         """
         edges = [parent_row(record.address, parent) for parent in dict.fromkeys(parents)]
-        new = artifact_row(record) | {"made_at": _now()}
+        new = artifact_row(record) | {"made_at": now()}
         with writing(self._engine) as connection:
             old = connection.execute(_at(record.address)).mappings().one_or_none()
             if old is not None and _content(old) == _content(new):
@@ -307,8 +277,8 @@ class Catalog:
 
     def record_attempts(self, records: Iterable[AttemptRecord]) -> None:
         """Enter what was tried: all of it, or nothing."""
-        now = _now()
-        rows = [attempt_row(record) | {"at": now} for record in records]
+        at = now()
+        rows = [attempt_row(record) | {"at": at} for record in records]
         if rows:
             with writing(self._engine) as connection:
                 connection.execute(insert(attempt), rows)
@@ -329,10 +299,6 @@ class Catalog:
         found = self._rows(select(attempt).where(*chosen).order_by(attempt.c.id))
         return [attempt_record(row) for row in found]
 
-    def _rows(self, query: Select[Any]) -> Sequence[RowMapping]:
-        with reading(self._engine) as connection:
-            return connection.execute(query).mappings().all()
-
     def _kin(self, address: Address, *, of: Sequence[str], take: Sequence[str]) -> list[Address]:
         columns = artifact_parent.c
         one = [columns[n] == v for n, v in zip(of, address_row(address).values(), strict=True)]
@@ -343,10 +309,6 @@ class Catalog:
 _LAST_SEEN = select(slide_path).order_by(slide_path.c.seen_at.desc(), slide_path.c.path)
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 def _at(address: Address) -> Select[Any]:
     return select(artifact).where(*(artifact.c[n] == v for n, v in address_row(address).items()))
 
@@ -354,22 +316,3 @@ def _at(address: Address) -> Select[Any]:
 def _content(row: Any) -> str:
     """What of an artifact's row tells whether it was made anew."""
     return canonical_json({n: v for n, v in row.items() if n not in ("made_at", "made_by")})
-
-
-def _check_known(connection: Connection, slide_ids: Sequence[str]) -> None:
-    for start in range(0, len(slide_ids), PAGE_ROWS):
-        some = slide_ids[start : start + PAGE_ROWS]
-        found = connection.execute(select(slide.c.slide_id).where(slide.c.slide_id.in_(some)))
-        known = set(found.scalars())
-        for slide_id in some:
-            if slide_id not in known:
-                raise _unknown(connection, slide_id)
-
-
-def _unknown(connection: Connection, slide_id: str) -> CatalogError:
-    known = connection.execute(select(slide.c.slide_id)).scalars()
-    near = difflib.get_close_matches(slide_id, known)
-    return CatalogError(
-        f"slide {slide_id}: not in the catalog",
-        remedy=f"Did you mean {' or '.join(near)}?" if near else "Register it first.",
-    )

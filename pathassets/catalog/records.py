@@ -99,6 +99,32 @@ class MppOverride:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Drawing:
+    """What a person drew on a slide, or that it counts no more."""
+
+    slide_id: str
+    name: str
+    """Entry of the recipe's `annotations`."""
+    digest: str
+    """Of its content, as in the address of its artifact; empty where it was withdrawn."""
+    file: str
+    """Name of the file that it came in; empty where it was withdrawn."""
+    sha256: str
+    """Of that file; empty where it was withdrawn."""
+    n_polygons: int
+    labels: Mapping[str, int]
+    """Polygons of each label; "" is no label."""
+    who: str
+    why: str
+    made_at: datetime = field(default=UNSTAMPED, compare=False)
+
+    @property
+    def is_withdrawn(self) -> bool:
+        """Whether nothing is drawn under this name any more."""
+        return not self.digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FileRecord:
     """One file of an artifact."""
 

@@ -122,6 +122,23 @@ mpp_override = Table(
     Column("made_at", Moment, nullable=False),
 )
 
+drawing = Table(
+    "drawing",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    _of_slide(),
+    _words("name"),
+    # Empty: withdrawn.
+    _words("digest"),
+    _words("file"),
+    _words("sha256"),
+    Column("n_polygons", Integer, nullable=False),
+    Column("labels", JSON, nullable=False),
+    _words("who"),
+    _words("why"),
+    Column("made_at", Moment, nullable=False),
+)
+
 artifact = Table(
     "artifact",
     metadata,

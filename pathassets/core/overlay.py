@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 import cv2
 import numpy as np
 
+from pathassets.core.annotations import AnnotationPolygon
 from pathassets.core.locations import PatchLocations
 from pathassets.core.tissue import TissueMask
 
 PREVIEW_PX = 256
 """Longer side of a preview."""
+FAR_PX = 30_000
+"""OpenCV's lines go wrong from 2^15 pixels on: over 100 times the width of a preview."""
 GREEN = (0, 150, 60)
 BLUE = (20, 60, 200)
+RED = (220, 40, 30)
+Colour = tuple[int, int, int]
+PALETTE: tuple[Colour, ...] = (
+    (0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167),
+    (86, 180, 233), (230, 159, 0), (240, 228, 66), (0, 0, 0),
+)  # fmt: skip
+"""Colours that people tell apart whatever colours they see.
+
+Source: Okabe & Ito 2008, Color Universal Design, https://jfly.uni-koeln.de/color
+"""
 
 
 def shrink_to(overview: np.ndarray, longest_px: int = PREVIEW_PX) -> np.ndarray:
@@ -38,12 +53,70 @@ def draw_mask(overview: np.ndarray, mask: TissueMask) -> np.ndarray:
 
 
 def draw_grid(overview: np.ndarray, locations: PatchLocations, *, width_px0: int) -> np.ndarray:
-    """Draw every patch's outline on a small copy of the overview of a slide `width_px0` wide."""
+    """Draw every patch's outline on a small copy of the overview of a slide `width_px0` wide.
+
+    Each in the colour of its label, where there is more than one.
+    """
     preview = shrink_to(overview)
     x_scale = preview.shape[1] / width_px0
     # The preview's narrow side is rounded to whole pixels, so its two scales differ.
     y_scale = overview.shape[1] / width_px0 * preview.shape[0] / overview.shape[0]
     boxes_px = locations.boxes_px0 * np.array([x_scale, y_scale, x_scale, y_scale])
-    for x0, y0, x1, y1 in boxes_px.round().astype(int).tolist():
-        cv2.rectangle(preview, (x0, y0), (max(x0, x1 - 1), max(y0, y1 - 1)), BLUE, 1)
+    colours = _patch_colours(locations)
+    for (x0, y0, x1, y1), colour in zip(
+        boxes_px.round().astype(int).tolist(), colours, strict=True
+    ):
+        cv2.rectangle(preview, (x0, y0), (max(x0, x1 - 1), max(y0, y1 - 1)), colour, 1)
     return preview
+
+
+def draw_outlines(
+    preview: np.ndarray,
+    polygons: Sequence[AnnotationPolygon],
+    *,
+    width_px0: int,
+    height_px0: int | None = None,
+) -> np.ndarray:
+    """Draw annotations, holes included, on a small copy of a picture of a whole slide.
+
+    Each in the colour of its label; one label, or none, is red. Without `height_px0` the picture
+    is taken to have the slide's shape: wrong by up to half a pixel on one made small before.
+    """
+    small = shrink_to(preview)
+    x_scale = small.shape[1] / width_px0
+    if height_px0 is None:
+        y_scale = preview.shape[1] / width_px0 * small.shape[0] / preview.shape[0]
+    else:
+        y_scale = small.shape[0] / height_px0
+    colour_of = label_colours([polygon.label for polygon in polygons])
+    for polygon in polygons:
+        rings_px = [
+            _as_pixels(ring_px0 * (x_scale, y_scale))
+            for ring_px0 in (polygon.points, *polygon.holes)
+        ]
+        colour = colour_of.get(polygon.label, RED)
+        cv2.polylines(small, rings_px, isClosed=True, color=colour, lineType=cv2.LINE_AA)
+    return small
+
+
+def label_colours(labels: Iterable[str]) -> dict[str, Colour]:
+    """Colours of labels by their order in the alphabet; empty where there is but one.
+
+    With more labels than colours, some share one.
+    """
+    names = sorted(set(labels))
+    if len(names) <= 1:
+        return {}
+    return {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(names)}
+
+
+def _patch_colours(locations: PatchLocations) -> list[Colour]:
+    if locations.label_codes is None or len(set(locations.labels)) <= 1:
+        return [BLUE] * len(locations)
+    colour_of = label_colours(locations.labels)
+    return [colour_of[locations.labels[code]] for code in locations.label_codes.tolist()]
+
+
+def _as_pixels(ring_px: np.ndarray) -> np.ndarray:
+    """Pixels that corners lie in; those absurdly far beyond the picture are brought nearer."""
+    return np.asarray(np.floor(np.clip(ring_px, -FAR_PX, FAR_PX)).astype(np.int32))

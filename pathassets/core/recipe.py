@@ -1,36 +1,71 @@
 """Recipe file -> what this platform builds: entries, what each is made from, and who it is.
 
-    slide ─▶ tissue_mask/… ─▶ patch_locations/… ─▶ features/… ─▶ dataset/…
-    (root)   per slide         per slide           per slide     over all slides
+    slide ─▶ tissue_mask/… ─▶ patch_locations/… ─┬▶ features/… ─▶ dataset/…
+    (root)   per slide         per slide         └▶ patch_set/…   over all slides
+                ▲                  ▲                per slide
+                └─ annotations/… ──┘
+                   recorded by people, slide by slide
 
-A section is a station of the chain. An entry has a name, a spec, and one parent: an entry of the
-section before it, named by a key called like that section. Its asset key is (section, name).
+A section is a station of the chain. An entry has a name, a spec, and one parent: an entry of a
+section before it, named by a key called like that section. One that can start from what people
+drew names an entry of `annotations` as well. Its asset key is (section, name).
 """
 
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as spec_dataclass
 
-from pathassets.core import dataset, features, locations, patches, tissue
+from pathassets.core import dataset, features, locations, patch_set, patches, tissue
 from pathassets.core.encoder import CARDS
-from pathassets.core.spec import EntryName, digest_of
+from pathassets.core.spec import STRICT, EntryName, canonical_json, digest_of
 from pathassets.errors import SpecError
 
 Key = tuple[str, str]
 """(section, name)."""
 Where = Callable[[tuple[Any, ...]], str]
 """Place of an item of the file, such as `recipe.yaml:12`, from its path of keys."""
+Scope = Literal["recorded", "slide", "cohort"]
+"""Recorded by a person for a slide, made of each slide, or made of all."""
+Need = Literal["required", "optional", "refused"]
+"""Whether an entry names annotations."""
 
 _ENTRY_NAME = TypeAdapter(EntryName)
 
 SLIDE = "slide"
 """The root of every chain; ingestion makes it."""
 DATASET = "dataset"
+ANNOTATIONS = "annotations"
+"""What people drew: recorded, never made."""
+
+
+@spec_dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class AnnotationSpec:
+    """What is drawn under this name; nothing that decides a byte."""
+
+    about: str = ""
+    """In words, for the page."""
+
+
+def _no_drawing(spec: Any) -> Need:
+    del spec
+    return "refused"
+
+
+def _drawing_goes_first(spec: Any) -> Need:
+    """Annotations of a slide that has some stand in for what would be computed."""
+    del spec
+    return "optional"
+
+
+def _drawing_by_region(spec: locations.LocationSpec) -> Need:
+    return "refused" if spec.region == "tissue" else "required"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,23 +78,45 @@ class Section:
     """Section before it, `slide` for the first."""
     code_version: str
     """Changes when the same spec and parents would give other bytes."""
-    is_per_slide: bool = True
+    scope: Scope = "slide"
+    drawing: Callable[[Any], Need] = _no_drawing
+    """Whether an entry with that spec names annotations, too."""
+
+    @property
+    def may_name_annotations(self) -> bool:
+        """Whether any entry of it does."""
+        return self.drawing is not _no_drawing
 
 
 SECTIONS = {
     s.name: s
     for s in (
         Section(
+            name=ANNOTATIONS,
+            spec=AnnotationSpec,
+            parent=SLIDE,
+            code_version="1",
+            scope="recorded",
+        ),
+        Section(
             name="tissue_mask",
             spec=tissue.TissueSpec,
             parent=SLIDE,
             code_version=f"{tissue.CODE_VERSION}.{patches.CODE_VERSION}",
+            drawing=_drawing_goes_first,
         ),
         Section(
             name="patch_locations",
-            spec=locations.GridSpec,
+            spec=locations.LocationSpec,
             parent="tissue_mask",
             code_version=locations.CODE_VERSION,
+            drawing=_drawing_by_region,
+        ),
+        Section(
+            name="patch_set",
+            spec=patch_set.PatchSetSpec,
+            parent="patch_locations",
+            code_version=f"{patch_set.CODE_VERSION}.{patches.CODE_VERSION}",
         ),
         Section(
             name="features",
@@ -72,7 +129,7 @@ SECTIONS = {
             spec=dataset.DatasetSpec,
             parent="features",
             code_version=dataset.CODE_VERSION,
-            is_per_slide=False,
+            scope="cohort",
         ),
     )
 }
@@ -92,11 +149,23 @@ class Entry:
     spec: Any
     parent: Key | None
     """None for entries made from the slide itself."""
+    drawing: Key | None = None
+    """The annotations that it names; None where it names none."""
 
     @property
     def key(self) -> Key:
         """(section, name)."""
         return self.section.name, self.name
+
+    @property
+    def parents(self) -> tuple[Key, ...]:
+        """All entries that it is made from, or may be."""
+        return tuple(key for key in (self.parent, self.drawing) if key is not None)
+
+    @property
+    def needs_drawing(self) -> bool:
+        """Whether nothing can be made of a slide whose annotations are not recorded."""
+        return self.section.drawing(self.spec) == "required"
 
     @property
     def code_version(self) -> str:
@@ -107,8 +176,9 @@ class Entry:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """The spec's fields by name, as an artifact and a page tell them."""
-        return {name: getattr(self.spec, name) for name in self.spec.__dataclass_fields__}
+        """The spec's fields by name in plain JSON, as an artifact and a page tell them."""
+        plain: dict[str, Any] = json.loads(canonical_json(self.spec))
+        return {name: plain[name] for name in self.spec.__dataclass_fields__}
 
     @property
     def weights_sha256(self) -> str:
@@ -149,20 +219,30 @@ class Recipe:
         raise SpecError(f"recipe: no entry {'/'.join(key)}", remedy=f"It has {known}")
 
     @property
+    def recorded(self) -> tuple[Entry, ...]:
+        """Entries that people fill, slide by slide."""
+        return self._of("recorded")
+
+    @property
     def per_slide(self) -> tuple[Entry, ...]:
         """Entries made once for each slide."""
-        return tuple(e for e in self.entries if e.section.is_per_slide)
+        return self._of("slide")
 
     @property
     def datasets(self) -> tuple[Entry, ...]:
         """Entries made from all slides."""
-        return tuple(e for e in self.entries if not e.section.is_per_slide)
+        return self._of("cohort")
+
+    def _of(self, scope: Scope) -> tuple[Entry, ...]:
+        return tuple(e for e in self.entries if e.section.scope == scope)
 
     def lineage(self, entry: Entry) -> tuple[Entry, ...]:
-        """The entry and all it is made from, the entry last."""
-        if entry.parent is None:
-            return (entry,)
-        return (*self.lineage(self.entry(entry.parent)), entry)
+        """The entry and all it is made from, each once, in the order of the recipe."""
+        kin = {entry.key}
+        for one in reversed(self.entries):  # children before parents
+            if one.key in kin:
+                kin.update(one.parents)
+        return tuple(one for one in self.entries if one.key in kin)
 
 
 def parse_recipe(data: object, where: Where) -> Recipe:
@@ -181,11 +261,12 @@ def parse_recipe(data: object, where: Where) -> Recipe:
             sections.get(section.name, {}), (section.name,), where, "a section"
         ).items()
     ]
-    if not entries:
+    if all(e.section.scope == "recorded" for e in entries):
         raise SpecError(f"{where(())}: the recipe builds nothing", remedy="Add a tissue_mask entry")
     keys = {e.key for e in entries}
     for entry in entries:
-        _require_parent(entry, keys, where)
+        for parent in entry.parents:
+            _require_entry(entry, parent, keys, where)
     return Recipe(entries=tuple(entries))
 
 
@@ -193,15 +274,21 @@ def _parse_entry(section: Section, name: object, body: object, where: Where) -> 
     place = (section.name, _parse_name(name, (section.name, name), where))
     fields = dict(_mapping({} if body is None else body, place, where, "an entry"))
     known = {*section.spec.__dataclass_fields__, section.parent} - {SLIDE}
+    if section.may_name_annotations:
+        known.add(ANNOTATIONS)
     for field in fields:
         _known(field, known, (*place, field), where, f"key of {'/'.join(place)}")
     parent = None
     if section.parent != SLIDE:
         parent = (section.parent, _parse_parent(section, fields, place, where))
+    drawn = fields.pop(ANNOTATIONS, None) if section.may_name_annotations else None
     spec = _parse_spec(section.spec, fields, place, where)
     if isinstance(spec, features.FeatureSpec):
         _known(spec.encoder, CARDS, (*place, "encoder"), where, "encoder")
-    return Entry(section=section, name=place[1], spec=spec, parent=parent)
+    drawing = None if drawn is None else (ANNOTATIONS, str(drawn))
+    entry = Entry(section=section, name=place[1], spec=spec, parent=parent, drawing=drawing)
+    _check_drawing(entry, where)
+    return entry
 
 
 def _parse_name(name: object, place: tuple[Any, ...], where: Where) -> str:
@@ -225,6 +312,23 @@ def _parse_parent(section: Section, fields: dict[str, Any], place: Key, where: W
     return str(name)
 
 
+def _check_drawing(entry: Entry, where: Where) -> None:
+    """Refuse annotations that nothing would be made from, and their lack."""
+    need, place = entry.section.drawing(entry.spec), "/".join(entry.key)
+    if need == "required" and entry.drawing is None:
+        raise SpecError(
+            f"{where((*entry.key, 'region'))}: {place} has region {entry.spec.region} and does not "
+            "say whose",
+            remedy=f"Add '{ANNOTATIONS}: NAME', naming an entry of that section",
+        )
+    if need == "refused" and entry.drawing is not None:
+        raise SpecError(
+            f"{where((*entry.key, ANNOTATIONS))}: {place} names annotations, and its region is "
+            f"{entry.spec.region}",
+            remedy="Add 'region: annotations' or 'region: outside_annotations', or take it out",
+        )
+
+
 def _parse_spec(spec: type[Any], fields: dict[str, Any], place: Key, where: Where) -> Any:
     try:
         return spec(**fields)
@@ -242,10 +346,10 @@ def _parse_spec(spec: type[Any], fields: dict[str, Any], place: Key, where: Wher
         ) from error
 
 
-def _require_parent(entry: Entry, keys: set[Key], where: Where) -> None:
-    if entry.parent is None or entry.parent in keys:
+def _require_entry(entry: Entry, parent: Key, keys: set[Key], where: Where) -> None:
+    if parent in keys:
         return
-    section, name = entry.parent
+    section, name = parent
     known = sorted(n for s, n in keys if s == section)
     raise SpecError(
         f"{where((*entry.key, section))}: {'/'.join(entry.key)} is made from {section}/{name}, "

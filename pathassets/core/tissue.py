@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 import cv2
 import numpy as np
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass as spec_dataclass
 
+from pathassets.core.debris import drop_small, fill_small, find_black, find_blur, find_ink
 from pathassets.core.frames import mm2_of
 from pathassets.core.ledger import BadTilePolicy
 from pathassets.core.regions import BoxPx
 from pathassets.core.spec import STRICT, Mpp
+from pathassets.core.stain import StainLimits, StainMethod, find_stained
+from pathassets.errors import SpecError
 
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 
 FILTER_PX = 127
 """Widest filter, in pixels at the spec's resolution.
@@ -29,8 +32,14 @@ The overview is up to twice as fine, and OpenCV's median filter is at most 255 p
 class TissueSpec(BadTilePolicy):
     """How tissue is told from glass."""
 
-    method: Literal["otsu"] = "otsu"
-    """Otsu's threshold on the saturation of the smoothed overview."""
+    method: StainMethod = "otsu"
+    """What is looked at on the smoothed overview.
+
+    otsu: saturation above Otsu's threshold. hsv: saturation above that of the glass by
+    `min_saturation`, which finds paler tissue. lab: colour or, less, darkness unlike the glass's,
+    for any stain. luminance: optical density above Otsu's threshold, for weakly coloured stains;
+    dust and shadows are dark too.
+    """
     mpp: Mpp = 8.0
     """Working resolution, um per pixel; the overview may be finer, never coarser."""
     min_saturation: Annotated[int, Field(ge=0, le=255)] = 15
@@ -42,6 +51,10 @@ class TissueSpec(BadTilePolicy):
     two slides that are all tissue Otsu would drop 21 to 62 %. Measured: 4 to 10 for the glass of
     four slides, 44 to 114 for the paler part of such pieces.
     """
+    min_value: Annotated[int, Field(ge=0, le=255)] = 25
+    """hsv alone: brightest channel from which a pixel can be tissue, of 255."""
+    max_value: Annotated[int, Field(ge=0, le=255)] = 255
+    """hsv alone: the same, up to which it can."""
     smooth_um: Annotated[float, Field(ge=0.0, le=500.0)] = 40.0
     """Width of the median filter before the threshold."""
     close_um: Annotated[float, Field(ge=0.0, le=500.0)] = 32.0
@@ -49,7 +62,21 @@ class TissueSpec(BadTilePolicy):
     min_object_um2: Annotated[float, Field(ge=0.0)] = 20_000.0
     """Smaller pieces are dropped."""
     min_hole_um2: Annotated[float, Field(ge=0.0)] = 10_000.0
-    """Smaller holes are filled; glass that reaches the edge of the overview is no hole."""
+    """Smaller holes count as tissue; 0 keeps all holes.
+
+    Glass that reaches the edge of the overview is no hole. Ink and black are never filled.
+    """
+    exclude_pen: bool = True
+    """Whether strokes of green, blue and black pen are no tissue.
+
+    Red ones are not told from blood and red stains. False for blue and green stains of tissue
+    (Masson, Giemsa, Alcian blue, methyl green), which are of the colour of ink.
+    """
+    exclude_black: bool = True
+    """Whether large regions that are nearly black, as where nothing was scanned, are no tissue."""
+    exclude_blur: bool = False
+    """Whether tissue out of focus is none. At 8 um per pixel only what is far out of focus is seen:
+    blurred over some 16 um or more."""
 
     @model_validator(mode="after")
     def _filters_fit(self) -> Self:
@@ -70,8 +97,8 @@ class TissueMask:
     """bool (y, x); pixel (0, 0) has its corner at level-0 point (0, 0)."""
     downsample: float
     """Level-0 pixels per mask pixel."""
-    slide_mpp: float
-    """Micrometres per level-0 pixel."""
+    slide_mpp: float | None
+    """Micrometres per level-0 pixel; None where the slide states none."""
 
     @property
     def tissue_share(self) -> float:
@@ -80,7 +107,15 @@ class TissueMask:
 
     @property
     def tissue_mm2(self) -> float:
-        """Area of the tissue on the glass."""
+        """Area of the tissue on the glass.
+
+        Raises:
+            SpecError: the slide's micrometres per pixel are not known.
+        """
+        if self.slide_mpp is None:
+            raise SpecError(
+                "tissue: its area needs micrometres per pixel", remedy="Open the slide with mpp=…"
+            )
         return mm2_of(int(np.count_nonzero(self.tissue)), self.downsample, self.slide_mpp)
 
     def without(self, boxes_px: Iterable[BoxPx]) -> Self:
@@ -100,22 +135,34 @@ def find_tissue(
     doi:10.1038/s41551-020-00682-w).
     """
     mpp = downsample * slide_mpp
-    saturation = cv2.cvtColor(overview, cv2.COLOR_RGB2HSV)[..., 1]
-    saturation = cv2.medianBlur(saturation, _odd(spec.smooth_um / mpp))
-    stained = (saturation > _threshold(saturation, spec)).astype(np.uint8)
+    is_seen = ~_debris(overview, mpp, spec)
+    stained = find_stained(overview, is_seen, spec.method, _limits(spec, mpp))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (_odd(spec.close_um / mpp),) * 2)
-    closed = np.asarray(cv2.morphologyEx(stained, cv2.MORPH_CLOSE, kernel), bool)
-    pieces = _drop_small(closed, spec.min_object_um2 / mpp**2)
-    tissue = _fill_small(pieces, spec.min_hole_um2 / mpp**2)
+    closed = np.asarray(cv2.morphologyEx(stained.astype(np.uint8), cv2.MORPH_CLOSE, kernel), bool)
+    min_object_px = spec.min_object_um2 / mpp**2
+    pieces = drop_small(closed & is_seen, min_object_px)
+    tissue = fill_small(pieces, spec.min_hole_um2 / mpp**2) & is_seen
+    if spec.exclude_blur:
+        is_blurred = drop_small(find_blur(overview, tissue, mpp), min_object_px)
+        tissue = drop_small(tissue & ~is_blurred, min_object_px)
     return TissueMask(tissue=tissue, downsample=downsample, slide_mpp=slide_mpp)
 
 
-def _threshold(saturation: np.ndarray, spec: TissueSpec) -> float:
-    """Saturation above which a pixel is tissue, of 255."""
-    otsu, _ = cv2.threshold(saturation, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
-    below = saturation[saturation <= otsu]
-    has_glass = below.size > 0 and float(below.mean()) <= spec.max_glass_saturation
-    return max(otsu, spec.min_saturation) if has_glass else spec.min_saturation
+def _debris(overview: np.ndarray, mpp: float, spec: TissueSpec) -> np.ndarray:
+    """Pixels that are no tissue, whatever their colour."""
+    is_debris = np.zeros(overview.shape[:2], bool)
+    if spec.exclude_pen:
+        is_debris |= find_ink(overview, mpp)
+    if spec.exclude_black:
+        is_debris |= find_black(overview, mpp)
+    return is_debris
+
+
+def _limits(spec: TissueSpec, mpp: float) -> StainLimits:
+    return StainLimits(
+        min_saturation=spec.min_saturation, max_glass_saturation=spec.max_glass_saturation,
+        min_value=spec.min_value, max_value=spec.max_value, smooth_px=_odd(spec.smooth_um / mpp),
+    )  # fmt: skip
 
 
 def _odd(width_px: float) -> int:
@@ -125,28 +172,3 @@ def _odd(width_px: float) -> int:
     [1, 3, 5, 5]
     """
     return 2 * int(width_px / 2) + 1
-
-
-def _drop_small(mask: np.ndarray, min_px: float) -> np.ndarray:
-    """Clear the pieces of a mask with fewer pixels than `min_px`."""
-    labels, areas_px = _pieces(mask, connectivity=8)
-    is_kept = areas_px >= min_px
-    is_kept[0] = False
-    return np.asarray(is_kept[labels])
-
-
-def _fill_small(mask: np.ndarray, min_px: float) -> np.ndarray:
-    """Set the holes of a mask with fewer pixels than `min_px`."""
-    glass = np.pad(~mask, 1, constant_values=True)  # joins all that reaches the edge
-    labels, areas_px = _pieces(glass, connectivity=4)
-    is_set = areas_px < min_px
-    is_set[0], is_set[labels[0, 0]] = True, False
-    return np.asarray(is_set[labels][1:-1, 1:-1])
-
-
-def _pieces(mask: np.ndarray, *, connectivity: int) -> tuple[np.ndarray, np.ndarray]:
-    """Label of every pixel, 0 outside of the mask, and area of every label."""
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(
-        mask.astype(np.uint8), connectivity=connectivity
-    )
-    return labels, stats[:, cv2.CC_STAT_AREA]

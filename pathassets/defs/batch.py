@@ -13,7 +13,7 @@ import dagster as dg
 from pathassets.core.encoder import CARDS
 from pathassets.core.features import FeatureSpec
 from pathassets.core.recipe import Entry, Recipe
-from pathassets.defs.events import HAS_TISSUE, events_of, failure_of
+from pathassets.defs.events import HAS_PATCHES, HAS_TISSUE, events_of, failure_of
 from pathassets.defs.instance import fast_events
 from pathassets.defs.partitions import SLIDE_KEY, SLIDES
 from pathassets.defs.provenance import Provenance, code_version
@@ -30,7 +30,16 @@ OWNER = "team:pathology"
 _WORDS = {
     "tissue_mask": ("Where there is tissue on the slide, and where glass.", {"zarr", "opencv"}),
     "patch_locations": ("Squares of the slide that become patches.", {"parquet", "numpy"}),
+    "patch_set": ("Images of the patches, as files or packed.", {"parquet", "images"}),
     "features": ("One row of numbers for every patch.", {"zarr"}),
+}
+
+
+_CHECKS = {
+    "tissue_mask": [(HAS_TISSUE, "A slide without tissue is bare glass, or its staining is pale.")],
+    "patch_locations": [
+        (HAS_PATCHES, "A slide without patches has too little tissue, or none where asked for.")
+    ],
 }
 
 
@@ -41,14 +50,9 @@ def build_batch_asset(recipe: Recipe) -> dg.AssetsDefinition:
         name="slide_batch",
         specs=[_spec(recipe, entry) for entry in recipe.per_slide],
         check_specs=[
-            dg.AssetCheckSpec(
-                HAS_TISSUE,
-                asset=[*entry.key],
-                description="A slide without tissue is bare glass, or its staining is pale.",
-                partitions_def=SLIDES,
-            )
+            dg.AssetCheckSpec(name, asset=[*entry.key], description=words, partitions_def=SLIDES)
             for entry in recipe.per_slide
-            if entry.section.name == "tissue_mask"
+            for name, words in _CHECKS.get(entry.section.name, ())
         ],
         partitions_def=SLIDES,
         can_subset=True,
@@ -92,13 +96,16 @@ def run_slides(
 
 def _spec(recipe: Recipe, entry: Entry) -> dg.AssetSpec:
     words, kinds = _WORDS[entry.section.name]
-    parents = [SLIDE_KEY] if entry.parent is None else [SLIDE_KEY, dg.AssetKey([*entry.parent])]
+    # Dagster looks for changes no further than at an asset's own parents, so that what nobody
+    # makes, slides and drawings, is a parent of all that goes back to it.
+    recorded = [one.key for one in recipe.lineage(entry) if one.section.scope == "recorded"]
+    parents = [dg.AssetKey([*key]) for key in dict.fromkeys((*entry.parents, *recorded))]
     card = CARDS[entry.spec.encoder] if isinstance(entry.spec, FeatureSpec) else None
     fields = "\n".join(f"- {name}: {value}" for name, value in entry.parameters.items())
     is_untrained = card is not None and card.weights == "untrained"
     return dg.AssetSpec(
         key=[*entry.key],
-        deps=parents,
+        deps=[SLIDE_KEY, *parents],
         description=f"{words}{f' {card.description}' if card else ''}\n\n{fields}",
         group_name=entry.section.name,
         kinds=kinds | ({"torch"} if card is not None and card.can_use_gpu else set()),

@@ -3,6 +3,7 @@
 import dagster as dg
 
 from pathassets.core.recipe import Recipe
+from pathassets.defs.annotations import annotation_specs
 from pathassets.defs.batch import build_batch_asset
 from pathassets.defs.dataset import build_dataset_asset
 from pathassets.defs.jobs import (
@@ -23,7 +24,12 @@ def build_definitions(recipe: Recipe) -> dg.Definitions:
     jobs = {job.name: job for job in build_asset_jobs(recipe)}
     batch = [build_batch_asset(recipe)] if recipe.per_slide else []
     return dg.Definitions(
-        assets=[slide, *batch, *(build_dataset_asset(recipe, entry) for entry in recipe.datasets)],
+        assets=[
+            slide,
+            *annotation_specs(recipe),
+            *batch,
+            *(build_dataset_asset(recipe, entry) for entry in recipe.datasets),
+        ],
         jobs=[*jobs.values(), repair_slides, ingest_files],
         sensors=[
             dead_runs,

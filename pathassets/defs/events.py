@@ -7,8 +7,9 @@ from typing import Any
 import dagster as dg
 
 from pathassets.adapters.opencv import icon_webp
-from pathassets.catalog.records import SlideRecord
+from pathassets.catalog.records import Drawing, SlideRecord
 from pathassets.core.address import Address
+from pathassets.core.recipe import ANNOTATIONS
 from pathassets.defs.partitions import SLIDE_KEY
 from pathassets.defs.provenance import Provenance, asset_key, data_version_tags
 from pathassets.engine.plan import PlannedSlide
@@ -16,10 +17,14 @@ from pathassets.engine.slide_task import SlideOutcome, StepOutcome
 
 HAS_TISSUE = "has_tissue"
 """Check on every tissue mask: bare glass is a value, and this points at it."""
+HAS_PATCHES = "has_patches"
+"""Check on all patch locations: none is a value, and this points at it."""
+WITHDRAWN = "withdrawn"
+"""Data version of a drawing that counts no more."""
 
 Metadata = dict[str, dg.MetadataValue]
 
-_PREVIEWS = {"tissue_mask": "mask", "patch_locations": "grid"}
+_PREVIEWS = {"tissue_mask": "mask", "patch_locations": "grid", "patch_set": "patches"}
 
 
 Event = dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation
@@ -41,8 +46,8 @@ def events_of(outcome: SlideOutcome, provenance: Provenance) -> Iterator[Event]:
             metadata=_metadata(step),
             tags=provenance.tags(step.step),
         )
-        if address.section == "tissue_mask":
-            yield _has_tissue(step.artifact.facts, address)
+        if address.section in _CHECKS:
+            yield _CHECKS[address.section](step.artifact.facts, address)
 
 
 def _reason(outcome: StepOutcome) -> dg.AssetObservation:
@@ -77,6 +82,21 @@ def _has_tissue(facts: Mapping[str, Any], address: Address) -> dg.AssetCheckEval
     )
 
 
+def _has_patches(facts: Mapping[str, Any], address: Address) -> dg.AssetCheckEvaluation:
+    return dg.AssetCheckEvaluation(
+        asset_key=asset_key(address),
+        check_name=HAS_PATCHES,
+        passed=facts["n_patches"] > 0,
+        severity=dg.AssetCheckSeverity.WARN,
+        description="" if facts["n_patches"] > 0 else "no square has enough tissue in its area",
+        metadata={"n_patches": facts["n_patches"]},
+        partition=address.subject,
+    )
+
+
+_CHECKS = {"tissue_mask": _has_tissue, "patch_locations": _has_patches}
+
+
 def _metadata(outcome: StepOutcome) -> Metadata:
     artifact = outcome.artifact
     if artifact is None:
@@ -84,7 +104,8 @@ def _metadata(outcome: StepOutcome) -> Metadata:
     metadata: Metadata = {}
     if outcome.preview:
         metadata |= pictures(_PREVIEWS[artifact.address.section], outcome.preview)
-    metadata |= {name: _value(value) for name, value in artifact.facts.items() if value != []}
+    facts = artifact.facts.items()
+    metadata |= {name: _value(value) for name, value in facts if value not in ([], None)}
     metadata["bytes"] = dg.MetadataValue.int(artifact.size_bytes)
     metadata["state"] = dg.MetadataValue.text(
         "made now" if outcome.state == "made" else "current: nothing was computed"
@@ -122,6 +143,8 @@ def _value(value: Any) -> dg.MetadataValue:
         return dg.MetadataValue.int(value)
     if isinstance(value, float):
         return dg.MetadataValue.float(value)
+    if isinstance(value, dict):
+        return dg.MetadataValue.json(value)
     text = str(value)
     return dg.MetadataValue.text(text if len(text) <= TEXT_CHARS else f"{text[:TEXT_CHARS]} …")
 
@@ -154,6 +177,38 @@ def slide_events(
         tags=tags,
     )
     return seen, made
+
+
+def drawing_version(drawn: Drawing) -> str:
+    """Data version of what is, or is no more, drawn on a slide."""
+    return WITHDRAWN if drawn.is_withdrawn else drawn.digest
+
+
+def drawing_events(
+    drawn: Drawing, preview: bytes
+) -> tuple[dg.AssetMaterialization, dg.AssetObservation]:
+    """What is drawn on a slide, as recording it reports.
+
+    The observation gives the version, as it does for a slide; it comes last and so says that both
+    were reported.
+    """
+    key = dg.AssetKey([ANNOTATIONS, drawn.name])
+    tags = data_version_tags(drawing_version(drawn))
+    metadata: Metadata = pictures("outlines", preview) if preview else {}
+    if not drawn.is_withdrawn:
+        metadata |= {
+            "n_polygons": dg.MetadataValue.int(drawn.n_polygons),
+            "labels": dg.MetadataValue.json(dict(drawn.labels)),
+            "file": dg.MetadataValue.text(drawn.file),
+            "sha256": dg.MetadataValue.text(drawn.sha256),
+        }
+    metadata |= {"who": dg.MetadataValue.text(drawn.who), "why": dg.MetadataValue.text(drawn.why)}
+    words = "withdrawn" if drawn.is_withdrawn else "recorded"
+    made = dg.AssetMaterialization(
+        key, partition=drawn.slide_id, description=words, metadata=metadata, tags=tags
+    )
+    seen = dg.AssetObservation(key, partition=drawn.slide_id, description=words, tags=tags)
+    return made, seen
 
 
 def _slide_metadata(

@@ -15,12 +15,12 @@ import psutil
 from dagster._core.errors import DagsterExecutionInterruptedError, DagsterUserCodeExecutionError
 from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
 
-from pathassets.core.recipe import Entry, Key
+from pathassets.core.recipe import ANNOTATIONS, Entry, Key
+from pathassets.defs.annotations import report_annotations
 from pathassets.defs.batch import MAX_SLIDES, POOL
 from pathassets.defs.jobs import BUILD_DATASETS, PROCESS_SLIDES
 from pathassets.defs.partitions import SLIDES, range_tags, slide_order, stretches
 from pathassets.defs.recovery import fail_dead_runs, process_tags
-from pathassets.defs.slides import report_slides
 from pathassets.engine.platform import Platform
 from pathassets.engine.status import CohortStatus, SlideStatus, cohort_status, needs_work
 from pathassets.errors import CatalogError, SpecError
@@ -49,23 +49,25 @@ def choose_entries(platform: Platform, select: Iterable[str]) -> tuple[Entry, ..
     """Entries that names stand for: a section, or section/name; all where none is named.
 
     Raises:
-        SpecError: the recipe has no such section or entry.
+        SpecError: the recipe has no such section or entry, or nothing of it can be made.
     """
+    makeable = [*platform.recipe.per_slide, *platform.recipe.datasets]
     chosen: set[Key] = set()
     for text in select:
         section, _, name = text.partition("/")
-        keys = {
-            e.key
-            for e in platform.recipe.entries
-            if e.section.name == section and name in {"", e.name}
-        }
+        keys = {e.key for e in makeable if e.section.name == section and name in {"", e.name}}
         if not keys:
-            known = ", ".join("/".join(e.key) for e in platform.recipe.entries)
+            if section == ANNOTATIONS:
+                raise SpecError(
+                    f"--select {text}: annotations are recorded, not made",
+                    remedy="Record some: pathassets annotations set",
+                )
+            known = ", ".join("/".join(e.key) for e in makeable)
             raise SpecError(
                 f"--select {text}: the recipe has no such entry", remedy=f"It has {known}"
             )
         chosen |= keys
-    return tuple(e for e in platform.recipe.entries if not chosen or e.key in chosen)
+    return tuple(e for e in makeable if not chosen or e.key in chosen)
 
 
 def run_slides_here(
@@ -76,11 +78,11 @@ def run_slides_here(
     Raises:
         CatalogError: a named slide is not registered.
     """
-    keys = {e.key for e in wanted.entries if e.section.is_per_slide}
+    keys = {e.key for e in wanted.entries if e.section.scope == "slide"}
     status = cohort_status(platform)
     _require_known(status, wanted.slide_ids)
     chosen = [s for s in status.slides if _is_chosen(s, wanted.slide_ids)]
-    report_slides(instance, platform, [s.planned.slide_id for s in chosen])
+    report_annotations(instance, platform, [s.planned.slide_id for s in chosen])
     order = slide_order(instance)
     not_shown = {key: set(order) - _green(instance, dg.AssetKey([*key])) for key in keys}
     needy = {
@@ -104,7 +106,7 @@ def build_datasets_here(
     definitions: dg.Definitions, instance: dg.DagsterInstance, platform: Platform, wanted: Wanted
 ) -> int:
     """Build the datasets whose slides would give another version now; returns how many."""
-    asked = {e.key for e in wanted.entries if not e.section.is_per_slide}
+    asked = {e.key for e in wanted.entries if e.section.scope == "cohort"}
     cells = cohort_status(platform).datasets
     due = {
         c.key

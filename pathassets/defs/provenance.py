@@ -10,13 +10,20 @@ from collections.abc import Iterable
 import dagster as dg
 
 from pathassets.core.address import SLIDE_SECTION, Address
-from pathassets.core.recipe import Entry, Recipe
+from pathassets.core.recipe import ANNOTATIONS, Entry, Recipe
+from pathassets.core.spec import digest_of
 from pathassets.defs.partitions import SLIDE_KEY
 from pathassets.engine.slide_task import Step
 
 MATERIALIZED = dg.DagsterEventType.ASSET_MATERIALIZATION
 OBSERVED = dg.DagsterEventType.ASSET_OBSERVATION
 N_DIGITS = 8
+NOT_DRAWN = "none"
+"""Version of annotations that a slide does not have."""
+BEFORE_ALL = -2
+"""In place of the event that something was made from, where there was none: whatever is reported
+later is news. With NULL Dagster compares the newest event with itself, and sees none ever; -1 it
+would add up to 0, and take for NULL."""
 
 
 def asset_key(address: Address) -> dg.AssetKey:
@@ -32,7 +39,8 @@ def code_version(recipe: Recipe, entry: Entry) -> str:
     """
     digest = ""
     for one in recipe.lineage(entry):
-        digest = one.digest([digest])
+        is_made = one.section.scope != "recorded"
+        digest = one.digest([digest]) if is_made else digest_of([digest, one.name])
     return f"{entry.code_version}-{digest[:N_DIGITS]}"
 
 
@@ -57,7 +65,12 @@ class Provenance:
     ) -> None:
         entries = list(wanted)
         made = {entry.key for entry in entries}
-        read = {entry.parent for entry in entries if entry.parent is not None} - made
+        self._recorded = {
+            entry.key: [e.key for e in recipe.lineage(entry) if e.section.scope == "recorded"]
+            for entry in entries
+        }
+        read = {parent for entry in entries for parent in entry.parents} - made
+        read = read.union(*self._recorded.values())
         slides = set(slide_ids)
         self._log = instance.event_log_storage
         self._code = {entry.key: code_version(recipe, entry) for entry in entries}
@@ -69,18 +82,28 @@ class Provenance:
         """Tags of the materialization of a step; its parents' were logged before."""
         tags = data_version_tags(step.address.digest)
         tags["dagster/code_version"] = self._code[step.entry.key]
-        for parent in step.parents:
-            key = asset_key(parent)
-            place = (key, step.address.subject)
-            if place not in self._events:
-                self._look_up(key, {step.address.subject})
+        versions = {asset_key(parent): parent.digest for parent in (*step.parents, *step.drawings)}
+        for drawing in self._recorded[step.entry.key]:
+            versions.setdefault(dg.AssetKey([*drawing]), NOT_DRAWN)
+        for key, version in versions.items():
             name = key.to_user_string()
-            tags[f"dagster/input_data_version/{name}"] = parent.digest
-            tags[f"dagster/input_event_pointer/{name}"] = str(self._events.get(place, "NULL"))
+            tags[f"dagster/input_data_version/{name}"] = version
+            tags[f"dagster/input_event_pointer/{name}"] = self._event(key, step.address.subject)
         return tags
 
+    def _event(self, key: dg.AssetKey, slide_id: str) -> str:
+        """The newest event of a partition, as it was when the run began or made it."""
+        if not _is_recorded(key) and (key, slide_id) not in self._events:
+            self._look_up(key, {slide_id})
+        nothing = BEFORE_ALL if _is_recorded(key) else "NULL"
+        return str(self._events.get((key, slide_id), nothing))
+
     def _look_up(self, key: dg.AssetKey, slide_ids: set[str]) -> None:
-        """Find the newest event of partitions; of slides, which no run makes, what was seen."""
-        kind = OBSERVED if key == SLIDE_KEY else MATERIALIZED
+        """Find the newest event of partitions; of what no run makes, what was seen."""
+        kind = OBSERVED if key == SLIDE_KEY or _is_recorded(key) else MATERIALIZED
         found = self._log.get_latest_storage_id_by_partition(key, kind, slide_ids)
         self._events |= {(key, slide_id): event for slide_id, event in found.items()}
+
+
+def _is_recorded(key: dg.AssetKey) -> bool:
+    return key.path[0] == ANNOTATIONS

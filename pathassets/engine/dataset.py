@@ -104,7 +104,8 @@ def _gather(
     """One row for every slide, with or without features, and the address of each that has them."""
     if entry.parent is None:
         raise ValueError(f"{entry.key}: a dataset is made from features")
-    wanted = platform.recipe.lineage(platform.recipe.entry(entry.parent))
+    kin = platform.recipe.lineage(platform.recipe.entry(entry.parent))
+    wanted = [e for e in kin if e.section.scope == "slide"]
     records = {a.address: a for a in platform.catalog.artifacts(*entry.parent)}
     rows, parents = [], {}
     for planned in slides:

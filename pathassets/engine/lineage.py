@@ -1,6 +1,7 @@
 """A file of the store -> everything it was made from, out of the catalog.
 
 dataset/cohort/all/… ─▶ features/… ─▶ patch_locations/… ─▶ tissue_mask/… ─▶ slide, its SHA-256
+                                              └────────────────┴─▶ annotations/…, who and why
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 
 from pathassets.catalog.records import ArtifactRecord
 from pathassets.core.address import SLIDE_SECTION, Address
+from pathassets.core.recipe import ANNOTATIONS
 from pathassets.engine.platform import Platform
 from pathassets.errors import CatalogError, StoreError
 
@@ -66,6 +68,7 @@ def _trace(platform: Platform, record: ArtifactRecord, seen: dict[Address, Ances
             "code_version": record.code_version,
             "spec": dict(record.spec),
             **record.facts,
+            **_recorded(platform, record.address),
             "files": {f.path: f.sha256 for f in record.files},
         },
         parents=tuple(parents),
@@ -84,6 +87,20 @@ def _ancestor(
             remedy="Restore the catalog from its backup",
         )
     return _trace(platform, record, seen)
+
+
+def _recorded(platform: Platform, address: Address) -> dict[str, Any]:
+    """Who recorded a drawing, and why; nothing of what was computed."""
+    if address.section != ANNOTATIONS:
+        return {}
+    history = platform.catalog.drawing_history(address.subject)
+    return {
+        "recorded": [
+            f"{d.file} by {d.who} at {d.made_at:%Y-%m-%d %H:%M}: {d.why}"
+            for d in history
+            if (d.name, d.digest) == (address.name, address.digest)
+        ]
+    }
 
 
 def _slide(platform: Platform, address: Address) -> Ancestor:

@@ -22,13 +22,14 @@ from typing import Any, Literal
 
 from pathassets.adapters.store import Artifact, Store
 from pathassets.core.address import Address
-from pathassets.core.recipe import Entry
+from pathassets.core.recipe import Entry, Key
 from pathassets.core.slide import resolution_error
+from pathassets.engine.bench import PREVIEW, Bench, Order
 from pathassets.engine.scratch import Scratch
 from pathassets.engine.slides import open_slide
 from pathassets.engine.source import SlidePath, Source, find_source
-from pathassets.engine.stations import MAKERS, PREVIEW, Bench
-from pathassets.errors import PathAssetsError, SlideError, StoreError
+from pathassets.engine.stations import MAKERS
+from pathassets.errors import AnnotationsMissing, PathAssetsError, SlideError, StoreError
 
 State = Literal["made", "current", "failed", "blocked"]
 
@@ -40,7 +41,12 @@ class Step:
     entry: Entry
     address: Address
     parents: tuple[Address, ...]
-    """What it is made from: another step's artifact, or the slide itself."""
+    """What it is made from: another step's artifact, a drawing, and the slide itself; of each
+    section one at most."""
+    drawings: tuple[Address, ...] = ()
+    """All that was drawn that it goes back to, by itself or by its parents."""
+    lacks: Key | None = None
+    """Annotations without which nothing can be made, and that are not recorded for this slide."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,7 +208,7 @@ def _run_step(step: Step, lazy: _LazyBench, store: Store, staging: Path) -> Step
     try:
         if store.has(step.address):
             return current_outcome(step, store)
-        artifact = _make(step, lazy.get(), staging)
+        artifact = _make(step, lazy, staging)
         return StepOutcome(
             step=step,
             state="made",
@@ -215,12 +221,29 @@ def _run_step(step: Step, lazy: _LazyBench, store: Store, staging: Path) -> Step
         return replace(_failed(step, said), seconds=time.perf_counter() - started)
 
 
-def _make(step: Step, bench: Bench, staging: Path) -> Artifact:
+def _missing(key: Key, slide_id: str) -> AnnotationsMissing:
+    return AnnotationsMissing(
+        slide_id,
+        f"no {'/'.join(key)} is recorded for it",
+        remedy=f"Record it: pathassets annotations set {slide_id} FILE --name {key[1]} --who NAME "
+        "--why 'where it is from'; an empty FeatureCollection states that there is nothing",
+    )
+
+
+def _make(step: Step, lazy: _LazyBench, staging: Path) -> Artifact:
+    if step.lacks is not None:
+        raise _missing(step.lacks, step.address.subject)
+    bench = lazy.get()
     folder = staging / uuid.uuid4().hex
     folder.mkdir(parents=True)
     try:
-        parent = step.parents[0] if step.entry.parent is not None else None
-        facts = MAKERS[step.entry.section.name](bench, step.entry.spec, parent, folder)
+        order = Order(
+            address=step.address,
+            spec=step.entry.spec,
+            parents={address.section: address for address in step.parents},
+            folder=folder,
+        )
+        facts = MAKERS[step.entry.section.name](bench, order)
         bench.check_unchanged()
         return bench.store.publish(_draft(step, facts), folder)
     finally:

@@ -1,159 +1,107 @@
 """What each station does for one slide: read its parents, compute, write files into a folder.
 
-    tissue_mask       overview of the slide            ─▶ tissue.zarr, preview.jpg
-    patch_locations   tissue.zarr                      ─▶ locations.parquet, preview.jpg
-    features          locations.parquet, patch pixels  ─▶ features.zarr
+    tissue_mask       overview of the slide, or a drawing  ─▶ tissue.zarr, tissue.geojson
+    patch_locations   tissue.zarr, a drawing               ─▶ locations.parquet
+    patch_set         locations.parquet, patch pixels      ─▶ images or a packed store, their table
+    features          locations.parquet, patch pixels      ─▶ features.zarr
 
-A station returns facts: what a person wants to know of the artifact. They are part of it, so they
-hold no clock.
+All but the features come with a preview.jpg. A station returns facts.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from pathassets.adapters.files import FileStamp, stamp_of
+from pathassets.adapters.annotations.reader import read_annotations
 from pathassets.adapters.opencv import preview_jpeg
 from pathassets.adapters.parquet import load_locations, save_locations
-from pathassets.adapters.store import Artifact, Store
 from pathassets.adapters.zarr import FeatureWriter, load_mask, save_mask
 from pathassets.core.address import Address
+from pathassets.core.annotations import AnnotationPolygon, to_geojson
 from pathassets.core.encoder import CARDS, Encoder, EncoderCard
-from pathassets.core.features import FeatureSpec, encode_patches
+from pathassets.core.features import encode_patches
 from pathassets.core.ledger import Ledger
-from pathassets.core.locations import GridSpec, PatchLocations, lay_grid
-from pathassets.core.overlay import draw_grid, draw_mask
+from pathassets.core.locations import PatchLocations, locate
+from pathassets.core.outlines import outline_mask
+from pathassets.core.overlay import draw_grid, draw_mask, draw_outlines
 from pathassets.core.patches import plan_read
-from pathassets.core.regions import BoxPx, read_overview
-from pathassets.core.resolution import coarsest_level, downsample_for
+from pathassets.core.recipe import ANNOTATIONS
+from pathassets.core.regions import BoxPx
 from pathassets.core.slide import SlideInfo
-from pathassets.core.tiles import TileFault
-from pathassets.core.tissue import TissueSpec, find_tissue
+from pathassets.core.spec import canonical_json
+from pathassets.core.tissue import TissueMask, TissueSpec, find_tissue
+from pathassets.engine.bench import (
+    ORIGINAL,
+    POLYGONS,
+    PREVIEW,
+    Bench,
+    Facts,
+    Order,
+    Overview,
+)
 from pathassets.engine.devices import lease_device
 from pathassets.engine.encoders import open_encoder
+from pathassets.engine.masks import as_tissue_mask
 from pathassets.engine.patch_reader import read_patches
-from pathassets.engine.slides import OpenedSlide
-from pathassets.errors import SlideChanged
+from pathassets.engine.patch_sets import lay_contact_sheet, write_patches
 
 TISSUE = "tissue.zarr"
+OUTLINES = "tissue.geojson"
 LOCATIONS = "locations.parquet"
 FEATURES = "features.zarr"
-PREVIEW = "preview.jpg"
 
 OVERVIEW_MPP = 8.0
 """Resolution of the picture under a grid overlay."""
 
-Facts = dict[str, Any]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Overview:
-    """A slide made small."""
-
-    asked_mpp: float
-    rgb: np.ndarray
-    """uint8 (y, x, 3)."""
-    downsample: float
-    """Level-0 pixels per pixel of it."""
-    level: int
-    """The level that it was made from."""
-    n_tiles: int
-    """Tiles of that level."""
-    faults: tuple[TileFault, ...]
-    """Those that could not be read."""
-
-
-def _read_overview(slide: OpenedSlide, mpp: float, slide_mpp: float) -> Overview:
-    downsample = downsample_for(mpp, slide_mpp)
-    level = coarsest_level(slide.info.level_downsamples, downsample)
-    faults: list[TileFault] = []
-    rgb, true_downsample = read_overview(slide, downsample=downsample, on_fault=faults.append)
-    return Overview(
-        asked_mpp=mpp, rgb=rgb, downsample=true_downsample, level=level,
-        n_tiles=slide.tiles(level).grid.n_tiles, faults=tuple(dict.fromkeys(faults)),
-    )  # fmt: skip
-
-
-@dataclass
-class Bench:
-    """What the stations of one slide share while it is worked on."""
-
-    slide_id: str
-    slide: OpenedSlide
-    members: list[Path]
-    """All files of the slide."""
-    stamp: FileStamp
-    """How they looked when their content was known to be the registered one."""
-    fingerprint: str
-    slide_mpp: float
-    store: Store
-    device: str
-    """`auto`, `cpu` or `cuda`."""
-    n_threads: int = 1
-    """Threads that decode the slide's tiles."""
-    _overview: Overview | None = None
-    """The one that was asked for last: at 2 um per pixel 0.5 GB."""
-
-    def overview(self, mpp: float) -> Overview:
-        """The whole slide at `mpp` or finer; tiles that cannot be read are white, and listed."""
-        if self._overview is None or self._overview.asked_mpp != mpp:
-            self._overview = None  # its memory first
-            self._overview = _read_overview(self.slide, mpp, self.slide_mpp)
-        return self._overview
-
-    def artifact(self, address: Address) -> tuple[Artifact, Path]:
-        """A published artifact of this slide, its files checked, and its folder."""
-        return self.store.read_checked(address), self.store.path_of(address)
-
-    def check_unchanged(self) -> None:
-        """Make sure that what was read is what was registered.
-
-        Raises:
-            SlideUnreadable: the file is gone.
-            SlideChanged: it was written to.
-        """
-        if stamp_of(self.members) != self.stamp:
-            raise SlideChanged(
-                self.slide.path,
-                "changed while it was read",
-                remedy=f"Once it is whole, register it: pathassets ingest {self.slide.path}",
-            )
-
-    def close(self) -> None:
-        """Give the slide's handle and the overview's memory back."""
-        self._overview = None
-        self.slide.close()
-
-
-def make_tissue_mask(bench: Bench, spec: TissueSpec, parent: Address | None, folder: Path) -> Facts:
-    """Find the tissue on the overview."""
-    del parent
-    overview = bench.overview(spec.mpp)
-    ledger = Ledger(n_tiles=overview.n_tiles)
-    for fault in overview.faults:
-        ledger.enter(fault, spec, bench.slide.path)
-    downsample = overview.downsample
-    mask = find_tissue(
-        overview.rgb, downsample=downsample, slide_mpp=bench.slide_mpp, spec=spec
-    ).without(_boxes_px(overview, bench.slide.info))
-    save_mask(folder / TISSUE, mask)
-    (folder / PREVIEW).write_bytes(preview_jpeg(draw_mask(overview.rgb, mask)))
+def make_tissue_mask(bench: Bench, order: Order) -> Facts:
+    """Find the tissue on the overview, or take it from a drawing."""
+    overview = bench.overview(order.spec.mpp)
+    drawn = order.parents.get(ANNOTATIONS)
+    if drawn is None:
+        mask, facts = _find_tissue(bench, order.spec, overview)
+    else:
+        mask, facts = _drawn_tissue(bench, drawn)
+    outlines = outline_mask(mask)
+    save_mask(order.folder / TISSUE, mask)
+    geojson = canonical_json(to_geojson(outlines))
+    (order.folder / OUTLINES).write_text(geojson, encoding="utf-8")
+    (order.folder / PREVIEW).write_bytes(preview_jpeg(draw_mask(overview.rgb, mask)))
     return {
         "tissue_share": mask.tissue_share,
         "tissue_mm2": mask.tissue_mm2,
-        "downsample": downsample,
-        "mask_mpp": downsample * bench.slide_mpp,
-        **ledger.facts(),
+        "n_pieces": len(outlines),
+        "downsample": mask.downsample,
+        "mask_mpp": mask.downsample * bench.slide_mpp,
+        **facts,
         **_reader(bench),
     }
+
+
+def _find_tissue(bench: Bench, spec: TissueSpec, overview: Overview) -> tuple[TissueMask, Facts]:
+    ledger = Ledger(n_tiles=overview.n_tiles)
+    for fault in overview.faults:
+        ledger.enter(fault, spec, bench.slide.path)
+    mask = find_tissue(
+        overview.rgb, downsample=overview.downsample, slide_mpp=bench.slide_mpp, spec=spec
+    ).without(_boxes_px(overview, bench.slide.info))
+    return mask, {"method": spec.method, **ledger.facts()}
+
+
+def _drawn_tissue(bench: Bench, drawn: Address) -> tuple[TissueMask, Facts]:
+    """The mask that a person drew, whatever the overview shows."""
+    return _mask_of(bench, drawn), {"method": "drawn", "drawing": str(drawn)}
+
+
+def _mask_of(bench: Bench, drawn: Address) -> TissueMask:
+    artifact, folder = bench.drawing(drawn)
+    paths = [file.path for file in artifact.files]
+    [path] = [p for p in paths if p == POLYGONS] or [p for p in paths if p.startswith(ORIGINAL)]
+    return as_tissue_mask(folder / path, bench.slide)
 
 
 def _boxes_px(overview: Overview, info: SlideInfo) -> list[BoxPx]:
@@ -174,39 +122,70 @@ def _reader(bench: Bench) -> Facts:
     return {"reader": info.reader, **({"fallback": info.fallback} if info.fallback else {})}
 
 
-def make_patch_locations(
-    bench: Bench, spec: GridSpec, parent: Address | None, folder: Path
-) -> Facts:
-    """Lay the grid over the tissue."""
-    mask = load_mask(bench.artifact(_given(parent))[1] / TISSUE)
+def make_patch_locations(bench: Bench, order: Order) -> Facts:
+    """Find the squares over the tissue, and in what was drawn."""
+    mask = load_mask(bench.artifact(order.parents["tissue_mask"])[1] / TISSUE)
+    polygons = _polygons(bench, order.parents.get(ANNOTATIONS))
     info = bench.slide.info
-    locations = lay_grid(mask, width_px0=info.width_px0, height_px0=info.height_px0, spec=spec)
+    locations = locate(mask, info, order.spec, annotations=polygons, slide_key=bench.slide_id)
     read = plan_read(locations, info.level_downsamples)
-    save_locations(folder / LOCATIONS, locations)
-    overview = bench.overview(OVERVIEW_MPP)
-    preview = draw_grid(overview.rgb, locations, width_px0=info.width_px0)
-    (folder / PREVIEW).write_bytes(preview_jpeg(preview))
+    save_locations(order.folder / LOCATIONS, locations)
+    preview = draw_grid(bench.overview(OVERVIEW_MPP).rgb, locations, width_px0=info.width_px0)
+    if polygons is not None:
+        preview = draw_outlines(preview, polygons, width_px0=info.width_px0)
+    (order.folder / PREVIEW).write_bytes(preview_jpeg(preview))
     return {
         "n_patches": len(locations),
+        "n_by_label": _by_label(locations),
         "patch_px": locations.patch_px,
         "side_px0": locations.side_px0,
         "mpp": locations.mpp,
+        "asked_level": locations.level,
         "level": read.level,
         "is_upsampled": read.is_upsampled,
         **_reader(bench),
     }
 
 
-def make_features(bench: Bench, spec: FeatureSpec, parent: Address | None, folder: Path) -> Facts:
+def _polygons(bench: Bench, drawn: Address | None) -> Sequence[AnnotationPolygon] | None:
+    """What was drawn on the slide; None where the recipe names no annotations."""
+    if drawn is None:
+        return None
+    artifact, folder = bench.drawing(drawn)
+    if any(file.path == POLYGONS for file in artifact.files):
+        return read_annotations(folder / POLYGONS).polygons
+    return outline_mask(_mask_of(bench, drawn))
+
+
+def _by_label(locations: PatchLocations) -> dict[str, int]:
+    """Patches of each label, of those without any too; "" is no label."""
+    codes = locations.label_codes
+    if codes is None:
+        return {locations.labels[0]: len(locations)}
+    counts = Counter(codes.tolist())
+    return {label: counts[code] for code, label in enumerate(locations.labels)}
+
+
+def make_patch_set(bench: Bench, order: Order) -> Facts:
+    """Keep the patches as images."""
+    locations = _locations(bench, order.parents["patch_locations"])
+    facts = write_patches(bench, order, locations)
+    sheet = lay_contact_sheet(bench, order, locations)
+    (order.folder / PREVIEW).write_bytes(preview_jpeg(sheet))
+    return {**facts, **_reader(bench)}
+
+
+def make_features(bench: Bench, order: Order) -> Facts:
     """Encode every patch, but those that may be skipped."""
+    spec = order.spec
     card = CARDS[spec.encoder]
-    locations = _locations(bench, _given(parent))
+    locations = _locations(bench, order.parents["patch_locations"])
     needs_gpu = card.can_use_gpu and len(locations) > 0
     ledger = Ledger()
     with (
         lease_device(bench.device if needs_gpu else "cpu") as device,
         FeatureWriter(
-            folder / FEATURES,
+            order.folder / FEATURES,
             locations.boxes_px0,
             dim=card.dim,
             attributes=_attributes(bench, card, locations),
@@ -252,9 +231,10 @@ def _attributes(bench: Bench, card: EncoderCard, locations: PatchLocations) -> F
     }
 
 
-MAKERS: dict[str, Callable[[Bench, Any, Address | None, Path], Facts]] = {
+MAKERS: dict[str, Callable[[Bench, Order], Facts]] = {
     "tissue_mask": make_tissue_mask,
     "patch_locations": make_patch_locations,
+    "patch_set": make_patch_set,
     "features": make_features,
 }
 """One for every section of the recipe that is made slide by slide."""
@@ -262,14 +242,11 @@ MAKERS: dict[str, Callable[[Bench, Any, Address | None, Path], Facts]] = {
 
 def _locations(bench: Bench, address: Address) -> PatchLocations:
     artifact, folder = bench.artifact(address)
-    sizes = {name: artifact.facts[name] for name in ("side_px0", "patch_px", "mpp")}
-    return load_locations(folder / LOCATIONS, **sizes)
-
-
-def _given(parent: Address | None) -> Address:
-    if parent is None:
-        raise ValueError("this station is made from another one's artifact")
-    return parent
+    facts = artifact.facts
+    return load_locations(
+        folder / LOCATIONS, side_px0=facts["side_px0"], patch_px=facts["patch_px"],
+        mpp=facts["mpp"], level=facts["asked_level"],
+    )  # fmt: skip
 
 
 @lru_cache(maxsize=2)

@@ -55,6 +55,8 @@ class CohortStatus:
     slides: tuple[SlideStatus, ...]
     datasets: tuple[Cell, ...]
     """Each dataset: stale when its slides would give another version now."""
+    annotations: tuple[str, ...]
+    """Names under which people may draw on slides."""
     refusals: tuple[RefusalRecord, ...]
 
     def counts(self, key: Key) -> Mapping[str, int]:
@@ -72,6 +74,7 @@ def cohort_status(platform: Platform) -> CohortStatus:
             _made_dataset(plan_dataset(platform, entry, planned), known)
             for entry in platform.recipe.datasets
         ),
+        annotations=tuple(entry.name for entry in platform.recipe.recorded),
         refusals=tuple(platform.catalog.refusals()),
     )
 

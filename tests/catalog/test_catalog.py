@@ -13,7 +13,6 @@ from pathassets.catalog.records import (
     AttemptRecord,
     CohortFacts,
     FileRecord,
-    MppOverride,
     PathRecord,
     RefusalRecord,
     SlideRecord,
@@ -222,25 +221,6 @@ def test_cohort_facts_are_set_for_all_or_for_none(catalog) -> None:
     stated = [("P-8", SLIDE.label), ("P-9", "normal")]
     assert [(s.patient, s.label) for s in catalog.slides()] == stated
     catalog.set_cohort_facts([])
-
-
-def test_the_newest_override_is_in_force_and_the_old_ones_are_kept(catalog) -> None:
-    catalog.register_slide(SLIDE, path_of(SLIDE))
-    catalog.register_slide(BARE, path_of(BARE, "/b"))
-    for mpp in (0.25, 0.5, 0.26):
-        catalog.override_mpp(BARE.slide_id, mpp, who="Ann", why=f"ruler {mpp}")
-    catalog.override_mpp(SLIDE.slide_id, 0.4, who="Bob", why="scanner sheet")
-    in_force = MppOverride(slide_id=BARE.slide_id, mpp=0.26, who="Ann", why="ruler 0.26")
-    assert catalog.overrides()[BARE.slide_id] == in_force
-    assert catalog.overrides()[SLIDE.slide_id].mpp == 0.4
-    assert [o.mpp for o in catalog.mpp_history(BARE.slide_id)] == [0.26, 0.5, 0.25]
-    assert catalog.slide(BARE.slide_id).mpp is None
-
-
-def test_an_override_of_an_unknown_slide_is_refused(catalog) -> None:
-    with pytest.raises(CatalogError, match="slide nobody: not in the catalog"):
-        catalog.override_mpp("nobody", 0.5, who="Ann", why="guess")
-    assert catalog.overrides() == {}
 
 
 def test_an_artifact_comes_back_with_its_lineage(catalog) -> None:

@@ -1,5 +1,6 @@
 import copy
 import dataclasses
+import re
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,11 @@ def parse(data: object) -> Recipe:
 
 def changed(path: str, value: object) -> dict[str, Any]:
     """The good recipe with one item set, named by its keys."""
-    data = copy.deepcopy(GOOD)
+    return with_item(GOOD, path, value)
+
+
+def with_item(good: dict[str, Any], path: str, value: object) -> dict[str, Any]:
+    data = copy.deepcopy(good)
     *folders, last = path.split("/")
     place = data
     for folder in folders:
@@ -48,8 +53,8 @@ def changed(path: str, value: object) -> dict[str, Any]:
     return data
 
 
-def without(path: str) -> dict[str, Any]:
-    data = copy.deepcopy(GOOD)
+def without(path: str, good: dict[str, Any] = GOOD) -> dict[str, Any]:
+    data = copy.deepcopy(good)
     section, name, field = path.split("/")
     del data[section][name][field]
     return data
@@ -59,8 +64,8 @@ def versions_of(recipe: Recipe) -> dict[Key, str]:
     """Digest of every entry, down from one slide, as a plan works them out."""
     versions: dict[Key, str] = {}
     for entry in recipe.entries:
-        parent = "slide" if entry.parent is None else versions[entry.parent]
-        versions[entry.key] = entry.digest([parent])
+        parents = [versions[key] for key in entry.parents]
+        versions[entry.key] = entry.digest(["slide", *parents] if not entry.parent else parents)
     return versions
 
 
@@ -101,6 +106,83 @@ def test_a_lineage_leads_from_the_mask_to_the_entry() -> None:
     ]
 
 
+DRAWN: dict[str, Any] = {
+    "annotations": {"tumour": {}, "edited": {"about": "Masks that a person mended."}},
+    "tissue_mask": {"otsu": {"annotations": "edited"}, "plain": None},
+    "patch_locations": {
+        "inside": {"tissue_mask": "plain", "region": "annotations", "annotations": "tumour"},
+        "outside": {
+            "tissue_mask": "otsu", "region": "outside_annotations", "annotations": "tumour",
+        },
+        "all": {"tissue_mask": "otsu"},
+    },
+    "patch_set": {"jpegs": {"patch_locations": "inside", "image_type": "jpg"}},
+    "features": {"colour": {"patch_locations": "outside", "encoder": "colour_stats"}},
+    "dataset": {"cohort": {"features": "colour"}},
+}  # fmt: skip
+
+
+def drawn(path: str, value: object) -> dict[str, Any]:
+    """The recipe with annotations, with one item set."""
+    return with_item(DRAWN, path, value)
+
+
+def test_annotations_come_first_and_are_recorded_not_made() -> None:
+    recipe = parse(dict(reversed(DRAWN.items())))
+    assert [e.key for e in recipe.entries[:2]] == [
+        ("annotations", "tumour"), ("annotations", "edited")
+    ]  # fmt: skip
+    assert recipe.recorded == recipe.entries[:2]
+    assert [e.section.name for e in recipe.per_slide] == [
+        "tissue_mask", "tissue_mask", "patch_locations", "patch_locations", "patch_locations",
+        "patch_set", "features",
+    ]  # fmt: skip
+    assert recipe.entry(("annotations", "edited")).spec.about == "Masks that a person mended."
+
+
+def test_an_entry_names_the_annotations_that_it_starts_from() -> None:
+    recipe = parse(DRAWN)
+    named = {e.key: (e.parents, e.needs_drawing) for e in recipe.entries}
+    edited, tumour = ("annotations", "edited"), ("annotations", "tumour")
+    assert named["tissue_mask", "otsu"] == ((edited,), False)
+    assert named["tissue_mask", "plain"] == ((), False)
+    assert named["patch_locations", "inside"] == ((("tissue_mask", "plain"), tumour), True)
+    assert named["patch_locations", "outside"] == ((("tissue_mask", "otsu"), tumour), True)
+    assert named["patch_locations", "all"] == ((("tissue_mask", "otsu"),), False)
+    assert named["patch_set", "jpegs"] == ((("patch_locations", "inside"),), False)
+    assert named[tumour] == ((), False)
+
+
+def test_a_lineage_has_each_ancestor_once_parents_before_children() -> None:
+    recipe = parse(DRAWN)
+    lineage = recipe.lineage(recipe.entry(("features", "colour")))
+    assert [e.key for e in lineage] == [
+        ("annotations", "tumour"),
+        ("annotations", "edited"),
+        ("tissue_mask", "otsu"),
+        ("patch_locations", "outside"),
+        ("features", "colour"),
+    ]
+    assert recipe.lineage(recipe.entry(("annotations", "edited"))) == (recipe.entries[1],)
+
+
+def test_other_annotations_are_another_parent() -> None:
+    before = versions_of(parse(DRAWN))
+    after = versions_of(parse(without("tissue_mask/otsu/annotations", DRAWN)))
+    stale = {key for key in before if before[key] != after[key]}
+    assert stale == {
+        ("tissue_mask", "otsu"), ("patch_locations", "outside"), ("patch_locations", "all"),
+        ("features", "colour"), ("dataset", "cohort"),
+    }  # fmt: skip
+
+
+def test_words_about_annotations_are_no_part_of_what_is_made_from_them() -> None:
+    # Their digest is no artifact's: what is drawn has one of its own content.
+    recipe, other = parse(DRAWN), parse(drawn("annotations/tumour/about", "By two observers."))
+    for key in (("patch_locations", "inside"), ("patch_set", "jpegs")):
+        assert recipe.entry(key).digest(["v"]) == other.entry(key).digest(["v"])
+
+
 def test_an_entry_may_leave_everything_to_the_defaults() -> None:
     for body in (None, {}):
         recipe = parse({"tissue_mask": {"otsu": body}})
@@ -117,6 +199,66 @@ BAD = {
     "empty file": (None, ":", "a recipe is a mapping of names, found nothing", "README"),
     "list": (["tissue_mask"], ":", "a recipe is a mapping of names, found list", "README"),
     "no section": ({}, ":", "the recipe builds nothing", "Add a tissue_mask entry"),
+    "only annotations": (
+        {"annotations": {"tumour": None}},
+        ":",
+        "the recipe builds nothing",
+        "Add a tissue_mask entry",
+    ),
+    "region without annotations": (
+        without("patch_locations/inside/annotations", DRAWN),
+        ":patch_locations.inside.region",
+        "patch_locations/inside has region annotations and does not say whose",
+        "Add 'annotations: NAME', naming an entry of that section",
+    ),
+    "outside of no annotations": (
+        without("patch_locations/outside/annotations", DRAWN),
+        ":patch_locations.outside.region",
+        "patch_locations/outside has region outside_annotations and does not say whose",
+        "Add 'annotations: NAME', naming an entry of that section",
+    ),
+    "annotations of no region": (
+        without("patch_locations/inside/region", DRAWN),
+        ":patch_locations.inside.annotations",
+        "patch_locations/inside names annotations, and its region is tissue",
+        "Add 'region: annotations' or 'region: outside_annotations', or take it out",
+    ),
+    "dangling annotations": (
+        drawn("patch_locations/inside/annotations", "tumor"),
+        ":patch_locations.inside.annotations",
+        "patch_locations/inside is made from annotations/tumor, which the recipe does not have",
+        "Did you mean 'tumour'?",
+    ),
+    "dangling annotations of a mask": (
+        changed("tissue_mask/otsu/annotations", "zzz"),
+        ":tissue_mask.otsu.annotations",
+        "tissue_mask/otsu is made from annotations/zzz, which the recipe does not have",
+        "Add annotations/zzz",
+    ),
+    "annotations of features": (
+        drawn("features/colour/annotations", "tumour"),
+        ":features.colour.annotations",
+        "unknown key of features/colour: 'annotations'",
+        "Did you mean 'patch_locations'?",
+    ),
+    "parameter of annotations": (
+        drawn("annotations/tumour/mpp", 8.0),
+        ":annotations.tumour.mpp",
+        "unknown key of annotations/tumour: 'mpp'",
+        "Known are about",
+    ),
+    "patch set of nothing": (
+        without("patch_set/jpegs/patch_locations", DRAWN),
+        ":patch_set.jpegs",
+        "patch_set/jpegs does not say what it is made from",
+        "Add 'patch_locations: NAME', naming an entry of that section",
+    ),
+    "patch set that contradicts itself": (
+        drawn("patch_set/jpegs", {"patch_locations": "all", "image_type": "png", "quality": 90}),
+        ":patch_set.jpegs",
+        "patch_set.jpegs: quality: png is lossless",
+        "Change the value",
+    ),
     "no entry": ({"tissue_mask": {}}, ":", "the recipe builds nothing", "Add a tissue_mask entry"),
     "unknown section": (
         changed("tissue_masks", {}),
@@ -128,7 +270,7 @@ BAD = {
         changed("zzz", {}),
         ":zzz",
         "unknown section: 'zzz'",
-        "Known are dataset, features, patch_locations, tissue_mask",
+        "Known are annotations, dataset, features, patch_locations, patch_set, tissue_mask",
     ),
     "section without entries": (
         changed("features", None),
@@ -164,7 +306,7 @@ BAD = {
         changed("tissue_mask/otsu/slide", "x"),
         ":tissue_mask.otsu.slide",
         "unknown key of tissue_mask/otsu: 'slide'",
-        "Known are bad_tiles, close_um, max_bad_tile_share,",
+        "Known are annotations, bad_tiles, ",
     ),
     "missing parent": (
         without("patch_locations/p256/tissue_mask"),
@@ -398,6 +540,21 @@ def test_changing_one_entry_changes_it_and_what_is_made_from_it_and_nothing_else
 
 def test_the_recipe_of_the_package_is_good() -> None:
     recipe = load_recipe(Path(pathassets.__file__).parent / "recipe.yaml")
-    assert {e.section.name for e in recipe.entries} == set(recipe_module.SECTIONS)
+    built = set(recipe_module.SECTIONS) - {"annotations", "patch_set"}
+    assert {e.section.name for e in recipe.entries} == built
     for entry in recipe.datasets:
         assert len(recipe.lineage(entry)) == 4
+
+
+def test_the_examples_in_the_recipe_of_the_package_are_good(tmp_path) -> None:
+    text = (Path(pathassets.__file__).parent / "recipe.yaml").read_text()
+    prose, _, rest = text.partition("\n\n")
+    assert prose.count("\n") < 4
+    example = tmp_path / "recipe.yaml"
+    example.write_text(re.sub("^# ", "", rest, flags=re.MULTILINE))
+    recipe = load_recipe(example)
+    assert {e.section.name for e in recipe.entries} == set(recipe_module.SECTIONS)
+    [drawn] = [e for e in recipe.entries if e.needs_drawing]
+    assert drawn.key == ("patch_locations", "tumour_256px_05um")
+    mask = recipe.entry(("tissue_mask", "otsu_8um"))
+    assert mask.drawing == ("annotations", "mended_tissue")

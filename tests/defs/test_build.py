@@ -16,19 +16,21 @@ GRAPH = """
 slide
     group slide, kinds openslide, partitions slides
 tissue_mask/otsu_8um
-    group tissue_mask, kinds opencv zarr, partitions slides, code 2.2-bae78ec1, checks has_tissue
+    group tissue_mask, kinds opencv zarr, partitions slides, code 3.2-a0de1bd8
+    checks has_tissue
     from slide
 patch_locations/grid_256px_05um
-    group patch_locations, kinds numpy parquet, partitions slides, code 1-26f1069c
+    group patch_locations, kinds numpy parquet, partitions slides, code 2-e105c5ac
+    checks has_patches
     from slide, tissue_mask/otsu_8um
 features/colour_stats
-    group features, kinds zarr, partitions slides, code 2.2+1-7b1917b6
+    group features, kinds zarr, partitions slides, code 2.2+1-b05f283e
     from patch_locations/grid_256px_05um, slide
 features/resnet18_untrained
-    group features, kinds torch zarr, partitions slides, code 2.2+1-c5bf383b, tags untrained
+    group features, kinds torch zarr, partitions slides, code 2.2+1-d610169e, tags untrained
     from patch_locations/grid_256px_05um, slide
 dataset/cohort
-    group dataset, kinds pandas parquet, code 1-7681a276
+    group dataset, kinds pandas parquet, code 1-1f141adf
     from features/colour_stats by AllPartitionMapping
 """
 
@@ -57,8 +59,8 @@ def drawn(graph: AssetGraph) -> str:
             "partitions": [node.partitions_def.name] if node.partitions_def else [],
             "code": [node.code_version] if node.code_version else [],
             "tags": sorted(tag for tag in node.tags if not tag.startswith("dagster/")),
-            "checks": sorted(c.name for c in graph.asset_check_keys if c.asset_key == key),
         }
+        checks = sorted(c.name for c in graph.asset_check_keys if c.asset_key == key)
         mappings = {parent: type(m).__name__ for parent, m in node.partition_mappings.items()}
         parents = [
             f"{name(parent)} by {mappings[parent]}" if parent in mappings else name(parent)
@@ -66,6 +68,7 @@ def drawn(graph: AssetGraph) -> str:
         ]
         lines.append(name(key))
         lines.append("    " + ", ".join(f"{n} {' '.join(v)}" for n, v in facts.items() if v))
+        lines += [f"    checks {' '.join(checks)}"] if checks else []
         lines += [f"    from {', '.join(parents)}"] if parents else []
     return "\n".join(lines)
 

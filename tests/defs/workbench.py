@@ -13,15 +13,19 @@ from dagster._core.definitions.data_version import CachingStaleStatusResolver
 from dagster._core.loader import LoadingContextForTest
 from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
 
+from pathassets.catalog.records import Drawing
+from pathassets.defs.annotations import report_annotations
 from pathassets.defs.build import build_definitions
 from pathassets.defs.instance import open_instance
 from pathassets.defs.launch import QUIET
 from pathassets.defs.partitions import SLIDES, range_tags, slide_order
 from pathassets.defs.slides import report_slides
+from pathassets.engine.annotations import Statement, withdraw
 from pathassets.engine.ingest import find_files, ingest
 from pathassets.engine.platform import Platform, open_platform
 from pathassets.engine.settings import read_settings
 from pathassets.engine.status import cohort_status
+from tests.engine.drawings import Box, record_boxes
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,17 @@ class Workbench:
         """State another resolution, as `pathassets mpp set` does."""
         self.platform.catalog.override_mpp(slide_id, mpp, who="a test", why="it wants to")
         report_slides(self.instance, self.platform, [slide_id])
+
+    def draw(self, slide_id: str, *boxes_px0: Box, name: str = "tumour") -> Drawing:
+        """Record rectangles, as `pathassets annotations set` does."""
+        drawn = record_boxes(self.platform, slide_id, *boxes_px0, name=name).drawing
+        report_annotations(self.instance, self.platform, [slide_id])
+        return drawn
+
+    def withdraw(self, slide_id: str, name: str = "tumour") -> None:
+        """Take a drawing back, as `pathassets annotations withdraw` does."""
+        withdraw(self.platform, slide_id, Statement(name=name, who="Bob", why="wrong slide"))
+        report_annotations(self.instance, self.platform, [slide_id])
 
     def health(self, entry: str) -> dict[str, list[str]]:
         """Slides that the page shows green and red at an asset."""

@@ -6,7 +6,10 @@ import pytest
 from pathassets.engine.batch import run_batch
 from pathassets.engine.dataset import build_dataset
 from pathassets.engine.lineage import lineage_of
+from pathassets.engine.plan import drawing_address, plan_slides
 from pathassets.errors import CatalogError, StoreError
+from tests.engine.conftest import RECIPE
+from tests.engine.drawings import record_boxes
 
 FEATURES = ("features", "stats")
 
@@ -67,6 +70,34 @@ def test_a_dataset_is_traced_to_each_of_its_slides(platform, planned):
         "dataset", "features", "patch_locations", "tissue_mask", "slide"
     ]  # fmt: skip
     assert {p.address.subject for p in traced.parents} == {p.slide_id for p in planned}
+
+
+def test_a_drawing_is_traced_with_who_recorded_it_and_why(reopen, make_slide, register):
+    platform = reopen(
+        RECIPE.replace("patch_px: 64,", "patch_px: 64, region: annotations, annotations: tumour,")
+        + "annotations:\n  tumour:\n"
+    )
+    [planned] = register(platform, make_slide())
+    first = record_boxes(platform, planned.slide_id, (0.0, 0.0, 90.0, 90.0)).drawing
+    drawn = record_boxes(platform, planned.slide_id, (60.0, 60.0, 540.0, 440.0)).drawing
+    assert first.digest != drawn.digest
+    [planned] = plan_slides(platform)
+    list(run_batch(platform, [planned], platform.recipe.per_slide, run_id="run-1"))
+    traced = lineage_of(platform, folder_of(platform, planned))
+    locations = traced.parents[0]
+    assert [p.address.section for p in locations.parents] == ["annotations", "tissue_mask", "slide"]
+    recorded = locations.parents[0]
+    assert recorded.address == drawing_address(drawn)
+    assert recorded.parents == ()
+    assert recorded.facts["n_polygons"] == 1
+    [said] = recorded.facts["recorded"]
+    assert said.startswith(f"{drawn.file} by Ann at ")
+    assert said.endswith(": review of 3 May")
+    assert set(recorded.facts["files"]) == {
+        "annotations.geojson", f"original/{drawn.file}", "preview.jpg"
+    }  # fmt: skip
+    by_itself = lineage_of(platform, platform.store.path_of(drawing_address(drawn)))
+    assert by_itself.facts == recorded.facts
 
 
 def test_a_file_that_is_gone_can_still_be_traced(platform, planned):

@@ -1,5 +1,6 @@
 import pickle
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -7,9 +8,18 @@ import pytest
 from pathassets.adapters.files import stamp_of
 from pathassets.core.address import Address
 from pathassets.core.slide import slide_version
-from pathassets.engine.plan import path_record, plan_slide, plan_slides, recorded_stamp, task_for
+from pathassets.engine.annotations import Statement, withdraw
+from pathassets.engine.plan import (
+    drawing_address,
+    path_record,
+    plan_slide,
+    plan_slides,
+    recorded_stamp,
+    task_for,
+)
 from pathassets.engine.scratch import open_scratch
 from tests.engine.conftest import RECIPE
+from tests.engine.drawings import record_boxes
 
 MASK, GRID, STATS = ("tissue_mask", "otsu"), ("patch_locations", "grid"), ("features", "stats")
 
@@ -73,6 +83,90 @@ def test_an_mpp_override_changes_all(platform, planned):
 def test_an_override_that_says_what_the_file_says_changes_nothing(platform, planned):
     platform.catalog.override_mpp(planned.slide_id, 0.5, who="me", why="the same")
     assert changed(planned, plan_slides(platform)[0]) == set()
+
+
+DRAWN = """\
+annotations:
+  tumour:
+  mended:
+tissue_mask:
+  otsu: {mpp: 8.0, annotations: mended}
+patch_locations:
+  grid: {tissue_mask: otsu, patch_px: 64, mpp: 0.5}
+  inside: {tissue_mask: otsu, patch_px: 64, region: annotations, annotations: tumour}
+patch_set:
+  pngs: {patch_locations: inside}
+features:
+  stats: {patch_locations: grid, encoder: colour_stats}
+"""
+INSIDE, PNGS = ("patch_locations", "inside"), ("patch_set", "pngs")
+BOX, OTHER = (100.0, 100.0, 300.0, 200.0), (100.0, 100.0, 300.0, 201.0)
+
+
+def test_a_drawing_changes_what_is_made_from_it_and_nothing_else(reopen, planned):
+    platform = reopen(DRAWN)
+    plans = [plan_slides(platform)[0]]
+    for name, box in (("tumour", BOX), ("tumour", OTHER), ("mended", BOX)):
+        record_boxes(platform, planned.slide_id, box, name=name)
+        plans += plan_slides(platform)
+    steps = [changed(one, other) for one, other in pairwise(plans)]
+    assert steps == [{INSIDE, PNGS}, {INSIDE, PNGS}, {MASK, GRID, INSIDE, PNGS, STATS}]
+    assert all(plan.version == planned.version for plan in plans)
+
+
+def test_without_drawings_a_mask_that_may_take_one_is_what_it_was(reopen, planned):
+    [other] = plan_slides(reopen(DRAWN))
+    assert digests(other)[MASK] == digests(planned)[MASK]
+    assert digests(other)[STATS] == digests(planned)[STATS]
+
+
+def test_a_step_names_the_drawing_among_its_parents(reopen, planned):
+    platform = reopen(DRAWN)
+    drawn = record_boxes(platform, planned.slide_id, BOX).drawing
+    mended = record_boxes(platform, planned.slide_id, BOX, name="mended").drawing
+    [one] = plan_slides(platform)
+    root = Address.of_slide(one.slide_id, one.version)
+    steps = one.steps
+    assert steps[MASK].parents == (root, drawing_address(mended))
+    assert steps[INSIDE].parents == (steps[MASK].address, drawing_address(drawn), root)
+    assert steps[GRID].parents == (steps[MASK].address, root)
+    assert {key: step.lacks for key, step in steps.items() if step.lacks} == {}
+    behind = {key: [a.name for a in step.drawings] for key, step in steps.items()}
+    assert behind == {
+        MASK: ["mended"], GRID: ["mended"], STATS: ["mended"],
+        INSIDE: ["mended", "tumour"], PNGS: ["mended", "tumour"],
+    }  # fmt: skip
+
+
+def test_a_step_lacks_only_what_it_cannot_do_without(reopen, planned):
+    [one] = plan_slides(reopen(DRAWN))
+    assert one.slide_id == planned.slide_id
+    lacking = {key: step.lacks for key, step in one.steps.items() if step.lacks}
+    assert lacking == {INSIDE: ("annotations", "tumour")}
+    assert one.drawing("tumour") is None
+
+
+def test_what_is_withdrawn_is_as_if_it_had_never_been(reopen, planned):
+    platform = reopen(DRAWN)
+    [before] = plan_slides(platform)
+    for name in ("tumour", "mended"):
+        record_boxes(platform, planned.slide_id, BOX, name=name)
+        withdraw(platform, planned.slide_id, Statement(name=name, who="Bob", why="wrong slide"))
+    [after] = plan_slides(platform)
+    assert changed(before, after) == set()
+    assert after.steps[INSIDE].lacks == ("annotations", "tumour")
+    assert after.drawing("tumour") is None
+    assert after.drawings["tumour"].is_withdrawn
+
+
+def test_a_drawing_is_one_slide_s(reopen, make_slide, register):
+    platform = reopen(DRAWN)
+    first, second = register(platform, make_slide("a.svs"), make_slide("b.svs", seed=1))
+    record_boxes(platform, first.slide_id, BOX)
+    plans = plan_slides(platform)
+    assert [changed(*pair) for pair in zip((first, second), plans, strict=True)] == [
+        {INSIDE, PNGS}, set()
+    ]  # fmt: skip
 
 
 def test_slides_are_planned_in_order_of_registration(platform, make_slide, register):

@@ -1,4 +1,5 @@
 import hashlib
+import json
 import os
 import shutil
 from dataclasses import replace
@@ -12,12 +13,14 @@ from pathassets.adapters.files import stamp_of
 from pathassets.adapters.store import MANIFEST
 from pathassets.adapters.tifffile import PyramidSpec, corrupt_tile
 from pathassets.core.encoder import COLOUR_STATS_CARD
+from pathassets.core.spec import canonical_json
 from pathassets.engine import slide_task, source
-from pathassets.engine.plan import plan_slides
+from pathassets.engine.plan import drawing_address, plan_slides
 from pathassets.engine.slide_task import failed_outcome, run_slide, software_versions
 from pathassets.engine.source import SlidePath
 from pathassets.errors import WorkerLost
 from tests.engine.conftest import PYRAMID, RECIPE
+from tests.engine.drawings import record_boxes
 
 IN_TISSUE = 34
 """Index of a level-0 tile whose pixels belong to patches."""
@@ -70,9 +73,7 @@ def test_an_artifact_says_what_it_was_made_from_and_with(task):
         assert step.artifact.code_version == step.step.entry.code_version
         assert step.artifact.software == software_versions()
         assert {"numpy", "openslide-bin", "pathassets"} <= set(step.artifact.software)
-        assert step.artifact.spec == {
-            name: getattr(step.step.entry.spec, name) for name in step.artifact.spec
-        }
+        assert step.artifact.spec == json.loads(canonical_json(step.step.entry.spec))
 
 
 def test_mask_and_grid_come_with_a_picture(task):
@@ -333,6 +334,70 @@ def test_a_disk_that_cannot_be_written_is_an_outcome(task, tmp_path):
     assert outcome.failure.reason == "os_error"
     assert outcome.failure.message.startswith(f"{task.slide_id}: ")
     assert "disk" in outcome.failure.remedy
+
+
+INSIDE = RECIPE.replace(
+    "patch_px: 64,", "patch_px: 64, region: annotations, annotations: tumour,"
+) + "annotations:\n  tumour:\n"  # fmt: skip
+BOX = (100.0, 100.0, 300.0, 300.0)
+
+
+def test_without_its_drawing_a_slide_fails_once_says_how_to_record_it_and_is_then_made(
+    reopen, slide, register, make_task
+):
+    platform = reopen(INSIDE)
+    [planned] = register(platform, slide)
+    outcome = run_slide(make_task(platform, planned))
+    assert states(outcome) == ["made", "failed", "blocked"]
+    failure = outcome.failure
+    assert (failure.reason, failure.is_final) == ("annotations_missing", True)
+    assert failure.message == f"{planned.slide_id}: no annotations/tumour is recorded for it"
+    assert f"pathassets annotations set {planned.slide_id} FILE --name tumour" in failure.remedy
+    assert "empty FeatureCollection" in failure.remedy
+    record_boxes(platform, planned.slide_id, BOX)
+    [drawn] = plan_slides(platform)
+    assert states(run_slide(make_task(platform, drawn))) == ["current", "made", "made"]
+
+
+def test_a_drawing_that_is_missing_is_told_without_a_look_at_the_slide(
+    reopen, slide, register, make_task
+):
+    platform = reopen(INSIDE)
+    [planned] = register(platform, slide)
+    run_slide(make_task(platform, planned, "tissue_mask"))
+    slide.unlink()
+    outcome = run_slide(make_task(platform, planned, "patch_locations"))
+    assert outcome.failure.reason == "annotations_missing"
+
+
+def test_a_drawing_that_is_gone_from_the_store_says_to_record_it_again(
+    reopen, slide, register, make_task
+):
+    platform = reopen(INSIDE)
+    [planned] = register(platform, slide)
+    drawn = record_boxes(platform, planned.slide_id, BOX).drawing
+    shutil.rmtree(platform.store.path_of(drawing_address(drawn)))
+    [planned] = plan_slides(platform)
+    outcome = run_slide(make_task(platform, planned))
+    assert states(outcome) == ["made", "failed", "blocked"]
+    assert outcome.failure.reason == "artifact_missing"
+    assert "annotations/tumour of" in outcome.failure.message
+    assert f"annotations set {planned.slide_id} FILE --name tumour" in outcome.failure.remedy
+
+
+def test_a_drawing_whose_bytes_changed_in_the_store_is_not_believed(
+    reopen, slide, register, make_task
+):
+    platform = reopen(INSIDE)
+    [planned] = register(platform, slide)
+    folder = platform.store.path_of(
+        drawing_address(record_boxes(platform, planned.slide_id, BOX).drawing)
+    )
+    path = folder / "annotations.geojson"
+    path.write_text(path.read_text().replace("300.0", "400.0"))
+    [planned] = plan_slides(platform)
+    outcome = run_slide(make_task(platform, planned))
+    assert outcome.failure.reason == "artifact_corrupt"
 
 
 def test_a_fault_of_ours_is_an_outcome_with_its_traceback(task, monkeypatch):

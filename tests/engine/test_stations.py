@@ -1,19 +1,24 @@
 from contextlib import closing
 
+import cv2
 import numpy as np
 import pytest
 import zarr
 
+from pathassets.adapters.annotations.reader import read_annotations
 from pathassets.adapters.files import stamp_of
-from pathassets.adapters.parquet import load_locations
+from pathassets.adapters.parquet import load_locations, load_manifest
 from pathassets.adapters.tifffile import PyramidSpec, corrupt_tile
 from pathassets.adapters.zarr import load_mask
 from pathassets.core.colour_stats import ColourStats
 from pathassets.core.encoder import COLOUR_STATS_CARD
+from pathassets.engine.annotations import Statement, record_file
+from pathassets.engine.bench import Bench
+from pathassets.engine.plan import plan_slides
 from pathassets.engine.slide_task import run_slide
 from pathassets.engine.slides import open_slide
-from pathassets.engine.stations import Bench
 from pathassets.errors import SlideChanged, SlideUnreadable
+from tests.engine.drawings import record_boxes
 
 
 @pytest.fixture
@@ -207,3 +212,183 @@ def test_a_file_that_is_written_to_is_noticed(bench, slide):
     slide.unlink()
     with pytest.raises(SlideUnreadable, match="no such file"):
         bench.check_unchanged()
+
+
+DRAWN = """\
+annotations:
+  tumour:
+  mended:
+tissue_mask:
+  otsu: {mpp: 8.0, annotations: mended}
+patch_locations:
+  inside:
+    tissue_mask: otsu
+    patch_px: 32
+    mpp: 0.5
+    region: annotations
+    annotations: tumour
+    min_area_share: 1.0
+  outside:
+    tissue_mask: otsu
+    patch_px: 32
+    mpp: 0.5
+    region: outside_annotations
+    annotations: tumour
+    min_area_share: 1.0
+patch_set:
+  pngs: {patch_locations: inside, bad_tiles: skip, max_bad_tile_share: 0.5}
+  zarr: {patch_locations: inside, store: zarr, image_type: jpg, included_labels: [two]}
+"""
+ONE, TWO = (96.0, 96.0, 224.0, 192.0), (320.0, 256.0, 416.0, 320.0)
+GLASS = (0.0, 0.0, 50.0, 50.0)
+"""In level-0 px; the first two on nodes of the grid, in the tissue; the last on glass."""
+
+
+def make_drawn(platform, register, make_task, slide, *masks, labels=("one", "two", "glass")):
+    """Artifact and folder by name, of a slide with the three areas and, maybe, a drawn mask."""
+    [planned] = register(platform, slide)
+    record_boxes(platform, planned.slide_id, ONE, TWO, GLASS, labels=labels)
+    if masks:
+        record_boxes(platform, planned.slide_id, *masks, name="mended")
+    outcome = run_slide(make_task(platform, plan_slides(platform)[0]))
+    assert outcome.failure is None, outcome.failure
+    return {
+        step.step.address.name: (step.artifact, platform.store.path_of(step.step.address))
+        for step in outcome.steps
+    }
+
+
+def locations_in(folder):
+    return load_locations(folder / "locations.parquet", side_px0=32, patch_px=32, mpp=0.5)
+
+
+def touches(boxes_px0, area):
+    x0, y0, x1, y1 = boxes_px0.T
+    return (x0 < area[2]) & (x1 > area[0]) & (y0 < area[3]) & (y1 > area[1])
+
+
+def test_patches_lie_in_what_was_drawn_and_bear_its_label(reopen, register, make_task, slide):
+    made = make_drawn(reopen(DRAWN), register, make_task, slide)
+    artifact, folder = made["inside"]
+    locations = locations_in(folder)
+    assert artifact.facts["n_by_label"] == {"one": 12, "two": 6, "glass": 0}
+    assert artifact.facts["n_patches"] == len(locations) == 18
+    labels = np.array(locations.labels)[locations.label_codes]
+    boxes = locations.boxes_px0
+    assert (touches(boxes, ONE) == (labels == "one")).all()
+    assert (touches(boxes, TWO) == (labels == "two")).all()
+
+
+def test_patches_lie_outside_of_what_was_drawn(reopen, register, make_task, slide):
+    made = make_drawn(reopen(DRAWN), register, make_task, slide)
+    boxes = locations_in(made["outside"][1]).boxes_px0
+    assert len(boxes) > 60
+    assert not touches(boxes, ONE).any()
+    assert not touches(boxes, TWO).any()
+
+
+def test_a_mask_that_somebody_drew_takes_the_place_of_the_computed_one(
+    reopen, register, make_task, slide
+):
+    made = make_drawn(reopen(DRAWN), register, make_task, slide, (0.0, 0.0, 320.0, 320.0))
+    artifact, folder = made["otsu"]
+    mask = load_mask(folder / "tissue.zarr")
+    rows, columns = np.nonzero(mask.tissue)
+    assert (mask.downsample, rows.min(), columns.min()) == (16, 0, 0)
+    assert (rows.max() + 1, columns.max() + 1) == (20, 20)
+    assert mask.tissue.sum() == 400
+    assert artifact.facts["method"] == "drawn"
+    assert artifact.facts["n_pieces"] == 1
+    assert artifact.facts["tissue_mm2"] == pytest.approx((320 * 0.5 / 1000) ** 2)
+    assert artifact.parents[1].section == "annotations"
+    facts = made["inside"][0].facts
+    assert facts["n_by_label"] == {"one": 12, "two": 0, "glass": 1}
+
+
+def test_a_drawn_mask_needs_no_pixel_of_the_slide(reopen, register, make_task, make_slide):
+    slide = make_slide(spec=PyramidSpec(tile_px=64, n_levels=1))
+    corrupt_tile(slide, 0, 34)
+    platform = reopen(DRAWN)
+    [planned] = register(platform, slide)
+    assert run_slide(make_task(platform, planned)).failure.reason == "tile_unreadable"
+    record_boxes(platform, planned.slide_id, (0.0, 0.0, 320.0, 320.0), name="mended")
+    [planned] = plan_slides(platform)
+    outcome = run_slide(make_task(platform, planned, "tissue_mask"))
+    assert [step.state for step in outcome.steps] == ["made"]
+
+
+def test_a_mask_picture_is_a_mask_and_an_area(reopen, register, make_task, slide, tmp_path):
+    platform = reopen(DRAWN)
+    [planned] = register(platform, slide)
+    picture = np.zeros((125, 150), np.uint8)
+    picture[25:75, 25:100] = 255  # of 4 px: from (100, 100) to (400, 300)
+    cv2.imwrite(str(tmp_path / "mask.png"), picture)
+    for name in ("tumour", "mended"):
+        stated = Statement(name=name, who="Ann", why="mended")
+        record_file(platform, planned.slide_id, tmp_path / "mask.png", stated)
+    outcome = run_slide(make_task(platform, plan_slides(platform)[0]))
+    assert outcome.failure is None, outcome.failure
+    made = {step.step.address.name: step.artifact for step in outcome.steps}
+    assert made["otsu"].facts["downsample"] == 4
+    assert made["otsu"].facts["tissue_mm2"] == pytest.approx(0.15 * 0.1)
+    # Whole patches of 32 px between 100 and 400, and between 100 and 300.
+    assert made["inside"].facts["n_by_label"] == {"": 8 * 5}
+
+
+def test_the_outlines_of_the_mask_are_kept_in_level_0_pixels(made):
+    artifact, folder = made["tissue_mask"]
+    outlines = read_annotations(folder / "tissue.geojson").polygons
+    mask = load_mask(folder / "tissue.zarr")
+    assert artifact.facts["n_pieces"] == len(outlines) == 1
+    assert artifact.facts["method"] == "otsu"
+    area_px0 = sum(outline.polygon.area for outline in outlines)
+    assert area_px0 == mask.tissue.sum() * mask.downsample**2
+
+
+def test_a_patch_set_has_an_image_of_every_patch(reopen, register, make_task, slide):
+    made = make_drawn(reopen(DRAWN), register, make_task, slide)
+    artifact, folder = made["pngs"]
+    rows = load_manifest(folder / "patches.parquet")
+    locations = locations_in(made["inside"][1])
+    assert [(r["x_px0"], r["y_px0"]) for r in rows] == list(
+        zip(locations.x_px0.tolist(), locations.y_px0.tolist(), strict=True)
+    )
+    with open_slide(slide, backend="openslide") as opened:
+        for row in rows:
+            pixels = cv2.imread(str(folder / row["file"]))[..., ::-1]
+            expected = opened.read_region(
+                row["x_px0"], row["y_px0"], level=0, width_px=32, height_px=32
+            )
+            assert np.array_equal(pixels, expected)
+    facts = artifact.facts
+    assert (facts["n_patches"], facts["n_images"], facts["n_skipped"]) == (18, 18, 0)
+    assert facts["n_by_label"] == {"one": 12, "two": 6}
+    only_two = made["zarr"][0].facts
+    assert only_two["n_by_label"] == {"two": 6}
+
+
+def test_a_patch_set_leaves_out_what_touches_a_bad_tile(reopen, register, make_task, make_slide):
+    slide = make_slide()
+    corrupt_tile(slide, 0, 22)  # tiles of 64 px, ten a row: from (128, 128) to (192, 192)
+    recipe = DRAWN[: DRAWN.index("  zarr:")]
+    made = make_drawn(reopen(recipe), register, make_task, slide)
+    artifact, folder = made["pngs"]
+    boxes = locations_in(made["inside"][1]).boxes_px0
+    bad = np.flatnonzero(touches(boxes, (128, 128, 192, 192)))
+    assert artifact.facts["skipped"] == bad.tolist()
+    assert artifact.facts["n_skipped"] == 4
+    assert artifact.facts["n_bad_tiles"] == 1
+    assert artifact.facts["n_patches"] == 14
+    kept = {row["index"] for row in load_manifest(folder / "patches.parquet")}
+    assert kept == set(range(18)) - set(bad.tolist())
+
+
+def test_a_patch_set_of_no_patches_is_one_too(reopen, register, make_task, make_slide):
+    platform = reopen(DRAWN)
+    [planned] = register(platform, make_slide())
+    record_boxes(platform, planned.slide_id)
+    outcome = run_slide(make_task(platform, plan_slides(platform)[0]))
+    assert outcome.failure is None
+    sets = [step for step in outcome.steps if step.step.address.section == "patch_set"]
+    assert [step.artifact.facts["n_images"] for step in sets] == [0, 0]
+    assert all(step.preview.startswith(b"\xff\xd8") for step in sets)

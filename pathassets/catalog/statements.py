@@ -1,0 +1,128 @@
+"""What people state about slides: their resolution, and what is drawn on them.
+
+Statements are never changed. The newest is in force, and the history says who made which, and why.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, RowMapping, Select, func, insert, select
+
+from pathassets.catalog.connect import reading, writing
+from pathassets.catalog.records import Drawing, MppOverride
+from pathassets.catalog.rows import flat
+from pathassets.catalog.tables import drawing, mpp_override, slide
+from pathassets.errors import CatalogError
+
+PAGE_ROWS = 1_000
+"""Rows fetched at once, and values in one IN: SQLite takes 32,766 of them."""
+
+_OVERRIDE = [column for column in mpp_override.c if column.name != "id"]
+_DRAWING = [column for column in drawing.c if column.name != "id"]
+
+
+class Statements:
+    """The part of the catalog that people fill."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    # Resolution
+
+    def override_mpp(self, slide_id: str, mpp: float, *, who: str, why: str) -> None:
+        """State a slide's micrometres per pixel; the newest statement is in force.
+
+        Raises:
+            CatalogError: there is no such slide.
+        """
+        new = MppOverride(slide_id=slide_id, mpp=mpp, who=who, why=why, made_at=now())
+        with writing(self._engine) as connection:
+            check_known(connection, [slide_id])
+            connection.execute(insert(mpp_override), flat(new))
+
+    def overrides(self) -> dict[str, MppOverride]:
+        """The statement in force of every slide that has one."""
+        newest = select(func.max(mpp_override.c.id)).group_by(mpp_override.c.slide_id)
+        found = self._rows(select(*_OVERRIDE).where(mpp_override.c.id.in_(newest)))
+        return {row["slide_id"]: MppOverride(**row) for row in found}
+
+    def mpp_history(self, slide_id: str) -> list[MppOverride]:
+        """All statements about a slide, newest first."""
+        of_slide = select(*_OVERRIDE).where(mpp_override.c.slide_id == slide_id)
+        return [
+            MppOverride(**row) for row in self._rows(of_slide.order_by(mpp_override.c.id.desc()))
+        ]
+
+    # Drawings
+
+    def record_drawing(self, new: Drawing) -> bool:
+        """State what is drawn on a slide under a name; the newest statement is in force.
+
+        One that says in every word what is in force already is not entered again. Returns whether
+        it was entered.
+
+        Raises:
+            CatalogError: there is no such slide.
+        """
+        of_name = (drawing.c.slide_id == new.slide_id) & (drawing.c.name == new.name)
+        newest = select(*_DRAWING).where(of_name).order_by(drawing.c.id.desc()).limit(1)
+        with writing(self._engine) as connection:
+            check_known(connection, [new.slide_id])
+            old = connection.execute(newest).mappings().one_or_none()
+            if old is not None and Drawing(**old) == new:
+                return False
+            connection.execute(insert(drawing), flat(new) | {"made_at": now()})
+            return True
+
+    def drawings(self) -> dict[str, Mapping[str, Drawing]]:
+        """What is in force of every slide that was ever drawn on, by name; withdrawals, too."""
+        newest = select(func.max(drawing.c.id)).group_by(drawing.c.slide_id, drawing.c.name)
+        in_order = select(*_DRAWING).where(drawing.c.id.in_(newest)).order_by(drawing.c.name)
+        found: dict[str, dict[str, Drawing]] = defaultdict(dict)
+        for row in self._rows(in_order):
+            found[row["slide_id"]][row["name"]] = Drawing(**row)
+        return dict(found)
+
+    def drawing_history(self, slide_id: str) -> list[Drawing]:
+        """All that was drawn on a slide and withdrawn, newest first."""
+        of_slide = select(*_DRAWING).where(drawing.c.slide_id == slide_id)
+        return [Drawing(**row) for row in self._rows(of_slide.order_by(drawing.c.id.desc()))]
+
+    def _rows(self, query: Select[Any]) -> Sequence[RowMapping]:
+        with reading(self._engine) as connection:
+            return connection.execute(query).mappings().all()
+
+
+def now() -> datetime:
+    """The time that a record is stamped with."""
+    return datetime.now(UTC)
+
+
+def check_known(connection: Connection, slide_ids: Sequence[str]) -> None:
+    """Let slides pass that are in the catalog.
+
+    Raises:
+        CatalogError: one is not; the remedy names ids like it.
+    """
+    for start in range(0, len(slide_ids), PAGE_ROWS):
+        some = slide_ids[start : start + PAGE_ROWS]
+        found = connection.execute(select(slide.c.slide_id).where(slide.c.slide_id.in_(some)))
+        known = set(found.scalars())
+        for slide_id in some:
+            if slide_id not in known:
+                raise unknown_slide(connection, slide_id)
+
+
+def unknown_slide(connection: Connection, slide_id: str) -> CatalogError:
+    """Build the error of a slide that is not there."""
+    known = connection.execute(select(slide.c.slide_id)).scalars()
+    near = difflib.get_close_matches(slide_id, known)
+    return CatalogError(
+        f"slide {slide_id}: not in the catalog",
+        remedy=f"Did you mean {' or '.join(near)}?" if near else "Register it first.",
+    )

@@ -1,0 +1,262 @@
+"""A file that somebody drew -> a recorded input of a slide: read, kept in the store, stated.
+
+    file ─▶ read, or refused ─▶ store: original/…, annotations.geojson, preview.jpg ─▶ catalog: who
+
+It holds polygons in a format that viewers write, or it is a mask picture. What it holds is found
+out when it is recorded, so that no run meets a malformed one. Its content is copied: nobody needs
+to keep the file.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pathassets.adapters.annotations.reader import read_annotations
+from pathassets.adapters.files import fingerprint_of
+from pathassets.adapters.opencv import preview_jpeg, read_jpeg
+from pathassets.adapters.store import Artifact
+from pathassets.catalog.records import Drawing, SlideRecord
+from pathassets.core.annotations import Annotations, to_geojson
+from pathassets.core.outlines import outline_mask
+from pathassets.core.overlay import PREVIEW_PX, draw_outlines
+from pathassets.core.recipe import ANNOTATIONS, SECTIONS, Entry
+from pathassets.core.spec import canonical_json, digest_of
+from pathassets.engine.batch import artifact_record
+from pathassets.engine.bench import DRAWN_PICTURES, ORIGINAL, POLYGONS, PREVIEW
+from pathassets.engine.masks import as_tissue_mask
+from pathassets.engine.plan import drawing_address, slide_paths
+from pathassets.engine.platform import Platform
+from pathassets.engine.slide_task import software_versions
+from pathassets.engine.slides import NDPA_SUFFIX, OpenedSlide, open_slide
+from pathassets.engine.source import find_source
+from pathassets.errors import AnnotationError, CatalogError, SlideError, SpecError
+
+NAME_CHARS = 100
+"""Longest name of a file in the store."""
+PAPER = 255
+"""Behind the outlines where a slide has no thumbnail."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """Under which name something is drawn, by whom, and where it is from."""
+
+    name: str
+    who: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """A drawing that is in force."""
+
+    drawing: Drawing
+    is_new: bool
+    """Whether it was not stated before, by the same person for the same reason."""
+    notes: tuple[str, ...]
+    """What of the file was left out, and what was mended."""
+
+
+def record_file(platform: Platform, slide_id: str, file: Path, stated: Statement) -> Recorded:
+    """Record what a file draws on a slide.
+
+    Raises:
+        AnnotationError: it cannot be read; names the element that is at fault.
+        SpecError: it is a mask that does not fit the slide, or the recipe has no such annotations.
+        SlideError: its pixels lie where only the slide's own file tells, and that is not there.
+        CatalogError: there is no such slide.
+        StoreError: it cannot be kept.
+    """
+    entry = require_entry(platform, stated.name)
+    record = platform.catalog.slide(slide_id)
+    sha256 = _sha256(file)
+    drawn = _read(platform, record, file)
+    drawing = Drawing(
+        slide_id=slide_id,
+        name=entry.name,
+        digest=digest_of({"file": sha256, "polygons": to_geojson(drawn.polygons)}),
+        file=file.name,
+        sha256=sha256,
+        n_polygons=len(drawn.polygons),
+        labels=dict(sorted(Counter(polygon.label for polygon in drawn.polygons).items())),
+        who=stated.who,
+        why=stated.why,
+    )
+    artifact = _publish(platform, drawing, drawn, file)
+    platform.catalog.record_artifact(artifact_record(artifact, stated.who), ())
+    is_new = platform.catalog.record_drawing(drawing)
+    return Recorded(drawing=drawing, is_new=is_new, notes=_notes(drawn))
+
+
+def withdraw(platform: Platform, slide_id: str, stated: Statement) -> Drawing:
+    """State that what was drawn on a slide counts no more; the history keeps it.
+
+    Raises:
+        CatalogError: there is no such slide, or nothing is recorded for it.
+        SpecError: the recipe has no such annotations.
+    """
+    entry = require_entry(platform, stated.name)
+    platform.catalog.slide(slide_id)
+    in_force = platform.catalog.drawings().get(slide_id, {}).get(entry.name)
+    if in_force is None or in_force.is_withdrawn:
+        raise CatalogError(
+            f"{slide_id}: no {ANNOTATIONS}/{entry.name} is recorded for it",
+            remedy=f"See what is: pathassets annotations show {slide_id}",
+        )
+    withdrawn = Drawing(
+        slide_id=slide_id, name=entry.name, digest="", file="", sha256="", n_polygons=0,
+        labels={}, who=stated.who, why=stated.why,
+    )  # fmt: skip
+    platform.catalog.record_drawing(withdrawn)
+    return withdrawn
+
+
+def drawings_of(platform: Platform, slide_id: str | None = None) -> list[Drawing]:
+    """What is drawn on all slides now; of one slide all that was ever stated, newest first.
+
+    Raises:
+        CatalogError: there is no such slide.
+    """
+    if slide_id is not None:
+        return platform.catalog.drawing_history(platform.catalog.slide(slide_id).slide_id)
+    by_slide = platform.catalog.drawings()
+    slides = (by_slide.get(record.slide_id, {}) for record in platform.catalog.slides())
+    return [one for by_name in slides for one in by_name.values() if not one.is_withdrawn]
+
+
+def find_preview(platform: Platform, drawn: Drawing) -> bytes:
+    """The picture of a drawing; empty where it was withdrawn."""
+    if drawn.is_withdrawn:
+        return b""
+    artifact = platform.store.read(drawing_address(drawn))
+    [picture] = [stored for stored in artifact.files if stored.path == PREVIEW]
+    return platform.store.read_file(artifact, picture)
+
+
+def require_entry(platform: Platform, name: str) -> Entry:
+    """The recipe's annotations of that name.
+
+    Raises:
+        SpecError: it has none.
+    """
+    for entry in platform.recipe.recorded:
+        if entry.name == name:
+            return entry
+    known = ", ".join(entry.name for entry in platform.recipe.recorded)
+    raise SpecError(
+        f"--name {name}: the recipe has no {ANNOTATIONS}/{name}",
+        remedy=f"It has {known}" if known else f"Add to it 'annotations: {{{name}: {{}}}}'",
+    )
+
+
+def _sha256(file: Path) -> str:
+    try:
+        return fingerprint_of([file])
+    except SlideError as error:
+        raise AnnotationError(file, error.fact, remedy=error.remedy) from error
+
+
+def _read(platform: Platform, record: SlideRecord, file: Path) -> Annotations:
+    """What a file draws on a slide."""
+    suffix = file.suffix.lower()
+    if suffix in DRAWN_PICTURES:
+        with _opened(platform, record) as slide:
+            mask = as_tissue_mask(file, slide)
+        return Annotations(polygons=tuple(outline_mask(mask)), file_format="mask picture")
+    if suffix == NDPA_SUFFIX:
+        with _opened(platform, record) as slide:
+            return slide.read_annotations(file)
+    return read_annotations(file)
+
+
+@contextmanager
+def _opened(platform: Platform, record: SlideRecord) -> Iterator[OpenedSlide]:
+    """The slide, with the resolution that is in force."""
+    slide_id = record.slide_id
+    override = platform.catalog.overrides().get(slide_id)
+    places = slide_paths(platform, platform.catalog.paths(slide_id))
+    with closing(find_source(slide_id, record.fingerprint, places, None)) as source:
+        mpp = record.mpp if override is None else override.mpp
+        with open_slide(source.path, mpp=mpp) as slide:
+            yield slide
+
+
+def _notes(drawn: Annotations) -> tuple[str, ...]:
+    left_out = ", ".join(f"{n} {kind}" for kind, n in drawn.n_left_out.items())
+    return (
+        *([f"left out: {left_out}"] if left_out else []),
+        *(f"mended: {r}" for r in drawn.repairs),
+    )
+
+
+# ------------------------------------------------------------------------------- the store
+
+
+def _publish(platform: Platform, drawing: Drawing, drawn: Annotations, file: Path) -> Artifact:
+    draft = Artifact(
+        address=drawing_address(drawing),
+        spec={},
+        code_version=SECTIONS[ANNOTATIONS].code_version,
+        weights_sha256="",
+        parents=(),
+        facts=_facts(drawing, drawn),
+        software=software_versions(),
+    )
+    with platform.store.staging(f"{ANNOTATIONS}-{uuid.uuid4().hex}") as staging:
+        folder = staging / "drawing"
+        kept = folder / ORIGINAL / _safe_name(file.name)
+        kept.parent.mkdir(parents=True)
+        shutil.copyfile(file, kept)
+        if fingerprint_of([kept]) != drawing.sha256:
+            raise AnnotationError(
+                file, "changed while it was read", remedy="Record it once it is whole"
+            )
+        if file.suffix.lower() not in DRAWN_PICTURES:
+            geojson = canonical_json(to_geojson(drawn.polygons))
+            (folder / POLYGONS).write_text(geojson, encoding="utf-8")
+        (folder / PREVIEW).write_bytes(_preview(platform, drawing.slide_id, drawn))
+        return platform.store.publish(draft, folder)
+
+
+def _facts(drawing: Drawing, drawn: Annotations) -> dict[str, Any]:
+    return {
+        "format": drawn.file_format,
+        "n_polygons": drawing.n_polygons,
+        "labels": dict(drawing.labels),
+        "n_left_out": dict(drawn.n_left_out),
+        "n_repaired": drawn.n_repaired,
+        "repairs": list(drawn.repairs),
+        "file_sha256": drawing.sha256,
+    }
+
+
+def _safe_name(name: str) -> str:
+    """A name that any disk takes; its end tells what it is.
+
+    >>> _safe_name("..slide 1/2 (é).geojson")
+    'slide_1_2_.geojson'
+    """
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", name).lstrip("._")[-NAME_CHARS:] or "drawing"
+
+
+def _preview(platform: Platform, slide_id: str, drawn: Annotations) -> bytes:
+    """Outlines on the slide's thumbnail."""
+    record = platform.catalog.slide(slide_id)
+    thumbnail = platform.catalog.find_thumbnail(slide_id)
+    if thumbnail is None:
+        scale = PREVIEW_PX / max(record.width_px0, record.height_px0)
+        sides = (max(1, round(n * scale)) for n in (record.height_px0, record.width_px0))
+        picture = np.full((*sides, 3), PAPER, np.uint8)
+    else:
+        picture = read_jpeg(thumbnail)
+    return preview_jpeg(draw_outlines(picture, drawn.polygons, width_px0=record.width_px0))

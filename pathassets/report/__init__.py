@@ -1,0 +1,47 @@
+"""Outcomes -> what a terminal shows: tables, bars, plain lines in a log, or JSON for machines."""
+
+from pathassets.report.annotations import (
+    drawing_line,
+    drawing_table,
+    drawings_json,
+    match_line,
+    matches_end,
+)
+from pathassets.report.artifacts import encoder_table, lineage_json, lineage_tree
+from pathassets.report.cohort import (
+    MAX_FAILURES,
+    NO_SLIDES,
+    demo_end,
+    failures,
+    run_end,
+    status_json,
+    status_table,
+)
+from pathassets.report.console import counted, error, progress, slide_progress
+from pathassets.report.slides import check, checks_json, registration_line, resolution
+
+__all__ = [
+    "MAX_FAILURES",
+    "NO_SLIDES",
+    "check",
+    "checks_json",
+    "counted",
+    "demo_end",
+    "drawing_line",
+    "drawing_table",
+    "drawings_json",
+    "encoder_table",
+    "error",
+    "failures",
+    "lineage_json",
+    "lineage_tree",
+    "match_line",
+    "matches_end",
+    "progress",
+    "registration_line",
+    "resolution",
+    "run_end",
+    "slide_progress",
+    "status_json",
+    "status_table",
+]

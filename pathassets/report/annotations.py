@@ -1,0 +1,70 @@
+"""What people drew on slides, for a terminal: a table, lines about files, or JSON."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any, get_args
+
+from rich.markup import escape
+from rich.table import Table
+
+from pathassets.catalog.records import Drawing
+from pathassets.engine.annotations import Recorded
+from pathassets.engine.matches import Match, MatchState
+from pathassets.report.console import counted, open_console
+
+
+def drawing_table(drawings: Iterable[Drawing]) -> None:
+    """Print one row a statement."""
+    table = Table("slide", "name", "what", "labels", "file", "who", "when", "why")
+    for one in drawings:
+        labels = ", ".join(f"{label or 'none'} {n}" for label, n in one.labels.items())
+        what = "withdrawn" if one.is_withdrawn else counted(one.n_polygons, "polygon")
+        when = f"{one.made_at:%Y-%m-%d %H:%M}"
+        cells = (one.slide_id, one.name, what, labels, one.file, one.who, when, one.why)
+        table.add_row(*(escape(cell) for cell in cells))
+    open_console().print(table if table.rows else "no annotations are recorded")
+
+
+def drawings_json(drawings: Iterable[Drawing]) -> str:
+    """The same for machines."""
+    rows = [{"slide_id": d.slide_id, "name": d.name, **drawing_plain(d)} for d in drawings]
+    return json.dumps(rows, indent=1)
+
+
+def drawing_plain(drawn: Drawing) -> dict[str, Any]:
+    """One statement for machines; what was withdrawn has no digest."""
+    return {
+        "digest": drawn.digest,
+        "file": drawn.file,
+        "sha256": drawn.sha256,
+        "n_polygons": drawn.n_polygons,
+        "labels": dict(drawn.labels),
+        "who": drawn.who,
+        "why": drawn.why,
+        "made_at": drawn.made_at.isoformat(timespec="seconds"),
+    }
+
+
+def drawing_line(recorded: Recorded) -> str:
+    """One line about a file that was recorded."""
+    drawn = recorded.drawing
+    said = f"{'new' if recorded.is_new else 'known'} {drawn.slide_id}: {drawn.name}, "
+    said += f"{counted(drawn.n_polygons, 'polygon')} from {drawn.file}"
+    return "; ".join([said, *recorded.notes])
+
+
+def match_line(match: Match) -> str:
+    """One line about a file of a folder."""
+    if match.recorded is not None:
+        return drawing_line(match.recorded)
+    return f"{match.state} {match.path}: {match.said or match.slide_id}"
+
+
+def matches_end(matches: Sequence[Match]) -> str:
+    """Count what became of the files of a folder."""
+    counts = Counter(match.state for match in matches)
+    shown = [f"{counts[state]} {state}" for state in get_args(MatchState) if counts[state]]
+    return f"{counted(len(matches), 'file')}: {', '.join(shown)}"

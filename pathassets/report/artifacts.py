@@ -1,0 +1,57 @@
+"""What artifacts are made from and with, for a terminal: ancestry, and encoders."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+
+from rich.markup import escape
+from rich.table import Table
+from rich.tree import Tree
+
+from pathassets.core.encoder import EncoderCard
+from pathassets.engine.lineage import Ancestor
+from pathassets.report.console import open_console
+
+
+def lineage_json(traced: Ancestor) -> str:
+    """An artifact's ancestry for machines."""
+    return json.dumps(asdict(traced), indent=1)
+
+
+def lineage_tree(traced: Ancestor) -> None:
+    """Print an artifact's ancestry; what was printed once is only named again."""
+    console = open_console()
+    console.print(_branch(traced, Tree(_title(traced)), set()))
+
+
+def _branch(one: Ancestor, tree: Tree, printed: set[str]) -> Tree:
+    printed.add(str(one.address))
+    for name, value in one.facts.items():
+        if isinstance(value, dict):
+            leaf = tree.add(f"[dim]{escape(name)}[/]") if value else tree
+            for key, text in value.items():
+                leaf.add(f"[dim]{escape(str(key))}[/] {escape(str(text))}")
+        elif value not in (None, "", []):
+            text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+            tree.add(f"[dim]{escape(name)}[/] {escape(text)}")
+    for parent in one.parents:
+        if str(parent.address) not in printed:
+            _branch(parent, tree.add(_title(parent)), printed)
+    return tree
+
+
+def _title(one: Ancestor) -> str:
+    return f"[bold]{escape(str(one.address))}[/]"
+
+
+def encoder_table(cards: Iterable[EncoderCard]) -> None:
+    """Print one row an encoder."""
+    table = Table("encoder", "version", "dim", "weights", "SHA-256", "what")
+    for card in cards:
+        table.add_row(
+            card.name, card.version, str(card.dim), card.weights,
+            card.weights_sha256[:12], card.description,
+        )  # fmt: skip
+    open_console().print(table)

@@ -1,0 +1,84 @@
+"""What is found out about single slides, for a terminal: their tiles, registration, resolution."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
+from pathassets.catalog.records import MppOverride, SlideRecord
+from pathassets.engine.check import Check
+from pathassets.engine.ingest import Registration
+from pathassets.report.console import counted, open_console
+
+MAX_FAULTS = 20
+"""Bad tiles of a slide told one by one."""
+
+
+def check(done: Check) -> None:
+    """Print what every tile of a slide is like."""
+    console = open_console()
+    if done.info is None:
+        console.print(f"{done.path}: cannot be read", markup=False, style="bold red")
+        console.print(f"  {done.error}", markup=False)
+        return
+    n_bad = len(done.faults)
+    verdict = f"{counted(n_bad, 'bad tile')}" if n_bad else "every tile can be read"
+    console.print(f"{done.path}: {verdict}", markup=False, style="bold red" if n_bad else "green")
+    info = done.info
+    mpp = f"{info.mpp:g} um per pixel" if info.mpp else info.audit.fact
+    console.print(f"  {info.vendor}, {mpp}, read by {info.reader}", markup=False)
+    if info.fallback:
+        console.print(f"  not by the tile reader: {info.fallback}", markup=False)
+    for level, found in enumerate(done.levels):
+        grid = found.grid
+        console.print(
+            f"  level {level}: {grid.width_px:,} x {grid.height_px:,} px, "
+            f"{grid.n_tiles:,} tiles, {len(found.faults)} bad",
+            markup=False,
+        )
+    for fault in done.faults[:MAX_FAULTS]:
+        console.print(f"  {fault.reason:12} {fault}", markup=False, style="red")
+    if n_bad > MAX_FAULTS:
+        console.print(f"  … and {n_bad - MAX_FAULTS} more; pathassets check --json has all")
+
+
+def checks_json(checks: Iterable[Check]) -> str:
+    """All of it, for machines."""
+    return json.dumps([_check_facts(done) for done in checks], indent=2)
+
+
+def _check_facts(done: Check) -> dict[str, Any]:
+    error = done.error
+    facts: dict[str, Any] = {"path": str(done.path), "is_sound": done.is_sound}
+    if error is not None:
+        facts["error"] = {
+            "reason": error.reason, "message": error.message, "remedy": error.remedy
+        }  # fmt: skip
+    if done.info is not None:
+        facts["slide"] = asdict(done.info)
+        facts["n_tiles"] = [level.grid.n_tiles for level in done.levels]
+        facts["bad_tiles"] = [asdict(fault) for fault in done.faults]
+    return facts
+
+
+def registration_line(found: Registration) -> str:
+    """One line about one path."""
+    name = found.slide_id or found.path.name
+    said = f": {found.error}" if found.error is not None else ""
+    return f"{found.state} {name}{said}"
+
+
+def resolution(record: SlideRecord, stated: list[MppOverride]) -> None:
+    """Print what a slide's file says about its resolution, and what people said."""
+    console = open_console()
+    for source in record.mpp_sources:
+        console.print(f"{source.source} = {source.value}", markup=False)
+    audited = record.resolution_message if record.mpp is None else f"{record.mpp:g} um per pixel"
+    console.print(f"the file: {audited}", markup=False)
+    for said in stated:
+        console.print(
+            f"{said.who}: {said.mpp:g} um per pixel at {said.made_at:%Y-%m-%d %H:%M}: {said.why}",
+            markup=False,
+        )
