@@ -56,7 +56,7 @@ TARGETS = {"pool 1x1": 0.9, "pool 2x1": 1.7}
 idle machine."""
 MANAGER_RATIO = 8.0
 """Least by which a pool has more patches a CPU-second than one around a manager."""
-FLAT_RATIO = 1.25
+FLAT_RATIO = 1.15
 """Most by which 20,000 patches need more memory than 2,000, which do not fill what may wait for its
 turn: 128 MB."""
 

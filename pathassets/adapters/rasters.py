@@ -76,10 +76,10 @@ def _is_not_zero(pixels: np.ndarray) -> np.ndarray:
 
 def _pixels(path: Path, data: bytes) -> np.ndarray:
     """Pixels of a PNG or BMP, (y, x) or (y, x, c)."""
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+    if data.startswith(b"\x89PNG\r\n\x1a\n") and len(data) >= _PNG_SIZE.size:
         width_px, height_px = _PNG_SIZE.unpack_from(data)
         _check_size(path, width_px * height_px)
-    elif not data.startswith(b"BM"):
+    elif not data.startswith((b"\x89PNG", b"BM")):
         raise ValueError("it is no picture in PNG, TIFF or BMP")
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:

@@ -161,6 +161,7 @@ class PatchList(Generic[T]):
         with closing(stream.run()) as events:
             for job, sets in events:
                 yield from self._cut(self._jobs[job], sets)
+                del sets  # or its slot would be held until the next one comes
 
     def close(self) -> None:
         """End all workers at once; an iteration that goes on raises `WorkerLost`."""
@@ -213,8 +214,8 @@ class MemPatchExtractorPool(_MemPool[Patch]):
     and decodes tiles on its edge again, 5 to 20 % of the work. One process pays nothing.
 
     A patch is its receiver's for as long as he keeps it, and is unpacked as (image, label). It
-    keeps the batch it came with, 3 MB: of few patches that are kept for long, keep copies of the
-    pixels.
+    keeps the batch it came with, 3 MB, or the shared memory of a worker, 24 MB: of few patches that
+    are kept for long, keep copies of the pixels.
 
     A slide that cannot be read, or whose worker is killed, is bad. With on_error "raise" the first
     one ends all and is raised; with "skip" it is logged and left out; with "collect" it is left

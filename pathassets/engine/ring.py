@@ -1,18 +1,18 @@
 """Pixels from a worker process to its parent, through slots of shared memory.
 
-    worker: allocate ─▶ decode into a slot ─▶ describe it ══ pipe ══▶ parent: copy it out
-                ▲                                                          │
-                └───────────── number of the slot ◀══ pipe ════════════════┘
+    worker: allocate ─▶ decode into a slot ─▶ describe it ══ pipe ══▶ parent: lend it to the
+                ▲                                                     receiver, or copy it out
+                └───────────── number of the slot ◀══ pipe ═══════════ once nobody looks at it
 
 A ring has no lock and no counter: whoever owns a slot has been told so through the pipe. A worker
 without a free slot waits, and so reads no further ahead than its slots: that is the back-pressure.
 
-No wait is for ever. `Outlet.allocate` lends a slot only while another is free, so of two or more
-slots one at least is never lent: it is free, or on its way to the parent. A batch that was decoded
-into private memory needs one free slot to be copied into. Where none is, the lent ones leave one or
-more that are on their way, and the parent copies out whatever it is told of and gives it back at
-once. It always can: at most `n_slots` descriptions and as many numbers are under way at any time,
-some kB, which the pipe holds whether anyone reads or not.
+No wait is for ever. The worker decodes into less than half of the slots (`n_lent`), the receiver
+holds as many at most; of the others, two or more, each is free, or on its way. A batch that was
+decoded into private memory needs one free slot to be copied into; if there is none now, all those
+others are on their way to the parent, which copies out whatever it is told of while the receiver
+holds his share, and gives it back at once. It always can: at most `n_slots` descriptions and as
+many numbers are under way at any time, some kB, which the pipe holds whether anyone reads or not.
 
 A segment has a name for some microseconds, from its making to the taking away of its name; the
 worker inherits it as a file. Python's resource tracker, a process of its own, knows the name before
@@ -26,6 +26,9 @@ import math
 import mmap
 import os
 import secrets
+import weakref
+from collections import deque
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
@@ -57,6 +60,15 @@ class RingShape:
     def n_bytes(self) -> int:
         """Of all slots."""
         return self.n_slots * self.slot_bytes
+
+
+def n_lent(n_slots: int) -> int:
+    """Slots that may be decoded into at once, and slots that a receiver may hold.
+
+    >>> [n_lent(n) for n in (2, 3, 4, 8)]
+    [0, 0, 1, 3]
+    """
+    return max(0, n_slots // 2 - 1)
 
 
 def shape_ring(*, n_workers: int, patch_bytes: int) -> RingShape:
@@ -135,14 +147,13 @@ class Outlet:
     def allocate(self, *shape: int) -> np.ndarray:
         """Memory for a batch: a slot while another is free, else private memory.
 
-        Half of the slots are never lent. Where tiles are large and patches small, hundreds of
-        batches are begun at once, and would hold all slots until their turn comes: one alone would
-        go to and fro.
+        Where tiles are large and patches small, hundreds of
+        batches are begun at once, and would hold all slots until their turn comes.
         """
         n_bytes = math.prod(shape)
         while self._pipe.poll():  # the slot that came back last is still in the cache
             self._hear()
-        is_lent = len(self._lent) < len(self._ring) // 2 and len(self._free) > 1
+        is_lent = len(self._lent) < n_lent(len(self._ring)) and len(self._free) > 1
         if is_lent and n_bytes <= self._ring.shape[1]:
             slot = self._free.pop()
             self._lent.add(slot)
@@ -182,6 +193,35 @@ class Outlet:
         """Take back what was lent and not handed over, once nobody decodes into it any more."""
         self._free += sorted(self._lent)
         self._lent.clear()
+
+
+class Held:
+    """The parent's side of a ring: slots that receivers look at, until they let go of them."""
+
+    def __init__(self, ring: np.ndarray) -> None:
+        self._ring = ring
+        self._returned: deque[int] = deque()
+        """Filled by whatever thread lets go of an array last."""
+        self._n_held = 0
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more may be lent."""
+        return self._n_held < n_lent(len(self._ring))
+
+    def lend(self, slot: int, n_bytes: int) -> np.ndarray:
+        """The first bytes of a slot, left as they are while the array or a view of it lives."""
+        self._n_held += 1
+        # Views of an array keep it alive, not what it is a view of: so it must be of no other.
+        pixels = np.frombuffer(memoryview(self._ring[slot])[:n_bytes], np.uint8)
+        weakref.finalize(pixels, self._returned.append, slot).atexit = False
+        return pixels
+
+    def returned(self) -> Iterator[int]:
+        """Slots that nobody looks at any more, each once."""
+        while self._returned:
+            self._n_held -= 1
+            yield self._returned.popleft()
 
 
 def _address_of(array: np.ndarray) -> int:

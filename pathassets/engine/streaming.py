@@ -1,6 +1,6 @@
 """ExtractionJobs -> their patches, read by worker processes while the first are being used.
 
-    jobs ─▶ parts ─▶ worker: read_job ══ ring ══▶ parent: copy out ─▶ (wait for its turn) ─▶ caller
+    jobs ─▶ parts ─▶ worker: read_job ══ ring ══▶ parent ─▶ (wait for its turn) ─▶ caller
 
 A part is a slide, or consecutive patches of one. A worker that is killed costs the slide whose part
 it had, and nothing else. What a patch looks like depends on none of this.
@@ -25,7 +25,7 @@ import numpy as np
 from pathassets.engine.extraction import ExtractionJob
 from pathassets.engine.parts import WAITING_BYTES, Delivered, End, Line, Part, Schedule
 from pathassets.engine.pool import WorkerProcess, lost, start_worker
-from pathassets.engine.ring import Outlet, RingShape, make_ring, map_ring, shape_ring
+from pathassets.engine.ring import Held, Outlet, RingShape, make_ring, map_ring, shape_ring
 from pathassets.engine.scatter import Buffers
 from pathassets.engine.set_reader import ReadSet, read_job
 from pathassets.engine.worker import sealed_error
@@ -134,6 +134,11 @@ class _Worker(WorkerProcess):
     """Patches of the part that have not come."""
     gathered: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
     """Corners and pixels of the resolutions of a set that have come."""
+    held: Held = field(init=False)
+    """Its slots that a receiver looks at."""
+
+    def __post_init__(self) -> None:
+        self.held = Held(self.ring)
 
     def take_on(self, part: Part, task: bytes) -> bool:
         """Hand it a part; False where it has died."""
@@ -200,6 +205,7 @@ class Stream:
         try:
             self._employ()
             while busy := [worker for worker in self._workers if worker.part is not None]:
+                self._give_back()
                 for worker in self._heard(busy):
                     self._hear(worker)
                     self._employ()  # first, so that nobody idles while the caller is busy
@@ -210,6 +216,7 @@ class Stream:
                             self._n_given[event.job] += len(event.sets.places)
                             yield event
                             self._require_open()
+                        del event  # or its slot would be held until the next one comes
         finally:
             self.end()
 
@@ -286,13 +293,23 @@ class Stream:
             self._schedule.drop(part.job)
         self._line.put(part.number, End(part, worker.process.pid, said))
 
+    def _give_back(self) -> None:
+        """Tell workers which of their slots nobody looks at any more."""
+        for worker in self._workers:
+            with suppress(OSError):  # where it has died, the wait will tell
+                for slot in worker.held.returned():
+                    worker.pipe.send(slot)
+
     def _gather(self, worker: _Worker, part: Part, said: _Description) -> None:
-        """Copy a slot out and give it back; with the last resolution a set is whole."""
+        """Lend a slot to the receiver, or copy it out; with the last resolution a set is whole."""
         n_bytes = math.prod(said.shape)
-        pixels = self._buffers.take(self._shape.slot_bytes)[:n_bytes]
-        pixels[:] = worker.ring[said.slot, :n_bytes]
-        with suppress(OSError):  # where it has died, the wait will tell
-            worker.pipe.send(said.slot)
+        if worker.held.has_room:
+            pixels = worker.held.lend(said.slot, n_bytes)
+        else:
+            pixels = self._buffers.take(self._shape.slot_bytes)[:n_bytes]
+            pixels[:] = worker.ring[said.slot, :n_bytes]
+            with suppress(OSError):
+                worker.pipe.send(said.slot)
         worker.gathered.append((said.corners_px0, pixels.reshape(said.shape)))
         if said.resolution + 1 < len(self._jobs[part.job].levels_or_mpps):
             return

@@ -52,7 +52,7 @@ def test_a_tiff_is_read_however_its_pixels_are_kept(tmp_path, kind):
     palette[0, 7] = 1
     one = MASK.astype(np.uint8)
     pixels, how = {
-        "1 bit": (MASK, {}),
+        "1 bit": (MASK, {"photometric": "minisblack"}),
         "white is 0": (255 - one, {"photometric": "miniswhite"}),
         "palette": (one * 7, {"photometric": "palette", "colormap": palette}),
         "planes": (
@@ -108,7 +108,7 @@ def test_what_is_compressed_with_loss_is_refused_by_any_name(tmp_path):
 
 
 def test_a_stack_of_pages_is_refused(tmp_path):
-    tifffile.imwrite(tmp_path / "mask.tif", np.stack([MASK] * 4).astype(np.uint8))
+    tifffile.imwrite(tmp_path / "mask.tif", np.stack([MASK] * 4), photometric="minisblack")
     with pytest.raises(AnnotationError, match="several pages"):
         load_mask_image(tmp_path / "mask.tif")
 

@@ -47,6 +47,25 @@ def test_pieces_that_touch_at_a_corner_are_two():
     assert [p.polygon.bounds for p in pieces] == [(0, 0, 1, 1), (1, 1, 2, 2)]
 
 
+@pytest.mark.parametrize("is_mirrored", [False, True])
+def test_a_ring_that_closes_at_a_corner_only_has_a_hole_and_is_valid(is_mirrored):
+    tissue = np.array([[1, 1, 1, 0], [1, 0, 0, 1], [1, 1, 1, 1]], bool)
+    tissue = tissue[:, ::-1] if is_mirrored else tissue
+    (piece,) = outline_mask(mask_of(tissue))
+    assert [len(hole) for hole in piece.holes] == [4]
+    drawn = shapely.Polygon(piece.points, piece.holes)
+    assert drawn.is_valid
+    assert drawn.area == tissue.sum()
+
+
+def test_holes_that_touch_at_a_corner_are_two():
+    tissue = np.ones((4, 4), bool)
+    tissue[1, 1] = tissue[2, 2] = False
+    (piece,) = outline_mask(mask_of(tissue))
+    assert [len(hole) for hole in piece.holes] == [4, 4]
+    assert shapely.Polygon(piece.points, piece.holes).is_valid
+
+
 def test_a_straight_side_has_two_corners_however_long():
     (piece,) = outline_mask(mask_of(np.ones((50, 70))))
     assert len(piece.points) == 4

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pathassets.engine import ring
-from pathassets.engine.ring import Outlet, RingShape, make_ring, map_ring, shape_ring
+from pathassets.engine.ring import Held, Outlet, RingShape, make_ring, map_ring, n_lent, shape_ring
 from pathassets.errors import PathAssetsError
 from tests.engine.patch_objects import SHM, none_is_left, segments_now
 
-SMALL = RingShape(n_slots=4, slot_bytes=100)
+SMALL = RingShape(n_slots=6, slot_bytes=100)
 DIES_WITH_A_NAME = """
 import os, sys
 from multiprocessing.shared_memory import SharedMemory
@@ -65,7 +65,7 @@ def test_both_sides_see_the_same_memory_and_it_has_no_name() -> None:
     memory[1, 7] = 42
     other[2, 99] = 43
     assert (other[1, 7], memory[2, 99]) == (42, 43)
-    assert memory.shape == other.shape == (4, 100)
+    assert memory.shape == other.shape == (6, 100)
 
 
 def test_memory_that_is_not_there_is_refused_when_it_is_asked_for() -> None:
@@ -102,7 +102,7 @@ def test_a_ring_is_smaller_where_patches_are_large_or_workers_many(monkeypatch) 
 # ---------------------------------------------------------------------------------- its slots
 
 
-def test_half_of_the_slots_are_lent_while_another_is_free(rings) -> None:
+def test_less_than_half_of_the_slots_are_lent_while_another_is_free(rings) -> None:
     outlet, memory, _ = rings()
     arrays = [outlet.allocate(5, 20) for _ in range(4)]
     assert [np.shares_memory(array, memory) for array in arrays] == [True, True, False, False]
@@ -111,7 +111,7 @@ def test_half_of_the_slots_are_lent_while_another_is_free(rings) -> None:
 
 def test_the_last_free_slot_is_not_lent(rings) -> None:
     outlet, memory, ours = rings()
-    away = [outlet.hand_over(np.zeros(1, np.uint8)) for _ in range(3)]
+    away = [outlet.hand_over(np.zeros(1, np.uint8)) for _ in range(5)]
     assert not np.shares_memory(outlet.allocate(9), memory)
     ours.send(away[0])
     assert np.shares_memory(outlet.allocate(9), memory)
@@ -153,14 +153,14 @@ def test_a_slot_is_handed_over_once(rings) -> None:
 
 def test_it_waits_for_a_slot_and_goes_on_when_one_comes_back(rings) -> None:
     outlet, memory, ours = rings()
-    away = [outlet.hand_over(np.full(100, value, np.uint8)) for value in (1, 2, 3, 5)]
-    assert sorted(away) == [0, 1, 2, 3]
+    away = [outlet.hand_over(np.full(100, value, np.uint8)) for value in (1, 2, 3, 5, 6, 7)]
+    assert sorted(away) == [0, 1, 2, 3, 4, 5]
     came = []
     thread = threading.Thread(target=lambda: came.append(outlet.hand_over(np.full(9, 4, np.uint8))))
     thread.start()
     time.sleep(0.05)
     assert not came
-    assert memory[away].min(axis=1).tolist() == [1, 2, 3, 5]
+    assert memory[away].min(axis=1).tolist() == [1, 2, 3, 5, 6, 7]
     ours.send(away[1])
     thread.join(10)
     assert came == [away[1]]
@@ -179,24 +179,69 @@ def test_what_was_lent_and_not_handed_over_comes_back_at_the_end_of_a_part(rings
 
 
 @given(
-    st.integers(2, 4),
+    st.integers(2, 8),
     st.lists(st.tuples(st.sampled_from(["allocate", "fresh"]), st.integers(0, 5)), max_size=40),
     st.data(),
 )
-def test_it_never_waits_for_ever_whatever_is_handed_over_in_what_order(
-    n_slots, steps, data
-) -> None:
-    """As long as the parent copies out what it is told of, and gives it back."""
+def test_it_never_waits_for_ever_whatever_is_handed_over_and_held(n_slots, steps, data) -> None:
+    """As long as the parent copies out what it has no room to lend, and gives it back."""
     ours, theirs = Pipe()
     with ours, theirs:
         memory = np.zeros((n_slots, 100), np.uint8)
-        outlet, begun, seen = Outlet(memory, theirs), [], []
+        outlet, held, begun, kept = Outlet(memory, theirs), Held(memory), [], []
         for value, (how, n_over) in enumerate(steps):
             array = outlet.allocate(100) if how == "allocate" else np.empty(100, np.uint8)
             begun.append((filled(array, value), value))
             while len(begun) > n_over:
                 batch, wanted = begun.pop(data.draw(st.integers(0, len(begun) - 1)))
                 slot = outlet.hand_over(batch)  # would hang here
-                seen.append((memory[slot].tolist(), wanted))
+                if held.has_room:
+                    kept.append((held.lend(slot, 100)[10:], wanted))
+                else:
+                    kept.append((memory[slot, 10:].copy(), wanted))
+                    ours.send(slot)
+            assert all((pixels == wanted).all() for pixels, wanted in kept)
+            if data.draw(st.booleans()):
+                del kept[data.draw(st.integers(0, len(kept))) :]
+            for slot in held.returned():
                 ours.send(slot)
-        assert all(pixels == [wanted] * 100 for pixels, wanted in seen)
+
+
+# ------------------------------------------------------------------------------ who looks at it
+
+
+def test_a_slot_is_held_as_long_as_any_view_of_it_lives() -> None:
+    memory = np.arange(600, dtype=np.uint16).astype(np.uint8).reshape(6, 100)
+    held = Held(memory)
+    pixels = held.lend(3, 90)
+    view = pixels.reshape(3, 10, 3)[1, :4]
+    assert np.shares_memory(view, memory[3])
+    del pixels
+    assert list(held.returned()) == []
+    assert (view == memory[3, 30:42].reshape(4, 3)).all()
+    del view
+    assert list(held.returned()) == [3]
+    assert list(held.returned()) == []
+
+
+@pytest.mark.parametrize("n_slots", range(2, 9))
+def test_what_is_decoded_into_and_held_leaves_two_slots_to_go_round(n_slots) -> None:
+    assert n_slots - 2 * n_lent(n_slots) >= 2
+    held = Held(np.zeros((n_slots, 10), np.uint8))
+    arrays = []
+    while held.has_room:
+        arrays.append(held.lend(len(arrays), 10))
+    assert len(arrays) == n_lent(n_slots)
+    arrays.clear()
+    assert sorted(held.returned()) == list(range(n_lent(n_slots)))
+    assert held.has_room == (n_slots > 3)
+
+
+def test_what_is_held_outlives_the_memorys_maker() -> None:
+    shape = RingShape(n_slots=4, slot_bytes=5000)
+    memory, fd = make_ring(shape)
+    os.close(fd)
+    memory[2] = 7
+    pixels = Held(memory).lend(2, 5000)
+    del memory
+    assert (pixels == 7).all()
