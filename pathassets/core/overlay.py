@@ -25,7 +25,7 @@ PALETTE: tuple[Colour, ...] = (
 )  # fmt: skip
 """Colours that people tell apart whatever colours they see.
 
-Source: Okabe & Ito 2008, Color Universal Design, https://jfly.uni-koeln.de/color
+Source: Okabe & Ito 2008, in Wong 2011, doi:10.1038/nmeth.1618
 """
 
 
@@ -95,7 +95,7 @@ def draw_outlines(
             for ring_px0 in (polygon.points, *polygon.holes)
         ]
         colour = colour_of.get(polygon.label, RED)
-        cv2.polylines(small, rings_px, isClosed=True, color=colour, lineType=cv2.LINE_AA)
+        cv2.polylines(small, rings_px, isClosed=True, color=colour)
     return small
 
 

@@ -75,8 +75,12 @@ class TissueSpec(BadTilePolicy):
     exclude_black: bool = True
     """Whether large regions that are nearly black, as where nothing was scanned, are no tissue."""
     exclude_blur: bool = False
-    """Whether tissue out of focus is none. At 8 um per pixel only what is far out of focus is seen:
-    blurred over some 16 um or more."""
+    """Whether tissue out of focus is none.
+
+    Measured on 12 overviews of 4 to 8 um per pixel: in focus none of it is dropped; blurred by one
+    pixel (a standard deviation of 8 um at 8 um per pixel) 0 to 34 %, by two 42 to 100 %, by three
+    96 to 100 %. The limit was set on the same overviews. To see a finer blur give a finer `mpp`.
+    """
 
     @model_validator(mode="after")
     def _filters_fit(self) -> Self:

@@ -132,7 +132,9 @@ def make_patch_locations(bench: Bench, order: Order) -> Facts:
     save_locations(order.folder / LOCATIONS, locations)
     preview = draw_grid(bench.overview(OVERVIEW_MPP).rgb, locations, width_px0=info.width_px0)
     if polygons is not None:
-        preview = draw_outlines(preview, polygons, width_px0=info.width_px0)
+        preview = draw_outlines(
+            preview, polygons, width_px0=info.width_px0, height_px0=info.height_px0
+        )
     (order.folder / PREVIEW).write_bytes(preview_jpeg(preview))
     return {
         "n_patches": len(locations),

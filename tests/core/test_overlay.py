@@ -1,8 +1,21 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
+from pathassets.core.annotations import AnnotationPolygon
 from pathassets.core.locations import PatchLocations
-from pathassets.core.overlay import BLUE, PREVIEW_PX, draw_grid, draw_mask, shrink_to
+from pathassets.core.overlay import (
+    BLUE,
+    PALETTE,
+    PREVIEW_PX,
+    RED,
+    draw_grid,
+    draw_mask,
+    draw_outlines,
+    label_colours,
+    shrink_to,
+)
 from pathassets.core.tissue import TissueMask
 
 PAPER = 240
@@ -22,6 +35,10 @@ def at(points: list[tuple[int, int]], side_px0: int) -> PatchLocations:
         x_px0=x_px0, y_px0=y_px0, tissue_share=np.ones(len(points), np.float32),
         side_px0=side_px0, patch_px=256, mpp=0.5,
     )  # fmt: skip
+
+
+def box(x0: float, y0: float, x1: float, y1: float) -> list[tuple[float, float]]:
+    return [(x0, y0), (x1, y0), (x1, y1), (x0, y1)]
 
 
 def is_drawn(preview: np.ndarray) -> np.ndarray:
@@ -151,3 +168,84 @@ def test_a_small_preview_is_a_copy_as_well() -> None:
     overview = paper(10, 10)
     shrink_to(overview)[:] = 0
     assert (overview == PAPER).all()
+
+
+def test_patches_of_one_label_have_one_colour_and_those_of_more_each_their_own() -> None:
+    plain = at([(0, 0), (640, 0), (1280, 0)], 320)
+    codes = np.array([0, 1, 0], np.int32)
+    one = dataclasses.replace(plain, labels=("tumour",))
+    two = dataclasses.replace(plain, labels=("tumour", "necrosis"), label_codes=codes)
+    preview = draw_grid(paper(200, 100), one, width_px0=3200)
+    assert np.array_equal(preview, draw_grid(paper(200, 100), plain, width_px0=3200))
+    preview = draw_grid(paper(200, 100), two, width_px0=3200)
+    # In the order of the alphabet: necrosis, tumour.
+    assert [tuple(preview[0, x].tolist()) for x in (5, 45, 85)] == [
+        PALETTE[1], PALETTE[0], PALETTE[1]
+    ]  # fmt: skip
+
+
+def test_labels_have_the_same_colours_on_patches_and_outlines_whatever_their_order() -> None:
+    polygons = [
+        AnnotationPolygon(points=box(x, 1600, x + 320, 1900), label=label)
+        for x, label in ((0, "b"), (640, "c"), (1280, "a"))
+    ]
+    codes = np.array([2, 0, 1], np.int32)
+    locations = dataclasses.replace(
+        at([(0, 0), (640, 0), (1280, 0)], 320), labels=("c", "a", "b"), label_codes=codes
+    )
+    picture = draw_grid(paper(200, 200), locations, width_px0=3200)
+    picture = draw_outlines(picture, polygons, width_px0=3200, height_px0=3200)
+    for x in (5, 45, 85):
+        assert tuple(picture[0, x]) == tuple(picture[100, x])
+    assert len({tuple(picture[0, x].tolist()) for x in (5, 45, 85)}) == 3
+
+
+def test_more_labels_than_colours_share_some() -> None:
+    colours = label_colours(f"{i:03d}" for i in range(20))
+    assert len(colours) == 20
+    assert set(colours.values()) == set(PALETTE)
+    assert label_colours(["x", "x"]) == {}
+
+
+def test_outlines_and_their_holes_are_drawn_where_they_are() -> None:
+    polygon = AnnotationPolygon(
+        points=box(160, 160, 1600, 1280), holes=[box(480, 480, 960, 800)], label="tumour"
+    )
+    picture = draw_outlines(paper(200, 100), [polygon], width_px0=3200, height_px0=1600)
+    wanted = frame(frame(np.zeros((100, 200), bool), 10, 10, 100, 80), 30, 30, 60, 50)
+    assert np.array_equal(is_drawn(picture), wanted)
+    assert (picture[wanted] == RED).all()
+
+
+def test_outlines_are_drawn_on_the_picture_that_others_made() -> None:
+    # 1000 x 305 overview -> 256 x 78 preview: across and down the scales differ.
+    preview = shrink_to(paper(1000, 305))
+    polygon = AnnotationPolygon(points=box(0, 15_000, 4000, 15_200))
+    picture = draw_outlines(preview, [polygon], width_px0=50_000, height_px0=15_250)
+    assert picture.shape == (78, 256, 3)
+    rows = np.flatnonzero(is_drawn(picture).any(axis=1))
+    assert (rows[0], rows[-1]) == (int(15_000 / 15_250 * 78), int(15_200 / 15_250 * 78))
+    overview = draw_outlines(paper(1000, 305), [polygon], width_px0=50_000, height_px0=15_250)
+    assert np.array_equal(overview, picture)
+
+
+def test_an_outline_beyond_the_slide_is_drawn_as_far_as_the_slide_goes() -> None:
+    for far in (1e5, 1e7, 1e9):
+        polygon = AnnotationPolygon(points=box(-far, 800, far, far))
+        picture = draw_outlines(paper(200, 100), [polygon], width_px0=3200, height_px0=1600)
+        assert is_drawn(picture)[50].all()
+        assert is_drawn(picture).sum() == 200
+
+
+def test_outlines_are_drawn_on_a_copy_and_none_draws_nothing() -> None:
+    before = paper(200, 100)
+    polygon = AnnotationPolygon(points=box(160, 160, 1600, 1280))
+    assert is_drawn(draw_outlines(before, [polygon], width_px0=3200, height_px0=1600)).any()
+    assert not is_drawn(before).any()
+    assert not is_drawn(draw_outlines(before, [], width_px0=3200, height_px0=1600)).any()
+
+
+def test_an_outline_smaller_than_a_pixel_is_a_dot() -> None:
+    polygon = AnnotationPolygon(points=[(805, 403), (806, 403), (806, 404)])
+    picture = draw_outlines(paper(200, 100), [polygon], width_px0=3200, height_px0=1600)
+    assert np.argwhere(is_drawn(picture)).tolist() == [[25, 50]]

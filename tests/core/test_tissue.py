@@ -155,6 +155,25 @@ def test_the_widest_filters_work_on_an_overview_twice_as_fine() -> None:
     assert (mask.tissue & truth).sum() / (mask.tissue | truth).sum() > 0.95
 
 
+def test_a_minimum_of_zero_keeps_every_hole() -> None:
+    is_hole = squares(8.0, 600.0, 64.0, 200.0)
+    tissue = find(colour(~is_hole), min_hole_um2=0.0, close_um=0.0, smooth_um=0.0).tissue
+    assert np.array_equal(tissue, ~is_hole)
+
+
+def test_the_mask_of_the_default_spec_is_pinned_to_the_pixel() -> None:
+    truth = disc(8.0, 1500.0) & ~disc(8.0, 200.0)
+    tissue = find(colour(truth)).tissue
+    # What otsu found before ink and black were looked for.
+    assert (int(tissue.sum()), int((tissue & truth).sum())) == (108420, 108420)
+
+
+@pytest.mark.parametrize("method", ["saturation", "OTSU", "", None])
+def test_a_method_that_is_none_is_refused_with_those_that_are(method) -> None:
+    with pytest.raises(ValidationError, match=r"'otsu', 'lab', 'hsv' or 'luminance'"):
+        TissueSpec(method=method)
+
+
 def test_a_mask_without_pixels_has_no_tissue() -> None:
     mask = TissueMask(tissue=np.zeros((0, 0), bool), downsample=32.0, slide_mpp=0.25)
     assert (mask.tissue_share, mask.tissue_mm2) == (0.0, 0.0)
