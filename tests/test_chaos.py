@@ -109,10 +109,15 @@ def with_torch(tmp_path_factory: pytest.TempPathFactory) -> Reference:
 
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory: pytest.TempPathFactory) -> Reference:
-    """Undisturbed, by the package's recipe without its torch encoder."""
+    """Undisturbed, by the package's recipe with patch sets and without its torch encoder."""
     folder = tmp_path_factory.mktemp("quick")
     recipe = yaml.safe_load(DEFAULT_RECIPE.read_text())
     recipe["features"] = {"colour_stats": recipe["features"]["colour_stats"]}
+    (grid,) = recipe["patch_locations"]
+    recipe["patch_set"] = {
+        store: {"patch_locations": grid, "store": store, "image_type": "jpg"}
+        for store in ("files", "webdataset")
+    }
     path = folder / "recipe.yaml"
     path.write_text(yaml.safe_dump(recipe))
     return undisturbed(folder, path)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-import pandas as pd
 import shapely
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic.dataclasses import dataclass as spec_dataclass
@@ -372,9 +371,12 @@ def _choose(n: int, most: int | None, seed: int) -> np.ndarray:
 def _as_locations(
     scale: _Scale, areas: Areas, sampled: Sampled, kept: np.ndarray
 ) -> PatchLocations:
-    codes, names = pd.factorize(np.array(areas.labels, object))
-    labels = tuple(names.tolist()) or ("",)
-    label_codes = codes.astype(np.int32)[sampled.area[kept]] if len(labels) > 1 else None
+    labels = tuple(dict.fromkeys(areas.labels)) or ("",)
+    label_codes = None
+    if len(labels) > 1:
+        code_of = {label: code for code, label in enumerate(labels)}
+        codes = np.array([code_of[label] for label in areas.labels], np.int32)
+        label_codes = codes[sampled.area[kept]]
     return PatchLocations(
         x_px0=sampled.x_px0[kept], y_px0=sampled.y_px0[kept],
         tissue_share=sampled.tissue_share[kept],

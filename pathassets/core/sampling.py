@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 import numpy as np
-import pandas as pd
 import shapely
 
 from pathassets.core.coverage import Coverage
@@ -146,7 +145,8 @@ def sample_areas(areas: Areas, sampler: Sampler, squares: Squares, coverage: Cov
         found = _poisson(sampler, judge)
     else:
         found = _points(sampler, judge)
-    labels = pd.factorize(np.array(areas.labels, object))[0]
+    code_of = {label: code for code, label in enumerate(areas.labels)}
+    labels = np.array([code_of[label] for label in areas.labels], np.int64)
     found = found.without_repeats(labels[found.area])
     return Sampled(
         x_px0=found.x_px0, y_px0=found.y_px0,
@@ -173,8 +173,11 @@ class _Found(NamedTuple):
 
     def without_repeats(self, owner: np.ndarray) -> Self:
         """The first of each place of each owner, order kept."""
-        table = pd.DataFrame({"owner": owner, "x": self.x_px0, "y": self.y_px0})
-        return self.at(np.flatnonzero(~table.duplicated().to_numpy()))
+        order = np.lexsort((self.x_px0, self.y_px0, owner))  # stable: of equals the first is first
+        sorted_keys = np.stack([owner, self.y_px0, self.x_px0])[:, order]
+        is_first = np.ones(len(order), bool)
+        is_first[1:] = (sorted_keys[:, 1:] != sorted_keys[:, :-1]).any(axis=0)
+        return self.at(np.sort(order[is_first]))
 
 
 class _Judge:
