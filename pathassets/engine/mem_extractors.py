@@ -210,11 +210,11 @@ class MemPatchExtractorPool(_MemPool[Patch]):
 
     Patches come as they are read. `ordered=True` gives them in the order of `patches_pool` and of
     each slide's `patch_data`, whatever the number of processes. What comes too early waits, up to
-    128 MB of it, and slides are cut into parts of 64 to 128 MB: each opens its slide again (14 ms)
-    and decodes tiles on its edge again, 5 to 20 % of the work. One process pays nothing.
+    128 MB of it, and slides are cut into parts of 64 to 128 MB: each decodes tiles on its edge
+    again, 5 to 20 % of the work. One process pays nothing.
 
     A patch is its receiver's for as long as he keeps it, and is unpacked as (image, label). It
-    keeps the batch it came with, 3 MB, or the shared memory of a worker, 24 MB: of few patches that
+    keeps the batch it came with, 6 MB, or the shared memory of a worker, 48 MB: of few patches that
     are kept for long, keep copies of the pixels.
 
     A slide that cannot be read, or whose worker is killed, is bad. With on_error "raise" the first

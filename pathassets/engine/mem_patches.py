@@ -75,28 +75,28 @@ Sequence.register(Patch)  # for `match`, and for who asks whether it can be unpa
 
 def cut_patches(job: ExtractionJob, sets: ReadSet, *, placed: bool = False) -> Iterator[Patch]:
     """Yield the patches of a job that has one resolution."""
-    for (patch,) in cut_sets(job, sets, placed=placed):
-        yield patch
+    return _cut(job, sets, 0, placed=placed)
 
 
 def cut_sets(job: ExtractionJob, sets: ReadSet, *, placed: bool = False) -> Iterator[list[Patch]]:
     """Yield lists of patches, one at each resolution of the job in turn."""
-    places = sets.places.tolist()
-    index = job.index[sets.places].tolist()
-    codes = job.label_codes[sets.places].tolist()
-    widths_px = job.width_px[sets.places].tolist()
-    heights_px = job.height_px[sets.places].tolist()
-    corners_px0 = [corners.tolist() for corners in sets.corners_px0]
+    views = range(len(job.levels_or_mpps))
+    return map(list, zip(*(_cut(job, sets, view, placed=placed) for view in views), strict=True))
+
+
+def _cut(job: ExtractionJob, sets: ReadSet, view: int, *, placed: bool) -> Iterator[Patch]:
+    """Yield the patches of one resolution of a job."""
+    places = sets.places
+    rows = zip(
+        sets.pixels[view], sets.corners_px0[view].tolist(), places.tolist(),
+        job.index[places].tolist(), job.label_codes[places].tolist(),
+        job.width_px[places].tolist(), job.height_px[places].tolist(), strict=True,
+    )  # fmt: skip
     slide_id, wsi_file, labels = job.slide_id, job.wsi_file, job.labels
-    for i, place in enumerate(places):
-        yield [
-            Patch(
-                pixels=pixels[i, : heights_px[i], : widths_px[i]], slide_id=slide_id,
-                wsi_file=wsi_file, x_px0=corners[i][0], y_px0=corners[i][1],
-                level_or_mpp=level_or_mpp, label=labels[codes[i]], index=index[i],
-                place=place if placed else None,
-            )
-            for level_or_mpp, corners, pixels in zip(
-                job.levels_or_mpps, corners_px0, sets.pixels, strict=True
-            )
-        ]  # fmt: skip
+    level_or_mpp = job.levels_or_mpps[view]
+    for pixels, (x_px0, y_px0), place, index, code, width_px, height_px in rows:
+        yield Patch(
+            pixels=pixels[:height_px, :width_px], slide_id=slide_id, wsi_file=wsi_file,
+            x_px0=x_px0, y_px0=y_px0, level_or_mpp=level_or_mpp, label=labels[code], index=index,
+            place=place if placed else None,
+        )  # fmt: skip

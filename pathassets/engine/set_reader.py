@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import NamedTuple, Protocol
 
@@ -62,10 +62,8 @@ def read_job(  # noqa: PLR0913 - what is read, and how fast
         SlideError: it cannot be opened or read.
         SpecError: it has no such level, no known mpp, or not that one without resampling.
     """
-    n_views = len(job.levels_or_mpps)
     how = ReadHow(
-        n_batch=n_batch, n_threads=max(1, n_threads // n_views), allocate=allocate,
-        budget_bytes=None if budget_bytes is None else budget_bytes // n_views,
+        n_batch=n_batch, n_threads=n_threads, allocate=allocate, budget_bytes=budget_bytes,
         spec=spec or ReadSpec(),
     )  # fmt: skip
     with open_slide(job.wsi_file, mpp=job.slide_mpp) as slide:
@@ -90,6 +88,7 @@ def read_sets(
         SpecError: the slide has no such level, no known mpp, or not that one without resampling.
     """
     views = [_view_of(slide, job, value) for value in job.levels_or_mpps]
+    how = how.shared_by(len(views))
     ledgers = [Ledger() for _ in views]
     first = range(len(job))[part].start if len(job.x_px0[part]) else 0
     with ExitStack() as stack:
@@ -149,7 +148,13 @@ class ReadHow:
     n_threads: int = 1
     allocate: Allocate | None = None
     budget_bytes: int | None = None
+    """Pixels begun and not yielded, all resolutions together."""
     spec: ReadSpec = field(default_factory=ReadSpec)
+
+    def shared_by(self, n: int) -> ReadHow:
+        """The part of each of `n` readings side by side."""
+        budget_bytes = None if self.budget_bytes is None else self.budget_bytes // n
+        return replace(self, n_threads=max(1, self.n_threads // n), budget_bytes=budget_bytes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -175,9 +175,9 @@ def test_every_patch_comes_once_in_any_order(slide_path) -> None:
 
 
 def test_two_workers_share_one_slide_and_a_slide_that_is_small_has_one(slide_path) -> None:
-    with closing(stream_of(grid_on(slide_path, n=1999)).run()):
+    with closing(stream_of(grid_on(slide_path, n=499)).run()):
         assert len(workers_now()) == 1
-    stream = stream_of(grid_on(slide_path, n=2400))
+    stream = stream_of(grid_on(slide_path, n=600))
     with closing(stream.run()) as events:
         assert len(workers_now()) == 2
         first = {sets.places[0] // 1200 for _, sets in events}
