@@ -180,7 +180,7 @@ def test_two_workers_share_one_slide_and_a_slide_that_is_small_has_one(slide_pat
     stream = stream_of(grid_on(slide_path, n=600))
     with closing(stream.run()) as events:
         assert len(workers_now()) == 2
-        first = {sets.places[0] // 1200 for _, sets in events}
+        first = {sets.places[0] // 300 for _, sets in events}
     assert first == {0, 1}
 
 
