@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, get_args
 
@@ -110,13 +111,18 @@ class ExtractionJob:
     @property
     def slide_id(self) -> str:
         """File name without its last extension: what names of files begin with."""
-        return Path(self.wsi_file).stem
+        return _stem_of(self.wsi_file)
 
     @property
     def slot_px(self) -> int:
         """Side of the square that holds any of the patches: the longest side of all."""
         sides = [int(part.max()) for part in (self.width_px, self.height_px) if len(part)]
         return max(sides, default=1)
+
+
+@lru_cache(maxsize=1024)
+def _stem_of(wsi_file: str) -> str:
+    return Path(wsi_file).stem
 
 
 def job_of(patches: Patches, spec: ExtractionSpec) -> ExtractionJob:

@@ -14,22 +14,22 @@ import os
 import pickle
 import weakref
 from collections.abc import Generator, Sequence
-from contextlib import ExitStack, closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from multiprocessing.connection import Connection, wait
-from typing import Literal, NamedTuple, Self
+from multiprocessing.connection import wait
+from selectors import EVENT_READ, DefaultSelector
+from typing import Literal
 
 import numpy as np
 
 from pathassets.engine.extraction import ExtractionJob
+from pathassets.engine.part_reader import PartTask, SlotDescription, serve_parts
 from pathassets.engine.parts import WAITING_BYTES, Delivered, End, Line, Part, Schedule
 from pathassets.engine.pool import WorkerProcess, lost, start_worker
-from pathassets.engine.ring import Held, Outlet, RingShape, make_ring, map_ring, shape_ring
+from pathassets.engine.ring import Held, make_ring, shape_ring
 from pathassets.engine.scatter import Buffers
-from pathassets.engine.set_reader import ReadHow, ReadSet, read_sets
-from pathassets.engine.slides import OpenedSlide, open_slide
-from pathassets.engine.worker import sealed_error
+from pathassets.engine.set_reader import ReadSet
 from pathassets.errors import PathAssetsError, WorkerLost
 
 logger = logging.getLogger(__name__)
@@ -42,8 +42,6 @@ ORDERED_PART_BYTES = 64 * 2**20
 """Least pixels in a part of a slide, if ordered: 325 patches of 256 px."""
 BATCH_PATCHES = 256
 """Most in a batch, however small they are."""
-READ_BYTES = 96 * 2**20
-"""Pixels that one worker may have begun and not delivered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,92 +65,6 @@ class Progress:
     """What became of bad slides, by their file."""
     n_missing: int = 0
     """Patches of bad slides that did not come."""
-
-
-class _Task(NamedTuple):
-    """What a worker is told of its part."""
-
-    job: ExtractionJob
-    """That part alone."""
-    n_batch: int
-    n_threads: int
-
-
-class _Description(NamedTuple):
-    """What a worker says of a slot."""
-
-    slot: int
-    resolution: int
-    shape: tuple[int, ...]
-    places: np.ndarray
-    corners_px0: np.ndarray
-
-
-# ------------------------------------------------------------------------------ in the worker
-
-
-def serve_parts(pipe: Connection, *, fd: int, shape: RingShape) -> None:
-    """Read one part after the other into the ring behind `fd`."""
-    outlet = Outlet(map_ring(fd, shape), pipe)
-    os.close(fd)
-    with _LastSlide() as slides:
-        while True:
-            message = pipe.recv()
-            if isinstance(message, int):
-                outlet.give_back(message)
-            else:
-                pipe.send(_read_part(message, slides, outlet, pipe))
-
-
-class _LastSlide:
-    """Keeps the last slide open for its next part: opening it costs 14 ms, 50 patches."""
-
-    def __init__(self) -> None:
-        self._key: tuple[str, float | None] | None = None
-        self._stack = ExitStack()
-
-    def of(self, job: ExtractionJob) -> OpenedSlide:
-        """The slide of a job, open."""
-        key = (job.wsi_file, job.slide_mpp)
-        if key != self._key:
-            self.close()
-            self._slide = self._stack.enter_context(open_slide(job.wsi_file, mpp=job.slide_mpp))
-            self._key = key
-        return self._slide
-
-    def close(self) -> None:
-        """Close it; after an error nothing is left of what it did to a handle."""
-        self._key = None
-        self._stack.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-def _read_part(task: _Task, slides: _LastSlide, outlet: Outlet, pipe: Connection) -> bytes:
-    """Send all batches of a part; returns the error that ended it, or nothing."""
-    how = ReadHow(
-        n_batch=task.n_batch, n_threads=task.n_threads, allocate=outlet.allocate,
-        budget_bytes=READ_BYTES,
-    )  # fmt: skip
-    try:
-        with closing(read_sets(slides.of(task.job), task.job, how)) as sets:
-            for places, corners_px0, pixels in sets:
-                for i, batch in enumerate(pixels):
-                    slot = outlet.hand_over(batch)
-                    pipe.send(_Description(slot, i, batch.shape, places, corners_px0[i]))
-    except BaseException as error:  # noqa: BLE001 - the slide boundary: even an exit is an answer
-        slides.close()
-        return sealed_error(error)
-    finally:
-        outlet.reclaim()  # no thread decodes any more: `sets` is closed
-    return b""
-
-
-# ------------------------------------------------------------------------------ in the parent
 
 
 @dataclass(eq=False, slots=True)
@@ -197,6 +109,8 @@ class Stream:
         """Patches of each job that have been yielded."""
         self._bad: set[int] = set()
         self._buffers = Buffers()
+        self._selector = DefaultSelector()
+        """Waits for the pipes of busy workers: to set one up for each wait costs 0.1 ms."""
         n_parts = sum(max(1, n // PART_PATCHES) for n in sizes)
         self._n_workers = min(spec.n_processes, n_parts)
         patch_bytes = max((3 * job.slot_px**2 for job in jobs), default=1)
@@ -235,9 +149,9 @@ class Stream:
         """
         try:
             self._employ()
-            while busy := [worker for worker in self._workers if worker.part is not None]:
+            while self._busy:
                 self._give_back()
-                for worker in self._heard(busy):
+                for worker in self._heard():
                     self._hear(worker)
                     self._employ()  # first, so that nobody idles while the caller is busy
                     for event in self._line.ready():
@@ -250,6 +164,7 @@ class Stream:
                         del event  # or its slot would be held until the next one comes
         finally:
             self.end()
+            self._selector.close()
 
     def end(self) -> None:
         """End all workers at once."""
@@ -279,24 +194,33 @@ class Stream:
             label_codes=job.label_codes[squares], index=job.index[squares],
         )  # fmt: skip
         n_batch = n_batch_of(mine, self._shape.slot_bytes)
-        task = pickle.dumps(_Task(mine, n_batch, self._spec.n_threads))
+        task = pickle.dumps(PartTask(mine, n_batch, self._spec.n_threads))
         while self._idle:
             worker = self._idle.pop()
             if worker.take_on(part, task):
+                self._selector.register(worker.pipe, EVENT_READ, worker)
                 return
             self._discard(worker)  # it died while it had nothing to do: no part is lost
-        self._start().take_on(part, task)  # where it dies at once, the wait will tell
+        worker = self._start()
+        worker.take_on(part, task)  # where it dies at once, the wait will tell
+        self._selector.register(worker.pipe, EVENT_READ, worker)
 
     def _discard(self, worker: _Worker) -> None:
         self._workers.remove(worker)
         worker.end()
 
-    def _heard(self, busy: list[_Worker]) -> list[_Worker]:
+    def _heard(self) -> list[_Worker]:
         """Wait until any worker has something to say."""
         if self._line.is_full:
-            busy = [w for w in busy if w.part is not None and w.part.number == self._line.turn]
-        pipes = {id(worker.pipe): worker for worker in busy}
-        return [pipes[id(pipe)] for pipe in wait([worker.pipe for worker in busy])]
+            turn = self._line.turn
+            (worker,) = (w for w in self._busy if w.part is not None and w.part.number == turn)
+            wait([worker.pipe])
+            return [worker]
+        return [key.data for key, _ in self._selector.select()]
+
+    @property
+    def _busy(self) -> list[_Worker]:
+        return [worker for worker in self._workers if worker.part is not None]
 
     def _hear(self, worker: _Worker) -> None:
         """Take what a worker says to the line."""
@@ -306,13 +230,15 @@ class Stream:
         try:
             message = worker.pipe.recv()
         except (EOFError, OSError):
+            self._selector.unregister(worker.pipe)
             self._discard(worker)
             error = lost(worker.process.returncode) if worker.n_left else None
             self._end_part(worker, part, error)
             return
-        if isinstance(message, _Description):
+        if isinstance(message, SlotDescription):
             self._gather(worker, part, message)
             return
+        self._selector.unregister(worker.pipe)
         self._idle.append(worker)
         fault = pickle.loads(message) if message else None  # noqa: S301 - our own worker wrote it
         self._end_part(worker, part, fault)
@@ -331,7 +257,7 @@ class Stream:
                 for slot in worker.held.returned():
                     worker.pipe.send(slot)
 
-    def _gather(self, worker: _Worker, part: Part, said: _Description) -> None:
+    def _gather(self, worker: _Worker, part: Part, said: SlotDescription) -> None:
         """Lend a slot to the receiver, or copy it out; with the last resolution a set is whole."""
         n_bytes = math.prod(said.shape)
         if worker.held.has_room:

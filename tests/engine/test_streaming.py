@@ -238,7 +238,7 @@ def test_what_waits_for_its_turn_is_bounded(slide_path) -> None:
         waiting = stream._line._waiting_bytes
         assert waiting <= parts.WAITING_BYTES + 2 * stream._shape.slot_bytes
         first.process.send_signal(signal.SIGCONT)
-        assert stream._heard([w for w in stream._workers if w.part is not None]) == [first]
+        assert stream._heard() == [first]
 
 
 # ------------------------------------------------------------------------------------ bad slides
