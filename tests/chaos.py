@@ -238,10 +238,10 @@ def schema_of(folder: Path) -> dict[str, list[str]]:
 
 
 def left_behind(home: Home) -> list[str]:
-    """What nobody will look at again, but for the socket of multiprocessing's fork server."""
+    """What nobody will look at again."""
     staged = [path for path in home.path.glob("*/.staging/*") if path.name not in LOCKS]
     parts = [p for p in home.path.rglob("*") if p.name.endswith((".part", ".partial", ".lock"))]
-    temp = [path for path in home.temp.iterdir() if not path.name.startswith("pymp-")]
+    temp = list(home.temp.iterdir())
     found = [*staged, *(p for p in parts if p.name not in LOCKS), *temp]
     return [str(path) for path in found]
 

@@ -66,12 +66,12 @@ POINTS: dict[str, Steps] = {
         ("os.mkdir", rf"store/\.staging/{RUN}/\w"),
     ],
     "an event is in its run and not in the index": [
-        ("os.mkdir", r"pymp-|pathassets-"),
+        ("subprocess.Popen", r"worker\.py"),
         ("sqlite3.connect", rf"history/runs/{RUN}\.db"),
         ("sqlite3.connect", r"history/runs/index\.db"),
     ],
     "a slide is reported in part": [
-        ("os.mkdir", r"pymp-|pathassets-"),
+        ("subprocess.Popen", r"worker\.py"),
         *[("sqlite3.connect", rf"history/runs/{RUN}\.db")] * 3,
     ],
     "a dataset is whole but not published": [("os.rename", r"store/dataset/")],
