@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable
@@ -149,16 +150,26 @@ def test_an_undisturbed_demo_is_what_the_others_are_compared_with(quick: Referen
     assert len(dagster["assets"]["tissue_mask/otsu_8um"]["checks"]) == 6
 
 
+def under_way(fresh: Callable[[], Home], seconds: float) -> tuple[Home, subprocess.Popen[bytes]]:
+    """A demo so many seconds old; fewer, where this one is quicker than the undisturbed one was."""
+    for haste in (1.0, 0.8, 0.6):
+        home = fresh()
+        process = home.start()
+        try:
+            process.wait(haste * seconds)
+        except subprocess.TimeoutExpired:
+            return home, process
+        shutil.rmtree(home.path)
+    raise AssertionError(f"it is always over within {haste * seconds:.1f} s")
+
+
 @pytest.mark.parametrize("moment", range(N_MOMENTS))
 def test_a_demo_killed_at_any_moment_heals_when_it_is_run_again(
     moment: int, request: pytest.FixtureRequest, fresh: Callable[[Reference], Home]
 ) -> None:
     reference = request.getfixturevalue("with_torch" if moment in WITH_TORCH else "quick")
-    home = fresh(reference)
     share = (moment + random.Random(moment).random()) / N_MOMENTS  # noqa: S311 - not for secrets
-    process = home.start()
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(share * reference.seconds)
+    home, process = under_way(lambda: fresh(reference), share * reference.seconds)
     os.killpg(process.pid, signal.SIGSTOP)
     named = shared_memory_of(home.processes())
     kill_group(process)

@@ -75,19 +75,14 @@ def draw_outlines(
     polygons: Sequence[AnnotationPolygon],
     *,
     width_px0: int,
-    height_px0: int | None = None,
+    height_px0: int,
 ) -> np.ndarray:
     """Draw annotations, holes included, on a small copy of a picture of a whole slide.
 
-    Each in the colour of its label; one label, or none, is red. Without `height_px0` the picture
-    is taken to have the slide's shape: wrong by up to half a pixel on one made small before.
+    Each in the colour of its label; one label, or none, is red.
     """
     small = shrink_to(preview)
-    x_scale = small.shape[1] / width_px0
-    if height_px0 is None:
-        y_scale = preview.shape[1] / width_px0 * small.shape[0] / preview.shape[0]
-    else:
-        y_scale = small.shape[0] / height_px0
+    x_scale, y_scale = small.shape[1] / width_px0, small.shape[0] / height_px0
     colour_of = label_colours([polygon.label for polygon in polygons])
     for polygon in polygons:
         rings_px = [

@@ -259,4 +259,7 @@ def _preview(platform: Platform, slide_id: str, drawn: Annotations) -> bytes:
         picture = np.full((*sides, 3), PAPER, np.uint8)
     else:
         picture = read_jpeg(thumbnail)
-    return preview_jpeg(draw_outlines(picture, drawn.polygons, width_px0=record.width_px0))
+    preview = draw_outlines(
+        picture, drawn.polygons, width_px0=record.width_px0, height_px0=record.height_px0
+    )
+    return preview_jpeg(preview)

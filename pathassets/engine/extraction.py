@@ -79,6 +79,14 @@ class ExtractionSpec:
             object.__setattr__(self, "levels_or_mpps", asked)
 
 
+class SlideSource(NamedTuple):
+    """What a slide is opened by."""
+
+    wsi_file: str
+    mpp: float | None
+    """Micrometres per level-0 pixel, where someone stated it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExtractionJob:
     """What is to be read of one slide. Picklable; it holds no pixels."""
@@ -107,6 +115,11 @@ class ExtractionJob:
 
     def __len__(self) -> int:
         return len(self.x_px0)
+
+    @property
+    def source(self) -> SlideSource:
+        """What its slide is opened by."""
+        return SlideSource(self.wsi_file, self.slide_mpp)
 
     @property
     def slide_id(self) -> str:

@@ -8,7 +8,7 @@ polygon region        each polygon, without the polygons within it
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import shapely
 
-from pathassets.adapters.annotations.reader import parse_annotations, read_annotations
+from pathassets.adapters.annotations.reader import parse_annotations
 from pathassets.core.annotations import (
     AnnotationPolygon,
     Annotations,
@@ -38,6 +38,10 @@ ROUND_CORNER = 16
 """Pieces of a quarter circle at the corners of an area that has grown, as shapely's method has."""
 
 
+ReadFile = Callable[[str | Path], Annotations]
+"""Reads a file of polygons in the frame of the slide."""
+
+
 class Drawn(NamedTuple):
     """Areas before they grow or shrink."""
 
@@ -49,7 +53,7 @@ class Drawn(NamedTuple):
 class Region(Protocol):
     """Which areas."""
 
-    def draw(self, bounds: shapely.Geometry) -> Drawn:
+    def draw(self, bounds: shapely.Geometry, read: ReadFile) -> Drawn:
         """The areas of a slide whose foreground has these bounds.
 
         Raises:
@@ -71,8 +75,9 @@ class WholeImage:
     def __post_init__(self) -> None:
         _check_label("weak_label", self.weak_label)
 
-    def draw(self, bounds: shapely.Geometry) -> Drawn:
+    def draw(self, bounds: shapely.Geometry, read: ReadFile) -> Drawn:
         """One area."""
+        del read
         return Drawn(as_array([bounds]), (self.weak_label,))
 
     def finish(self, outlines: np.ndarray, *, side_px0: int, path: str) -> np.ndarray:
@@ -101,9 +106,10 @@ class WholeImageInverted:
         _check_label("weak_label", self.weak_label)
         _check_labels(self.included_labels, self.excluded_labels)
 
-    def draw(self, bounds: shapely.Geometry) -> Drawn:
+    def draw(self, bounds: shapely.Geometry, read: ReadFile) -> Drawn:
         """One area."""
-        polygons = _polygons_of(self.polygon_data, self.included_labels, self.excluded_labels)
+        drawn = _read_polygons(self.polygon_data, read)
+        polygons = select_labels(drawn, self.included_labels, self.excluded_labels)
         rings = shapely.get_exterior_ring(shapely.get_parts(outlines_of(polygons)))
         filled = shapely.polygons(rings) if len(rings) else rings
         # 1 s for 100,000 nuclei that are apart, where union_all takes 38.
@@ -133,10 +139,11 @@ class PolygonRegion:
         check_flag("check_polygons", self.check_polygons)
         _check_labels(self.included_labels, self.excluded_labels)
 
-    def draw(self, bounds: shapely.Geometry) -> Drawn:
+    def draw(self, bounds: shapely.Geometry, read: ReadFile) -> Drawn:
         """An area for each polygon."""
         del bounds
-        polygons = _polygons_of(self.polygon_data, self.included_labels, self.excluded_labels)
+        drawn = _read_polygons(self.polygon_data, read)
+        polygons = select_labels(drawn, self.included_labels, self.excluded_labels)
         return Drawn(outlines_of(polygons), tuple(polygon.label for polygon in polygons))
 
     def finish(self, outlines: np.ndarray, *, side_px0: int, path: str) -> np.ndarray:
@@ -200,17 +207,11 @@ def _count_overlaps(outlines: np.ndarray, side_px0: int) -> int:
     return int((shapely.area(shared) >= least).sum())
 
 
-def _polygons_of(
-    polygon_data: Any, included: Sequence[str], excluded: Sequence[str]
-) -> list[AnnotationPolygon]:
-    return select_labels(_read_polygons(polygon_data), included, excluded)
-
-
-def _read_polygons(polygon_data: Any) -> Sequence[AnnotationPolygon]:
+def _read_polygons(polygon_data: Any, read: ReadFile) -> Sequence[AnnotationPolygon]:
     if isinstance(polygon_data, str) and polygon_data.lstrip()[:1] in ("[", "{"):
         return parse_annotations(polygon_data, source="polygon_data").polygons
     if isinstance(polygon_data, str | Path):
-        return read_annotations(polygon_data).polygons
+        return read(polygon_data).polygons
     if isinstance(polygon_data, Annotations):
         return polygon_data.polygons
     if isinstance(polygon_data, Sequence) and all(

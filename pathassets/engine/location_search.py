@@ -71,7 +71,7 @@ def find_patches(request: Request, slide: OpenedSlide) -> Found:
         side_px0=max(1, round(patch_px * scale.downsample)),
         width_px0=info.width_px0, height_px0=info.height_px0, is_within=bool(asked.within_bound),
     )  # fmt: skip
-    drawn = request.region.draw(foreground_bounds(mask, info))
+    drawn = request.region.draw(foreground_bounds(mask, info), slide.read_annotations)
     buffers_px0 = scale.lengths_px0(asked.polygon_buffer, asked.polygon_buffer_um, 0.0)
     buffers_px0 = spread("polygon_buffer", buffers_px0, len(drawn.outlines))
     outlines = request.region.finish(

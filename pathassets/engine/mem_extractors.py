@@ -186,9 +186,12 @@ class _MemPool(Generic[T]):
         return list(self._list.progress.pids)
 
     @property
-    def errors(self) -> dict[str, PathAssetsError]:
-        """With on_error "collect": what is wrong, by `wsi_file`; of the latest iteration."""
-        return dict(self._list.progress.errors)
+    def errors(self) -> dict[int, PathAssetsError]:
+        """With on_error "collect": what is wrong with slides, by their place in the pool.
+
+        Of the latest iteration.
+        """
+        return dict(sorted(self._list.progress.errors.items()))
 
     def close(self) -> None:
         """End all worker processes at once."""
@@ -219,8 +222,8 @@ class MemPatchExtractorPool(_MemPool[Patch]):
 
     A slide that cannot be read, or whose worker is killed, is bad. With on_error "raise" the first
     one ends all and is raised; with "skip" it is logged and left out; with "collect" it is left
-    out and to be found in `errors`. Patches of it that were read before its fault are yielded, and
-    those of all other slides are complete.
+    out and to be found in `errors`, by its place in the pool. Patches of it that were read before
+    its fault are yielded, and those of all other slides are complete.
 
     Raises:
         SpecError: a number is below 1, labels are both included and excluded, a resolution is

@@ -46,6 +46,7 @@ SLOT_BYTES = 32 * 256 * 256 * 3
 SMALL_SLOT_BYTES = SLOT_BYTES // 2
 """Where there is little shared memory: containers have 64 MB, of which two workers take half."""
 N_SLOTS = 8
+"""Most of them, and fewer than 256."""
 MIN_SLOTS = 2
 FOLDER = Path("/dev/shm")  # noqa: S108 - where Linux keeps shared memory; nothing is written by name
 
@@ -186,11 +187,11 @@ class Outlet:
         return slot if is_slot else None
 
     def _hear(self) -> None:
-        self.give_back(self._pipe.recv())
+        self.give_back(self._pipe.recv_bytes())
 
-    def give_back(self, slot: int) -> None:
-        """Take a slot that the parent has emptied."""
-        self._free.append(slot)
+    def give_back(self, message: bytes) -> None:
+        """Take a slot that the parent has emptied: one byte, its number."""
+        self._free += message
 
     def reclaim(self) -> None:
         """Take back what was lent and not handed over, once nobody decodes into it any more."""

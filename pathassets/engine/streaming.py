@@ -17,6 +17,7 @@ from collections.abc import Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import islice
 from multiprocessing.connection import wait
 from selectors import EVENT_READ, DefaultSelector
 from typing import Literal
@@ -24,7 +25,7 @@ from typing import Literal
 import numpy as np
 
 from pathassets.engine.extraction import ExtractionJob
-from pathassets.engine.part_reader import PartTask, SlotDescription, serve_parts
+from pathassets.engine.part_reader import PartTask, SlotDescription, heard_from, serve_parts
 from pathassets.engine.parts import WAITING_BYTES, Delivered, End, Line, Part, Schedule
 from pathassets.engine.pool import WorkerProcess, lost, start_worker
 from pathassets.engine.ring import Held, make_ring, shape_ring
@@ -61,8 +62,8 @@ class Progress:
 
     pids: list[int] = field(default_factory=list)
     """The process that finished each slide."""
-    errors: dict[str, PathAssetsError] = field(default_factory=dict)
-    """What became of bad slides, by their file."""
+    errors: dict[int, PathAssetsError] = field(default_factory=dict)
+    """What became of bad slides, by the number of their job."""
     n_missing: int = 0
     """Patches of bad slides that did not come."""
 
@@ -92,6 +93,11 @@ class _Worker(WorkerProcess):
             return False
         return True
 
+    def give_back(self, slot: int) -> None:
+        """Tell it that nobody looks at a slot any more."""
+        with suppress(OSError):  # where it has died, the wait will tell
+            self.pipe.send_bytes(bytes([slot]))
+
 
 class Stream:
     """Worker processes that read the patches of some jobs, once; they start at once."""
@@ -101,7 +107,6 @@ class Stream:
         self._spec = spec
         self.progress = Progress()
         sizes = [len(job) for job in jobs]
-        self._schedule = Schedule(sizes, self._part_size)
         self._line = Line(is_ordered=spec.is_ordered)
         self._n_left = list(sizes)
         """Patches of each job in parts that are not over."""
@@ -117,8 +122,12 @@ class Stream:
         self._shape = shape_ring(n_workers=max(1, self._n_workers), patch_bytes=patch_bytes)
         self._workers: list[_Worker] = []
         self._finalizer = weakref.finalize(self, _end_all, self._workers)
+        self._schedule, first = (Schedule(sizes, self._part_size) for _ in range(2))
+        self._idle: list[_Worker] = []
+        """The one that is employed next is the last."""
         try:
-            self._idle = [self._start() for _ in range(self._n_workers)]
+            for part in islice(iter(first.next, None), self._n_workers):
+                self._idle.insert(0, self._start(part.job))
         except BaseException:
             self.end()
             raise
@@ -131,10 +140,12 @@ class Stream:
         set_bytes = 3 * self._jobs[job].slot_px ** 2 * len(self._jobs[job].levels_or_mpps)
         return max(1, max(ORDERED_PART_BYTES, WAITING_BYTES // (self._n_workers - 1)) // set_bytes)
 
-    def _start(self) -> _Worker:
+    def _start(self, job: int) -> _Worker:
+        """Start a worker that opens the slide of its first job while it has none yet."""
         ring, fd = make_ring(self._shape)
+        serve = partial(serve_parts, fd=fd, shape=self._shape, first=self._jobs[job].source)
         try:
-            started = start_worker(partial(serve_parts, fd=fd, shape=self._shape), fds=(fd,))
+            started = start_worker(serve, fds=(fd,))
         finally:
             os.close(fd)
         self._workers.append(_Worker(started.process, started.pipe, ring))
@@ -201,7 +212,7 @@ class Stream:
                 self._selector.register(worker.pipe, EVENT_READ, worker)
                 return
             self._discard(worker)  # it died while it had nothing to do: no part is lost
-        worker = self._start()
+        worker = self._start(part.job)
         worker.take_on(part, task)  # where it dies at once, the wait will tell
         self._selector.register(worker.pipe, EVENT_READ, worker)
 
@@ -228,20 +239,19 @@ class Stream:
         if part is None:
             return
         try:
-            message = worker.pipe.recv()
+            said = heard_from(worker.pipe.recv_bytes())
         except (EOFError, OSError):
             self._selector.unregister(worker.pipe)
             self._discard(worker)
             error = lost(worker.process.returncode) if worker.n_left else None
             self._end_part(worker, part, error)
             return
-        if isinstance(message, SlotDescription):
-            self._gather(worker, part, message)
+        if isinstance(said, SlotDescription):
+            self._gather(worker, part, said)
             return
         self._selector.unregister(worker.pipe)
         self._idle.append(worker)
-        fault = pickle.loads(message) if message else None  # noqa: S301 - our own worker wrote it
-        self._end_part(worker, part, fault)
+        self._end_part(worker, part, said)
 
     def _end_part(self, worker: _Worker, part: Part, error: Exception | None) -> None:
         worker.part = None
@@ -253,9 +263,8 @@ class Stream:
     def _give_back(self) -> None:
         """Tell workers which of their slots nobody looks at any more."""
         for worker in self._workers:
-            with suppress(OSError):  # where it has died, the wait will tell
-                for slot in worker.held.returned():
-                    worker.pipe.send(slot)
+            for slot in worker.held.returned():
+                worker.give_back(slot)
 
     def _gather(self, worker: _Worker, part: Part, said: SlotDescription) -> None:
         """Lend a slot to the receiver, or copy it out; with the last resolution a set is whole."""
@@ -265,8 +274,7 @@ class Stream:
         else:
             pixels = self._buffers.take(self._shape.slot_bytes)[:n_bytes]
             pixels[:] = worker.ring[said.slot, :n_bytes]
-            with suppress(OSError):
-                worker.pipe.send(said.slot)
+            worker.give_back(said.slot)
         worker.gathered.append((said.corners_px0, pixels.reshape(said.shape)))
         if said.resolution + 1 < len(self._jobs[part.job].levels_or_mpps):
             return
@@ -291,7 +299,7 @@ class Stream:
         self._bad.add(job)
         self.progress.n_missing += len(self._jobs[job]) - self._n_given[job]
         if self._spec.on_error == "collect":
-            self.progress.errors.setdefault(self._jobs[job].wsi_file, end.error)
+            self.progress.errors[job] = end.error
         else:
             logger.warning("left out: %s", end.error)
 

@@ -351,7 +351,7 @@ def test_bad_slides_are_collected_and_counted_out(slide_path, tmp_path) -> None:
     assert (pool.patchset_count, pool.patch_count) == (21, 42)
     assert len(list(pool.patch_list)) == 9
     assert (pool.patchset_count, pool.patch_count, len(pool.patch_list)) == (9, 18, 9)
-    assert set(pool.errors) == {str(gone), str(tmp_path / "text.svs")}
+    assert list(pool.errors) == [0, 2]
     assert all(isinstance(error, SlideUnreadable) for error in pool.errors.values())
     assert len(pool.pids) == 1
 

@@ -113,7 +113,7 @@ def test_the_last_free_slot_is_not_lent(rings) -> None:
     outlet, memory, ours = rings()
     away = [outlet.hand_over(np.zeros(1, np.uint8)) for _ in range(5)]
     assert not np.shares_memory(outlet.allocate(9), memory)
-    ours.send(away[0])
+    ours.send_bytes(bytes(away[:1]))
     assert np.shares_memory(outlet.allocate(9), memory)
     assert not np.shares_memory(outlet.allocate(9), memory)
 
@@ -161,7 +161,7 @@ def test_it_waits_for_a_slot_and_goes_on_when_one_comes_back(rings) -> None:
     time.sleep(0.05)
     assert not came
     assert memory[away].min(axis=1).tolist() == [1, 2, 3, 5, 6, 7]
-    ours.send(away[1])
+    ours.send_bytes(bytes(away[1:2]))
     thread.join(10)
     assert came == [away[1]]
     assert memory[away[1], :9].tolist() == [4] * 9
@@ -173,9 +173,9 @@ def test_what_was_lent_and_not_handed_over_comes_back_at_the_end_of_a_part(rings
         kept, lost = outlet.allocate(100), outlet.allocate(100)
         assert np.shares_memory(kept, memory)
         assert np.shares_memory(lost, memory)
-        ours.send(outlet.hand_over(kept))
+        ours.send_bytes(bytes([outlet.hand_over(kept)]))
         outlet.reclaim()
-        outlet.give_back(outlet._pipe.recv())
+        outlet.give_back(outlet._pipe.recv_bytes())
 
 
 @given(
@@ -199,12 +199,12 @@ def test_it_never_waits_for_ever_whatever_is_handed_over_and_held(n_slots, steps
                     kept.append((held.lend(slot, 100)[10:], wanted))
                 else:
                     kept.append((memory[slot, 10:].copy(), wanted))
-                    ours.send(slot)
+                    ours.send_bytes(bytes([slot]))
             assert all((pixels == wanted).all() for pixels, wanted in kept)
             if data.draw(st.booleans()):
                 del kept[data.draw(st.integers(0, len(kept))) :]
             for slot in held.returned():
-                ours.send(slot)
+                ours.send_bytes(bytes([slot]))
 
 
 # ------------------------------------------------------------------------------ who looks at it
