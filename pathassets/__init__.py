@@ -22,6 +22,9 @@ As a library:
     located = pathassets.WholeImageGridPatchesPool(wsi_file_list=…, mask_data_list=…, …)
     for image, label in pathassets.MemPatchExtractorPool(patches_pool=located, …).patch_list:
         ...
+
+    extractor = pathassets.DeepFeatureExtractor("resnet18")
+    extractor.run(["slide.svs"], patch_mode=False, save_dir="features", …)
 """
 
 from importlib import import_module
@@ -49,6 +52,9 @@ if TYPE_CHECKING:
     from pathassets.core.tissue import (
         TissueMask,
         TissueSpec,
+    )
+    from pathassets.engine.deep_features import (
+        DeepFeatureExtractor,
     )
     from pathassets.engine.disk_extractors import (
         DiskPatchExtractor,
@@ -106,6 +112,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AnnotationPolygon",
+    "DeepFeatureExtractor",
     "DiskPatchExtractor",
     "DiskPatchExtractorPool",
     "Ledger",
@@ -154,6 +161,7 @@ __all__ = [
 
 _HOMES = {
     "AnnotationPolygon": "pathassets.core.annotations",
+    "DeepFeatureExtractor": "pathassets.engine.deep_features",
     "DiskPatchExtractor": "pathassets.engine.disk_extractors",
     "DiskPatchExtractorPool": "pathassets.engine.disk_extractors",
     "Ledger": "pathassets.core.ledger",

@@ -11,6 +11,7 @@
     ├── AnnotationError           .path           a drawing cannot be read
     │   └── AnnotationsMissing                    none is recorded for this slide
     ├── EncoderError              .encoder        the model cannot do what was asked of it
+    │   └── FeaturesNotFinite                     it gives NaN or infinity for a patch
     ├── StoreError                .uri            the artifact store
     │   ├── ArtifactMissing (FileNotFoundError)
     │   └── ArtifactCorrupt
@@ -139,6 +140,12 @@ class EncoderError(PathAssetsError):
     def __init__(self, encoder: str, fact: str, *, remedy: str = "") -> None:
         super().__init__(f"encoder {encoder}: {fact}", remedy=remedy)
         self.encoder = encoder
+
+
+class FeaturesNotFinite(EncoderError):
+    """It gives NaN or infinity for a patch."""
+
+    reason = "features_not_finite"
 
 
 class StoreError(PathAssetsError):

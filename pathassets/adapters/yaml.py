@@ -7,15 +7,15 @@ from typing import Any
 
 import yaml
 
-from pathassets.core.recipe import Recipe, parse_recipe
+from pathassets.core.recipe import Recipe, Weigh, parse_recipe
 from pathassets.errors import SpecError
 
 DEEPEST = 4
 """Keys above the deepest value of a recipe; beyond it an alias may lead in circles."""
 
 
-def load_recipe(path: Path) -> Recipe:
-    """Read a recipe file.
+def load_recipe(path: Path, weigh: Weigh | None = None) -> Recipe:
+    """Read a recipe file; `weigh` looks at the files with weights that it names.
 
     Raises:
         SpecError: with file, line and remedy.
@@ -45,7 +45,7 @@ def load_recipe(path: Path) -> Recipe:
             place = place[:-1]
         return f"{path}:{lines.get(place, 1)}"
 
-    return parse_recipe(data, where)
+    return parse_recipe(data, where) if weigh is None else parse_recipe(data, where, weigh)
 
 
 def _note_lines(

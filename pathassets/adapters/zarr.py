@@ -1,14 +1,11 @@
-"""Masks and features <-> Zarr v3 on disk.
-
-Features are written one whole chunk at a time: batches of 64 rows into chunks of 1,024 cost 15
-times the CPU. They have no compressor: zstd costs four times the CPU for two thirds of the size. A
-chunk that is missing reads as NaN, so it can never pass for a feature.
-"""
+"""Masks and embeddings <-> Zarr v3 on disk; features are read here, `feature_store` writes them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import zarr
@@ -17,7 +14,6 @@ import zarr.errors
 from pathassets.core.tissue import TissueMask
 from pathassets.errors import ArtifactCorrupt
 
-CHUNK_ROWS = 1024
 MASK_CHUNK_PX = 1024
 
 _UNREADABLE = (zarr.errors.BaseZarrError, RuntimeError, KeyError, ValueError, TypeError, OSError)
@@ -64,70 +60,59 @@ def _number(value: object) -> float:
     raise TypeError(f"{value!r} is not a number")
 
 
-class FeatureWriter:
-    """Writes rows in order into `features` (n, dim), beside `coordinates` (n, 4) in px0.
+class FeatureRows:
+    """Features on the disk, read chunk by chunk."""
 
-    Leaving the with block raises ValueError when rows are missing.
-    """
-
-    def __init__(
-        self, path: Path, boxes_px0: np.ndarray, *, dim: int, attributes: dict[str, Any]
-    ) -> None:
-        self._boxes_px0 = boxes_px0
-        self._group = zarr.create_group(store=str(path), attributes=attributes)
-        self._features = self._group.create_array(
-            "features",
-            shape=(len(boxes_px0), dim),
-            chunks=(CHUNK_ROWS, dim),
-            dtype="float32",
-            compressors=None,
-            fill_value=float("nan"),
-        )
-        self._chunk = np.empty((CHUNK_ROWS, dim), np.float32)
-        self._n_held = 0
-        self._n_written = 0
-
-    def leave_out(self, indices: list[int]) -> None:
-        """Say which of the boxes have no row, because they could not be read."""
-        self._boxes_px0 = np.delete(self._boxes_px0, indices, axis=0)
-
-    def write(self, rows: np.ndarray) -> None:
-        """Take the next rows, float32 (m, dim).
+    def __init__(self, path: Path) -> None:
+        """Open them.
 
         Raises:
-            ValueError: there are more rows than boxes.
+            ArtifactCorrupt: they are not what `feature_store` writes.
         """
-        n_rows = self._n_written + self._n_held + len(rows)
-        if n_rows > self._features.shape[0]:
-            raise ValueError(f"{n_rows} rows for {self._features.shape[0]} boxes")
-        while len(rows):
-            taken = rows[: CHUNK_ROWS - self._n_held]
-            self._chunk[self._n_held : self._n_held + len(taken)] = taken
-            self._n_held += len(taken)
-            rows = rows[len(taken) :]
-            if self._n_held == CHUNK_ROWS:
-                self._flush()
+        self._path = path
+        with _telling(path):
+            group = zarr.open_group(store=str(path), mode="r")
+            self.attributes: dict[str, Any] = dict(group.attrs)
+            self._features = zarr.open_array(store=str(path / "features"), mode="r")
+            boxes = zarr.open_array(store=str(path / "coordinates"), mode="r")
+            self.boxes_px0 = np.asarray(boxes[:], np.int64)
 
-    def _flush(self) -> None:
-        stop = self._n_written + self._n_held
-        self._features[self._n_written : stop] = self._chunk[: self._n_held]
-        self._n_written, self._n_held = stop, 0
+    def __len__(self) -> int:
+        return self._features.shape[0]
 
-    def __enter__(self) -> Self:
-        return self
+    @property
+    def n_columns(self) -> int:
+        """Numbers of a patch; of a map, at each of its places."""
+        return self._features.shape[1]
 
-    def __exit__(self, kind: object, *_: object) -> None:
-        if kind is not None:
-            return
-        if self._n_held:
-            self._flush()
-        n = len(self._boxes_px0)
-        if self._n_written != n:
-            raise ValueError(f"{self._n_written} rows written of {n}")
-        if n != self._features.shape[0]:
-            self._features.resize((n, self._features.shape[1]))
-        coordinates = self._group.create_array(
-            "coordinates", shape=(n, 4), chunks=(CHUNK_ROWS, 4), dtype="int64", compressors=None
-        )
-        if n:
-            coordinates[:] = self._boxes_px0
+    @property
+    def is_map(self) -> bool:
+        """Whether a patch has a map, not a vector."""
+        return self._features.ndim > 2  # noqa: PLR2004
+
+    def chunks(self) -> Iterator[np.ndarray]:
+        """Yield all rows in order, float32 (m, d); of maps the mean over their places."""
+        step = self._features.chunks[0]
+        for start in range(0, len(self), step):
+            with _telling(self._path):
+                rows = np.asarray(self._features[start : start + step], np.float32)
+            yield rows.reshape(*rows.shape[:2], -1).mean(axis=2) if self.is_map else rows
+
+
+def save_embedding(path: Path, vector: np.ndarray, attributes: dict[str, Any]) -> None:
+    """Write a vector as `embedding`, float32 (d,), of a Zarr group."""
+    group = zarr.create_group(store=str(path), attributes=attributes)
+    array = group.create_array(
+        "embedding", shape=vector.shape, chunks=(max(1, len(vector)),), dtype="float32",
+        compressors=None, fill_value=float("nan"),
+    )  # fmt: skip
+    if len(vector):
+        array[:] = vector
+
+
+@contextmanager
+def _telling(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except _UNREADABLE as error:
+        raise ArtifactCorrupt(path, f"cannot be read: {error}", remedy="Make it again") from error

@@ -8,6 +8,7 @@ features have the same bytes on any machine.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import cv2
 import numpy as np
@@ -56,6 +57,16 @@ class ColourStats:
     def card(self) -> EncoderCard:
         """What it is."""
         return COLOUR_STATS_CARD
+
+    @property
+    def rows(self) -> int:
+        """Patches in one pass: any number costs the same a patch."""
+        return 64
+
+    def begin(self, batch: np.ndarray) -> Callable[[], np.ndarray]:
+        """Encode at once: there is no device to wait for."""
+        features = self.encode(batch)
+        return lambda: features
 
     def encode(self, batch: np.ndarray) -> np.ndarray:
         """Describe RGB uint8 (n, y, x, 3) as float32 (n, 25).

@@ -1,6 +1,8 @@
-"""TissueMask -> Coverage: how much of any square of the slide is tissue."""
+"""TissueMask -> Coverage: how much of any rectangle of the slide is tissue."""
 
 from __future__ import annotations
+
+from typing import Self
 
 import cv2
 import numpy as np
@@ -12,7 +14,7 @@ INT32_PIXELS = 2**31
 
 
 class Coverage:
-    """The tissue of a slide, summed up so that any square is a few look-ups.
+    """The tissue of a slide, summed up so that any rectangle is a few look-ups.
 
     A mask is a whole number of pixels, and the slide goes on for up to one more to the right and
     below. Its last column and row stand for that strip: otherwise a patch at the edge, all tissue,
@@ -24,25 +26,41 @@ class Coverage:
 
     def __init__(self, mask: TissueMask, *, width_px0: int, height_px0: int) -> None:
         self._table = _summed(mask.tissue)
-        self._downsample = mask.downsample
+        self._downsample_x = self._downsample_y = mask.downsample
         self._width_px0, self._height_px0 = width_px0, height_px0
+
+    @classmethod
+    def stretched(cls, tissue: np.ndarray, *, width_px0: int, height_px0: int) -> Self:
+        """Of bool (y, x) laid over all of the slide: its pixels need not be squares there."""
+        mask = TissueMask(tissue=tissue, downsample=1.0, slide_mpp=None)
+        coverage = cls(mask, width_px0=width_px0, height_px0=height_px0)
+        coverage._downsample_x = width_px0 / max(1, tissue.shape[1])
+        coverage._downsample_y = height_px0 / max(1, tissue.shape[0])
+        return coverage
 
     def share_of(self, x_px0: np.ndarray, y_px0: np.ndarray, side_px0: int) -> np.ndarray:
         """Share of each square that is tissue, float32 (n,); exact for parts of mask pixels."""
         return self.exact_share_of(x_px0, y_px0, side_px0).astype(np.float32)
 
-    def exact_share_of(self, x_px0: np.ndarray, y_px0: np.ndarray, side_px0: int) -> np.ndarray:
+    def exact_share_of(
+        self, x_px0: np.ndarray, y_px0: np.ndarray, side_px0: int, height_px0: int | None = None
+    ) -> np.ndarray:
         """The same as float64, to be compared with what is asked for.
+
+        Of rectangles, where they have another height than `side_px0`.
 
         A summed-area table interpolated between its nodes integrates a mask of constant pixels
         exactly. Sums of nodes are large and whole: they are subtracted before parts of pixels are
         added, or a square much smaller than a mask pixel would be lost in the rounding.
         """
+        height_px0 = side_px0 if height_px0 is None else height_px0
         n_rows, n_columns = (n - 1 for n in self._table.shape)
-        left, fx0 = self._node(x_px0, self._width_px0, n_columns)
-        right, fx1 = self._node(x_px0 + side_px0, self._width_px0, n_columns)
-        top, fy0 = self._node(y_px0, self._height_px0, n_rows)
-        bottom, fy1 = self._node(y_px0 + side_px0, self._height_px0, n_rows)
+        across_px = self._width_px0, self._downsample_x, n_columns
+        down_px = self._height_px0, self._downsample_y, n_rows
+        left, fx0 = _node(x_px0, *across_px)
+        right, fx1 = _node(x_px0 + side_px0, *across_px)
+        top, fy0 = _node(y_px0, *down_px)
+        bottom, fy1 = _node(y_px0 + height_px0, *down_px)
         rows = np.stack([top, top + 1, bottom, bottom + 1])
         columns = np.stack([left, left + 1, right, right + 1])
         sums = self._table[rows[:, None], columns[None, :]].astype(np.int64)
@@ -54,20 +72,21 @@ class Coverage:
         strips_y = fy1 * (down[1, 2] - down[1, 0]) - fy0 * (down[0, 2] - down[0, 0])
         corners = fy1 * (fx1 * cell[1, 1] - fx0 * cell[1, 0])
         corners -= fy0 * (fx1 * cell[0, 1] - fx0 * cell[0, 0])
-        side_px = side_px0 / self._downsample
+        area_px = (side_px0 / self._downsample_x) * (height_px0 / self._downsample_y)
         inside = whole + (strips_x + strips_y + corners)
-        return np.asarray((inside / side_px**2).clip(0.0, 1.0))
+        return np.asarray((inside / area_px).clip(0.0, 1.0))
 
-    def _node(
-        self, edge_px0: np.ndarray, length_px0: int, n_pixels: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """The node at or before some edges, and how many mask pixels each lies behind it.
 
-        Beyond the last node the last pixel's slopes go on, up to the slide's end.
-        """
-        edge_px = edge_px0.clip(0, length_px0) / self._downsample
-        node = np.minimum(edge_px.astype(np.int64), n_pixels - 1)
-        return node, edge_px - node
+def _node(
+    edge_px0: np.ndarray, length_px0: int, downsample: float, n_pixels: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The node at or before some edges, and how many mask pixels each lies behind it.
+
+    Beyond the last node the last pixel's slopes go on, up to the slide's end.
+    """
+    edge_px = edge_px0.clip(0, length_px0) / downsample
+    node = np.minimum(edge_px.astype(np.int64), n_pixels - 1)
+    return node, edge_px - node
 
 
 def _summed(tissue: np.ndarray) -> np.ndarray:

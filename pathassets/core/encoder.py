@@ -7,13 +7,16 @@ without loading a model, or torch. `pathassets.engine.encoders` opens an encoder
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
+from pydantic.dataclasses import dataclass as spec_dataclass
 
+from pathassets.core.preprocessing import Preprocessing
+from pathassets.core.spec import STRICT
 from pathassets.errors import EncoderError, SpecError
 
 
@@ -25,8 +28,8 @@ class EncoderCard:
     """What a recipe calls it."""
     version: str
     """Changes whenever the features of some patch change."""
-    dim: int
-    """Length of a feature vector."""
+    dim: int | None
+    """Length of a feature vector; None where only the open model can tell."""
     input_px: int | None
     """Side of the square patch it wants; None where any patch will do, square or not."""
     is_trained: bool
@@ -43,6 +46,23 @@ class EncoderCard:
     """One name per column, with its unit where it has one; empty where columns have no meaning."""
     can_use_gpu: bool = False
     """Whether a device other than the CPU is of use; where not, none need be leased."""
+    mpp: float | None = None
+    """Micrometres per pixel of the patches that it was trained on; None where any will do."""
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    """What is done to the pixels; already part of `encode`."""
+    pooling: str = ""
+    """How the model's output becomes one vector, in a word: cls, mean, cls+mean, …"""
+    map_shape: tuple[int, ...] = ()
+    """(y, x) of a feature map that is kept whole; empty where a patch has one vector."""
+    is_gated: bool = False
+    """Whether its weights are given out on request alone."""
+    source: str = ""
+    """Where what is declared here is from."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the features of one patch, once `dim` is known."""
+        return (self.dim or 0, *self.map_shape)
 
     @property
     def weights(self) -> str:
@@ -50,6 +70,35 @@ class EncoderCard:
         if not self.weights_sha256:
             return "none"
         return "trained" if self.is_trained else "untrained"
+
+
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
+Pooling = Literal["auto", "mean", "cls", "cls+mean", "none"]
+Argument = str | int | float | bool | None
+
+
+@spec_dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class EncoderRequest:
+    """Which encoder, with which weights, and how it is driven where not as it declares.
+
+    A recipe writes `encoder: NAME`, or `encoder: {name: NAME, weights: FILE, …}`.
+    """
+
+    name: str
+    """A known encoder, `timm:MODEL`, `transformers:FOLDER`, `package.module:factory`, or the path
+    of an exported program (.pt2) or a TorchScript file (.ts, .torchscript)."""
+    weights: str | None = None
+    """File with the weights: .safetensors, .pt, .pth or .bin; None for what the encoder has."""
+    kwargs: dict[str, Argument] | None = None
+    """Keyword arguments of a factory, or of timm's."""
+    version: str = ""
+    """Of a factory's code, as its owner counts it: new features, new version."""
+    preprocessing: Preprocessing | None = None
+    """None for what the encoder declares."""
+    pooling: Pooling = "auto"
+    """`auto` does what the encoder declares; `none` keeps a feature map whole."""
+    precision: Precision = "auto"
+    """`auto` is what the encoder declares on a GPU, and float32 on a CPU."""
 
 
 class Encoder(Protocol):
@@ -63,11 +112,22 @@ class Encoder(Protocol):
     def card(self) -> EncoderCard:
         """What it is."""
 
+    @property
+    def rows(self) -> int:
+        """Patches in one pass of the model: what to hand over at once for speed."""
+
     def encode(self, batch: np.ndarray) -> np.ndarray:
-        """Encode RGB uint8 (n, y, x, 3) as float32 (n, dim); n may be 0.
+        """Encode RGB uint8 (n, y, x, 3) as float32 (n, *card.shape); n may be 0.
 
         Raises:
             EncoderError: the batch is not what the card asks for, or the device cannot do it.
+        """
+
+    def begin(self, batch: np.ndarray) -> Callable[[], np.ndarray]:
+        """Begin to encode; calling what is returned waits for the features, and may raise.
+
+        On a GPU the caller gets on with the next batch meanwhile. The batch is the caller's again
+        once this returns.
         """
 
 

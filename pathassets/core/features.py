@@ -2,47 +2,97 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import json
+from dataclasses import fields, replace
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import BeforeValidator
 from pydantic.dataclasses import dataclass as spec_dataclass
 
-from pathassets.core.encoder import Encoder
+from pathassets.core.encoder import EncoderRequest
 from pathassets.core.locations import PatchLocations
 from pathassets.core.patches import ReadSpec
-from pathassets.core.spec import STRICT
-from pathassets.errors import EncoderError
+from pathassets.core.spec import STRICT, canonical_json
+from pathassets.errors import FeaturesNotFinite
 
-CODE_VERSION = "2"
+CODE_VERSION = "3"
+
+PROGRAM_SUFFIXES = (".pt2", ".ts", ".torchscript")
+FOLDER_PREFIX = "transformers:"
+
+
+def _as_request(value: object) -> object:
+    if isinstance(value, str):
+        return EncoderRequest(name=value)
+    if isinstance(value, EncoderRequest):
+        return value
+    raise ValueError("an encoder is a name, or a mapping with a name")
 
 
 @spec_dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
 class FeatureSpec(ReadSpec):
     """Which encoder looks at the patches, and how they are read."""
 
-    encoder: str
-    """Name of a known encoder; `pathassets encoders` lists them."""
+    encoder: Annotated[EncoderRequest, BeforeValidator(_as_request)]
+    """Its name, or a mapping of its name, weights, …; `pathassets encoders` lists the known."""
+
+    @property
+    def reading(self) -> ReadSpec:
+        """How patches are read: encoders that share it can share the reading, too."""
+        return ReadSpec(**{f.name: getattr(self, f.name) for f in fields(ReadSpec)})
 
 
-def encode_patches(
-    batches: Iterable[tuple[np.ndarray, np.ndarray]], locations: PatchLocations, encoder: Encoder
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Encode batches of (indices of locations, RGB uint8 (m, y, x, 3)).
+def files_of(request: EncoderRequest) -> dict[str, str]:
+    """Files and folders that an encoder is opened from, by the field that names them."""
+    found = {} if request.weights is None else {"weights": request.weights}
+    if request.name.endswith(PROGRAM_SUFFIXES):
+        found["name"] = request.name
+    elif request.name.startswith(FOLDER_PREFIX):
+        found["name"] = request.name.removeprefix(FOLDER_PREFIX)
+    return found
 
-    Yields (the same indices, float32 (m, dim)).
+
+def with_files(request: EncoderRequest, paths: dict[str, str]) -> EncoderRequest:
+    """The same request with other paths, by the field that names them."""
+    changed: dict[str, Any] = dict(paths)
+    if "name" in paths and request.name.startswith(FOLDER_PREFIX):
+        changed["name"] = FOLDER_PREFIX + paths["name"]
+    return replace(request, **changed)
+
+
+def told(request: EncoderRequest) -> Any:
+    """What of a request decides the features, in plain JSON: no path, and no default.
+
+    >>> told(EncoderRequest(name="resnet18"))
+    'resnet18'
+    >>> told(EncoderRequest(name="/models/mine.pt2", precision="bfloat16"))
+    {'name': '.pt2', 'precision': 'bfloat16'}
+    """
+    name = request.name
+    if "name" in files_of(request):
+        program = next((s for s in PROGRAM_SUFFIXES if name.endswith(s)), None)
+        name = program or FOLDER_PREFIX
+    plain = json.loads(canonical_json(replace(request, name=name, weights=None)))
+    default = json.loads(canonical_json(EncoderRequest(name="")))
+    changed = {f: value for f, value in sorted(plain.items()) if value != default[f]}
+    return name if changed == {"name": name} else changed
+
+
+def require_finite(
+    rows: np.ndarray, indices: np.ndarray, locations: PatchLocations, encoder: str
+) -> None:
+    """Refuse features (m, …) of some locations that are not finite.
 
     Raises:
-        EncoderError: a feature is not finite.
+        FeaturesNotFinite: one is not; it names the patch.
     """
-    for indices, pixels in batches:
-        rows = encoder.encode(pixels)
-        bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
-        if bad.size:
-            i = int(indices[bad[0]])
-            raise EncoderError(
-                encoder.card.name,
-                f"features of patch {i} at level-0 point "
-                f"({locations.x_px0[i]}, {locations.y_px0[i]}) are not finite",
-                remedy="Look at that patch, and at the encoder's preprocessing and precision",
-            )
-        yield indices, rows
+    bad = np.flatnonzero(~np.isfinite(rows).all(axis=tuple(range(1, rows.ndim))))
+    if bad.size:
+        i = int(indices[bad[0]])
+        raise FeaturesNotFinite(
+            encoder,
+            f"features of patch {i} at level-0 point "
+            f"({locations.x_px0[i]}, {locations.y_px0[i]}) are not finite",
+            remedy="Look at that patch, and at the encoder's preprocessing and precision",
+        )

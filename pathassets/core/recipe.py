@@ -1,8 +1,8 @@
 """Recipe file -> what this platform builds: entries, what each is made from, and who it is.
 
-    slide ─▶ tissue_mask/… ─▶ patch_locations/… ─┬▶ features/… ─▶ dataset/…
-    (root)   per slide         per slide         └▶ patch_set/…   over all slides
-                ▲                  ▲                per slide
+    slide ─▶ tissue_mask/… ─▶ patch_locations/… ─┬▶ features/… ─┬▶ dataset/…  over all slides
+    (root)   per slide         per slide         └▶ patch_set/… └▶ slide_embedding/…
+                ▲                  ▲                per slide      per slide
                 └─ annotations/… ──┘
                    recorded by people, slide by slide
 
@@ -16,124 +16,29 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
-from pydantic.dataclasses import dataclass as spec_dataclass
 
-from pathassets.core import dataset, features, locations, patch_set, patches, tissue
-from pathassets.core.encoder import CARDS
-from pathassets.core.spec import STRICT, EntryName, canonical_json, digest_of
+from pathassets.core.embedding import EmbeddingSpec
+from pathassets.core.encoder import EncoderCard, EncoderRequest, card_of
+from pathassets.core.features import FeatureSpec, files_of, told, with_files
+from pathassets.core.preprocessing import Preprocessing
+from pathassets.core.sections import ANNOTATIONS, DATASET, SECTIONS, SLIDE, Scope, Section
+from pathassets.core.spec import EntryName, canonical_json, digest_of
 from pathassets.errors import SpecError
+
+__all__ = ["ANNOTATIONS", "DATASET", "SECTIONS", "SLIDE", "Entry", "Key", "Recipe", "parse_recipe"]
 
 Key = tuple[str, str]
 """(section, name)."""
 Where = Callable[[tuple[Any, ...]], str]
 """Place of an item of the file, such as `recipe.yaml:12`, from its path of keys."""
-Scope = Literal["recorded", "slide", "cohort"]
-"""Recorded by a person for a slide, made of each slide, or made of all."""
-Need = Literal["required", "optional", "refused"]
-"""Whether an entry names annotations."""
-
+Weigh = Callable[[str], tuple[str, str]]
+"""Path of a file or folder with weights, as the recipe has it -> whole path, SHA-256 of it all. It
+raises SpecError, saying neither place nor entry."""
 _ENTRY_NAME = TypeAdapter(EntryName)
-
-SLIDE = "slide"
-"""The root of every chain; ingestion makes it."""
-DATASET = "dataset"
-ANNOTATIONS = "annotations"
-"""What people drew: recorded, never made."""
-
-
-@spec_dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
-class AnnotationSpec:
-    """What is drawn under this name; nothing that decides a byte."""
-
-    about: str = ""
-    """In words, for the page."""
-
-
-def _no_drawing(spec: Any) -> Need:
-    del spec
-    return "refused"
-
-
-def _drawing_goes_first(spec: Any) -> Need:
-    """Annotations of a slide that has some stand in for what would be computed."""
-    del spec
-    return "optional"
-
-
-def _drawing_by_region(spec: locations.LocationSpec) -> Need:
-    return "refused" if spec.region == "tissue" else "required"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Section:
-    """One station: what its entries hold, and what they are made from."""
-
-    name: str
-    spec: type[Any]
-    parent: str
-    """Section before it, `slide` for the first."""
-    code_version: str
-    """Changes when the same spec and parents would give other bytes."""
-    scope: Scope = "slide"
-    drawing: Callable[[Any], Need] = _no_drawing
-    """Whether an entry with that spec names annotations, too."""
-
-    @property
-    def may_name_annotations(self) -> bool:
-        """Whether any entry of it does."""
-        return self.drawing is not _no_drawing
-
-
-SECTIONS = {
-    s.name: s
-    for s in (
-        Section(
-            name=ANNOTATIONS,
-            spec=AnnotationSpec,
-            parent=SLIDE,
-            code_version="1",
-            scope="recorded",
-        ),
-        Section(
-            name="tissue_mask",
-            spec=tissue.TissueSpec,
-            parent=SLIDE,
-            code_version=f"{tissue.CODE_VERSION}.{patches.CODE_VERSION}",
-            drawing=_drawing_goes_first,
-        ),
-        Section(
-            name="patch_locations",
-            spec=locations.LocationSpec,
-            parent="tissue_mask",
-            code_version=locations.CODE_VERSION,
-            drawing=_drawing_by_region,
-        ),
-        Section(
-            name="patch_set",
-            spec=patch_set.PatchSetSpec,
-            parent="patch_locations",
-            code_version=f"{patch_set.CODE_VERSION}.{patches.CODE_VERSION}",
-        ),
-        Section(
-            name="features",
-            spec=features.FeatureSpec,
-            parent="patch_locations",
-            code_version=f"{features.CODE_VERSION}.{patches.CODE_VERSION}",
-        ),
-        Section(
-            name=DATASET,
-            spec=dataset.DatasetSpec,
-            parent="features",
-            code_version=dataset.CODE_VERSION,
-            scope="cohort",
-        ),
-    )
-}
-"""In the order of the data flow."""
 
 _NUMBER = "Write a plain number without quotes: YAML takes 2e4 and '20000' for text"
 _SPEC_REMEDIES = {"missing": "Add the key", "float_type": _NUMBER, "int_type": _NUMBER}
@@ -151,6 +56,8 @@ class Entry:
     """None for entries made from the slide itself."""
     drawing: Key | None = None
     """The annotations that it names; None where it names none."""
+    file_sha256: str = ""
+    """Of the files with weights that it names; their paths are no part of its identity."""
 
     @property
     def key(self) -> Key:
@@ -170,29 +77,38 @@ class Entry:
     @property
     def code_version(self) -> str:
         """Version of all code that decides the bytes, the encoder's included."""
-        if isinstance(self.spec, features.FeatureSpec):
-            return f"{self.section.code_version}+{CARDS[self.spec.encoder].version}"
-        return self.section.code_version
+        card = self.card
+        own = getattr(self.spec, "version", "")  # of a user's code
+        added = card.version if card is not None else own
+        return f"{self.section.code_version}+{added}" if added else self.section.code_version
+
+    @property
+    def card(self) -> EncoderCard | None:
+        """What is known of its encoder; None where it has none."""
+        return card_of(self.spec.encoder) if isinstance(self.spec, FeatureSpec) else None
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """The spec's fields by name in plain JSON, as an artifact and a page tell them."""
+        """What decides its bytes, in plain JSON, as an artifact and a page tell it; no path."""
         plain: dict[str, Any] = json.loads(canonical_json(self.spec))
-        return {name: plain[name] for name in self.spec.__dataclass_fields__}
+        if isinstance(self.spec, FeatureSpec):
+            plain["encoder"] = told(self.spec.encoder)
+        if isinstance(self.spec, EmbeddingSpec):
+            del plain["weights"]  # the path; the digest has its content
+        return {name: plain[name] for name in self.spec.__dataclass_fields__ if name in plain}
 
     @property
     def weights_sha256(self) -> str:
         """Weights that decide the bytes; empty where there are none."""
-        if isinstance(self.spec, features.FeatureSpec):
-            return CARDS[self.spec.encoder].weights_sha256
-        return ""
+        card = self.card
+        return self.file_sha256 or ("" if card is None else card.weights_sha256)
 
     def digest(self, parent_versions: list[str]) -> str:
         """Identity of the artifact: spec, code, weights, and the versions it is made from."""
         return digest_of(
             {
                 "section": self.section.name,
-                "spec": self.spec,
+                "spec": self.parameters,
                 "code_version": self.code_version,
                 "weights_sha256": self.weights_sha256,
                 "parents": parent_versions,
@@ -245,8 +161,12 @@ class Recipe:
         return tuple(one for one in self.entries if one.key in kin)
 
 
-def parse_recipe(data: object, where: Where) -> Recipe:
-    """Check a recipe and give it types.
+def _refuse_files(path: str) -> tuple[str, str]:
+    raise SpecError(f"{path}: no file can be looked at here", remedy="Read the recipe from a file")
+
+
+def parse_recipe(data: object, where: Where, weigh: Weigh = _refuse_files) -> Recipe:
+    """Check a recipe and give it types; `weigh` looks at the files with weights that it names.
 
     Raises:
         SpecError: names the place, what is wrong there, and the remedy.
@@ -255,7 +175,7 @@ def parse_recipe(data: object, where: Where) -> Recipe:
     for name in sections:
         _known(name, SECTIONS, (name,), where, "section")
     entries = [
-        _parse_entry(section, name, body, where)
+        _weighed(_parse_entry(section, name, body, where), where, weigh)
         for section in SECTIONS.values()
         for name, body in _mapping(
             sections.get(section.name, {}), (section.name,), where, "a section"
@@ -282,9 +202,9 @@ def _parse_entry(section: Section, name: object, body: object, where: Where) -> 
     if section.parent != SLIDE:
         parent = (section.parent, _parse_parent(section, fields, place, where))
     drawn = fields.pop(ANNOTATIONS, None) if section.may_name_annotations else None
+    if section.spec is FeatureSpec:
+        _parse_encoder(fields, place, where)
     spec = _parse_spec(section.spec, fields, place, where)
-    if isinstance(spec, features.FeatureSpec):
-        _known(spec.encoder, CARDS, (*place, "encoder"), where, "encoder")
     drawing = None if drawn is None else (ANNOTATIONS, str(drawn))
     entry = Entry(section=section, name=place[1], spec=spec, parent=parent, drawing=drawing)
     _check_drawing(entry, where)
@@ -312,6 +232,41 @@ def _parse_parent(section: Section, fields: dict[str, Any], place: Key, where: W
     return str(name)
 
 
+def _parse_encoder(fields: dict[str, Any], place: Key, where: Where) -> None:
+    """Give an encoder that is a mapping its type."""
+    request = fields.get("encoder")
+    if not isinstance(request, Mapping):
+        return
+    spot, found = (*place, "encoder"), dict(request)
+    for field in found:
+        _known(field, EncoderRequest.__dataclass_fields__, (*spot, field), where, "encoder's key")
+    if isinstance(found.get("preprocessing"), Mapping):
+        inner = (*spot, "preprocessing")
+        found["preprocessing"] = _parse_spec(Preprocessing, found["preprocessing"], inner, where)
+    fields["encoder"] = _parse_spec(EncoderRequest, found, spot, where)
+
+
+def _weighed(entry: Entry, where: Where, weigh: Weigh) -> Entry:
+    """The entry, with what is known of its encoder and of the files that it names."""
+    spec, place = entry.spec, (*entry.key, "encoder")
+    try:
+        if isinstance(spec, FeatureSpec):
+            files = {name: weigh(path) for name, path in files_of(spec.encoder).items()}
+            paths = {name: path for name, (path, _) in files.items()}
+            spec = replace(spec, encoder=with_files(spec.encoder, paths))
+            card_of(spec.encoder)
+        elif isinstance(spec, EmbeddingSpec) and spec.weights is not None:
+            place = (*entry.key, "weights")
+            files = {"weights": weigh(spec.weights)}
+            spec = replace(spec, weights=files["weights"][0])
+        else:
+            return entry
+    except SpecError as error:
+        raise SpecError(f"{where(place)}: {error.message}", remedy=error.remedy) from error
+    hashes = [sha256 for _, sha256 in files.values()]
+    return replace(entry, spec=spec, file_sha256="+".join(hashes))
+
+
 def _check_drawing(entry: Entry, where: Where) -> None:
     """Refuse annotations that nothing would be made from, and their lack."""
     need, place = entry.section.drawing(entry.spec), "/".join(entry.key)
@@ -329,7 +284,9 @@ def _check_drawing(entry: Entry, where: Where) -> None:
         )
 
 
-def _parse_spec(spec: type[Any], fields: dict[str, Any], place: Key, where: Where) -> Any:
+def _parse_spec(
+    spec: type[Any], fields: Mapping[str, Any], place: tuple[Any, ...], where: Where
+) -> Any:
     try:
         return spec(**fields)
     except ValidationError as error:

@@ -10,10 +10,14 @@ from typing import Any
 
 import dagster as dg
 
-from pathassets.core.encoder import CARDS
-from pathassets.core.features import FeatureSpec
 from pathassets.core.recipe import Entry, Recipe
-from pathassets.defs.events import HAS_PATCHES, HAS_TISSUE, events_of, failure_of
+from pathassets.defs.events import (
+    ARE_FINITE,
+    HAS_PATCHES,
+    HAS_TISSUE,
+    events_of,
+    failure_of,
+)
 from pathassets.defs.instance import fast_events
 from pathassets.defs.partitions import SLIDE_KEY, SLIDES
 from pathassets.defs.provenance import Provenance, code_version
@@ -32,6 +36,10 @@ _WORDS = {
     "patch_locations": ("Squares of the slide that become patches.", {"parquet", "numpy"}),
     "patch_set": ("Images of the patches, as files or packed.", {"parquet", "images"}),
     "features": ("One row of numbers for every patch.", {"zarr"}),
+    "slide_embedding": (
+        "One vector for the whole slide, of the features of its patches.",
+        {"zarr"},
+    ),
 }
 
 
@@ -40,7 +48,15 @@ _CHECKS = {
     "patch_locations": [
         (HAS_PATCHES, "A slide without patches has too little tissue, or none where asked for.")
     ],
+    "features": [
+        (ARE_FINITE, "NaN or infinity would spoil whatever is trained on it; the patch is named.")
+    ],
+    "slide_embedding": [
+        (HAS_PATCHES, "A slide without patches has an embedding of no number, of shape (0,).")
+    ],
 }
+_BLOCKING = {ARE_FINITE}
+"""Checks that keep what is made from the asset from being made."""
 
 
 def build_batch_asset(recipe: Recipe) -> dg.AssetsDefinition:
@@ -50,7 +66,13 @@ def build_batch_asset(recipe: Recipe) -> dg.AssetsDefinition:
         name="slide_batch",
         specs=[_spec(recipe, entry) for entry in recipe.per_slide],
         check_specs=[
-            dg.AssetCheckSpec(name, asset=[*entry.key], description=words, partitions_def=SLIDES)
+            dg.AssetCheckSpec(
+                name,
+                asset=[*entry.key],
+                description=words,
+                partitions_def=SLIDES,
+                blocking=name in _BLOCKING,
+            )
             for entry in recipe.per_slide
             for name, words in _CHECKS.get(entry.section.name, ())
         ],
@@ -100,7 +122,7 @@ def _spec(recipe: Recipe, entry: Entry) -> dg.AssetSpec:
     # makes, slides and drawings, is a parent of all that goes back to it.
     recorded = [one.key for one in recipe.lineage(entry) if one.section.scope == "recorded"]
     parents = [dg.AssetKey([*key]) for key in dict.fromkeys((*entry.parents, *recorded))]
-    card = CARDS[entry.spec.encoder] if isinstance(entry.spec, FeatureSpec) else None
+    card = entry.card
     fields = "\n".join(f"- {name}: {value}" for name, value in entry.parameters.items())
     is_untrained = card is not None and card.weights == "untrained"
     return dg.AssetSpec(

@@ -12,19 +12,28 @@ from pathassets.core.address import Address
 from pathassets.core.recipe import ANNOTATIONS
 from pathassets.defs.partitions import SLIDE_KEY
 from pathassets.defs.provenance import Provenance, asset_key, data_version_tags
+from pathassets.engine.encoding import EncodingStats
 from pathassets.engine.plan import PlannedSlide
 from pathassets.engine.slide_task import SlideOutcome, StepOutcome
+from pathassets.errors import FeaturesNotFinite
 
 HAS_TISSUE = "has_tissue"
 """Check on every tissue mask: bare glass is a value, and this points at it."""
 HAS_PATCHES = "has_patches"
 """Check on all patch locations: none is a value, and this points at it."""
+ARE_FINITE = "features_are_finite"
+"""Check on all features; it fails where the encoder gives NaN or infinity, and nothing is made."""
 WITHDRAWN = "withdrawn"
 """Data version of a drawing that counts no more."""
 
 Metadata = dict[str, dg.MetadataValue]
 
-_PREVIEWS = {"tissue_mask": "mask", "patch_locations": "grid", "patch_set": "patches"}
+_PREVIEWS = {
+    "tissue_mask": "mask",
+    "patch_locations": "grid",
+    "patch_set": "patches",
+    "features": "features_map",
+}
 
 
 Event = dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation
@@ -38,6 +47,8 @@ def events_of(outcome: SlideOutcome, provenance: Provenance) -> Iterator[Event]:
     for step in outcome.steps:
         if step.artifact is None:
             yield _reason(step)
+            if step.reason == FeaturesNotFinite.reason and step.state == "failed":
+                yield _not_finite(step)
             continue
         address = step.artifact.address
         yield dg.AssetMaterialization(
@@ -82,19 +93,58 @@ def _has_tissue(facts: Mapping[str, Any], address: Address) -> dg.AssetCheckEval
     )
 
 
-def _has_patches(facts: Mapping[str, Any], address: Address) -> dg.AssetCheckEvaluation:
+def _has_patches(
+    facts: Mapping[str, Any],
+    address: Address,
+    fault: str = "no square has enough tissue in its area",
+) -> dg.AssetCheckEvaluation:
     return dg.AssetCheckEvaluation(
         asset_key=asset_key(address),
         check_name=HAS_PATCHES,
         passed=facts["n_patches"] > 0,
         severity=dg.AssetCheckSeverity.WARN,
-        description="" if facts["n_patches"] > 0 else "no square has enough tissue in its area",
+        description="" if facts["n_patches"] > 0 else fault,
         metadata={"n_patches": facts["n_patches"]},
         partition=address.subject,
     )
 
 
-_CHECKS = {"tissue_mask": _has_tissue, "patch_locations": _has_patches}
+def _has_embedded_patches(facts: Mapping[str, Any], address: Address) -> dg.AssetCheckEvaluation:
+    return _has_patches(facts, address, "no patch: the embedding has no number")
+
+
+def _are_finite(facts: Mapping[str, Any], address: Address) -> dg.AssetCheckEvaluation:
+    """Passed: an encoder's features are looked at before they are written."""
+    return dg.AssetCheckEvaluation(
+        asset_key=asset_key(address),
+        check_name=ARE_FINITE,
+        passed=True,
+        severity=dg.AssetCheckSeverity.ERROR,
+        metadata={"n_patches": facts["n_patches"]},
+        partition=address.subject,
+    )
+
+
+def _not_finite(outcome: StepOutcome) -> dg.AssetCheckEvaluation:
+    """Failed: of a partition that has no materialization, the check tells the patch."""
+    address = outcome.step.address
+    return dg.AssetCheckEvaluation(
+        asset_key=asset_key(address),
+        check_name=ARE_FINITE,
+        passed=False,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=outcome.message,
+        metadata={"remedy": outcome.remedy},
+        partition=address.subject,
+    )
+
+
+_CHECKS = {
+    "tissue_mask": _has_tissue,
+    "patch_locations": _has_patches,
+    "features": _are_finite,
+    "slide_embedding": _has_embedded_patches,
+}
 
 
 def _metadata(outcome: StepOutcome) -> Metadata:
@@ -114,10 +164,29 @@ def _metadata(outcome: StepOutcome) -> Metadata:
         metadata["warning"] = dg.MetadataValue.text("; ".join(warnings))
     if outcome.seconds is not None:
         metadata["seconds"] = dg.MetadataValue.float(outcome.seconds)
-        n_patches = artifact.facts.get("n_patches")
-        if artifact.address.section == "features" and n_patches:
-            metadata["patches_per_second"] = dg.MetadataValue.float(n_patches / outcome.seconds)
+    if outcome.stats is not None:
+        metadata |= _speed(outcome.stats)
     metadata["uri"] = dg.MetadataValue.text(str(artifact.address))
+    return metadata
+
+
+def _speed(stats: EncodingStats) -> Metadata:
+    """What a pass over the slide took, which encoders of the same patches share."""
+    seconds = {
+        "reading": stats.reading_s,
+        "waiting": stats.waiting_s,
+        "computing": stats.computing_s,
+    }
+    metadata: Metadata = {
+        **{f"seconds_{what}": dg.MetadataValue.float(value) for what, value in seconds.items()},
+        "n_encoded_now": dg.MetadataValue.int(stats.n_patches),
+        "peak_memory_bytes": dg.MetadataValue.int(stats.peak_bytes),
+    }
+    if stats.n_patches and stats.wall_s:
+        per_second = stats.n_patches / stats.wall_s
+        metadata["patches_per_second"] = dg.MetadataValue.float(per_second)
+    if stats.n_halved:
+        metadata["n_halved"] = dg.MetadataValue.int(stats.n_halved)
     return metadata
 
 

@@ -36,8 +36,8 @@ from pathassets.engine.bench import DRAWN_PICTURES, ORIGINAL, POLYGONS, PREVIEW
 from pathassets.engine.masks import as_tissue_mask
 from pathassets.engine.plan import drawing_address, slide_paths
 from pathassets.engine.platform import Platform
-from pathassets.engine.slide_task import software_versions
 from pathassets.engine.slides import NDPA_SUFFIX, OpenedSlide, open_slide
+from pathassets.engine.software import software_versions
 from pathassets.engine.source import find_source
 from pathassets.errors import AnnotationError, CatalogError, SlideError, SpecError
 

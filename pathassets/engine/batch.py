@@ -14,6 +14,7 @@ import logging
 from collections.abc import Generator, Iterable
 from contextlib import closing
 
+from pathassets.adapters.partial import sweep_partials
 from pathassets.adapters.store import Artifact
 from pathassets.catalog.records import ArtifactRecord, AttemptRecord, FileRecord
 from pathassets.core.recipe import Entry
@@ -44,6 +45,7 @@ def run_batch(
         CatalogError: an outcome cannot be recorded.
     """
     platform.store.sweep_staging()
+    sweep_partials(platform.store)
     settings = platform.settings
     entries = list(wanted)
     with (

@@ -21,6 +21,9 @@ from pathassets.errors import ArtifactMissing, SlideChanged
 
 PREVIEW = "preview.jpg"
 """Picture of an artifact, for a person to judge it by."""
+LOCATIONS = "locations.parquet"
+OVERVIEW_MPP = 8.0
+"""Resolution of the picture under what is drawn for people."""
 
 ORIGINAL = "original"
 """Folder of a drawing with the file as a person gave it."""
@@ -45,6 +48,8 @@ class Order:
     parents: Parents
     folder: Path
     """Where its files go."""
+    weights_sha256: str = ""
+    """Weights that decide its bytes; empty where there are none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +122,11 @@ class Bench:
                 remedy="Record it again: pathassets annotations set "
                 f"{address.subject} FILE --name {address.name} --who NAME --why …",
             ) from error
+
+    def reader_facts(self) -> Facts:
+        """What read the pixels, and why it was not the tile reader where it could have been."""
+        info = self.slide.info
+        return {"reader": info.reader, **({"fallback": info.fallback} if info.fallback else {})}
 
     def check_unchanged(self) -> None:
         """Make sure that what was read is what was registered.

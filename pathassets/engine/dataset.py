@@ -20,7 +20,7 @@ from pathassets.core.spec import canonical_json
 from pathassets.engine.batch import artifact_record
 from pathassets.engine.plan import PlannedSlide, plan_slides
 from pathassets.engine.platform import Platform
-from pathassets.engine.slide_task import software_versions
+from pathassets.engine.software import software_versions
 from pathassets.errors import ArtifactMissing
 
 MANIFEST_TABLE = "manifest.parquet"

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Self
 
 from pathassets.adapters.store import Store, open_store
-from pathassets.adapters.yaml import load_recipe
 from pathassets.catalog.catalog import Catalog
 from pathassets.core.recipe import Recipe
 from pathassets.engine.pool import LocalWorkers, Workers
+from pathassets.engine.recipes import open_recipe
 from pathassets.engine.settings import Settings
 
 
@@ -48,7 +48,7 @@ def open_platform(settings: Settings) -> Platform:
         StoreError: the store is not writable.
         CatalogError: the catalog cannot be opened, or a newer version made it.
     """
-    recipe = load_recipe(settings.recipe)
+    recipe = open_recipe(settings)
     store = open_store(settings.store)
     catalog = Catalog.open(settings.catalog_url)
     return Platform(settings=settings, store=store, catalog=catalog, recipe=recipe)

@@ -1,7 +1,7 @@
 """One slide -> the outcome of each of its steps: what a worker process does.
 
-    SlideTask ─▶ step 1 ─▶ step 2 ─▶ …      parents before children
-                   │          │
+    SlideTask ─▶ step 1 ─▶ steps 2, 3 ─▶ …  parents before children; features of the same patches
+                   │          │   │         are made together
                    made / current / failed / blocked
 
 Nothing is raised out of here: an outcome is a value, and one bad slide is one bad row.
@@ -13,20 +13,26 @@ import shutil
 import time
 import traceback
 import uuid
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from importlib.metadata import version
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
+from pathassets.adapters.partial import Partial, hold_partials
 from pathassets.adapters.store import Artifact, Store
 from pathassets.core.address import Address
+from pathassets.core.features import FeatureSpec
 from pathassets.core.recipe import Entry, Key
+from pathassets.core.sections import FEATURES
 from pathassets.core.slide import resolution_error
 from pathassets.engine.bench import PREVIEW, Bench, Order
+from pathassets.engine.encoding import EncodingStats
+from pathassets.engine.feature_stations import Made, make_features
 from pathassets.engine.scratch import Scratch
 from pathassets.engine.slides import open_slide
+from pathassets.engine.software import software_versions
 from pathassets.engine.source import SlidePath, Source, find_source
 from pathassets.engine.stations import MAKERS
 from pathassets.errors import AnnotationsMissing, PathAssetsError, SlideError, StoreError
@@ -82,7 +88,9 @@ class StepOutcome:
     preview: bytes = b""
     """JPEG of a few kB; empty where the station has none."""
     seconds: float | None = None
-    """Time it took; None where nothing was computed."""
+    """Time it took, its share of it where steps are made together; None where nothing was done."""
+    stats: EncodingStats | None = None
+    """What the pass took that encoded its patches."""
     reason: str = ""
     message: str = ""
     remedy: str = ""
@@ -112,13 +120,26 @@ def run_slide(task: SlideTask) -> SlideOutcome:
     store = Store(Path(task.store_root))
     outcomes: list[StepOutcome] = []
     with closing(_LazyBench(task, store)) as lazy:
-        for step in task.steps:
-            failed = _failed_parent(step, outcomes)
+        for steps in _groups(task.steps):
+            failed = _failed_parent(steps[0], outcomes)
             if failed is not None:
-                outcomes.append(_blocked(step, failed))
+                outcomes += [_blocked(step, failed) for step in steps]
+            elif steps[0].entry.section.name == FEATURES:
+                outcomes += _run_features(steps, lazy, store)
             else:
-                outcomes.append(_run_step(step, lazy, store, Path(task.staging)))
+                outcomes.append(_run_step(steps[0], lazy, store, Path(task.staging)))
         return lazy.outcome(outcomes)
+
+
+def _groups(steps: tuple[Step, ...]) -> Iterator[list[Step]]:
+    """Steps that are made together: features of the same patches, read in the same way."""
+    for _, group in groupby(steps, key=_reading):
+        yield list(group)
+
+
+def _reading(step: Step) -> object:
+    spec = step.entry.spec
+    return (step.parents, spec.reading) if isinstance(spec, FeatureSpec) else step.address
 
 
 def _failed_parent(step: Step, outcomes: list[StepOutcome]) -> StepOutcome | None:
@@ -217,8 +238,72 @@ def _run_step(step: Step, lazy: _LazyBench, store: Store, staging: Path) -> Step
             seconds=time.perf_counter() - started,
         )
     except Exception as error:  # noqa: BLE001 - the slide boundary (design §5)
-        said = error if lazy.source is None else lazy.source.named(error)
-        return replace(_failed(step, said), seconds=time.perf_counter() - started)
+        return replace(_told(step, lazy, error), seconds=time.perf_counter() - started)
+
+
+def _run_features(steps: list[Step], lazy: _LazyBench, store: Store) -> list[StepOutcome]:
+    """Make features in one pass; what is there is not made again."""
+    outcomes = {s.address: current_outcome(s, store) for s in steps if store.has(s.address)}
+    wanted = [step for step in steps if step.address not in outcomes]
+    started = time.perf_counter()
+    try:
+        if wanted:
+            bench = lazy.get()
+            with hold_partials(store, [step.address for step in wanted]) as partials:
+                outcomes |= _encode(wanted, partials, lazy, bench)
+    except Exception as error:  # noqa: BLE001 - the slide boundary (design §5)
+        seconds = (time.perf_counter() - started) / len(wanted)
+        for step in wanted:
+            outcomes.setdefault(step.address, replace(_told(step, lazy, error), seconds=seconds))
+    return [outcomes[step.address] for step in steps]
+
+
+def _encode(
+    steps: list[Step], partials: list[Partial], lazy: _LazyBench, bench: Bench
+) -> dict[Address, StepOutcome]:
+    """Encode and publish; another process may have done so while this one waited."""
+    pairs = [(s, p) for s, p in zip(steps, partials, strict=True) if not bench.store.has(s.address)]
+    todo = {step.address for step, _ in pairs}
+    found = {s.address: current_outcome(s, bench.store) for s in steps if s.address not in todo}
+    if not pairs:
+        return found
+    started = time.perf_counter()
+    orders = [_order(step, partial.files) for step, partial in pairs]
+    results = make_features(bench, orders, [partial for _, partial in pairs])
+    try:
+        bench.check_unchanged()
+    except SlideError:
+        for _, partial in pairs:
+            partial.remove()  # what was read of it may be anything
+        raise
+    for (step, partial), made in zip(pairs, results, strict=True):
+        outcome = _publish(step, partial, made, lazy, bench)
+        share_s = (time.perf_counter() - started) / len(pairs)
+        found[step.address] = replace(outcome, seconds=share_s)
+    return found
+
+
+def _publish(
+    step: Step, partial: Partial, made: Made | Exception, lazy: _LazyBench, bench: Bench
+) -> StepOutcome:
+    try:
+        if isinstance(made, Exception):
+            raise made  # noqa: TRY301 - as if it were raised where it happened
+        artifact = bench.store.publish(_draft(step, made.facts), partial.files)
+        partial.remove()
+        preview = _preview(artifact, bench.store)
+    except Exception as error:  # noqa: BLE001 - one encoder that fails stops no other
+        outcome = _told(step, lazy, error)
+        if outcome.is_final:
+            partial.remove()  # it would end there again
+        return outcome
+    return StepOutcome(
+        step=step, state="made", artifact=artifact, preview=preview, stats=made.stats,
+    )  # fmt: skip
+
+
+def _told(step: Step, lazy: _LazyBench, error: Exception) -> StepOutcome:
+    return _failed(step, error if lazy.source is None else lazy.source.named(error))
 
 
 def _missing(key: Key, slide_id: str) -> AnnotationsMissing:
@@ -237,17 +322,21 @@ def _make(step: Step, lazy: _LazyBench, staging: Path) -> Artifact:
     folder = staging / uuid.uuid4().hex
     folder.mkdir(parents=True)
     try:
-        order = Order(
-            address=step.address,
-            spec=step.entry.spec,
-            parents={address.section: address for address in step.parents},
-            folder=folder,
-        )
-        facts = MAKERS[step.entry.section.name](bench, order)
+        facts = MAKERS[step.entry.section.name](bench, _order(step, folder))
         bench.check_unchanged()
         return bench.store.publish(_draft(step, facts), folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _order(step: Step, folder: Path) -> Order:
+    return Order(
+        address=step.address,
+        spec=step.entry.spec,
+        parents={address.section: address for address in step.parents},
+        folder=folder,
+        weights_sha256=step.entry.weights_sha256,
+    )
 
 
 def _draft(step: Step, facts: dict[str, Any]) -> Artifact:
@@ -260,14 +349,6 @@ def _draft(step: Step, facts: dict[str, Any]) -> Artifact:
         facts=facts,
         software=software_versions(),
     )
-
-
-@lru_cache(maxsize=1)
-def software_versions() -> dict[str, str]:
-    """Versions of what decides an artifact's bytes."""
-    names = ("pathassets", "imagecodecs", "numpy", "opencv-python-headless", "openslide-python",
-             "openslide-bin", "pandas", "pyarrow", "simplejpeg", "torch", "zarr")  # fmt: skip
-    return {name: version(name) for name in names}
 
 
 def _preview(artifact: Artifact, store: Store) -> bytes:

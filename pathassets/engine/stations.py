@@ -3,9 +3,8 @@
     tissue_mask       overview of the slide, or a drawing  ─▶ tissue.zarr, tissue.geojson
     patch_locations   tissue.zarr, a drawing               ─▶ locations.parquet
     patch_set         locations.parquet, patch pixels      ─▶ images or a packed store, their table
-    features          locations.parquet, patch pixels      ─▶ features.zarr
 
-All but the features come with a preview.jpg. A station returns facts.
+Each comes with a preview.jpg, and returns facts. What is made of patches is `feature_stations`'.
 """
 
 from __future__ import annotations
@@ -13,17 +12,13 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import closing
-from functools import lru_cache
 
 from pathassets.adapters.annotations.reader import read_annotations
 from pathassets.adapters.opencv import preview_jpeg
-from pathassets.adapters.parquet import load_locations, save_locations
-from pathassets.adapters.zarr import FeatureWriter, load_mask, save_mask
+from pathassets.adapters.parquet import save_locations
+from pathassets.adapters.zarr import load_mask, save_mask
 from pathassets.core.address import Address
 from pathassets.core.annotations import AnnotationPolygon, to_geojson
-from pathassets.core.encoder import CARDS, Encoder, EncoderCard
-from pathassets.core.features import encode_patches
 from pathassets.core.ledger import Ledger
 from pathassets.core.locations import PatchLocations, locate
 from pathassets.core.outlines import outline_mask
@@ -35,7 +30,9 @@ from pathassets.core.slide import SlideInfo
 from pathassets.core.spec import canonical_json
 from pathassets.core.tissue import TissueMask, TissueSpec, find_tissue
 from pathassets.engine.bench import (
+    LOCATIONS,
     ORIGINAL,
+    OVERVIEW_MPP,
     POLYGONS,
     PREVIEW,
     Bench,
@@ -43,19 +40,12 @@ from pathassets.engine.bench import (
     Order,
     Overview,
 )
-from pathassets.engine.devices import lease_device
-from pathassets.engine.encoders import open_encoder
+from pathassets.engine.feature_stations import load_patches, make_slide_embedding
 from pathassets.engine.masks import as_tissue_mask
-from pathassets.engine.patch_reader import read_patches
 from pathassets.engine.patch_sets import lay_contact_sheet, write_patches
 
 TISSUE = "tissue.zarr"
 OUTLINES = "tissue.geojson"
-LOCATIONS = "locations.parquet"
-FEATURES = "features.zarr"
-
-OVERVIEW_MPP = 8.0
-"""Resolution of the picture under a grid overlay."""
 
 
 def make_tissue_mask(bench: Bench, order: Order) -> Facts:
@@ -78,7 +68,7 @@ def make_tissue_mask(bench: Bench, order: Order) -> Facts:
         "downsample": mask.downsample,
         "mask_mpp": mask.downsample * bench.slide_mpp,
         **facts,
-        **_reader(bench),
+        **bench.reader_facts(),
     }
 
 
@@ -116,12 +106,6 @@ def _boxes_px(overview: Overview, info: SlideInfo) -> list[BoxPx]:
     ]  # fmt: skip
 
 
-def _reader(bench: Bench) -> Facts:
-    """What read the pixels, and why it was not the tile reader where it could have been."""
-    info = bench.slide.info
-    return {"reader": info.reader, **({"fallback": info.fallback} if info.fallback else {})}
-
-
 def make_patch_locations(bench: Bench, order: Order) -> Facts:
     """Find the squares over the tissue, and in what was drawn."""
     mask = load_mask(bench.artifact(order.parents["tissue_mask"])[1] / TISSUE)
@@ -145,7 +129,7 @@ def make_patch_locations(bench: Bench, order: Order) -> Facts:
         "asked_level": locations.level,
         "level": read.level,
         "is_upsampled": read.is_upsampled,
-        **_reader(bench),
+        **bench.reader_facts(),
     }
 
 
@@ -170,92 +154,18 @@ def _by_label(locations: PatchLocations) -> dict[str, int]:
 
 def make_patch_set(bench: Bench, order: Order) -> Facts:
     """Keep the patches as images."""
-    locations = _locations(bench, order.parents["patch_locations"])
+    locations = load_patches(bench, order.parents["patch_locations"])
     facts = write_patches(bench, order, locations)
     sheet = lay_contact_sheet(bench, order, locations)
     (order.folder / PREVIEW).write_bytes(preview_jpeg(sheet))
-    return {**facts, **_reader(bench)}
-
-
-def make_features(bench: Bench, order: Order) -> Facts:
-    """Encode every patch, but those that may be skipped."""
-    spec = order.spec
-    card = CARDS[spec.encoder]
-    locations = _locations(bench, order.parents["patch_locations"])
-    needs_gpu = card.can_use_gpu and len(locations) > 0
-    ledger = Ledger()
-    with (
-        lease_device(bench.device if needs_gpu else "cpu") as device,
-        FeatureWriter(
-            order.folder / FEATURES,
-            locations.boxes_px0,
-            dim=card.dim,
-            attributes=_attributes(bench, card, locations),
-        ) as writer,
-    ):
-        if len(locations):
-            encoder = _encoder(spec.encoder, device)
-            reading = read_patches(
-                bench.slide, locations, spec=spec, n_threads=bench.n_threads, ledger=ledger
-            )
-            with closing(reading) as batches:  # or its threads would read a slide that is closed
-                for _, rows in encode_patches(batches, locations, encoder):
-                    writer.write(rows)
-        writer.leave_out(ledger.skipped)
-    return {
-        "n_patches": len(locations) - len(ledger.skipped),
-        "n_skipped": len(ledger.skipped),
-        "skipped": ledger.skipped,
-        **ledger.facts(),
-        "dim": card.dim,
-        "encoder": card.name,
-        "weights": card.weights,
-        **_reader(bench),
-        "device": device.partition(":")[0],  # which of several GPUs it was is chance
-    }
-
-
-def _attributes(bench: Bench, card: EncoderCard, locations: PatchLocations) -> Facts:
-    """What a person who has only the Zarr group needs to know."""
-    return {
-        "slide_id": bench.slide_id,
-        "slide_sha256": bench.fingerprint,
-        "slide_mpp": bench.slide_mpp,
-        "patch_px": locations.patch_px,
-        "patch_mpp": locations.mpp,
-        "side_px0": locations.side_px0,
-        "encoder": card.name,
-        "encoder_version": card.version,
-        "weights": card.weights,
-        "weights_sha256": card.weights_sha256,
-        "precision": card.precision,
-        "feature_names": list(card.feature_names),
-    }
+    return {**facts, **bench.reader_facts()}
 
 
 MAKERS: dict[str, Callable[[Bench, Order], Facts]] = {
     "tissue_mask": make_tissue_mask,
     "patch_locations": make_patch_locations,
     "patch_set": make_patch_set,
-    "features": make_features,
+    "slide_embedding": make_slide_embedding,
 }
-"""One for every section of the recipe that is made slide by slide."""
-
-
-def _locations(bench: Bench, address: Address) -> PatchLocations:
-    artifact, folder = bench.artifact(address)
-    facts = artifact.facts
-    return load_locations(
-        folder / LOCATIONS, side_px0=facts["side_px0"], patch_px=facts["patch_px"],
-        mpp=facts["mpp"], level=facts["asked_level"],
-    )  # fmt: skip
-
-
-@lru_cache(maxsize=2)
-def _encoder(name: str, device: str) -> Encoder:
-    """One open encoder for each name and device in a worker process: loading one costs seconds."""
-    if CARDS[name].can_use_gpu:
-        from pathassets.adapters.torch import prepare_process  # noqa: PLC0415 - torch takes seconds
-
-        prepare_process(1)  # slides run side by side; more threads fight, and change last bits
-    return open_encoder(name, device=device)
+"""One for every section of the recipe that is made slide by slide, but the features: those that
+share a reading are made together."""

@@ -8,24 +8,20 @@ import pytest
 import torch
 from torch.nn import functional
 
-from pathassets.adapters.torch import (
-    CPU_ROWS,
-    IMAGENET_MEAN,
-    IMAGENET_STD,
+from pathassets.adapters.torch import CPU_ROWS, cuda_devices, prepare_process, translate
+from pathassets.adapters.torch.resnet18 import (
     SEED,
     ResNet18,
     ResNet18Encoder,
     Weights,
-    cuda_devices,
     draw_weights,
     hash_weights,
     lay_convolutions,
     normalise,
-    prepare_process,
-    translate,
     verify_weights,
 )
 from pathassets.core.encoder import RESNET18_CARD
+from pathassets.core.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from pathassets.errors import EncoderError, SpecError
 from tests.engine.encoder_contract import EncoderContract, draw_patches
 

@@ -1,11 +1,13 @@
 import hashlib
 import json
+import shutil
 
 import numpy as np
 import pytest
 import zarr
 
-from pathassets.adapters.zarr import CHUNK_ROWS, FeatureWriter, load_mask, save_mask
+from pathassets.adapters.feature_store import FeatureWriter
+from pathassets.adapters.zarr import FeatureRows, load_mask, save_embedding, save_mask
 from pathassets.core.tissue import TissueMask
 from pathassets.errors import ArtifactCorrupt
 
@@ -20,12 +22,6 @@ def boxes_of(n):
     return np.arange(4 * n, dtype=np.int64).reshape(n, 4) - 5
 
 
-def write(path, n, step):
-    with FeatureWriter(path, boxes_of(n), dim=DIM, attributes={"encoder": "e", "mpp": 0.5}) as out:
-        for start in range(0, n, step):
-            out.write(rows_of(n)[start : start + step])
-
-
 def hashes_of(folder):
     files = sorted(p for p in folder.rglob("*") if p.is_file())
     return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
@@ -36,86 +32,51 @@ def mask_of(shape=(1500, 40)):
     return TissueMask(tissue=rng.random(shape) < 0.5, downsample=15.9, slide_mpp=0.2521)
 
 
-@pytest.mark.parametrize("n", [0, 1, 1023, 1024, 1025, 3000])
-@pytest.mark.parametrize("step", [1, 64, 1000, 4000])
-def test_rows_come_back_as_they_were_written(tmp_path, n, step):
-    write(tmp_path / "f.zarr", n, step if n < 2000 else max(step, 37))
-    group = zarr.open_group(tmp_path / "f.zarr", mode="r")
-    assert group["features"].dtype == np.float32
-    assert group["coordinates"].dtype == np.int64
-    assert np.array_equal(group["features"][:], rows_of(n))
-    assert np.array_equal(group["coordinates"][:], boxes_of(n))
-    assert dict(group.attrs) == {"encoder": "e", "mpp": 0.5}
+def write(path, rows):
+    boxes = {"coordinates": boxes_of(len(rows))}
+    attributes = {"encoder": "e", "mpp": 0.5}
+    out = FeatureWriter(path, shape=rows.shape[1:], boxes=boxes, attributes=attributes)
+    out.write(rows)
+    out.finish()
 
 
-def test_batches_of_any_size_give_the_same_bytes(tmp_path):
-    for name, step in (("a", 64), ("b", 1111)):
-        write(tmp_path / name, 2500, step)
-    assert hashes_of(tmp_path / "a") == hashes_of(tmp_path / "b")
-    assert len(hashes_of(tmp_path / "a")) == 3 + 2 * 3
+@pytest.mark.parametrize("n", [0, 1, 1024, 2500])
+def test_features_are_read_chunk_by_chunk(tmp_path, n):
+    write(tmp_path / "f.zarr", rows_of(n))
+    rows = FeatureRows(tmp_path / "f.zarr")
+    assert (len(rows), rows.n_columns, rows.is_map) == (n, DIM, False)
+    chunks = list(rows.chunks())
+    assert [len(chunk) for chunk in chunks] == [min(1024, n - i) for i in range(0, n, 1024)]
+    assert np.array_equal(np.concatenate([rows_of(0), *chunks]), rows_of(n))
+    assert np.array_equal(rows.boxes_px0, boxes_of(n))
+    assert rows.attributes["encoder"] == "e"
 
 
-def test_a_chunk_is_written_once_and_whole(tmp_path):
-    chunks = tmp_path / "f.zarr" / "features" / "c"
-    rows = rows_of(2500)
-    with FeatureWriter(tmp_path / "f.zarr", boxes_of(2500), dim=DIM, attributes={}) as out:
-        out.write(rows[:1000])
-        assert not chunks.exists()
-        out.write(rows[1000:1100])
-        first = chunks / "0" / "0"
-        assert first.stat().st_size == CHUNK_ROWS * DIM * 4
-        before = first.stat()
-        out.write(rows[1100:])
-        assert sorted(p.name for p in chunks.iterdir()) == ["0", "1"]
-    assert sorted(p.name for p in chunks.iterdir()) == ["0", "1", "2"]
-    assert (first.stat().st_ino, first.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+def test_maps_are_averaged_over_their_places(tmp_path):
+    maps = np.random.default_rng(0).normal(size=(5, 3, 2, 4)).astype(np.float32)
+    write(tmp_path / "f.zarr", maps)
+    rows = FeatureRows(tmp_path / "f.zarr")
+    assert (rows.is_map, rows.n_columns) == (True, 3)
+    np.testing.assert_allclose(next(rows.chunks()), maps.mean(axis=(2, 3)), rtol=1e-5)
 
 
-def test_too_few_rows_are_an_error(tmp_path):
-    with (
-        pytest.raises(ValueError, match="9 rows written of 10"),
-        FeatureWriter(tmp_path / "f.zarr", boxes_of(10), dim=DIM, attributes={}) as out,
-    ):
-        out.write(rows_of(9))
+@pytest.mark.parametrize("gone", ["zarr.json", "features/zarr.json", "coordinates"])
+def test_damaged_features_are_corrupt_and_named(tmp_path, gone):
+    write(tmp_path / "f.zarr", rows_of(5))
+    path = tmp_path / "f.zarr" / gone
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    with pytest.raises(ArtifactCorrupt, match=r"f\.zarr: cannot be read"):
+        FeatureRows(tmp_path / "f.zarr")
 
 
-@pytest.mark.parametrize("n", [0, 10, 1024])
-def test_too_many_rows_are_an_error(tmp_path, n):
-    with (
-        pytest.raises(ValueError, match=f"{n + 1} rows for {n} boxes"),
-        FeatureWriter(tmp_path / "f.zarr", boxes_of(n), dim=DIM, attributes={}) as out,
-    ):
-        out.write(rows_of(n + 1))
-
-
-def test_an_error_inside_the_block_is_not_hidden_by_the_missing_rows(tmp_path):
-    with (
-        pytest.raises(KeyError, match="tile"),
-        FeatureWriter(tmp_path / "f.zarr", boxes_of(10), dim=DIM, attributes={}),
-    ):
-        raise KeyError("tile")
-
-
-@pytest.mark.parametrize(
-    ("n", "left_out"),
-    [(10, [0]), (10, [3, 9]), (1030, range(10)), (2500, range(100, 700)), (3, [0, 1, 2])],
-)
-def test_boxes_that_are_left_out_have_no_row(tmp_path, n, left_out):
-    kept = np.delete(np.arange(n), list(left_out))
-    with FeatureWriter(tmp_path / "f.zarr", boxes_of(n), dim=DIM, attributes={}) as out:
-        out.write(rows_of(n)[kept])
-        out.leave_out(list(left_out))
-    group = zarr.open_group(tmp_path / "f.zarr", mode="r")
-    assert np.array_equal(group["features"][:], rows_of(n)[kept])
-    assert np.array_equal(group["coordinates"][:], boxes_of(n)[kept])
-
-
-def test_a_missing_chunk_reads_as_nan(tmp_path):
-    write(tmp_path / "f.zarr", 1500, 64)
-    (tmp_path / "f.zarr" / "features" / "c" / "1" / "0").unlink()
-    features = zarr.open_group(tmp_path / "f.zarr", mode="r")["features"][:]
-    assert np.isnan(features[1024:]).all()
-    assert np.array_equal(features[:1024], rows_of(1500)[:1024])
+@pytest.mark.parametrize("n", [0, 1, 25, 1536])
+def test_an_embedding_comes_back(tmp_path, n):
+    vector = np.arange(n, dtype=np.float32) - 3.5
+    save_embedding(tmp_path / "e.zarr", vector, {"slide_id": "a"})
+    group = zarr.open_group(tmp_path / "e.zarr", mode="r")
+    assert group["embedding"].dtype == np.float32
+    assert np.array_equal(group["embedding"][:], vector)
+    assert dict(group.attrs) == {"slide_id": "a"}
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1500, 40)])

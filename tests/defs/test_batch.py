@@ -1,10 +1,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
+import numpy as np
 import pytest
 
+from pathassets.core.colour_stats import ColourStats
+from pathassets.engine import feature_stations
+from pathassets.engine.pool import LocalWorkers
 from tests.defs.small_slides import N_PATCHES, RECIPE, write_corrupt_slide, write_slide
 from tests.defs.workbench import Workbench, open_bench
 
@@ -76,6 +81,66 @@ def test_bare_glass_is_green_with_a_warning(bench: Workbench, home: Path) -> Non
     features = bench.latest("features/colour", b).asset_materialization
     assert features is not None
     assert features.metadata["n_patches"].value == 0
+
+
+def in_this_process(_workers, fn, items):
+    for item in items:
+        yield item, fn(item)
+
+
+def checks_of(bench: Workbench, asset: str, name: str) -> dict[str | None, Any]:
+    key = dg.AssetCheckKey(dg.AssetKey(asset.split("/")), name)
+    history = bench.instance.event_log_storage.get_asset_check_execution_history(key, limit=10)
+    found = {r.partition: r.event.asset_check_evaluation for r in history if r.event is not None}
+    assert len(found) == len(history)
+    return found
+
+
+def test_features_that_are_not_finite_fail_a_blocking_check_that_names_the_patch(
+    bench: Workbench, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = bench.ingest(write_slide(home / "a.svs", 1), write_slide(home / "b.svs", 2))
+
+    class Spoiled(ColourStats):
+        n_passes = 0
+
+        def begin(self, batch):
+            rows = self.encode(batch)
+            self.n_passes += 1
+            rows[3, 1] = np.nan if self.n_passes > 1 else 0.0
+            return lambda: rows
+
+    encoder = Spoiled()
+    monkeypatch.setattr(feature_stations, "_opened", lambda *_: encoder)
+    monkeypatch.setattr(LocalWorkers, "imap", in_this_process)
+    assert not bench.run().success
+    assert bench.health("features/colour") == {"green": [a], "red": [b]}
+    checks = checks_of(bench, "features/colour", "features_are_finite")
+    assert {name: check.passed for name, check in checks.items()} == {a: True, b: False}
+    assert checks[b].severity == dg.AssetCheckSeverity.ERROR
+    assert "features of patch 3 at level-0 point (" in checks[b].description
+    assert checks[a].metadata["n_patches"].value == N_PATCHES
+    spec = bench.definitions.resolve_asset_graph().get_check_spec(
+        dg.AssetCheckKey(dg.AssetKey(["features", "colour"]), "features_are_finite")
+    )
+    assert spec.blocking
+
+
+def test_an_embedding_is_an_asset_with_its_numbers_and_a_check(home: Path) -> None:
+    (home / "recipe.yaml").write_text(f"{RECIPE}slide_embedding: {{mean: {{features: colour}}}}\n")
+    with open_bench() as bench:
+        a, b = bench.ingest(
+            write_slide(home / "a.svs", 1), write_slide(home / "b.svs", 2, is_blank=True)
+        )
+        assert bench.run().success
+        assert bench.stale([a, b]) == {}
+        made = bench.latest("slide_embedding/mean", a).asset_materialization
+        assert made is not None
+        assert made.metadata["n_patches"].value == N_PATCHES
+        assert made.metadata["norm"].value > 0
+        checks = checks_of(bench, "slide_embedding/mean", "has_patches")
+        assert {name: check.passed for name, check in checks.items()} == {a: True, b: False}
+        assert "no number" in checks[b].description
 
 
 def test_nothing_is_stale_after_a_run_and_a_new_resolution_makes_the_slide_s_assets_stale(
@@ -153,6 +218,7 @@ def test_what_a_person_sees_of_a_slide(bench: Workbench, home: Path) -> None:
         "slide": "thumbnail",
         "tissue_mask/otsu": "mask",
         "patch_locations/grid": "grid",
+        "features/colour": "features_map",
     }
     for entry, picture in pictures.items():
         icon, whole = (str(metadata[entry][n].value) for n in (picture, f"{picture}_large"))
@@ -165,6 +231,11 @@ def test_what_a_person_sees_of_a_slide(bench: Workbench, home: Path) -> None:
     assert 0.4 < metadata["tissue_mask/otsu"]["tissue_share"].value < 0.6
     assert metadata["features/colour"]["n_patches"].value == N_PATCHES
     assert metadata["features/colour"]["patches_per_second"].value > 0
+    for name in ("seconds_reading", "seconds_waiting", "seconds_computing"):
+        assert 0 <= metadata["features/colour"][name].value < 60
+    assert metadata["features/colour"]["peak_memory_bytes"].value > 2**20
+    assert metadata["features/colour"]["device"].value == "cpu"
+    assert metadata["features/colour"]["precision"].value == "float32"
     plotted = {"tissue_mask/otsu": {"seconds", "bytes"}, "patch_locations/grid": {"n_patches"}}
     assert all(
         isinstance(metadata[entry][n].value, int | float)

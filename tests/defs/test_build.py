@@ -24,13 +24,15 @@ patch_locations/grid_256px_05um
     checks has_patches
     from slide, tissue_mask/otsu_8um
 features/colour_stats
-    group features, kinds zarr, partitions slides, code 2.2+1-b05f283e
+    group features, kinds zarr, partitions slides, code 3.2+1-1e692022
+    checks features_are_finite
     from patch_locations/grid_256px_05um, slide
 features/resnet18_untrained
-    group features, kinds torch zarr, partitions slides, code 2.2+1-d610169e, tags untrained
+    group features, kinds torch zarr, partitions slides, code 3.2+1-ab720661, tags untrained
+    checks features_are_finite
     from patch_locations/grid_256px_05um, slide
 dataset/cohort
-    group dataset, kinds pandas parquet, code 1-1f141adf
+    group dataset, kinds pandas parquet, code 1-7b92620a
     from features/colour_stats by AllPartitionMapping
 """
 

@@ -1,22 +1,21 @@
-"""The only door to torch: models that run on it, and the settings of a process that runs them.
-
-Importing torch takes seconds. Whoever may not need it imports this module inside a function.
-"""
+"""The seeded ResNet-18: uint8 patches ─▶ 512 features of a network that learnt nothing."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch.nn import functional
 
+from pathassets.adapters.torch.process import CPU_ROWS, CUDA_ROWS, settle, translate
+from pathassets.adapters.torch.runner import Runner
 from pathassets.core.encoder import RESNET18_CARD, EncoderCard, check_batch
-from pathassets.errors import EncoderError, SpecError
+from pathassets.core.preprocessing import IMAGENET_MEAN, IMAGENET_STD
+from pathassets.errors import EncoderError
 
 Weights = Mapping[str, np.ndarray]
 """float32 arrays by torchvision's names, in the order of the network."""
@@ -30,42 +29,6 @@ Source: He et al. 2016, Deep Residual Learning for Image Recognition, table 1, 1
 """
 BATCH_NORM_EPS = 1e-5
 """Source: torch.nn.BatchNorm2d, its default, with which published ResNets were trained."""
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-"""Red, green, blue, of pixels in [0, 1]. Source: torchvision's models, as published."""
-IMAGENET_STD = (0.229, 0.224, 0.225)
-
-CPU_ROWS = 8
-"""Patches per forward pass on the CPU, the last pass filled up with black ones.
-
-oneDNN chooses its kernels by shape: a patch of 64 px has other last bits in a pass of its own (6e-5
-of 98) than in company; in passes of one size it has the same ones, at any place. CPU-ms per patch
-of 256 px on one thread: 61 alone, 50 by 4, 49 by 8, 50 by 16, 52 by 32, 61 by 64. Of the best, the
-fewest rows waste least on filling up.
-"""
-CUDA_ROWS = 64
-"""Likewise on a GPU, which wants more work at once. Not measured."""
-
-
-def prepare_process(threads: int) -> None:
-    """Give torch `threads` threads in this process; call it before the first encoder is opened.
-
-    Raises:
-        SpecError: there is no thread to work with.
-    """
-    if threads < 1:
-        raise SpecError(f"threads {threads}: torch needs at least one")
-    torch.set_num_threads(threads)
-    if torch.get_num_interop_threads() != 1:
-        # torch refuses this once such work began. No encoder here has any, so nothing is lost.
-        with contextlib.suppress(RuntimeError):
-            torch.set_num_interop_threads(1)
-
-
-def cuda_devices() -> tuple[str, ...]:
-    """Name the GPUs that torch sees, such as ('cuda:0', 'cuda:1')."""
-    n_devices = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    return tuple(f"cuda:{i}" for i in range(n_devices))
 
 
 class ResNet18Encoder:
@@ -83,18 +46,32 @@ class ResNet18Encoder:
         Raises:
             EncoderError: the device is not here, or the weights are not the declared ones.
         """
-        _settle(self.card, device)
+        settle(self.card, device)
         weights = draw_weights(SEED)
         verify_weights(self.card, weights)
-        self._device = device
-        self._rows = CPU_ROWS if device == "cpu" else CUDA_ROWS
         with translate(self.card, device):
-            self._network = ResNet18(weights, device)
+            network = ResNet18(weights, device)
+        self._runner = Runner(
+            lambda pixels: network.forward(normalise(pixels)),
+            card=self.card,
+            device=device,
+            rows=CPU_ROWS if device == "cpu" else CUDA_ROWS,
+        )
 
     @property
     def card(self) -> EncoderCard:
         """What it is."""
         return RESNET18_CARD
+
+    @property
+    def rows(self) -> int:
+        """Patches in one pass of the network."""
+        return self._runner.rows
+
+    @property
+    def n_halved(self) -> int:
+        """How often `rows` was halved for want of the device's memory."""
+        return self._runner.n_halved
 
     def encode(self, batch: np.ndarray) -> np.ndarray:
         """Encode RGB uint8 (n, y, x, 3) as float32 (n, 512); 49 CPU-ms per patch of 256 px.
@@ -102,18 +79,18 @@ class ResNet18Encoder:
         Raises:
             EncoderError: the batch is no such array, or the device cannot do it.
         """
+        return self.begin(batch)()
+
+    def begin(self, batch: np.ndarray) -> Callable[[], np.ndarray]:
+        """Begin to encode; calling what is returned waits for the features.
+
+        Raises:
+            EncoderError: the batch is no such array, or the device cannot do it.
+        """
         check_batch(self.card, batch)
-        features = np.empty((len(batch), self.card.dim), dtype=np.float32)
-        chunk = np.empty((self._rows, *batch.shape[1:]), dtype=np.uint8)
-        for first in range(0, len(batch), self._rows):
-            rows = batch[first : first + self._rows]
-            chunk[: len(rows)] = rows
-            chunk[len(rows) :] = 0
-            with translate(self.card, self._device), torch.inference_mode():
-                pixels = torch.from_numpy(chunk).to(self._device)
-                encoded = self._network.forward(normalise(pixels))
-                features[first : first + len(rows)] = encoded.cpu().numpy()[: len(rows)]
-        return features
+        if not len(batch):
+            return lambda: np.empty((0, *self.card.shape), dtype=np.float32)
+        return self._runner.begin(batch)
 
 
 def normalise(pixels: torch.Tensor) -> torch.Tensor:
@@ -302,39 +279,3 @@ def fold(weights: Weights, shape: ConvolutionShape, device: str) -> Convolution:
         bias=torch.from_numpy(bias.astype(np.float32)).to(device),
         stride=shape.stride,
     )
-
-
-def _settle(card: EncoderCard, device: str) -> None:
-    """Check that `device` is here, and hold a GPU to the precision that the card declares."""
-    here = ("cpu", *cuda_devices())
-    if device not in here:
-        raise EncoderError(
-            card.name,
-            f"there is no device {device!r}",
-            remedy=f"torch {torch.__version__} sees here: {', '.join(here)}.",
-        )
-    if device != "cpu":
-        # cuDNN would round float32 to TF32 (10 bits) and choose its algorithms by timing them.
-        torch.backends.cudnn.allow_tf32 = False
-        torch.backends.cudnn.benchmark = False
-        torch.backends.cudnn.deterministic = True
-
-
-@contextlib.contextmanager
-def translate(card: EncoderCard, device: str) -> Iterator[None]:
-    """Turn what torch raises into an EncoderError.
-
-    Raises:
-        EncoderError: memory ran out on the device, or torch failed there otherwise.
-    """
-    try:
-        yield
-    except RuntimeError as error:
-        is_memory = isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
-        fact = "memory ran out" if is_memory else "torch failed"
-        said = str(error).partition("\n")[0]
-        raise EncoderError(
-            card.name,
-            f"{fact} on {device}: {said}",
-            remedy="Lay smaller patches, or end other work there." if is_memory else "",
-        ) from error

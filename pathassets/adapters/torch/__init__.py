@@ -1,0 +1,22 @@
+"""The only door to torch: models that run on it, and the settings of a process that runs them.
+
+Importing torch takes seconds. Whoever may not need it imports this package inside a function.
+"""
+
+from pathassets.adapters.torch.process import (
+    CPU_ROWS,
+    CUDA_ROWS,
+    cuda_devices,
+    prepare_process,
+    translate,
+)
+from pathassets.adapters.torch.resnet18 import ResNet18Encoder
+
+__all__ = [
+    "CPU_ROWS",
+    "CUDA_ROWS",
+    "ResNet18Encoder",
+    "cuda_devices",
+    "prepare_process",
+    "translate",
+]

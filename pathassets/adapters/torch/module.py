@@ -1,0 +1,170 @@
+"""Any nn.Module ─▶ an encoder.
+
+uint8 patches ─▶ Runner's passes ─▶ Pixels ─▶ module ─▶ outputs.pool ─▶ float32 features
+                                    (or its own preproc_func, infer_batch)
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, cast, get_args
+
+import numpy as np
+import torch
+from torch import nn
+
+from pathassets.adapters.torch.outputs import find_tensor, pool
+from pathassets.adapters.torch.pixels import Pixels
+from pathassets.adapters.torch.process import CPU_ROWS, CUDA_ROWS, settle, translate
+from pathassets.adapters.torch.runner import Runner
+from pathassets.core.encoder import EncoderCard, Pooling, Precision, check_batch
+from pathassets.errors import EncoderError
+
+_DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+CONVOLUTIONAL = 2
+"""Convolutions that make a convolutional net: a transformer has one, which cuts its tokens."""
+
+
+class TorchEncoder:
+    """An nn.Module as an encoder.
+
+    A plain module gets float32 (n, 3, y, x), prepared as its card says; one that has
+    `preproc_func` and `infer_batch` is driven through them.
+    """
+
+    def __init__(  # noqa: PLR0913 - how a module is driven
+        self,
+        module: nn.Module,
+        card: EncoderCard,
+        *,
+        device: str = "cpu",
+        rows: int | None = None,
+        precision: Precision = "auto",
+        pooling: Pooling = "auto",
+    ) -> None:
+        """Move it to `device`; where the size of its input is known, encode blank patches.
+
+        Raises:
+            EncoderError: the device is not here, or the output cannot be used as features.
+        """
+        settle(card, device)
+        self._device = device
+        self._precision = _choose_precision(card, device, precision)
+        self._pooling = _choose_pooling(card, pooling)
+        self._is_measured = False
+        self._card = replace(card, precision=self._precision)
+        self._pixels = Pixels(card.preprocessing, card.name)
+        if self._precision == "float32" and device != "cpu":
+            torch.backends.cuda.matmul.allow_tf32 = False
+        with translate(card, device):
+            self._module = module.to(device).eval()
+            self._format = _choose_format(module)
+            self._module = self._module.to(memory_format=self._format)  # type: ignore[call-overload]
+        fixed = getattr(module, "fixed_rows", None)
+        default = CPU_ROWS if device == "cpu" else CUDA_ROWS
+        self._runner = Runner(
+            self._forward, card=card, device=device,
+            rows=fixed or rows or default, is_fixed=fixed is not None,
+        )  # fmt: skip
+        side_px = card.input_px or card.preprocessing.resize_px or card.preprocessing.crop_px
+        if side_px:
+            self._begin(np.zeros((1, side_px, side_px, 3), dtype=np.uint8))()
+
+    @property
+    def card(self) -> EncoderCard:
+        """What it is; its dim may be known from the first batch on only."""
+        return self._card
+
+    @property
+    def rows(self) -> int:
+        """Patches in one pass."""
+        return self._runner.rows
+
+    @property
+    def n_halved(self) -> int:
+        """How often `rows` was halved for want of the device's memory."""
+        return self._runner.n_halved
+
+    def encode(self, batch: np.ndarray) -> np.ndarray:
+        """Encode RGB uint8 (n, y, x, 3) as float32 (n, *card.shape).
+
+        Raises:
+            EncoderError: the batch is not what the card asks for, or the model cannot do it.
+        """
+        return self.begin(batch)()
+
+    def begin(self, batch: np.ndarray) -> Callable[[], np.ndarray]:
+        """Begin to encode; calling what is returned waits for the features.
+
+        Raises:
+            EncoderError: the batch is not what the card asks for, or the model cannot do it.
+        """
+        check_batch(self._card, batch)
+        if not len(batch):
+            return lambda: np.empty((0, *self._card.shape), dtype=np.float32)
+        return self._begin(batch)
+
+    def _begin(self, batch: np.ndarray) -> Callable[[], np.ndarray]:
+        return self._runner.begin(batch)
+
+    def _forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        dtype = _DTYPES.get(self._precision)
+        kind = torch.device(self._device).type
+        how = torch.autocast(kind, dtype=dtype) if dtype else contextlib.nullcontext()
+        with how:
+            output = self._infer(pixels)
+        found = find_tensor(output, self._card.name)
+        features = pool(found, len(pixels), self._pooling, self._card.name)
+        self._measure(features)
+        return features
+
+    def _infer(self, pixels: torch.Tensor) -> object:
+        module = cast("Any", self._module)
+        if hasattr(module, "preproc_func") and hasattr(module, "infer_batch"):
+            prepared = [np.asarray(module.preproc_func(patch)) for patch in pixels.cpu().numpy()]
+            batch = torch.from_numpy(np.stack(prepared))
+            return module.infer_batch(module, batch, device=self._device)
+        prepared_pixels = self._pixels.prepare(pixels).contiguous(memory_format=self._format)
+        try:
+            return module(prepared_pixels)
+        except RuntimeError as error:
+            # A module that views its maps as rows wants them channels first.
+            is_view = "view size is not compatible" in str(error)
+            if not is_view or self._format is torch.contiguous_format:
+                raise
+        self._format = torch.contiguous_format
+        self._module = self._module.to(memory_format=self._format)  # type: ignore[call-overload]
+        return cast("Any", self._module)(prepared_pixels.contiguous())
+
+    def _measure(self, features: torch.Tensor) -> None:
+        """Note the features' shape at first, and hold the model to it thereafter."""
+        dim, map_shape = features.shape[1], tuple(features.shape[2:])
+        known = self._card.shape if self._is_measured else (self._card.dim or dim, *map_shape)
+        if known != (dim, *map_shape):
+            raise EncoderError(
+                self._card.name,
+                f"gave features of shape {(dim, *map_shape)}, not {known}",
+                remedy="Declare the dim that the model has, or give it patches of one size.",
+            )
+        self._card = replace(self._card, dim=dim, map_shape=map_shape)
+        self._is_measured = True
+
+
+def _choose_precision(card: EncoderCard, device: str, asked: Precision) -> str:
+    if asked != "auto":
+        return asked
+    return "float32" if device == "cpu" else card.precision
+
+
+def _choose_pooling(card: EncoderCard, asked: Pooling) -> Pooling:
+    if asked == "auto" and card.pooling in get_args(Pooling):
+        return cast("Pooling", card.pooling)
+    return asked
+
+
+def _choose_format(module: nn.Module) -> torch.memory_format:
+    n_convolutions = sum(isinstance(part, nn.Conv2d) for part in module.modules())
+    is_convolutional = n_convolutions >= CONVOLUTIONAL
+    return torch.channels_last if is_convolutional else torch.contiguous_format

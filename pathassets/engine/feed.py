@@ -1,0 +1,114 @@
+"""A generator -> a thread that runs it ahead of whoever takes its items, within bounds.
+
+generator ─▶ thread ─▶ items that wait, so many bytes of them ─▶ taker
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Generator
+from contextlib import closing
+from typing import Generic, TypeVar
+
+import psutil
+
+Item = TypeVar("Item")
+
+MEMORY_LOOK_S = 0.1
+"""How often memory is looked at while it is short."""
+
+
+class Starved(Exception):
+    """Nothing came, and what makes the items says that it has to wait itself."""
+
+
+class Over(Exception):
+    """There are no more items."""
+
+
+class Feed(Generic[Item]):
+    """Runs a generator of (item, bytes that it holds) in a thread, from the first `take` on."""
+
+    def __init__(
+        self, items: Generator[tuple[Item, int], None, None], *, waiting_bytes: int,
+        memory_threshold: float | None,
+    ) -> None:  # fmt: skip
+        self.is_idle = False
+        """Told by the generator: it waits for something itself, for as long as that takes."""
+        self._items = items
+        self._waiting_bytes = waiting_bytes
+        self._memory_threshold = memory_threshold
+        self._held: deque[tuple[Item, int]] = deque()
+        self._n_bytes = 0
+        """Of what is held, and of what was taken and not given back."""
+        self._is_stopped = self._is_over = False
+        self._error: BaseException | None = None
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
+
+    def _run(self) -> None:
+        try:
+            with closing(self._items):
+                for item, n_bytes in self._items:
+                    if not self._put(item, n_bytes):
+                        return
+        except BaseException as error:  # noqa: BLE001 - raised again by `take`
+            self._error = error
+        finally:
+            with self._changed:
+                self._is_over = True
+                self._changed.notify_all()
+
+    def _put(self, item: Item, n_bytes: int) -> bool:
+        """Let it wait for the taker, once there is room; False where nobody wants it any more."""
+        with self._changed:
+            while not self._is_stopped and n_bytes and not self._has_room(n_bytes):
+                self._changed.wait(MEMORY_LOOK_S)
+            self._held.append((item, n_bytes))
+            self._n_bytes += n_bytes
+            self._changed.notify_all()
+            return not self._is_stopped
+
+    def _has_room(self, n_bytes: int) -> bool:
+        """Where nothing waits there is room for one: so there is progress in any memory."""
+        if not self._n_bytes:
+            return True
+        if self._n_bytes + n_bytes > self._waiting_bytes:
+            return False
+        threshold = self._memory_threshold
+        return threshold is None or psutil.virtual_memory().percent <= threshold
+
+    def take(self, patience_s: float | None = None) -> tuple[Item, int]:
+        """Wait for the next item; who is done with it gives its bytes back.
+
+        Raises:
+            Starved: none came for `patience_s`, and the generator is idle.
+            Over: there are no more.
+        """
+        if not self._thread.ident:
+            self._thread.start()
+        with self._changed:
+            while not self._held and not self._is_over:
+                if not self._changed.wait(patience_s) and self.is_idle and not self._held:
+                    raise Starved
+            if self._held:
+                return self._held.popleft()
+        if self._error is not None:
+            raise self._error
+        raise Over
+
+    def give_back(self, n_bytes: int) -> None:
+        """Say that an item is used no more."""
+        with self._changed:
+            self._n_bytes -= n_bytes
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """End the thread, which closes the generator; waits for it."""
+        with self._changed:
+            self._is_stopped = True
+            self._changed.notify_all()
+        if self._thread.ident:
+            self._thread.join()
+        self._held.clear()
