@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import psutil
 import pytest
 
+from pathassets.adapters.partial import GUARD, PARTIAL
 from pathassets.adapters.store import SWEEP_LOCK
 from pathassets.engine.settings import Settings, read_settings
 
@@ -242,7 +243,9 @@ def left_behind(home: Home) -> list[str]:
     staged = [path for path in home.path.glob("*/.staging/*") if path.name not in LOCKS]
     parts = [p for p in home.path.rglob("*") if p.name.endswith((".part", ".partial", ".lock"))]
     temp = list(home.temp.iterdir())
-    found = [*staged, *(p for p in parts if p.name not in LOCKS), *temp]
+    kept = (*LOCKS, GUARD, PARTIAL)
+    begun = [path for path in home.path.glob(f"*/{PARTIAL}/*") if path.name != GUARD]
+    found = [*staged, *begun, *(p for p in parts if p.name not in kept), *temp]
     return [str(path) for path in found]
 
 

@@ -20,7 +20,7 @@ def snapshot(store: Path) -> dict[str, tuple[int, str]]:
             hashlib.sha256(path.read_bytes()).hexdigest(),
         )
         for path in sorted(store.rglob("*"))
-        if path.is_file() and path.parent != store and ".staging" not in path.parts
+        if path.is_file() and path.parent != store and not {".staging", ".partial"} & {*path.parts}
     }
 
 

@@ -102,8 +102,9 @@ def sweep_partials(store: Store, kept_s: float = KEPT_S) -> int:
     if not root.is_dir():
         return 0
     n_removed = 0
-    for folder in sorted(path for path in root.iterdir() if path.is_dir()):
-        if _is_done(store, folder.name) or _age_s(folder) > kept_s:
+    names = {path.name.removesuffix(".lock") for path in root.iterdir() if path.name != GUARD}
+    for folder in (root / name for name in sorted(names)):
+        if not folder.is_dir() or _is_done(store, folder.name) or _age_s(folder) > kept_s:
             with _guard(root):
                 n_removed += _remove(folder)
     return n_removed
@@ -134,7 +135,8 @@ def _remove(folder: Path) -> bool:
     lock = FileLock(f"{folder}.lock", thread_local=False)
     try:
         with lock.acquire(timeout=0):
-            shutil.rmtree(folder)
+            if folder.is_dir():  # else it was killed between folder and lock
+                shutil.rmtree(folder)
             Path(lock.lock_file).unlink(missing_ok=True)
     except Timeout:
         return False

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pathassets.adapters.files import stamp_of
+from pathassets.adapters.partial import PARTIAL
 from pathassets.adapters.store import STAGING, SWEEP_LOCK
 from pathassets.adapters.tifffile import corrupt_tile
 from pathassets.engine import source
@@ -141,7 +142,7 @@ def test_a_worker_killed_during_a_slide_costs_that_slide_alone(reopen):
 
 def _kill_at_features(platform, within_s=60):
     until_s = time.monotonic() + within_s
-    while not list(platform.store.root.glob(f"{STAGING}/run/*/features.zarr")):
+    while not list(platform.store.root.glob(f"{PARTIAL}/*/files/features.zarr")):
         assert time.monotonic() < until_s
         time.sleep(0.01)
     for worker in workers_now():

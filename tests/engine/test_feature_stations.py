@@ -369,14 +369,15 @@ def test_a_killed_encoding_that_is_asked_for_no_more_is_swept(platform):
         for partial in partials:
             (partial.files / "x").write_text("x")
         assert sweep_partials(platform.store, kept_s=-1.0) == 0  # they are worked on
+    (platform.store.root / PARTIAL / "features-one-x-3.lock").touch()  # killed at the very end
     platform.store.path_of(done).mkdir(parents=True)
     (platform.store.path_of(done) / "artifact.json").write_text("{}")
     long_ago = partials[0].folder.stat().st_mtime - 2 * KEPT_S
     for path in (partials[0].files / "x", partials[0].files, partials[0].folder):
         os.utime(path, (long_ago, long_ago))
-    assert sweep_partials(platform.store) == 2
-    left = [p.name for p in (platform.store.root / PARTIAL).iterdir() if p.is_dir()]
-    assert left == ["features-one-a-b-c-1"]
+    assert sweep_partials(platform.store) == 3
+    left = {p.name for p in (platform.store.root / PARTIAL).iterdir()}
+    assert left - {".guard.lock"} == {f"features-one-a-b-c-1{end}" for end in ("", ".lock")}
 
 
 def test_locks_of_what_is_done_are_gone(task):
