@@ -7,7 +7,7 @@ import signal
 import socket
 import sqlite3
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from pathassets.cli import main
 from tests.defs.daemon import COMMAND, environment, pathassets
 from tests.defs.small_slides import RECIPE, write_corrupt_slide, write_slide
 from tests.engine.drawings import write_boxes
+from tests.engine.workers_here import workers_here
 
 Prepare = Callable[[Path], None]
 
@@ -30,6 +31,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PATHASSETS_HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def here() -> Iterator[None]:
+    """Start no worker processes: for tests of what commands say."""
+    with workers_here():
+        yield
 
 
 def invoke(*arguments: str | Path) -> Result:
@@ -117,6 +125,7 @@ STATED = ("--name", "tumour", "--who", "Ann", "--why", "review of 3 May")
 INGEST_TABLE = ("ingest", "a.svs", "--cohort", "cohort.csv")
 
 
+@pytest.mark.usefixtures("here")
 @pytest.mark.parametrize(
     ("prepare", "arguments", "said"),
     [
@@ -207,6 +216,7 @@ def test_a_request_that_is_impossible_says_why_and_what_to_do(
     assert re.search(said, refusal(invoke(*arguments)))
 
 
+@pytest.mark.usefixtures("here")
 def test_an_unknown_asset_is_refused_with_those_there_are(home: Path) -> None:
     write_slide(home / "a.svs", 1)
     assert invoke("ingest", "a.svs").exit_code == 0
@@ -349,9 +359,11 @@ def test_a_cohort_from_ingestion_to_lineage(home: Path) -> None:
     assert "tissue_mask/otsu" in traced
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_a_run_with_one_line_and_the_next_goes_on(home: Path) -> None:
     paths = [write_slide(home / f"{i}.svs", i) for i in range(12)]
-    pathassets(home, "ingest", *paths)
+    with workers_here():
+        output("ingest", *paths)
     process = subprocess.Popen(  # noqa: S603  (our own command)
         [COMMAND, "run"],
         env=environment(home, PATHASSETS_WORKERS="1"),
@@ -424,6 +436,7 @@ def cells(slide: dict[str, Any]) -> list[str]:
     ]
 
 
+@pytest.mark.usefixtures("here")
 def test_what_is_drawn_on_a_slide_from_recording_to_lineage(home: Path) -> None:
     assert DRAWN.count("tumour") == 2
     (home / "recipe.yaml").write_text(DRAWN)
@@ -473,6 +486,7 @@ def test_what_is_drawn_on_a_slide_from_recording_to_lineage(home: Path) -> None:
     assert "none.geojson by Ann at " in said
 
 
+@pytest.mark.usefixtures("here")
 def test_a_folder_with_files_that_fit_nothing_or_are_malformed_says_which(home: Path) -> None:
     (home / "recipe.yaml").write_text(DRAWN)
     output("ingest", write_slide(home / "a.svs", 1), write_slide(home / "b.svs", 2))
@@ -536,6 +550,7 @@ def test_a_folder_is_checked_slide_by_slide(home: Path) -> None:
     assert "c.svs: cannot be read" in said
 
 
+@pytest.mark.usefixtures("here")
 def test_a_registered_slide_is_checked_by_its_id_against_its_content(home: Path) -> None:
     path = write_slide(home / "a.svs", 1)
     output("ingest", path)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.defs.small_slides import RECIPE
+from tests.engine.workers_here import workers_here
 
 if TYPE_CHECKING:
     from tests.defs.workbench import Workbench
@@ -21,6 +23,18 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PATHASSETS_HOME", str(tmp_path))
     monkeypatch.setenv("PATHASSETS_WORKERS", "1")
     return tmp_path
+
+
+@pytest.fixture
+def real_workers() -> None:
+    """Let a test start worker processes."""
+
+
+@pytest.fixture(autouse=True)
+def _workers_here(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let the others start none: what Dagster is told is the same, and each costs seconds."""
+    with nullcontext() if "real_workers" in request.fixturenames else workers_here():
+        yield
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from tests.defs.workbench import Workbench, open_bench
 ALL = ("tissue_mask/otsu", "patch_locations/grid", "features/colour")
 
 
+@pytest.mark.usefixtures("real_workers")
 def test_a_run_fails_just_the_partitions_of_the_bad_slides(bench: Workbench, home: Path) -> None:
     good = write_slide(home / "a.svs", 1)
     no_mpp = write_slide(home / "b.svs", 2, mpp=None)

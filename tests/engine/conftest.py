@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import pytest
 
 from pathassets.adapters.tifffile import PyramidSpec, write_pyramid
+from pathassets.engine.batch import run_batch
 from pathassets.engine.ingest import find_files, ingest
 from pathassets.engine.plan import PlannedSlide, plan_slides, task_for
 from pathassets.engine.platform import Platform, open_platform
 from pathassets.engine.settings import Settings
 from pathassets.engine.slide_task import SlideTask
+from tests.engine.workers_here import workers_here
 
 RECIPE = """\
 tissue_mask:
@@ -31,10 +37,8 @@ dataset:
 PYRAMID = PyramidSpec(tile_px=64)
 
 
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    """A home whose recipe has one entry of each section."""
-    home = tmp_path / "home"
+def settings_in(home: Path) -> Settings:
+    """Make a home whose recipe has one entry of each section."""
     home.mkdir()
     (home / "recipe.yaml").write_text(RECIPE)
     return Settings(
@@ -53,6 +57,26 @@ def settings(tmp_path: Path) -> Settings:
         scratch_bytes=10**9,
         dagster_home=home / ".dagster",
     )
+
+
+def register_files(platform: Platform, *paths: Path) -> list[PlannedSlide]:
+    """Register files and give the plan of every slide, in order of registration."""
+    with workers_here():
+        assert {one.state for one in ingest(platform, find_files(paths))} <= {"new", "known"}
+    return plan_slides(platform)
+
+
+@pytest.fixture
+def here() -> Iterator[None]:
+    """Run batches and ingestion in this process: for tests of what comes out of them."""
+    with workers_here():
+        yield
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """A home whose recipe has one entry of each section."""
+    return settings_in(tmp_path / "home")
 
 
 @pytest.fixture
@@ -77,23 +101,78 @@ def reopen(settings: Settings) -> Iterator[Callable[..., Platform]]:
         one.close()
 
 
+def write_slide(
+    path: Path, *, seed: int = 0, blank: bool = False, spec: PyramidSpec = PYRAMID
+) -> Path:
+    """Write a slide with a stained rectangle, other pixels for every seed; blank has none."""
+    pixels = np.full((500, 600, 3), 245, np.uint8)
+    if not blank:
+        noise = np.random.default_rng(seed).integers(0, 40, (380, 480, 3), np.uint8)
+        pixels[60:440, 60:540] = np.array([150, 60, 140], np.uint8) + noise
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_pyramid(path, pixels, spec)
+    return path
+
+
 @pytest.fixture
 def make_slide(tmp_path: Path) -> Callable[..., Path]:
-    """Write a slide with a stained rectangle, other pixels for every seed; blank has none."""
+    """Write a slide into the test's own folder."""
 
-    def make(
-        name: str = "a.svs", *, seed: int = 0, blank: bool = False, spec: PyramidSpec = PYRAMID
-    ) -> Path:
-        pixels = np.full((500, 600, 3), 245, np.uint8)
-        if not blank:
-            noise = np.random.default_rng(seed).integers(0, 40, (380, 480, 3), np.uint8)
-            pixels[60:440, 60:540] = np.array([150, 60, 140], np.uint8) + noise
-        path = tmp_path / "scans" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_pyramid(path, pixels, spec)
-        return path
+    def make(name: str = "a.svs", **drawn: Any) -> Path:
+        return write_slide(tmp_path / "scans" / name, **drawn)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def ready_home(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Settings]:
+    """Give a home with slides a.svs, b.svs ... registered, and run; each is made once a session.
+
+    To start the workers that do so takes seconds. Nothing in it is to be changed.
+    """
+    made: dict[tuple[int, bool], Settings] = {}
+
+    def give(n_slides: int, *, is_run: bool = False) -> Settings:
+        if (n_slides, is_run) not in made:
+            folder = tmp_path_factory.mktemp("ready")
+            settings = settings_in(folder / "home")
+            with open_platform(settings) as platform:
+                files = [
+                    write_slide(folder / "scans" / f"{name}.svs", seed=seed)
+                    for seed, name in enumerate("abc"[:n_slides])
+                ]
+                planned = register_files(platform, *files)
+                if is_run:
+                    entries = platform.recipe.per_slide
+                    outcomes = list(run_batch(platform, planned, entries, run_id="run-1"))
+                    assert [one.failure for one in outcomes] == [None] * n_slides
+            made[n_slides, is_run] = settings
+        return made[n_slides, is_run]
+
+    return give
+
+
+@pytest.fixture
+def get_ready(
+    ready_home: Callable[..., Settings], settings: Settings
+) -> Callable[..., list[PlannedSlide]]:
+    """Make an open, empty platform a copy of a ready home; the slides' files are shared."""
+
+    def get(platform: Platform, n_slides: int, *, is_run: bool = False) -> list[PlannedSlide]:
+        ready = ready_home(n_slides, is_run=is_run)
+        catalog = "catalog.sqlite"
+        ignored = shutil.ignore_patterns(f"{catalog}*")
+        shutil.copytree(ready.store, settings.store, dirs_exist_ok=True, ignore=ignored)
+        with (
+            closing(sqlite3.connect(ready.store / catalog)) as theirs,
+            closing(sqlite3.connect(settings.store / catalog)) as ours,
+        ):
+            theirs.backup(ours)
+        planned = plan_slides(platform)
+        assert len(planned) == n_slides
+        return planned
+
+    return get
 
 
 @pytest.fixture
@@ -109,12 +188,7 @@ def far_folder(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture
 def register() -> Callable[..., list[PlannedSlide]]:
     """Register files and give the plan of every slide, in order of registration."""
-
-    def register(platform: Platform, *paths: Path) -> list[PlannedSlide]:
-        assert {one.state for one in ingest(platform, find_files(paths))} <= {"new", "known"}
-        return plan_slides(platform)
-
-    return register
+    return register_files
 
 
 @pytest.fixture

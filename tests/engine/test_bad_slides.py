@@ -99,7 +99,7 @@ def pass_through(folder: Path, names: list[str], home: Path) -> Passage:
     )  # fmt: skip
     with open_platform(settings) as platform:
         [first] = ingest(platform, [folder / GOOD])
-        ingested = {name: ingest_one(platform, folder / name) for name in names}
+        ingested = ingest_all(platform, {name: folder / name for name in names})
         planned = plan_slides(platform)
         outcomes = run_batch(platform, planned, platform.recipe.per_slide, run_id="run")
         return Passage(
@@ -109,11 +109,21 @@ def pass_through(folder: Path, names: list[str], home: Path) -> Passage:
         )
 
 
-def ingest_one(platform, path: Path) -> Ingested:
-    try:
-        return Ingested(refused="", found=tuple(ingest(platform, find_files([path]))))
-    except SpecError as error:
-        return Ingested(refused=error.reason if error.remedy else "", found=())
+def ingest_all(platform, paths: dict[str, Path]) -> dict[str, Ingested]:
+    """Look for each by itself, and register together all that are one file: workers start once."""
+    ingested, files = {}, {}
+    for name, path in paths.items():
+        try:
+            files[name] = find_files([path])
+        except SpecError as error:
+            ingested[name] = Ingested(refused=error.reason if error.remedy else "", found=())
+    single = {name: found for name, found in files.items() if len(found) == 1}
+    together = ingest(platform, [file for found in single.values() for file in found])
+    for name, one in zip(single, together, strict=True):
+        ingested[name] = Ingested(refused="", found=(one,))
+    for name in files.keys() - single:
+        ingested[name] = Ingested(refused="", found=tuple(ingest(platform, files[name])))
+    return ingested
 
 
 def region_by_openslide(path: Path) -> np.ndarray:

@@ -44,7 +44,14 @@ def staged(platform):
 
 
 @pytest.fixture
-def planned(platform, make_slide, register):
+def planned(platform, get_ready):
+    """Three slides; their files are shared, and not to be changed."""
+    return get_ready(platform, 3)
+
+
+@pytest.fixture
+def own(platform, make_slide, register):
+    """Three slides whose files the test may change."""
     return register(platform, *(make_slide(f"{name}.svs", seed=i) for i, name in enumerate("abc")))
 
 
@@ -161,13 +168,13 @@ def test_a_slide_that_takes_too_long_is_given_up_and_what_it_made_is_kept(reopen
 
 
 def test_a_file_that_was_only_touched_is_hashed_once_and_then_known_by_its_new_look(
-    platform, planned, make_task, monkeypatch
+    platform, own, make_task, monkeypatch
 ):
-    file = Path(planned[0].paths[0].path)
+    file = Path(own[0].paths[0].path)
     file.chmod(0o600)
-    [outcome] = run_batch(platform, planned[:1], platform.recipe.per_slide[:1], run_id="run")
+    [outcome] = run_batch(platform, own[:1], platform.recipe.per_slide[:1], run_id="run")
     assert outcome.verified is not None
-    [again] = [p for p in plan_slides(platform) if p.slide_id == planned[0].slide_id]
+    [again] = [p for p in plan_slides(platform) if p.slide_id == own[0].slide_id]
     assert recorded_stamp(again.paths[0]) == stamp_of([file])
     monkeypatch.delattr(source, "fingerprint_of")  # hashing it would be a failure
     outcome = run_slide(make_task(platform, again))
@@ -306,10 +313,10 @@ def test_artifacts_have_the_same_bytes_however_they_are_made(
     run(four, planned)
     assert content(four, planned) == expected
     alone = reopen(n_workers=1, store=tmp_path / "alone")
-    for one in reversed(planned):
-        for entry in alone.recipe.per_slide:
-            [outcome] = run_batch(alone, [one], [entry], run_id="run")
-            assert states(outcome) == ["made"]
+    for entry in alone.recipe.per_slide:
+        for some in (planned[2:], planned[1::-1]):
+            for outcome in run_batch(alone, some, [entry], run_id="run"):
+                assert states(outcome) == ["made"]
     assert content(alone, planned) == expected
     assert settings.n_workers == 2
 
@@ -339,15 +346,15 @@ def test_no_slides_are_no_outcomes(platform):
     assert run(platform, []) == []
 
 
-def test_each_slide_is_one_line_of_the_log(platform, planned, caplog):
-    Path(planned[1].paths[0].path).unlink()
+def test_each_slide_is_one_line_of_the_log(platform, own, caplog):
+    Path(own[1].paths[0].path).unlink()
     with caplog.at_level(logging.INFO, logger="pathassets.engine.batch"):
-        run(platform, planned)
+        run(platform, own)
     lines = [r for r in caplog.records if r.name == "pathassets.engine.batch"]
     assert [r.n_done for r in lines] == [1, 2, 3]
     assert {r.n_slides for r in lines} == {3}
     [bad] = [r for r in lines if r.is_failed]
     assert bad.levelno == logging.WARNING
     assert "failed at tissue_mask/otsu" in bad.getMessage()
-    assert planned[1].slide_id in bad.getMessage()
+    assert own[1].slide_id in bad.getMessage()
     assert sum("made 3 in" in r.getMessage() for r in lines) == 2

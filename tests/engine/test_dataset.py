@@ -1,4 +1,5 @@
 import shutil
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -14,6 +15,7 @@ from pathassets.engine.plan import plan_slides
 from pathassets.errors import ArtifactMissing
 from tests.engine.conftest import RECIPE
 
+pytestmark = pytest.mark.usefixtures("here")
 FEATURES = ("features", "stats")
 
 
@@ -48,11 +50,10 @@ def tell(platform, slide_id, **facts):
 
 
 @pytest.fixture
-def planned(platform, make_slide, register):
+def planned(platform, get_ready):
     """Two slides with features, one of them with patient and label."""
-    planned = register(platform, make_slide("a.svs", seed=0), make_slide("b.svs", seed=1))
+    planned = get_ready(platform, 2, is_run=True)
     tell(platform, planned[0].slide_id, patient="p1", label="tumour")
-    run(platform)
     return planned
 
 
@@ -116,15 +117,15 @@ def test_the_version_changes_with_its_spec(platform, reopen):
     assert version(other) != before
 
 
-@pytest.mark.usefixtures("planned")
 def test_features_made_again_with_the_same_bytes_are_the_same_version(
-    platform, reopen, register, tmp_path
+    platform, planned, reopen, register, tmp_path
 ):
     before = build(platform).artifact
     other = reopen(store=tmp_path / "other", catalog_url=f"sqlite:///{tmp_path / 'other.sqlite'}")
-    for name in ("a.svs", "b.svs"):
-        (tmp_path / "again").mkdir(exist_ok=True)
-        shutil.copyfile(tmp_path / "scans" / name, tmp_path / "again" / name)
+    (tmp_path / "again").mkdir()
+    for one in planned:
+        file = Path(one.paths[0].path)
+        shutil.copyfile(file, tmp_path / "again" / file.name)
     planned = register(other, tmp_path / "again")
     tell(other, planned[0].slide_id, patient="p1", label="tumour")
     run(other)

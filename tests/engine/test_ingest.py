@@ -350,6 +350,7 @@ def test_the_manifest_scheme_takes_the_id_of_the_table(platform, make_slide):
     assert found.slide_id == "B12.3-HE"
 
 
+@pytest.mark.usefixtures("here")
 @pytest.mark.parametrize("slide_id", [None, "a/b", "../x", ".hidden", "a b", "ü", "x" * 101])
 def test_an_id_of_the_table_that_cannot_be_used_is_refused(platform, make_slide, slide_id):
     row = CohortRow(file="a.svs", slide_id=slide_id)

@@ -11,14 +11,13 @@ from pathassets.errors import CatalogError, StoreError
 from tests.engine.conftest import RECIPE
 from tests.engine.drawings import record_boxes
 
+pytestmark = pytest.mark.usefixtures("here")
 FEATURES = ("features", "stats")
 
 
 @pytest.fixture
-def planned(platform, make_slide, register):
-    planned = register(platform, make_slide("a.svs", seed=0), make_slide("b.svs", seed=1))
-    list(run_batch(platform, planned, platform.recipe.per_slide, run_id="run-1"))
-    return planned
+def planned(platform, get_ready):
+    return get_ready(platform, 2, is_run=True)
 
 
 def folder_of(platform, planned, key=FEATURES):
@@ -46,7 +45,7 @@ def test_any_file_of_an_artifact_is_traced_to_the_slide(platform, planned, below
     assert traced.facts["n_patches"] == artifact.facts["n_patches"]
 
 
-def test_the_slide_is_told_with_its_content_places_and_resolution(platform, planned, make_slide):
+def test_the_slide_is_told_with_its_content_places_and_resolution(platform, planned, ready_home):
     one = planned[0]
     platform.catalog.override_mpp(one.slide_id, 0.5, who="Ada", why="the scanner's log")
     traced = lineage_of(platform, folder_of(platform, one))
@@ -54,7 +53,7 @@ def test_the_slide_is_told_with_its_content_places_and_resolution(platform, plan
     assert slide.address.section == "slide"
     assert slide.address.subject == one.slide_id
     assert slide.facts["sha256"] == one.record.fingerprint
-    assert slide.facts["paths"] == [str(make_slide("a.svs", seed=0))]
+    assert slide.facts["paths"] == [str(ready_home(2, is_run=True).home.parent / "scans" / "a.svs")]
     assert slide.facts["mpp_in_file"] == 0.5
     assert slide.facts["mpp_sources"]["aperio.MPP"] == "0.5"
     assert slide.facts["mpp_stated"][0].startswith("0.5 by Ada at ")

@@ -25,8 +25,8 @@ MASK, GRID, STATS = ("tissue_mask", "otsu"), ("patch_locations", "grid"), ("feat
 
 
 @pytest.fixture
-def planned(platform, make_slide, register):
-    return register(platform, make_slide())[0]
+def planned(platform, get_ready):
+    return get_ready(platform, 1)[0]
 
 
 def digests(planned):
@@ -51,7 +51,8 @@ def test_the_version_is_of_content_and_resolution(planned):
     assert planned.slide_mpp == 0.5
 
 
-def test_planning_again_gives_the_same_and_opens_no_file(platform, planned):
+def test_planning_again_gives_the_same_and_opens_no_file(platform, make_slide, register):
+    [planned] = register(platform, make_slide())
     for path in planned.paths:
         Path(path.path).unlink()
     assert digests(plan_slides(platform)[0]) == digests(planned)
@@ -159,9 +160,9 @@ def test_what_is_withdrawn_is_as_if_it_had_never_been(reopen, planned):
     assert after.drawings["tumour"].is_withdrawn
 
 
-def test_a_drawing_is_one_slide_s(reopen, make_slide, register):
+def test_a_drawing_is_one_slide_s(reopen, get_ready):
     platform = reopen(DRAWN)
-    first, second = register(platform, make_slide("a.svs"), make_slide("b.svs", seed=1))
+    first, second = get_ready(platform, 2)
     record_boxes(platform, first.slide_id, BOX)
     plans = plan_slides(platform)
     assert [changed(*pair) for pair in zip((first, second), plans, strict=True)] == [

@@ -12,6 +12,7 @@ from pathassets.engine.plan import plan_slides
 from pathassets.engine.status import Cell, SlideStatus, cohort_status, needs_work
 from tests.engine.conftest import RECIPE
 
+pytestmark = pytest.mark.usefixtures("here")
 MASK, GRID, STATS = ("tissue_mask", "otsu"), ("patch_locations", "grid"), ("features", "stats")
 KEYS = {MASK, GRID, STATS}
 COHORT = ("dataset", "cohort")
@@ -32,13 +33,25 @@ def only(platform):
 
 
 @pytest.fixture
+def registered(platform, get_ready):
+    """One slide, whose file is not to be changed."""
+    get_ready(platform, 1)
+
+
+@pytest.fixture
+def made(platform, get_ready):
+    """One slide after a run, whose file is not to be changed."""
+    get_ready(platform, 1, is_run=True)
+
+
+@pytest.fixture
 def slide(platform, make_slide, register):
     path = make_slide()
     register(platform, path)
     return path
 
 
-@pytest.mark.usefixtures("slide")
+@pytest.mark.usefixtures("registered")
 def test_a_registered_slide_is_missing_everything(platform):
     row = only(platform)
     assert [c.state for c in row.cells] == ["missing"] * 3
@@ -47,7 +60,7 @@ def test_a_registered_slide_is_missing_everything(platform):
     assert needs_work(row, KEYS, retry=False)
 
 
-@pytest.mark.usefixtures("slide")
+@pytest.mark.usefixtures("registered")
 def test_a_made_slide_is_current_and_tells_its_numbers(platform):
     [outcome] = run(platform)
     row = only(platform)
@@ -59,7 +72,7 @@ def test_a_made_slide_is_current_and_tells_its_numbers(platform):
     assert not needs_work(row, KEYS, retry=True)
 
 
-@pytest.mark.usefixtures("slide")
+@pytest.mark.usefixtures("registered")
 def test_what_was_not_asked_for_is_missing(platform):
     run(platform, sections=["tissue_mask"])
     row = only(platform)
@@ -68,9 +81,8 @@ def test_what_was_not_asked_for_is_missing(platform):
     assert needs_work(row, {MASK, GRID}, retry=False)
 
 
-@pytest.mark.usefixtures("slide")
+@pytest.mark.usefixtures("made")
 def test_an_mpp_override_makes_all_stale_and_back_again_current(platform):
-    run(platform)
     slide_id = only(platform).planned.slide_id
     platform.catalog.override_mpp(slide_id, 0.4, who="me", why="log")
     assert states(platform) == [["stale"] * 3]
@@ -79,9 +91,8 @@ def test_an_mpp_override_makes_all_stale_and_back_again_current(platform):
     assert states(platform) == [["current"] * 3]
 
 
-@pytest.mark.usefixtures("slide")
-def test_a_changed_entry_makes_its_descendants_stale(platform, reopen):
-    run(platform)
+@pytest.mark.usefixtures("made")
+def test_a_changed_entry_makes_its_descendants_stale(reopen):
     assert states(reopen(RECIPE.replace("patch_px: 64", "patch_px: 65"))) == [
         ["current", "stale", "stale"]
     ]
@@ -140,9 +151,8 @@ def test_beside_a_final_failure_what_is_missing_is_still_work(
     assert not needs_work(row, KEYS, retry=False)
 
 
-@pytest.mark.usefixtures("slide")
+@pytest.mark.usefixtures("made")
 def test_a_damaged_artifact_is_failed_though_it_was_made_once(platform):
-    run(platform)
     folder = platform.store.path_of(only(platform).planned.steps[GRID].address)
     (folder / MANIFEST).write_text("{")
     run(platform, run_id="again")
@@ -171,16 +181,16 @@ def test_refused_files_are_part_of_the_status(platform, tmp_path):
     assert [r.reason for r in stand.refusals] == ["not_a_slide"]
 
 
-def test_slides_are_counted_by_state(platform, make_slide, register, slide):
-    run(platform)
+@pytest.mark.usefixtures("made")
+def test_slides_are_counted_by_state(platform, make_slide, register):
     register(platform, make_slide("b.svs", seed=1))
     counts = cohort_status(platform).counts(STATS)
     assert dict(counts) == {"current": 1, "missing": 1}
     assert counts["failed"] == 0
-    assert slide.exists()
 
 
-def test_a_dataset_is_missing_then_current_then_stale(platform, make_slide, register, slide):
+@pytest.mark.usefixtures("made")
+def test_a_dataset_is_missing_then_current_then_stale(platform, make_slide, register):
     [entry] = platform.recipe.datasets
 
     def cell():
@@ -189,14 +199,12 @@ def test_a_dataset_is_missing_then_current_then_stale(platform, make_slide, regi
         return found
 
     assert cell().state == "missing"
-    run(platform)
     built = build_dataset(platform, entry, run_id="run")
     assert cell().state == "current"
     assert cell().n_patches == built.artifact.facts["n_patches"]
     assert cell().digest == built.artifact.address.digest
     register(platform, make_slide("b.svs", seed=1))
     assert cell().state == "stale"
-    assert slide.exists()
 
 
 def cell(state, *, is_final=False, key=STATS):
@@ -218,7 +226,7 @@ def cell(state, *, is_final=False, key=STATS):
         (["final", "stale"], False, True),
     ],
 )
-@pytest.mark.usefixtures("slide")
+@pytest.mark.usefixtures("registered")
 def test_work_is_whatever_a_run_could_make(platform, cells, retry, expected):
     row = SlideStatus(
         planned=plan_slides(platform)[0],

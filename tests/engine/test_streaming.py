@@ -434,16 +434,21 @@ def test_where_there_is_no_shared_memory_nothing_is_left(slide_path, monkeypatch
 @pytest.mark.parametrize(
     ("moment", "said", "wait_s"),
     [
-        ("made", "made", 0.0),
         ("made", "made", 0.02),
-        ("made", "made", 0.2),
         ("started", "started", 0.0),
-        ("started", "started", 0.1),
-        ("first", "0", 0.0),
-        ("mid", "3000", 0.0),
         ("mid", "3000", 0.05),
         ("idle", "6000", 0.3),
-        ("ordered", "3000", 0.0),
+        *(
+            pytest.param(*moment, marks=pytest.mark.slow)
+            for moment in (
+                ("made", "made", 0.0),
+                ("made", "made", 0.2),
+                ("started", "started", 0.1),
+                ("first", "0", 0.0),
+                ("mid", "3000", 0.0),
+                ("ordered", "3000", 0.0),
+            )
+        ),
     ],
 )
 def test_nothing_is_left_of_a_parent_that_is_killed(

@@ -71,7 +71,7 @@ def tiles_of(slide: OpenedSlide, level: int) -> list[tuple[int, int, int, int]]:
         ("generic.tiff", "generic-tiff", MPP, "tiles", 4),
         ("ome.ome.tiff", "generic-tiff", MPP, "tiles", 1),
         ("philips.tiff", "philips", MPP, "openslide", 4),
-        ("leica.scn", "leica", MPP, "openslide", 4),
+        pytest.param("leica.scn", "leica", MPP, "openslide", 4, marks=pytest.mark.slow),
         ("trestle.tif", "trestle", MPP, "openslide", 4),
     ],
 )
