@@ -139,15 +139,22 @@ class _Worker(WorkerProcess):
 
     deadline_s: float = math.inf
     """On the monotonic clock."""
+    job: bytes = b""
+    n_done: int = 0
 
     def take_on(self, job: bytes, timeout_s: float) -> bool:
         """Hand it a job; False where it has died."""
+        self.job = job
         self.deadline_s = time.monotonic() + timeout_s
         try:
             self.pipe.send_bytes(job)
         except OSError:
             return False
         return True
+
+
+class _JobUnread(Exception):
+    """A worker died before it had read its job, which can go to another."""
 
 
 class _Crew:
@@ -186,7 +193,13 @@ class _Crew:
         now_s = time.monotonic()
         for pipe, worker in pipes.items():
             if id(pipe) in heard:
-                yield self.busy.pop(worker), self._hear(worker)
+                item = self.busy.pop(worker)
+                try:
+                    result = self._hear(worker)
+                except _JobUnread:
+                    self.busy[self._hand_over(worker.job)] = item
+                else:
+                    yield item, result
             elif worker.deadline_s <= now_s:
                 worker.process.kill()
                 worker.end()
@@ -195,9 +208,14 @@ class _Crew:
     def _hear(self, worker: _Worker) -> Any:
         try:
             result = pickle.loads(worker.pipe.recv_bytes())  # noqa: S301 - our own worker wrote it
-        except (EOFError, OSError):
+        except (EOFError, OSError) as error:
             worker.end()
+            # A pipe is reset where its other end was closed with something in it not yet read. Of
+            # one that has worked before, that is the job: it died idle, as the job was under way.
+            if isinstance(error, ConnectionResetError) and worker.n_done:
+                raise _JobUnread from error
             return lost(worker.process.returncode)
+        worker.n_done += 1
         self._idle.append(worker)
         if isinstance(result, Exception):
             logger.error("a task raised", exc_info=result)

@@ -134,6 +134,17 @@ def test_a_worker_that_dies_while_it_is_idle_costs_no_item():
     assert list(pool(n_workers=1).imap(behave, items())) == [("a", "a"), ("b", "b")]
 
 
+def test_a_worker_that_dies_before_it_has_read_its_job_costs_no_item():
+    def items():
+        yield "a"
+        [idle] = workers_now()
+        idle.suspend()  # so that the next job is sent, and not read
+        threading.Timer(0.3, idle.kill).start()
+        yield "b"
+
+    assert list(pool(n_workers=1).imap(behave, items())) == [("a", "a"), ("b", "b")]
+
+
 def test_a_hang_is_ended_by_the_timeout():
     started_s = time.monotonic()
     results = dict(pool(timeout_s=0.5).imap(behave, ["hang", "a", "b"]))
