@@ -1,15 +1,14 @@
-"""Patches -> feature vectors: what every encoder promises, and which encoders there are.
+"""Patches -> feature vectors: what every encoder promises, and how one is asked for.
 
-The cards are here, and the code behind them elsewhere: a recipe is validated against the cards
-without loading a model, or torch. `pathassets.engine.encoders` opens an encoder by its name.
+The cards are in core, and the code behind them elsewhere: a recipe is validated against the cards
+without loading a model, or torch. `pathassets.core.encoder_table` knows them all, and
+`pathassets.engine.encoders` opens an encoder by its name.
 """
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Literal, Protocol
 
 import numpy as np
@@ -17,7 +16,7 @@ from pydantic.dataclasses import dataclass as spec_dataclass
 
 from pathassets.core.preprocessing import Preprocessing
 from pathassets.core.spec import STRICT
-from pathassets.errors import EncoderError, SpecError
+from pathassets.errors import EncoderError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +51,8 @@ class EncoderCard:
     """What is done to the pixels; already part of `encode`."""
     pooling: str = ""
     """How the model's output becomes one vector, in a word: cls, mean, cls+mean, …"""
+    n_prefix_tokens: int | None = None
+    """Tokens before those of places: the class token and registers; None where nobody said."""
     map_shape: tuple[int, ...] = ()
     """(y, x) of a feature map that is kept whole; empty where a patch has one vector."""
     is_gated: bool = False
@@ -188,24 +189,3 @@ RESNET18_CARD = EncoderCard(
     " its cost; its features are not for training on.",
     can_use_gpu=True,
 )
-
-CARDS: Mapping[str, EncoderCard] = MappingProxyType(
-    {card.name: card for card in (COLOUR_STATS_CARD, RESNET18_CARD)}
-)
-"""Every encoder there is, by name."""
-
-
-def card_of(name: str) -> EncoderCard:
-    """Find the card of the encoder called `name`.
-
-    Raises:
-        SpecError: there is no such encoder.
-    """
-    if name in CARDS:
-        return CARDS[name]
-    close = difflib.get_close_matches(name, CARDS, n=1)
-    hint = f"Did you mean {close[0]}? " if close else ""
-    raise SpecError(
-        f"encoder {name}: there is no such encoder",
-        remedy=f"{hint}The known encoders are: {', '.join(CARDS)}.",
-    )

@@ -22,7 +22,8 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from pathassets.core.embedding import EmbeddingSpec
-from pathassets.core.encoder import EncoderCard, EncoderRequest, card_of
+from pathassets.core.encoder import EncoderCard, EncoderRequest
+from pathassets.core.encoder_table import card_of
 from pathassets.core.features import FeatureSpec, files_of, told, with_files
 from pathassets.core.preprocessing import Preprocessing
 from pathassets.core.sections import ANNOTATIONS, DATASET, SECTIONS, SLIDE, Scope, Section

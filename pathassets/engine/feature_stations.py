@@ -22,7 +22,8 @@ from pathassets.adapters.partial import Partial
 from pathassets.adapters.zarr import FeatureRows, save_embedding
 from pathassets.core.address import Address
 from pathassets.core.embedding import EmbeddingSpec, max_of, mean_of
-from pathassets.core.encoder import Encoder, EncoderCard, EncoderRequest, card_of
+from pathassets.core.encoder import Encoder, EncoderCard, EncoderRequest
+from pathassets.core.encoder_table import card_of
 from pathassets.core.feature_map import colours_of, draw_colours, find_components, fit_places
 from pathassets.core.ledger import Ledger
 from pathassets.core.locations import PatchLocations

@@ -116,7 +116,7 @@ class TorchEncoder:
         with how:
             output = self._infer(pixels)
         found = find_tensor(output, self._card.name)
-        features = pool(found, len(pixels), self._pooling, self._card.name)
+        features = pool(found, len(pixels), self._pooling, self._card)
         self._measure(features)
         return features
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from pathassets.core.encoder import Pooling
+from pathassets.core.encoder import EncoderCard, Pooling
 from pathassets.errors import EncoderError
 
 KEYS = ("features", "embedding", "pooler_output", "last_hidden_state")
@@ -49,7 +49,7 @@ def _of_mapping(output: Mapping[str, object], name: str) -> object:
     )
 
 
-def pool(found: torch.Tensor, n: int, pooling: Pooling, name: str) -> torch.Tensor:
+def pool(found: torch.Tensor, n: int, pooling: Pooling, card: EncoderCard) -> torch.Tensor:
     """Pool (n, d), tokens (n, t, d) or a map (n, c, y, x).
 
     Raises:
@@ -57,29 +57,31 @@ def pool(found: torch.Tensor, n: int, pooling: Pooling, name: str) -> torch.Tens
     """
     if found.ndim not in (2, 3, 4) or len(found) != n or 0 in found.shape:
         raise EncoderError(
-            name,
+            card.name,
             f"gave {tuple(found.shape)} for {n} patches",
             remedy="Features are (n, d), tokens (n, t, d) or maps (n, c, y, x).",
         )
     if found.is_complex():
-        raise EncoderError(name, f"gave {found.dtype}; features are real numbers")
+        raise EncoderError(card.name, f"gave {found.dtype}; features are real numbers")
     if found.ndim == 2 and pooling != "cls+mean":  # noqa: PLR2004 - pooled by the model
         return found
-    pooled = _pool_tokens(found, pooling) if found.ndim == 3 else _pool_map(found, pooling)  # noqa: PLR2004
+    pooled = _pool_tokens(found, pooling, card.n_prefix_tokens) if found.ndim == 3 else _pool_map(found, pooling)  # noqa: PLR2004
     if pooled is None:
         raise EncoderError(
-            name, f"there is no {pooling!r} of {tuple(found.shape)}", remedy="Set pooling to auto."
+            card.name, f"there is no {pooling!r} of {tuple(found.shape)}", remedy="Set pooling to auto."
         )
     return pooled
 
 
-def _pool_tokens(tokens: torch.Tensor, pooling: Pooling) -> torch.Tensor | None:
+def _pool_tokens(
+    tokens: torch.Tensor, pooling: Pooling, n_prefix: int | None
+) -> torch.Tensor | None:
     if pooling in ("auto", "cls"):
         return tokens[:, 0]
     if pooling == "mean":
-        return tokens.mean(dim=1)
-    if pooling == "cls+mean" and tokens.shape[1] > 1:
-        return torch.cat([tokens[:, 0], tokens[:, 1:].mean(dim=1)], dim=1)
+        return tokens[:, n_prefix or 0 :].mean(dim=1)
+    if pooling == "cls+mean" and tokens.shape[1] > (n_prefix or 1):
+        return torch.cat([tokens[:, 0], tokens[:, n_prefix or 1 :].mean(dim=1)], dim=1)
     return None
 
 
