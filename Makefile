@@ -26,6 +26,9 @@ $(STAMP): pyproject.toml constraints.txt
 	@rm -f $@ && touch $(STARTED)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]' \
 	  || { code=$$?; [ $$code -gt 128 ] || rm -f $(STARTED); exit $$code; }
+	# Without what they need: torchvision would bring a torch of its own, of several gigabytes.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps \
+	  timm torchvision
 	@touch $@ && rm -f $(STARTED)
 
 demo: $(STAMP) ## six sample slides through the whole pipeline

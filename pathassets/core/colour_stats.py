@@ -83,7 +83,7 @@ class ColourStats:
                 remedy="Lay smaller patches.",
             )
         rows = [_describe(patch) for patch in batch]
-        return np.array(rows, dtype=np.float32).reshape(len(rows), self.card.dim)
+        return np.array(rows, dtype=np.float32).reshape(len(rows), len(self.card.feature_names))
 
 
 def _describe(patch: np.ndarray) -> list[float]:

@@ -1,7 +1,9 @@
 """The name of an encoder ─▶ its card, without torch: what a recipe is validated against.
 
-    colour_stats, resnet18 │ published encoders │ timm:…, transformers:…, a factory, a program
-         made here         │     declared       │     known once they are open: dim is None
+colour_stats, resnet18   declared in OWN, and made here
+published encoders       declared in PUBLISHED; the user has the weights
+timm:…, transformers:…   what they are is known once they are open: dim is None
+a factory, a program     likewise
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import PurePath
 from types import MappingProxyType
 from typing import Literal
@@ -32,6 +34,8 @@ CARDS: Mapping[str, EncoderCard] = MappingProxyType(
 """Every encoder that has a name of its own."""
 
 PROGRAMS = (".pt2", ".ts", ".torchscript")
+"""Endings of files that are encoders themselves."""
+FOLDER_PREFIX = "transformers:"
 _FACTORY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 _LIBRARIES: Mapping[str, Kind] = MappingProxyType({"timm": "timm", "transformers": "transformers"})
 
@@ -72,10 +76,9 @@ def card_of(request: EncoderRequest | str) -> EncoderCard:
     if isinstance(request, str):
         request = EncoderRequest(name=request)
     kind = kind_of(request.name)
-    if kind == "own":
-        return _own(request)
+    _refuse_others(request, kind)
     declared = PUBLISHED.get(request.name)
-    card = declared.card if declared else _unknown(request.name, kind)
+    card = CARDS.get(request.name) or _unknown(request.name, kind)
     if declared and request.weights is None:
         terms = ", which are given out on request," if card.is_gated else ""
         raise SpecError(
@@ -83,6 +86,8 @@ def card_of(request: EncoderRequest | str) -> EncoderCard:
             remedy=f"Get its weights{terms} from {declared.weights_file} ({card.source}) and name "
             "the file: weights",
         )
+    if kind == "own":
+        return card
     return replace(
         card,
         version=request.version or card.version,
@@ -93,24 +98,32 @@ def card_of(request: EncoderRequest | str) -> EncoderCard:
     )
 
 
-def _own(request: EncoderRequest) -> EncoderCard:
-    """The card of an encoder that is made here, and has nothing to choose."""
-    given = [
-        field
-        for field, default in (
-            ("weights", None), ("kwargs", None), ("version", ""), ("preprocessing", None),
-            ("pooling", "auto"),
-        )
-        if getattr(request, field) != default
-    ]  # fmt: skip
-    if request.precision not in ("auto", "float32"):
-        given.append("precision")
-    if given:
+_DRIVEN = frozenset({"version", "preprocessing", "pooling", "precision"})
+_CHOICES: Mapping[Kind, frozenset[str]] = MappingProxyType(
+    {
+        "own": frozenset(),
+        "published": _DRIVEN | {"weights"},
+        "timm": _DRIVEN | {"weights", "kwargs"},
+        "transformers": _DRIVEN,
+        "program": _DRIVEN,
+        "factory": _DRIVEN | {"weights", "kwargs"},
+    }
+)
+"""What can be chosen of each kind of encoder, beside its name."""
+
+
+def _refuse_others(request: EncoderRequest, kind: Kind) -> None:
+    plain = EncoderRequest(name=request.name)
+    changed = [
+        f.name for f in fields(request) if getattr(request, f.name) != getattr(plain, f.name)
+    ]
+    refused = sorted(set(changed) - _CHOICES[kind])
+    if refused:
+        choices = ", ".join(sorted(_CHOICES[kind])) or "nothing beside its name"
         raise SpecError(
-            f"encoder {request.name}: has no {', '.join(given)} to choose",
-            remedy="Name the encoder alone, or another one.",
+            f"encoder {request.name}: its {', '.join(refused)} cannot be chosen",
+            remedy=f"Of such an encoder can be chosen: {choices}",
         )
-    return OWN[request.name]
 
 
 def _unknown(name: str, kind: Kind) -> EncoderCard:

@@ -11,15 +11,13 @@ from pydantic import BeforeValidator
 from pydantic.dataclasses import dataclass as spec_dataclass
 
 from pathassets.core.encoder import EncoderRequest
+from pathassets.core.encoder_table import FOLDER_PREFIX, PROGRAMS
 from pathassets.core.locations import PatchLocations
 from pathassets.core.patches import ReadSpec
 from pathassets.core.spec import STRICT, canonical_json
 from pathassets.errors import FeaturesNotFinite
 
 CODE_VERSION = "3"
-
-PROGRAM_SUFFIXES = (".pt2", ".ts", ".torchscript")
-FOLDER_PREFIX = "transformers:"
 
 
 def _as_request(value: object) -> object:
@@ -46,7 +44,7 @@ class FeatureSpec(ReadSpec):
 def files_of(request: EncoderRequest) -> dict[str, str]:
     """Files and folders that an encoder is opened from, by the field that names them."""
     found = {} if request.weights is None else {"weights": request.weights}
-    if request.name.endswith(PROGRAM_SUFFIXES):
+    if request.name.endswith(PROGRAMS):
         found["name"] = request.name
     elif request.name.startswith(FOLDER_PREFIX):
         found["name"] = request.name.removeprefix(FOLDER_PREFIX)
@@ -71,7 +69,7 @@ def told(request: EncoderRequest) -> Any:
     """
     name = request.name
     if "name" in files_of(request):
-        program = next((s for s in PROGRAM_SUFFIXES if name.endswith(s)), None)
+        program = next((s for s in PROGRAMS if name.endswith(s)), None)
         name = program or FOLDER_PREFIX
     plain = json.loads(canonical_json(replace(request, name=name, weights=None)))
     default = json.loads(canonical_json(EncoderRequest(name="")))

@@ -3,11 +3,13 @@
 Importing torch takes seconds. Whoever may not need it imports this package inside a function.
 """
 
+from pathassets.adapters.torch.module import TorchEncoder
 from pathassets.adapters.torch.process import (
     CPU_ROWS,
     CUDA_ROWS,
     cuda_devices,
     prepare_process,
+    seeded,
     translate,
 )
 from pathassets.adapters.torch.resnet18 import ResNet18Encoder
@@ -16,7 +18,9 @@ __all__ = [
     "CPU_ROWS",
     "CUDA_ROWS",
     "ResNet18Encoder",
+    "TorchEncoder",
     "cuda_devices",
     "prepare_process",
+    "seeded",
     "translate",
 ]

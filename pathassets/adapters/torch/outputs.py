@@ -65,10 +65,15 @@ def pool(found: torch.Tensor, n: int, pooling: Pooling, card: EncoderCard) -> to
         raise EncoderError(card.name, f"gave {found.dtype}; features are real numbers")
     if found.ndim == 2 and pooling != "cls+mean":  # noqa: PLR2004 - pooled by the model
         return found
-    pooled = _pool_tokens(found, pooling, card.n_prefix_tokens) if found.ndim == 3 else _pool_map(found, pooling)  # noqa: PLR2004
+    if found.ndim == 3:  # noqa: PLR2004 - tokens
+        pooled = _pool_tokens(found, pooling, card.n_prefix_tokens)
+    else:
+        pooled = _pool_map(found, pooling)
     if pooled is None:
         raise EncoderError(
-            card.name, f"there is no {pooling!r} of {tuple(found.shape)}", remedy="Set pooling to auto."
+            card.name,
+            f"there is no {pooling!r} of {tuple(found.shape)}",
+            remedy="Set pooling to auto.",
         )
     return pooled
 

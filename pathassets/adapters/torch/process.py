@@ -37,6 +37,14 @@ def prepare_process(threads: int) -> None:
             torch.set_num_interop_threads(1)
 
 
+@contextlib.contextmanager
+def seeded() -> Iterator[None]:
+    """Draw the same random numbers in here, whatever was drawn before, and change none after."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        yield
+
+
 def cuda_devices() -> tuple[str, ...]:
     """Name the GPUs that torch sees, such as ('cuda:0', 'cuda:1')."""
     n_devices = torch.cuda.device_count() if torch.cuda.is_available() else 0
