@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pathassets import report
-from pathassets.core.encoder import CARDS
+from pathassets.core.encoder_table import CARDS
 from pathassets.core.slide import check_mpp
 from pathassets.engine.annotations import Statement, drawings_of, record_file, withdraw
 from pathassets.engine.check import CheckTask, check_slides

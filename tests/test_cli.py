@@ -81,7 +81,7 @@ def status() -> dict[str, Any]:
         (
             "encoder: colour_stats",
             "encoder: colour",
-            "recipe.yaml:4: unknown encoder",
+            "recipe.yaml:4: encoder colour: there is no such encoder",
             "colour_stats",
         ),
         (

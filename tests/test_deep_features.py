@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pathassets import DeepFeatureExtractor, open_slide, tissue_mask_of
-from pathassets.errors import SpecError
+from pathassets.errors import EncoderError, SpecError
 from tests.engine.probe_encoder import Probe, read_again
 from tests.formula_tiff import write_formula_tiff
 
@@ -246,9 +246,11 @@ def test_5_weights_that_are_given_are_used_and_must_be_there(tmp_path):
     torch.save(Model(gain=3.0).state_dict(), tmp_path / "w.pt")
     found = DeepFeatureExtractor(Model(), weights=tmp_path / "w.pt").run(patches)
     np.testing.assert_allclose(found["features"], 300 / 255, rtol=1e-5)
-    for model in (Model(), "resnet18", "tests.test_deep_features:Model"):
-        with pytest.raises(Exception, match=r"missing\.pt"):
+    for model in (Model(), "uni", "tests.test_deep_features:Model"):
+        with pytest.raises(EncoderError, match=r"missing\.pt"):
             DeepFeatureExtractor(model, weights=tmp_path / "missing.pt")
+    with pytest.raises(SpecError, match="resnet18: its weights cannot be chosen"):
+        DeepFeatureExtractor("resnet18", weights=tmp_path / "w.pt")
 
 
 def test_5_the_same_name_gives_the_same_features():

@@ -67,6 +67,17 @@ def kind_of(name: str) -> Kind:
     )
 
 
+def plain_name(name: str) -> str:
+    """What an encoder is called wherever its file or folder lies.
+
+    >>> plain_name("/models/mine.pt2"), plain_name("transformers:/models/vit"), plain_name("uni")
+    ('mine.pt2', 'transformers:vit', 'uni')
+    """
+    if name.startswith(FOLDER_PREFIX):
+        return FOLDER_PREFIX + PurePath(name.removeprefix(FOLDER_PREFIX)).name
+    return PurePath(name).name if PurePath(name).suffix in PROGRAMS else name
+
+
 def card_of(request: EncoderRequest | str) -> EncoderCard:
     """Find or make the card of an encoder; what only the open encoder can tell is not on it.
 
@@ -134,7 +145,7 @@ def _unknown(name: str, kind: Kind) -> EncoderCard:
         "factory": "A module that a function of the user's makes.",
     }
     return EncoderCard(
-        name=name,
+        name=plain_name(name),
         version="1",
         dim=None,
         input_px=None,

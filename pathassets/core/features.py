@@ -11,7 +11,7 @@ from pydantic import BeforeValidator
 from pydantic.dataclasses import dataclass as spec_dataclass
 
 from pathassets.core.encoder import EncoderRequest
-from pathassets.core.encoder_table import FOLDER_PREFIX, PROGRAMS
+from pathassets.core.encoder_table import FOLDER_PREFIX, PROGRAMS, plain_name
 from pathassets.core.locations import PatchLocations
 from pathassets.core.patches import ReadSpec
 from pathassets.core.spec import STRICT, canonical_json
@@ -60,17 +60,14 @@ def with_files(request: EncoderRequest, paths: dict[str, str]) -> EncoderRequest
 
 
 def told(request: EncoderRequest) -> Any:
-    """What of a request decides the features, in plain JSON: no path, and no default.
+    """What of a request decides the features, in plain JSON: no folder, and no default.
 
     >>> told(EncoderRequest(name="resnet18"))
     'resnet18'
     >>> told(EncoderRequest(name="/models/mine.pt2", precision="bfloat16"))
-    {'name': '.pt2', 'precision': 'bfloat16'}
+    {'name': 'mine.pt2', 'precision': 'bfloat16'}
     """
-    name = request.name
-    if "name" in files_of(request):
-        program = next((s for s in PROGRAMS if name.endswith(s)), None)
-        name = program or FOLDER_PREFIX
+    name = plain_name(request.name)
     plain = json.loads(canonical_json(replace(request, name=name, weights=None)))
     default = json.loads(canonical_json(EncoderRequest(name="")))
     changed = {f: value for f, value in sorted(plain.items()) if value != default[f]}

@@ -48,9 +48,9 @@ def open_encoder(
             f"runs on the CPU alone, not on {device!r}",
             remedy="Open it with device='cpu'.",
         )
-    if card.name in _OWN:
-        return _OWN[card.name](device)
-    opened = _OPENERS[kind_of(card.name)](request, card, device)
+    if request.name in _OWN:
+        return _OWN[request.name](device)
+    opened = _OPENERS[kind_of(request.name)](request, card, device)
     if not isinstance(opened, tuple):
         return opened
     module, card = opened
@@ -109,15 +109,16 @@ Opened = Encoder | tuple[Any, EncoderCard]
 def _open_published(request: EncoderRequest, card: EncoderCard, _device: str) -> Opened:
     from pathassets.adapters.torch.weights import file_sha256, load_weights  # noqa: PLC0415
 
+    path = str(request.weights)  # the card was refused without
+    sha256 = file_sha256(path)  # before an architecture is built for nothing
     declared = _with_pooling(PUBLISHED[request.name], request)
     if declared.library == "transformers":
         from pathassets.adapters.transformers import build  # noqa: PLC0415 - optional, slow
     else:
         from pathassets.adapters.timm import build  # noqa: PLC0415 - optional, and takes seconds
     module = build(declared)
-    path = str(request.weights)  # the card was refused without
     load_weights(module, path, card.name, left_out=declared.left_out)
-    return module, replace(card, weights_sha256=file_sha256(path))
+    return module, replace(card, weights_sha256=sha256)
 
 
 def _with_pooling(declared: Declaration, request: EncoderRequest) -> Declaration:

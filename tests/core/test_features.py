@@ -55,8 +55,8 @@ def test_encoders_that_read_alike_have_one_reading() -> None:
     [
         (EncoderRequest(name="a"), {}, "a"),
         (EncoderRequest(name="a", weights="w.pt"), {"weights": "w.pt"}, "a"),
-        (EncoderRequest(name="m/x.pt2"), {"name": "m/x.pt2"}, ".pt2"),
-        (EncoderRequest(name="transformers:m/x"), {"name": "m/x"}, "transformers:"),
+        (EncoderRequest(name="m/x.pt2"), {"name": "m/x.pt2"}, "x.pt2"),
+        (EncoderRequest(name="transformers:m/x"), {"name": "m/x"}, "transformers:x"),
         (
             EncoderRequest(name="timm:vit", kwargs={"b": 1}),
             {},

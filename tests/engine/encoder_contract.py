@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from pathassets.core.encoder import CARDS, Encoder
+from pathassets.core.encoder import Encoder
+from pathassets.core.encoder_table import CARDS
 from pathassets.errors import EncoderError
 
 

@@ -26,12 +26,12 @@ patch_locations:
   grid: {tissue_mask: otsu, patch_px: 16, mpp: 0.5}
 features:
   one: {patch_locations: grid, encoder: colour_stats}
-  two: {patch_locations: grid, encoder: {name: colour_stats, version: "2"}}
+  two: {patch_locations: grid, encoder: {name: FACTORY, version: "2"}}
   fast: {patch_locations: grid, encoder: colour_stats, fast: true}
 slide_embedding:
   mean: {features: one}
   peak: {features: two, method: max}
-"""
+""".replace("FACTORY", "tests.engine.encoder_factories:make_encoder")
 CHUNK = 64
 
 

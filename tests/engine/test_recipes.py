@@ -13,7 +13,7 @@ tissue_mask:
 patch_locations:
   grid: {tissue_mask: otsu, patch_px: 64, mpp: 0.5}
 features:
-  mine: {patch_locations: grid, encoder: {name: resnet18, weights: WEIGHTS}}
+  mine: {patch_locations: grid, encoder: {name: "my.models:make", weights: WEIGHTS}}
 slide_embedding:
   mean: {features: mine}
 """
@@ -124,6 +124,6 @@ def test_an_encoder_s_keys_are_looked_at(read):
         ("[resnet18]", "encoder = ['resnet18']"),
     ):
         with pytest.raises(SpecError) as caught:
-            read("", RECIPE.replace("{name: resnet18, weights: WEIGHTS}", bad))
+            read("", RECIPE.replace('{name: "my.models:make", weights: WEIGHTS}', bad))
         assert said in caught.value.message
         assert ".yaml:6: " in caught.value.message
