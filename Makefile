@@ -42,7 +42,7 @@ test: $(STAMP) ## the one gate: format, lint, types, floors, tests (all but the 
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist worksteal
 
 slow: $(STAMP) ## the slow tests: real daemon, PostgreSQL, browser
 	$(BIN)/pytest --slow -m slow

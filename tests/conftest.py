@@ -13,7 +13,6 @@ from hypothesis import settings
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"
-N_SLOW = pytest.StashKey[int]()
 
 # The same examples on every machine and in every run; a loaded machine is no failure.
 settings.register_profile("house", derandomize=True, deadline=None, database=None)
@@ -30,14 +29,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     slow = [item for item in items if item.get_closest_marker("slow")]
     items[:] = [item for item in items if not item.get_closest_marker("slow")]
     config.hook.pytest_deselected(items=slow)
-    config.stash[N_SLOW] = len(slow)
 
 
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    if n_slow := config.stash.get(N_SLOW, 0):
-        terminalreporter.write_line(f"{n_slow} slow tests were left out: `make slow` runs them")
+    if not config.getoption("--slow"):
+        terminalreporter.write_line("the slow tests were left out: `make slow` runs them")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -81,7 +81,7 @@ class FeatureWriter:
         self._attributes = dict(attributes)
         row_bytes = max(1, 4 * math.prod(shape))
         self._chunk_rows = min(CHUNK_ROWS, max(1, CHUNK_BYTES // row_bytes))
-        self._chunk = np.full((self._chunk_rows, *shape), np.nan, "<f4")
+        self._chunk = np.empty((self._chunk_rows, *shape), "<f4")  # no memory before rows come
         self._n_held = 0
         self._is_kept = np.ones(self._n_boxes, bool)
         with _telling(path):
@@ -221,12 +221,12 @@ class FeatureWriter:
         """Begin the journal, or cut it back to the last chunk that is right; returns those."""
         self._path.mkdir(parents=True, exist_ok=True)
         journal = self._path / JOURNAL
-        self._refuse_others(journal)
         head = _line_of(
             {"version": VERSION, "digest": self._digest(), "chunk_rows": self._chunk_rows}
         )
         done: list[_Entry] = []
-        data = journal.read_bytes() if journal.exists() else b""
+        data = journal.read_bytes() if journal.is_file() else b""
+        self._refuse_others(data)
         if not data.startswith(head):
             with journal.open("wb") as file:
                 file.write(head)
@@ -239,13 +239,17 @@ class FeatureWriter:
         self._tidy()
         return done
 
-    def _refuse_others(self, journal: Path) -> None:
+    def _refuse_others(self, journal: bytes) -> None:
+        """Delete nothing but what a writer began: its journal tells, or the names of its files."""
         if is_finished(self._path):
             raise StoreError(
                 self._path, "holds features that were finished",
                 remedy="Delete it to make them again, or write elsewhere",
             )  # fmt: skip
-        if not journal.exists() and any(self._path.iterdir()):
+        own = {JOURNAL, FEATURES, METADATA, *self._boxes}
+        names = {path.name for path in self._path.iterdir()}
+        is_own = JOURNAL in names and names <= own
+        if names and not is_own and not _is_whole(journal.partition(b"\n")[0] + b"\n"):
             raise StoreError(
                 self._path, "is a folder with something else in it", remedy="Write elsewhere"
             )
@@ -313,10 +317,12 @@ def _line_of(values: Mapping[str, Any]) -> bytes:
 
 def _entry_of(line: bytes) -> _Entry | None:
     """What a line says; None where it is not whole."""
+    return _Entry(**json.loads(line[9:-1])) if _is_whole(line) else None
+
+
+def _is_whole(line: bytes) -> bool:
     text = line[9:-1]
-    if line != b"%08x %s\n" % (zlib.crc32(text), text):
-        return None
-    return _Entry(**json.loads(text))
+    return line == b"%08x %s\n" % (zlib.crc32(text), text)
 
 
 def _write_aside(path: Path, data: bytes) -> None:

@@ -34,6 +34,8 @@ GUARD = ".guard.lock"
 KEPT_S = 14 * 86400.0
 """What nobody has gone on with for so long is removed."""
 _POLL_S = 0.2
+_N_HYPHENS = 3
+"""Least in a name here; what has fewer is somebody else's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +85,8 @@ def hold_partials(store: Store, addresses: list[Address]) -> Iterator[list[Parti
     with ExitStack() as stack:
         try:
             root.mkdir(parents=True, exist_ok=True)
-            for partial in sorted(
-                partials, key=lambda p: p.folder
-            ):  # one order: none waits forever
+            # In one order, and each once: none waits forever, nor for itself.
+            for partial in sorted(set(partials), key=lambda p: p.folder):
                 stack.enter_context(_lock(root, partial.folder))
                 partial.begin()
         except OSError as error:
@@ -102,8 +103,8 @@ def sweep_partials(store: Store, kept_s: float = KEPT_S) -> int:
     if not root.is_dir():
         return 0
     n_removed = 0
-    names = {path.name.removesuffix(".lock") for path in root.iterdir() if path.name != GUARD}
-    for folder in (root / name for name in sorted(names)):
+    names = {path.name.removesuffix(".lock") for path in root.iterdir()}
+    for folder in (root / name for name in sorted(names) if name.count("-") >= _N_HYPHENS):
         if not folder.is_dir() or _is_done(store, folder.name) or _age_s(folder) > kept_s:
             with _guard(root):
                 n_removed += _remove(folder)
@@ -122,12 +123,10 @@ def _is_done(store: Store, name: str) -> bool:
 
 def _age_s(folder: Path) -> float:
     """Seconds since anything of it was written."""
-    seen = [folder.stat().st_mtime]
-    for path in folder.rglob("*"):
-        try:
-            seen.append(path.stat().st_mtime)
-        except FileNotFoundError:  # somebody works on it
-            return 0.0
+    try:
+        seen = [path.stat().st_mtime for path in (folder, *folder.rglob("*"))]
+    except FileNotFoundError:  # somebody works on it
+        return 0.0
     return time.time() - max(seen)
 
 

@@ -158,7 +158,7 @@ class _Line:
             try:
                 with closing(run.read(self._how, buffers)) as pieces:
                     for piece in pieces:
-                        yield piece, piece.pixels.nbytes
+                        yield piece, piece.n_bytes
                         if run.is_lost:
                             break
             except Exception as error:  # noqa: BLE001 - the slide boundary
@@ -190,6 +190,7 @@ class _Line:
         run = piece.run
         if run not in self._open:
             self._open.append(run)
+            run.n_halved = run.count_halved()
             self._flush({id(target.encoder) for target in run.work.targets})
         run.look(self._process)
         run.is_read = piece.is_last
@@ -230,6 +231,12 @@ class _Piece(NamedTuple):
     """Locations before the last of them that could not be read; not told before."""
     is_last: bool = False
 
+    @property
+    def n_bytes(self) -> int:
+        """What it keeps in memory: all of the array that its pixels are a part of."""
+        held = self.pixels.base
+        return held.nbytes if isinstance(held, np.ndarray) else self.pixels.nbytes
+
 
 _NO_PLACES = np.empty(0, np.int64)
 _NO_PIXELS = np.empty((0, 1, 1, 3), np.uint8)
@@ -243,11 +250,12 @@ class _TargetRun:
         self._target = run.work.targets[number]
 
     def leave_out(self, places: list[int]) -> None:
-        """Tell the writer."""
+        """Tell the writer, but for what it dealt with before: it may have rows of these."""
         if self._number in self._run.target_errors:
             return
+        start = self._run.n_done[self._number]
         try:
-            self._target.writer.leave_out(places)
+            self._target.writer.leave_out([place for place in places if place >= start])
         except Exception as error:  # noqa: BLE001 - likewise
             self._run.target_errors[self._number] = error
 
@@ -293,7 +301,8 @@ class _Run:
         """Rows that encoders have, or wait for."""
         self.is_read = False
         self._n_told = 0
-        self._n_halved = self._count_halved()
+        self.n_halved = 0
+        """Of its encoders, before its first patch."""
 
     @property
     def is_lost(self) -> bool:
@@ -309,12 +318,13 @@ class _Run:
         """See how much memory there is in use."""
         self.stats.peak_bytes = max(self.stats.peak_bytes, process.memory_info().rss)
 
-    def _count_halved(self) -> int:
+    def count_halved(self) -> int:
+        """How often its encoders have halved their batches, ever."""
         return sum(getattr(target.encoder, "n_halved", 0) for target in self.work.targets)
 
     def outcome(self) -> SlideEncoded:
         """What became of it."""
-        self.stats.n_halved = self._count_halved() - self._n_halved
+        self.stats.n_halved = self.count_halved() - self.n_halved
         self.stats.wall_s = time.perf_counter() - self.began_s
         ledger = Ledger(
             n_tiles=self.ledger.n_tiles, faults=self.ledger.faults,
@@ -339,6 +349,7 @@ class _Run:
                 tissue_share=locations.tissue_share[order], labels=("",), label_codes=None,
             )  # fmt: skip
             n_batch = max(handed_rows(target.encoder) for target in work.targets)
+            n_batch = min(n_batch, len(order))
             fits = how.waiting_bytes // (4 * 3 * locations.patch_px**2)
             reading = read_patches(
                 slide, wanted, spec=work.spec, n_batch=max(1, min(n_batch, fits)),

@@ -39,6 +39,7 @@ from pathassets.engine.encoding import (
     Target,
     encode_slides,
 )
+from pathassets.engine.passes import shape_of
 from pathassets.engine.software import software_versions
 from pathassets.errors import EncoderError, FeaturesNotFinite, SpecError
 
@@ -102,7 +103,7 @@ class _Pass:
                 return Made(facts=partial.facts)
             card, encoder = self._open(order)
             writer = FeatureWriter(
-                order.folder / FEATURES, shape=card.shape,
+                order.folder / FEATURES, shape=self._shape(card, encoder),
                 boxes={"coordinates": self._locations.boxes_px0},
                 attributes=self._attributes(order, card),
             )  # fmt: skip
@@ -125,6 +126,10 @@ class _Pass:
                 remedy="Run again: other weights make other features, beside the old ones",
             )  # fmt: skip
         return encoder.card, encoder
+
+    def _shape(self, card: EncoderCard, encoder: Encoder | None) -> tuple[int, ...]:
+        side_px = self._locations.patch_px
+        return card.shape if encoder is None else shape_of(encoder, side_px, side_px)
 
     def encode(self) -> None:
         """Read the patches once."""

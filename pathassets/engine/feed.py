@@ -15,6 +15,8 @@ import psutil
 
 Item = TypeVar("Item")
 
+MOST_HELD = 64
+"""Items that may wait: one without bytes, such as a slide's end, still holds its maker's things."""
 MEMORY_LOOK_S = 0.1
 """How often memory is looked at while it is short."""
 
@@ -63,7 +65,7 @@ class Feed(Generic[Item]):
     def _put(self, item: Item, n_bytes: int) -> bool:
         """Let it wait for the taker, once there is room; False where nobody wants it any more."""
         with self._changed:
-            while not self._is_stopped and n_bytes and not self._has_room(n_bytes):
+            while not self._is_stopped and not self._has_room(n_bytes):
                 self._changed.wait(MEMORY_LOOK_S)
             self._held.append((item, n_bytes))
             self._n_bytes += n_bytes
@@ -71,8 +73,10 @@ class Feed(Generic[Item]):
             return not self._is_stopped
 
     def _has_room(self, n_bytes: int) -> bool:
-        """Where nothing waits there is room for one: so there is progress in any memory."""
-        if not self._n_bytes:
+        """Where no bytes wait there is room for some: so there is progress in any memory."""
+        if len(self._held) >= MOST_HELD:
+            return False
+        if not n_bytes or not self._n_bytes:
             return True
         if self._n_bytes + n_bytes > self._waiting_bytes:
             return False

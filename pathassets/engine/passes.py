@@ -23,6 +23,22 @@ LEAST_ROWS = 32
 """Patches that are handed to an encoder at once, where its own passes are smaller."""
 
 
+def shape_of(encoder: Encoder, height_px: int, width_px: int) -> tuple[int, ...]:
+    """Shape of the features of one patch; where the card does not tell, a blank patch does.
+
+    Raises:
+        EncoderError: the card tells no dim even then.
+    """
+    if encoder.card.dim is None:
+        encoder.encode(np.zeros((1, height_px, width_px, 3), np.uint8))
+    if encoder.card.dim is None:
+        raise EncoderError(
+            encoder.card.name, "does not tell the dim of its features, with a patch encoded",
+            remedy="Let its card have a dim once something was encoded",
+        )  # fmt: skip
+    return encoder.card.shape
+
+
 def handed_rows(encoder: Encoder) -> int:
     """Patches that an encoder is handed at once: whole passes of the model."""
     return encoder.rows * max(1, LEAST_ROWS // encoder.rows)
@@ -138,10 +154,10 @@ class Passes:
             rows = begun.wait()
             self._require_all(rows, begun.shares)
         except Exception as error:  # noqa: BLE001 - the boundary between slides
+            _spend(begun.shares, time.perf_counter() - started_s)
             self._apart(begun.shares, error)
             return
-        finally:
-            _spend(begun.shares, time.perf_counter() - started_s)
+        _spend(begun.shares, time.perf_counter() - started_s)
         place = 0
         for share in begun.shares:
             share.owner.deliver(share.places, rows[place : place + len(share.places)])
@@ -157,17 +173,21 @@ class Passes:
 
     def _apart(self, shares: list[Share], error: Exception) -> None:
         """Encode each owner's rows alone, so that it fails by its own patches only."""
+        is_mixed = len({id(share.owner) for share in shares}) > 1
         for share in shares:
-            if len({id(s.owner) for s in shares}) > 1:
-                try:
-                    rows = self._encoder.encode(share.pixels)
-                    self._require_all(rows, [share])
-                except Exception as own:  # noqa: BLE001 - the boundary between slides
-                    share.owner.fail(share.places, own)
-                else:
-                    share.owner.deliver(share.places, rows)
-            else:
+            if not is_mixed:
                 share.owner.fail(share.places, error)
+                continue
+            started_s = time.perf_counter()
+            try:
+                rows = self._encoder.encode(share.pixels)
+                self._require_all(rows, [share])
+            except Exception as own:  # noqa: BLE001 - the boundary between slides
+                _spend([share], time.perf_counter() - started_s)
+                share.owner.fail(share.places, own)
+                continue
+            _spend([share], time.perf_counter() - started_s)
+            share.owner.deliver(share.places, rows)
 
 
 def _spend(shares: list[Share], seconds: float) -> None:

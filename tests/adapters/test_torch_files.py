@@ -96,6 +96,17 @@ def test_an_exported_program_runs_and_tells_its_rows(tmp_path, dynamic):
     np.testing.assert_allclose(encoder.encode(batch), wanted.numpy(), atol=1e-5)
 
 
+def test_a_program_of_two_inputs_is_not_called_damaged(tmp_path):
+    class Two(nn.Module):
+        def forward(self, x, y):
+            return x + y
+
+    x = torch.zeros(2, 3, 4, 4)
+    torch.export.save(torch.export.export(Two(), (x, x)), tmp_path / "p.pt2")
+    with pytest.raises(EncoderError, match=r"takes 2 inputs, not one\. Export a model of one"):
+        open_program(tmp_path / "p.pt2")
+
+
 def test_a_torchscript_file_runs(tmp_path):
     model, x = net().eval(), torch.rand(2, 3, 16, 16)
     with warnings.catch_warnings():

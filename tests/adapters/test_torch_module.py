@@ -205,3 +205,12 @@ def test_begin_leaves_the_batch_to_its_caller():
     wait = encoder.begin(batch)
     batch[:] = 0
     assert wait().tobytes() == wanted.tobytes()
+
+
+def test_patches_of_changing_widths_are_normalised_by_channel():
+    how = Preprocessing(mean=IMAGENET_MEAN, std=IMAGENET_STD)
+    encoder = TorchEncoder(Gives(lambda m, x: m), card(preprocessing=how))
+    for width_px in (32, 7, 32):
+        batch = patches(3, 9, width_px)
+        wanted = (batch.mean((1, 2)) / 255 - IMAGENET_MEAN) / IMAGENET_STD
+        np.testing.assert_allclose(encoder.encode(batch), wanted, atol=1e-5)

@@ -16,6 +16,8 @@ class Pixels:
         self._how = how
         self._name = name
         self._buffer = torch.empty(0)
+        self._mean = self._std = torch.empty(0)
+        """A line of pixels each, made with the buffer: on a GPU each making is a copy to it."""
 
     def prepare(self, pixels: torch.Tensor) -> torch.Tensor:
         """Resize, crop, scale and normalise; the result lies channels last, until the next call.
@@ -25,15 +27,22 @@ class Pixels:
         """
         cut = self._crop(self._resize(pixels))
         if self._buffer.shape != cut.shape or self._buffer.device != cut.device:
-            self._buffer = torch.empty(cut.shape, dtype=torch.float32, device=cut.device)
+            self._begin(cut.shape, cut.device)
         self._buffer.copy_(cut)
         n, height_px, width_px, channels = cut.shape
         # Whole lines at once, as in `resnet18.normalise`.
         lines = self._buffer.view(n * height_px, width_px * channels)
         lines.mul_(self._how.scale)
-        lines.sub_(torch.tensor(self._how.mean, device=cut.device).repeat(width_px))
-        lines.div_(torch.tensor(self._how.std, device=cut.device).repeat(width_px))
+        lines.sub_(self._mean)
+        lines.div_(self._std)
         return self._buffer.permute(0, 3, 1, 2)
+
+    def _begin(self, shape: torch.Size, device: torch.device) -> None:
+        self._buffer = torch.empty(shape, dtype=torch.float32, device=device)
+        self._mean, self._std = (
+            torch.tensor(numbers, device=device).repeat(shape[2])
+            for numbers in (self._how.mean, self._how.std)
+        )
 
     def _resize(self, pixels: torch.Tensor) -> torch.Tensor:
         """Bring the shorter side to `resize_px`, antialiased, as torchvision lays the longer."""

@@ -65,15 +65,20 @@ def _open_exported(path: Path, device: str) -> nn.Module:
             from torch.export.passes import move_to_device_pass  # noqa: PLC0415 - for a GPU alone
 
             exported = move_to_device_pass(exported, device)
-        return Program(exported, _fixed_rows(exported))
-    except Exception as error:  # it raises whatever the unzipping and parsing does
+    except Exception as error:
+        # Whatever unzipping, JSON and torch's deserialiser raise of a file that is not whole:
+        # RuntimeError, ValueError, KeyError, AttributeError, AssertionError and their own kinds.
         raise _damaged(path, "program of torch.export", error) from error
+    return Program(exported, _fixed_rows(exported, path))
 
 
-def _fixed_rows(exported: Any) -> int | None:
+def _fixed_rows(exported: Any, path: Path) -> int | None:
     names = exported.graph_signature.user_inputs
     if len(names) != 1:
-        raise ValueError(f"it takes {len(names)} inputs, not one")
+        raise EncoderError(
+            str(path), f"takes {len(names)} inputs, not one",
+            remedy="Export a model of one argument, the pixels (n, 3, y, x).",
+        )  # fmt: skip
     (node,) = (n for n in exported.graph.nodes if n.op == "placeholder" and n.name == names[0])
     n_rows = node.meta["val"].shape[0]
     return n_rows if isinstance(n_rows, int) else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import safetensors
@@ -56,17 +56,28 @@ def load_state_dict(path: str | Path) -> dict[str, object]:
     return found
 
 
-def load_weights(module: nn.Module, path: str | Path, name: str) -> None:
+def load_weights(
+    module: nn.Module, path: str | Path, name: str, *, left_out: tuple[str, ...] = ()
+) -> None:
     """Load all weights of `module`, in place; wrappers are undone only where names then match.
+
+    Args:
+        module: It may have a function `renamed`, from weights by the names that a file has to
+            weights by its own.
+        path: The file.
+        name: Of the encoder, for errors.
+        left_out: Beginnings of the names of weights that are in the file for something else.
 
     Raises:
         EncoderError: some are missing, left over or of another shape.
     """
     wanted = set(module.state_dict())
     best: dict[str, object] = {}
-    for candidate in _candidates(load_state_dict(path)):
+    for found in _candidates(load_state_dict(path)):
+        candidate = {k: v for k, v in found.items() if not k.startswith(left_out)}
         if not best or len(wanted ^ set(candidate)) < len(wanted ^ set(best)):
             best = candidate
+    best = _renamed(module, best, Path(path), name)
     _require_same(wanted, best, Path(path), name)
     try:
         module.load_state_dict(best, strict=True)
@@ -74,6 +85,22 @@ def load_weights(module: nn.Module, path: str | Path, name: str) -> None:
         said = str(error).partition("\n")[2].strip() or str(error)
         raise EncoderError(
             name, f"{path} has weights of another shape: {said}",
+            remedy="Give the weights of this very architecture.",
+        ) from error  # fmt: skip
+
+
+def _renamed(
+    module: nn.Module, found: dict[str, object], path: Path, name: str
+) -> dict[str, object]:
+    rename: Callable[[dict[str, object]], dict[str, object]] | None
+    rename = getattr(module, "renamed", None)
+    if rename is None or set(module.state_dict()) == set(found):
+        return found
+    try:
+        return rename(found)
+    except (RuntimeError, ValueError, TypeError, AttributeError) as error:
+        raise EncoderError(
+            name, f"{path} has weights of another shape: {error}",
             remedy="Give the weights of this very architecture.",
         ) from error  # fmt: skip
 
