@@ -9,6 +9,7 @@ from pathassets.engine.encoding import (
     EncodingHow,
     encode_slides,
 )
+from pathassets.engine.feed import MOST_HELD
 from tests.engine.encoding_bench import SIDE_PX, Bench, KindMeans, Means, lay, run, slide_of, wanted
 
 
