@@ -10,7 +10,7 @@ import importlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, NoReturn
+from typing import Any
 
 from torch import nn
 
@@ -110,20 +110,19 @@ def _create(
     try:
         module: nn.Module = timm.create_model(name, pretrained=pretrained, **arguments)
     except Exception as error:  # whatever the network, the hub, a file or an argument does
-        _refuse(error, name, encoder, is_remote=pretrained or ":" in name)
+        is_remote = pretrained or ":" in name
+        raise _refusal(error, name, encoder, is_remote=is_remote) from error
     return module.eval()
 
 
-def _refuse(error: Exception, name: str, encoder: str, *, is_remote: bool) -> NoReturn:
+def _refusal(error: Exception, name: str, encoder: str, *, is_remote: bool) -> EncoderError:
     said = str(error).strip().partition("\n")[0] or type(error).__name__
     if is_remote:
-        raise EncoderError(
+        return EncoderError(
             encoder, f"timm cannot get {name}: {said}",
             remedy="Check the network and the kwargs, or name a file: weights.",
-        ) from error  # fmt: skip
-    raise EncoderError(
-        encoder, f"timm cannot make {name}: {said}", remedy="Look at its kwargs."
-    ) from error
+        )  # fmt: skip
+    return EncoderError(encoder, f"timm cannot make {name}: {said}", remedy="Look at its kwargs.")
 
 
 def _pretrained(timm: Any, name: str, kwargs: Mapping[str, Argument], encoder: str) -> nn.Module:
@@ -198,14 +197,13 @@ def _with_pixels(
     side = kwargs.get("img_size")
     arguments = {"img_size": int(side)} if side else {}
     config = timm.data.resolve_model_data_config(module, args=arguments)
-    _, height, width = config["input_size"]
+    height, width = (int(n) for n in config["input_size"][1:])
     given = card.preprocessing
     if given != Preprocessing():
-        is_free = given.crop_px or given.resize_px or not module.pretrained_cfg.get(
-            "fixed_input_size"
-        )  # fmt: skip
-        is_free = is_free or kwargs.get("dynamic_img_size")
-        return card if is_free else replace(card, input_px=height)
+        is_fixed = module.pretrained_cfg.get("fixed_input_size") and not (
+            given.crop_px or given.resize_px or kwargs.get("dynamic_img_size")
+        )
+        return replace(card, input_px=height) if is_fixed else card
     if height != width or config["interpolation"] not in ("bilinear", "bicubic"):
         raise EncoderError(
             card.name,

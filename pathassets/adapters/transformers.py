@@ -272,6 +272,8 @@ def _side(size: Any) -> int:
     """The side of the square; patches are square, so that a shortest edge is that as well."""
     if isinstance(size, int):
         return size
+    if not isinstance(size, dict):
+        raise TypeError(f"{size} is no size")
     sides = {size[key] for key in ("height", "width", "shortest_edge") if size.get(key)}
     if len(sides) != 1:
         raise ValueError(f"{size} is no square")

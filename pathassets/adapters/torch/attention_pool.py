@@ -75,7 +75,7 @@ def resample_positions(positions: torch.Tensor, grid: tuple[int, int]) -> torch.
     side = round(places.shape[1] ** 0.5)
     if grid == (side, side):
         return positions
-    square = places.unflatten(1, (side, side)).permute(0, 3, 1, 2).float()
+    square = places.transpose(1, 2).reshape(1, -1, side, side).float()
     factors = [(n + GRID_SURPLUS) / side for n in grid]
     resampled = functional.interpolate(square, scale_factor=factors, mode="bicubic")
     return torch.cat([first, resampled.flatten(2).transpose(1, 2).to(first.dtype)], dim=1)

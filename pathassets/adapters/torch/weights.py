@@ -6,6 +6,7 @@ import hashlib
 import pickle
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any, cast
 
 import safetensors
 import torch
@@ -92,8 +93,8 @@ def load_weights(
 def _renamed(
     module: nn.Module, found: dict[str, object], path: Path, name: str
 ) -> dict[str, object]:
-    rename: Callable[[dict[str, object]], dict[str, object]] | None
-    rename = getattr(module, "renamed", None)
+    rename: Callable[[Mapping[str, object]], dict[str, object]] | None
+    rename = cast("Any", getattr(module, "renamed", None))
     if rename is None or set(module.state_dict()) == set(found):
         return found
     try:
