@@ -23,17 +23,16 @@ import psutil
 from pathassets.adapters.feature_store import FeatureWriter
 from pathassets.core.encoder import Encoder
 from pathassets.core.features import require_finite
-from pathassets.core.ledger import BadTilePolicy, Ledger
+from pathassets.core.ledger import Ledger
 from pathassets.core.locations import PatchLocations
-from pathassets.core.patches import ReadSpec, lay_raster, plan_pass, plan_read
-from pathassets.core.slide import Slide
-from pathassets.core.tiles import TileFault
+from pathassets.core.patches import ReadSpec
 from pathassets.engine.feed import Feed, Over, Starved
 from pathassets.engine.passes import Passes, Share, handed_rows
 from pathassets.engine.patch_reader import BUDGET_BYTES, read_patches
 from pathassets.engine.scatter import Buffers
 from pathassets.engine.slides import OpenedSlide
 from pathassets.engine.timed_slide import TimedSlide
+from pathassets.engine.whole_ledger import WholeLedger
 
 PATIENCE_S = 0.2
 """How long a pass waits to be filled up, once the works themselves are waited for."""
@@ -288,7 +287,7 @@ class _Run:
     def __init__(self, work: SlideWork) -> None:
         self.work = work
         self.began_s = time.perf_counter()
-        self.ledger = _WholeLedger()
+        self.ledger = WholeLedger()
         self.stats = EncodingStats()
         self.error: Exception | None = None
         self.target_errors: dict[int, Exception] = {}
@@ -326,12 +325,8 @@ class _Run:
         """What became of it."""
         self.stats.n_halved = self.count_halved() - self.n_halved
         self.stats.wall_s = time.perf_counter() - self.began_s
-        ledger = Ledger(
-            n_tiles=self.ledger.n_tiles, faults=self.ledger.faults,
-            is_upsampled=self.ledger.is_upsampled, skipped=self.ledger.skipped,
-        )  # fmt: skip
         return SlideEncoded(
-            work=self.work, ledger=ledger, stats=self.stats, error=self.error,
+            work=self.work, ledger=self.ledger.plain(), stats=self.stats, error=self.error,
             target_errors=self.target_errors,
         )  # fmt: skip
 
@@ -343,7 +338,7 @@ class _Run:
         with work.open() as opened:
             slide = TimedSlide(opened)
             order = self._order()
-            self._plan(slide)
+            self.ledger.plan(slide, locations, work.spec)
             wanted = replace(
                 locations, x_px0=locations.x_px0[order], y_px0=locations.y_px0[order],
                 tissue_share=locations.tissue_share[order], labels=("",), label_codes=None,
@@ -382,27 +377,6 @@ class _Run:
             return rest
         left_out = self.work.targets[self.n_done.index(start)].writer.left_out
         return np.concatenate([[i for i in left_out if i < start], rest]).astype(np.int64)
-
-    def _plan(self, slide: Slide) -> None:
-        """Count the tiles of all locations: a share of them may be bad, wherever reading begins."""
-        read = plan_read(
-            self.work.locations, slide.info.level_downsamples, fast=self.work.spec.fast
-        )
-        raster = lay_raster(self.work.locations, slide.info, read, slide.tiles(read.level))
-        plan = plan_pass(raster, slice(0, len(self.work.locations)))
-        self.ledger.n_whole, self.ledger.is_upsampled = len(plan.tiles), read.is_upsampled
-
-
-@dataclass(slots=True, kw_only=True)
-class _WholeLedger(Ledger):
-    """Judges bad tiles by all that the slide's locations need, though only a part is read."""
-
-    n_whole: int = 0
-
-    def enter(self, fault: TileFault, policy: BadTilePolicy, path: object) -> None:
-        """Enter a fault, once."""
-        self.n_tiles = self.n_whole
-        Ledger.enter(self, fault, policy, path)
 
 
 def _cropped(pixels: np.ndarray, crop_px: tuple[int, int] | None) -> np.ndarray:

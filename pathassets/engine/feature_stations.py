@@ -103,7 +103,7 @@ class _Pass:
                 return Made(facts=partial.facts)
             card, encoder = self._open(order)
             writer = FeatureWriter(
-                order.folder / FEATURES, shape=self._shape(card, encoder),
+                order.folder / FEATURES, shape=card.shape,
                 boxes={"coordinates": self._locations.boxes_px0},
                 attributes=self._attributes(order, card),
             )  # fmt: skip
@@ -125,11 +125,9 @@ class _Pass:
                 encoder.card.name, f"{request.weights} changed after the recipe was read",
                 remedy="Run again: other weights make other features, beside the old ones",
             )  # fmt: skip
-        return encoder.card, encoder
-
-    def _shape(self, card: EncoderCard, encoder: Encoder | None) -> tuple[int, ...]:
         side_px = self._locations.patch_px
-        return card.shape if encoder is None else shape_of(encoder, side_px, side_px)
+        shape_of(encoder, side_px, side_px)  # the card tells it from now on
+        return encoder.card, encoder
 
     def encode(self) -> None:
         """Read the patches once."""
@@ -156,7 +154,7 @@ class _Pass:
                 if error is not None:
                     return error
                 ledger, stats = encoded.ledger, encoded.stats
-            facts = self._facts(begun.card, ledger)
+            facts = self._facts(begun.card, ledger, begun.writer.left_out)
             begun.partial.note(facts)
             begun.writer.finish(n_patches=facts["n_patches"], n_skipped=facts["n_skipped"])
             self._draw(begun.order)
@@ -164,11 +162,11 @@ class _Pass:
             return error
         return Made(facts=facts, stats=stats)
 
-    def _facts(self, card: EncoderCard, ledger: Ledger) -> Facts:
+    def _facts(self, card: EncoderCard, ledger: Ledger, skipped: list[int]) -> Facts:
         return {
-            "n_patches": len(self._locations) - len(ledger.skipped),
-            "n_skipped": len(ledger.skipped),
-            "skipped": ledger.skipped,
+            "n_patches": len(self._locations) - len(skipped),
+            "n_skipped": len(skipped),
+            "skipped": skipped,
             **ledger.facts(),
             "dim": card.dim,
             "encoder": card.name,
