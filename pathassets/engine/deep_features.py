@@ -31,6 +31,7 @@ from pathassets.engine.deep_request import (
 )
 from pathassets.engine.deep_slides import DeepRequest, SlideRun, encoder_attributes
 from pathassets.engine.encoding import EncodingHow, encode_slides
+from pathassets.engine.passes import shape_of
 from pathassets.errors import EncoderError, PathAssetsError, SpecError, StoreError
 
 BATCH_SIZE = 8
@@ -137,8 +138,7 @@ class DeepFeatureExtractor:
         if not patch_mode:
             slides = slide_inputs(images, masks, params)
             grid = grid_spec(input_resolutions, patch_input_shape, ioconfig, params, encoder.card)
-            if encoder.card.dim is None:  # what it makes of a blank patch tells
-                encoder.encode(np.zeros((1, grid.height_px, grid.width_px, 3), np.uint8))
+            shape_of(encoder, grid.height_px, grid.width_px)  # its card tells it from now on
             return _run_slides(
                 DeepRequest(
                     slides=slides, grid=grid, params=params, encoder=encoder, folder=folder,

@@ -9,6 +9,7 @@ home, from the first check on: `<home>/.golden/<name>-<digest>.npz`, for any mac
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import re
@@ -23,6 +24,7 @@ from pathassets.core.encoder import Encoder, EncoderCard, EncoderRequest
 from pathassets.core.encoder_table import OWN
 from pathassets.core.spec import canonical_json
 from pathassets.engine.encoders import open_encoder
+from pathassets.engine.golden_tiles import FLAT, TILE_PX, TILES, TILES_SHA256, draw_tiles, tile_name
 from pathassets.errors import (
     ArtifactCorrupt,
     EncoderError,
@@ -33,18 +35,6 @@ from pathassets.errors import (
 
 GOLDEN = ".golden"
 """Folder under the home."""
-SEED = 20160627
-TILE_PX = 256
-"""Side that tiles are drawn at; larger ones repeat, smaller ones are cut."""
-TILES_SHA256 = "1c5d73632bff61d56acbf2f7a07a246e4939dbc9a56da95eab4a5d6a9b70f5cc"
-"""Of all tiles as drawn."""
-
-GLASS, BLACK, EOSIN, HAEMATOXYLIN = (244, 243, 245), (0, 0, 0), (226, 150, 190), (104, 66, 150)
-"""Red, green, blue. The first three are tiles of their own, without anything on them."""
-FLAT = ("glass", "black", "eosin")
-TILES = (*FLAT, "noise", *(f"tissue {k}" for k in range(12)))
-"""What is on each tile."""
-
 FLOAT32_TOLERANCE = 1e-3
 """Length of the difference over the length of the kept features, a tile. A cosine distance is at
 most half its square. resnet18 is 1e-4 off between families of CPUs."""
@@ -130,7 +120,7 @@ def check_encoder(
     if differences[worst] > tolerance:
         raise EncoderError(
             card.name,
-            f"is not the same here: {_tile(worst)} has features that are "
+            f"is not the same here: {tile_name(worst)} has features that are "
             f"{differences[worst]:.2g} from those kept, more than {tolerance:g}",
             remedy=_how_to_go_on(request, golden),
         )
@@ -162,63 +152,6 @@ def differ(found: np.ndarray, kept: np.ndarray) -> np.ndarray:
     return np.divide(apart, length, out=np.where(apart > 0, np.inf, 0.0), where=length > 0)
 
 
-# ------------------------------------------------------------------------------------ tiles
-
-
-def draw_tiles(side_px: int) -> np.ndarray:
-    """Draw the tiles, RGB uint8 (16, side_px, side_px, 3): the same bytes on any machine.
-
-    Only words of PCG64 and integers make them: numpy's distributions promise no stream.
-
-    Raises:
-        EncoderError: they are not the tiles that every other machine draws.
-    """
-    bits = np.random.PCG64(SEED)
-    shape = (TILE_PX, TILE_PX, 3)
-    flat = [np.full(shape, colour, dtype=np.uint8) for colour in (GLASS, BLACK, EOSIN)]
-    noise = _draw_bytes(bits, TILE_PX * TILE_PX * 3).reshape(shape)
-    tissue = [_draw_tissue(bits, k) for k in range(len(TILES) - len(flat) - 1)]
-    tiles = np.stack([*flat, noise, *tissue])
-    found = hashlib.sha256(tiles.data).hexdigest()
-    if found != TILES_SHA256:
-        raise EncoderError(
-            "check",
-            f"the tiles drawn here have the SHA-256 {found}, not {TILES_SHA256}",
-            remedy=f"Report this machine and its numpy {np.__version__}.",
-        )
-    at = np.arange(side_px) % TILE_PX
-    return np.ascontiguousarray(tiles[:, at[:, np.newaxis], at])
-
-
-def _draw_tissue(bits: np.random.PCG64, k: int) -> np.ndarray:
-    """Pink blobs on glass, and darker nuclei: less of the first and more of the others with k."""
-    pixels = np.broadcast_to(np.array(GLASS, dtype=np.int32), (TILE_PX, TILE_PX, 3))
-    for colour, n_cells, least in ((EOSIN, 8, 40 + 8 * k), (HAEMATOXYLIN, 32, 190 - 6 * k)):
-        share = np.clip((_draw_field(bits, n_cells) - least) * 4, 0, 255)[..., np.newaxis]
-        pixels = pixels + (np.array(colour, dtype=np.int32) - pixels) * share // 255
-    grain = _draw_bytes(bits, pixels.size).reshape(pixels.shape) % 16
-    return np.clip(pixels + grain.astype(np.int32) - 8, 0, 255).astype(np.uint8)
-
-
-def _draw_field(bits: np.random.PCG64, n_cells: int) -> np.ndarray:
-    """Draw smooth int32 (y, x) from 0 to 255, blobs of a cell's side, that repeats seamlessly."""
-    lattice = _draw_bytes(bits, n_cells**2).reshape(n_cells, n_cells).astype(np.int32)
-    step = TILE_PX // n_cells
-    at, far = np.divmod(np.arange(TILE_PX, dtype=np.int32), step)
-    beyond, near = (at + 1) % n_cells, step - far
-    rows = lattice[at] * near[:, np.newaxis] + lattice[beyond] * far[:, np.newaxis]
-    field: np.ndarray = (rows[:, at] * near + rows[:, beyond] * far) // step**2
-    return field
-
-
-def _draw_bytes(bits: np.random.PCG64, n: int) -> np.ndarray:
-    return bits.random_raw(-(-n // 8)).astype("<u8").view(np.uint8)[:n]
-
-
-def _tile(i: int) -> str:
-    return f"tile {i} ({TILES[i]})"
-
-
 # ----------------------------------------------------------------------------------- checks
 
 
@@ -239,7 +172,7 @@ def _refuse_not_finite(name: str, features: np.ndarray) -> None:
     if not is_finite.all():
         raise FeaturesNotFinite(
             name,
-            f"gives NaN or infinity for {_tile(int(is_finite.argmin()))}",
+            f"gives NaN or infinity for {tile_name(int(is_finite.argmin()))}",
             remedy="Look at its preprocessing, its weights and its precision.",
         )
 
@@ -252,14 +185,12 @@ def _refuse_untold(name: str, features: np.ndarray) -> None:
         if first != i and i >= len(FLAT):
             raise EncoderError(
                 name,
-                f"gives {_tile(first)} and {_tile(i)} the same features",
+                f"gives {tile_name(first)} and {tile_name(i)} the same features",
                 remedy="Look at its preprocessing and its weights: it does not see the pixels.",
             )
 
 
-def _check_company(
-    encoder: Encoder, tiles: np.ndarray, features: np.ndarray, device: str
-) -> float:
+def _check_company(encoder: Encoder, tiles: np.ndarray, features: np.ndarray, device: str) -> float:
     """Encode the tiles in another order, and one at a time; returns the seconds of the former."""
     began = time.perf_counter()
     mixed = _encode(encoder, np.ascontiguousarray(tiles[_ORDER]))
@@ -277,7 +208,7 @@ def _check_company(
             is_random = not again.max() <= allowed
             raise EncoderError(
                 encoder.card.name,
-                f"gives {_tile(worst)} other features "
+                f"gives {tile_name(worst)} other features "
                 + ("each time" if is_random else f"{company} than in company")
                 + f", {differences[worst]:.2g} apart",
                 remedy="Switch off what is random in it, such as dropout." if is_random
@@ -336,8 +267,9 @@ def _read(path: Path, identity: str, name: str) -> np.ndarray:
     """Read what is kept, and nothing that could be code."""
     remedy = "Put the right file there, or remove it and check again."
     try:
-        with np.load(path, allow_pickle=False) as kept:
-            features, whose = np.asarray(kept["features"]), str(kept["identity"])
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as kept:
+            features: np.ndarray = np.asarray(kept["features"])
+            whose = str(kept["identity"])
     except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile) as error:
         raise ArtifactCorrupt(path, f"holds no kept features: {error}", remedy=remedy) from error
     if whose != identity:

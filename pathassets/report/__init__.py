@@ -7,7 +7,7 @@ from pathassets.report.annotations import (
     match_line,
     matches_end,
 )
-from pathassets.report.artifacts import encoder_table, lineage_json, lineage_tree
+from pathassets.report.artifacts import lineage_json, lineage_tree
 from pathassets.report.cohort import (
     MAX_FAILURES,
     NO_SLIDES,
@@ -18,6 +18,12 @@ from pathassets.report.cohort import (
     status_table,
 )
 from pathassets.report.console import counted, error, progress, slide_progress
+from pathassets.report.encoders import (
+    encoder_check,
+    encoder_check_json,
+    encoder_table,
+    encoders_json,
+)
 from pathassets.report.slides import check, checks_json, registration_line, resolution
 
 __all__ = [
@@ -30,7 +36,10 @@ __all__ = [
     "drawing_line",
     "drawing_table",
     "drawings_json",
+    "encoder_check",
+    "encoder_check_json",
     "encoder_table",
+    "encoders_json",
     "error",
     "failures",
     "lineage_json",

@@ -1,16 +1,13 @@
-"""What artifacts are made from and with, for a terminal: ancestry, and encoders."""
+"""What artifacts are made from, for a terminal."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from dataclasses import asdict
 
 from rich.markup import escape
-from rich.table import Table
 from rich.tree import Tree
 
-from pathassets.core.encoder import EncoderCard
 from pathassets.engine.lineage import Ancestor
 from pathassets.report.console import open_console
 
@@ -44,14 +41,3 @@ def _branch(one: Ancestor, tree: Tree, printed: set[str]) -> Tree:
 
 def _title(one: Ancestor) -> str:
     return f"[bold]{escape(str(one.address))}[/]"
-
-
-def encoder_table(cards: Iterable[EncoderCard]) -> None:
-    """Print one row an encoder."""
-    table = Table("encoder", "version", "dim", "weights", "SHA-256", "what")
-    for card in cards:
-        table.add_row(
-            card.name, card.version, str(card.dim), card.weights,
-            card.weights_sha256[:12], card.description,
-        )  # fmt: skip
-    open_console().print(table)

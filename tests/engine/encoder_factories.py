@@ -2,6 +2,7 @@
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 from pathassets.core.colour_stats import ColourStats
 from pathassets.core.preprocessing import Preprocessing
@@ -38,3 +39,25 @@ def make_encoder() -> ColourStats:
 
 def make_nothing() -> str:
     return "nothing"
+
+
+class Odd(Means):
+    """Goes wrong in one of the ways that modules of users go wrong."""
+
+    def __init__(self, way: str) -> None:
+        super().__init__(6)
+        self.way = way
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        features = super().forward(pixels)
+        if self.way == "dropout":
+            return functional.dropout(features, 0.5, training=True)
+        if self.way == "batch norm":
+            return functional.batch_norm(features, None, None, training=True)
+        if self.way == "nan":
+            return torch.where(features == features[5], torch.nan, features)
+        return torch.ones_like(features)
+
+
+def make_odd(way: str) -> nn.Module:
+    return Odd(way)

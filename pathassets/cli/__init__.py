@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pathassets import report
-from pathassets.core.encoder_table import CARDS
+from pathassets.cli.encoders import encoders
 from pathassets.core.slide import check_mpp
 from pathassets.engine.annotations import Statement, drawings_of, record_file, withdraw
 from pathassets.engine.check import CheckTask, check_slides
@@ -62,6 +62,9 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     if isinstance(sys.stdout, TextIOWrapper):  # a file's name may be no text at all
         sys.stdout.reconfigure(errors="backslashreplace")
+
+
+main.add_command(encoders)
 
 
 @main.command()
@@ -272,12 +275,6 @@ def _check_tasks(slide: str, n_threads: int) -> list[CheckTask]:
         raise SpecError(f"{slide}: no file of it is known", remedy="Ingest its file again")
     known = Path(seen[0].path)
     return [CheckTask(path=known, fingerprint=record.fingerprint, n_threads=n_threads)]
-
-
-@main.command()
-def encoders() -> None:
-    """List the encoders a recipe can name."""
-    report.encoder_table(CARDS.values())
 
 
 @main.command()
