@@ -149,7 +149,9 @@ def differ(found: np.ndarray, kept: np.ndarray) -> np.ndarray:
     wide = kept.reshape(n, -1).astype(np.float64)
     apart = np.linalg.norm(found.reshape(n, -1) - wide, axis=1)
     length = np.linalg.norm(wide, axis=1)
-    return np.divide(apart, length, out=np.where(apart > 0, np.inf, 0.0), where=length > 0)
+    shares = np.where(apart > 0, np.inf, 0.0)
+    np.divide(apart, length, out=shares, where=length > 0)
+    return shares
 
 
 # ----------------------------------------------------------------------------------- checks

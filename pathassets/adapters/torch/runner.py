@@ -81,8 +81,9 @@ class Runner:
             self._staging.clear()
 
     def _pass_on_cpu(self, part: np.ndarray) -> Wait:
-        pixels = np.zeros((self.rows, *part.shape[1:]), dtype=np.uint8)
+        pixels = np.empty((self.rows, *part.shape[1:]), dtype=np.uint8)
         pixels[: len(part)] = part
+        pixels[len(part) :] = 0
         rows = self._forward(torch.from_numpy(pixels))[: len(part)]
         features = rows.to(torch.float32).numpy().copy()
         return lambda: features
