@@ -66,6 +66,11 @@ class EncoderCard:
         return (self.dim or 0, *self.map_shape)
 
     @property
+    def patch_px(self) -> int | None:
+        """Side of the patches that it takes as they are; None where any will do."""
+        return self.input_px or self.preprocessing.resize_px or self.preprocessing.crop_px
+
+    @property
     def weights(self) -> str:
         """`none`, `trained`, or `untrained`: whose features are not for training on."""
         if not self.weights_sha256:

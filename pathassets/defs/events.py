@@ -23,6 +23,8 @@ HAS_PATCHES = "has_patches"
 """Check on all patch locations: none is a value, and this points at it."""
 ARE_FINITE = "features_are_finite"
 """Check on all features; it fails where the encoder gives NaN or infinity, and nothing is made."""
+UNLIKE = 0.25
+"""Share by which patches may differ in resolution from what an encoder was trained on."""
 WITHDRAWN = "withdrawn"
 """Data version of a drawing that counts no more."""
 
@@ -195,6 +197,9 @@ def _warnings(facts: Mapping[str, Any]) -> list[str]:
     said = []
     if facts.get("weights") == "untrained":
         said.append("UNTRAINED weights: not for training on")
+    trained, patch = facts.get("trained_mpp"), facts.get("patch_mpp")
+    if trained and patch and abs(patch - trained) > UNLIKE * trained:
+        said.append(f"the encoder was trained at {trained:g} um per pixel, these are at {patch:g}")
     if facts.get("is_upsampled"):
         said.append("the slide has fewer pixels than asked for: its patches are enlarged")
     if facts.get("n_bad_tiles"):

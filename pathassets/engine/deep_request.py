@@ -176,8 +176,8 @@ def grid_spec(
     if said is None and card.mpp is not None:
         said = ("mpp", card.mpp)
     shape = agreed_shape(patch_input_shape, ioconfig)
-    if shape is None and card.input_px is not None:
-        shape = (card.input_px, card.input_px)
+    if shape is None and card.patch_px is not None:
+        shape = (card.patch_px, card.patch_px)
     if said is None or shape is None:
         name = "input_resolutions" if said is None else "patch_input_shape"
         raise SpecError(

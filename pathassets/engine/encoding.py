@@ -102,7 +102,7 @@ class EncodingHow:
 
     n_threads: int = 1
     """Threads that decode."""
-    waiting_bytes: int = 256 * 2**20
+    waiting_bytes: int = 64 * 2**20
     """Pixels that may wait for the encoders."""
     memory_threshold: float | None = None
     """Per cent of the machine's memory in use, measured meanwhile, above which nothing is read

@@ -172,6 +172,8 @@ class _Pass:
             "encoder": card.name,
             "weights": card.weights,
             "precision": card.precision,
+            "trained_mpp": card.mpp,
+            "patch_mpp": self._locations.mpp,
             **self._bench.reader_facts(),
             "device": self._device.partition(":")[0],  # which of several GPUs it was is chance
         }

@@ -22,12 +22,11 @@ def encoders_json() -> str:
 
 def encoder_table() -> None:
     """Print one row an encoder."""
-    table = Table("encoder", "dim", "input px", "mpp", "pooling", "licence", "gated")
+    table = Table("encoder", "dim", "patch px", "mpp", "pooling", "licence", "gated")
     table.add_column("weights", overflow="fold")
     for card in CARDS.values():
-        side_px = card.preprocessing.crop_px or card.preprocessing.resize_px
         table.add_row(
-            card.name, str(card.dim), str(side_px or "any"), f"{card.mpp:g}" if card.mpp else "any",
+            card.name, str(card.dim), str(card.patch_px or "any"), str(card.mpp or "any"),
             card.pooling, card.licence, "on request" if card.is_gated else "", _where(card),
         )  # fmt: skip
     console = open_console()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from pathassets.core.colour_stats import ColourStats
+from pathassets.core.encoder import COLOUR_STATS_CARD
 from pathassets.engine import feature_stations
 from pathassets.engine.pool import LocalWorkers
 from tests.defs.small_slides import N_PATCHES, RECIPE, write_corrupt_slide, write_slide
@@ -125,6 +127,23 @@ def test_features_that_are_not_finite_fail_a_blocking_check_that_names_the_patch
         dg.AssetCheckKey(dg.AssetKey(["features", "colour"]), "features_are_finite")
     )
     assert spec.blocking
+
+
+def test_patches_unlike_those_an_encoder_was_trained_on_come_with_a_warning(
+    bench: Workbench, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (a,) = bench.ingest(write_slide(home / "a.svs", 1))
+
+    class Trained(ColourStats):
+        card = replace(COLOUR_STATS_CARD, mpp=0.25)
+
+    monkeypatch.setattr(feature_stations, "_opened", lambda *_: Trained())
+    monkeypatch.setattr(LocalWorkers, "imap", in_this_process)
+    assert bench.run().success
+    made = bench.latest("features/colour", a).asset_materialization
+    assert made is not None
+    said = made.metadata["warning"].text
+    assert said == "the encoder was trained at 0.25 um per pixel, these are at 0.5"
 
 
 def test_an_embedding_is_an_asset_with_its_numbers_and_a_check(home: Path) -> None:

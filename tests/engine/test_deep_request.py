@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from pathassets.core.encoder import COLOUR_STATS_CARD
+from pathassets.core.encoder_table import CARDS
 from pathassets.engine.deep_request import (
     RunOptions,
     RunParams,
@@ -120,6 +121,14 @@ def test_what_nobody_says_is_asked_for():
         spec_of(None)
     with pytest.raises(SpecError, match="patch_input_shape: nobody says it"):
         spec_of(shape=None)
+
+
+def test_what_a_published_encoder_was_trained_on_is_asked_for_where_nobody_says():
+    for name, side_px in (("uni", 224), ("prov-gigapath", 256), ("conch-v1.5", 448)):
+        grid = grid_spec(None, None, None, run_params({}, DEFAULTS), CARDS[name])
+        assert (grid.height_px, grid.width_px, grid.units, grid.resolution) == (
+            side_px, side_px, "mpp", 0.5,
+        )  # fmt: skip
 
 
 def test_a_ratio_outside_of_0_to_1_is_refused():
