@@ -45,6 +45,27 @@ def number():
     return 3
 
 
+class Averaged(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(3, 5)
+
+    def forward(self, bag):
+        return self.layer(bag).mean(dim=0)
+
+
+def averaged():
+    return Averaged()
+
+
+def test_a_module_without_weights_is_the_same_one_each_time():
+    model = f"{HERE}:averaged"
+    first = aggregate(model, None, BAG, device="cpu")
+    torch.manual_seed(31)
+    assert np.array_equal(aggregate(model, None, BAG, device="cpu"), first)
+    assert first.shape == (5,)
+
+
 @pytest.mark.parametrize("factory", ["plain", "row"])
 def test_a_module_makes_one_vector_in_its_evaluation_mode(factory):
     found = aggregate(f"{HERE}:{factory}", None, BAG, device="cpu")

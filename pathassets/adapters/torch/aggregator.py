@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from pathassets.adapters.torch.process import seeded
 from pathassets.adapters.torch.weights import load_weights
 from pathassets.errors import EncoderError
 
@@ -39,7 +40,9 @@ def aggregate(factory: str, weights: str | None, bag: np.ndarray, *, device: str
 def _open(factory: str, weights: str | None) -> nn.Module:
     package, _, name = factory.partition(":")
     try:
-        module = getattr(importlib.import_module(package), name)()
+        made = getattr(importlib.import_module(package), name)
+        with seeded():  # one without weights of its own is the same in every process
+            module = made()
     except Exception as error:
         raise EncoderError(
             factory, f"cannot be opened: {type(error).__name__}: {error}",
