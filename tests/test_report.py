@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -69,9 +68,7 @@ def test_of_thousands_of_slides_those_with_open_work_are_shown_at_once(
     stand: CohortStatus, capsys: pytest.CaptureFixture[str]
 ) -> None:
     large = cohort(stand, 10_000 - 150, 150)
-    started = time.perf_counter()
     report.status_table(large)
-    taken_s = time.perf_counter() - started
     shown = capsys.readouterr().out
     assert all(f" failed-{i:05d} " in shown for i in range(150))
     assert "200 of 10000 slides are shown" in shown
@@ -79,8 +76,7 @@ def test_of_thousands_of_slides_those_with_open_work_are_shown_at_once(
     assert "150 failed" in shown
     assert shown.count("no micrometres per pixel. State it") == report.MAX_FAILURES
     assert "130 more, 130 resolution_missing: pathassets status --json has all" in shown
-    assert len(shown.splitlines()) < 250
-    assert taken_s < 5  # all 10,000 rows took 9 s
+    assert len(shown.splitlines()) < 250  # all 10,000 rows would take 9 s
 
     report.status_table(replace(large, slides=large.slides[-300:]), is_whole=True)
     assert capsys.readouterr().out.count("│ failed-") == 150

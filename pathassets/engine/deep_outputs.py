@@ -89,7 +89,7 @@ class Place:
             raise unwritable(self.final, error) from error
 
     def release(self) -> None:
-        """Let others have it."""
+        """Let others have it; who has opened the file that goes here opens the next one."""
         Path(self.lock.lock_file).unlink(missing_ok=True)
         self.lock.release()
 

@@ -3,7 +3,6 @@ import json
 import os
 import signal
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -173,10 +172,8 @@ def test_a_killed_process_lets_go_of_its_journal(tmp_path, start_python):
     assert holder.stdout.readline() == "held\n"
     holder.send_signal(signal.SIGKILL)
     holder.wait()
-    started_s = time.monotonic()
     with hold_journal(tmp_path, "abc") as journal:
         assert journal.entries == [{"rows": [1]}]
-    assert time.monotonic() - started_s < 5
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path):

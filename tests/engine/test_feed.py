@@ -28,8 +28,10 @@ def feed_of(source: Source, *, waiting_bytes: int = 1000, memory_threshold=None)
     return Feed(source.items(), waiting_bytes=waiting_bytes, memory_threshold=memory_threshold)
 
 
-def settled(source: Source) -> int:
-    """How far it comes when nobody takes anything."""
+def settled(source: Source, n: int) -> int:
+    """How far it comes when nobody takes anything: to `n`, and a little later no further."""
+    while source.n_made < n:
+        time.sleep(0.001)
     before = -1
     while before != source.n_made:
         before = source.n_made
@@ -80,9 +82,9 @@ def test_what_was_taken_counts_until_it_is_given_back():
     source = Source(100, 100)
     feed = feed_of(source)
     assert feed.take()[0] == 0
-    assert settled(source) == 11  # ten are held or taken, and one waits for room
+    assert settled(source, 11) == 11  # ten are held or taken, and one waits for room
     feed.give_back(100)
-    assert settled(source) == 12
+    assert settled(source, 12) == 12
     feed.close()
     assert source.is_closed
 
@@ -91,7 +93,7 @@ def test_items_without_bytes_do_not_pile_up():
     source = Source(100_000, 0)
     feed = feed_of(source)
     feed.take()
-    assert settled(source) <= MOST_HELD + 2
+    assert settled(source, 2) <= MOST_HELD + 2
     feed.close()
 
 
@@ -110,7 +112,7 @@ def test_where_memory_is_short_one_item_waits_at_a_time():
     feed = feed_of(source, memory_threshold=0.0)  # no machine has all its memory free
     for i in range(3):
         assert feed.take()[0] == i
-        assert settled(source) == i + 2
+        assert settled(source, i + 2) == i + 2
         feed.give_back(1)
     feed.close()
 
@@ -119,7 +121,7 @@ def test_closing_frees_a_source_that_waits_for_room_and_one_that_never_began():
     source = Source(100, 1000)
     feed = feed_of(source)
     feed.take()
-    settled(source)
+    settled(source, 2)
     feed.close()
     feed.close()
     assert source.is_closed
@@ -141,6 +143,7 @@ def test_only_an_idle_source_starves_its_taker():
     with pytest.raises(Starved):
         feed.take(0.01)
     goes_on.set()
-    time.sleep(0.02)
+    while feed.is_idle:
+        time.sleep(0.001)
     assert feed.take(0.01) == ("x", 1)
     feed.close()

@@ -274,13 +274,13 @@ def test_a_file_whose_look_dies_is_refused_and_the_next_are_registered(
 def test_a_file_whose_look_takes_too_long_is_refused_and_the_next_are_registered(
     reopen, make_slide, make_huge
 ):
-    platform = reopen(n_workers=2, slide_timeout_s=3.0)
+    platform = reopen(n_workers=2, slide_timeout_s=6.0)
     huge = make_huge("huge.svs")
     found = register(platform, huge, make_slide("a.svs"), make_slide("b.svs", seed=1))
     assert states(found) == ["refused", "new", "new"]
     [refusal] = platform.catalog.refusals()
     assert (refusal.path, refusal.reason) == (str(huge), "worker_lost")
-    assert refusal.message == f"{huge}: no result within 3 s"
+    assert refusal.message == f"{huge}: no result within 6 s"
     assert workers_now() == []
     os.truncate(huge, huge.stat().st_size % HUGE_BYTES)
     assert states(register(platform, huge)) == ["new"]

@@ -1,5 +1,4 @@
 import logging
-import time
 from contextlib import closing
 from pathlib import Path
 
@@ -153,10 +152,8 @@ def test_closing_it_ends_the_workers(tmp_path):
     assert next(found)[0].name == "a"
     workers = workers_now()
     assert workers
-    started_s = time.monotonic()
     found.close()
     assert workers_now() == []
-    assert time.monotonic() - started_s < 5
 
 
 def test_a_place_is_counted_though_a_file_is_given_twice(tmp_path):

