@@ -157,11 +157,13 @@ def _kill_at_features(platform, within_s=60):
 
 
 @pytest.mark.usefixtures("planned")
-def test_a_slide_that_takes_too_long_is_given_up_and_what_it_made_is_kept(reopen):
+def test_a_slide_that_takes_too_long_is_given_up_and_what_was_made_is_kept(reopen):
+    platform = reopen(LONG, n_workers=1)
+    slow, entries = plan_slides(platform)[:1], platform.recipe.per_slide
+    [outcome] = run_batch(platform, slow, entries[:2], run_id="before")
+    assert states(outcome) == ["made", "made"]
     platform = reopen(LONG, n_workers=1, slide_timeout_s=4.0)
-    [outcome] = run_batch(
-        platform, plan_slides(platform)[:1], platform.recipe.per_slide, run_id="run"
-    )
+    [outcome] = run_batch(platform, slow, entries, run_id="run")
     assert states(outcome) == ["current", "current", "failed"]
     assert outcome.failure.reason == "worker_lost"
     assert "no result within 4 s" in outcome.failure.message
