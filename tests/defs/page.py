@@ -30,7 +30,7 @@ FLAGS = [
     "--disable-sync",
     "--window-size=1500,1000",
 ]
-WITHIN_S = 60
+WITHIN_S = 120
 
 
 @dataclass(frozen=True)
