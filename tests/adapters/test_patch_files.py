@@ -167,6 +167,7 @@ def test_who_wants_a_journal_that_is_held_waits_and_gets_a_new_one(tmp_path):
         waiting.result(10)
 
 
+@pytest.mark.timeout(60)
 def test_a_killed_process_lets_go_of_its_journal(tmp_path, start_python):
     holder = start_python(HOLD, tmp_path)
     assert holder.stdout.readline() == "held\n"

@@ -54,12 +54,8 @@ class Averaged(nn.Module):
         return self.layer(bag).mean(dim=0)
 
 
-def averaged():
-    return Averaged()
-
-
 def test_a_module_without_weights_is_the_same_one_each_time():
-    model = f"{HERE}:averaged"
+    model = f"{HERE}:Averaged"
     first = aggregate(model, None, BAG, device="cpu")
     torch.manual_seed(31)
     assert np.array_equal(aggregate(model, None, BAG, device="cpu"), first)

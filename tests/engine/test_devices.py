@@ -84,6 +84,7 @@ def test_processes_never_hold_one_gpu_at_once(one_gpu, start_python):
         assert out.split() == ["cuda:0"] * 8
 
 
+@pytest.mark.timeout(60)
 def test_a_killed_holder_gives_its_gpu_back(one_gpu, start_python):
     process = start_python(HOLDER, one_gpu, "cuda:0", 1, 600)
     assert process.stdout.readline() == "cuda:0\n"

@@ -146,12 +146,15 @@ def test_a_fault_of_ours_costs_that_file_alone_and_is_in_the_log(tmp_path, caplo
     assert n_seen_by(found[tmp_path / "b"]) >= 1
 
 
+@pytest.mark.timeout(60)
 def test_closing_it_ends_the_workers(tmp_path):
     files = files_in(tmp_path, "a", "slow", *"bcdefgh")
     found = noted(files)
     assert next(found)[0].name == "a"
     workers = workers_now()
     assert workers
+    for worker in workers:
+        worker.suspend()  # it would never finish what it does
     found.close()
     assert workers_now() == []
 

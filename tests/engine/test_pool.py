@@ -145,6 +145,7 @@ def test_a_worker_that_dies_before_it_has_read_its_job_costs_no_item():
     assert list(pool(n_workers=1).imap(behave, items())) == [("a", "a"), ("b", "b")]
 
 
+@pytest.mark.timeout(60)
 def test_a_hang_is_ended_by_the_timeout():
     results = dict(pool(timeout_s=3.0).imap(behave, ["hang", "a", "b"]))
     assert is_lost(results["hang"], "no result within 3 s")
@@ -210,6 +211,7 @@ def test_an_error_of_the_items_is_the_callers_and_ends_the_workers():
     assert workers_now() == []
 
 
+@pytest.mark.timeout(60)
 def test_closing_it_early_ends_the_workers():
     results = pool().imap(behave, ["a", "hang", "hang"])
     assert next(results) == ("a", "a")

@@ -40,9 +40,9 @@ def aggregate(factory: str, weights: str | None, bag: np.ndarray, *, device: str
 def _open(factory: str, weights: str | None) -> nn.Module:
     package, _, name = factory.partition(":")
     try:
-        made = getattr(importlib.import_module(package), name)
+        make = getattr(importlib.import_module(package), name)
         with seeded():  # one without weights of its own is the same in every process
-            module = made()
+            module = make()
     except Exception as error:
         raise EncoderError(
             factory, f"cannot be opened: {type(error).__name__}: {error}",
