@@ -1,0 +1,96 @@
+"""`pathassets annotations`: record what people draw on slides, or look at what was recorded."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pathassets import report
+from pathassets.cli.home import SOME_FAILED, opened
+from pathassets.engine.annotations import Statement, drawings_of, record_file, withdraw
+from pathassets.engine.matches import match_files
+from pathassets.engine.platform import Platform, open_platform
+from pathassets.engine.settings import read_settings
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+
+@click.group("annotations")
+def recorded() -> None:
+    """Record what was drawn on slides, such as in QuPath, or look at what was recorded."""
+
+
+def _stated(command: Callable[..., None]) -> Callable[..., None]:
+    """Options of a statement."""
+    for option in (
+        click.option("--why", required=True, help="Where it is from."),
+        click.option("--who", required=True, help="Who states it."),
+        click.option("--name", required=True, help="An entry of the recipe's annotations."),
+    ):
+        command = option(command)
+    return command
+
+
+@recorded.command("set")
+@click.argument("slide_id")
+@click.argument("file", type=click.Path(path_type=Path))
+@_stated
+def set_file(slide_id: str, file: Path, name: str, who: str, why: str) -> None:
+    """Record what FILE draws on a slide: polygons, or a mask picture."""
+    with opened() as (platform, instance):
+        recorded = record_file(platform, slide_id, file, Statement(name=name, who=who, why=why))
+        _report_drawings(platform, instance, [slide_id])
+        click.echo(report.drawing_line(recorded))
+
+
+@recorded.command("add")
+@click.argument("folder", type=click.Path(path_type=Path))
+@_stated
+@click.option("--dry-run", is_flag=True, help="Say which file is of which slide, record nothing.")
+def add_folder(folder: Path, name: str, who: str, why: str, *, dry_run: bool) -> None:
+    """Record the files of FOLDER, and of those below, that are called like a slide."""
+    stated = Statement(name=name, who=who, why=why)
+    with opened() as (platform, instance):
+        done = []
+        for match in match_files(platform, folder, stated, is_dry=dry_run):
+            click.echo(report.match_line(match))
+            done.append(match)
+        _report_drawings(platform, instance, [match.slide_id for match in done])
+    click.echo(report.matches_end(done))
+    if any(match.said for match in done):
+        sys.exit(SOME_FAILED)
+
+
+@recorded.command("show")
+@click.argument("slide_id", required=False)
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def show(slide_id: str | None, *, as_json: bool) -> None:
+    """Print what is drawn on all slides now, or all that was ever stated of one."""
+    with open_platform(read_settings()) as platform:
+        found = drawings_of(platform, slide_id)
+    if as_json:
+        click.echo(report.drawings_json(found))
+    else:
+        report.drawing_table(found)
+
+
+@recorded.command("withdraw")
+@click.argument("slide_id")
+@_stated
+def withdraw_name(slide_id: str, name: str, who: str, why: str) -> None:
+    """State that what was drawn on a slide counts no more."""
+    with opened() as (platform, instance):
+        withdraw(platform, slide_id, Statement(name=name, who=who, why=why))
+        _report_drawings(platform, instance, [slide_id])
+        click.echo(f"{slide_id}: {name} is withdrawn; what was made with it is stale now")
+
+
+def _report_drawings(platform: Platform, instance: dg.DagsterInstance, slides: list[str]) -> None:
+    from pathassets.defs.annotations import report_annotations  # noqa: PLC0415 - takes seconds
+
+    report_annotations(instance, platform, slides)

@@ -1,0 +1,91 @@
+"""A home opened for a command, platform and Dagster instance, and two acts that commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pathassets import report
+from pathassets.engine.cohort import Cohort
+from pathassets.engine.ingest import IdScheme, Registration, ingest
+from pathassets.engine.platform import Platform, open_platform
+from pathassets.engine.settings import read_settings
+from pathassets.engine.status import SlideStatus, cohort_status
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+SOME_FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+"""Exit codes."""
+
+
+@contextmanager
+def opened() -> Iterator[tuple[Platform, dg.DagsterInstance]]:
+    """The platform and its Dagster instance, cleaned of what killed runs left."""
+    settings = read_settings()
+    with open_platform(settings) as platform:
+        from pathassets.defs.instance import open_instance  # noqa: PLC0415 - dagster takes seconds
+        from pathassets.defs.launch import recover  # noqa: PLC0415
+
+        with open_instance(settings) as instance:
+            for run_id in recover(instance, platform):
+                click.echo(f"run {run_id[:8]} had been killed; what it finished is kept")
+            yield platform, instance
+
+
+def register(
+    platform: Platform,
+    instance: dg.DagsterInstance,
+    files: list[Path],
+    cohort: Cohort,
+    scheme: IdScheme,
+) -> int:
+    """Register files and tell Dagster; returns how many were refused."""
+    from pathassets.defs.slides import report_slides  # noqa: PLC0415 - dagster takes seconds
+
+    found: list[Registration] = []
+    with report.progress("registering", len(files)) as advance:
+        for one in ingest(platform, files, cohort=cohort, scheme=scheme):
+            found.append(one)
+            advance(report.registration_line(one))
+    registered = [one.slide_id for one in found if one.slide_id]
+    with report.progress("telling Dagster", len(registered)) as advance:
+        report_slides(instance, platform, registered, advance=lambda _: advance(""))
+    refused = sum(one.state == "refused" for one in found)
+    new = sum(one.state == "new" for one in found)
+    counts = f"{len(found) - new - refused} known, {refused} refused"
+    click.echo(f"{report.counted(new, 'new slide')}, {counts}")
+    return refused
+
+
+def make_current(
+    platform: Platform,
+    instance: dg.DagsterInstance,
+    slides: tuple[str, ...],
+    select: tuple[str, ...],
+    *,
+    retry: bool,
+) -> list[SlideStatus]:
+    """Run what is wanted, say what was done; returns where its slides stand now."""
+    from pathassets.defs.build import build_definitions  # noqa: PLC0415 - dagster takes seconds
+    from pathassets.defs.launch import (  # noqa: PLC0415
+        Wanted,
+        build_datasets_here,
+        choose_entries,
+        run_slides_here,
+    )
+
+    entries = choose_entries(platform, select)
+    wanted = Wanted(slide_ids=frozenset(slides), entries=entries, retry=retry)
+    definitions = build_definitions(platform.recipe)
+    with report.slide_progress():
+        n_slides = run_slides_here(definitions, instance, platform, wanted)
+        n_datasets = build_datasets_here(definitions, instance, platform, wanted)
+    stand = cohort_status(platform).slides
+    rows = [row for row in stand if not slides or row.planned.slide_id in slides]
+    report.run_end(rows, n_slides, n_datasets)
+    return rows

@@ -1,0 +1,35 @@
+"""`pathassets sample` and `demo`: slides with known ground truth, and the whole chain over them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from pathassets import report
+from pathassets.cli.home import make_current, opened, register
+from pathassets.engine.cohort import read_cohort
+from pathassets.engine.ingest import find_files
+from pathassets.engine.sample import write_sample_cohort
+from pathassets.engine.settings import read_settings
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--seed", default=0, show_default=True)
+def sample(folder: Path, seed: int) -> None:
+    """Write six small slides with known ground truth into FOLDER."""
+    slides = write_sample_cohort(folder, seed=seed)
+    click.echo(f"{report.counted(len(slides), 'sample slide')} in {folder}")
+
+
+@click.command()
+def demo() -> None:
+    """Write the sample cohort, register it, run the recipe on it, and print where it stands."""
+    folder = read_settings().home / "demo"
+    write_sample_cohort(folder)
+    with opened() as (platform, instance):
+        table = read_cohort(folder / "cohort.csv")
+        register(platform, instance, find_files([folder]), table, "stem")
+        make_current(platform, instance, (), (), retry=False)
+        report.demo_end(platform)

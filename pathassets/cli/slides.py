@@ -1,0 +1,103 @@
+"""`pathassets ingest`, `mpp`, `check`: slides, what is known of them, whether they are readable."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from pathassets import report
+from pathassets.cli.home import SOME_FAILED, opened, register
+from pathassets.core.slide import check_mpp
+from pathassets.engine.check import CheckTask, check_slides
+from pathassets.engine.cohort import Cohort, read_cohort
+from pathassets.engine.ingest import IdScheme, find_files
+from pathassets.engine.platform import open_platform
+from pathassets.engine.pool import LocalWorkers
+from pathassets.engine.settings import read_settings, usable_cores
+from pathassets.errors import SpecError
+
+
+@click.command("ingest")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--cohort", type=click.Path(path_type=Path), help="CSV: file, patient, label, mpp.")
+@click.option(
+    "--id-scheme",
+    "scheme",
+    type=click.Choice(["stem", "hash", "manifest"]),
+    default="stem",
+    show_default=True,
+    help="Slide ids from file name and hash, hash alone, or the table's slide_id.",
+)
+def ingest_command(paths: tuple[Path, ...], cohort: Path | None, scheme: IdScheme) -> None:
+    """Register slides: files, or folders that are searched."""
+    with opened() as (platform, instance):
+        table = read_cohort(cohort) if cohort else Cohort()
+        n_refused = register(platform, instance, find_files(paths), table, scheme)
+    if n_refused:
+        sys.exit(SOME_FAILED)
+
+
+@click.group()
+def mpp() -> None:
+    """State a slide's resolution, or look at what was stated."""
+
+
+@mpp.command("set")
+@click.argument("slide_id")
+@click.argument("value", type=float)
+@click.option("--who", required=True, help="Who states it.")
+@click.option("--why", required=True, help="Where the value is from.")
+def mpp_set(slide_id: str, value: float, who: str, why: str) -> None:
+    """State micrometres per pixel of a slide's finest level."""
+    check_mpp(value, subject=slide_id)
+    with opened() as (platform, instance):
+        from pathassets.defs.slides import report_slides  # noqa: PLC0415 - dagster takes seconds
+
+        platform.catalog.override_mpp(slide_id, value, who=who, why=why)
+        report_slides(instance, platform, [slide_id])
+        click.echo(f"{slide_id}: {value:g} um per pixel; what was made with another is stale now")
+
+
+@mpp.command("show")
+@click.argument("slide_id")
+def mpp_show(slide_id: str) -> None:
+    """Print what a slide's file and people state."""
+    with open_platform(read_settings()) as platform:
+        report.resolution(platform.catalog.slide(slide_id), platform.catalog.mpp_history(slide_id))
+
+
+@click.command()
+@click.argument("slides", nargs=-1, required=True)
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def check(slides: tuple[str, ...], *, as_json: bool) -> None:
+    """Read every tile of SLIDES, files, folders or slide ids, and say which are bad."""
+    settings = read_settings()
+    workers = LocalWorkers(n_workers=1, timeout_s=settings.slide_timeout_s)
+    tasks = [task for slide in slides for task in _check_tasks(slide, usable_cores())]
+    checks = []
+    for done in check_slides(workers, tasks):
+        checks.append(done)
+        if not as_json:
+            report.check(done)
+    if as_json:
+        click.echo(report.checks_json(checks))
+    if not all(done.is_sound for done in checks):
+        sys.exit(SOME_FAILED)
+
+
+def _check_tasks(slide: str, n_threads: int) -> list[CheckTask]:
+    """What a word of the command line means: a file or folder, else the id of a known slide."""
+    path = Path(slide)
+    if os.sep in slide or path.exists() or path.is_symlink():  # in this order: exists() may raise
+        files = find_files([path])
+        return [CheckTask(path=p, fingerprint="", n_threads=n_threads) for p in files]
+    with open_platform(read_settings()) as platform:
+        record = platform.catalog.slide(slide)
+        seen = platform.catalog.paths(slide)
+    if not seen:
+        raise SpecError(f"{slide}: no file of it is known", remedy="Ingest its file again")
+    known = Path(seen[0].path)
+    return [CheckTask(path=known, fingerprint=record.fingerprint, n_threads=n_threads)]

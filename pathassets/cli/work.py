@@ -1,0 +1,62 @@
+"""`pathassets run`, `status` and `lineage`: make what is missing, and say where all stands."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from pathassets import report
+from pathassets.cli.home import SOME_FAILED, make_current, opened
+from pathassets.engine.lineage import lineage_of
+from pathassets.engine.platform import open_platform
+from pathassets.engine.settings import read_settings
+from pathassets.engine.status import cohort_status
+
+
+@click.command()
+@click.option("--slides", multiple=True, help="Slide ids, a,b or repeated; all if none is named.")
+@click.option("--select", multiple=True, help="section or section/name, a,b or repeated.")
+@click.option("--retry", is_flag=True, help="Try again what fails by the slide's content alone.")
+def run(slides: tuple[str, ...], select: tuple[str, ...], *, retry: bool) -> None:
+    """Make what is missing or stale; what is current is left alone."""
+    with opened() as (platform, instance):
+        if not slides and not platform.catalog.slides():
+            click.echo(report.NO_SLIDES)
+            return
+        rows = make_current(platform, instance, _listed(slides), _listed(select), retry=retry)
+        report.failures(rows)
+    if any(row.failure is not None for row in rows):
+        sys.exit(SOME_FAILED)
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@click.option("--all", "is_whole", is_flag=True, help="Every row of a cohort of thousands.")
+def status(*, as_json: bool, is_whole: bool) -> None:
+    """Print where the cohort stands: one row a slide, one column an asset."""
+    with open_platform(read_settings()) as platform:
+        stand = cohort_status(platform)
+    if as_json:
+        click.echo(report.status_json(stand))
+    else:
+        report.status_table(stand, is_whole=is_whole)
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def lineage(file: Path, *, as_json: bool) -> None:
+    """Print what FILE of the store was made from."""
+    with open_platform(read_settings()) as platform:
+        traced = lineage_of(platform, file)
+    if as_json:
+        click.echo(report.lineage_json(traced))
+    else:
+        report.lineage_tree(traced)
+
+
+def _listed(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Take `--slides a,b` for `--slides a --slides b`."""
+    return tuple(part.strip() for value in values for part in value.split(",") if part.strip())
