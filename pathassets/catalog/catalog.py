@@ -5,6 +5,7 @@ What people state about slides is in `statements`.
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
@@ -21,12 +22,14 @@ from sqlalchemy import (
     update,
 )
 
-from pathassets.catalog.connect import open_engine, reading, writing
-from pathassets.catalog.dialects import upsert
+from pathassets.catalog.connect import name_of, open_engine, reading, writing
+from pathassets.catalog.dialects import lock_for_registration, upsert
 from pathassets.catalog.records import (
     ArtifactRecord,
     AttemptRecord,
     CohortFacts,
+    Entered,
+    MergedSlide,
     PathRecord,
     RefusalRecord,
     SlideRecord,
@@ -47,7 +50,9 @@ from pathassets.catalog.statements import (
     PAGE_ROWS,
     Statements,
     check_known,
+    find_heir,
     now,
+    require_free,
     unknown_slide,
 )
 from pathassets.catalog.tables import (
@@ -57,6 +62,7 @@ from pathassets.catalog.tables import (
     artifact,
     artifact_parent,
     attempt,
+    merged_slide,
     refusal,
     slide,
     slide_path,
@@ -64,6 +70,8 @@ from pathassets.catalog.tables import (
 from pathassets.core.address import Address
 from pathassets.core.spec import canonical_json
 from pathassets.errors import CatalogError
+
+logger = logging.getLogger(__name__)
 
 Key = tuple[str, str, str]
 """(section, name, subject): one station of one subject, whatever the digest."""
@@ -87,11 +95,17 @@ class Catalog(Statements):
         Raises:
             CatalogError: it cannot be opened, or is of a newer version.
         """
-        return cls(open_engine(url))
+        catalog = cls(open_engine(url))
+        for one in catalog.disputed():
+            logger.warning("%s", one)
+        return catalog
 
     def close(self) -> None:
         """Give all connections back."""
         self._engine.dispose()
+
+    def __repr__(self) -> str:
+        return f"<{name_of(self._engine.url)}>"
 
     def __enter__(self) -> Self:
         return self
@@ -103,11 +117,15 @@ class Catalog(Statements):
 
     def register_slide(
         self, record: SlideRecord, path: PathRecord, *, thumbnail: bytes | None = None
-    ) -> None:
+    ) -> Entered:
         """Enter a slide and one file that holds it, or bring both up to date.
 
-        A path that belonged to another slide moves; its refusal, if any, is forgotten. What is
-        known of patient, label and thumbnail is not erased by None.
+        Content that is a slide's already is that slide, whatever the record calls it, however many
+        processes enter it at once. A path that belonged to another slide moves; its refusal, if
+        any, is forgotten. What is known of patient, label and thumbnail is not erased by None.
+
+        Raises:
+            CatalogError: the id is that of other content at another place.
         """
         if path.slide_id != record.slide_id:
             raise CatalogError(f"{path.path}: is of slide {path.slide_id}, not {record.slide_id}")
@@ -117,17 +135,23 @@ class Catalog(Statements):
                 remedy=f"Make it smaller than {THUMBNAIL_LIMIT_BYTES}.",
             )
         at = now()
-        new = slide_row(record) | {"registered_at": at, "thumbnail": thumbnail}
         with writing(self._engine) as connection:
+            lock_for_registration(connection)
+            known_id = connection.execute(_of_content(record.fingerprint)).scalar()
+            if known_id is None:
+                require_free(connection, record.slide_id, path.path)
+            slide_id = known_id or record.slide_id
+            new = slide_row(record) | {"registered_at": at, "thumbnail": thumbnail}
             upsert(
                 connection,
                 slide,
-                [new],
+                [new | {"slide_id": slide_id}],
                 keep_first=["registered_at"],
                 keep_known=[*_COHORT_FACTS, "thumbnail"],
             )
-            upsert(connection, slide_path, [flat(path) | {"seen_at": at}])
+            upsert(connection, slide_path, [flat(path) | {"slide_id": slide_id, "seen_at": at}])
             connection.execute(delete(refusal).where(refusal.c.path == path.path))
+        return Entered(slide_id=slide_id, is_new=known_id is None)
 
     def slides(self) -> list[SlideRecord]:
         """All slides, in order of registration."""
@@ -135,22 +159,48 @@ class Catalog(Statements):
         return [slide_record(row) for row in self._rows(order)]
 
     def slide(self, slide_id: str) -> SlideRecord:
-        """One slide.
+        """One slide; an id that was merged into another slide stands for that one.
 
         Raises:
             CatalogError: there is none of this id; the remedy names ids like it.
         """
         with reading(self._engine) as connection:
-            found = connection.execute(select(*_SLIDE_FACTS).where(slide.c.slide_id == slide_id))
-            row = found.mappings().one_or_none()
-            if row is None:
-                raise unknown_slide(connection, slide_id)
-            return slide_record(row)
+            for known_id in (slide_id, find_heir(connection, slide_id)):
+                found = connection.execute(
+                    select(*_SLIDE_FACTS).where(slide.c.slide_id == known_id)
+                )
+                row = found.mappings().one_or_none()
+                if row is not None:
+                    return slide_record(row)
+            raise unknown_slide(connection, slide_id)
+
+    def merged(self) -> list[MergedSlide]:
+        """Ids that were merged into other slides, by id."""
+        found = self._rows(select(merged_slide).order_by(merged_slide.c.slide_id))
+        return [MergedSlide(**row) for row in found]
+
+    def disputed(self) -> list[str]:
+        """What merged slides contradict each other in, as sentences, until somebody states it."""
+        found: list[str] = []
+        for name in _COHORT_FACTS:
+            is_open = slide.c[name].is_(None) & merged_slide.c[name].is_not(None)
+            query = (
+                select(merged_slide)
+                .join(slide, merged_slide.c.into_slide_id == slide.c.slide_id)
+                .where(is_open)
+                .order_by(merged_slide.c.slide_id)
+            )
+            found += [
+                f"slide {row['into_slide_id']}: its {name} was {row[f'into_{name}']!r}, and "
+                f"{row[name]!r} under the id {row['slide_id']}. It has none until you state it: "
+                "pathassets ingest FILE --cohort TABLE"
+                for row in self._rows(query)
+            ]
+        return found
 
     def find_slide_id(self, fingerprint: str) -> str | None:
-        """The slide of this content, first registered first; None where there is none."""
-        of_content = select(slide.c.slide_id).where(slide.c.fingerprint == fingerprint)
-        rows = self._rows(of_content.order_by(slide.c.registered_at, slide.c.slide_id))
+        """The slide of this content; None where there is none."""
+        rows = self._rows(_of_content(fingerprint))
         return rows[0]["slide_id"] if rows else None
 
     def find_thumbnail(self, slide_id: str) -> bytes | None:
@@ -304,6 +354,10 @@ class Catalog(Statements):
         one = [columns[n] == v for n, v in zip(of, address_row(address).values(), strict=True)]
         other = select(*(columns[n].label(plain) for n, plain in zip(take, ADDRESS, strict=True)))
         return sorted(address_of(row) for row in self._rows(other.where(*one)))
+
+
+def _of_content(fingerprint: str) -> Select[Any]:
+    return select(slide.c.slide_id).where(slide.c.fingerprint == fingerprint)
 
 
 _LAST_SEEN = select(slide_path).order_by(slide_path.c.seen_at.desc(), slide_path.c.path)

@@ -24,6 +24,7 @@ BUSY_TIMEOUT_S = "30"
 WAL_RETRY_S = 0.05
 MIGRATION_LOCK = 7_240_914_835
 """Key of PostgreSQL's advisory lock: any number nobody else uses."""
+REGISTRATION_LOCK = 7_240_914_836
 
 _INSERTS: dict[str, Callable[[Table], sqlite.Insert | postgresql.Insert]] = {
     "sqlite": sqlite.insert,
@@ -110,8 +111,20 @@ def log_ahead(engine: Engine) -> bool:
 
 def lock_for_migration(connection: Connection) -> None:
     """Keep other migrations out until this transaction ends; on SQLite it already does."""
+    _lock(connection, MIGRATION_LOCK)
+
+
+def lock_for_registration(connection: Connection) -> None:
+    """Keep other registrations out until this transaction ends; on SQLite it already does.
+
+    One that looks for a content and enters it is to find what the one before it entered.
+    """
+    _lock(connection, REGISTRATION_LOCK)
+
+
+def _lock(connection: Connection, key: int) -> None:
     if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
 
 
 def upsert(

@@ -50,6 +50,31 @@ class SlideRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Entered:
+    """What became of a registration."""
+
+    slide_id: str
+    """The slide that has this content: the one that was given, or one that was there before."""
+    is_new: bool
+    """Whether the content was not known before."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MergedSlide:
+    """An id that a slide had before its content was found to be another slide's, too."""
+
+    slide_id: str
+    into_slide_id: str
+    patient: str | None
+    """What was stated of it; None where nothing was."""
+    label: str | None
+    into_patient: str | None
+    """What was stated of the slide that it was merged into."""
+    into_label: str | None
+    merged_at: datetime = field(default=UNSTAMPED, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PathRecord:
     """One file that holds a slide, as it was when last seen."""
 

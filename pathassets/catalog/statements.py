@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, RowMapping, Select, func, insert, sel
 from pathassets.catalog.connect import reading, writing
 from pathassets.catalog.records import Drawing, MppOverride
 from pathassets.catalog.rows import flat
-from pathassets.catalog.tables import drawing, mpp_override, slide
+from pathassets.catalog.tables import drawing, merged_slide, mpp_override, slide, slide_path
 from pathassets.errors import CatalogError
 
 PAGE_ROWS = 1_000
@@ -120,9 +120,39 @@ def check_known(connection: Connection, slide_ids: Sequence[str]) -> None:
 
 def unknown_slide(connection: Connection, slide_id: str) -> CatalogError:
     """Build the error of a slide that is not there."""
+    heir = find_heir(connection, slide_id)
+    if heir is not None:
+        return CatalogError(
+            f"slide {slide_id}: was found to be the same content as {heir}",
+            remedy=f"Name that one: {heir}",
+        )
     known = connection.execute(select(slide.c.slide_id)).scalars()
     near = difflib.get_close_matches(slide_id, known)
     return CatalogError(
         f"slide {slide_id}: not in the catalog",
         remedy=f"Did you mean {' or '.join(near)}?" if near else "Register it first.",
     )
+
+
+def find_heir(connection: Connection, slide_id: str) -> str | None:
+    """The slide that an id was merged into; None where it never was."""
+    into = select(merged_slide.c.into_slide_id).where(merged_slide.c.slide_id == slide_id)
+    return connection.execute(into).scalar()
+
+
+def require_free(connection: Connection, slide_id: str, path: str) -> None:
+    """Let an id through that content at another place does not have: two slides would become one.
+
+    Raises:
+        CatalogError: it has, or had until both were found to be one.
+    """
+    others = select(slide_path.c.path).where(
+        slide_path.c.slide_id == slide_id, slide_path.c.path != path
+    )
+    other = connection.execute(others.order_by(slide_path.c.path)).scalar()
+    heir = find_heir(connection, slide_id)
+    if other is not None or heir is not None:
+        raise CatalogError(
+            f"{path}: {other or heir} has its id {slide_id}, and other content",
+            remedy="Give it another slide_id in the cohort table, with --id-scheme manifest",
+        )

@@ -67,7 +67,7 @@ slide = Table(
     "slide",
     metadata,
     _words("slide_id", primary_key=True),
-    Column("fingerprint", Text, nullable=False, index=True),
+    Column("fingerprint", Text, nullable=False, index=True, unique=True),
     Column("size_bytes", BigInteger, nullable=False),
     _words("vendor"),
     _words("reader"),
@@ -97,6 +97,20 @@ slide_path = Table(
     Column("seen_at", Moment, nullable=False),
     # Last, as it was added; 0: not known.
     Column("ctime_ns", BigInteger, nullable=False, server_default="0"),
+)
+
+merged_slide = Table(
+    "merged_slide",
+    metadata,
+    # An id that a slide had before its content was found to be another slide's, too.
+    _words("slide_id", primary_key=True),
+    Column("into_slide_id", Text, ForeignKey("slide.slide_id"), nullable=False, index=True),
+    # What was known of both at the time: where that differs, the slide has neither.
+    Column("patient", Text),
+    Column("label", Text),
+    Column("into_patient", Text),
+    Column("into_label", Text),
+    Column("merged_at", Moment, nullable=False),
 )
 
 refusal = Table(

@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass as spec_dataclass
 
 from pathassets.core.spec import STRICT, EntryName, Share
+from pathassets.errors import SpecError
 
 CODE_VERSION = "1"
 
@@ -82,6 +83,9 @@ def build_manifest(rows: pd.DataFrame, spec: DatasetSpec) -> tuple[pd.DataFrame,
 
     `rows` has the manifest's columns but `split`, and `why` (empty where features exist). A slide
     without a patient is a group of its own. Columns have the same types with no row as with many.
+
+    Raises:
+        SpecError: two slides have one content: it could be in two parts of the split.
     """
     rows = rows.astype({name: _NUMBERS.get(name, "string") for name in rows.columns})
     rows = rows.sort_values("slide_id", ignore_index=True)
@@ -89,7 +93,20 @@ def build_manifest(rows: pd.DataFrame, spec: DatasetSpec) -> tuple[pd.DataFrame,
     rows.loc[few, "why"] = f"fewer than {spec.min_patches} patches"
     left_out = rows.loc[rows["why"] != "", list(_LEFT_OUT_COLUMNS)]
     kept = rows[rows["why"] == ""]
+    _require_distinct(kept)
     groups = kept["patient"].replace("", pd.NA).fillna(kept["slide_id"])
     parts = pd.Series([split_of(group, spec) for group in groups], kept.index, dtype="string")
     manifest = kept.assign(split=parts).loc[:, list(MANIFEST_COLUMNS)]
     return manifest.reset_index(drop=True), left_out.reset_index(drop=True)
+
+
+def _require_distinct(kept: pd.DataFrame) -> None:
+    """Let slides through of which no two hold the same."""
+    twice = kept.loc[kept["slide_sha256"].duplicated(keep=False), ["slide_sha256", "slide_id"]]
+    if len(twice):
+        sha256 = twice["slide_sha256"].iloc[0]
+        ids = twice.loc[twice["slide_sha256"] == sha256, "slide_id"]
+        raise SpecError(
+            f"slides {' and '.join(ids)}: hold the same content, SHA-256 {sha256}",
+            remedy="It would count twice, and could be in two parts of the split: keep one of them",
+        )

@@ -3,7 +3,7 @@
 https://docs.dagster.io/guides/build/partitions-and-backfills/partitioning-assets
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import dagster as dg
 
@@ -13,10 +13,26 @@ RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
 PARTITION = "dagster/partition"
 
+PART = 900
+"""Partitions in one call: Dagster binds a variable for each, and SQLite takes 32,766 of them, or
+999 where it is old."""
+
 
 def slide_order(instance: dg.DagsterInstance) -> list[str]:
     """All partitions, in the order that ranges refer to."""
     return list(instance.get_dynamic_partitions(str(SLIDES.name)))
+
+
+def add_slides(instance: dg.DagsterInstance, slide_ids: list[str]) -> None:
+    """Make partitions, in the order given; those that are there stay."""
+    for part in parts(slide_ids):
+        instance.add_dynamic_partitions(str(SLIDES.name), part)
+
+
+def parts(keys: list[str]) -> Iterator[list[str]]:
+    """Cut keys into as many as one query takes."""
+    for start in range(0, len(keys), PART):
+        yield keys[start : start + PART]
 
 
 def stretches(ordered: list[str], wanted: set[str], fillers: set[str]) -> list[list[str]]:

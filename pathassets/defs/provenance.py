@@ -12,7 +12,7 @@ import dagster as dg
 from pathassets.core.address import SLIDE_SECTION, Address
 from pathassets.core.recipe import ANNOTATIONS, Entry, Recipe
 from pathassets.core.spec import digest_of
-from pathassets.defs.partitions import SLIDE_KEY
+from pathassets.defs.partitions import SLIDE_KEY, parts
 from pathassets.engine.slide_task import Step
 
 MATERIALIZED = dg.DagsterEventType.ASSET_MATERIALIZATION
@@ -101,8 +101,9 @@ class Provenance:
     def _look_up(self, key: dg.AssetKey, slide_ids: set[str]) -> None:
         """Find the newest event of partitions; of what no run makes, what was seen."""
         kind = OBSERVED if key == SLIDE_KEY or _is_recorded(key) else MATERIALIZED
-        found = self._log.get_latest_storage_id_by_partition(key, kind, slide_ids)
-        self._events |= {(key, slide_id): event for slide_id, event in found.items()}
+        for part in parts(sorted(slide_ids)):
+            found = self._log.get_latest_storage_id_by_partition(key, kind, set(part))
+            self._events |= {(key, slide_id): event for slide_id, event in found.items()}
 
 
 def _is_recorded(key: dg.AssetKey) -> bool:

@@ -6,7 +6,7 @@ import dagster as dg
 
 from pathassets.defs.batch import OWNER
 from pathassets.defs.events import slide_events
-from pathassets.defs.partitions import SLIDE_KEY, SLIDES, slide_order
+from pathassets.defs.partitions import SLIDE_KEY, SLIDES, add_slides, slide_order
 from pathassets.engine.plan import plan_slides
 from pathassets.engine.platform import Platform
 
@@ -37,8 +37,8 @@ def report_slides(
     planned = [p for p in plan_slides(platform) if p.slide_id in chosen]
     known = set(slide_order(instance))
     new = [p.slide_id for p in planned if p.slide_id not in known]
-    if new:
-        instance.add_dynamic_partitions(str(SLIDES.name), new)
+    add_slides(instance, new)
+    forget_merged(instance, platform)
     versions = reported_versions(instance)
     for one in planned:
         if versions.get(one.slide_id) != one.version:
@@ -47,6 +47,16 @@ def report_slides(
                 instance.report_runless_asset_event(event)
         advance(one.slide_id)
     return new
+
+
+def forget_merged(instance: dg.DagsterInstance, platform: Platform) -> None:
+    """Take the partitions away of ids that were merged into other slides: nothing can run on them.
+
+    Their events stay.
+    """
+    merged = {one.slide_id for one in platform.catalog.merged()}
+    for slide_id in merged.intersection(slide_order(instance) if merged else ()):
+        instance.delete_dynamic_partition(str(SLIDES.name), slide_id)
 
 
 def reported_versions(instance: dg.DagsterInstance) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import Self
 from pathassets.adapters.store import Store, open_store
 from pathassets.catalog.catalog import Catalog
 from pathassets.core.recipe import Recipe
+from pathassets.engine.merges import adopt_drawings
 from pathassets.engine.pool import LocalWorkers, Workers
 from pathassets.engine.recipes import open_recipe
 from pathassets.engine.settings import Settings
@@ -51,4 +52,5 @@ def open_platform(settings: Settings) -> Platform:
     recipe = open_recipe(settings)
     store = open_store(settings.store)
     catalog = Catalog.open(settings.catalog_url)
+    adopt_drawings(store, catalog)
     return Platform(settings=settings, store=store, catalog=catalog, recipe=recipe)

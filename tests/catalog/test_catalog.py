@@ -7,17 +7,21 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from pathassets.catalog import connect
 from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.records import (
     ArtifactRecord,
     AttemptRecord,
     CohortFacts,
+    Entered,
     FileRecord,
     PathRecord,
     RefusalRecord,
     SlideRecord,
 )
+from pathassets.catalog.rows import slide_row
 from pathassets.catalog.tables import THUMBNAIL_LIMIT_BYTES
+from pathassets.catalog.tables import slide as slide_table
 from pathassets.core.address import ALL_SLIDES, Address
 from pathassets.core.slide import MppSource
 from pathassets.errors import CatalogError
@@ -56,6 +60,40 @@ BARE = SlideRecord(
     resolution_reason="resolution_missing",
     resolution_message="no micrometres per pixel in the file",
 )
+REGISTER_AT_ONCE = """
+import os, sys
+from pathassets.catalog.catalog import Catalog
+from pathassets.catalog.records import PathRecord, SlideRecord
+
+ready, waiting = os.pipe()
+gate, opened = os.pipe()
+for i in range(6):
+    if os.fork() == 0:
+        os.close(opened)
+        record = SlideRecord(
+            slide_id=f"s{i}", fingerprint="a" * 64, size_bytes=1, vendor="v", reader="r",
+            width_px0=1, height_px0=1, n_levels=1, level_downsamples=(1.0,), mpp=None,
+            mpp_sources=(),
+        )
+        path = PathRecord(
+            path=f"/scans/{i}.svs", slide_id=f"s{i}", size_bytes=1, mtime_ns=1, ctime_ns=1
+        )
+        with Catalog.open(sys.argv[1]) as catalog:
+            catalog.find_path("/")  # connected
+            os.write(waiting, b".")
+            os.read(gate, 1)  # until the last of all is as far
+            entered = catalog.register_slide(record, path)
+        os.write(1, f"{entered.slide_id} {entered.is_new}\\n".encode())
+        os._exit(0)
+os.close(waiting)
+for i in range(6):
+    assert os.read(ready, 1)
+os.close(opened)
+for i in range(6):
+    assert os.wait()[1] == 0
+"""
+"""Real processes, forked by one that has nothing open: to start six interpreters costs 4 s."""
+
 MASK = Address("tissue_mask", "otsu", SLIDE.slide_id, "aaaa")
 FEATURES = Address("features", "r18", SLIDE.slide_id, "bbbb")
 DATASET = Address("dataset", "release", ALL_SLIDES, "cccc")
@@ -102,7 +140,9 @@ def test_a_slide_comes_back_as_it_went_in(catalog) -> None:
 
 
 def test_slides_are_listed_in_order_of_registration(catalog) -> None:
-    slides = [replace(BARE, slide_id=f"{i * 7 % 10}-slide") for i in range(10)]
+    slides = [
+        replace(BARE, slide_id=f"{i * 7 % 10}-slide", fingerprint=f"{i:064}") for i in range(10)
+    ]
     for slide in slides:
         catalog.register_slide(slide, path_of(slide, f"/scans/{slide.slide_id}"))
     catalog.register_slide(slides[0], path_of(slides[0], "/scans/again"))
@@ -130,12 +170,47 @@ def test_what_is_known_of_the_cohort_is_not_erased_by_a_registration_that_does_n
     assert catalog.find_thumbnail(SLIDE.slide_id) == b"new"
 
 
-def test_a_slide_is_found_by_its_content_under_its_first_name(catalog) -> None:
-    for slide_id in ("z", "a"):
-        slide = replace(SLIDE, slide_id=slide_id)
-        catalog.register_slide(slide, path_of(slide, f"/{slide_id}"))
-    assert catalog.find_slide_id(SLIDE.fingerprint) == "z"
+def test_content_that_is_known_is_the_slide_it_was_whatever_it_is_called(catalog) -> None:
+    other = replace(SLIDE, slide_id="a", reader="tiff", patient=None)
+    first = catalog.register_slide(SLIDE, path_of(SLIDE, "/1"))
+    second = catalog.register_slide(other, path_of(other, "/2"))
+    assert first == Entered(slide_id=SLIDE.slide_id, is_new=True)
+    assert second == Entered(slide_id=SLIDE.slide_id, is_new=False)
+    assert catalog.slides() == [replace(SLIDE, reader="tiff")]
+    assert {p.path for p in catalog.paths(SLIDE.slide_id)} == {"/1", "/2"}
+    assert catalog.find_slide_id(SLIDE.fingerprint) == SLIDE.slide_id
     assert catalog.find_slide_id("f" * 64) is None
+
+
+def test_six_processes_that_enter_one_content_at_once_enter_one_slide(
+    url, catalog, start_python
+) -> None:
+    said, errors = start_python(REGISTER_AT_ONCE, url).communicate(timeout=120)
+    assert errors == ""
+    (slide,) = catalog.slides()
+    assert sorted(said.split()) == sorted([slide.slide_id] * 6 + ["False"] * 5 + ["True"])
+    paths = {p.path for p in catalog.paths(slide.slide_id)}
+    assert paths == {f"/scans/{i}.svs" for i in range(6)}
+
+
+def test_the_database_itself_refuses_a_second_slide_of_one_content(catalog) -> None:
+    catalog.register_slide(SLIDE, path_of(SLIDE))
+    row = slide_row(replace(SLIDE, slide_id="a")) | {"registered_at": datetime.now(UTC)}
+    with (
+        pytest.raises(CatalogError, match=r"(?i)unique"),
+        connect.writing(catalog._engine) as connection,
+    ):
+        connection.execute(slide_table.insert(), row)
+
+
+def test_an_id_is_not_given_to_other_content_at_another_place(catalog) -> None:
+    catalog.register_slide(SLIDE, path_of(SLIDE))
+    other = replace(BARE, slide_id=SLIDE.slide_id)
+    with pytest.raises(CatalogError, match=r"^/b: /scans/a\.svs has its id CMU-1-0123456789, and"):
+        catalog.register_slide(other, path_of(other, "/b"))
+    assert catalog.slides() == [SLIDE]
+    assert catalog.register_slide(other, path_of(other)).is_new  # the file itself was replaced
+    assert catalog.slide(SLIDE.slide_id).fingerprint == BARE.fingerprint
 
 
 def test_a_slide_without_thumbnail_has_none_and_a_big_one_is_refused(catalog) -> None:
@@ -357,7 +432,7 @@ def test_listing_costs_the_same_number_of_queries_for_any_number_of_slides(
 ) -> None:
     with Catalog.open(sqlite_url) as catalog:
         for i in range(20):
-            slide = replace(BARE, slide_id=f"s{i}")
+            slide = replace(BARE, slide_id=f"s{i}", fingerprint=f"{i:064}")
             catalog.register_slide(slide, path_of(slide, f"/{i}"))
             catalog.override_mpp(slide.slide_id, 0.5, who="Ann", why="ruler")
             catalog.record_attempts([attempt_at(replace(MASK, subject=slide.slide_id))])

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,15 +11,15 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, inspect, select, text
+from sqlalchemy import Insert, Table, create_engine, inspect, select, text
 
 from pathassets.catalog import connect
 from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.connect import MIGRATIONS, name_of, open_engine, reading, writing
 from pathassets.catalog.migrations import HEAD, VERSION_TABLE
-from pathassets.catalog.records import PathRecord, RefusalRecord, SlideRecord
+from pathassets.catalog.records import CohortFacts, PathRecord, RefusalRecord, SlideRecord
 from pathassets.catalog.rows import slide_row
-from pathassets.catalog.tables import metadata, refusal, slide, slide_path
+from pathassets.catalog.tables import drawing, metadata, mpp_override, refusal, slide, slide_path
 from pathassets.errors import CatalogError
 
 REFUSAL = RefusalRecord(path="/a", reason="r", message="m", remedy="", size_bytes=1, mtime_ns=1)
@@ -116,6 +117,97 @@ def test_a_catalog_of_the_first_revision_keeps_its_files_and_knows_no_ctime_of_t
         catalog.confirm_path(PathRecord(**row, ctime_ns=3))
     with Catalog.open(url) as catalog:
         assert catalog.find_path("/a").ctime_ns == 3
+
+
+def of_content(slide_id: str, fingerprint: str = "f" * 64, **facts: object) -> dict[str, object]:
+    record = replace(SLIDE, slide_id=slide_id, fingerprint=fingerprint)
+    return slide_row(record) | {"registered_at": datetime.now(UTC)} | facts
+
+
+def stated(table: Table, slide_id: str, **values: object) -> Insert:
+    who = {"who": f"who of {slide_id}", "why": "asked", "made_at": datetime.now(UTC)}
+    return table.insert().values(slide_id=slide_id, **who, **values)
+
+
+def drawn(slide_id: str, name: str, digest: str) -> Insert:
+    return stated(
+        drawing, slide_id, name=name, digest=digest, file="x", sha256="", n_polygons=1, labels={}
+    )
+
+
+@pytest.fixture
+def doubled(url, monkeypatch):
+    """A catalog of the third revision in which three slides hold one content."""
+    monkeypatch.setattr(connect, "HEAD", "0003")
+    engine = open_engine(url)
+    monkeypatch.undo()
+    file = {"size_bytes": 1, "mtime_ns": 2, "ctime_ns": 3, "seen_at": datetime.now(UTC)}
+    with writing(engine) as connection:
+        connection.execute(slide.insert(), of_content("z", patient="P1"))
+        connection.execute(slide.insert(), of_content("other", "e" * 64, patient="P9"))
+        connection.execute(slide.insert(), of_content("b", patient="P2", label="tumour"))
+        connection.execute(slide.insert(), of_content("a", thumbnail=b"jpeg"))
+        for slide_id in ("z", "b", "a", "other"):
+            connection.execute(
+                slide_path.insert(), file | {"path": f"/{slide_id}", "slide_id": slide_id}
+            )
+        connection.execute(stated(mpp_override, "z", mpp=0.5))
+        connection.execute(stated(mpp_override, "b", mpp=0.25))
+        connection.execute(drawn("b", "tumour", "one"))
+        connection.execute(drawn("a", "tumour", "one"))
+        connection.execute(drawn("a", "stroma", "two"))
+    engine.dispose()
+    return url
+
+
+def test_slides_of_one_content_are_merged_into_the_first_with_all_that_people_stated(
+    doubled,
+) -> None:
+    with Catalog.open(doubled) as catalog:
+        assert [record.slide_id for record in catalog.slides()] == ["z", "other"]
+        assert {p.path for p in catalog.paths("z")} == {"/z", "/b", "/a"}
+        assert [o.mpp for o in catalog.mpp_history("z")] == [0.25, 0.5]
+        assert catalog.overrides()["z"].mpp == 0.25
+        assert {n: d.digest for n, d in catalog.drawings()["z"].items()} == {
+            "tumour": "one",
+            "stroma": "two",
+        }
+        assert catalog.find_thumbnail("z") == b"jpeg"
+        assert [(m.slide_id, m.into_slide_id) for m in catalog.merged()] == [("a", "z"), ("b", "z")]
+
+
+def test_what_merged_slides_contradict_each_other_in_is_unknown_and_told_until_it_is_stated(
+    doubled, caplog
+) -> None:
+    with Catalog.open(doubled) as catalog:
+        merged = catalog.slide("z")
+        assert (merged.patient, merged.label) == (None, "tumour")
+        assert catalog.slide("other").patient == "P9"
+    assert "slide z: b, a held the same content, and became it" in caplog.text
+    assert "mpp was stated of z by who of z, and otherwise of b by who of b" in caplog.text
+    assert "tumour was stated" not in caplog.text  # both drew the same
+    for _ in range(2):
+        assert "slide z: its patient was 'P1', and 'P2' under the id b. It has none" in caplog.text
+        caplog.clear()
+        Catalog.open(doubled).close()
+    with Catalog.open(doubled) as catalog:
+        catalog.set_cohort_facts([CohortFacts(slide_id="z", patient="P2", label=None)])
+        caplog.clear()
+    Catalog.open(doubled).close()
+    assert caplog.text == ""
+
+
+def test_an_id_that_was_merged_away_stands_for_the_slide_it_became_and_is_not_given_again(
+    doubled,
+) -> None:
+    with Catalog.open(doubled) as catalog:
+        assert catalog.slide("b") == catalog.slide("z")
+        with pytest.raises(CatalogError, match=r"slide b: was found to be the same content as z"):
+            catalog.override_mpp("b", 0.5, who="Ann", why="ruler")
+        new = replace(SLIDE, slide_id="b", fingerprint="d" * 64)
+        path = PathRecord(path="/new", slide_id="b", size_bytes=1, mtime_ns=1, ctime_ns=1)
+        with pytest.raises(CatalogError, match="/new: z has its id b, and other content"):
+            catalog.register_slide(new, path)
 
 
 def test_opening_twice_keeps_what_is_there(url) -> None:

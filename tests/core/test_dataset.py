@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from pathassets.core.dataset import MANIFEST_COLUMNS, DatasetSpec, build_manifest, split_of
 from pathassets.core.spec import digest_of
+from pathassets.errors import SpecError
 
 FACTS = [name for name in MANIFEST_COLUMNS if name != "split"]
 PATIENTS = st.sampled_from([None, "", *(f"p{i}" for i in range(12))])
@@ -24,7 +25,8 @@ def table(*slides: dict[str, object]) -> pd.DataFrame:
         "slide_mpp": 0.25,
         "why": "",
     }
-    return pd.DataFrame([ordinary | slide for slide in slides], columns=[*FACTS, "why"])
+    rows = [{"slide_sha256": f"{i:064}"} | slide for i, slide in enumerate(slides)]
+    return pd.DataFrame([ordinary | row for row in rows], columns=[*FACTS, "why"])
 
 
 def parts_of(manifest: pd.DataFrame) -> dict[str, str]:
@@ -143,6 +145,15 @@ def test_a_slide_without_patches_is_kept_where_none_are_asked_for() -> None:
     assert (len(manifest), len(left_out)) == (1, 0)
 
 
+def test_two_slides_of_one_content_are_refused() -> None:
+    twice = [{"slide_id": "b", "slide_sha256": "f" * 64}, {"slide_id": "a"}]
+    same = {"slide_id": "c", "slide_sha256": "f" * 64}
+    with pytest.raises(SpecError, match="slides b and c: hold the same content, SHA-256 ffff"):
+        build_manifest(table(*twice, same), DatasetSpec())
+    manifest, _ = build_manifest(table(*twice, same | {"why": "no features"}), DatasetSpec())
+    assert manifest["slide_id"].tolist() == ["a", "b"]
+
+
 def test_a_slide_left_out_moves_nobody() -> None:
     rows = numbered(["p1", "p2", "p1", "p3"])
     all_in, _ = build_manifest(table(*rows), DatasetSpec())
@@ -152,6 +163,7 @@ def test_a_slide_left_out_moves_nobody() -> None:
 
 def test_rows_are_sorted_by_slide_and_numbered_anew_whatever_their_order() -> None:
     rows = numbered(["p1", "p2", None, "p1", "p4"])
+    rows = [row | {"slide_sha256": row["slide_id"]} for row in rows]
     one, _ = build_manifest(table(*rows), DatasetSpec())
     other, _ = build_manifest(table(*reversed(rows)), DatasetSpec())
     assert one["slide_id"].tolist() == ["s000", "s001", "s002", "s003", "s004"]

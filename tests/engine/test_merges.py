@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import logging
+import shutil
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import delete, insert, update
+
+from pathassets.catalog import connect
+from pathassets.catalog.tables import drawing, merged_slide, mpp_override, slide, slide_path
+from pathassets.engine.annotations import find_preview
+from pathassets.engine.batch import run_batch
+from pathassets.engine.lineage import lineage_of
+from pathassets.engine.plan import drawing_address, plan_slides
+from tests.engine.conftest import RECIPE
+from tests.engine.drawings import record_boxes
+
+DRAWN = RECIPE + "annotations:\n  tumour:\n"
+BOX = (100.0, 100.0, 300.0, 200.0)
+
+
+def merge(platform, old_id: str, into: str) -> None:
+    """What the migration does to the catalog."""
+    row = {"slide_id": old_id, "into_slide_id": into, "merged_at": datetime.now(UTC)}
+    with connect.writing(platform.catalog._engine) as connection:
+        connection.execute(insert(merged_slide), row)
+        for table in (slide_path, mpp_override, drawing):
+            moved = update(table).where(table.c.slide_id == old_id)
+            connection.execute(moved.values(slide_id=into))
+        connection.execute(delete(slide).where(slide.c.slide_id == old_id))
+
+
+@pytest.fixture
+def two(reopen, make_slide, register):
+    platform = reopen(DRAWN)
+    kept, old = register(platform, make_slide("a.svs"), make_slide("b.svs", seed=1))
+    return platform, kept.slide_id, old
+
+
+@pytest.mark.usefixtures("here")
+def test_what_was_drawn_on_a_merged_slide_is_where_the_other_one_has_it_and_its_history_is_told(
+    two, reopen
+) -> None:
+    platform, kept_id, old = two
+    recorded = record_boxes(platform, old.slide_id, BOX)
+    (outcome,) = run_batch(platform, [old], platform.recipe.per_slide, run_id="run-1")
+    merge(platform, old.slide_id, kept_id)
+
+    platform = reopen()
+    (planned,) = plan_slides(platform)
+    drawn = planned.drawing("tumour")
+    assert drawn.slide_id == kept_id
+    assert find_preview(platform, drawn) == find_preview(platform, recorded.drawing)
+    assert platform.catalog.find_artifact(drawing_address(drawn)) is not None
+
+    features = outcome.steps[-1].artifact
+    ancestor = lineage_of(platform, platform.store.path_of(features.address))
+    assert ancestor.address.subject == old.slide_id
+    root = ancestor.parents[-1]
+    assert root.facts["sha256"] == planned.record.fingerprint
+    assert len(root.facts["paths"]) == 2
+
+
+def test_a_drawing_that_is_gone_is_told_at_every_opening_and_stops_nothing(
+    two, reopen, caplog
+) -> None:
+    platform, kept_id, old = two
+    recorded = record_boxes(platform, old.slide_id, BOX)
+    shutil.rmtree(platform.store.path_of(drawing_address(recorded.drawing)))
+    merge(platform, old.slide_id, kept_id)
+    for _ in range(2):
+        caplog.clear()
+        with caplog.at_level(logging.WARNING):
+            reopen()
+        assert f"annotations/tumour/{kept_id}" in caplog.text
+        assert "cannot be taken over" in caplog.text
