@@ -12,7 +12,7 @@ from pathassets import report
 from pathassets.cli.home import SOME_FAILED, opened, register
 from pathassets.core.slide import check_mpp
 from pathassets.engine.check import CheckTask, check_slides
-from pathassets.engine.cohort import Cohort, read_cohort
+from pathassets.engine.cohort import NO_COHORT, UNKNOWN_WORDS, read_cohort
 from pathassets.engine.ingest import IdScheme, find_files
 from pathassets.engine.platform import open_platform
 from pathassets.engine.pool import LocalWorkers
@@ -24,6 +24,13 @@ from pathassets.errors import SpecError
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--cohort", type=click.Path(path_type=Path), help="CSV: file, patient, label, mpp.")
 @click.option(
+    "--na-values",
+    metavar="WORD,WORD",
+    default=",".join(UNKNOWN_WORDS),
+    show_default=True,
+    help="What in the CSV means unknown, as an empty cell does; '' for nothing else.",
+)
+@click.option(
     "--id-scheme",
     "scheme",
     type=click.Choice(["stem", "hash", "manifest"]),
@@ -31,10 +38,14 @@ from pathassets.errors import SpecError
     show_default=True,
     help="Slide ids from file name and hash, hash alone, or the table's slide_id.",
 )
-def ingest_command(paths: tuple[Path, ...], cohort: Path | None, scheme: IdScheme) -> None:
+def ingest_command(
+    paths: tuple[Path, ...], cohort: Path | None, na_values: str, scheme: IdScheme
+) -> None:
     """Register slides: files, or folders that are searched."""
     with opened() as (platform, instance):
-        table = read_cohort(cohort) if cohort else Cohort()
+        table = read_cohort(cohort, unknown=na_values.split(",")) if cohort else NO_COHORT
+        if cohort:
+            click.echo(f"{cohort}: {table.reading}")
         n_refused = register(platform, instance, find_files(paths), table, scheme)
     if n_refused:
         sys.exit(SOME_FAILED)

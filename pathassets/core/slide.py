@@ -29,6 +29,8 @@ OBJECTIVE_AGREEMENT = 2.5
 
 STEM_CHARS = 80
 FINGERPRINT_CHARS = 10
+SLIDE_ID_CHARS = 100
+_SLIDE_ID = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9._-]{{0,{SLIDE_ID_CHARS - 1}}}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +142,21 @@ def slide_id_of(stem: str, fingerprint: str, *, scheme: Literal["stem", "hash"] 
     tail = fingerprint[:FINGERPRINT_CHARS]
     clean = re.sub(r"[^A-Za-z0-9_-]+", "_", stem).strip("_-")[:STEM_CHARS]
     return tail if scheme == "hash" or not clean else f"{clean}-{tail}"
+
+
+def check_slide_id(slide_id: str, *, subject: str) -> str:
+    """Let an id through that can be a partition key, a folder and a word of a command line.
+
+    Raises:
+        SpecError: it cannot: `-rf` would be taken for an option, `../x` for another folder.
+    """
+    if not _SLIDE_ID.fullmatch(slide_id):
+        raise SpecError(
+            f"{subject}: slide_id {slide_id[:SLIDE_ID_CHARS]!a} cannot name a folder",
+            remedy=f"Use up to {SLIDE_ID_CHARS} letters of English, digits, '_', '-' and '.', "
+            "neither '-' nor '.' at first",
+        )
+    return slide_id
 
 
 def slide_version(fingerprint: str, slide_mpp: float | None) -> str:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -22,17 +21,15 @@ from typing import Literal
 from pathassets.adapters.files import FileStamp, stamp_of
 from pathassets.adapters.openslide.members import find_slides, first_of_series, members_of
 from pathassets.catalog.records import CohortFacts, PathRecord, RefusalRecord, SlideRecord
-from pathassets.core.slide import slide_id_of
+from pathassets.core.slide import check_slide_id, slide_id_of
 from pathassets.engine.cohort import NO_COHORT, Cohort, CohortRow
+from pathassets.engine.cohort_fit import CohortFit, fit_cohort, tell_alike_known, tell_unfit
 from pathassets.engine.look import Look, look_through
 from pathassets.engine.plan import path_record, recorded_stamp
 from pathassets.engine.platform import Platform
 from pathassets.errors import PathAssetsError, SlideError, SlideUnreadable, SpecError
 
 logger = logging.getLogger(__name__)
-
-_SLIDE_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
-"""A slide id becomes a partition key and the name of a folder."""
 
 Found = PathRecord | Look | PathAssetsError
 """A file that is known and unchanged, one that was looked at, or why it is refused."""
@@ -100,29 +97,37 @@ def ingest(
     """Register files, looking at several at once; yields in the order given; close it to stop.
 
     Raises:
-        SpecError: the cohort table gives no usable id for a file, or one line fits two slides.
-        CatalogError: the catalog cannot be written.
+        SpecError: the cohort table fits no file, gives an id of no use or none for one, or one of
+            its lines fits two slides.
+        CatalogError: the catalog cannot be written, or an id is that of other content.
     """
-    desk = _Desk(platform, cohort, scheme)
+    fit = fit_cohort(cohort, files)
+    if scheme == "manifest":
+        for row in fit.rows.values():
+            if row.slide_id is not None:
+                check_slide_id(row.slide_id, subject=cohort.place(row))
+    desk = _Desk(platform, fit, scheme)
     looks: Generator[tuple[Path, Found], None, None]
     looks = look_through(platform.workers, files, desk.find_known)
     with closing(looks):
         for path, found in looks:
             yield desk.register(path, found)
-    desk.tell_unused()
+    if cohort.rows:
+        tell_unfit(fit, platform.settings.home)
+        tell_alike_known(fit, platform.catalog.slides())
 
 
 class _Desk:
     """Where files are registered: looked at by workers, entered here."""
 
-    def __init__(self, platform: Platform, cohort: Cohort, scheme: IdScheme) -> None:
+    def __init__(self, platform: Platform, fit: CohortFit, scheme: IdScheme) -> None:
         self._platform = platform
         self._catalog = platform.catalog
-        self._cohort = cohort
+        self._fit = fit
         self._scheme = scheme
         self._refused = {refusal.path for refusal in self._catalog.refusals()}
         self._used: dict[CohortRow, str] = {}
-        """Lines of the cohort table that fitted a file, and its slide."""
+        """Lines of the cohort table that fitted a file that is a slide, and its id."""
 
     def find_known(self, path: Path) -> PathRecord | SlideError | None:
         """Say what is known of a file without a look into it; None where it takes one.
@@ -155,46 +160,34 @@ class _Desk:
 
     def _enter(self, path: Path, look: Look) -> tuple[str, bool]:
         """Register a slide; returns its id, and whether its content was known under it."""
-        row = self._cohort.row_of(path)
+        row = self._fit.rows.get(path)
         slide_id = _slide_id(path, look.fingerprint, row, self._scheme)
-        known_id = self._catalog.find_slide_id(look.fingerprint)
-        if known_id is None:
-            self._require_free(path, slide_id)
-        elif known_id != slide_id:
-            logger.info("%s: is the known slide %s, and keeps its id", path, known_id)
-            slide_id = known_id
-        if look.thumbnail_problem:
-            logger.warning("%s: no thumbnail: %s", path, look.thumbnail_problem)
-        if look.info.audit.reason and known_id is None and (row is None or row.mpp is None):
-            logger.warning(
-                "%s: %s; nothing can be made of it until it is stated: pathassets mpp set %s",
-                path, look.info.audit.fact, slide_id,
-            )  # fmt: skip
-        self._catalog.register_slide(
+        entered = self._catalog.register_slide(
             _record(slide_id, look),
             path_record(path, slide_id, look.stamp),
             thumbnail=look.thumbnail,
         )
-        return slide_id, known_id is not None
-
-    def _require_free(self, path: Path, slide_id: str) -> None:
-        """Refuse an id that other content has at another place: two slides would become one."""
-        others = [p.path for p in self._catalog.paths(slide_id) if p.path != str(path)]
-        if others:
-            raise SpecError(
-                f"{path}: {others[0]} has its id {slide_id}, and other content",
-                remedy="Give it another slide_id in the cohort table, with --id-scheme manifest",
-            )
+        if entered.slide_id != slide_id:
+            logger.info("%s: is the known slide %s, and keeps its id", path, entered.slide_id)
+        if look.thumbnail_problem:
+            logger.warning("%s: no thumbnail: %s", path, look.thumbnail_problem)
+        if look.info.audit.reason and entered.is_new and (row is None or row.mpp is None):
+            logger.warning(
+                "%s: %s; nothing can be made of it until it is stated: pathassets mpp set %s",
+                path, look.info.audit.fact, entered.slide_id,
+            )  # fmt: skip
+        return entered.slide_id, not entered.is_new
 
     def _add_cohort_facts(self, path: Path, slide_id: str) -> None:
-        row = self._cohort.row_of(path)
+        row = self._fit.rows.get(path)
         if row is None:
             return
         if self._used.setdefault(row, slide_id) != slide_id:
             raise SpecError(
-                f"{self._cohort.source}: {row.file} fits two slides, "
+                f"{self._fit.cohort.place(row)}: {row.file} fits two slides, "
                 f"{self._used[row]} and {slide_id} ({path})",
-                remedy="Give more of the path in the column 'file', one line for each slide",
+                remedy="Give more of the path, or its suffix, in the column 'file', one line for "
+                "each slide",
             )
         if row.patient or row.label:
             self._catalog.set_cohort_facts(
@@ -203,17 +196,8 @@ class _Desk:
         stated = self._catalog.mpp_history(slide_id) if row.mpp is not None else []
         if row.mpp is not None and (not stated or stated[0].mpp != row.mpp):
             self._catalog.override_mpp(
-                slide_id, row.mpp, who="cohort table", why=self._cohort.source
+                slide_id, row.mpp, who="cohort table", why=self._fit.cohort.source
             )
-
-    def tell_unused(self) -> None:
-        """Point at lines that fitted no file: a misspelt name would lose its label silently."""
-        unused = [row.file for row in self._cohort.rows if row not in self._used]
-        if unused:
-            logger.warning(
-                "%s: %d of %d lines fit none of the files given, such as %s",
-                self._cohort.source, len(unused), len(self._cohort.rows), unused[0],
-            )  # fmt: skip
 
 
 def _check_name(path: Path) -> None:
@@ -252,11 +236,6 @@ def _slide_id(path: Path, fingerprint: str, row: CohortRow | None, scheme: IdSch
         raise SpecError(
             f"{path}: the cohort table gives no slide_id for it",
             remedy="Add it to the table's column 'slide_id', or use --id-scheme stem",
-        )
-    if not _SLIDE_ID.fullmatch(row.slide_id):
-        raise SpecError(
-            f"{path}: slide_id {row.slide_id!r} cannot name a folder",
-            remedy="Use up to 100 letters, digits, '_', '-' and '.', not '.' at first",
         )
     return row.slide_id
 

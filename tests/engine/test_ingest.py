@@ -11,17 +11,17 @@ import pytest
 from pathassets.adapters.files import stamp_of
 from pathassets.adapters.tifffile import PyramidSpec, corrupt_tile
 from pathassets.engine import pool
-from pathassets.engine.cohort import Cohort, CohortRow
+from pathassets.engine.cohort import Cohort, CohortRow, read_cohort
 from pathassets.engine.ingest import find_files, ingest
 from pathassets.engine.plan import plan_slides, recorded_stamp
-from pathassets.errors import SpecError
+from pathassets.errors import CatalogError, SpecError
 from tests.engine.pool_tasks import workers_now
 
 HUGE_BYTES = 2**38
 
 
 def register(platform, *paths, rows=(), scheme="stem"):
-    cohort = Cohort(tuple(rows), "cohort.csv")
+    cohort = Cohort(tuple(rows), str(platform.settings.home / "cohort.csv"))
     return list(ingest(platform, list(paths), cohort=cohort, scheme=scheme))
 
 
@@ -293,7 +293,8 @@ def test_the_cohort_table_gives_patient_label_and_mpp(platform, make_slide):
     record = platform.catalog.slide(found.slide_id)
     assert (record.patient, record.label) == ("p1", "tumour")
     assert platform.catalog.overrides()[found.slide_id].mpp == 0.25
-    assert platform.catalog.overrides()[found.slide_id].why == "cohort.csv"
+    table = str(platform.settings.home / "cohort.csv")
+    assert platform.catalog.overrides()[found.slide_id].why == table
     assert plan_slides(platform)[0].slide_mpp == 0.25
 
 
@@ -332,11 +333,108 @@ def test_one_line_may_fit_two_copies_of_a_slide(platform, make_slide):
     assert states(found) == ["new", "known"]
 
 
-def test_lines_that_fit_no_file_are_pointed_at(platform, make_slide, caplog):
-    rows = [CohortRow(file="a.svs"), CohortRow(file="misspelt.svs"), CohortRow(file="b.svs")]
+@pytest.fixture
+def unfit(settings):
+    """Where lines that fit no file are written."""
+    return settings.home / "cohort.unfit.csv"
+
+
+@pytest.mark.usefixtures("here")
+def test_a_line_may_leave_out_the_suffix_where_it_fits_one_slide(platform, make_slide):
+    paths = [make_slide("a.svs"), make_slide("b.svs", seed=1), make_slide("b.tif", seed=2)]
+    [found, _, _] = register(platform, *paths, rows=[CohortRow(file="a", patient="p1")])
+    assert platform.catalog.slide(found.slide_id).patient == "p1"
+    with pytest.raises(SpecError, match=r"cohort\.csv: b fits two slides") as e:
+        register(platform, *paths, rows=[CohortRow(file="b", patient="p2")])
+    assert "its suffix" in e.value.remedy
+
+
+@pytest.mark.usefixtures("here")
+def test_lines_that_fit_no_file_are_told_a_few_in_the_log_and_all_in_a_file(
+    platform, make_slide, unfit, caplog
+):
+    path = make_slide()
+    fitting = CohortRow(file="a.svs")
+    rows = [CohortRow(file=f"no {i}.svs", label="x,y", line=i) for i in range(2, 45)]
     with caplog.at_level(logging.WARNING):
-        register(platform, make_slide(), rows=rows)
-    assert "2 of 3 lines fit none of the files given, such as misspelt.svs" in caplog.text
+        register(platform, path, rows=[fitting, *rows])
+    assert "43 of 44 lines fit none of the files given: 'no 2.svs', 'no 3.svs'" in caplog.text
+    assert f"'no 6.svs', …; all of them: {unfit}" in caplog.text
+    lines = unfit.read_text().splitlines()
+    assert lines[0] == "line,file,patient,label,mpp,slide_id"
+    assert lines[1:] == [f'{i},no {i}.svs,,"x,y",,' for i in range(2, 45)]
+    assert unfit.stat().st_mode & 0o077 == 0
+    assert read_cohort(unfit).rows == tuple(rows)
+    register(platform, path, rows=[fitting])
+    assert not unfit.exists()
+
+
+@pytest.mark.usefixtures("here")
+def test_a_link_or_a_file_of_somebody_in_the_place_of_the_list_is_let_be(
+    platform, make_slide, unfit, tmp_path
+):
+    path = make_slide()
+    own = tmp_path / "own.csv"
+    own.write_text("mine")
+    unfit.symlink_to(own)
+    register(platform, path, rows=[CohortRow(file="a.svs")])
+    assert unfit.is_symlink()
+    register(platform, path, rows=[CohortRow(file="a.svs"), CohortRow(file="no.svs")])
+    assert not unfit.is_symlink()
+    assert own.read_text() == "mine"
+    unfit.write_text("mine")
+    register(platform, path, rows=[CohortRow(file="a.svs")])
+    assert unfit.read_text() == "mine"
+
+
+@pytest.mark.usefixtures("here")
+def test_the_list_is_in_the_home_where_nothing_can_be_written_beside_the_table(
+    platform, make_slide, unfit, caplog
+):
+    cohort = Cohort((CohortRow(file="a.svs"), CohortRow(file="no.svs")), "/proc/cohort.csv")
+    with caplog.at_level(logging.WARNING):
+        list(ingest(platform, [make_slide()], cohort=cohort))
+    assert f"all of them: {unfit}" in caplog.text
+    assert "no.svs" in unfit.read_text()
+
+
+def test_a_table_of_which_no_line_fits_is_refused_before_a_file_is_looked_at(
+    platform, make_slide, no_workers
+):
+    with (
+        no_workers(),
+        pytest.raises(
+            SpecError, match=r"none of its lines fits a file, such as 'b\.svs'; .*a\.svs"
+        ),
+    ):
+        register(platform, make_slide(), rows=[CohortRow(file="b.svs")])
+    assert platform.catalog.slides() == []
+
+
+@pytest.mark.usefixtures("here")
+def test_a_line_about_a_file_that_is_refused_is_not_called_unfit(
+    platform, make_slide, tmp_path, unfit, caplog
+):
+    (tmp_path / "text.svs").write_text("no slide")
+    rows = [CohortRow(file="a.svs"), CohortRow(file="text.svs", patient="p2")]
+    found = register(platform, make_slide(), tmp_path / "text.svs", rows=rows)
+    assert states(found) == ["new", "refused"]
+    assert "fit none" not in caplog.text
+    assert not unfit.exists()
+
+
+@pytest.mark.usefixtures("here")
+def test_a_patient_that_an_earlier_table_wrote_in_another_way_is_told(platform, make_slide, caplog):
+    paths = [make_slide("a.svs"), make_slide("b.svs", seed=1)]
+    register(platform, *paths, rows=[CohortRow(file="a.svs", patient="P1", label="x")])
+    caplog.clear()
+    register(platform, *paths, rows=[CohortRow(file="b.svs", patient="p 1", label="x")])
+    said = "patient 'p 1' is taken as another one than 'P1', which is in the catalog"
+    assert said in caplog.text
+    caplog.clear()
+    rows = [CohortRow(file=name, patient="p 1") for name in ("a.svs", "b.svs")]
+    register(platform, *paths, rows=rows)
+    assert caplog.text == ""
 
 
 def test_the_hash_scheme_keeps_file_names_out_of_ids(platform, make_slide):
@@ -351,11 +449,24 @@ def test_the_manifest_scheme_takes_the_id_of_the_table(platform, make_slide):
 
 
 @pytest.mark.usefixtures("here")
-@pytest.mark.parametrize("slide_id", [None, "a/b", "../x", ".hidden", "a b", "ü", "x" * 101])
-def test_an_id_of_the_table_that_cannot_be_used_is_refused(platform, make_slide, slide_id):
-    row = CohortRow(file="a.svs", slide_id=slide_id)
-    with pytest.raises(SpecError, match=r"a\.svs: .*slide_id") as e:
-        register(platform, make_slide(), rows=[row], scheme="manifest")
+def test_a_slide_that_the_table_gives_no_id_is_refused(platform, make_slide):
+    with pytest.raises(SpecError, match=r"a\.svs: the cohort table gives no slide_id for it"):
+        register(platform, make_slide(), rows=[CohortRow(file="a.svs")], scheme="manifest")
+
+
+@pytest.mark.parametrize(
+    "slide_id",
+    ["-rf", "--help", "a/b", "..", "../x", ".hidden", "a b", "a\n", "\x1b[31m", "ü", "x" * 201],
+)
+def test_an_id_of_the_table_that_cannot_be_used_is_refused_with_its_line(
+    platform, make_slide, no_workers, slide_id
+):
+    rows = [CohortRow(file="b.svs", slide_id="B1", line=2)]
+    rows += [CohortRow(file="a.svs", slide_id=slide_id, line=3)]
+    said = r"cohort\.csv:3: slide_id '.*' cannot name a folder"
+    with no_workers(), pytest.raises(SpecError, match=said) as e:
+        register(platform, make_slide(), make_slide("b.svs"), rows=rows, scheme="manifest")
+    assert str(e.value).isprintable()
     assert e.value.remedy
     assert platform.catalog.slides() == []
 
@@ -363,7 +474,7 @@ def test_an_id_of_the_table_that_cannot_be_used_is_refused(platform, make_slide,
 def test_one_id_is_never_given_to_two_slides(platform, make_slide):
     rows = [CohortRow(file="a.svs", slide_id="S1"), CohortRow(file="b.svs", slide_id="S1")]
     paths = [make_slide("a.svs"), make_slide("b.svs", seed=1)]
-    with pytest.raises(SpecError, match=rf"b\.svs: {paths[0]} has its id S1"):
+    with pytest.raises(CatalogError, match=rf"b\.svs: {paths[0]} has its id S1"):
         register(platform, *paths, rows=rows, scheme="manifest")
     assert paths_of(platform, "S1") == {str(paths[0])}
 
