@@ -1,14 +1,19 @@
-"""Files of a slide -> what identifies them."""
+"""Files of a slide -> what identifies them; folders that only their owner may enter."""
 
 from __future__ import annotations
 
 import errno
 import hashlib
+import logging
+import os
+import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from pathassets.errors import SlideChanged, SlideUnreadable
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +68,46 @@ def _sha256(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise unreadable(path, error) from error
+
+
+def keep_private(folder: Path) -> None:
+    """Make a folder that nobody else can enter, or close one that is there: it has patients' names.
+
+    The group's rights stay where the folder hands its group down (`chmod 2770`): it is shared on
+    purpose. A folder of another owner is left as it is, and told where all may enter it.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o700)
+    except FileExistsError:
+        if folder.is_dir():
+            _close(folder)
+            return
+        raise
+
+
+def _close(folder: Path) -> None:
+    found = folder.stat()
+    open_to = found.st_mode & (stat.S_IRWXO if found.st_mode & stat.S_ISGID else 0o077)
+    is_ours = found.st_uid == os.geteuid()
+    if not open_to or not (is_ours or found.st_mode & stat.S_IRWXO):
+        return
+    try:
+        if is_ours:
+            folder.chmod(stat.S_IMODE(found.st_mode) & ~open_to)
+    except OSError as error:
+        logger.warning("%s: cannot be closed to other users: %s", folder, error.strerror)
+        return
+    if folder.stat().st_mode & open_to:  # another's, or on a disk without such permissions
+        logger.warning("%s: other users may enter it, and it has patients' names", folder)
+    else:
+        logger.warning(
+            "%s: was open to other users, and is closed now; `chmod 2770` opens it to its group",
+            folder,
+        )
 
 
 def content_changed(path: object) -> SlideChanged:

@@ -27,6 +27,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from pathassets.adapters.files import keep_private
 from pathassets.core.address import Address
 from pathassets.core.spec import canonical_json
 from pathassets.errors import ArtifactCorrupt, ArtifactMissing, StoreError
@@ -249,7 +250,8 @@ def open_store(root: Path) -> Store:
     """
     staging = root / STAGING
     try:
-        staging.mkdir(parents=True, exist_ok=True)
+        keep_private(root)
+        staging.mkdir(exist_ok=True)
         tempfile.TemporaryFile(dir=staging).close()
     except OSError as error:
         raise _not_writable(root, error) from error

@@ -10,6 +10,7 @@ adapters'.
     rows.py         record <-> row
     tables.py       the tables
     connect.py      URL -> engine on an up-to-date catalog; the doors for reading and writing
+    urls.py         what of a URL may be shown
     dialects.py     what SQLite and PostgreSQL do differently
     migrations/     how an older catalog becomes this one
 """

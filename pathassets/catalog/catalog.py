@@ -22,7 +22,7 @@ from sqlalchemy import (
     update,
 )
 
-from pathassets.catalog.connect import name_of, open_engine, reading, writing
+from pathassets.catalog.connect import open_engine, reading, writing
 from pathassets.catalog.dialects import lock_for_registration, upsert
 from pathassets.catalog.records import (
     ArtifactRecord,
@@ -67,6 +67,7 @@ from pathassets.catalog.tables import (
     slide,
     slide_path,
 )
+from pathassets.catalog.urls import name_of
 from pathassets.core.address import Address
 from pathassets.core.spec import canonical_json
 from pathassets.errors import CatalogError

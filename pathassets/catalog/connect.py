@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sqlalchemy import (
@@ -17,20 +19,16 @@ from sqlalchemy import (
     Text,
     create_engine,
     inspect,
-    make_url,
     select,
 )
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from pathassets.catalog import dialects
 from pathassets.catalog.migrations import HEAD, VERSION_TABLE
+from pathassets.catalog.urls import URL_REMEDY, name_of, parse_url, without_secrets
 from pathassets.core.spec import canonical_json
 from pathassets.errors import CatalogError
 
-URL_REMEDY = (
-    "Write it as sqlite:////absolute/path/catalog.db "
-    "or postgresql+psycopg2://user@host/database in PATHASSETS_CATALOG."
-)
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 _revision = Table(VERSION_TABLE, MetaData(), Column("version_num", Text))
@@ -72,41 +70,40 @@ def writing(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
-def name_of(url: URL) -> str:
-    """Name a catalog for people: the file, or the server without its password."""
-    if url.get_backend_name() == "sqlite":
-        return f"catalog {url.database}"
-    return f"catalog {url.render_as_string(hide_password=True)}"
-
-
 @contextmanager
 def _translated(url: URL) -> Iterator[None]:
     try:
         yield
     except SQLAlchemyError as error:
         fact, remedy = dialects.explain(error)
-        raise CatalogError(f"{name_of(url)}: {fact}", remedy=remedy) from error
+        said = f"{name_of(url)}: {without_secrets(fact, url)}"
+        # A log prints the cause as well.
+        cause = error if without_secrets(str(error), url) == str(error) else None
+        raise CatalogError(said, remedy=remedy) from cause
     except ValueError as error:  # the driver's word on NUL, lone surrogates and NaN in JSON
         raise CatalogError(f"{name_of(url)}: cannot hold a value: {error}") from error
 
 
 def _make_engine(text: str) -> Engine:
+    url = parse_url(text)
     try:
-        url = dialects.with_timeout(make_url(text))
+        url = dialects.with_timeout(url)
         if url.get_backend_name() not in dialects.BACKENDS:
             raise CatalogError(f"{name_of(url)}: neither SQLite nor PostgreSQL", remedy=URL_REMEDY)
         engine = create_engine(url, json_serializer=canonical_json, pool_pre_ping=True)
     except (ArgumentError, ImportError, ValueError) as error:
-        # Without the text: what cannot be parsed may still hold a password.
-        raise CatalogError(f"catalog URL: {error}", remedy=URL_REMEDY) from error
+        said = without_secrets(str(error), url)
+        raise CatalogError(f"catalog URL: {said}", remedy=URL_REMEDY) from None
     dialects.tune(engine)
     return engine
 
 
-def _make_folder(url: URL) -> None:
+def _make_place(url: URL) -> None:
+    """Make the folder and the file of an SQLite catalog, the file for its owner alone."""
     place = url.database or ""
-    if url.get_backend_name() != "sqlite" or place.startswith("file:"):  # a URI: read-only, say
-        return
+    is_memory = place in {"", ":memory:"}
+    if url.get_backend_name() != "sqlite" or is_memory or place.startswith("file:"):
+        return  # a URI: read-only, say
     try:
         Path(place).parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -114,10 +111,27 @@ def _make_folder(url: URL) -> None:
             f"{name_of(url)}: its folder cannot be made ({error.strerror})",
             remedy="Make the folder, or point PATHASSETS_CATALOG elsewhere.",
         ) from error
+    # What SQLite keeps beside the file gets the file's permissions.
+    for path in (place, f"{place}-wal", f"{place}-shm"):
+        with suppress(OSError):  # what is wrong with it, SQLite will say
+            _keep_private(Path(path), is_made=path == place)
+
+
+def _keep_private(path: Path, *, is_made: bool) -> None:
+    """Keep others from patients' names; the group, too, unless the folder hands its group down."""
+    is_shared = path.parent.stat().st_mode & stat.S_ISGID
+    if is_made and not path.exists():
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        if is_shared:
+            path.chmod(0o660)
+    found = path.stat()
+    mode = stat.S_IMODE(found.st_mode) & ~(0o007 if is_shared else 0o077)
+    if mode != stat.S_IMODE(found.st_mode) and found.st_uid == os.geteuid():
+        path.chmod(mode)
 
 
 def _bring_up_to_date(engine: Engine) -> None:
-    _make_folder(engine.url)
+    _make_place(engine.url)
     with reading(engine) as connection:
         is_ahead = dialects.logs_ahead(connection)
         if is_ahead and _revision_of(connection) == HEAD:

@@ -25,6 +25,7 @@ from dagster._core.storage.event_log.sqlite.sqlite_event_log import (
 )
 from filelock import FileLock
 
+from pathassets.adapters.files import keep_private
 from pathassets.engine.settings import Settings
 from pathassets.errors import SpecError, StoreError
 
@@ -80,7 +81,7 @@ def _prepare(settings: Settings) -> None:
     target, aside = settings.dagster_home / CONFIG, settings.dagster_home / ASIDE
     missing = [settings.home / path for path in _databases(config)]
     try:
-        settings.dagster_home.mkdir(parents=True, exist_ok=True)
+        keep_private(settings.dagster_home)
         is_written = target.is_file() and target.read_text(encoding="utf-8") == text
         if is_written and not aside.exists() and all(path.exists() for path in missing):
             return

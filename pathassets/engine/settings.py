@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pathassets.errors import SpecError
@@ -22,8 +22,9 @@ class Settings:
     """Folder of `.dagster` and, unless moved, of store and inbox: PATHASSETS_HOME, else here."""
     store: Path
     """Artifacts: PATHASSETS_STORE, else `<home>/store`."""
-    catalog_url: str
-    """SQLAlchemy URL: PATHASSETS_CATALOG, else an SQLite file in the store."""
+    catalog_url: str = field(repr=False)
+    """SQLAlchemy URL: PATHASSETS_CATALOG, else an SQLite file in the store. It may hold a password,
+    so that no log shows it."""
     recipe: Path
     """PATHASSETS_RECIPE, else `<home>/recipe.yaml` where there is one, else the package's own."""
     inbox: Path

@@ -1,5 +1,6 @@
 import hashlib
 import os
+import stat
 import time
 
 import pytest
@@ -9,6 +10,7 @@ from pathassets.adapters.files import (
     content_changed,
     fingerprint_from,
     fingerprint_of,
+    keep_private,
     stamp_of,
 )
 from pathassets.errors import SlideUnreadable
@@ -105,3 +107,61 @@ def test_a_forbidden_file_says_so(tmp_path):
     with pytest.raises(SlideUnreadable, match="permission denied") as e:
         fingerprint_of([path])
     assert e.value.reason == "no_permission"
+
+
+def mode_of(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_a_private_folder_is_made_for_its_owner_alone_whatever_the_umask(tmp_path):
+    before = os.umask(0)
+    try:
+        keep_private(tmp_path / "above" / "store")
+    finally:
+        os.umask(before)
+    assert mode_of(tmp_path / "above" / "store") == 0o700
+
+
+def test_an_open_folder_is_closed_and_that_is_told_once(tmp_path, caplog):
+    folder = tmp_path / "store"
+    folder.mkdir()
+    folder.chmod(0o755)
+    keep_private(folder)
+    assert mode_of(folder) == 0o700
+    assert f"{folder}: was open to other users, and is closed now; `chmod 2770`" in caplog.text
+    caplog.clear()
+    keep_private(folder)
+    assert caplog.text == ""
+
+
+def test_a_folder_that_hands_its_group_down_stays_open_to_it_and_to_nobody_else(tmp_path, caplog):
+    folder = tmp_path / "store"
+    folder.mkdir()
+    folder.chmod(0o2775)
+    keep_private(folder)
+    assert mode_of(folder) == 0o2770
+    caplog.clear()
+    keep_private(folder)
+    assert mode_of(folder) == 0o2770
+    assert caplog.text == ""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a folder away")
+def test_an_open_folder_of_another_owner_is_told_and_left(tmp_path, caplog):
+    folder = tmp_path / "store"
+    folder.mkdir()
+    folder.chmod(0o755)
+    os.chown(folder, 12345, -1)
+    keep_private(folder)
+    assert mode_of(folder) == 0o755
+    assert f"{folder}: other users may enter it, and it has patients' names" in caplog.text
+    caplog.clear()
+    folder.chmod(0o750)
+    keep_private(folder)
+    assert caplog.text == ""
+
+
+def test_a_file_in_the_place_of_a_private_folder_is_in_the_way(tmp_path):
+    (tmp_path / "store").touch()
+    with pytest.raises(FileExistsError):
+        keep_private(tmp_path / "store")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -15,11 +16,12 @@ from sqlalchemy import Insert, Table, create_engine, inspect, select, text
 
 from pathassets.catalog import connect
 from pathassets.catalog.catalog import Catalog
-from pathassets.catalog.connect import MIGRATIONS, name_of, open_engine, reading, writing
+from pathassets.catalog.connect import MIGRATIONS, open_engine, reading, writing
 from pathassets.catalog.migrations import HEAD, VERSION_TABLE
 from pathassets.catalog.records import CohortFacts, PathRecord, RefusalRecord, SlideRecord
 from pathassets.catalog.rows import slide_row
 from pathassets.catalog.tables import drawing, metadata, mpp_override, refusal, slide, slide_path
+from pathassets.catalog.urls import name_of
 from pathassets.errors import CatalogError
 
 REFUSAL = RefusalRecord(path="/a", reason="r", message="m", remedy="", size_bytes=1, mtime_ns=1)
@@ -51,6 +53,10 @@ start_s = time.process_time()
 Catalog.open(sys.argv[1]).close()
 print(time.process_time() - start_s, "alembic" in sys.modules)
 """
+
+
+def mode_of(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
 
 
 @pytest.fixture
@@ -279,6 +285,34 @@ def test_a_migration_that_fails_leaves_nothing_behind(url) -> None:
 def test_the_folder_of_a_new_catalog_is_made(tmp_path) -> None:
     with Catalog.open(f"sqlite:///{tmp_path / 'a b' / '100%' / 'ü.db'}"):
         assert (tmp_path / "a b" / "100%" / "ü.db").is_file()
+
+
+def test_the_file_of_a_catalog_is_its_owners_alone(tmp_path) -> None:
+    place = tmp_path / "catalog.db"
+    before = os.umask(0)
+    try:
+        with Catalog.open(f"sqlite:///{place}") as catalog:
+            catalog.refuse(REFUSAL)
+            assert {p.name: mode_of(p) for p in tmp_path.iterdir()} == {
+                "catalog.db": 0o600,
+                "catalog.db-wal": 0o600,
+                "catalog.db-shm": 0o600,
+            }
+    finally:
+        os.umask(before)
+    place.chmod(0o644)
+    Catalog.open(f"sqlite:///{place}").close()
+    assert mode_of(place) == 0o600
+
+
+def test_the_file_of_a_catalog_is_its_groups_too_where_the_folder_is_handed_down(tmp_path) -> None:
+    tmp_path.chmod(0o2770)
+    place = tmp_path / "catalog.db"
+    Catalog.open(f"sqlite:///{place}").close()
+    assert mode_of(place) == 0o660
+    place.chmod(0o664)
+    Catalog.open(f"sqlite:///{place}").close()
+    assert mode_of(place) == 0o660
 
 
 def test_a_file_that_is_no_database_is_refused_and_kept(tmp_path) -> None:

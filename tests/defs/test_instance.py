@@ -6,6 +6,7 @@ import dagster as dg
 import pytest
 
 from pathassets.defs.instance import open_instance
+from pathassets.engine.platform import open_platform
 from pathassets.engine.settings import read_settings
 from pathassets.errors import SpecError, StoreError
 
@@ -62,3 +63,13 @@ def test_a_home_that_cannot_be_written_is_named(home: Path) -> None:
     (home / ".dagster").write_text("in the way")
     with pytest.raises(StoreError, match=r"\.dagster: Dagster's folder is not writable"):
         open_instance(read_settings())
+
+
+def test_dagster_s_state_is_its_owners_alone(home: Path) -> None:
+    (home / ".dagster").mkdir(mode=0o755)
+    with open_platform(read_settings()) as platform, open_instance(read_settings()) as instance:
+        assert isinstance(instance, dg.DagsterInstance)
+        assert "catalog.sqlite" in repr(platform)
+    folders = {path.name: path.stat().st_mode & 0o777 for path in home.iterdir() if path.is_dir()}
+    assert folders == {".dagster": 0o700, "store": 0o700}
+    assert (home / "store" / "catalog.sqlite").stat().st_mode & 0o777 == 0o600

@@ -122,3 +122,11 @@ def test_no_settings_have_less_than_one_worker_or_thread(settings, name):
     with pytest.raises(SpecError, match=f"{name}: 0 is not 1 or more") as e:
         replace(settings, **{name: 0})
     assert "PATHASSETS_" in e.value.remedy
+
+
+def test_no_log_of_settings_shows_the_catalog_s_password(home, monkeypatch):
+    monkeypatch.setenv(
+        "PATHASSETS_CATALOG", "postgresql://ann:sw0rdfish@host/db?password=sw0rdfish"
+    )
+    assert read_settings().home == home
+    assert "sw0rdfish" not in repr(read_settings())
