@@ -50,6 +50,7 @@ from pathassets.catalog.statements import (
     PAGE_ROWS,
     Statements,
     check_known,
+    disputes,
     find_heir,
     now,
     require_free,
@@ -182,22 +183,13 @@ class Catalog(Statements):
 
     def disputed(self) -> list[str]:
         """What merged slides contradict each other in, as sentences, until somebody states it."""
-        found: list[str] = []
-        for name in _COHORT_FACTS:
-            is_open = slide.c[name].is_(None) & merged_slide.c[name].is_not(None)
-            query = (
-                select(merged_slide)
-                .join(slide, merged_slide.c.into_slide_id == slide.c.slide_id)
-                .where(is_open)
-                .order_by(merged_slide.c.slide_id)
-            )
-            found += [
-                f"slide {row['into_slide_id']}: its {name} was {row[f'into_{name}']!r}, and "
-                f"{row[name]!r} under the id {row['slide_id']}. It has none until you state it: "
-                "pathassets ingest FILE --cohort TABLE"
-                for row in self._rows(query)
-            ]
-        return found
+        merged = merged_slide.c
+        of_slide = slide.c.slide_id == merged.into_slide_id
+        is_open = slide.c.patient.is_(None) & merged.patient.is_not(None)
+        is_open |= slide.c.label.is_(None) & merged.label.is_not(None)
+        stand = (slide.c[name].label(f"{name}_now") for name in _COHORT_FACTS)
+        query = select(merged_slide, *stand).join(slide, of_slide).where(is_open)
+        return disputes(self._rows(query.order_by(merged.into_slide_id, merged.slide_id)))
 
     def find_slide_id(self, fingerprint: str) -> str | None:
         """The slide of this content; None where there is none."""

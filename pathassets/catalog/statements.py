@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -156,3 +156,24 @@ def require_free(connection: Connection, slide_id: str, path: str) -> None:
             f"{path}: {other or heir} has its id {slide_id}, and other content",
             remedy="Give it another slide_id in the cohort table, with --id-scheme manifest",
         )
+
+
+def disputes(merged: Iterable[RowMapping]) -> list[str]:
+    """Say what was stated of slides before they were found to be one, where that is in dispute.
+
+    Rows are of `merged_slide`, by slide, with what the slide has now.
+    """
+    found: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
+    for row in merged:
+        into = row["into_slide_id"]
+        for name in ("patient", "label"):
+            if row[f"{name}_now"] is None and row[name] is not None:
+                if row[f"into_{name}"] is not None:
+                    found[into, name][into] = row[f"into_{name}"]
+                found[into, name][row["slide_id"]] = row[name]
+    return [
+        f"slide {into}: its {name} was stated as "
+        + " and ".join(f"{said!r} of {slide_id}" for slide_id, said in stated.items())
+        + "; it has none until you state which it is: pathassets ingest FILE --cohort TABLE"
+        for (into, name), stated in found.items()
+    ]

@@ -128,6 +128,8 @@ class _Desk:
         self._refused = {refusal.path for refusal in self._catalog.refusals()}
         self._used: dict[CohortRow, str] = {}
         """Lines of the cohort table that fitted a file that is a slide, and its id."""
+        self._said: dict[tuple[str, str], CohortRow] = {}
+        """The first line that states something of a slide."""
 
     def find_known(self, path: Path) -> PathRecord | SlideError | None:
         """Say what is known of a file without a look into it; None where it takes one.
@@ -182,13 +184,7 @@ class _Desk:
         row = self._fit.rows.get(path)
         if row is None:
             return
-        if self._used.setdefault(row, slide_id) != slide_id:
-            raise SpecError(
-                f"{self._fit.cohort.place(row)}: {row.file} fits two slides, "
-                f"{self._used[row]} and {slide_id} ({path})",
-                remedy="Give more of the path, or its suffix, in the column 'file', one line for "
-                "each slide",
-            )
+        self._require_one_truth(path, slide_id, row)
         if row.patient or row.label:
             self._catalog.set_cohort_facts(
                 [CohortFacts(slide_id=slide_id, patient=row.patient, label=row.label)]
@@ -198,6 +194,24 @@ class _Desk:
             self._catalog.override_mpp(
                 slide_id, row.mpp, who="cohort table", why=self._fit.cohort.source
             )
+
+    def _require_one_truth(self, path: Path, slide_id: str, row: CohortRow) -> None:
+        """Refuse a line about two slides, and two lines that contradict each other about one."""
+        place = self._fit.cohort.place(row)
+        if self._used.setdefault(row, slide_id) != slide_id:
+            raise SpecError(
+                f"{place}: {row.file} fits two slides, {self._used[row]} and {slide_id} ({path})",
+                remedy="Give more of the path, or its suffix, in the column 'file', one line for "
+                "each slide",
+            )
+        for name in ("patient", "label", "mpp"):
+            said = getattr(row, name)
+            first = row if said is None else self._said.setdefault((slide_id, name), row)
+            if getattr(first, name) != said:
+                raise SpecError(
+                    f"{place}: {row.file} has the same content as {first.file}, and another {name}",
+                    remedy="Let the lines of both state the same",
+                )
 
 
 def _check_name(path: Path) -> None:

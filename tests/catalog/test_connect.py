@@ -193,7 +193,7 @@ def test_what_merged_slides_contradict_each_other_in_is_unknown_and_told_until_i
     assert "mpp was stated of z by who of z, and otherwise of b by who of b" in caplog.text
     assert "tumour was stated" not in caplog.text  # both drew the same
     for _ in range(2):
-        assert "slide z: its patient was 'P1', and 'P2' under the id b. It has none" in caplog.text
+        assert "z: its patient was stated as 'P1' of z and 'P2' of b; it has none" in caplog.text
         caplog.clear()
         Catalog.open(doubled).close()
     with Catalog.open(doubled) as catalog:

@@ -333,6 +333,21 @@ def test_one_line_may_fit_two_copies_of_a_slide(platform, make_slide):
     assert states(found) == ["new", "known"]
 
 
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("changed", [{"patient": "p2"}, {"label": "normal"}, {"mpp": 0.3}])
+def test_two_lines_about_copies_of_one_slide_do_not_contradict_each_other(
+    platform, make_slide, changed
+):
+    path = make_slide()
+    paths = [path, *(Path(shutil.copyfile(path, path.with_name(f"{i}.svs"))) for i in range(2))]
+    rows = [CohortRow(file="0.svs"), CohortRow(file="a.svs", patient="p1", label="x", mpp=0.25)]
+    last = {"patient": "p1", "label": "x", "mpp": 0.25}
+    register(platform, *paths, rows=[*rows, CohortRow(file="1.svs", **last)])
+    said = rf"cohort\.csv: 1\.svs has the same content as a\.svs, and another {next(iter(changed))}"
+    with pytest.raises(SpecError, match=said):
+        register(platform, *paths, rows=[*rows, CohortRow(file="1.svs", **last | changed)])
+
+
 @pytest.fixture
 def unfit(settings):
     """Where lines that fit no file are written."""
