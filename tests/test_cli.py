@@ -155,6 +155,21 @@ INGEST_TABLE = ("ingest", "a.svs", "--cohort", "cohort.csv")
             r"500 um per pixel is not between 0\.01",
         ),
         (
+            make_table("file,patient\na.svs,p1,\n"),
+            INGEST_TABLE,
+            r"csv:2: 3 cells, where the header has 2\. Put a cell",
+        ),
+        (
+            make_table("file,patient\nb.svs,p1\n"),
+            INGEST_TABLE,
+            r"csv: none of its lines fits a file, such as 'b\.svs'; .*\. Write",
+        ),
+        (
+            make_table("file,slide_id\na.svs,-rf\n"),
+            (*INGEST_TABLE, "--id-scheme", "manifest"),
+            r"csv:2: slide_id '-rf' cannot name a folder\. Use",
+        ),
+        (
             make_table("file\na.svs\na.svs\n"),
             INGEST_TABLE,
             r"csv: a\.svs is in it twice\. Keep one",
@@ -214,6 +229,25 @@ def test_a_request_that_is_impossible_says_why_and_what_to_do(
 ) -> None:
     prepare(home)
     assert re.search(said, refusal(invoke(*arguments)))
+
+
+@pytest.mark.usefixtures("here")
+def test_a_cohort_table_says_how_it_was_read_and_which_words_mean_unknown(home: Path) -> None:
+    write_slide(home / "a.svs", 1)
+    (home / "cohort.csv").write_text("file;patient;label\na;NA;None\n")
+    said = output(*INGEST_TABLE)
+    assert said.startswith(
+        "cohort.csv: 1 line, UTF-8, separated by semicolons; "
+        "taken as unknown: 'NA' once, 'None' once\n"
+    )
+    (row,) = status()["slides"]
+    assert (row["patient"], row["label"]) == (None, None)
+    said = output(*INGEST_TABLE, "--na-values", "NA")
+    assert said.startswith(
+        "cohort.csv: 1 line, UTF-8, separated by semicolons; taken as unknown: 'NA' once\n"
+    )
+    (row,) = status()["slides"]
+    assert (row["patient"], row["label"]) == (None, "None")
 
 
 @pytest.mark.usefixtures("here")

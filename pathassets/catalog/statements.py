@@ -19,8 +19,8 @@ from pathassets.catalog.rows import flat
 from pathassets.catalog.tables import drawing, merged_slide, mpp_override, slide, slide_path
 from pathassets.errors import CatalogError
 
-PAGE_ROWS = 1_000
-"""Rows fetched at once, and values in one IN: SQLite takes 32,766 of them."""
+PAGE_ROWS = 900
+"""Rows fetched at once, and values in one IN: SQLite takes 32,766 of them, an old one 999."""
 
 _OVERRIDE = [column for column in mpp_override.c if column.name != "id"]
 _DRAWING = [column for column in drawing.c if column.name != "id"]

@@ -34,10 +34,15 @@ class CohortFit:
     """The line about each file that has one, be the file a slide or not."""
 
     @cached_property
-    def unfit(self) -> list[CohortRow]:
-        """Lines that are about none of the files: a misspelt name would lose its label silently."""
+    def unused(self) -> list[CohortRow]:
+        """Lines that are about none of the files."""
         used = set(self.rows.values())
         return [row for row in self.cohort.rows if row not in used]
+
+    def unfit(self, known: Iterable[Path]) -> list[CohortRow]:
+        """Lines that are about no known file either: a misspelt name loses its label silently."""
+        about = {self.cohort.row_of(path) for path in known}
+        return [row for row in self.unused if row not in about]
 
 
 def fit_cohort(cohort: Cohort, files: Iterable[Path]) -> CohortFit:
@@ -57,25 +62,24 @@ def fit_cohort(cohort: Cohort, files: Iterable[Path]) -> CohortFit:
     return CohortFit(cohort, rows)
 
 
-def tell_unfit(fit: CohortFit, home: Path) -> None:
+def tell_unfit(fit: CohortFit, known: Iterable[Path], home: Path) -> None:
     """Point at the lines that fit no file: a few in the log, all in a file beside the table.
 
     The file is in `home` where the table's folder cannot be written. One of an earlier time goes.
     """
-    if not fit.cohort.source:
-        return
     source = Path(fit.cohort.source)
     name = f"{source.stem}.unfit.csv"
     places = [source.with_name(name), home / name]
-    if not fit.unfit:
+    unfit = fit.unfit(known)
+    if not unfit:
         _remove_ours(places)
         return
-    kept = next((place for place in places if _is_kept(place, fit.unfit)), None)
-    few = fit.unfit[:MAX_TOLD] if kept else fit.unfit
+    kept = next((place for place in places if _is_kept(place, unfit)), None)
+    few = unfit[:MAX_TOLD] if kept else unfit
     logger.warning(
-        "%s: %d of %d lines fit none of the files given: %s%s",
-        source, len(fit.unfit), len(fit.cohort.rows), ", ".join(shown(row.file) for row in few),
-        f"{', …' if len(few) < len(fit.unfit) else ''}; all of them: {kept}" if kept else "",
+        "%s: %d of %d lines fit none of the files given, and no known one: %s%s",
+        source, len(unfit), len(fit.cohort.rows), ", ".join(shown(row.file) for row in few),
+        f"{', …' if len(few) < len(unfit) else ''}; all of them: {kept}" if kept else "",
     )  # fmt: skip
 
 

@@ -113,8 +113,15 @@ def ingest(
         for path, found in looks:
             yield desk.register(path, found)
     if cohort.rows:
-        tell_unfit(fit, platform.settings.home)
+        tell_unfit(fit, _known_files(platform) if fit.unused else (), platform.settings.home)
         tell_alike_known(fit, platform.catalog.slides())
+
+
+def _known_files(platform: Platform) -> Iterator[Path]:
+    """Files that hold slides, and those that were refused."""
+    for paths in platform.catalog.all_paths().values():
+        yield from (Path(one.path) for one in paths)
+    yield from (Path(one.path) for one in platform.catalog.refusals())
 
 
 class _Desk:

@@ -373,7 +373,9 @@ def test_lines_that_fit_no_file_are_told_a_few_in_the_log_and_all_in_a_file(
     rows = [CohortRow(file=f"no {i}.svs", label="x,y", line=i) for i in range(2, 45)]
     with caplog.at_level(logging.WARNING):
         register(platform, path, rows=[fitting, *rows])
-    assert "43 of 44 lines fit none of the files given: 'no 2.svs', 'no 3.svs'" in caplog.text
+    assert (
+        "lines fit none of the files given, and no known one: 'no 2.svs', 'no 3.svs'" in caplog.text
+    )
     assert f"'no 6.svs', …; all of them: {unfit}" in caplog.text
     lines = unfit.read_text().splitlines()
     assert lines[0] == "line,file,patient,label,mpp,slide_id"
@@ -436,6 +438,19 @@ def test_a_line_about_a_file_that_is_refused_is_not_called_unfit(
     assert states(found) == ["new", "refused"]
     assert "fit none" not in caplog.text
     assert not unfit.exists()
+
+
+@pytest.mark.usefixtures("here")
+def test_a_line_about_a_file_that_was_registered_or_refused_before_is_not_called_unfit(
+    platform, make_slide, tmp_path, unfit, caplog
+):
+    (tmp_path / "text.svs").write_text("no slide")
+    register(platform, make_slide("a.svs"), tmp_path / "text.svs")
+    caplog.clear()
+    rows = [CohortRow(file=name) for name in ("a.svs", "text.svs", "b.svs", "c.svs")]
+    register(platform, make_slide("b.svs", seed=1), rows=rows)
+    assert "1 of 4 lines fit none of the files given, and no known one: 'c.svs'" in caplog.text
+    assert [row.file for row in read_cohort(unfit).rows] == ["c.svs"]
 
 
 @pytest.mark.usefixtures("here")
