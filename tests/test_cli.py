@@ -172,7 +172,7 @@ INGEST_TABLE = ("ingest", "a.svs", "--cohort", "cohort.csv")
         (
             make_table("file\na.svs\na.svs\n"),
             INGEST_TABLE,
-            r"csv: a\.svs is in it twice\. Keep one",
+            r"csv: a\.svs is in it twice, in lines 2 and 3\. Keep one",
         ),
         (make_table(""), INGEST_TABLE, r"csv: cannot read the cohort table: .*\. Give a CSV"),
         (

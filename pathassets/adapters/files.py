@@ -79,9 +79,8 @@ def keep_private(folder: Path) -> None:
     Raises:
         OSError: it cannot be made.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
     try:
-        folder.mkdir(mode=0o700)
+        folder.mkdir(mode=0o700, parents=True)
     except FileExistsError:
         if folder.is_dir():
             _close(folder)
