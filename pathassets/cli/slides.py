@@ -77,7 +77,8 @@ def mpp_set(slide_id: str, value: float, who: str, why: str) -> None:
 def mpp_show(slide_id: str) -> None:
     """Print what a slide's file and people state."""
     with open_platform(read_settings()) as platform:
-        report.resolution(platform.catalog.slide(slide_id), platform.catalog.mpp_history(slide_id))
+        record = platform.catalog.slide(slide_id)
+        report.resolution(record, platform.catalog.mpp_history(record.slide_id))
 
 
 @click.command()
@@ -107,7 +108,7 @@ def _check_tasks(slide: str, n_threads: int) -> list[CheckTask]:
         return [CheckTask(path=p, fingerprint="", n_threads=n_threads) for p in files]
     with open_platform(read_settings()) as platform:
         record = platform.catalog.slide(slide)
-        seen = platform.catalog.paths(slide)
+        seen = platform.catalog.paths(record.slide_id)
     if not seen:
         raise SpecError(f"{slide}: no file of it is known", remedy="Ingest its file again")
     known = Path(seen[0].path)
