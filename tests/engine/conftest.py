@@ -21,7 +21,7 @@ from pathassets.engine.ingest import find_files, ingest
 from pathassets.engine.plan import PlannedSlide, plan_slides, task_for
 from pathassets.engine.platform import Platform, open_platform
 from pathassets.engine.settings import Settings
-from pathassets.engine.slide_task import SlideTask
+from pathassets.engine.outcomes import SlideTask
 from tests.engine.workers_here import workers_here
 
 RECIPE = """\

@@ -24,7 +24,7 @@ from pathassets.engine.plan import plan_slides
 from pathassets.engine.platform import open_platform
 from pathassets.engine.pool import LocalWorkers
 from pathassets.engine.settings import Settings
-from pathassets.engine.slide_task import SlideOutcome
+from pathassets.engine.outcomes import SlideOutcome
 from pathassets.engine.slides import open_slide
 from pathassets.errors import PathAssetsError, SlideUnreadable, SpecError, TileUnreadable
 from tests.bad_slides import BAD_TILE, CASES, DEEP, GOOD, MADE, READ, Case, good, write_corpus
