@@ -56,12 +56,11 @@ class Holdings:
 
     def why_unusable(self, address: Address) -> str:
         """Why an artifact cannot be used in a few words; empty where it can."""
-        section = address.section.replace("_", " ")
-        if self.failure(address) is not None:
-            return f"{section} failed"
+        if address not in self.facts:
+            return f"no {address.section}"
         if (damage := self.damage.get(address)) is not None:
-            return f"{section} {'gone' if damage.is_gone else 'damaged'}"
-        return "" if address in self.facts else f"no {section}"
+            return f"{address.section} gone" if damage.is_gone else f"{address.section} damaged"
+        return f"{address.section} damaged" if self.failure(address) is not None else ""
 
 
 def read_holdings(
