@@ -88,6 +88,10 @@ def test_whatever_is_gone_is_told_and_made_again_by_run_alone(home: Path) -> Non
     (a / CHUNK).unlink()
     (b / "artifact.json").write_bytes(b"")
     assert [s["features/colour"] for s in states(home)] == ["damaged", "damaged"]
+    cell = json.loads(output("status", "--json"))["slides"][0]["assets"]["features/colour"]
+    assert (cell["state"], cell["reason"]) == ("damaged", "artifact_corrupt")
+    assert cell["message"].endswith(f"damaged: {CHUNK} is gone")
+    assert cell["remedy"] == "pathassets run makes it anew"
     said = output("status")
     assert f"damaged features/colour: {a.parent.name}: features/colour was made, and is d" in said
     assert "pathassets run makes it anew" in said
@@ -100,14 +104,15 @@ def test_whatever_is_gone_is_told_and_made_again_by_run_alone(home: Path) -> Non
     assert output("run").startswith("nothing to do: 2 current slides")
 
 
-@pytest.mark.parametrize("select", ["--select", "--slides"])
-def test_what_is_gone_is_made_again_where_only_it_is_asked_for(home: Path, select: str) -> None:
-    a = features(home, "a")
+def test_what_is_gone_is_made_again_where_only_it_is_asked_for(home: Path) -> None:
+    a, b = features(home, "a"), features(home, "b")
     before = contents(a)
     shutil.rmtree(a)
-    chosen = "features/colour" if select == "--select" else a.parent.name
-    assert "ran 1 slide" in output("run", select, chosen)
+    shutil.rmtree(b)
+    asked = ("--select", "features/colour", "--slides", a.parent.name)
+    assert "ran 1 slide" in output("run", *asked)
     assert contents(a) == before
+    assert not b.exists()
 
 
 def test_a_flipped_bit_is_mended_by_the_run_that_builds_the_next_dataset(home: Path) -> None:
@@ -137,9 +142,6 @@ def test_a_catalog_that_was_lost_beside_a_full_store_is_no_cohort_without_slides
         line = refusal(command)
         assert "the catalog knows no slide, and the store" in line
         assert "Restore it from its backup" in line
-    output("ingest", *home.glob("*.svs"))
-    assert "2 slides" in output("run")
-    assert [set(s.values()) for s in states(home)] == [{"current"}] * 2
 
 
 def test_on_a_store_that_is_read_only_what_reads_works_and_what_writes_refuses(home: Path) -> None:
@@ -167,17 +169,16 @@ def test_a_catalog_in_use_is_read_on_a_store_that_is_read_only(home: Path) -> No
             assert "just told" in output("status")
 
 
-@pytest.mark.parametrize("leads_to", ["folder", "nothing"])
-def test_a_link_planted_in_the_store_stops_no_command(home: Path, leads_to: str) -> None:
+def test_a_link_planted_in_the_store_stops_no_command(home: Path) -> None:
     elsewhere = home / "folder"
     elsewhere.mkdir()
     (elsewhere / "kept").write_text("kept")
     for place in (".staging/x", ".staging/x.lock", ".partial/features-colour-a-0", "planted"):
-        (home / "store" / place).symlink_to(home / leads_to)
+        (home / "store" / place).symlink_to(elsewhere)
     a = features(home, "a")
     before = contents(a)
     shutil.rmtree(a)
-    a.symlink_to(home / leads_to)
+    a.symlink_to(elsewhere)
     assert [s["features/colour"] for s in states(home)] == ["damaged", "current"]
     assert "ran 1 slide" in output("run")
     assert contents(a) == before

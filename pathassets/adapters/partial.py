@@ -23,6 +23,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from pathassets.adapters.folders import drop_link, make_own_folder, refuse_link, remove
+from pathassets.adapters.staging import not_writable
 from pathassets.adapters.store import Store
 from pathassets.core.address import Address
 from pathassets.core.spec import canonical_json
@@ -92,10 +93,7 @@ def hold_partials(store: Store, addresses: list[Address]) -> Iterator[list[Parti
                 stack.enter_context(_lock(root, partial.folder))
                 partial.begin()
         except OSError as error:
-            raise StoreError(
-                root, f"the store is not writable: {error.strerror or error}",
-                remedy="Grant write permission, or point PATHASSETS_STORE at a folder you own",
-            ) from error  # fmt: skip
+            raise not_writable(root, error) from error
         yield partials
 
 

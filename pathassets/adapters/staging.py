@@ -10,6 +10,7 @@ Whatever else lies here is swept, be it a link: the link goes, and what it leads
 
 from __future__ import annotations
 
+import errno
 import logging
 import shutil
 import tempfile
@@ -28,6 +29,8 @@ logger = logging.getLogger(__name__)
 STAGING = ".staging"
 SWEEP_LOCK = ".sweep.lock"
 REPLACE_LOCK = ".replace.lock"
+MEND_DISK = "Free or mend the disk"
+_DISK_FAULTS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 _LOCKS = frozenset({SWEEP_LOCK, REPLACE_LOCK})
 
 
@@ -52,7 +55,7 @@ class Staging:
             make_own_folder(self.folder)
             tempfile.TemporaryFile(dir=self.folder).close()
         except OSError as error:
-            raise _not_writable(self.root, error) from error
+            raise not_writable(self.root, error) from error
 
     @contextmanager
     def hold(self, run: str) -> Iterator[Path]:
@@ -84,7 +87,7 @@ class Staging:
             ) from error
         except OSError as error:
             lock.release()
-            raise _not_writable(self.root, error) from error
+            raise not_writable(self.root, error) from error
         return lock
 
     @contextmanager
@@ -106,7 +109,7 @@ class Staging:
                 runs = {p.name.removesuffix(".lock") for p in found}
                 return sum(_sweep_run(self.folder / run) for run in sorted(runs))
         except OSError as error:
-            raise _not_writable(self.root, error) from error
+            raise not_writable(self.root, error) from error
 
 
 def _sweep_run(folder: Path) -> bool:
@@ -125,9 +128,13 @@ def _sweep_run(folder: Path) -> bool:
     return True
 
 
-def _not_writable(root: Path, error: OSError) -> StoreError:
+def not_writable(root: Path, error: OSError) -> StoreError:
+    """What the disk says of a store in which nothing can be begun."""
+    is_refused = error.errno not in _DISK_FAULTS
     return StoreError(
         root,
         f"the store is not writable: {error.strerror or error}",
-        remedy="Grant write permission, or point PATHASSETS_STORE at a folder you own",
+        remedy="Grant write permission, or point PATHASSETS_STORE at a folder you own"
+        if is_refused
+        else MEND_DISK,
     )

@@ -33,7 +33,7 @@ from pathassets.adapters.folders import (
     sync_folders,
     write_synced,
 )
-from pathassets.adapters.staging import REPLACE_LOCK, Staging
+from pathassets.adapters.staging import MEND_DISK, REPLACE_LOCK, Staging
 from pathassets.core.address import Address
 from pathassets.core.spec import canonical_json
 from pathassets.errors import ArtifactCorrupt, ArtifactMissing, StoreError
@@ -286,9 +286,7 @@ def open_store(root: Path) -> Store:
 
 
 def _not_published(target: Path, error: OSError) -> StoreError:
-    return StoreError(
-        target, f"cannot be published: {error.strerror or error}", remedy="Free or mend the disk"
-    )
+    return StoreError(target, f"cannot be published: {error.strerror or error}", remedy=MEND_DISK)
 
 
 def _corrupt(path: Path, fact: str) -> ArtifactCorrupt:

@@ -59,6 +59,20 @@ for i in range(int(sys.argv[2])):
 """
 
 
+KILLED_MENDER = """
+import os, sys
+from pathlib import Path
+from pathassets.adapters import store as module
+from tests.adapters.test_store import ADDRESS, draft, fill, open_store
+store, rename = open_store(Path(sys.argv[1])), module._is_renamed
+def rename_or_die(folder, target):
+    return rename(folder, target) if target.exists() else os._exit(9)
+module._is_renamed = rename_or_die
+with store.staging("run") as staging:
+    store.publish(draft(), fill(staging))
+"""
+
+
 def skip_if_allowed(path, mode):
     if os.access(path, mode):
         pytest.skip("root may read and write everything")
@@ -457,6 +471,18 @@ def test_what_cannot_be_swept_stops_nobody(store, caplog, monkeypatch):
         assert store.sweep_staging() == 0
     assert "left: is left over, and cannot be removed: Operation not permitted" in caplog.text
     assert store.sweep_staging() == 1
+
+
+def test_a_kill_between_putting_aside_and_replacing_leaves_none_and_the_next_makes_it(
+    store, start_python
+):
+    made = publish(store)
+    flip_bit(store.path_of(ADDRESS))
+    assert start_python(KILLED_MENDER, store.root).wait(60) == 9
+    assert not store.path_of(ADDRESS).exists()
+    assert store.sweep_staging() == 2  # the run, and what it put aside
+    assert left_in(store) == set()
+    assert publish(store) == made == store.read_checked(ADDRESS)
 
 
 @pytest.mark.parametrize("n_tries", [20])
