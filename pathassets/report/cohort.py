@@ -66,7 +66,7 @@ def status_table(stand: CohortStatus, *, is_whole: bool = False) -> None:
 
 
 def _is_all_current(slide: SlideStatus) -> bool:
-    return all(cell.state == "current" for cell in slide.cells)
+    return not slide.drawings and all(cell.state == "current" for cell in slide.cells)
 
 
 def _table(stand: CohortStatus, rows: tuple[SlideStatus, ...]) -> Table:
