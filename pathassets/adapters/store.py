@@ -19,7 +19,7 @@ import json
 import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -219,7 +219,7 @@ class Store:
             write_synced(folder / MANIFEST, _dump(artifact))
             sync_folders(folder)
             make_synced(target.parent, self.root)
-            if not _is_renamed(folder, target) and not self._is_replaced(folder, draft.address):
+            if not _take_name(folder, target) and not self._replace(folder, draft.address):
                 shutil.rmtree(folder, ignore_errors=True)
                 return self.read(draft.address)
             sync_folder(target.parent)
@@ -227,8 +227,8 @@ class Store:
             raise _not_published(target, error) from error
         return artifact
 
-    def _is_replaced(self, folder: Path, address: Address) -> bool:
-        """Put what is damaged aside for a finished folder; False where it is whole.
+    def _replace(self, folder: Path, address: Address) -> bool:
+        """Put what is damaged aside for a finished folder; returns whether it was, not whole.
 
         One process at a time: it must not put aside what another has just made whole.
         """
@@ -237,9 +237,10 @@ class Store:
             if self.is_intact(address):
                 return False
             with self.staging(f"replaced-{uuid.uuid4().hex}") as aside:
-                target.rename(aside / "damaged")
+                with suppress(FileNotFoundError):  # removed since: so much the better
+                    target.rename(aside / "damaged")
                 # Else another run has published it since, who needs no lock for an empty place.
-                return _is_renamed(folder, target)
+                return _take_name(folder, target)
 
     def is_intact(self, address: Address) -> bool:
         """Whether an artifact is there with all of its bytes; reads them."""
@@ -264,8 +265,8 @@ class Store:
             raise _not_published(self.path_of(address), error) from error
 
 
-def _is_renamed(folder: Path, target: Path) -> bool:
-    """Give a folder its name, unless something else has it."""
+def _take_name(folder: Path, target: Path) -> bool:
+    """Give a folder its name; returns whether it has it now, not something else."""
     try:
         folder.rename(target)
     except OSError as error:

@@ -64,10 +64,10 @@ import os, sys
 from pathlib import Path
 from pathassets.adapters import store as module
 from tests.adapters.test_store import ADDRESS, draft, fill, open_store
-store, rename = open_store(Path(sys.argv[1])), module._is_renamed
+store, rename = open_store(Path(sys.argv[1])), module._take_name
 def rename_or_die(folder, target):
     return rename(folder, target) if target.exists() else os._exit(9)
-module._is_renamed = rename_or_die
+module._take_name = rename_or_die
 with store.staging("run") as staging:
     store.publish(draft(), fill(staging))
 """
@@ -249,7 +249,7 @@ DAMAGES = [lose_manifest, empty_manifest, lose_file, flip_bit, lose_all, be_a_fi
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_what_is_damaged_is_replaced_by_what_is_published_in_its_place(store, damage):
+def test_what_is_damaged_replace_by_what_is_published_in_its_place(store, damage):
     made = publish(store)
     damage(store.path_of(ADDRESS))
     assert not store.is_intact(ADDRESS)
