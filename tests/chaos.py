@@ -21,7 +21,7 @@ import psutil
 import pytest
 
 from pathassets.adapters.partial import GUARD, PARTIAL
-from pathassets.adapters.store import SWEEP_LOCK
+from pathassets.adapters.staging import SWEEP_LOCK
 from pathassets.engine.settings import Settings, read_settings
 
 T = TypeVar("T")

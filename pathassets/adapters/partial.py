@@ -22,6 +22,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from pathassets.adapters.folders import drop_link, make_own_folder, refuse_link, remove
+from pathassets.adapters.staging import not_writable
 from pathassets.adapters.store import Store
 from pathassets.core.address import Address
 from pathassets.core.spec import canonical_json
@@ -50,8 +52,9 @@ class Partial:
         return self.folder / "files"
 
     def begin(self) -> None:
-        """Make its folder; what is there is kept."""
-        self.files.mkdir(parents=True, exist_ok=True)
+        """Make its folder; what is there is kept, but a link."""
+        drop_link(self.folder)
+        drop_link(self.files).mkdir(parents=True, exist_ok=True)
 
     def note(self, facts: dict[str, Any]) -> None:
         """Keep the facts of what is about to be finished."""
@@ -78,34 +81,41 @@ def hold_partials(store: Store, addresses: list[Address]) -> Iterator[list[Parti
     """Hold the folders of artifacts; waits while another process works on one.
 
     Raises:
-        StoreError: the store is not writable.
+        StoreError: the store is not writable, or a link is in the place of its folder.
     """
     root = store.root / PARTIAL
     partials = [Partial(root / _name_of(address)) for address in addresses]
     with ExitStack() as stack:
         try:
-            root.mkdir(parents=True, exist_ok=True)
+            make_own_folder(root)
             # In one order, and each once: none waits forever, nor for itself.
             for partial in sorted(set(partials), key=lambda p: p.folder):
                 stack.enter_context(_lock(root, partial.folder))
                 partial.begin()
         except OSError as error:
-            raise StoreError(
-                root, f"the store is not writable: {error.strerror or error}",
-                remedy="Grant write permission, or point PATHASSETS_STORE at a folder you own",
-            ) from error  # fmt: skip
+            raise not_writable(root, error) from error
         yield partials
 
 
 def sweep_partials(store: Store, kept_s: float = KEPT_S) -> int:
-    """Remove what is published, and what nobody went on with; returns how many that were."""
+    """Remove what is published, and what nobody went on with; returns how many that were.
+
+    Raises:
+        StoreError: a link is in the place of its folder.
+    """
     root = store.root / PARTIAL
+    refuse_link(root)
     if not root.is_dir():
         return 0
     n_removed = 0
     names = {path.name.removesuffix(".lock") for path in root.iterdir()}
     for folder in (root / name for name in sorted(names) if name.count("-") >= _N_HYPHENS):
-        if not folder.is_dir() or _is_done(store, folder.name) or _age_s(folder) > kept_s:
+        if (
+            folder.is_symlink()
+            or not folder.is_dir()
+            or _is_done(store, folder.name)
+            or _age_s(folder) > kept_s
+        ):
             with _guard(root):
                 n_removed += _remove(folder)
     return n_removed
@@ -118,7 +128,11 @@ def _name_of(address: Address) -> str:
 def _is_done(store: Store, name: str) -> bool:
     section, entry, rest = name.split("-", 2)  # neither has a hyphen; a slide's id may
     subject, _, digest = rest.rpartition("-")
-    return store.has(Address(section, entry, subject, digest))
+    try:
+        store.read_whole(Address(section, entry, subject, digest))
+    except StoreError:
+        return False
+    return True
 
 
 def _age_s(folder: Path) -> float:
@@ -131,11 +145,10 @@ def _age_s(folder: Path) -> float:
 
 
 def _remove(folder: Path) -> bool:
-    lock = FileLock(f"{folder}.lock", thread_local=False)
+    lock = FileLock(drop_link(Path(f"{folder}.lock")), thread_local=False)
     try:
         with lock.acquire(timeout=0):
-            if folder.is_dir():  # else it was killed between folder and lock
-                shutil.rmtree(folder)
+            remove(folder)  # not there where it was killed between folder and lock
             Path(lock.lock_file).unlink(missing_ok=True)
     except Timeout:
         return False
@@ -148,13 +161,13 @@ def _remove(folder: Path) -> bool:
 @contextmanager
 def _guard(root: Path) -> Iterator[None]:
     """Hold the area: nobody takes a lock whose file somebody else deletes."""
-    with FileLock(root / GUARD):
+    with FileLock(drop_link(root / GUARD)):
         yield
 
 
 @contextmanager
 def _lock(root: Path, folder: Path) -> Iterator[None]:
-    lock = FileLock(f"{folder}.lock", thread_local=False)
+    lock = FileLock(drop_link(Path(f"{folder}.lock")), thread_local=False)
     while True:
         try:
             with _guard(root):

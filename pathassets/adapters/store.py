@@ -7,7 +7,8 @@
 
 A reader never sees half an artifact. A killed run leaves only staging; the next run removes it,
 once nobody holds that run's lock. An artifact's files and folders are on the disk before it gets
-its name, so it outlives a power cut too.
+its name, so it outlives a power cut too. What is damaged is replaced by what is published in its
+place; what is whole never is.
 """
 
 from __future__ import annotations
@@ -15,28 +16,27 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-import logging
-import os
 import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
-from pathassets.adapters.files import keep_private
+from pathassets.adapters.damage import MANIFEST, Damage, Expected, ListedFile, examine, look, survey
+from pathassets.adapters.folders import (
+    make_synced,
+    refuse_link,
+    sha256_synced,
+    sync_folder,
+    sync_folders,
+    write_synced,
+)
+from pathassets.adapters.staging import MEND_DISK, REPLACE_LOCK, Staging
 from pathassets.core.address import Address
 from pathassets.core.spec import canonical_json
 from pathassets.errors import ArtifactCorrupt, ArtifactMissing, StoreError
-
-logger = logging.getLogger(__name__)
-
-MANIFEST = "artifact.json"
-STAGING = ".staging"
-SWEEP_LOCK = ".sweep.lock"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,21 +112,60 @@ class Store:
                 remedy=f"Run {key} too",
             ) from error
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise _corrupt(path, f"cannot be read: {error}", path.parent) from error
+            raise _corrupt(path, f"cannot be read: {error}") from error
+
+    def read_whole(self, address: Address) -> Artifact:
+        """Read what an artifact says of itself, once its files are there with their sizes.
+
+        Raises:
+            ArtifactMissing: it was never published, or is gone.
+            ArtifactCorrupt: a file is gone or has another size.
+        """
+        artifact = self.read(address)
+        self._refuse(address, self.look(address, artifact.files))
+        return artifact
 
     def read_checked(self, address: Address) -> Artifact:
         """Read what an artifact says of itself, once all its files have the hashes it names.
 
-        For small artifacts that others are made from: a chunk that is gone would read as glass.
+        For what others are made from: a chunk that is gone would read as glass.
 
         Raises:
-            ArtifactMissing: it was never published.
+            ArtifactMissing: it was never published, or is gone.
             ArtifactCorrupt: a file is gone or has other bytes.
         """
         artifact = self.read(address)
-        for file in artifact.files:
-            self.read_file(artifact, file)
+        self._refuse(address, self.examine(address, artifact.files))
         return artifact
+
+    def look(self, address: Address, files: Iterable[ListedFile]) -> Damage | None:
+        """Whether these files, and what names them, are there with their sizes."""
+        return look(self.path_of(address), files)
+
+    def examine(self, address: Address, files: Iterable[ListedFile]) -> Damage | None:
+        """Whether these files have the bytes that they had, and what names them can be read."""
+        damage = examine(self.path_of(address), files)
+        if damage is None:
+            try:
+                self.read(address)
+            except StoreError as error:
+                return Damage(path=MANIFEST, fact=f"is damaged: {error.message}")
+        return damage
+
+    def survey(self, expected: Expected) -> Iterator[tuple[Address, Damage]]:
+        """Look at many artifacts; give those that are not whole, and why."""
+        return survey(self.look, expected)
+
+    def survey_bytes(
+        self, expected: Expected, *, n_threads: int
+    ) -> Iterator[tuple[Address, Damage]]:
+        """Examine many artifacts, as `survey` looks at them: every byte is read."""
+        return survey(self.examine, expected, n_threads=n_threads, n_batch=1)
+
+    def _refuse(self, address: Address, damage: Damage | None) -> None:
+        if damage is not None:
+            folder = self.path_of(address)
+            raise _corrupt(folder / damage.path if damage.path else folder, damage.fact)
 
     def read_file(self, artifact: Artifact, file: StoredFile) -> bytes:
         """Read a small file of an artifact whole.
@@ -134,15 +173,18 @@ class Store:
         Raises:
             ArtifactCorrupt: it is gone or has other bytes than were published.
         """
-        folder = self.path_of(artifact.address)
-        path = folder / file.path
+        path = self.path_of(artifact.address) / file.path
         try:
             data = path.read_bytes()
         except OSError as error:
-            raise _corrupt(path, f"cannot be read: {error.strerror or error}", folder) from error
+            raise _corrupt(path, f"cannot be read: {error.strerror or error}") from error
         if hashlib.sha256(data).hexdigest() != file.sha256:
-            raise _corrupt(path, "its bytes are not those that were published", folder)
+            raise _corrupt(path, "has other bytes than were published")
         return data
+
+    def holds_any(self) -> bool:
+        """Whether anything was ever published here."""
+        return any(self.root.glob(f"[!.]*/*/*/*/{MANIFEST}"))
 
     @contextmanager
     def staging(self, run: str) -> Iterator[Path]:
@@ -151,93 +193,85 @@ class Store:
         Raises:
             StoreError: the store is not writable, or another process works on this run.
         """
-        folder = self.root / STAGING / run
-        lock = self._lock_run(run)
-        try:
+        with Staging(self.root).hold(run) as folder:
             yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-            Path(lock.lock_file).unlink(missing_ok=True)
-            lock.release()
-
-    def _lock_run(self, run: str) -> FileLock:
-        """Lock and make the folder of a run in one go: no sweep finds either without the other."""
-        folder = self.root / STAGING / run
-        lock = FileLock(f"{folder}.lock", thread_local=False)
-        try:
-            with self._sweep_lock():
-                lock.acquire(timeout=0)
-                folder.mkdir(exist_ok=True)
-        except Timeout as error:
-            raise StoreError(
-                folder, "another process works on this run", remedy="Wait for it to end"
-            ) from error
-        except OSError as error:
-            lock.release()
-            raise _not_writable(self.root, error) from error
-        return lock
-
-    @contextmanager
-    def _sweep_lock(self) -> Iterator[None]:
-        """Hold the staging area: one process at a time begins a run or sweeps after dead ones."""
-        staging = self.root / STAGING
-        staging.mkdir(parents=True, exist_ok=True)
-        with FileLock(staging / SWEEP_LOCK):
-            yield
 
     def sweep_staging(self) -> int:
         """Remove what killed runs left unfinished; returns how many runs that were.
 
         Raises:
-            StoreError: the store is not writable.
+            StoreError: the store is not writable, or its staging area is a link.
         """
-        staging = self.root / STAGING
-        try:
-            with self._sweep_lock():
-                found = [p for p in staging.iterdir() if p.name != SWEEP_LOCK]
-                runs = {p.name.removesuffix(".lock") for p in found}
-                return sum(_sweep_run(staging / run) for run in sorted(runs))
-        except OSError as error:
-            raise _not_writable(self.root, error) from error
+        return Staging(self.root).sweep()
 
     def publish(self, draft: Artifact, folder: Path) -> Artifact:
         """Give a finished folder its final name, with `artifact.json` and hashes.
 
-        An artifact that is there already is kept: the same identity has the same bytes.
+        An artifact that is there already and whole is kept: the same identity has the same bytes.
+        One that is damaged is replaced; a kill in between leaves none.
 
         Raises:
-            StoreError: the disk is full or not writable.
+            StoreError: the disk is full or not writable, or a link is in the way.
         """
         target = self.path_of(draft.address)
         try:
             artifact = replace(draft, files=_synced_files(folder))
-            _write_synced(folder / MANIFEST, _dump(artifact))
-            _sync_folders(folder)
-            _make_folders(target.parent)
-            if not self.has(draft.address):
-                folder.rename(target)
-                _sync_folder(target.parent)
-                return artifact
+            write_synced(folder / MANIFEST, _dump(artifact))
+            sync_folders(folder)
+            make_synced(target.parent, self.root)
+            if not _take_name(folder, target) and not self._replace(folder, draft.address):
+                shutil.rmtree(folder, ignore_errors=True)
+                return self.read(draft.address)
+            sync_folder(target.parent)
         except OSError as error:
-            if not self.has(draft.address):
-                raise _not_published(target, error) from error
-            # else another run published it between the look and the rename
-        shutil.rmtree(folder, ignore_errors=True)
-        return self.read(draft.address)
+            raise _not_published(target, error) from error
+        return artifact
+
+    def _replace(self, folder: Path, address: Address) -> bool:
+        """Put what is damaged aside for a finished folder; returns whether it was, not whole.
+
+        One process at a time: it must not put aside what another has just made whole.
+        """
+        target = self.path_of(address)
+        with Staging(self.root).lock(REPLACE_LOCK):
+            if self.is_intact(address):
+                return False
+            with self.staging(f"replaced-{uuid.uuid4().hex}") as aside:
+                with suppress(FileNotFoundError):  # removed since: so much the better
+                    target.rename(aside / "damaged")
+                # Else another run has published it since, who needs no lock for an empty place.
+                return _take_name(folder, target)
+
+    def is_intact(self, address: Address) -> bool:
+        """Whether an artifact is there with all of its bytes; reads them."""
+        try:
+            self.read_checked(address)
+        except StoreError:
+            return False
+        return True
+
+    @contextmanager
+    def writing(self, address: Address) -> Iterator[None]:
+        """Say of a disk that is full, or cannot be written, which artifact it keeps from being.
+
+        Raises:
+            StoreError: it does.
+        """
+        try:
+            yield
+        except StoreError:
+            raise  # one that is a FileNotFoundError, too, says more
+        except OSError as error:
+            raise _not_published(self.path_of(address), error) from error
 
 
-def _sweep_run(folder: Path) -> bool:
-    """Remove what one run left, unless it lives."""
-    lock = FileLock(f"{folder}.lock")
+def _take_name(folder: Path, target: Path) -> bool:
+    """Give a folder its name; returns whether it has it now, not something else."""
     try:
-        with lock.acquire(timeout=0):
-            if folder.exists():  # else it was killed between lock and folder
-                shutil.rmtree(folder)
-            Path(lock.lock_file).unlink()
-    except Timeout:
-        return False
-    except PermissionError as error:
-        logger.warning("%s: left by another user, cannot be removed: %s", folder, error.strerror)
+        folder.rename(target)
+    except OSError as error:
+        if error.errno not in {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR}:
+            raise
         return False
     return True
 
@@ -248,38 +282,16 @@ def open_store(root: Path) -> Store:
     Raises:
         StoreError: it cannot be written.
     """
-    staging = root / STAGING
-    try:
-        keep_private(root)
-        staging.mkdir(exist_ok=True)
-        tempfile.TemporaryFile(dir=staging).close()
-    except OSError as error:
-        raise _not_writable(root, error) from error
+    Staging(root).open()
     return Store(root)
 
 
-def _not_writable(root: Path, error: OSError) -> StoreError:
-    return StoreError(
-        root,
-        f"the store is not writable: {error.strerror or error}",
-        remedy="Grant write permission, or point PATHASSETS_STORE at a folder you own",
-    )
-
-
 def _not_published(target: Path, error: OSError) -> StoreError:
-    if error.errno in {errno.ENOTEMPTY, errno.EEXIST}:
-        return StoreError(
-            target,
-            f"cannot be published: a folder without {MANIFEST} is in its place",
-            remedy="It is what is left of a deleted artifact: delete it, and run again",
-        )
-    return StoreError(
-        target, f"cannot be published: {error.strerror or error}", remedy="Free or mend the disk"
-    )
+    return StoreError(target, f"cannot be published: {error.strerror or error}", remedy=MEND_DISK)
 
 
-def _corrupt(path: Path, fact: str, folder: Path) -> ArtifactCorrupt:
-    return ArtifactCorrupt(path, fact, remedy=f"Delete {folder} and run again")
+def _corrupt(path: Path, fact: str) -> ArtifactCorrupt:
+    return ArtifactCorrupt(path, fact, remedy="Run again: what is damaged is made anew")
 
 
 def _dump(artifact: Artifact) -> bytes:
@@ -306,47 +318,22 @@ def _parse(text: bytes, address: Address) -> Artifact:
 
 
 def _synced_files(folder: Path) -> tuple[StoredFile, ...]:
-    """Every file of a folder, on the disk for certain."""
-    return tuple(
-        StoredFile(
-            path=path.relative_to(folder).as_posix(),
-            size_bytes=path.stat().st_size,
-            sha256=_sha256_synced(path),
-        )
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
+    """Every file of a folder, on the disk for certain.
+
+    Raises:
+        StoreError: one is a link.
+    """
+    return tuple(_synced_file(folder, path) for path in sorted(folder.rglob("*")) if _is_file(path))
+
+
+def _is_file(path: Path) -> bool:
+    refuse_link(path)
+    return path.is_file()
+
+
+def _synced_file(folder: Path, path: Path) -> StoredFile:
+    return StoredFile(
+        path=path.relative_to(folder).as_posix(),
+        size_bytes=path.stat().st_size,
+        sha256=sha256_synced(path),
     )
-
-
-def _sha256_synced(path: Path) -> str:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _write_synced(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _make_folders(folder: Path) -> None:
-    """Make a folder and those above it, their names on the disk for certain."""
-    if not folder.is_dir():
-        _make_folders(folder.parent)
-        folder.mkdir(exist_ok=True)
-        _sync_folder(folder.parent)
-
-
-def _sync_folders(folder: Path) -> None:
-    for path in (*folder.rglob("*/"), folder):
-        _sync_folder(path)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import Any, Self
 
@@ -22,7 +22,7 @@ from sqlalchemy import (
     update,
 )
 
-from pathassets.catalog.connect import open_engine, reading, writing
+from pathassets.catalog.connect import open_engine, open_reader, reading, writing
 from pathassets.catalog.dialects import lock_for_registration, upsert
 from pathassets.catalog.records import (
     ArtifactRecord,
@@ -101,6 +101,15 @@ class Catalog(Statements):
         for one in catalog.disputed():
             logger.warning("%s", one)
         return catalog
+
+    @classmethod
+    def open_to_read(cls, url: str) -> Self:
+        """Open the catalog as it is, be it in a place that cannot be written.
+
+        Raises:
+            CatalogError: it cannot be opened, or is of another version.
+        """
+        return cls(open_reader(url))
 
     def close(self) -> None:
         """Give all connections back."""
@@ -326,10 +335,12 @@ class Catalog(Statements):
             with writing(self._engine) as connection:
                 connection.execute(insert(attempt), rows)
 
-    def latest_attempts(self) -> dict[Key, AttemptRecord]:
-        """The newest attempt at each station of each subject."""
+    def latest_attempts(self, subjects: Collection[str] | None = None) -> dict[Key, AttemptRecord]:
+        """The newest attempt at each station of each subject, or of some hundreds of them."""
         key = (attempt.c.subject, attempt.c.section, attempt.c.name)
         newest = select(func.max(attempt.c.id)).group_by(*key)
+        if subjects is not None:
+            newest = newest.where(attempt.c.subject.in_(subjects))
         found = self._rows(select(attempt).where(attempt.c.id.in_(newest)))
         return {(row["section"], row["name"], row["subject"]): attempt_record(row) for row in found}
 

@@ -51,6 +51,28 @@ def open_engine(url: str) -> Engine:
     return engine
 
 
+def open_reader(url: str) -> Engine:
+    """Open a database that is a catalog already, without writing a byte beside it.
+
+    Raises:
+        CatalogError: there is none, or it is not of this version.
+    """
+    engine = _make_engine(dialects.read_only(url))
+    try:
+        with reading(engine) as connection:
+            revision = _revision_of(connection)
+    except CatalogError:
+        engine.dispose()
+        raise
+    if revision != HEAD:
+        engine.dispose()
+        raise CatalogError(
+            f"{name_of(engine.url)}: is of another version of pathassets, and cannot be written",
+            remedy="Make it writable, so that it can be brought up to date.",
+        )
+    return engine
+
+
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """Give one consistent view of the catalog, which waits for no writer."""

@@ -10,7 +10,9 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, Table, event, func, text
 from sqlalchemy.dialects import postgresql, sqlite
@@ -62,6 +64,21 @@ def with_timeout(url: URL) -> URL:
     if url.get_backend_name() != "sqlite" or "timeout" in url.query:
         return url
     return url.update_query_dict({"timeout": BUSY_TIMEOUT_S})
+
+
+def read_only(text: str) -> str:
+    """Have SQLite write nothing: no log of its own, where no other process left one.
+
+    With `immutable` it looks at the file alone, in which what is committed is missing while there
+    is a log beside it; without, it needs to write where there is none.
+    """
+    kind, _, path = text.partition(":///")
+    if kind != "sqlite" or not path or path.startswith("file:"):
+        return text
+    log = Path(f"{path}-wal")
+    has_log = log.is_file() and log.stat().st_size > 0
+    mode = "mode=ro" if has_log else "mode=ro&immutable=1"
+    return f"{kind}:///file:{quote(path)}?{mode}&uri=true"
 
 
 def tune(engine: Engine) -> None:

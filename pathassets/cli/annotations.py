@@ -13,7 +13,7 @@ from pathassets import report
 from pathassets.cli.home import SOME_FAILED, opened
 from pathassets.engine.annotations import Statement, drawings_of, record_file, withdraw
 from pathassets.engine.matches import match_files
-from pathassets.engine.platform import Platform, open_platform
+from pathassets.engine.platform import Platform, open_to_read
 from pathassets.engine.settings import read_settings
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def add_folder(folder: Path, name: str, who: str, why: str, *, dry_run: bool) ->
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 def show(slide_id: str | None, *, as_json: bool) -> None:
     """Print what is drawn on all slides now, or all that was ever stated of one."""
-    with open_platform(read_settings()) as platform:
+    with open_to_read(read_settings()) as platform:
         found = drawings_of(platform, slide_id)
     if as_json:
         click.echo(report.drawings_json(found))

@@ -14,7 +14,7 @@ from pathassets.core.slide import check_mpp
 from pathassets.engine.check import CheckTask, check_slides
 from pathassets.engine.cohort import NO_COHORT, UNKNOWN_WORDS, read_cohort
 from pathassets.engine.ingest import IdScheme, find_files
-from pathassets.engine.platform import open_platform
+from pathassets.engine.platform import open_to_read
 from pathassets.engine.pool import LocalWorkers
 from pathassets.engine.settings import read_settings, usable_cores
 from pathassets.errors import SpecError
@@ -76,7 +76,7 @@ def mpp_set(slide_id: str, value: float, who: str, why: str) -> None:
 @click.argument("slide_id")
 def mpp_show(slide_id: str) -> None:
     """Print what a slide's file and people state."""
-    with open_platform(read_settings()) as platform:
+    with open_to_read(read_settings()) as platform:
         record = platform.catalog.slide(slide_id)
         report.resolution(record, platform.catalog.mpp_history(record.slide_id))
 
@@ -106,7 +106,7 @@ def _check_tasks(slide: str, n_threads: int) -> list[CheckTask]:
     if os.sep in slide or path.exists() or path.is_symlink():  # in this order: exists() may raise
         files = find_files([path])
         return [CheckTask(path=p, fingerprint="", n_threads=n_threads) for p in files]
-    with open_platform(read_settings()) as platform:
+    with open_to_read(read_settings()) as platform:
         record = platform.catalog.slide(slide)
         seen = platform.catalog.paths(record.slide_id)
     if not seen:

@@ -10,9 +10,9 @@ import click
 from pathassets import report
 from pathassets.cli.home import SOME_FAILED, make_current, opened
 from pathassets.engine.lineage import lineage_of
-from pathassets.engine.platform import open_platform
+from pathassets.engine.platform import open_to_read
 from pathassets.engine.settings import read_settings
-from pathassets.engine.status import cohort_status
+from pathassets.engine.status import cohort_status, require_own_catalog
 
 
 @click.command()
@@ -23,10 +23,12 @@ def run(slides: tuple[str, ...], select: tuple[str, ...], *, retry: bool) -> Non
     """Make what is missing or stale; what is current is left alone."""
     with opened() as (platform, instance):
         if not slides and not platform.catalog.slides():
+            require_own_catalog(platform)
             click.echo(report.NO_SLIDES)
             return
         rows = make_current(platform, instance, _listed(slides), _listed(select), retry=retry)
         report.failures(rows)
+        report.damages(rows)
     if any(row.failure is not None for row in rows):
         sys.exit(SOME_FAILED)
 
@@ -36,7 +38,7 @@ def run(slides: tuple[str, ...], select: tuple[str, ...], *, retry: bool) -> Non
 @click.option("--all", "is_whole", is_flag=True, help="Every row of a cohort of thousands.")
 def status(*, as_json: bool, is_whole: bool) -> None:
     """Print where the cohort stands: one row a slide, one column an asset."""
-    with open_platform(read_settings()) as platform:
+    with open_to_read(read_settings()) as platform:
         stand = cohort_status(platform)
     if as_json:
         click.echo(report.status_json(stand))
@@ -49,7 +51,7 @@ def status(*, as_json: bool, is_whole: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 def lineage(file: Path, *, as_json: bool) -> None:
     """Print what FILE of the store was made from."""
-    with open_platform(read_settings()) as platform:
+    with open_to_read(read_settings()) as platform:
         traced = lineage_of(platform, file)
     if as_json:
         click.echo(report.lineage_json(traced))

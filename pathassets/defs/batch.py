@@ -22,9 +22,9 @@ from pathassets.defs.instance import fast_events
 from pathassets.defs.partitions import SLIDE_KEY, SLIDES
 from pathassets.defs.provenance import Provenance, code_version
 from pathassets.engine.batch import run_batch
+from pathassets.engine.outcomes import SlideOutcome
 from pathassets.engine.plan import plan_slides
 from pathassets.engine.platform import Platform
-from pathassets.engine.slide_task import SlideOutcome
 
 MAX_SLIDES = 500
 """Slides in one run at most: a run that is killed is repeated, its finished slides are not."""

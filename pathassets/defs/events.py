@@ -13,8 +13,8 @@ from pathassets.core.recipe import ANNOTATIONS
 from pathassets.defs.partitions import SLIDE_KEY
 from pathassets.defs.provenance import Provenance, asset_key, data_version_tags
 from pathassets.engine.encoding import EncodingStats
+from pathassets.engine.outcomes import SlideOutcome, StepOutcome
 from pathassets.engine.plan import PlannedSlide
-from pathassets.engine.slide_task import SlideOutcome, StepOutcome
 from pathassets.errors import FeaturesNotFinite
 
 HAS_TISSUE = "has_tissue"

@@ -13,7 +13,7 @@ from pathassets.core.address import SLIDE_SECTION, Address
 from pathassets.core.recipe import ANNOTATIONS, Entry, Recipe
 from pathassets.core.spec import digest_of
 from pathassets.defs.partitions import SLIDE_KEY, parts
-from pathassets.engine.slide_task import Step
+from pathassets.engine.outcomes import Step
 
 MATERIALIZED = dg.DagsterEventType.ASSET_MATERIALIZATION
 OBSERVED = dg.DagsterEventType.ASSET_OBSERVATION

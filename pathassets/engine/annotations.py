@@ -135,8 +135,11 @@ def drawings_of(platform: Platform, slide_id: str | None = None) -> list[Drawing
 
 
 def find_preview(platform: Platform, drawn: Drawing) -> bytes:
-    """The picture of a drawing; empty where it was withdrawn."""
-    if drawn.is_withdrawn:
+    """The picture of a drawing; empty where it was withdrawn, or is not whole in the store.
+
+    Of the latter `status` tells, and a run that needs it: what was recorded stays recorded.
+    """
+    if drawn.is_withdrawn or not platform.store.is_intact(drawing_address(drawn)):
         return b""
     artifact = platform.store.read(drawing_address(drawn))
     [picture] = [stored for stored in artifact.files if stored.path == PREVIEW]
@@ -212,7 +215,10 @@ def _publish(platform: Platform, drawing: Drawing, drawn: Annotations, file: Pat
         facts=_facts(drawing, drawn),
         software=software_versions(),
     )
-    with platform.store.staging(f"{ANNOTATIONS}-{uuid.uuid4().hex}") as staging:
+    with (
+        platform.store.staging(f"{ANNOTATIONS}-{uuid.uuid4().hex}") as staging,
+        platform.store.writing(draft.address),
+    ):
         folder = staging / "drawing"
         kept = folder / ORIGINAL / _safe_name(file.name)
         kept.parent.mkdir(parents=True)

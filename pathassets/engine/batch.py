@@ -1,6 +1,6 @@
 """Slides + entries -> outcomes, one slide after the other as they finish.
 
-    plan ─▶ all current? ─yes─▶ outcome from the store
+    plan ─▶ all there and whole? ─yes─▶ outcome from the store
                 │no
                 ▼
             worker process ─▶ outcome ─▶ caller (logs its events) ─▶ catalog
@@ -11,33 +11,40 @@ The caller takes an outcome before the catalog does: whatever the catalog knows 
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Iterable
+from collections import defaultdict
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing
+from dataclasses import replace
 
 from pathassets.adapters.partial import sweep_partials
 from pathassets.adapters.store import Artifact
 from pathassets.catalog.records import ArtifactRecord, AttemptRecord, FileRecord
+from pathassets.core.address import Address
 from pathassets.core.recipe import Entry
+from pathassets.engine.outcomes import SlideOutcome, SlideTask, StepOutcome
 from pathassets.engine.plan import PlannedSlide, path_record, task_for
 from pathassets.engine.platform import Platform
 from pathassets.engine.scratch import open_scratch, tell_no_scratch
-from pathassets.engine.slide_task import (
-    SlideOutcome,
-    SlideTask,
-    StepOutcome,
-    current_outcome,
-    failed_outcome,
-    run_slide,
-)
+from pathassets.engine.slide_task import Shelf, failed_outcome, run_slide
 
 logger = logging.getLogger(__name__)
 
+_N_ASKED = 500
+"""Slides that the catalog is asked about at once: a statement takes some thousand names at most."""
+
 
 def run_batch(
-    platform: Platform, planned: list[PlannedSlide], wanted: Iterable[Entry], *, run_id: str
+    platform: Platform,
+    planned: list[PlannedSlide],
+    wanted: Iterable[Entry],
+    *,
+    run_id: str,
+    doubted: Iterable[Address] = (),
 ) -> Generator[SlideOutcome, None, None]:
     """Make the wanted entries of the planned slides; each outcome is recorded once it was taken.
 
+    What is there is current by its files' presence and sizes. Of what is `doubted`, and of what
+    failed last and is there nonetheless, every byte is read; what is damaged is made again.
     Closing it ends the work: workers are stopped, what they had not finished leaves nothing.
 
     Raises:
@@ -52,7 +59,14 @@ def run_batch(
         platform.store.staging(run_id) as staging,
         open_scratch(settings.scratch, settings.scratch_bytes) as scratch,
     ):
-        tasks = [task_for(platform, p, entries, staging, scratch) for p in planned]
+        ill = _by_subject((*doubted, *_failed_last(platform, planned)))
+        tasks = [
+            replace(
+                task_for(platform, one, entries, staging, scratch),
+                doubted=frozenset(ill[one.slide_id]),
+            )
+            for one in planned
+        ]
         is_told = False
         with closing(_outcomes(platform, tasks)) as outcomes:
             for n_done, outcome in enumerate(outcomes, 1):
@@ -64,14 +78,30 @@ def run_batch(
                     is_told = True
 
 
+def _failed_last(platform: Platform, planned: list[PlannedSlide]) -> Iterator[Address]:
+    """What of these slides failed when it was last tried."""
+    slide_ids = [one.slide_id for one in planned]
+    for start in range(0, len(slide_ids), _N_ASKED):
+        latest = platform.catalog.latest_attempts(slide_ids[start : start + _N_ASKED])
+        yield from (a.address for a in latest.values() if a.state == "failed")
+
+
+def _by_subject(addresses: Iterable[Address]) -> Mapping[str, set[Address]]:
+    found: defaultdict[str, set[Address]] = defaultdict(set)
+    for address in addresses:
+        found[address.subject].add(address)
+    return found
+
+
 def _outcomes(platform: Platform, tasks: list[SlideTask]) -> Generator[SlideOutcome, None, None]:
     to_do = []
     for task in tasks:
-        if not all(platform.store.has(step.address) for step in task.steps):
+        shelf = Shelf(platform.store, set(task.doubted))
+        steps = [found for step in task.steps if (found := shelf.find(step)) is not None]
+        if len(steps) == len(task.steps):
+            yield SlideOutcome(slide_id=task.slide_id, steps=tuple(steps))
+        else:
             to_do.append(task)
-            continue
-        steps = tuple(current_outcome(step, platform.store) for step in task.steps)
-        yield SlideOutcome(slide_id=task.slide_id, steps=steps)
     with closing(platform.workers.imap(run_slide, to_do)) as results:
         for task, result in results:
             yield failed_outcome(task, result) if isinstance(result, Exception) else result
@@ -79,11 +109,11 @@ def _outcomes(platform: Platform, tasks: list[SlideTask]) -> Generator[SlideOutc
 
 def record_outcome(platform: Platform, outcome: SlideOutcome, run_id: str) -> None:
     """Write into the catalog what exists now, what was tried, and how a verified file looks."""
-    for step in outcome.steps:
+    for step in outcome.all_steps:
         if step.artifact is not None:
             record = artifact_record(step.artifact, run_id)
             platform.catalog.record_artifact(record, step.artifact.parents)
-    platform.catalog.record_attempts([_attempt(step, run_id) for step in outcome.steps])
+    platform.catalog.record_attempts([_attempt(step, run_id) for step in outcome.all_steps])
     if outcome.verified is not None:
         seen = outcome.verified
         platform.catalog.confirm_path(path_record(seen.path, outcome.slide_id, seen.stamp))
@@ -121,7 +151,7 @@ def _attempt(outcome: StepOutcome, run_id: str) -> AttemptRecord:
 def _report(outcome: SlideOutcome, n_done: int, n_slides: int) -> None:
     """One line a slide, for logs; `extra` is for progress bars."""
     failure = outcome.failure
-    made = [s for s in outcome.steps if s.state == "made"]
+    made = [s for s in outcome.all_steps if s.state == "made"]
     if failure is not None:
         said = f"failed at {'/'.join(failure.step.address.key)}: {failure.message}"
     elif made:

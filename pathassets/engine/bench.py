@@ -17,7 +17,7 @@ from pathassets.core.regions import read_overview
 from pathassets.core.resolution import coarsest_level, downsample_for
 from pathassets.core.tiles import TileFault
 from pathassets.engine.slides import OpenedSlide
-from pathassets.errors import ArtifactMissing, SlideChanged
+from pathassets.errors import ArtifactCorrupt, ArtifactMissing, SlideChanged
 
 PREVIEW = "preview.jpg"
 """Picture of an artifact, for a person to judge it by."""
@@ -36,6 +36,12 @@ Facts = dict[str, Any]
 """What a person wants to know of an artifact. They are part of it, so they hold no clock."""
 Parents = Mapping[str, Address]
 """What an artifact is made from, by section."""
+
+
+def record_again(slide_id: str, name: str) -> str:
+    """Remedy where a drawing is gone: a person drew it, so no run can make it."""
+    command = f"pathassets annotations set {slide_id} FILE --name {name} --who NAME --why …"
+    return f"Record it again: {command}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,15 +119,14 @@ class Bench:
 
     def drawing(self, address: Address) -> tuple[Artifact, Path]:
         """A drawing that a person recorded, its files checked, and its folder."""
+        what = f"{'/'.join(address.key)} of {address.subject} was recorded, and"
+        remedy = record_again(address.subject, address.name)
         try:
             return self.artifact(address)
         except ArtifactMissing as error:
-            raise ArtifactMissing(
-                error.uri,
-                f"{'/'.join(address.key)} of {address.subject} was recorded, and is gone",
-                remedy="Record it again: pathassets annotations set "
-                f"{address.subject} FILE --name {address.name} --who NAME --why …",
-            ) from error
+            raise ArtifactMissing(error.uri, f"{what} is gone", remedy=remedy) from error
+        except ArtifactCorrupt as error:
+            raise ArtifactCorrupt(error.uri, f"{what} is damaged", remedy=remedy) from error
 
     def reader_facts(self) -> Facts:
         """What read the pixels, and why it was not the tile reader where it could have been."""

@@ -1,10 +1,19 @@
-"""Feature artifacts of all slides -> one version of a dataset, published like any artifact."""
+"""Feature artifacts of all slides -> one version of a dataset, published like any artifact.
+
+    plan ─▶ there and whole? ─yes─▶ that version
+                │no
+                ▼
+            every feature file hashed ─▶ damaged ones made again ─▶ a version that names its hash
+
+A slide whose features are gone, damaged or failed is left out, and listed with why.
+"""
 
 from __future__ import annotations
 
 import json
+import logging
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,16 +21,18 @@ import pandas as pd
 
 from pathassets.adapters.parquet import save_table
 from pathassets.adapters.store import Artifact, content_sha256_of
-from pathassets.catalog.records import ArtifactRecord, AttemptRecord, AttemptState
+from pathassets.catalog.records import ArtifactRecord, AttemptRecord, AttemptState, FileRecord
 from pathassets.core.address import ALL_SLIDES, Address
 from pathassets.core.dataset import MANIFEST_COLUMNS, build_manifest
 from pathassets.core.recipe import Entry
 from pathassets.core.spec import canonical_json
-from pathassets.engine.batch import artifact_record
+from pathassets.engine.batch import artifact_record, run_batch
+from pathassets.engine.holdings import Holdings, damage_said, read_holdings
 from pathassets.engine.plan import PlannedSlide, plan_slides
 from pathassets.engine.platform import Platform
 from pathassets.engine.software import software_versions
-from pathassets.errors import ArtifactMissing
+
+logger = logging.getLogger(__name__)
 
 MANIFEST_TABLE = "manifest.parquet"
 LEFT_OUT_TABLE = "left_out.parquet"
@@ -49,13 +60,19 @@ class BuiltDataset:
 
 
 def plan_dataset(
-    platform: Platform, entry: Entry, slides: Iterable[PlannedSlide] | None = None
+    platform: Platform,
+    entry: Entry,
+    slides: list[PlannedSlide] | None = None,
+    known: Holdings | None = None,
 ) -> PlannedDataset:
     """Work out a dataset's content and identity: the same slides give the same version.
 
-    `slides` are all that are registered; a caller that has planned them spares the second time.
+    `slides` are all that are registered, `known` what is there of them; a caller that has planned
+    and looked spares the second time.
     """
-    table, found = _gather(platform, entry, plan_slides(platform) if slides is None else slides)
+    planned = plan_slides(platform) if slides is None else slides
+    held = read_holdings(platform, planned, entry.parent) if known is None else known
+    table, found = _gather(platform, entry, planned, held)
     manifest, left_out = build_manifest(table, entry.spec)
     content = [canonical_json(json.loads(t.to_json(orient="split"))) for t in (manifest, left_out)]
     return PlannedDataset(
@@ -68,16 +85,18 @@ def plan_dataset(
 
 
 def build_dataset(platform: Platform, entry: Entry, *, run_id: str) -> BuiltDataset:
-    """Build the version that the catalog stands for now, unless it is there.
+    """Build the version that the catalog and the store stand for now, unless it is there.
+
+    Before a new version names features, they are hashed, and made again where they are damaged.
 
     Raises:
-        ArtifactMissing: features of a row are in the catalog and not in the store.
-        StoreError: the store is not writable.
+        StoreError: the store is full or not writable.
         CatalogError: the version cannot be recorded.
     """
     planned = plan_dataset(platform, entry)
-    _require_features(platform, planned)
-    is_new = not platform.store.has(planned.address)
+    if not platform.store.is_intact(planned.address):
+        planned = _verified(platform, planned, run_id)
+    is_new = not platform.store.is_intact(planned.address)
     artifact = _publish(platform, planned) if is_new else platform.store.read(planned.address)
     platform.catalog.record_artifact(artifact_record(artifact, run_id), artifact.parents)
     state: AttemptState = "made" if is_new else "current"
@@ -87,19 +106,37 @@ def build_dataset(platform: Platform, entry: Entry, *, run_id: str) -> BuiltData
     return BuiltDataset(artifact=artifact, is_new=is_new)
 
 
-def _require_features(platform: Platform, planned: PlannedDataset) -> None:
-    gone = [address for address in planned.parents if not platform.store.has(address)]
-    if gone:
-        raise ArtifactMissing(
-            platform.store.path_of(gone[0]),
-            f"is in the catalog and not in the store, as are {len(gone) - 1} more",
-            remedy=f"Materialize {'/'.join(gone[0].key)} of {gone[0].subject} in the Dagster UI: "
-            "what is gone is made again",
+def _verified(platform: Platform, planned: PlannedDataset, run_id: str) -> PlannedDataset:
+    """The version of features that have the bytes that it names; what is damaged is made again."""
+    damage = dict(
+        platform.store.survey_bytes(
+            _files_of(platform, planned), n_threads=platform.settings.n_workers
         )
+    )
+    if not damage:
+        return planned
+    for address, one in damage.items():
+        logger.warning("%s", damage_said(address, one)[1])
+    slides = {address.subject for address in damage}
+    again = [one for one in plan_slides(platform) if one.slide_id in slides]
+    features = platform.recipe.entry(planned.parents[0].key)
+    for _ in run_batch(platform, again, [features], run_id=run_id, doubted=damage):
+        pass  # it is recorded: what could not be made is left out, as failed
+    return plan_dataset(platform, planned.entry)
+
+
+def _files_of(
+    platform: Platform, planned: PlannedDataset
+) -> Iterator[tuple[Address, tuple[FileRecord, ...]]]:
+    """Files of each row's features, as the catalog, and so the manifest, has them."""
+    wanted = set(planned.parents)
+    for record in platform.catalog.artifacts(*(planned.entry.parent or ())):
+        if record.address in wanted:
+            yield record.address, record.files
 
 
 def _gather(
-    platform: Platform, entry: Entry, slides: Iterable[PlannedSlide]
+    platform: Platform, entry: Entry, slides: Iterable[PlannedSlide], known: Holdings
 ) -> tuple[pd.DataFrame, dict[str, Address]]:
     """One row for every slide, with or without features, and the address of each that has them."""
     if entry.parent is None:
@@ -111,8 +148,9 @@ def _gather(
     for planned in slides:
         chain = {e.section.name: planned.steps[e.key].address for e in wanted}
         address = chain[entry.parent[0]]
-        rows.append(_row(planned, chain, address, records.get(address)))
-        if address in records:
+        why = known.why_unusable(address)
+        rows.append(_row(planned, chain, None if why else records.get(address), why))
+        if not why:
             parents[planned.slide_id] = address
     columns = [*(name for name in MANIFEST_COLUMNS if name != "split"), "why"]
     return pd.DataFrame(rows, columns=columns), parents
@@ -121,10 +159,10 @@ def _gather(
 def _row(
     planned: PlannedSlide,
     chain: dict[str, Address],
-    address: Address,
     record: ArtifactRecord | None,
+    why: str,
 ) -> tuple[object, ...]:
-    facts = planned.record
+    facts, address = planned.record, chain["features"]
     files = () if record is None else record.files
     return (
         planned.slide_id,
@@ -139,12 +177,15 @@ def _row(
         chain["tissue_mask"].digest,
         chain["patch_locations"].digest,
         address.digest,
-        "no features" if record is None else "",
+        why,
     )
 
 
 def _publish(platform: Platform, planned: PlannedDataset) -> Artifact:
-    with platform.store.staging(f"dataset-{uuid.uuid4().hex}") as staging:
+    with (
+        platform.store.staging(f"dataset-{uuid.uuid4().hex}") as staging,
+        platform.store.writing(planned.address),
+    ):
         folder = staging / "version"
         folder.mkdir()
         save_table(folder / MANIFEST_TABLE, planned.manifest)

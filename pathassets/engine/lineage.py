@@ -14,6 +14,7 @@ from typing import Any
 from pathassets.catalog.records import ArtifactRecord
 from pathassets.core.address import SLIDE_SECTION, Address
 from pathassets.core.recipe import ANNOTATIONS
+from pathassets.engine.holdings import damage_said
 from pathassets.engine.platform import Platform
 from pathassets.errors import CatalogError, StoreError
 
@@ -29,7 +30,9 @@ class Ancestor:
 
 
 def lineage_of(platform: Platform, path: Path) -> Ancestor:
-    """Trace a file of the store to the slides it was made from.
+    """Trace a file of the store to the slides it was made from, be it there still or not.
+
+    Of what is not whole any more the facts say so, under `damaged`.
 
     Raises:
         StoreError: the path is not inside the store.
@@ -69,6 +72,7 @@ def _trace(platform: Platform, record: ArtifactRecord, seen: dict[Address, Ances
             "spec": dict(record.spec),
             **record.facts,
             **_recorded(platform, record.address),
+            **_damaged(platform, record),
             "files": {f.path: f.sha256 for f in record.files},
         },
         parents=tuple(parents),
@@ -87,6 +91,12 @@ def _ancestor(
             remedy="Restore the catalog from its backup",
         )
     return _trace(platform, record, seen)
+
+
+def _damaged(platform: Platform, record: ArtifactRecord) -> dict[str, Any]:
+    """What a look at its files finds; nothing where they are there with their sizes."""
+    damage = platform.store.look(record.address, record.files)
+    return {} if damage is None else {"damaged": damage_said(record.address, damage)[1]}
 
 
 def _recorded(platform: Platform, address: Address) -> dict[str, Any]:

@@ -6,7 +6,7 @@ alone, so a cohort is planned without opening a file.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,9 +15,9 @@ from pathassets.catalog.records import Drawing, MppOverride, PathRecord, SlideRe
 from pathassets.core.address import Address
 from pathassets.core.recipe import ANNOTATIONS, Entry, Key, Recipe
 from pathassets.core.slide import slide_version
+from pathassets.engine.outcomes import SlideTask, Step
 from pathassets.engine.platform import Platform
 from pathassets.engine.scratch import Scratch
-from pathassets.engine.slide_task import SlideTask, Step
 from pathassets.engine.source import SlidePath
 
 
@@ -139,7 +139,22 @@ def task_for(
         device=platform.settings.device,
         read_threads=platform.settings.read_threads,
         scratch=scratch,
+        behind=tuple(_behind(platform, planned, keys)),
     )
+
+
+def _behind(platform: Platform, planned: PlannedSlide, keys: set[Key]) -> Iterator[Step]:
+    """What wanted steps go back to, is not wanted itself and was made once."""
+    if len(keys) == len(planned.steps):
+        return
+    kin = {e.key for key in keys for e in platform.recipe.lineage(platform.recipe.entry(key))}
+    for key, step in planned.steps.items():
+        if key in kin - keys and _was_made(platform, step.address):
+            yield step
+
+
+def _was_made(platform: Platform, address: Address) -> bool:
+    return platform.store.has(address) or platform.catalog.find_artifact(address) is not None
 
 
 def slide_paths(platform: Platform, paths: Iterable[PathRecord]) -> tuple[SlidePath, ...]:

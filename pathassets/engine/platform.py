@@ -12,6 +12,7 @@ from pathassets.engine.merges import adopt_drawings
 from pathassets.engine.pool import LocalWorkers, Workers
 from pathassets.engine.recipes import open_recipe
 from pathassets.engine.settings import Settings
+from pathassets.errors import StoreError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +40,27 @@ class Platform:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def open_to_read(settings: Settings) -> Platform:
+    """Open it for what only reads, be its store on a disk that cannot be written.
+
+    Raises:
+        SpecError: the recipe asks for something impossible.
+        StoreError: the store is not there, and cannot be made.
+        CatalogError: the catalog cannot be opened, or another version made it.
+    """
+    try:
+        return open_platform(settings)
+    except StoreError:
+        if not settings.store.is_dir():
+            raise
+    return Platform(
+        settings=settings,
+        store=Store(settings.store),
+        catalog=Catalog.open_to_read(settings.catalog_url),
+        recipe=open_recipe(settings),
+    )
 
 
 def open_platform(settings: Settings) -> Platform:

@@ -4,7 +4,9 @@
                    │          │   │         are made together
                    made / current / failed / blocked
 
-Nothing is raised out of here: an outcome is a value, and one bad slide is one bad row.
+What a step is made from is read with its hashes compared: where it is gone or damaged, it is made
+again first, and the step then. Nothing is raised out of here: an outcome is a value, and one bad
+slide is one bad row.
 """
 
 from __future__ import annotations
@@ -13,122 +15,44 @@ import shutil
 import time
 import traceback
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pathassets.adapters.partial import Partial, hold_partials
 from pathassets.adapters.store import Artifact, Store
 from pathassets.core.address import Address
 from pathassets.core.features import FeatureSpec
-from pathassets.core.recipe import Entry, Key
+from pathassets.core.recipe import Key
 from pathassets.core.sections import FEATURES
 from pathassets.core.slide import resolution_error
 from pathassets.engine.bench import PREVIEW, Bench, Order
-from pathassets.engine.encoding import EncodingStats
 from pathassets.engine.feature_stations import Made, make_features
-from pathassets.engine.scratch import Scratch
+from pathassets.engine.outcomes import SlideOutcome, SlideTask, Step, StepOutcome
 from pathassets.engine.slides import open_slide
 from pathassets.engine.software import software_versions
-from pathassets.engine.source import SlidePath, Source, find_source
+from pathassets.engine.source import Source, find_source
 from pathassets.engine.stations import MAKERS
-from pathassets.errors import AnnotationsMissing, PathAssetsError, SlideError, StoreError
-
-State = Literal["made", "current", "failed", "blocked"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """One artifact that is wanted of a slide."""
-
-    entry: Entry
-    address: Address
-    parents: tuple[Address, ...]
-    """What it is made from: another step's artifact, a drawing, and the slide itself; of each
-    section one at most."""
-    drawings: tuple[Address, ...] = ()
-    """All that was drawn that it goes back to, by itself or by its parents."""
-    lacks: Key | None = None
-    """Annotations without which nothing can be made, and that are not recorded for this slide."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SlideTask:
-    """All that a worker needs to know about one slide."""
-
-    slide_id: str
-    fingerprint: str
-    paths: tuple[SlidePath, ...]
-    slide_mpp: float | None
-    """Micrometres per level-0 pixel in force; None where the audit gave none."""
-    resolution_reason: str
-    resolution_fact: str
-    steps: tuple[Step, ...]
-    """Wanted ones only, parents first."""
-    store_root: str
-    staging: str
-    device: str
-    read_threads: int
-    """Threads that decode the slide's tiles."""
-    scratch: Scratch | None = None
-    """Where a slide on a slow disk is copied to before it is read."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepOutcome:
-    """What became of a step."""
-
-    step: Step
-    state: State
-    artifact: Artifact | None = None
-    """For `made` and `current`."""
-    preview: bytes = b""
-    """JPEG of a few kB; empty where the station has none."""
-    seconds: float | None = None
-    """Time it took, its share of it where steps are made together; None where nothing was done."""
-    stats: EncodingStats | None = None
-    """What the pass took that encoded its patches."""
-    reason: str = ""
-    message: str = ""
-    remedy: str = ""
-    is_final: bool = False
-    """Whether the same work on the same content would fail the same way."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SlideOutcome:
-    """What became of a slide in one run."""
-
-    slide_id: str
-    steps: tuple[StepOutcome, ...]
-    verified: SlidePath | None = None
-    """A file that did not look as registered, but was hashed and holds what was: its new look."""
-    no_scratch: str = ""
-    """Why it was read where it is though there is a scratch folder; empty where it was not."""
-
-    @property
-    def failure(self) -> StepOutcome | None:
-        """The first step that failed."""
-        return next((s for s in self.steps if s.state == "failed"), None)
+from pathassets.errors import (
+    AnnotationsMissing,
+    ArtifactCorrupt,
+    ArtifactMissing,
+    PathAssetsError,
+    SlideError,
+    StoreError,
+)
 
 
 def run_slide(task: SlideTask) -> SlideOutcome:
     """Work through the steps of one slide. Never raises."""
-    store = Store(Path(task.store_root))
-    outcomes: list[StepOutcome] = []
-    with closing(_LazyBench(task, store)) as lazy:
+    with closing(_LazyBench(task, Store(Path(task.store_root)))) as lazy:
+        line = _Line(task, lazy)
         for steps in _groups(task.steps):
-            failed = _failed_parent(steps[0], outcomes)
-            if failed is not None:
-                outcomes += [_blocked(step, failed) for step in steps]
-            elif steps[0].entry.section.name == FEATURES:
-                outcomes += _run_features(steps, lazy, store)
-            else:
-                outcomes.append(_run_step(steps[0], lazy, store, Path(task.staging)))
-        return lazy.outcome(outcomes)
+            line.run(steps)
+        return lazy.outcome(line.of(task.steps), line.of(task.behind))
 
 
 def _groups(steps: tuple[Step, ...]) -> Iterator[list[Step]]:
@@ -142,19 +66,65 @@ def _reading(step: Step) -> object:
     return (step.parents, spec.reading) if isinstance(spec, FeatureSpec) else step.address
 
 
-def _failed_parent(step: Step, outcomes: list[StepOutcome]) -> StepOutcome | None:
+class _Line:
+    """The stations of one slide, and what became of each step so far."""
+
+    def __init__(self, task: SlideTask, lazy: _LazyBench) -> None:
+        self._staging = Path(task.staging)
+        self._lazy = lazy
+        self._shelf = Shelf(lazy.store, set(task.doubted))
+        self._known = {step.address: step for step in (*task.behind, *task.steps)}
+        self._outcomes: dict[Address, StepOutcome] = {}
+
+    def of(self, steps: Iterable[Step]) -> tuple[StepOutcome, ...]:
+        """Outcomes of those steps that were come to."""
+        return tuple(self._outcomes[s.address] for s in steps if s.address in self._outcomes)
+
+    def run(self, steps: list[Step]) -> None:
+        """Make steps that are made together, and once more when that mended their parents."""
+        self._try(steps)
+        lacking = [outcome.step for outcome in self.of(steps) if _lacks_files(outcome)]
+        if lacking and self._mend_parents(lacking[0]):
+            self._try(lacking)
+
+    def _try(self, steps: list[Step]) -> None:
+        failed = _failed_parent(steps[0], self._outcomes.values())
+        if failed is not None:
+            outcomes = [self._shelf.find(step) or _blocked(step, failed) for step in steps]
+        elif steps[0].entry.section.name == FEATURES:
+            outcomes = _run_features(steps, self._lazy, self._shelf)
+        else:
+            outcomes = [_run_step(steps[0], self._lazy, self._shelf, self._staging)]
+        self._outcomes |= {outcome.step.address: outcome for outcome in outcomes}
+
+    def _mend_parents(self, step: Step) -> bool:
+        """Make again those parents of a step whose bytes are not whole; whether there were any."""
+        parents = [self._known[address] for address in step.parents if address in self._known]
+        damaged = [p for p in parents if not self._lazy.store.is_intact(p.address)]
+        for parent in damaged:
+            self._shelf.doubted.add(parent.address)
+            self.run([parent])
+        return bool(damaged)
+
+
+def _lacks_files(outcome: StepOutcome) -> bool:
+    """Whether a step failed for what it is made from, or its own files, are not whole."""
+    return outcome.reason in {ArtifactMissing.reason, ArtifactCorrupt.reason}
+
+
+def _failed_parent(step: Step, outcomes: Iterable[StepOutcome]) -> StepOutcome | None:
     bad = (o for o in outcomes if o.state in {"failed", "blocked"})
     return next((o for o in bad if o.step.address in step.parents), None)
 
 
 def failed_outcome(task: SlideTask, error: Exception) -> SlideOutcome:
     """Outcome of a slide whose worker gave none: steps that were published are not lost."""
-    store = Store(Path(task.store_root))
+    shelf = Shelf(Store(Path(task.store_root)), set(task.doubted))
     outcomes: list[StepOutcome] = []
     for step in task.steps:
         failed = next((o for o in outcomes if o.state == "failed"), None)
-        if store.has(step.address):
-            outcomes.append(current_outcome(step, store))
+        if (found := shelf.find(step)) is not None:
+            outcomes.append(found)
         elif failed is not None:
             outcomes.append(_blocked(step, failed))
         else:
@@ -162,14 +132,24 @@ def failed_outcome(task: SlideTask, error: Exception) -> SlideOutcome:
     return SlideOutcome(slide_id=task.slide_id, steps=tuple(outcomes))
 
 
-def current_outcome(step: Step, store: Store) -> StepOutcome:
-    """Outcome of a step whose artifact is there already: current, or failed if it is damaged."""
-    try:
-        artifact = store.read(step.address)
-        preview = _preview(artifact, store)
-    except StoreError as error:
-        return _failed(step, error)
-    return StepOutcome(step=step, state="current", artifact=artifact, preview=preview)
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """What is made already, of a slide or of many."""
+
+    store: Store
+    doubted: set[Address]
+    """Artifacts that are believed only once their bytes were read."""
+
+    def find(self, step: Step) -> StepOutcome | None:
+        """Outcome of a step whose artifact is there and whole; None where it is to be made."""
+        is_doubted = step.address in self.doubted
+        read = self.store.read_checked if is_doubted else self.store.read_whole
+        try:
+            artifact = read(step.address)
+            preview = _preview(artifact, self.store)
+        except StoreError:
+            return None
+        return StepOutcome(step=step, state="current", artifact=artifact, preview=preview)
 
 
 class _LazyBench:
@@ -177,7 +157,7 @@ class _LazyBench:
 
     def __init__(self, task: SlideTask, store: Store) -> None:
         self._task = task
-        self._store = store
+        self.store = store
         self.source: Source | None = None
         self._bench: Bench | None = None
         self._error: PathAssetsError | None = None
@@ -205,14 +185,16 @@ class _LazyBench:
             stamp=self.source.stamp,
             fingerprint=task.fingerprint,
             slide_mpp=task.slide_mpp,
-            store=self._store,
+            store=self.store,
             device=task.device,
             n_threads=task.read_threads,
         )
 
-    def outcome(self, steps: list[StepOutcome]) -> SlideOutcome:
+    def outcome(
+        self, steps: tuple[StepOutcome, ...], mended: tuple[StepOutcome, ...]
+    ) -> SlideOutcome:
         """What became of the slide, and what was found out about its file."""
-        outcome = SlideOutcome(slide_id=self._task.slide_id, steps=tuple(steps))
+        outcome = SlideOutcome(slide_id=self._task.slide_id, steps=steps, mended=mended)
         if self.source is None:
             return outcome
         return replace(outcome, verified=self.source.verified, no_scratch=self.source.no_scratch)
@@ -224,33 +206,33 @@ class _LazyBench:
             self.source.close()
 
 
-def _run_step(step: Step, lazy: _LazyBench, store: Store, staging: Path) -> StepOutcome:
+def _run_step(step: Step, lazy: _LazyBench, shelf: Shelf, staging: Path) -> StepOutcome:
     started = time.perf_counter()
     try:
-        if store.has(step.address):
-            return current_outcome(step, store)
+        if (found := shelf.find(step)) is not None:
+            return found
         artifact = _make(step, lazy, staging)
         return StepOutcome(
             step=step,
             state="made",
             artifact=artifact,
-            preview=_preview(artifact, store),
+            preview=_preview(artifact, shelf.store),
             seconds=time.perf_counter() - started,
         )
     except Exception as error:  # noqa: BLE001 - the slide boundary (design §5)
         return replace(_told(step, lazy, error), seconds=time.perf_counter() - started)
 
 
-def _run_features(steps: list[Step], lazy: _LazyBench, store: Store) -> list[StepOutcome]:
+def _run_features(steps: list[Step], lazy: _LazyBench, shelf: Shelf) -> list[StepOutcome]:
     """Make features in one pass; what is there is not made again."""
-    outcomes = {s.address: current_outcome(s, store) for s in steps if store.has(s.address)}
+    outcomes = _found(steps, shelf)
     wanted = [step for step in steps if step.address not in outcomes]
     started = time.perf_counter()
     try:
         if wanted:
-            bench = lazy.get()
-            with hold_partials(store, [step.address for step in wanted]) as partials:
-                outcomes |= _encode(wanted, partials, lazy, bench)
+            lazy.get()  # before anything is begun: without the slide nothing can be
+            with hold_partials(shelf.store, [step.address for step in wanted]) as partials:
+                outcomes |= _encode(wanted, partials, lazy, shelf)
     except Exception as error:  # noqa: BLE001 - the slide boundary (design §5)
         seconds = (time.perf_counter() - started) / len(wanted)
         for step in wanted:
@@ -258,13 +240,18 @@ def _run_features(steps: list[Step], lazy: _LazyBench, store: Store) -> list[Ste
     return [outcomes[step.address] for step in steps]
 
 
+def _found(steps: list[Step], shelf: Shelf) -> dict[Address, StepOutcome]:
+    """Outcomes of those steps that are made already."""
+    looked = ((step.address, shelf.find(step)) for step in steps)
+    return {address: found for address, found in looked if found is not None}
+
+
 def _encode(
-    steps: list[Step], partials: list[Partial], lazy: _LazyBench, bench: Bench
+    steps: list[Step], partials: list[Partial], lazy: _LazyBench, shelf: Shelf
 ) -> dict[Address, StepOutcome]:
     """Encode and publish; another process may have done so while this one waited."""
-    pairs = [(s, p) for s, p in zip(steps, partials, strict=True) if not bench.store.has(s.address)]
-    todo = {step.address for step, _ in pairs}
-    found = {s.address: current_outcome(s, bench.store) for s in steps if s.address not in todo}
+    found, bench = _found(steps, shelf), lazy.get()
+    pairs = [(s, p) for s, p in zip(steps, partials, strict=True) if s.address not in found]
     if not pairs:
         return found
     started = time.perf_counter()

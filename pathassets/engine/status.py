@@ -1,21 +1,25 @@
-"""Plan + catalog -> where the cohort stands: one row a slide, one cell an asset."""
+"""Plan + catalog + store -> where the cohort stands: one row a slide, one cell an asset."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, Self
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
 
 from pathassets.catalog.records import AttemptRecord, RefusalRecord
 from pathassets.core.address import ALL_SLIDES, Address
 from pathassets.core.recipe import Key
+from pathassets.engine.bench import record_again
 from pathassets.engine.dataset import PlannedDataset, plan_dataset
-from pathassets.engine.plan import PlannedSlide, plan_slides
+from pathassets.engine.holdings import FewFacts, Holdings, damage_said, find_damage, read_holdings
+from pathassets.engine.outcomes import Step
+from pathassets.engine.plan import PlannedSlide, drawing_address, plan_slides
 from pathassets.engine.platform import Platform
-from pathassets.engine.slide_task import Step
+from pathassets.errors import CatalogError
 
-CellState = Literal["current", "stale", "failed", "blocked", "missing"]
+CellState = Literal["current", "stale", "damaged", "failed", "blocked", "missing"]
+MADE_ANEW = "pathassets run makes it anew"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +28,8 @@ class Cell:
 
     key: Key
     state: CellState
-    """stale: made, but not from what is in force now. blocked: not tried, its parent failed."""
+    """stale: made, but not from what is in force now. damaged: made, and its files are gone or are
+    not what they were; the reason tells which. blocked: not tried, its parent failed."""
     digest: str
     """Of the artifact that the recipe would make now."""
     n_patches: int | None = None
@@ -41,11 +46,18 @@ class SlideStatus:
 
     planned: PlannedSlide
     cells: tuple[Cell, ...]
+    drawings: Mapping[str, Cell] = field(default_factory=dict)
+    """What was recorded for it and is gone or damaged, by name: no run can make that."""
 
     @property
     def failure(self) -> Cell | None:
         """The first asset that failed."""
         return next((c for c in self.cells if c.state == "failed"), None)
+
+    @property
+    def damages(self) -> tuple[Cell, ...]:
+        """What was made or recorded and is not whole any more."""
+        return (*self.drawings.values(), *(c for c in self.cells if c.state == "damaged"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,64 +77,83 @@ class CohortStatus:
 
 
 def cohort_status(platform: Platform) -> CohortStatus:
-    """Where every slide stands. A few queries for any cohort."""
-    known = _Known(platform)
+    """Where every slide stands. A few queries for any cohort, and a look at each file in force.
+
+    Raises:
+        CatalogError: it knows no slide, though the store holds artifacts.
+    """
     planned = plan_slides(platform)
+    refusals = tuple(platform.catalog.refusals())
+    if not planned and not refusals:
+        require_own_catalog(platform)
+    known = read_holdings(platform, planned)
     return CohortStatus(
         slides=tuple(slide_status(one, known) for one in planned),
         datasets=tuple(
-            _made_dataset(plan_dataset(platform, entry, planned), known)
+            _dataset_cell(platform, plan_dataset(platform, entry, planned, known), known)
             for entry in platform.recipe.datasets
         ),
         annotations=tuple(entry.name for entry in platform.recipe.recorded),
-        refusals=tuple(platform.catalog.refusals()),
+        refusals=refusals,
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _FewFacts:
-    """Of each artifact only what a cell shows."""
+def require_own_catalog(platform: Platform) -> None:
+    """Make sure that a catalog without slides is not one that was lost beside a full store.
 
-    n_patches: int | None = None
-    tissue_mm2: float | None = None
-
-    @classmethod
-    def of(cls, facts: Mapping[str, Any]) -> Self:
-        return cls(facts.get("n_patches"), facts.get("tissue_mm2"))
-
-
-class _Known:
-    """What the catalog knows, read once."""
-
-    def __init__(self, platform: Platform) -> None:
-        self.attempts = platform.catalog.latest_attempts()
-        self.facts = {a.address: _FewFacts.of(a.facts) for a in platform.catalog.artifacts()}
-        self.made = {(*address.key, address.subject) for address in self.facts}
+    Raises:
+        CatalogError: the store holds artifacts.
+    """
+    if platform.store.holds_any():
+        raise CatalogError(
+            f"the catalog knows no slide, and the store {platform.store.root} holds artifacts: it "
+            "is not the catalog that they were recorded in",
+            remedy="Restore it from its backup, or point PATHASSETS_CATALOG at it; without one, "
+            "ingest the slides again: `pathassets run` takes over what is whole",
+        )
 
 
-def slide_status(planned: PlannedSlide, known: _Known) -> SlideStatus:
+def slide_status(planned: PlannedSlide, known: Holdings) -> SlideStatus:
     """Where one slide stands."""
     return SlideStatus(
-        planned=planned, cells=tuple(_cell(step, known) for step in planned.steps.values())
+        planned=planned,
+        cells=tuple(_cell(step, known) for step in planned.steps.values()),
+        drawings=dict(_lost_drawings(planned, known)),
     )
 
 
-def _cell(step: Step, known: _Known) -> Cell:
+def _lost_drawings(planned: PlannedSlide, known: Holdings) -> Iterator[tuple[str, Cell]]:
+    for name, drawn in planned.drawings.items():
+        address = drawing_address(drawn)
+        if not drawn.is_withdrawn and address in known.damage:
+            yield name, _damaged(address, known, remedy=record_again(drawn.slide_id, name))
+
+
+def _cell(step: Step, known: Holdings) -> Cell:
     address = step.address
     place = (*address.key, address.subject)
     attempt = known.attempts.get(place)
-    tried = attempt.state if attempt is not None and attempt.address == address else ""
-    if attempt is not None and tried == "failed":
-        return _tried(attempt)  # even where it was made once: its files are damaged
-    if address in known.facts:
+    if (failed := known.failure(address)) is not None:
+        return _tried(failed)  # even where it was made once: it could not be made again
+    if address in known.facts and address not in known.damage:
         return _made(address, "current", known.facts[address])
-    if attempt is not None and tried == "blocked":
+    if attempt is not None and attempt.address == address and attempt.state == "blocked":
         return _tried(attempt)
+    if address in known.damage:
+        return _damaged(address, known)
     state: CellState = "stale" if place in known.made else "missing"
     return Cell(key=address.key, state=state, digest=address.digest)
 
 
-def _made(address: Address, state: CellState, facts: _FewFacts) -> Cell:
+def _damaged(address: Address, known: Holdings, remedy: str = MADE_ANEW) -> Cell:
+    reason, message = damage_said(address, known.damage[address])
+    return Cell(
+        key=address.key, state="damaged", digest=address.digest,
+        reason=reason, message=message, remedy=remedy,
+    )  # fmt: skip
+
+
+def _made(address: Address, state: CellState, facts: FewFacts) -> Cell:
     return Cell(
         key=address.key,
         state=state,
@@ -144,12 +175,18 @@ def _tried(attempt: AttemptRecord) -> Cell:
     )
 
 
-def _made_dataset(planned: PlannedDataset, known: _Known) -> Cell:
+def _dataset_cell(platform: Platform, planned: PlannedDataset, known: Holdings) -> Cell:
     address = planned.address
-    state: CellState = "missing"
-    if (*address.key, ALL_SLIDES) in known.made:
-        state = "current" if address in known.facts else "stale"
-    return _made(address, state, known.facts.get(address, _FewFacts()))
+    if address not in known.facts:
+        state: CellState = "stale" if (*address.key, ALL_SLIDES) in known.made else "missing"
+        return Cell(key=address.key, state=state, digest=address.digest)
+    if (damage := find_damage(platform, address)) is not None:
+        reason, message = damage_said(address, damage)
+        return Cell(
+            key=address.key, state="damaged", digest=address.digest,
+            reason=reason, message=message, remedy=MADE_ANEW,
+        )  # fmt: skip
+    return _made(address, "current", known.facts[address])
 
 
 def needs_work(status: SlideStatus, keys: set[Key], *, retry: bool) -> bool:

@@ -11,6 +11,7 @@ from pathassets.report.artifacts import lineage_json, lineage_tree
 from pathassets.report.cohort import (
     MAX_FAILURES,
     NO_SLIDES,
+    damages,
     demo_end,
     failures,
     run_end,
@@ -32,6 +33,7 @@ __all__ = [
     "check",
     "checks_json",
     "counted",
+    "damages",
     "demo_end",
     "drawing_line",
     "drawing_table",

@@ -26,6 +26,8 @@ def lineage_tree(traced: Ancestor) -> None:
 def _branch(one: Ancestor, tree: Tree, printed: set[str]) -> Tree:
     printed.add(str(one.address))
     for name, value in one.facts.items():
+        if name == "damaged":  # the title says it
+            continue
         if isinstance(value, dict):
             leaf = tree.add(f"[dim]{escape(name)}[/]") if value else tree
             for key, text in value.items():
@@ -40,4 +42,6 @@ def _branch(one: Ancestor, tree: Tree, printed: set[str]) -> Tree:
 
 
 def _title(one: Ancestor) -> str:
-    return f"[bold]{escape(str(one.address))}[/]"
+    damaged = one.facts.get("damaged")
+    said = f" [red]{escape(damaged)}[/]" if damaged else ""
+    return f"[bold]{escape(str(one.address))}[/]{said}"

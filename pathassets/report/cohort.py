@@ -11,7 +11,6 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from pathassets.catalog.records import Drawing
 from pathassets.engine.platform import Platform
 from pathassets.engine.status import Cell, CohortStatus, SlideStatus, cohort_status
 from pathassets.report.annotations import drawing_plain
@@ -21,6 +20,7 @@ _STYLES = {
     "current": "green",
     "stale": "yellow",
     "missing": "dim",
+    "damaged": "bold yellow",
     "failed": "bold red",
     "blocked": "red",
 }
@@ -55,6 +55,7 @@ def status_table(stand: CohortStatus, *, is_whole: bool = False) -> None:
                 "pathassets status --all shows every one"
             )
     failures(stand.slides)
+    damages(stand.slides, stand.datasets)
     for cell in stand.datasets:
         console.print(f"{'/'.join(cell.key)}: {_cell_text(cell)}")
     refused = [escape(f"{r.message}. {r.remedy}") for r in stand.refusals]
@@ -65,7 +66,7 @@ def status_table(stand: CohortStatus, *, is_whole: bool = False) -> None:
 
 
 def _is_all_current(slide: SlideStatus) -> bool:
-    return all(cell.state == "current" for cell in slide.cells)
+    return not slide.drawings and all(cell.state == "current" for cell in slide.cells)
 
 
 def _table(stand: CohortStatus, rows: tuple[SlideStatus, ...]) -> Table:
@@ -86,7 +87,7 @@ def _table(stand: CohortStatus, rows: tuple[SlideStatus, ...]) -> Table:
             escape(slide.planned.slide_id),
             escape(slide.planned.record.patient or ""),
             "[red]none[/]" if mpp is None else f"{mpp:.4g}",
-            *(_drawn_text(slide.planned.drawing(name)) for name in stand.annotations),
+            *(_drawn_text(slide, name) for name in stand.annotations),
             *(_cell_text(cell) for cell in slide.cells),
         )
     return table
@@ -94,24 +95,39 @@ def _table(stand: CohortStatus, rows: tuple[SlideStatus, ...]) -> Table:
 
 def failures(slides: Iterable[SlideStatus]) -> None:
     """Print what failed and the remedy, slide by slide; many are summed up by their reasons."""
-    console = open_console()
     failed = [slide.failure for slide in slides if slide.failure is not None]
-    for cell in failed[:MAX_FAILURES]:
+    _reasons("[red]failed[/]", failed)
+
+
+def damages(slides: Iterable[SlideStatus], datasets: Iterable[Cell] = ()) -> None:
+    """Print what was made, or recorded, and is not whole any more, with the remedy."""
+    of_slides = [cell for slide in slides for cell in slide.damages]
+    of_all = [cell for cell in datasets if cell.state == "damaged"]
+    _reasons("[yellow]damaged[/]", [*of_slides, *of_all])
+
+
+def _reasons(title: str, cells: list[Cell]) -> None:
+    """Print why cells are as they are; of many the first, and how many there are of each reason."""
+    console = open_console()
+    for cell in cells[:MAX_FAILURES]:
         said = escape(f"{cell.message}. {cell.remedy}")
-        console.print(f"[red]failed[/] {'/'.join(cell.key)}: {said}")
-    rest = Counter(cell.reason for cell in failed[MAX_FAILURES:])
+        console.print(f"{title} {'/'.join(cell.key)}: {said}")
+    rest = Counter(cell.reason for cell in cells[MAX_FAILURES:])
     if rest:
         counts = ", ".join(f"{n} {reason}" for reason, n in rest.most_common())
-        console.print(f"[red]failed[/] {rest.total()} more, {counts}: {_MORE}")
+        console.print(f"{title} {rest.total()} more, {counts}: {_MORE}")
 
 
-def _drawn_text(drawn: Drawing | None) -> str:
+def _drawn_text(slide: SlideStatus, name: str) -> str:
+    if (lost := slide.drawings.get(name)) is not None:
+        return _cell_text(lost)
+    drawn = slide.planned.drawing(name)
     return "[dim]none[/]" if drawn is None else counted(drawn.n_polygons, "polygon")
 
 
 def _cell_text(cell: Cell) -> str:
     style = _STYLES[cell.state]
-    said = cell.reason if cell.state == "failed" else cell.state
+    said = cell.reason if cell.state in {"failed", "damaged"} else cell.state
     if cell.tissue_mm2 is not None:
         return f"[{style}]{said}[/] {cell.tissue_mm2:.2f} mm²"
     count = f" {cell.n_patches} patches" if cell.n_patches is not None else ""
@@ -142,9 +158,16 @@ def _slide_plain(slide: SlideStatus, names: Iterable[str]) -> dict[str, Any]:
         "mpp": planned.slide_mpp,
         "patient": planned.record.patient,
         "label": planned.record.label,
-        "annotations": {n: drawing_plain(d) for n, d in drawn.items() if d is not None},
+        "annotations": {
+            n: drawing_plain(d) | _lost_plain(slide, n) for n, d in drawn.items() if d is not None
+        },
         "assets": {"/".join(cell.key): _cell_plain(cell) for cell in slide.cells},
     }
+
+
+def _lost_plain(slide: SlideStatus, name: str) -> dict[str, Any]:
+    lost = slide.drawings.get(name)
+    return {} if lost is None else _cell_plain(lost)
 
 
 def _cell_plain(cell: Cell) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from pathassets.catalog.rows import slide_row
 from pathassets.catalog.tables import drawing, metadata, mpp_override, refusal, slide, slide_path
 from pathassets.catalog.urls import name_of
 from pathassets.errors import CatalogError
+from tests.unprivileged import read_only
 
 REFUSAL = RefusalRecord(path="/a", reason="r", message="m", remedy="", size_bytes=1, mtime_ns=1)
 SLIDE = SlideRecord(
@@ -355,6 +356,33 @@ def test_a_catalog_opened_read_only_says_so(sqlite_url, tmp_path) -> None:
         assert catalog.slides() == []
         with pytest.raises(CatalogError, match=r"is read-only .*Make the file .* writable"):
             catalog.refuse(REFUSAL)
+
+
+@pytest.mark.parametrize("name", ["catalog.db", "50% of it?.db"])
+def test_a_catalog_opened_to_read_writes_nothing_beside_it(tmp_path, name) -> None:
+    folder = tmp_path / "catalog"
+    url = f"sqlite:///{(folder / name).as_posix().replace('?', '%3F')}"
+    with Catalog.open(url) as catalog:
+        catalog.refuse(REFUSAL)
+    with read_only(folder), Catalog.open_to_read(url) as catalog:
+        assert catalog.refusals() == [REFUSAL]
+    assert [path.name for path in folder.iterdir()] == [name]
+
+
+def test_a_catalog_of_another_version_is_not_read_as_if_it_were_of_this(sqlite_url) -> None:
+    Catalog.open(sqlite_url).close()
+    old = open_engine(sqlite_url)
+    with writing(old) as connection:
+        connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0001'"))  # noqa: S608
+    old.dispose()
+    with pytest.raises(CatalogError, match=r"another version of pathassets.*Make it writable"):
+        Catalog.open_to_read(sqlite_url)
+
+
+def test_a_catalog_that_is_not_there_is_not_made_by_reading(tmp_path) -> None:
+    with pytest.raises(CatalogError, match="cannot be opened"):
+        Catalog.open_to_read(f"sqlite:///{tmp_path / 'catalog.db'}")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -18,10 +18,10 @@ import pytest
 from pathassets.adapters.tifffile import PyramidSpec, write_pyramid
 from pathassets.engine.batch import run_batch
 from pathassets.engine.ingest import find_files, ingest
+from pathassets.engine.outcomes import SlideTask
 from pathassets.engine.plan import PlannedSlide, plan_slides, task_for
 from pathassets.engine.platform import Platform, open_platform
 from pathassets.engine.settings import Settings
-from pathassets.engine.slide_task import SlideTask
 from tests.engine.workers_here import workers_here
 
 RECIPE = """\

@@ -20,11 +20,11 @@ import pytest
 from pathassets.engine.batch import run_batch
 from pathassets.engine.ingest import Registration, find_files, ingest
 from pathassets.engine.look import LookTask, NoSlide, look_at
+from pathassets.engine.outcomes import SlideOutcome
 from pathassets.engine.plan import plan_slides
 from pathassets.engine.platform import open_platform
 from pathassets.engine.pool import LocalWorkers
 from pathassets.engine.settings import Settings
-from pathassets.engine.slide_task import SlideOutcome
 from pathassets.engine.slides import open_slide
 from pathassets.errors import PathAssetsError, SlideUnreadable, SpecError, TileUnreadable
 from tests.bad_slides import BAD_TILE, CASES, DEEP, GOOD, MADE, READ, Case, good, write_corpus

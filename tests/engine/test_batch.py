@@ -11,7 +11,7 @@ import pytest
 
 from pathassets.adapters.files import stamp_of
 from pathassets.adapters.partial import PARTIAL
-from pathassets.adapters.store import STAGING, SWEEP_LOCK
+from pathassets.adapters.staging import STAGING, SWEEP_LOCK
 from pathassets.adapters.tifffile import corrupt_tile
 from pathassets.engine import source
 from pathassets.engine.batch import run_batch

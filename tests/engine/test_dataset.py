@@ -1,18 +1,21 @@
+import resource
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import zarr
 
-from pathassets.adapters.store import STAGING, SWEEP_LOCK
+from pathassets.adapters.staging import STAGING, SWEEP_LOCK
 from pathassets.adapters.tifffile import corrupt_tile
 from pathassets.catalog.records import CohortFacts
 from pathassets.core.dataset import MANIFEST_COLUMNS
 from pathassets.engine.batch import run_batch
 from pathassets.engine.dataset import build_dataset, plan_dataset
 from pathassets.engine.plan import plan_slides
-from pathassets.errors import ArtifactMissing
+from pathassets.engine.status import cohort_status
+from pathassets.errors import StoreError
 from tests.engine.conftest import RECIPE
 
 pytestmark = pytest.mark.usefixtures("here")
@@ -176,10 +179,93 @@ def test_a_dataset_of_no_slides_is_a_value_with_typed_columns(platform):
     assert built.artifact.facts["n_slides"] == 0
 
 
-def test_features_that_are_gone_from_the_store_are_not_released(platform, planned):
+def chunk_of(platform, planned):
+    folder = platform.store.path_of(planned.steps[FEATURES].address)
+    return folder / "features.zarr" / "features" / "c" / "0" / "0"
+
+
+def flip(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def test_features_that_are_gone_are_left_out_and_listed_until_a_run_makes_them(platform, planned):
+    whole = version(platform)
     shutil.rmtree(platform.store.path_of(planned[0].steps[FEATURES].address))
-    with pytest.raises(ArtifactMissing, match="in the catalog and not in the store") as e:
-        build(platform)
-    assert planned[0].slide_id in e.value.remedy
+    chunk_of(platform, planned[1]).unlink()
+    manifest, left_out = tables(platform, build(platform))
+    assert manifest.empty
+    assert dict(zip(left_out["slide_id"], left_out["why"], strict=True)) == {
+        planned[0].slide_id: "features gone",
+        planned[1].slide_id: "features damaged",
+    }
     run(platform, "mended")
+    built = build(platform)
+    assert built.is_new
+    assert built.artifact.address.digest == whole
+
+
+def test_a_flipped_bit_is_found_before_a_dataset_names_it_and_the_features_made_again(
+    platform, planned, caplog
+):
+    good = chunk_of(platform, planned[0]).read_bytes()
+    flip(chunk_of(platform, planned[0]))
+    built = build(platform)
+    assert chunk_of(platform, planned[0]).read_bytes() == good
+    manifest, left_out = tables(platform, built)
+    assert left_out.empty
+    for one in planned:
+        artifact = platform.store.read_checked(one.steps[FEATURES].address)
+        row = manifest.set_index("slide_id").loc[one.slide_id]
+        assert row["features_sha256"] == artifact.content_sha256
+    assert "features/c/0/0 has other bytes than were published" in caplog.text
+    tried = [(a.address.key, a.state) for a in platform.catalog.attempts(run_id="build")]
+    assert tried == [(FEATURES, "made"), (built.artifact.address.key, "made")]
+    assert not build(platform).is_new
+
+
+def test_features_whose_damage_cannot_be_mended_are_left_out_and_tried_by_each_run(
+    platform, make_slide, register
+):
+    path = make_slide()
+    [planned] = register(platform, path)
+    run(platform)
+    flip(chunk_of(platform, planned))
+    away = path.rename(path.with_suffix(".away"))
+    _, left_out = tables(platform, build(platform))
+    assert left_out["why"].tolist() == ["features damaged"]
+    assert cohort_status(platform).datasets[0].state == "current"
+    [failed] = [slide.failure for slide in cohort_status(platform).slides]
+    assert failed.reason == "file_missing"
+    away.rename(path)
+    [outcome] = run(platform, "mended")
+    assert [step.state for step in outcome.steps] == ["current", "current", "made"]
+    manifest, _ = tables(platform, build(platform))
+    assert len(manifest) == 1
+
+
+def test_where_the_catalog_names_other_bytes_than_the_store_the_stores_are_named(platform, planned):
+    """A run was killed between publishing an artifact made anew and recording it."""
+    address = planned[0].steps[FEATURES].address
+    record = platform.catalog.find_artifact(address)
+    files = (replace(record.files[0], sha256="0" * 64), *record.files[1:])
+    platform.catalog.record_artifact(replace(record, files=files), [])
+    manifest, _ = tables(platform, build(platform))
+    named = manifest.set_index("slide_id").loc[planned[0].slide_id]["features_sha256"]
+    assert named == platform.store.read_checked(address).content_sha256
+
+
+@pytest.mark.usefixtures("planned")
+def test_a_disk_that_is_full_is_a_store_error_and_leaves_no_version(platform):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64, before[1]))  # bytes that a file may have
+    try:
+        with pytest.raises(StoreError, match=r"cannot be published: .*File too large") as e:
+            build(platform)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert e.value.remedy == "Free or mend the disk"
+    assert not platform.store.root.joinpath("dataset").exists()
+    assert {p.name for p in (platform.store.root / STAGING).iterdir()} == {SWEEP_LOCK}
     assert build(platform).is_new

@@ -13,6 +13,7 @@ import zarr
 from pathassets.adapters import feature_store
 from pathassets.adapters.opencv import read_jpeg
 from pathassets.adapters.partial import KEPT_S, PARTIAL, hold_partials, sweep_partials
+from pathassets.adapters.store import Artifact
 from pathassets.adapters.tifffile import corrupt_tile
 from pathassets.core.address import Address
 from pathassets.core.colour_stats import ColourStats
@@ -370,8 +371,13 @@ def test_a_killed_encoding_that_is_asked_for_no_more_is_swept(platform):
             (partial.files / "x").write_text("x")
         assert sweep_partials(platform.store, kept_s=-1.0) == 0  # they are worked on
     (platform.store.root / PARTIAL / "features-one-x-3.lock").touch()  # killed at the very end
-    platform.store.path_of(done).mkdir(parents=True)
-    (platform.store.path_of(done) / "artifact.json").write_text("{}")
+    draft = Artifact(
+        address=done, spec={}, code_version="1", weights_sha256="", parents=(), facts={},
+        software={},
+    )  # fmt: skip
+    with platform.store.staging("run") as staging:
+        (staging / "made").mkdir()
+        platform.store.publish(draft, staging / "made")
     long_ago = partials[0].folder.stat().st_mtime - 2 * KEPT_S
     for path in (partials[0].files / "x", partials[0].files, partials[0].folder):
         os.utime(path, (long_ago, long_ago))

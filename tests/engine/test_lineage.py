@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from pathassets.adapters.damage import MANIFEST
 from pathassets.engine.batch import run_batch
 from pathassets.engine.dataset import build_dataset
 from pathassets.engine.lineage import lineage_of
@@ -99,10 +100,30 @@ def test_a_drawing_is_traced_with_who_recorded_it_and_why(reopen, make_slide, re
     assert by_itself.facts == recorded.facts
 
 
-def test_a_file_that_is_gone_can_still_be_traced(platform, planned):
-    folder = folder_of(platform, planned[0])
-    shutil.rmtree(folder)
-    assert lineage_of(platform, folder / "features.zarr").address.subject == planned[0].slide_id
+def empty_manifest(folder):
+    (folder / MANIFEST).write_bytes(b"")
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (shutil.rmtree, "is gone from the store"),
+        (empty_manifest, "is damaged: artifact.json is empty"),
+    ],
+)
+def test_what_is_gone_or_damaged_can_still_be_traced_and_is_said_to_be_so(
+    platform, planned, damage, said
+):
+    one = planned[0]
+    folder = folder_of(platform, one)
+    assert "damaged" not in lineage_of(platform, folder).facts
+    damage(folder)
+    traced = lineage_of(platform, folder / "features.zarr")
+    assert traced.address.subject == one.slide_id
+    assert traced.facts["damaged"] == f"{one.slide_id}: features/stats was made, and {said}"
+    assert "damaged" not in traced.parents[0].facts
+    damage(folder_of(platform, one, ("patch_locations", "grid")))
+    assert "damaged" in lineage_of(platform, folder).parents[0].facts
 
 
 def test_a_relative_path_and_a_link_into_the_store_are_followed(

@@ -8,8 +8,8 @@ import openslide
 import pytest
 import zarr
 
+from pathassets.adapters.damage import MANIFEST
 from pathassets.adapters.files import stamp_of
-from pathassets.adapters.store import MANIFEST
 from pathassets.adapters.tifffile import PyramidSpec, corrupt_tile
 from pathassets.core.encoder import COLOUR_STATS_CARD
 from pathassets.engine import slide_task, source
@@ -261,33 +261,100 @@ def test_a_blank_slide_has_no_patches_and_an_empty_array(platform, make_slide, r
     assert group["coordinates"].shape == (0, 4)
 
 
-def test_a_damaged_manifest_fails_its_step_and_says_what_to_delete(platform, task):
-    run_slide(task)
+def test_a_damaged_manifest_is_made_again_and_what_is_whole_stays(platform, task):
+    first = run_slide(task)
     folder = platform.store.path_of(task.steps[1].address)
     (folder / MANIFEST).write_text("{")
     outcome = run_slide(task)
-    assert states(outcome) == ["current", "failed", "blocked"]
-    assert outcome.failure.reason == "artifact_corrupt"
-    assert outcome.failure.remedy == f"Delete {folder} and run again"
-    shutil.rmtree(folder)
-    assert states(run_slide(task)) == ["current", "made", "current"]
+    assert states(outcome) == ["current", "made", "current"]
+    assert [s.artifact for s in outcome.steps] == [s.artifact for s in first.steps]
+    assert states(run_slide(task)) == ["current"] * 3
 
 
-def test_a_damaged_picture_fails_its_step(platform, task):
+def test_a_damaged_picture_is_made_again(platform, task):
     run_slide(task)
-    (platform.store.path_of(task.steps[0].address) / "preview.jpg").write_bytes(b"?")
-    outcome = run_slide(task)
-    assert outcome.failure.reason == "artifact_corrupt"
-    assert "preview.jpg" in outcome.failure.message
+    path = platform.store.path_of(task.steps[0].address) / "preview.jpg"
+    before = path.read_bytes()
+    path.write_bytes(before[:-1] + b"?")
+    assert states(run_slide(task)) == ["made", "current", "current"]
+    assert path.read_bytes() == before
 
 
-def test_a_lost_chunk_of_the_mask_is_no_bare_glass(platform, planned, task, make_task):
-    run_slide(make_task(platform, planned, "tissue_mask"))
+def flip(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+CHUNK = "tissue.zarr/c/0/0"
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, flip])
+def test_a_damaged_mask_is_no_bare_glass_and_is_made_again_for_what_is_made_from_it(
+    platform, planned, task, make_task, damage
+):
+    first = run_slide(task)
     folder = platform.store.path_of(task.steps[0].address)
-    (folder / "tissue.zarr" / "c" / "0" / "0").unlink()
+    damage(folder / CHUNK)
+    shutil.rmtree(platform.store.path_of(task.steps[1].address))
     outcome = run_slide(make_task(platform, planned, "patch_locations"))
-    assert outcome.failure.reason == "artifact_corrupt"
-    assert outcome.failure.remedy == f"Delete {folder} and run again"
+    assert states(outcome) == ["made"]
+    assert [s.state for s in outcome.mended] == ["made"]
+    assert outcome.mended[0].step.address == task.steps[0].address
+    assert outcome.steps[0].artifact == first.steps[1].artifact
+    assert platform.store.is_intact(task.steps[0].address)
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, flip])
+def test_damaged_locations_that_were_asked_for_are_made_again_for_the_features(
+    platform, task, damage
+):
+    run_slide(task)
+    damage(platform.store.path_of(task.steps[1].address) / "locations.parquet")
+    shutil.rmtree(platform.store.path_of(task.steps[2].address))
+    assert states(run_slide(task)) == ["current", "made", "made"]
+
+
+def test_two_damaged_ancestors_are_made_again_one_after_the_other(
+    platform, planned, task, make_task
+):
+    run_slide(task)
+    flip(platform.store.path_of(task.steps[0].address) / CHUNK)
+    flip(platform.store.path_of(task.steps[1].address) / "locations.parquet")
+    shutil.rmtree(platform.store.path_of(task.steps[2].address))
+    outcome = run_slide(make_task(platform, planned, "features"))
+    assert states(outcome) == ["made"]
+    assert [s.state for s in outcome.mended] == ["made", "made"]
+    assert all(platform.store.is_intact(step.address) for step in task.steps)
+
+
+def test_an_ancestor_that_cannot_be_made_again_is_the_slides_failure(
+    platform, planned, task, make_task, monkeypatch
+):
+    run_slide(task)
+    flip(platform.store.path_of(task.steps[1].address) / "locations.parquet")
+    shutil.rmtree(platform.store.path_of(task.steps[2].address))
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setitem(slide_task.MAKERS, "patch_locations", fail)
+    outcome = run_slide(make_task(platform, planned, "features"))
+    assert states(outcome) == ["blocked"]
+    assert outcome.failure == outcome.mended[0]
+    assert outcome.failure.reason == "os_error"
+
+
+def test_what_is_doubted_is_current_only_once_its_bytes_were_read(platform, task):
+    first = run_slide(task)
+    address = task.steps[2].address
+    flip(platform.store.path_of(address) / "features.zarr" / "features" / "c" / "0" / "0")
+    assert states(run_slide(task)) == ["current"] * 3  # of the same size
+    doubting = replace(task, doubted=frozenset({address}))
+    outcome = run_slide(doubting)
+    assert states(outcome) == ["current", "current", "made"]
+    assert outcome.steps[2].artifact == first.steps[2].artifact
+    assert states(run_slide(doubting)) == ["current"] * 3
 
 
 def test_what_fails_to_open_fails_each_first_step_alike_and_is_tried_once(

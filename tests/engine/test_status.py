@@ -1,16 +1,20 @@
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from pathassets.adapters.store import MANIFEST
+from pathassets.adapters.damage import MANIFEST
 from pathassets.adapters.tifffile import PyramidSpec, corrupt_tile
+from pathassets.engine.annotations import find_preview
 from pathassets.engine.batch import run_batch
 from pathassets.engine.dataset import build_dataset
 from pathassets.engine.ingest import ingest
-from pathassets.engine.plan import plan_slides
+from pathassets.engine.plan import drawing_address, plan_slides
 from pathassets.engine.status import Cell, SlideStatus, cohort_status, needs_work
+from pathassets.errors import CatalogError
 from tests.engine.conftest import RECIPE
+from tests.engine.drawings import record_boxes
 
 pytestmark = pytest.mark.usefixtures("here")
 MASK, GRID, STATS = ("tissue_mask", "otsu"), ("patch_locations", "grid"), ("features", "stats")
@@ -151,18 +155,141 @@ def test_beside_a_final_failure_what_is_missing_is_still_work(
     assert not needs_work(row, KEYS, retry=False)
 
 
-@pytest.mark.usefixtures("made")
-def test_a_damaged_artifact_is_failed_though_it_was_made_once(platform):
-    folder = platform.store.path_of(only(platform).planned.steps[GRID].address)
-    (folder / MANIFEST).write_text("{")
-    run(platform, run_id="again")
-    row = only(platform)
-    assert [c.state for c in row.cells] == ["current", "failed", "current"]
-    assert row.failure.reason == "artifact_corrupt"
-    assert needs_work(row, KEYS, retry=False)
+def lose_chunk(folder):
+    (folder / "features.zarr" / "features" / "c" / "0" / "0").unlink()
+
+
+def cut_chunk(folder):
+    chunk = folder / "features.zarr" / "features" / "c" / "0" / "0"
+    chunk.write_bytes(chunk.read_bytes()[:-1])
+
+
+def empty_manifest(folder):
+    (folder / MANIFEST).write_bytes(b"")
+
+
+def lose_folder(folder):
     shutil.rmtree(folder)
+
+
+def lose_section(folder):
+    shutil.rmtree(folder.parent.parent.parent)
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason", "said"),
+    [
+        (lose_chunk, "artifact_corrupt", "damaged: features.zarr/features/c/0/0 is gone"),
+        (cut_chunk, "artifact_corrupt", "damaged: features.zarr/features/c/0/0 has "),
+        (empty_manifest, "artifact_corrupt", "damaged: artifact.json is empty"),
+        (lose_folder, "artifact_missing", "gone from the store"),
+        (lose_section, "artifact_missing", "gone from the store"),
+    ],
+)
+@pytest.mark.usefixtures("made")
+def test_what_is_gone_or_damaged_is_told_with_its_reason_and_made_again_by_a_run(
+    platform, damage, reason, said
+):
+    before = only(platform)
+    folder = platform.store.path_of(before.planned.steps[STATS].address)
+    made = platform.store.read_checked(before.planned.steps[STATS].address)
+    damage(folder)
+    row = only(platform)
+    assert [c.state for c in row.cells] == ["current", "current", "damaged"]
+    assert row.damages == (row.cells[2],)
+    cell = row.cells[2]
+    assert cell.reason == reason
+    assert said in cell.message
+    assert cell.message.startswith(f"{row.planned.slide_id}: features/stats was made, and is ")
+    assert cell.remedy == "pathassets run makes it anew"
+    assert row.failure is None
+    assert needs_work(row, KEYS, retry=False)
+    assert not needs_work(row, {MASK, GRID}, retry=False)
+    [outcome] = run(platform, run_id="again")
+    assert [s.state for s in outcome.steps] == ["current", "current", "made"]
+    assert platform.store.read_checked(made.address) == made
+    assert only(platform) == before
+
+
+@pytest.mark.usefixtures("made")
+def test_what_could_not_be_made_again_is_failed_and_what_is_whole_stays_current(
+    platform, make_slide, register
+):
+    path = make_slide("own.svs", seed=5)
+    planned = register(platform, path)[-1]
+    run(platform)
+    path.unlink()
+    shutil.rmtree(platform.store.path_of(planned.steps[GRID].address))
+    run(platform, run_id="again")
+    assert states(platform)[-1] == ["current", "failed", "current"]
+
+
+@pytest.mark.usefixtures("made")
+def test_a_dataset_whose_files_are_damaged_is_so_and_built_again(platform):
+    [entry] = platform.recipe.datasets
+    built = build_dataset(platform, entry, run_id="run")
+    folder = platform.store.path_of(built.artifact.address)
+    (folder / "manifest.parquet").unlink()
+    [cell] = cohort_status(platform).datasets
+    assert (cell.state, cell.reason) == ("damaged", "artifact_corrupt")
+    assert "manifest.parquet is gone" in cell.message
+    again = build_dataset(platform, entry, run_id="again")
+    assert again == built
+    [cell] = cohort_status(platform).datasets
+    assert cell.state == "current"
+
+
+INSIDE = RECIPE.replace(
+    "patch_px: 64,", "patch_px: 64, region: annotations, annotations: tumour,"
+) + "annotations:\n  tumour:\n"  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [(lose_folder, "artifact_missing"), (empty_manifest, "artifact_corrupt")],
+)
+def test_a_recorded_drawing_that_is_gone_says_to_record_it_again(
+    reopen, make_slide, register, damage, reason
+):
+    platform = reopen(INSIDE)
+    [planned] = register(platform, make_slide())
+    box = (100.0, 100.0, 300.0, 300.0)
+    drawn = record_boxes(platform, planned.slide_id, box).drawing
+    run(platform)
+    assert only(platform).drawings == {}
+    damage(platform.store.path_of(drawing_address(drawn)))
+    row = only(platform)
+    assert [c.state for c in row.cells] == ["current"] * 3
+    [lost] = row.damages
+    assert row.drawings == {"tumour": lost}
+    assert lost.reason == reason
+    assert lost.remedy.startswith("Record it again: pathassets annotations set ")
+    assert find_preview(platform, drawn) == b""
+    shutil.rmtree(platform.store.path_of(row.planned.steps[GRID].address))
+    run(platform, run_id="again")
+    failure = only(platform).failure
+    assert failure.reason == reason
+    assert failure.remedy == lost.remedy
+    assert record_boxes(platform, planned.slide_id, box).drawing == drawn
     run(platform, run_id="mended")
-    assert states(platform) == [["current"] * 3]
+    row = only(platform)
+    assert [c.state for c in row.cells] == ["current"] * 3
+    assert row.damages == ()
+
+
+def test_a_catalog_that_was_lost_beside_a_full_store_is_told(
+    platform, get_ready, reopen, tmp_path, register
+):
+    [planned] = get_ready(platform, 1, is_run=True)
+    assert cohort_status(reopen(store=tmp_path / "empty")).slides
+    lost = reopen(catalog_url=f"sqlite:///{tmp_path / 'other.sqlite'}")
+    with pytest.raises(CatalogError, match=r"knows no slide, and the store .* holds artif") as e:
+        cohort_status(lost)
+    assert "Restore it from its backup" in e.value.remedy
+    register(lost, Path(planned.paths[0].path))
+    [outcome] = run(lost)
+    assert [s.state for s in outcome.steps] == ["current"] * 3
+    assert states(lost) == [["current"] * 3]
 
 
 def test_a_slide_without_files_keeps_what_was_made(platform, make_slide, register, slide):
@@ -218,12 +345,14 @@ def cell(state, *, is_final=False, key=STATS):
         (["current"], True, False),
         (["stale"], False, True),
         (["missing"], False, True),
+        (["damaged"], False, True),
         (["failed"], False, True),
         (["current", "blocked"], False, True),
         (["final"], False, False),
         (["final"], True, True),
         (["final", "blocked"], False, False),
         (["final", "stale"], False, True),
+        (["final", "damaged"], False, True),
     ],
 )
 @pytest.mark.usefixtures("registered")

@@ -1,0 +1,202 @@
+"""What commands say and do where the store is damaged, read-only, linked or without its catalog."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from pathassets.cli import main
+from tests.defs.small_slides import RECIPE, write_slide
+from tests.engine.workers_here import workers_here
+from tests.unprivileged import read_only
+
+CHUNK = "features.zarr/features/c/0/0"
+
+
+def invoke(*arguments: str | Path) -> Result:
+    """Run the command in this process, where Dagster is imported once."""
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def output(*arguments: str | Path, code: int = 0) -> str:
+    result = invoke(*arguments)
+    assert result.exit_code == code, result.output
+    return result.stdout
+
+
+def refusal(*arguments: str | Path) -> str:
+    result = invoke(*arguments)
+    assert result.exit_code == 2, result.output
+    assert isinstance(result.exception, SystemExit)
+    (line,) = result.stderr.splitlines()
+    return line
+
+
+def states(home: Path) -> list[dict[str, str]]:
+    assert home.is_dir()
+    found: dict[str, Any] = json.loads(output("status", "--json"))
+    return [{k: c["state"] for k, c in s["assets"].items()} for s in found["slides"]]
+
+
+def features(home: Path, name: str) -> Path:
+    [folder] = (home / "store" / "features" / "colour").glob(f"{name}-*/*")
+    return folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Slides a and b after a run, and their dataset; not to be changed."""
+    home = tmp_path_factory.mktemp("made")
+    (home / "recipe.yaml").write_text(RECIPE)
+    with pytest.MonkeyPatch.context() as patched, workers_here():
+        patched.setenv("PATHASSETS_HOME", str(home))
+        output("ingest", *(write_slide(home / f"{n}.svs", i) for i, n in enumerate("ab")))
+        output("run")
+    return home
+
+
+@pytest.fixture
+def home(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A copy of it, to be changed but for the slides."""
+    home = tmp_path / "home"
+    shutil.copytree(made, home)
+    monkeypatch.setenv("PATHASSETS_HOME", str(home))
+    with workers_here():
+        yield home
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def test_whatever_is_gone_is_told_and_made_again_by_run_alone(home: Path) -> None:
+    a, b = features(home, "a"), features(home, "b")
+    before = contents(home / "store" / "features")
+    (a / CHUNK).unlink()
+    (b / "artifact.json").write_bytes(b"")
+    assert [s["features/colour"] for s in states(home)] == ["damaged", "damaged"]
+    cell = json.loads(output("status", "--json"))["slides"][0]["assets"]["features/colour"]
+    assert (cell["state"], cell["reason"]) == ("damaged", "artifact_corrupt")
+    assert cell["message"].endswith(f"damaged: {CHUNK} is gone")
+    assert cell["remedy"] == "pathassets run makes it anew"
+    said = output("status")
+    assert f"damaged features/colour: {a.parent.name}: features/colour was made, and is d" in said
+    assert "pathassets run makes it anew" in said
+    assert "ran 2 slides, built 0 datasets; 0 slides failed" in output("run")
+    assert contents(home / "store" / "features") == before
+    shutil.rmtree(home / "store" / "features")
+    assert "artifact_missing" in output("status")
+    assert "ran 2 slides, built 0 datasets; 0 slides failed" in output("run")
+    assert contents(home / "store" / "features") == before
+    assert output("run").startswith("nothing to do: 2 current slides")
+
+
+def test_what_is_gone_is_made_again_where_only_it_is_asked_for(home: Path) -> None:
+    a, b = features(home, "a"), features(home, "b")
+    before = contents(a)
+    shutil.rmtree(a)
+    shutil.rmtree(b)
+    asked = ("--select", "features/colour", "--slides", a.parent.name)
+    assert "ran 1 slide" in output("run", *asked)
+    assert contents(a) == before
+    assert not b.exists()
+
+
+def test_a_flipped_bit_is_mended_by_the_run_that_builds_the_next_dataset(home: Path) -> None:
+    a = features(home, "a")
+    before = contents(a)
+    flip(a / CHUNK)
+    (home / "cohort.csv").write_text("file,label\na.svs,tumour\nb.svs,normal\n")
+    output("ingest", *home.glob("*.svs"), "--cohort", home / "cohort.csv")
+    assert "built 1 dataset; 0 slides failed" in output("run")
+    assert contents(a) == before
+
+
+def test_lineage_of_what_is_gone_says_so(home: Path) -> None:
+    a = features(home, "a")
+    shutil.rmtree(a)
+    said = " ".join(output("lineage", a / "features.zarr").split())
+    assert "features/colour was made, and is gone from the store" in said
+    assert "gone from the store" in json.loads(output("lineage", a, "--json"))["facts"]["damaged"]
+
+
+def test_a_catalog_that_was_lost_beside_a_full_store_is_no_cohort_without_slides(
+    home: Path,
+) -> None:
+    for file in (home / "store").glob("catalog.sqlite*"):
+        file.unlink()
+    for command in ("status", "run"):
+        line = refusal(command)
+        assert "the catalog knows no slide, and the store" in line
+        assert "Restore it from its backup" in line
+
+
+def test_on_a_store_that_is_read_only_what_reads_works_and_what_writes_refuses(home: Path) -> None:
+    a = features(home, "a")
+    whole = (states(home), output("lineage", a), output("status"))
+    with read_only(home / "store"):
+        assert (states(home), output("lineage", a), output("status")) == whole
+        assert "0.5" in output("mpp", "show", a.parent.name)
+        assert output("annotations", "show") == "no annotations are recorded\n"
+        for command in (["run"], ["ingest", home / "a.svs"]):
+            assert "the store is not writable" in refusal(*command)
+    assert {p.name for p in (home / "store").glob("catalog*")} == {"catalog.sqlite"}
+
+
+def test_a_catalog_in_use_is_read_on_a_store_that_is_read_only(home: Path) -> None:
+    """Another process writes it: what it committed lies in a log beside the file."""
+    from pathassets.catalog.catalog import Catalog  # noqa: PLC0415
+    from pathassets.catalog.records import CohortFacts  # noqa: PLC0415
+
+    slide_id = features(home, "a").parent.name
+    with Catalog.open(f"sqlite:///{home / 'store' / 'catalog.sqlite'}") as catalog:
+        facts = CohortFacts(slide_id=slide_id, patient="just told", label=None)
+        catalog.set_cohort_facts([facts])
+        with read_only(home / "store"):
+            assert "just told" in output("status")
+
+
+def test_a_link_planted_in_the_store_stops_no_command(home: Path) -> None:
+    elsewhere = home / "folder"
+    elsewhere.mkdir()
+    (elsewhere / "kept").write_text("kept")
+    for place in (".staging/x", ".staging/x.lock", ".partial/features-colour-a-0", "planted"):
+        (home / "store" / place).symlink_to(elsewhere)
+    a = features(home, "a")
+    before = contents(a)
+    shutil.rmtree(a)
+    a.symlink_to(elsewhere)
+    assert [s["features/colour"] for s in states(home)] == ["damaged", "current"]
+    assert "ran 1 slide" in output("run")
+    assert contents(a) == before
+    assert not a.is_symlink()
+    assert list((home / "store" / ".staging").glob("x*")) == []
+    assert list((home / "store" / ".partial").glob("features*")) == []
+    assert [path.name for path in elsewhere.iterdir()] == ["kept"]
+
+
+@pytest.mark.parametrize("name", [".staging", ".partial"])
+def test_a_link_in_the_place_of_our_own_folder_is_refused_with_what_to_do(
+    home: Path, name: str
+) -> None:
+    shutil.rmtree(home / "store" / name, ignore_errors=True)
+    (home / "folder").mkdir()
+    (home / "store" / name).symlink_to(home / "folder")
+    shutil.rmtree(features(home, "a"))
+    assert [s["features/colour"] for s in states(home)] == ["damaged", "current"]
+    line = refusal("run")
+    assert f"{name}: is a link, which is not followed. Remove it (rm " in line
+    assert list((home / "folder").iterdir()) == []
