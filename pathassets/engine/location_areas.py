@@ -16,7 +16,6 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import shapely
 
-from pathassets.adapters.annotations.reader import parse_annotations
 from pathassets.core.annotations import (
     AnnotationPolygon,
     Annotations,
@@ -39,7 +38,7 @@ ROUND_CORNER = 16
 
 
 ReadFile = Callable[[str | Path], Annotations]
-"""Reads a file of polygons in the frame of the slide."""
+"""Reads a file of polygons, or a text of JSON, in the frame of the slide."""
 
 
 class Drawn(NamedTuple):
@@ -208,8 +207,6 @@ def _count_overlaps(outlines: np.ndarray, side_px0: int) -> int:
 
 
 def _read_polygons(polygon_data: Any, read: ReadFile) -> Sequence[AnnotationPolygon]:
-    if isinstance(polygon_data, str) and polygon_data.lstrip()[:1] in ("[", "{"):
-        return parse_annotations(polygon_data, source="polygon_data").polygons
     if isinstance(polygon_data, str | Path):
         return read(polygon_data).polygons
     if isinstance(polygon_data, Annotations):
