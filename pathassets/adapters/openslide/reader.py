@@ -201,7 +201,7 @@ def _facts(
             reader=READER,
             objective_power=power,
             audit=audit_mpp(_sources(properties), power),
-            bounds_px0=_bounds_px0(properties, width_px0, height_px0),
+            bounds_px0=bounds_px0_of(properties, width_px0, height_px0),
         )
         return info, tuple(_tile_px(properties, level) for level in range(handle.level_count))
     except openslide.OpenSlideError as error:
@@ -214,7 +214,7 @@ _BOUNDS = (
 )  # fmt: skip
 
 
-def _bounds_px0(
+def bounds_px0_of(
     properties: Mapping[str, str], width_px0: int, height_px0: int
 ) -> tuple[int, int, int, int] | None:
     """x0, y0, x1, y1 of what was scanned; None where that is all, or OpenSlide does not say."""
