@@ -5,7 +5,6 @@ The scan is 1024 x 768 px at (300, 200) of a level 0 of 1500 x 1200 px; tissue i
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 import cv2
@@ -13,10 +12,10 @@ import numpy as np
 import pytest
 
 from pathassets import DeepFeatureExtractor, PolygonRegionGridPatches
+from pathassets.adapters.annotations.reader import read_annotations
 from pathassets.adapters.openslide import reader
 from pathassets.adapters.parquet import load_locations
 from pathassets.adapters.zarr import load_mask
-from pathassets.core.annotations import AnnotationPolygon, to_geojson
 from pathassets.core.tissue import TissueMask
 from pathassets.engine.annotations import drawings_of, find_preview, record_file, withdraw
 from pathassets.engine.bench import LOCATIONS
@@ -25,11 +24,11 @@ from pathassets.engine.masks import as_tissue_mask
 from pathassets.engine.plan import drawing_address, plan_slides
 from pathassets.engine.slide_task import run_slide
 from pathassets.engine.slides import open_slide
-from pathassets.errors import SpecError
+from pathassets.errors import SlideUnreadable, SpecError
+from tests.bounded_slides import write_mrxs, write_scn
 from tests.engine.conftest import RECIPE
 from tests.engine.drawings import ANN_SAYS, write_boxes
 from tests.engine.probe_encoder import Probe
-from tests.leica import write_scn
 
 CANVAS_PX0, SCAN_PX0, CORNER_PX0 = (1500, 1200), (1024, 768), (300, 200)
 BOUNDS_PX0 = (300, 200, 1324, 968)
@@ -131,15 +130,9 @@ def test_polygons_of_the_bounds_are_kept_in_level_0_pixels_and_the_frame_is_reco
 ):
     drawing = record_file(platform, slide_id, file, IN_BOUNDS).drawing
     kept = platform.store.path_of(drawing_address(drawing)) / "annotations.geojson"
-    with open_slide_of(platform, slide_id) as s:
-        assert box_of(s.read_annotations(kept, frame="level0").polygons) == list(TISSUE_PX0)
+    assert box_of(read_annotations(kept).polygons) == list(TISSUE_PX0)
     assert (drawing.frame, facts_of(platform, drawing)["frame"]) == ("bounds", "bounds")
     assert drawings_of(platform, slide_id) == [drawing]
-
-
-def open_slide_of(platform, slide_id):
-    [place] = platform.catalog.paths(slide_id)
-    return open_slide(place.path)
 
 
 def test_another_frame_is_another_drawing(platform, slide_id, file, tmp_path):
@@ -214,6 +207,26 @@ def test_a_drawing_that_was_recorded_before_anybody_asked_is_refused_by_its_name
     monkeypatch.undo()
     new = record_file(platform, slide_id, file, ON_LEVEL0).drawing
     assert new.digest != old.digest
+
+
+def test_a_mirax_slide_is_asked_too_and_its_annotations_lie_where_they_belong(
+    platform, register, tmp_path, file
+):
+    scan = np.full((512, 768, 3), 240, np.uint8)
+    path = write_mrxs(tmp_path / "mirax" / "m.mrxs", scan, (7, 5), (2, 1))
+    with open_slide(path) as opened:
+        assert (opened.info.width_px0, opened.info.height_px0) == (1792, 1280)
+        assert opened.info.bounds_px0 == (512, 256, 1280, 768)
+    [*_, planned] = register(platform, path)
+    with pytest.raises(SpecError, match=r"768 x 512 px of 1792 x 1280 px from \(512, 256\) on"):
+        record_file(platform, planned.slide_id, file, ANN_SAYS)
+    drawing = record_file(platform, planned.slide_id, file, IN_BOUNDS).drawing
+    kept = platform.store.path_of(drawing_address(drawing)) / "annotations.geojson"
+    x0, y0, x1, y1 = TISSUE
+    assert box_of(read_annotations(kept).polygons) == [x0 + 512, y0 + 256, x1 + 512, y1 + 256]
+    path.unlink()
+    with pytest.raises(SlideUnreadable):  # where its bounds are only the slide tells
+        record_file(platform, planned.slide_id, file, IN_BOUNDS)
 
 
 # ------------------------------------------------------------------------------- masks
@@ -327,10 +340,3 @@ def test_the_extractor_lays_a_mask_where_its_size_says(slide):
     for other in (np.ones((4, 5), bool), np.ones((50, 50), bool)):
         with pytest.raises(SlidesFailed, match="bounds"):
             boxes(other)
-
-
-def test_what_we_write_ourselves_is_of_level_0(slide):
-    area = AnnotationPolygon(points=[(0, 0), (9, 0), (9, 9)])
-    with open_slide(slide) as opened:
-        said = json.dumps(to_geojson([area]))
-        assert opened.read_annotations(said, frame="level0").polygons == (area,)
