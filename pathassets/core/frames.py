@@ -10,8 +10,6 @@ Of slides with bounds (MIRAX, Leica, Ventana: glass that was not scanned is part
 programs count px0 from the corner of the bounds: QuPath does. Such coordinates are brought to level
 0 where they come in, and `Frame` says what they were.
 
-    Source: https://github.com/qupath/qupath, OpenslideImageServer.java (boundsX, boundsY)
-
 `downsample` is always level-0 pixels per pixel here, a float: 2.00050555 is a real slide's. Points
 are (x, y); arrays are (y, x, c).
 """

@@ -1,7 +1,11 @@
 """What was drawn on a slide that has bounds -> level-0 pixels, or the question what they are.
 
-QuPath counts from the corner of the bounds, other programs from that of level 0, and GeoJSON, ASAP,
-ImageScope, Sedeen and lists of points do not say which. Only NDPA lies on the glass by itself.
+QuPath counts from the corner of the bounds, ASAP from that of level 0; other programs write GeoJSON
+and ASAP's XML, too, and neither these nor ImageScope's, Sedeen's or lists of points say which. Only
+NDPA lies on the glass by itself.
+
+Source: https://github.com/qupath/qupath, OpenslideImageServer.java (boundsX, boundsY);
+https://github.com/computationalpathologygroup/ASAP, OpenSlideImage.cpp
 """
 
 from __future__ import annotations
@@ -41,7 +45,7 @@ def unsaid_frame(info: SlideInfo, *, subject: str, what: str = "coordinates") ->
         f"{subject}: has bounds, {x1 - x0} x {y1 - y0} px of {info.width_px0} x "
         f"{info.height_px0} px from ({x0}, {y0}) on, and nothing tells whether the {what} of what "
         "was drawn count from there",
-        remedy="Say it: --frame bounds where QuPath wrote them, --frame level0 where they count "
-        "from the corner of level 0 (in Python: slide.read_annotations(file, frame=…)). Look at "
-        "the preview",
+        remedy="Say it: --frame bounds where QuPath wrote them, --frame level0 where ASAP did, or "
+        "another program that shows all of level 0 (in Python: slide.read_annotations(file, "
+        "frame=…)). Look at the preview",
     )

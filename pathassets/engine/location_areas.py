@@ -126,7 +126,8 @@ class PolygonRegion:
     """Each polygon is an area, and its label that of the patches in it."""
 
     polygon_data: Any
-    """A list of `AnnotationPolygon`, a file of annotations, or such JSON as a text."""
+    """A list of `AnnotationPolygon`, a file of annotations, or such JSON as a text; of a slide that
+    has bounds the list, as `slide.read_annotations(file, frame=…)` gives it."""
     check_polygons: bool = True
     """Whether polygons that lie within others are cut out of those, and overlaps are logged."""
     included_labels: Sequence[str] = ()
