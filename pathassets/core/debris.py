@@ -94,7 +94,7 @@ MIN_CONTRAST = 4
 
 
 def find_ink(rgb: np.ndarray, mpp: float) -> np.ndarray:
-    """Find strokes of green, blue and black ink on RGB uint8 (y, x, 3), bool. O(pixels)."""
+    """Find strokes of green, blue, violet-blue and black ink on RGB uint8 (y, x, 3). O(pixels)."""
     red, green, blue = cv2.split(cv2.medianBlur(rgb, 3))
     is_ink, is_faint = _is_black(red, green, blue, *BLACK_INK), np.zeros(red.shape, bool)
     is_if_even = _is_black(red, green, blue, *GREY_BLACK_INK)

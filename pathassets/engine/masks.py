@@ -135,11 +135,16 @@ def _as_rows(array: np.ndarray, path: str) -> np.ndarray:
 
 def _picture_rows(picture: Any, path: str) -> np.ndarray:
     """Bool (y, x) of a picture of Pillow's, which may not be decoded yet."""
-    try:
-        require_size(*picture.size, most_px=MAX_MASK_PX)
-    except ValueError as error:
-        raise SpecError(f"{path}: no mask: {error}", remedy="Give a coarser one") from error
+    width_px, height_px = picture.size
+    _require_size(width_px, height_px, path)
     return np.asarray(np.asarray(picture.convert("L")) != 0)
+
+
+def _require_size(width_px: int, height_px: int, path: str) -> None:
+    try:
+        require_size(width_px, height_px, most_px=MAX_MASK_PX)
+    except ValueError as error:
+        raise SpecError(f"{path}: its mask: {error}", remedy="Give a coarser one") from error
 
 
 def _framed(tissue: np.ndarray, slide: Slide, what: str, stated: Frame | None) -> PlacedMask:
@@ -151,7 +156,7 @@ def _framed(tissue: np.ndarray, slide: Slide, what: str, stated: Frame | None) -
     frame = _frame_of(size, slide, what, stated)
     downsample = _downsample_of(size, info, frame)
     mask = TissueMask(tissue=tissue, downsample=downsample, slide_mpp=info.mpp)
-    return PlacedMask(mask=_of_level0(mask, info) if frame == "bounds" else mask, frame=frame)
+    return PlacedMask(mask=_of_level0(mask, slide) if frame == "bounds" else mask, frame=frame)
 
 
 def _frame_of(size: Size, slide: Slide, what: str, stated: Frame | None) -> Frame:
@@ -187,11 +192,13 @@ def _downsample_of(size: Size, info: SlideInfo, frame: Frame) -> float:
     return area.width / size.width if area.width >= area.height else area.height / size.height
 
 
-def _of_level0(mask: TissueMask, info: SlideInfo) -> TissueMask:
+def _of_level0(mask: TissueMask, slide: Slide) -> TissueMask:
     """A mask of the bounds, laid into one of all of level 0 at the pixel nearest to its corner."""
+    info = slide.info
     height_px, width_px = (
         math.ceil(n / mask.downsample) for n in (info.height_px0, info.width_px0)
     )
+    _require_size(width_px, height_px, slide.path)
     x_px, y_px = (round(at / mask.downsample) for at in info.origin_px0)
     tissue = np.zeros((height_px, width_px), bool)
     seen = tissue[y_px : y_px + mask.tissue.shape[0], x_px : x_px + mask.tissue.shape[1]]

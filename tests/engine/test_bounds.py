@@ -26,6 +26,7 @@ from pathassets.engine.slide_task import run_slide
 from pathassets.engine.slides import open_slide
 from pathassets.errors import SlideUnreadable, SpecError
 from tests.bounded_slides import write_mrxs, write_scn
+from tests.core.formula_slide import FormulaSlide
 from tests.engine.conftest import RECIPE
 from tests.engine.drawings import ANN_SAYS, write_boxes
 from tests.engine.probe_encoder import Probe
@@ -290,6 +291,17 @@ def test_a_mask_of_the_bounds_lies_where_it_belongs_to_half_a_pixel(slide, px0):
         high = np.array([columns.max() + 1, rows.max() + 1]) * mask.downsample
         assert np.abs(low - CORNER_PX0).max() <= mask.downsample / 2
         assert np.abs(high - BOUNDS_PX0[2:]).max() <= 1.5 * mask.downsample
+
+
+def test_a_fine_mask_of_small_bounds_does_not_become_one_of_all_of_a_large_glass():
+    glass = FormulaSlide(1000, 1000, (1.0,))
+    glass.info = replace(
+        glass.info, width_px0=90_000, height_px0=200_000, level_sizes_px=((90_000, 200_000),),
+        bounds_px0=(40_000, 90_000, 40_300, 90_100),
+    )  # fmt: skip
+    with pytest.raises(SpecError, match="90000 x 200000: 18,000,000,000 pixels, over") as caught:
+        as_tissue_mask(np.ones((300, 100), bool), glass)
+    assert caught.value.remedy == "Give a coarser one"
 
 
 # ------------------------------------------------------------------------------- the library
