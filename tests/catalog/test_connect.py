@@ -16,9 +16,9 @@ from pathassets.catalog import connect
 from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.connect import MIGRATIONS, name_of, open_engine, reading, writing
 from pathassets.catalog.migrations import HEAD, VERSION_TABLE
-from pathassets.catalog.records import PathRecord, RefusalRecord, SlideRecord
+from pathassets.catalog.records import Drawing, PathRecord, RefusalRecord, SlideRecord
 from pathassets.catalog.rows import slide_row
-from pathassets.catalog.tables import metadata, refusal, slide, slide_path
+from pathassets.catalog.tables import drawing, metadata, refusal, slide, slide_path
 from pathassets.errors import CatalogError
 
 REFUSAL = RefusalRecord(path="/a", reason="r", message="m", remedy="", size_bytes=1, mtime_ns=1)
@@ -116,6 +116,24 @@ def test_a_catalog_of_the_first_revision_keeps_its_files_and_knows_no_ctime_of_t
         catalog.confirm_path(PathRecord(**row, ctime_ns=3))
     with Catalog.open(url) as catalog:
         assert catalog.find_path("/a").ctime_ns == 3
+
+
+def test_drawings_of_a_catalog_that_knew_no_frames_are_kept_and_have_none(url, monkeypatch) -> None:
+    monkeypatch.setattr(connect, "HEAD", "0003")
+    old = open_engine(url)
+    monkeypatch.undo()
+    now = datetime.now(UTC)
+    words = dict.fromkeys(("name", "digest", "file", "sha256", "who", "why"), "x")
+    row = words | {"slide_id": SLIDE.slide_id, "n_polygons": 1, "labels": {"": 1}}
+    with writing(old) as connection:
+        connection.execute(slide.insert(), slide_row(SLIDE) | {"registered_at": now})
+        connection.execute(drawing.insert(), row | {"made_at": now})
+    old.dispose()
+    with Catalog.open(url) as catalog:
+        assert catalog.drawing_history(SLIDE.slide_id) == [Drawing(**row)]
+        framed = Drawing(**row, frame="bounds")
+        assert catalog.record_drawing(framed)
+        assert catalog.drawings() == {SLIDE.slide_id: {"x": framed}}
 
 
 def test_opening_twice_keeps_what_is_there(url) -> None:
