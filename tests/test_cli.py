@@ -11,12 +11,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import tifffile
 from click.testing import CliRunner, Result
 
 from pathassets.catalog.migrations import VERSION_TABLE
 from pathassets.cli import main
+from tests.bounded_slides import write_scn
 from tests.defs.daemon import COMMAND, environment, pathassets
 from tests.defs.small_slides import RECIPE, write_corrupt_slide, write_slide
 from tests.engine.drawings import write_boxes
@@ -518,6 +520,26 @@ def test_what_is_drawn_on_a_slide_from_recording_to_lineage(home: Path) -> None:
     said = output("lineage", folder / "locations.parquet")
     assert f"annotations/tumour/{b}/" in said
     assert "none.geojson by Ann at " in said
+
+
+@pytest.mark.usefixtures("here")
+def test_the_frame_of_a_drawing_is_asked_for_where_a_slide_has_bounds(home: Path) -> None:
+    (home / "recipe.yaml").write_text(DRAWN)
+    scan = np.full((512, 512, 3), 240, np.uint8)
+    output("ingest", write_scn(home / "a.scn", scan, (900, 800), (300, 200)))
+    [slide] = status()["slides"]
+    write_boxes(home / "drawn" / "a.geojson", (10.0, 10.0, 200.0, 300.0))
+    said = refusal(invoke("annotations", "set", slide["slide_id"], "drawn/a.geojson", *STATED))
+    assert "has bounds, 512 x 512 px of 900 x 800 px from (300, 200) on" in said
+    assert "--frame bounds where QuPath wrote them" in said
+    said = output("annotations", "add", "drawn", *STATED, code=1)
+    assert said.startswith("refused ")
+    assert said.endswith("1 file: 1 refused\n")
+    said = output("annotations", "add", "drawn", *STATED, "--frame", "bounds")
+    assert "1 polygon from a.geojson, frame bounds\n" in said
+    [told] = json.loads(output("annotations", "show", "--json"))
+    assert told["frame"] == "bounds"
+    assert "frame" in output("annotations", "show")
 
 
 @pytest.mark.usefixtures("here")

@@ -66,7 +66,7 @@ CASES = [
     asked("level", 2, 31, stride_shape=17),
     asked("mpp", 0.5, 224, within_bound=True),
     asked("mpp", 0.5, 2100),  # larger than the slide
-    asked("mpp", 0.5, 200, masks=[mask_of((7, 5))]),  # coarser than the patches
+    asked("mpp", 0.5, 200, masks=[mask_of((5, 5))]),  # coarser than the patches
     asked("mpp", 1.0, (50, 90), masks=[mask_of((300, 411), 0.001)]),  # finer, and of another aspect
     asked("level", 1, 64, masks=[mask_of((96, 128))], min_mask_ratio=0.2),
     asked("mpp", 0.5, 100, stride_shape=50, masks=[mask_of((3, 3))], within_bound=True),
@@ -100,7 +100,7 @@ def test_whatever_is_asked_for_is_what_openslide_reads(tiff, at, sides, steps, m
     case = asked(
         units, resolution[units], shape, power=20.0, within_bound=more[0],
         stride_shape=tuple(max(1, round(step / downsample)) for step in steps),
-        masks=[mask_of((more[1], 7), 0.4)] if more[1] else None,
+        masks=[mask_of((more[1], 29), 0.4)] if more[1] else None,
     )  # fmt: skip
     found = DeepFeatureExtractor(Probe(rows=5)).run([tiff], **case)[tiff]
     if len(found["features"]):

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import io
+import math
 import struct
 import tokenize
 import zipfile
 import zlib
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import cv2
 import numpy as np
 import tifffile
 
+from pathassets.adapters.heads import (
+    MAX_CHANNELS,
+    MAX_MASK_PX,
+    TIFF_HEADS,
+    read_npy,
+    require_picture,
+    require_size,
+)
 from pathassets.errors import AnnotationError
 
 NUMPY_SUFFIXES = {".npy", ".npz"}
@@ -21,10 +31,6 @@ ARRAY_NAME = "data"
 """Which array of an `.npz` file is the mask."""
 ALPHA_CHANNELS = {2, 4}
 """How many channels a picture has of which the last is its opacity."""
-MAX_PX = 1 << 30
-"""Pixels of the largest mask; of a pyramid the finest level within it is read."""
-_PNG_SIZE = struct.Struct(">16xII")
-_TIFF_HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _LOSSY = {
     tifffile.COMPRESSION.OJPEG,
     tifffile.COMPRESSION.JPEG,
@@ -43,7 +49,8 @@ def load_mask_image(path: Path) -> np.ndarray:
     """Read a picture of a mask: bool (y, x).
 
     A pixel is in the mask when any of its colours is not 0 and it is not fully transparent. Of a
-    TIFF with pictures of several sizes the largest is the mask.
+    TIFF with pictures of several sizes the largest is the mask; of a pyramid the finest level of at
+    most `MAX_MASK_PX` pixels.
 
     Raises:
         AnnotationError: it is missing, damaged, no picture, too large, compressed with loss, has
@@ -51,7 +58,7 @@ def load_mask_image(path: Path) -> np.ndarray:
     """
     try:
         data = path.read_bytes()
-        pixels = _tiff_pixels(path, data) if data[:4] in _TIFF_HEADS else _pixels(path, data)
+        pixels = _tiff_pixels(data) if data[:4] in TIFF_HEADS else _pixels(data)
     except OSError as error:
         raise _unreadable(path, error.strerror or str(error)) from error
     except _UNREADABLE as error:
@@ -74,30 +81,32 @@ def _is_not_zero(pixels: np.ndarray) -> np.ndarray:
     return np.asarray(is_in & (pixels[..., -1] != 0) if has_alpha else is_in)
 
 
-def _pixels(path: Path, data: bytes) -> np.ndarray:
+def _pixels(data: bytes) -> np.ndarray:
     """Pixels of a PNG or BMP, (y, x) or (y, x, c)."""
-    if data.startswith(b"\x89PNG\r\n\x1a\n") and len(data) >= _PNG_SIZE.size:
-        width_px, height_px = _PNG_SIZE.unpack_from(data)
-        _check_size(path, width_px * height_px)
-    elif not data.startswith((b"\x89PNG", b"BM")):
+    if not data.startswith((b"\x89PNG", b"BM")):
         raise ValueError("it is no picture in PNG, TIFF or BMP")
+    require_picture(data, most_px=MAX_MASK_PX)
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise ValueError("it is damaged, or no picture")
     return np.asarray(pixels)
 
 
-def _tiff_pixels(path: Path, data: bytes) -> np.ndarray:
+def _tiff_pixels(data: bytes) -> np.ndarray:
     """Pixels of a TIFF, as they are shown: (y, x) or (y, x, c)."""
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         if not file.series:
             raise ValueError("it has no picture")
-        series = max(file.series, key=_size_of)
-        level = next((each for each in series.levels if _size_of(each) <= MAX_PX), series)
-        _check_size(path, _size_of(level))
+        series = max(file.series, key=lambda one: math.prod(_size_of(one)))
+        within = (one for one in series.levels if math.prod(_size_of(one)) <= MAX_MASK_PX)
+        level = next(within, series)
+        require_size(*_size_of(level), most_px=MAX_MASK_PX)
         if not set(level.axes) <= set("YXS"):
             raise ValueError(f"it has several pages, {level.shape} of {level.axes}")
         page = level.keyframe
+        require_size(page.tilewidth, page.tilelength, most_px=MAX_MASK_PX)
+        if page.samplesperpixel > MAX_CHANNELS:
+            raise ValueError(f"it has {page.samplesperpixel} channels")
         if page.compression in _LOSSY:
             raise ValueError("it is compressed with loss, which changes what is 0")
         pixels = np.moveaxis(level.asarray(), level.axes.find("S"), -1)
@@ -108,14 +117,10 @@ def _tiff_pixels(path: Path, data: bytes) -> np.ndarray:
         return np.asarray(pixels)
 
 
-def _size_of(series: tifffile.TiffPageSeries) -> int:
+def _size_of(series: tifffile.TiffPageSeries) -> tuple[int, int]:
+    """(width, height)."""
     sizes = dict(zip(series.axes, series.shape, strict=True))
-    return int(sizes.get("Y", 1)) * int(sizes.get("X", 1))
-
-
-def _check_size(path: Path, n_px: int) -> None:
-    if n_px > MAX_PX:
-        raise _unreadable(path, f"it has {n_px:,} pixels, over {MAX_PX:,}")
+    return int(sizes.get("X", 1)), int(sizes.get("Y", 1))
 
 
 def load_mask_array(path: Path) -> np.ndarray:
@@ -126,11 +131,7 @@ def load_mask_array(path: Path) -> np.ndarray:
     """
     try:
         with path.open("rb") as file:  # np.load leaves a damaged file open
-            loaded = np.load(file, allow_pickle=False)
-            is_archive = isinstance(loaded, np.lib.npyio.NpzFile)
-            if is_archive and ARRAY_NAME not in loaded:
-                raise _unreadable(path, f"it has no array {ARRAY_NAME!r}")
-            array = np.asarray(loaded[ARRAY_NAME] if is_archive else loaded)
+            array = _archived(file) if zipfile.is_zipfile(file) else _stored(file)
     except OSError as error:
         raise _unreadable(path, error.strerror or str(error)) from error
     except _UNREADABLE as error:
@@ -140,9 +141,25 @@ def load_mask_array(path: Path) -> np.ndarray:
     return array
 
 
+def _stored(file: BinaryIO) -> np.ndarray:
+    file.seek(0)
+    return read_npy(file, most_px=MAX_MASK_PX)
+
+
+def _archived(file: BinaryIO) -> np.ndarray:
+    """The array of an `.npz` file that is the mask; of the others nothing is read."""
+    with zipfile.ZipFile(file) as archive:
+        name = f"{ARRAY_NAME}.npy"
+        if name not in archive.namelist():
+            raise ValueError(f"it has no array {ARRAY_NAME!r}")
+        with archive.open(name) as member:
+            return read_npy(cast("BinaryIO", member), most_px=MAX_MASK_PX)
+
+
 def _unreadable(path: Path, fact: str) -> AnnotationError:
     return AnnotationError(
         path,
         f"is no mask that can be read: {fact}",
-        remedy="Give a PNG or TIFF of one page, or an array of two axes as .npy or .npz",
+        remedy="Give a PNG or TIFF of one page, or an array of two axes as .npy or .npz, of "
+        f"{MAX_MASK_PX:,} pixels or fewer",
     )

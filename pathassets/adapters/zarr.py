@@ -15,6 +15,9 @@ from pathassets.core.tissue import TissueMask
 from pathassets.errors import ArtifactCorrupt
 
 MASK_CHUNK_PX = 1024
+MAX_STORED_PX = 1 << 32
+"""Pixels of the largest mask that is read: missing chunks are read as glass, and a head of a few
+bytes could ask for all memory. No overview is so large: its pixels would take 12 GB."""
 
 _UNREADABLE = (zarr.errors.BaseZarrError, RuntimeError, KeyError, ValueError, TypeError, OSError)
 """What zarr raises at a damaged array; its decompressors raise RuntimeError."""
@@ -41,6 +44,8 @@ def load_mask(path: Path) -> TissueMask:
     """
     try:
         array = zarr.open_array(store=str(path), mode="r")
+        if array.ndim != 2 or array.size > MAX_STORED_PX:  # noqa: PLR2004
+            raise ValueError(f"it is no mask: its shape is {array.shape}")
         return TissueMask(
             tissue=np.asarray(array[:], dtype=bool),
             downsample=float(_number(array.attrs["downsample"])),

@@ -141,6 +141,9 @@ class Drawing:
     """Polygons of each label; "" is no label."""
     who: str
     why: str
+    frame: str = ""
+    """What its coordinates were, of a slide that has bounds: `level0`, `bounds`, or `glass` where
+    the file lies there by itself. Empty where the slide has none."""
     made_at: datetime = field(default=UNSTAMPED, compare=False)
 
     @property

@@ -20,6 +20,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    text,
 )
 
 THUMBNAIL_LIMIT_BYTES = 16_384
@@ -151,6 +152,8 @@ drawing = Table(
     _words("who"),
     _words("why"),
     Column("made_at", Moment, nullable=False),
+    # Last, as it was added; empty: the slide has no bounds, or nobody was asked yet.
+    Column("frame", Text, nullable=False, server_default=text("''")),
 )
 
 artifact = Table(

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import click
 
 from pathassets import report
 from pathassets.cli.home import SOME_FAILED, opened
+from pathassets.core.frames import Frame
 from pathassets.engine.annotations import Statement, drawings_of, record_file, withdraw
 from pathassets.engine.matches import match_files
 from pathassets.engine.platform import Platform, open_to_read
@@ -36,25 +37,41 @@ def _stated(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+def _framed(command: Callable[..., None]) -> Callable[..., None]:
+    """Option that says from where coordinates count."""
+    return click.option(
+        "--frame", type=click.Choice(get_args(Frame)),
+        help="Of slides that have bounds (MIRAX, Leica, Ventana): coordinates count from the "
+        "corner of level 0, or of the bounds, as QuPath's do.",
+    )(command)  # fmt: skip
+
+
 @recorded.command("set")
 @click.argument("slide_id")
 @click.argument("file", type=click.Path(path_type=Path))
+@_framed
 @_stated
-def set_file(slide_id: str, file: Path, name: str, who: str, why: str) -> None:
+def set_file(  # noqa: PLR0913 - the options of a statement
+    slide_id: str, file: Path, name: str, who: str, why: str, *, frame: Frame | None
+) -> None:
     """Record what FILE draws on a slide: polygons, or a mask picture."""
+    stated = Statement(name=name, who=who, why=why, frame=frame)
     with opened() as (platform, instance):
-        recorded = record_file(platform, slide_id, file, Statement(name=name, who=who, why=why))
+        recorded = record_file(platform, slide_id, file, stated)
         _report_drawings(platform, instance, [slide_id])
         click.echo(report.drawing_line(recorded))
 
 
 @recorded.command("add")
 @click.argument("folder", type=click.Path(path_type=Path))
+@_framed
 @_stated
 @click.option("--dry-run", is_flag=True, help="Say which file is of which slide, record nothing.")
-def add_folder(folder: Path, name: str, who: str, why: str, *, dry_run: bool) -> None:
+def add_folder(  # noqa: PLR0913 - the options of a statement
+    folder: Path, name: str, who: str, why: str, *, frame: Frame | None, dry_run: bool
+) -> None:
     """Record the files of FOLDER, and of those below, that are called like a slide."""
-    stated = Statement(name=name, who=who, why=why)
+    stated = Statement(name=name, who=who, why=why, frame=frame)
     with opened() as (platform, instance):
         done = []
         for match in match_files(platform, folder, stated, is_dry=dry_run):

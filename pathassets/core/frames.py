@@ -6,11 +6,20 @@ There are three frames, and every number wears its own:
     px      pixels of the raster in hand: a level, a mask, a patch
     um      micrometres on the glass
 
+Of slides with bounds (MIRAX, Leica, Ventana: glass that was not scanned is part of level 0) some
+programs count px0 from the corner of the bounds: QuPath does. Such coordinates are brought to level
+0 where they come in, and `Frame` says what they were.
+
 `downsample` is always level-0 pixels per pixel here, a float: 2.00050555 is a real slide's. Points
 are (x, y); arrays are (y, x, c).
 """
 
 from __future__ import annotations
+
+from typing import Literal
+
+Frame = Literal["level0", "bounds"]
+"""From where level-0 pixels are counted: the corner of level 0, or that of the slide's bounds."""
 
 UM2_PER_MM2 = 1_000_000.0
 

@@ -74,11 +74,18 @@ class SlideInfo:
     """Micrometres per level-0 pixel that a person stated; goes before the audit's."""
     fallback: str = ""
     """Why OpenSlide reads what the tile reader could have read; empty where it does not."""
+    bounds_px0: tuple[int, int, int, int] | None = None
+    """x0, y0, x1, y1 of what was scanned; None where that is all of level 0, or nobody says."""
 
     @property
     def n_levels(self) -> int:
         """Stored resolutions."""
         return len(self.level_downsamples)
+
+    @property
+    def origin_px0(self) -> tuple[int, int]:
+        """x, y of the corner of the bounds; of a slide without bounds that of level 0."""
+        return (0, 0) if self.bounds_px0 is None else self.bounds_px0[:2]
 
     @property
     def mpp(self) -> float | None:

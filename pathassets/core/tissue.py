@@ -19,7 +19,7 @@ from pathassets.core.spec import STRICT, Mpp
 from pathassets.core.stain import StainLimits, StainMethod, find_stained
 from pathassets.errors import SpecError
 
-CODE_VERSION = "3"
+CODE_VERSION = "4"
 
 FILTER_PX = 127
 """Widest filter, in pixels at the spec's resolution.
@@ -67,10 +67,12 @@ class TissueSpec(BadTilePolicy):
     Glass that reaches the edge of the overview is no hole. Ink and black are never filled.
     """
     exclude_pen: bool = True
-    """Whether strokes of green, blue and black pen are no tissue.
+    """Whether strokes of green, blue, violet-blue and black pen are no tissue.
 
-    Red ones are not told from blood and red stains. False for blue and green stains of tissue
-    (Masson, Giemsa, Alcian blue, methyl green), which are of the colour of ink.
+    Red ones are not told from blood and red stains, thin navy ones not from haematoxylin, and what
+    of a stroke lies over dense tissue stays. False for blue and green stains of tissue (Masson,
+    Giemsa, Alcian blue, toluidine blue, methyl green) and for silver, which are of the colour of
+    ink.
     """
     exclude_black: bool = True
     """Whether large regions that are nearly black, as where nothing was scanned, are no tissue."""

@@ -275,6 +275,7 @@ def drawing_events(
             "labels": dg.MetadataValue.json(dict(drawn.labels)),
             "file": dg.MetadataValue.text(drawn.file),
             "sha256": dg.MetadataValue.text(drawn.sha256),
+            **({"frame": dg.MetadataValue.text(drawn.frame)} if drawn.frame else {}),
         }
     metadata |= {"who": dg.MetadataValue.text(drawn.who), "why": dg.MetadataValue.text(drawn.why)}
     words = "withdrawn" if drawn.is_withdrawn else "recorded"

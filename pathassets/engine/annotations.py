@@ -24,16 +24,19 @@ import numpy as np
 from pathassets.adapters.annotations.reader import read_annotations
 from pathassets.adapters.files import fingerprint_of
 from pathassets.adapters.opencv import preview_jpeg, read_jpeg
+from pathassets.adapters.openslide.reader import DENSE_VENDORS
 from pathassets.adapters.store import Artifact
 from pathassets.catalog.records import Drawing, SlideRecord
 from pathassets.core.annotations import Annotations, to_geojson
+from pathassets.core.frames import Frame
 from pathassets.core.outlines import outline_mask
 from pathassets.core.overlay import PREVIEW_PX, draw_outlines
 from pathassets.core.recipe import ANNOTATIONS, SECTIONS, Entry
 from pathassets.core.spec import canonical_json, digest_of
 from pathassets.engine.batch import artifact_record
 from pathassets.engine.bench import DRAWN_PICTURES, ORIGINAL, POLYGONS, PREVIEW
-from pathassets.engine.masks import as_tissue_mask
+from pathassets.engine.bounds import is_offset, on_level0
+from pathassets.engine.masks import place_mask
 from pathassets.engine.plan import drawing_address, slide_paths
 from pathassets.engine.platform import Platform
 from pathassets.engine.slides import NDPA_SUFFIX, OpenedSlide, open_slide
@@ -45,6 +48,8 @@ NAME_CHARS = 100
 """Longest name of a file in the store."""
 PAPER = 255
 """Behind the outlines where a slide has no thumbnail."""
+ON_GLASS = "glass"
+"""Frame of a file that lies on the glass by itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +59,17 @@ class Statement:
     name: str
     who: str
     why: str
+    frame: Frame | None = None
+    """From where its coordinates count on slides that have bounds; None where nobody says."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Read:
+    """What a file draws, in level-0 pixels."""
+
+    drawn: Annotations
+    frame: str = ""
+    """As the catalog has it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +88,8 @@ def record_file(platform: Platform, slide_id: str, file: Path, stated: Statement
 
     Raises:
         AnnotationError: it cannot be read; names the element that is at fault.
-        SpecError: it is a mask that does not fit the slide, or the recipe has no such annotations.
+        SpecError: it is a mask that does not fit the slide, the recipe has no such annotations, or
+            the slide has bounds and nothing tells whether coordinates count from there.
         SlideError: its pixels lie where only the slide's own file tells, and that is not there.
         CatalogError: there is no such slide.
         StoreError: it cannot be kept.
@@ -80,17 +97,19 @@ def record_file(platform: Platform, slide_id: str, file: Path, stated: Statement
     entry = require_entry(platform, stated.name)
     record = platform.catalog.slide(slide_id)
     sha256 = _sha256(file)
-    drawn = _read(platform, record, file)
+    read = _read(platform, record, file, stated.frame)
+    drawn = read.drawn
     drawing = Drawing(
         slide_id=slide_id,
         name=entry.name,
-        digest=digest_of({"file": sha256, "polygons": to_geojson(drawn.polygons)}),
+        digest=_digest(sha256, read),
         file=file.name,
         sha256=sha256,
         n_polygons=len(drawn.polygons),
         labels=dict(sorted(Counter(polygon.label for polygon in drawn.polygons).items())),
         who=stated.who,
         why=stated.why,
+        frame=read.frame,
     )
     artifact = _publish(platform, drawing, drawn, file)
     platform.catalog.record_artifact(artifact_record(artifact, stated.who), ())
@@ -162,6 +181,12 @@ def require_entry(platform: Platform, name: str) -> Entry:
     )
 
 
+def _digest(sha256: str, read: _Read) -> str:
+    """Of the file, what it draws in level-0 pixels and, where it matters, why they are those."""
+    told = {"frame": read.frame} if read.frame else {}
+    return digest_of({"file": sha256, "polygons": to_geojson(read.drawn.polygons), **told})
+
+
 def _sha256(file: Path) -> str:
     try:
         return fingerprint_of([file])
@@ -169,17 +194,32 @@ def _sha256(file: Path) -> str:
         raise AnnotationError(file, error.fact, remedy=error.remedy) from error
 
 
-def _read(platform: Platform, record: SlideRecord, file: Path) -> Annotations:
-    """What a file draws on a slide."""
+def _read(platform: Platform, record: SlideRecord, file: Path, stated: Frame | None) -> _Read:
+    """What a file draws on a slide; the slide is opened where only it tells what that means."""
     suffix = file.suffix.lower()
     if suffix in DRAWN_PICTURES:
-        with _opened(platform, record) as slide:
-            mask = as_tissue_mask(file, slide)
-        return Annotations(polygons=tuple(outline_mask(mask)), file_format="mask picture")
+        return _read_picture(platform, record, file, stated)
     if suffix == NDPA_SUFFIX:
         with _opened(platform, record) as slide:
-            return slide.read_annotations(file)
-    return read_annotations(file)
+            frame = ON_GLASS if is_offset(slide.info) else ""
+            return _Read(drawn=slide.read_annotations(file), frame=frame)
+    drawn = read_annotations(file)
+    if record.vendor in DENSE_VENDORS:  # they store all of level 0, and have no bounds
+        return _Read(drawn=drawn)
+    with _opened(platform, record) as slide:
+        frame = stated or "" if is_offset(slide.info) else ""
+        placed = on_level0(drawn, slide.info, stated, subject=record.slide_id)
+        return _Read(drawn=placed, frame=frame)
+
+
+def _read_picture(
+    platform: Platform, record: SlideRecord, file: Path, stated: Frame | None
+) -> _Read:
+    with _opened(platform, record) as slide:
+        placed = place_mask(file, slide, frame=stated)
+        has_bounds = slide.info.bounds_px0 is not None
+    drawn = Annotations(polygons=tuple(outline_mask(placed.mask)), file_format="mask picture")
+    return _Read(drawn=drawn, frame=placed.frame or "" if has_bounds else "")
 
 
 @contextmanager
@@ -243,6 +283,7 @@ def _facts(drawing: Drawing, drawn: Annotations) -> dict[str, Any]:
         "n_repaired": drawn.n_repaired,
         "repairs": list(drawn.repairs),
         "file_sha256": drawing.sha256,
+        **({"frame": drawing.frame} if drawing.frame else {}),
     }
 
 

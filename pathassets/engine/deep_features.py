@@ -119,10 +119,13 @@ class DeepFeatureExtractor:
         continued; what another made is refused, unless `overwrite`, which replaces those slides'
         own outputs and nothing else. Two slides with one stem keep two outputs.
 
-        `masks` has one for each slide: an array [y, x] or an image, stretched over the slide, a
-        `TissueMask`, or None. Of slides without one the tissue is found and encoded, unless
-        `auto_get_mask=False`. `patch_input_shape` is (height, width), or one number. `RunOptions`
-        lists the keywords that may follow; they hold for this run.
+        `masks` has one for each slide: an array or a `.npy` file [y, x] (the pools take [x, y]), an
+        image, a `TissueMask`, or None. Arrays and images are stretched over the slide; refused are
+        those of the slide's shape with their axes exchanged. Of a slide that has bounds (MIRAX,
+        Leica) they must have the shape of level 0 or of the bounds, and lie there. Of slides
+        without a mask the tissue is found and encoded, unless `auto_get_mask=False`.
+        `patch_input_shape` is (height, width), or one number. `RunOptions` lists the keywords that
+        may follow; they hold for this run.
 
         Raises:
             SpecError: the request is impossible, which is a ValueError.

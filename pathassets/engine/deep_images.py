@@ -17,6 +17,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from pathassets.adapters.heads import MAX_PATCH_PX, read_npy, require_picture
 from pathassets.errors import SpecError
 
 N_CHANNELS = 3
@@ -107,16 +108,20 @@ def read_image(image: object, place: int = 0) -> np.ndarray:
     try:
         if path.suffix.lower() == ".npy":
             with path.open("rb") as file:  # np.load leaves a damaged file open
-                return _as_rgb(np.load(file, allow_pickle=False), name)
+                return _as_rgb(read_npy(file, most_px=MAX_PATCH_PX), name)
         data = path.read_bytes()
+        require_picture(data, most_px=MAX_PATCH_PX)
     except (OSError, ValueError, EOFError) as error:
-        raise SpecError(f"{name}: cannot be read: {error}") from error
+        raise SpecError(
+            f"{name}: cannot be read: {error}",
+            remedy="Give PNG, JPEG, TIFF, BMP, WebP or .npy; for slides give patch_mode=False",
+        ) from error
     return _decode(data, name)
 
 
 def _decode(data: bytes, name: str) -> np.ndarray:
     """RGB of an image file, whatever its name says."""
-    found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
+    found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if found is None:
         raise SpecError(f"{name}: is no image that can be read", remedy="Give PNG, JPEG, TIFF, BMP")
     if found.ndim == 2:  # noqa: PLR2004 - grey: y, x

@@ -36,7 +36,7 @@ from pathassets.core.tissue import TissueMask, TissueSpec
 from pathassets.engine.deep_outputs import MemoryWriter, OutputFolder, Place, remove_part
 from pathassets.engine.deep_request import RunParams, SlideInput
 from pathassets.engine.encoding import SlideEncoded, SlideWork, Target
-from pathassets.engine.masks import as_tissue_mask, tissue_mask_of
+from pathassets.engine.masks import as_tissue_mask, place_rows, require_order, tissue_mask_of
 from pathassets.engine.slides import OpenedSlide, open_slide
 from pathassets.engine.software import software_versions
 from pathassets.errors import (
@@ -146,7 +146,7 @@ class SlideRun:
         with open_slide(slide.path, mpp=slide.mpp) as opened:
             members = members_of(Path(opened.path))
             stamp, fingerprint = stamp_of(members), fingerprint_of(members)
-            given = given_mask(slide)
+            given = placed_mask(given_mask(slide), opened)
             attributes = self._attributes(slide, opened.info, fingerprint, given)
             place = None
             if self._folder is not None:
@@ -277,6 +277,23 @@ def given_mask(slide: SlideInput) -> TissueMask | np.ndarray | None:
         f"{slide.path}: {what} is no mask",
         remedy="Give an array [y, x], a PNG, TIFF, BMP or .npy file, a TissueMask, or None",
     )
+
+
+def placed_mask(
+    given: TissueMask | np.ndarray | None, slide: OpenedSlide
+) -> TissueMask | np.ndarray | None:
+    """A mask as it lies on the slide: an array's axes as they should be, one of the bounds there.
+
+    Raises:
+        SpecError: its axes are exchanged, or the slide has bounds and nothing tells where it lies.
+    """
+    if not isinstance(given, np.ndarray):
+        return given
+    what = "array or .npy [y, x], or picture"
+    require_order(given, slide, what)
+    if slide.info.bounds_px0 is None:
+        return given
+    return place_rows(given, slide, what)
 
 
 def mask_identity(given: TissueMask | np.ndarray | None, *, is_auto: bool) -> dict[str, Any]:

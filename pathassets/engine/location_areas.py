@@ -16,7 +16,6 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import shapely
 
-from pathassets.adapters.annotations.reader import parse_annotations
 from pathassets.core.annotations import (
     AnnotationPolygon,
     Annotations,
@@ -39,7 +38,7 @@ ROUND_CORNER = 16
 
 
 ReadFile = Callable[[str | Path], Annotations]
-"""Reads a file of polygons in the frame of the slide."""
+"""Reads a file of polygons, or a text of JSON, in the frame of the slide."""
 
 
 class Drawn(NamedTuple):
@@ -127,7 +126,8 @@ class PolygonRegion:
     """Each polygon is an area, and its label that of the patches in it."""
 
     polygon_data: Any
-    """A list of `AnnotationPolygon`, a file of annotations, or such JSON as a text."""
+    """A list of `AnnotationPolygon`, a file of annotations, or such JSON as a text; of a slide that
+    has bounds the list, as `slide.read_annotations(file, frame=…)` gives it."""
     check_polygons: bool = True
     """Whether polygons that lie within others are cut out of those, and overlaps are logged."""
     included_labels: Sequence[str] = ()
@@ -208,8 +208,6 @@ def _count_overlaps(outlines: np.ndarray, side_px0: int) -> int:
 
 
 def _read_polygons(polygon_data: Any, read: ReadFile) -> Sequence[AnnotationPolygon]:
-    if isinstance(polygon_data, str) and polygon_data.lstrip()[:1] in ("[", "{"):
-        return parse_annotations(polygon_data, source="polygon_data").polygons
     if isinstance(polygon_data, str | Path):
         return read(polygon_data).polygons
     if isinstance(polygon_data, Annotations):

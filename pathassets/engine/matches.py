@@ -2,6 +2,7 @@
 
 A file is a slide's when it is called like it: by its id, or by its file's name with or without the
 ending. Two slides may have one name, and two files may be of one slide: then a person decides.
+Files that look like drawings and cannot be read are listed, not left out without a word.
 """
 
 from __future__ import annotations
@@ -12,15 +13,30 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from pathassets.adapters.annotations.halo import REMEDY as HALO_REMEDY
 from pathassets.engine.annotations import Recorded, Statement, record_file, require_entry
 from pathassets.engine.bench import DRAWN_PICTURES
 from pathassets.engine.platform import Platform
 from pathassets.errors import AnnotationError, SlideError, SpecError
 
+_PACKED = "is packed: unpack it"
+_LOSSY = "is a picture with loss, in which 0 is not 0: save the mask as PNG"
+FOREIGN_FILES = {
+    **dict.fromkeys((".zip", ".gz", ".tgz", ".tar", ".bz2", ".xz", ".7z", ".rar"), _PACKED),
+    **dict.fromkeys((".jpg", ".jpeg", ".webp"), _LOSSY),
+    ".annotations": f"is HALO's, which is not read: {HALO_REMEDY}",
+    ".qpdata": "is QuPath's own: export the annotations from there as GeoJSON",
+    ".qpproj": "is a project of QuPath's: export the annotations from there as GeoJSON",
+    ".roi": "is ImageJ's: send the overlay to QuPath, and export GeoJSON from there",
+    ".svg": "is a drawing without a slide's coordinates: export GeoJSON",
+    ".wkt": "has no labels and no format of its own: export GeoJSON",
+    ".db": "is a database, such as TIAToolbox's AnnotationStore: export GeoJSON",
+}
+"""Endings of files that look like drawings and cannot be read, and what to do with each."""
 POLYGON_FILES = frozenset({".geojson", ".json", ".ndpa", ".xml"})
 """Endings of files with polygons; which format it is, the content tells."""
 
-MatchState = Literal["fits", "unmatched", "ambiguous", "recorded", "refused"]
+MatchState = Literal["fits", "unmatched", "ambiguous", "recorded", "refused", "passed over"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,14 +77,17 @@ def find_matches(platform: Platform, folder: Path) -> list[Match]:
     Raises:
         SpecError: it is no folder, or no file in it could be a drawing.
     """
-    files = _drawings_in(folder, _slide_files(platform))
+    found = _drawings_in(folder, _slide_files(platform))
+    passed = [file for file in found if file.suffix.lower() in FOREIGN_FILES]
+    files = [file for file in found if file.suffix.lower() not in FOREIGN_FILES]
     by_name = _slides_by_name(platform)
     fits = {file: sorted(_fitting(file, by_name)) for file in files}
     rivals: dict[str, list[Path]] = defaultdict(list)
     for file, slide_ids in fits.items():
         if len(slide_ids) == 1:
             rivals[slide_ids[0]].append(file)
-    return [_match(file, slide_ids, rivals) for file, slide_ids in fits.items()]
+    matches = [_match(file, slide_ids, rivals) for file, slide_ids in fits.items()]
+    return sorted([*matches, *map(_passed_over, passed)], key=lambda match: match.path)
 
 
 def _record(platform: Platform, match: Match, stated: Statement) -> Match:
@@ -80,14 +99,15 @@ def _record(platform: Platform, match: Match, stated: Statement) -> Match:
 
 
 def _drawings_in(folder: Path, slide_files: set[Path]) -> list[Path]:
-    """Files of a folder that may be drawings, and are no slides."""
+    """Files of a folder that may be drawings, or look like some, and are no slides."""
     if not folder.is_dir():
         raise SpecError(f"{folder}: no such folder", remedy="Look at its spelling")
     known = POLYGON_FILES | DRAWN_PICTURES
+    looked_for = known | FOREIGN_FILES.keys()
     found = [
         path
         for path in sorted(folder.absolute().rglob("*"))
-        if path.suffix.lower() in known
+        if path.suffix.lower() in looked_for
         and not any(part.startswith(".") for part in path.relative_to(folder.absolute()).parts)
         and path.is_file()
         and path not in slide_files
@@ -120,6 +140,10 @@ def _slides_by_name(platform: Platform) -> dict[str, set[str]]:
 def _fitting(file: Path, by_name: dict[str, set[str]]) -> set[str]:
     """Slides that a file is called like: `a.geojson` and `a.svs.geojson` are of `a.svs`."""
     return by_name.get(file.stem, set())
+
+
+def _passed_over(file: Path) -> Match:
+    return Match(path=file, state="passed over", said=FOREIGN_FILES[file.suffix.lower()])
 
 
 def _match(file: Path, slide_ids: list[str], rivals: dict[str, list[Path]]) -> Match:

@@ -21,16 +21,18 @@ from typing import Literal, Self
 import numpy as np
 
 from pathassets.adapters.annotations.ndpa import NdpaFrame
-from pathassets.adapters.annotations.reader import read_annotations
+from pathassets.adapters.annotations.reader import parse_annotations, read_annotations
 from pathassets.adapters.openslide.members import find_slides
 from pathassets.adapters.openslide.reader import DENSE_VENDORS, OpenSlideReader, OpenSlideTiles
 from pathassets.adapters.tiff.layout import TiffLayout, read_layout
 from pathassets.adapters.tiled_tiff import TiledTiff, open_tiles
 from pathassets.core.annotations import Annotations
+from pathassets.core.frames import Frame
 from pathassets.core.regions import WHITE, Rgb, read_box, read_region
 from pathassets.core.slide import SlideInfo, audit_mpp, check_mpp
 from pathassets.core.spec import seed_of
 from pathassets.core.tiles import TileDamaged, TileGrid, TileSource
+from pathassets.engine.bounds import on_level0
 from pathassets.engine.holes import MendedTiles, find_holes
 from pathassets.errors import SlideUnreadable, SpecError, TileUnreadable
 
@@ -109,17 +111,24 @@ class OpenedSlide:
             fill=fill,
         )  # fmt: skip
 
-    def read_annotations(self, path: str | Path) -> Annotations:
-        """The areas of a file of drawings of this slide; NDPA's, too, which need its frame.
+    def read_annotations(self, path: str | Path, *, frame: Frame | None = None) -> Annotations:
+        """The areas of a file of drawings of this slide, or of a text of JSON, in level-0 pixels.
+
+        Of a slide that has bounds it must be said from where the program that wrote them counts:
+        `frame="bounds"` for QuPath, `"level0"` for programs that show all of level 0. NDPA's
+        lie on the glass, and need no word.
 
         Raises:
             AnnotationError: it cannot be read, or an element of it is malformed.
-            SpecError: it is NDPA, and the slide does not say where it lies on the glass.
+            SpecError: the frame is not said; or it is NDPA, and the slide does not say where it
+                lies on the glass.
         """
+        if isinstance(path, str) and path.lstrip()[:1] in {"[", "{"}:
+            return on_level0(parse_annotations(path), self.info, frame, subject=self.path)
         if Path(path).suffix.lower() != NDPA_SUFFIX:
-            return read_annotations(path)
-        frame = NdpaFrame.of(self.info, self._reader.properties)
-        return read_annotations(path, ndpa_frame=frame)
+            return on_level0(read_annotations(path), self.info, frame, subject=self.path)
+        on_glass = NdpaFrame.of(self.info, self._reader.properties)
+        return read_annotations(path, ndpa_frame=on_glass)
 
     @property
     def associated_names(self) -> tuple[str, ...]:

@@ -40,9 +40,11 @@ from pathassets.engine.bench import (
     Order,
     Overview,
 )
+from pathassets.engine.bounds import is_offset
 from pathassets.engine.feature_stations import load_patches, make_slide_embedding
 from pathassets.engine.masks import as_tissue_mask
 from pathassets.engine.patch_sets import lay_contact_sheet, write_patches
+from pathassets.errors import AnnotationError
 
 TISSUE = "tissue.zarr"
 OUTLINES = "tissue.geojson"
@@ -89,9 +91,31 @@ def _drawn_tissue(bench: Bench, drawn: Address) -> tuple[TissueMask, Facts]:
 
 def _mask_of(bench: Bench, drawn: Address) -> TissueMask:
     artifact, folder = bench.drawing(drawn)
-    paths = [file.path for file in artifact.files]
-    [path] = [p for p in paths if p == POLYGONS] or [p for p in paths if p.startswith(ORIGINAL)]
-    return as_tissue_mask(folder / path, bench.slide)
+    polygons = _kept_polygons(bench, drawn)
+    if polygons is not None:
+        return as_tissue_mask(polygons, bench.slide)
+    [path] = [file.path for file in artifact.files if file.path.startswith(ORIGINAL)]
+    return as_tissue_mask(folder / path, bench.slide, frame=artifact.facts.get("frame"))
+
+
+def _kept_polygons(bench: Bench, drawn: Address) -> Sequence[AnnotationPolygon] | None:
+    """What a person drew, in level-0 pixels; None where it is a picture of a mask.
+
+    Raises:
+        AnnotationError: the slide has bounds, and it was recorded before anybody was asked whether
+            coordinates count from there.
+    """
+    artifact, folder = bench.drawing(drawn)
+    if all(file.path != POLYGONS for file in artifact.files):
+        return None
+    if is_offset(bench.slide.info) and not artifact.facts.get("frame"):
+        raise AnnotationError(
+            drawn,
+            "was recorded without a frame, and the slide has bounds",
+            remedy=f"Record it again: pathassets annotations set {drawn.subject} FILE "
+            f"--name {drawn.name} --frame bounds (QuPath) or level0 --who NAME --why …",
+        )
+    return read_annotations(folder / POLYGONS).polygons
 
 
 def _boxes_px(overview: Overview, info: SlideInfo) -> list[BoxPx]:
@@ -137,10 +161,8 @@ def _polygons(bench: Bench, drawn: Address | None) -> Sequence[AnnotationPolygon
     """What was drawn on the slide; None where the recipe names no annotations."""
     if drawn is None:
         return None
-    artifact, folder = bench.drawing(drawn)
-    if any(file.path == POLYGONS for file in artifact.files):
-        return read_annotations(folder / POLYGONS).polygons
-    return outline_mask(_mask_of(bench, drawn))
+    polygons = _kept_polygons(bench, drawn)
+    return outline_mask(_mask_of(bench, drawn)) if polygons is None else polygons
 
 
 def _by_label(locations: PatchLocations) -> dict[str, int]:

@@ -18,12 +18,12 @@ from pathassets.report.console import counted, open_console
 
 def drawing_table(drawings: Iterable[Drawing]) -> None:
     """Print one row a statement."""
-    table = Table("slide", "name", "what", "labels", "file", "who", "when", "why")
+    table = Table("slide", "name", "what", "labels", "file", "frame", "who", "when", "why")
     for one in drawings:
         labels = ", ".join(f"{label or 'none'} {n}" for label, n in one.labels.items())
         what = "withdrawn" if one.is_withdrawn else counted(one.n_polygons, "polygon")
         when = f"{one.made_at:%Y-%m-%d %H:%M}"
-        cells = (one.slide_id, one.name, what, labels, one.file, one.who, when, one.why)
+        cells = (one.slide_id, one.name, what, labels, one.file, one.frame, one.who, when, one.why)
         table.add_row(*(escape(cell) for cell in cells))
     open_console().print(table if table.rows else "no annotations are recorded")
 
@@ -42,6 +42,7 @@ def drawing_plain(drawn: Drawing) -> dict[str, Any]:
         "sha256": drawn.sha256,
         "n_polygons": drawn.n_polygons,
         "labels": dict(drawn.labels),
+        "frame": drawn.frame,
         "who": drawn.who,
         "why": drawn.why,
         "made_at": drawn.made_at.isoformat(timespec="seconds"),
@@ -53,6 +54,7 @@ def drawing_line(recorded: Recorded) -> str:
     drawn = recorded.drawing
     said = f"{'new' if recorded.is_new else 'known'} {drawn.slide_id}: {drawn.name}, "
     said += f"{counted(drawn.n_polygons, 'polygon')} from {drawn.file}"
+    said += f", frame {drawn.frame}" if drawn.frame else ""
     return "; ".join([said, *recorded.notes])
 
 

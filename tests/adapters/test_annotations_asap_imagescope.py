@@ -250,7 +250,7 @@ def test_a_negative_region_as_large_as_its_area_leaves_nothing() -> None:
         (region([(1, 1)], "2", number=3), "outline: has 1 corners"),
         (region([*SQUARE, ("x", 1)], number=3), "Vertex 5: 'x' is no number"),
         (region([*SQUARE, (1, "nan")], number=3), "Vertex 5: 'nan' is no number"),
-        (region(kind="Polygon", number=3), "Type 'Polygon' is none of ImageScope's"),
+        (region(kind="Blob", number=3), "Type 'Blob' is none of ImageScope's"),
         (region(negative="yes", number=3), "NegativeROA='yes' is neither"),
         ('<Region Id="3"/>', "has no <Vertices>"),
         ('<Region Id="3"><Vertices><Vertex X="1"/></Vertices></Region>', "Vertex 1: has no Y"),
@@ -310,3 +310,19 @@ def test_the_real_imagescope_file_has_the_areas_that_it_states(shared) -> None:
         "annotation 3 (3), region 1 (1)",
         "annotation 4 (4), region 1 (1)",
     ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "vertex"), [("Polygon", "V"), ("Ellipse", "V"), ("Polygon", "Vertex"), ("", "V")]
+)
+def test_halo_s_xml_is_refused_by_its_own_name_not_image_scope_s(kind, vertex):
+    points = "".join(f'<{vertex} X="{x}" Y="{y}"/>' for x, y in ((0, 0), (9, 0), (9, 9)))
+    text = (
+        '<Annotations><Annotation LineColor="65280" Name="Tumor" Visible="True"><Regions>'
+        f'<Region Type="{kind}" HasEndcaps="0" NegativeROA="0"><Vertices>{points}</Vertices>'
+        "<Comments/></Region></Regions></Annotation></Annotations>"
+    )
+    with pytest.raises(AnnotationError, match="is HALO's XML") as caught:
+        parse_annotations(text)
+    assert "ImageScope" not in str(caught.value)
+    assert "GeoJSON" in caught.value.remedy

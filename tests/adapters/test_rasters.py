@@ -72,7 +72,7 @@ def test_a_tiff_is_read_however_its_pixels_are_kept(tmp_path, kind):
 
 
 def test_of_a_pyramid_too_large_the_finest_level_within_the_limit_is_read(tmp_path, monkeypatch):
-    monkeypatch.setattr("pathassets.adapters.rasters.MAX_PX", 300 * 500 - 1)
+    monkeypatch.setattr("pathassets.adapters.rasters.MAX_MASK_PX", 300 * 500 - 1)
     mask = np.zeros((300, 500), np.uint8)
     mask[50:200, 100:400] = 1
     tifffile.imwrite(tmp_path / "flat.tif", mask)

@@ -140,3 +140,14 @@ def test_a_damaged_mask_is_corrupt_and_named(tmp_path, damage):
     with pytest.raises(ArtifactCorrupt, match=r"m\.zarr: cannot be read") as e:
         load_mask(tmp_path / "m.zarr")
     assert e.value.remedy == "Make it again"
+
+
+def test_a_mask_whose_head_asks_for_all_memory_is_refused_before_it_is_read(tmp_path):
+    mask = TissueMask(tissue=np.ones((3, 4), bool), downsample=2.0, slide_mpp=0.5)
+    save_mask(tmp_path / "m.zarr", mask)
+    head = tmp_path / "m.zarr" / "zarr.json"
+    said = json.loads(head.read_text())
+    said["shape"] = [1_000_000, 1_000_000]
+    head.write_text(json.dumps(said))
+    with pytest.raises(ArtifactCorrupt, match="1000000, 1000000"):
+        load_mask(tmp_path / "m.zarr")

@@ -18,7 +18,7 @@ from pathassets.catalog import connect
 from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.connect import MIGRATIONS, open_engine, reading, writing
 from pathassets.catalog.migrations import HEAD, VERSION_TABLE
-from pathassets.catalog.records import CohortFacts, PathRecord, RefusalRecord, SlideRecord
+from pathassets.catalog.records import CohortFacts, Drawing, PathRecord, RefusalRecord, SlideRecord
 from pathassets.catalog.rows import slide_row
 from pathassets.catalog.tables import drawing, metadata, mpp_override, refusal, slide, slide_path
 from pathassets.catalog.urls import name_of
@@ -215,6 +215,24 @@ def test_an_id_that_was_merged_away_stands_for_the_slide_it_became_and_is_not_gi
         path = PathRecord(path="/new", slide_id="b", size_bytes=1, mtime_ns=1, ctime_ns=1)
         with pytest.raises(CatalogError, match="/new: z has its id b, and other content"):
             catalog.register_slide(new, path)
+
+
+def test_drawings_of_a_catalog_that_knew_no_frames_are_kept_and_have_none(url, monkeypatch) -> None:
+    monkeypatch.setattr(connect, "HEAD", "0004")
+    old = open_engine(url)
+    monkeypatch.undo()
+    now = datetime.now(UTC)
+    words = dict.fromkeys(("name", "digest", "file", "sha256", "who", "why"), "x")
+    row = words | {"slide_id": SLIDE.slide_id, "n_polygons": 1, "labels": {"": 1}}
+    with writing(old) as connection:
+        connection.execute(slide.insert(), slide_row(SLIDE) | {"registered_at": now})
+        connection.execute(drawing.insert(), row | {"made_at": now})
+    old.dispose()
+    with Catalog.open(url) as catalog:
+        assert catalog.drawing_history(SLIDE.slide_id) == [Drawing(**row)]
+        framed = Drawing(**row, frame="bounds")
+        assert catalog.record_drawing(framed)
+        assert catalog.drawings() == {SLIDE.slide_id: {"x": framed}}
 
 
 def test_opening_twice_keeps_what_is_there(url) -> None:

@@ -35,6 +35,16 @@ def through(od: np.ndarray, noise: int = 4) -> np.ndarray:
     return (rgb + rng.integers(-noise, noise + 1, rgb.shape)).clip(0, 255).round().astype(np.uint8)
 
 
+def grain(shape: tuple[int, int]) -> np.ndarray:
+    """Amount of stain around 1, (y, x, 1), half as uneven as in real tissue at 8 um per pixel."""
+    rng = np.random.Generator(np.random.PCG64(11))
+    amount = np.ones(shape)
+    for size_px in (0.5, 1.5):
+        detail = cv2.GaussianBlur(rng.uniform(-1, 1, shape), (0, 0), size_px)
+        amount += 0.1 * detail / detail.std()
+    return amount.clip(0.5, 1.5)[..., None]
+
+
 def stroke(width_px: int, shape=(160, 160)) -> np.ndarray:
     canvas = np.zeros(shape, np.uint8)
     cv2.line(canvas, (20, 30), (140, 120), 1, width_px)
@@ -65,7 +75,7 @@ def texture(side_px: int = 200, seed: int = 3) -> np.ndarray:
 @pytest.mark.parametrize("name", STAIN_OD)
 @pytest.mark.parametrize("amount", [0.1, 0.3, 0.6, 0.9, 1.3])
 def test_no_stain_of_tissue_is_ink(name, amount) -> None:
-    od = np.broadcast_to(np.array(STAIN_OD[name]) * amount, (120, 120, 3))
+    od = np.array(STAIN_OD[name]) * amount * grain((120, 120))
     assert not find_ink(through(od), MPP).any()
 
 
@@ -75,7 +85,7 @@ def test_no_mixture_of_two_stains_is_ink(first, second) -> None:
     share = np.linspace(0, 1, 100)[:, None, None]
     amount = np.linspace(0, 1.4, 100)[None, :, None]
     mixed = share * np.array(STAIN_OD[first]) + (1 - share) * np.array(STAIN_OD[second])
-    assert not find_ink(through(amount * mixed), MPP).any()
+    assert not find_ink(through(amount * mixed * grain((100, 100))), MPP).any()
 
 
 @pytest.mark.parametrize("colour", INK_OD)
@@ -92,6 +102,38 @@ def test_a_stroke_on_glass_is_ink_and_no_tissue(colour, amount, width_px) -> Non
     assert not found[~near].any()
     for method in METHODS:
         assert not find(rgb, method=method).any()
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    "colour",
+    [
+        (40, 60, 170), (120, 150, 215), (25, 30, 90), (60, 50, 160), (70, 60, 175), (90, 110, 200),
+        (60, 60, 62), (75, 75, 80), (95, 96, 98),
+    ],
+)  # fmt: skip
+def test_a_stroke_of_this_colour_on_glass_is_no_tissue(colour, method) -> None:
+    is_inked = stroke(20)
+    tissue = find(through(is_inked[..., None] * -np.log10(np.array(colour) / GLASS)), method=method)
+    assert not tissue.any()
+
+
+@pytest.mark.parametrize("stain", ["haematoxylin", "blued haematoxylin"])
+def test_tissue_beside_a_stroke_of_its_own_colour_stays(stain) -> None:
+    is_tissue = np.zeros((160, 160), bool)
+    is_tissue[100:150, 10:70] = True
+    od = is_tissue[..., None] * np.array(STAIN_OD[stain]) * grain((160, 160))
+    od = od + (stroke(14) & ~is_tissue)[..., None] * -np.log10(np.array((60, 50, 160)) / GLASS)
+    tissue = find(through(od))
+    assert tissue[is_tissue].mean() > 0.97
+    assert not tissue[~is_tissue].sum() > 40  # the edge of the tissue
+
+
+def test_navy_is_told_from_tissue_of_its_colour_by_being_even() -> None:
+    navy = -np.log10(np.array((25, 30, 90)) / GLASS)
+    is_inked = stroke(20)
+    assert find_ink(through(is_inked[..., None] * navy), MPP)[is_inked].mean() > 0.99
+    assert not find_ink(through(navy * grain((160, 160))), MPP).any()
 
 
 @pytest.mark.parametrize("colour", INK_OD)

@@ -84,6 +84,30 @@ def test_a_slide_without_mpp_says_how_its_tissue_can_do_without(tmp_path):
     assert len(extractor.run([slide], **LEVEL)[slide]["features"]) == N
 
 
+def test_a_mask_with_its_axes_exchanged_is_refused_as_an_array_and_as_any_file(tmp_path, tiff):
+    with open_slide(tiff) as slide:
+        width, height = slide.info.width_px0 // 8, slide.info.height_px0 // 8
+    mask = np.zeros((height, width), np.uint8)
+    mask[3:9, 5:20] = 1
+    extractor = DeepFeatureExtractor(Probe())
+    assert len(extractor.run([tiff], masks=[mask], **LEVEL)[tiff]["features"])
+    turned = np.ascontiguousarray(mask.T)
+    np.save(tmp_path / "m.npy", turned)
+    np.savez(tmp_path / "m.npz", data=turned)
+    cv2.imwrite(str(tmp_path / "m.png"), turned)
+    for given in (turned, *(tmp_path / f"m.{kind}" for kind in ("npy", "npz", "png"))):
+        with pytest.raises(SlidesFailed, match=r"DeepFeatureExtractor as \[y, x\]"):
+            extractor.run([tiff], masks=[given], **LEVEL)
+
+
+def test_an_output_of_a_right_mask_is_no_answer_to_an_exchanged_one(tmp_path, tiff):
+    mask = np.ones((3, 4), bool)
+    extractor = DeepFeatureExtractor(Probe())
+    extractor.run([tiff], masks=[mask], save_dir=tmp_path, **LEVEL)
+    with pytest.raises(SlidesFailed, match="exchanged"):
+        extractor.run([tiff], masks=[mask.T], save_dir=tmp_path, **LEVEL)
+
+
 def test_masks_can_be_files_and_are_those_of_the_arrays(tmp_path, tiff):
     mask = np.zeros((30, 51), np.uint8)
     mask[10:20, 30:] = 200

@@ -50,6 +50,14 @@ def test_another_shape_is_refused_with_both_sizes(size):
     assert ("exchanged" in caught.value.remedy) == is_turned
 
 
+def test_the_error_of_exchanged_axes_says_the_order_of_both_doors():
+    with pytest.raises(SpecError, match=r"array \[x, y\]") as caught:
+        as_tissue_mask(ROWS, SLIDE)
+    assert "the pools and annotations take arrays as [x, y], DeepFeatureExtractor as [y, x]" in (
+        caught.value.remedy
+    )
+
+
 def test_polygons_are_drawn_at_8_um(tmp_path):
     import json  # noqa: PLC0415
 

@@ -94,6 +94,28 @@ def test_a_folder_without_drawings_is_refused(platform, slides, tmp_path):
         find_matches(platform, tmp_path / "gone")
 
 
+def test_what_looks_like_a_drawing_and_cannot_be_read_is_listed_all_of_it(platform, slides, folder):
+    names = ["a.annotations", "deep/b.zip", "a.qpdata", "a.geojson.gz", "a.jpg", "c.svg"]
+    for name in names:
+        write_boxes(folder / name, BOX)
+    (folder / "halo.xml").write_text("<Annotations/>")
+    write_boxes(folder / "a.geojson", BOX)
+    by_name = found(platform, folder)
+    assert {name for name, (state, _) in by_name.items() if state == "passed over"} == set(names)
+    assert by_name["a.geojson"] == ("fits", slides[0])
+    said = {m.path.name: m.said for m in match_files(platform, folder, ANN_SAYS, is_dry=False)}
+    assert "HALO" in said["a.annotations"]
+    assert "GeoJSON" in said["a.qpdata"]
+    assert "unpack" in said["b.zip"]
+
+
+def test_a_folder_of_nothing_else_is_listed_too(platform, slides, folder):
+    assert slides
+    write_boxes(folder / "a.annotations", BOX)
+    [match] = find_matches(platform, folder)
+    assert (match.state, match.slide_id) == ("passed over", "")
+
+
 def test_what_fits_is_recorded_and_a_malformed_file_stops_nobody(platform, slides, folder):
     write_boxes(folder / "a.geojson", BOX)
     (folder / f"{slides[1]}.geojson").write_text("{")

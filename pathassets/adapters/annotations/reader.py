@@ -2,7 +2,7 @@
 
 bytes ─┬▶ JSON ─┬▶ GeoJSON (QuPath)
        │        └▶ a list of {points, label, holes}
-       └▶ XML, by its root ─▶ ASAP, ImageScope, Sedeen, NDPA
+       └▶ XML, by its root ─▶ ASAP, ImageScope, Sedeen, NDPA; HALO is refused by its name
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from pathassets.adapters.annotations import asap, imagescope, ndpa, sedeen
+from pathassets.adapters.annotations import asap, halo, imagescope, ndpa, sedeen
 from pathassets.adapters.annotations.drawing import Drawing, GetLabel
 from pathassets.adapters.annotations.geojson import draw_json
 from pathassets.adapters.annotations.ndpa import NdpaFrame
@@ -33,6 +33,9 @@ def read_annotations(
     path: str | Path, *, get_label: GetLabel | None = None, ndpa_frame: NdpaFrame | None = None
 ) -> Annotations:
     """Read the areas of a file of drawings, in level-0 pixels.
+
+    Coordinates are taken as the file tells them. Of a slide that has bounds QuPath counts from
+    their corner: there, use `read_annotations` of the open slide.
 
     Labels are what the format keeps as an area's class; without one, the name that a person gave
     the area. `get_label` makes other ones of what the file says: of GeoJSON it gets the feature,
@@ -119,6 +122,8 @@ def _draw_xml(drawing: Drawing, data: bytes | str, ndpa_frame: NdpaFrame | None)
     root = parse_xml(drawing, data)
     if root.tag == ndpa.ROOT:
         return ndpa.draw_ndpa(drawing, root, ndpa_frame)
+    if root.tag == halo.ROOT and halo.is_halo(root):
+        raise halo.refused(drawing)
     draw = {
         asap.ROOT: asap.draw_asap,
         imagescope.ROOT: imagescope.draw_imagescope,

@@ -201,10 +201,29 @@ def _facts(
             reader=READER,
             objective_power=power,
             audit=audit_mpp(_sources(properties), power),
+            bounds_px0=bounds_px0_of(properties, width_px0, height_px0),
         )
         return info, tuple(_tile_px(properties, level) for level in range(handle.level_count))
     except openslide.OpenSlideError as error:
         raise SlideUnreadable(path, f"cannot be opened: {error}", remedy=_OPEN_REMEDY) from error
+
+
+_BOUNDS = (
+    openslide.PROPERTY_NAME_BOUNDS_X, openslide.PROPERTY_NAME_BOUNDS_Y,
+    openslide.PROPERTY_NAME_BOUNDS_WIDTH, openslide.PROPERTY_NAME_BOUNDS_HEIGHT,
+)  # fmt: skip
+
+
+def bounds_px0_of(
+    properties: Mapping[str, str], width_px0: int, height_px0: int
+) -> tuple[int, int, int, int] | None:
+    """x0, y0, x1, y1 of what was scanned; None where that is all, or OpenSlide does not say."""
+    if not all(name in properties for name in _BOUNDS):
+        return None
+    x0, y0, width, height = (int(properties[name]) for name in _BOUNDS)
+    bounds_px0 = max(0, x0), max(0, y0), min(width_px0, x0 + width), min(height_px0, y0 + height)
+    is_area = bounds_px0[0] < bounds_px0[2] and bounds_px0[1] < bounds_px0[3]
+    return bounds_px0 if is_area and bounds_px0 != (0, 0, width_px0, height_px0) else None
 
 
 def _tile_px(properties: Mapping[str, str], level: int) -> tuple[int, int]:
