@@ -72,6 +72,8 @@ class SlideInfo:
     """Micrometres per level-0 pixel that a person stated; goes before the audit's."""
     fallback: str = ""
     """Why OpenSlide reads what the tile reader could have read; empty where it does not."""
+    notes: tuple[str, ...] = ()
+    """What of the file is not read, or not as it is stored: for people, and in each artifact."""
 
     @property
     def n_levels(self) -> int:

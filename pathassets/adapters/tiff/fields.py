@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from pathassets.adapters.tiff.directories import Directory, TiffBytes, damaged
+from pathassets.core.slide import MppSource
 from pathassets.errors import SlideUnreadable
 
 NEW_SUBFILE_TYPE, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 254, 256, 257, 258, 259, 262
 FILL_ORDER, DESCRIPTION, STRIP_OFFSETS, ORIENTATION, SAMPLES = 266, 270, 273, 274, 277
 STRIP_BYTE_COUNTS, PLANAR, PREDICTOR, TILE_WIDTH, TILE_HEIGHT = 279, 284, 317, 322, 323
 OFFSETS, BYTE_COUNTS, SUB_DIRECTORIES, SAMPLE_FORMAT, JPEG_TABLES = 324, 325, 330, 339, 347
-IMAGE_DEPTH, TILE_DEPTH = 32997, 32998
+IMAGE_DEPTH, TILE_DEPTH, PAGE_NAME = 32997, 32998, 285
+X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 282, 283, 296
 
 RGB, YCBCR = 2, 6
 Codec = Literal["jpeg", "jpeg2000", "deflate", "lzw", "none"]
@@ -29,6 +32,8 @@ _TILE_TAGS = frozenset({TILE_WIDTH, TILE_HEIGHT, OFFSETS, BYTE_COUNTS})
 _DEFINING = _TILE_TAGS | {WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, SAMPLES, PLANAR, PREDICTOR}
 _COLOURS, _BITS = 3, 8
 _REDUCED, _MASK = 1, 4
+APERIO = "Aperio"
+"""What the description of each of its images begins with."""
 MAX_TILE_SIDE_PX, MAX_TILE_PX = 16_384, 1 << 26
 _CONVERT = "Export it as a pyramid of 8-bit RGB tiles, such as with: vips tiffsave --tile --pyramid"
 
@@ -92,6 +97,11 @@ class Fields:
         return bool(there)
 
     @property
+    def size_px(self) -> tuple[int, int]:
+        """(width, height), 0 where it is not told."""
+        return self.number(WIDTH, 0), self.number(HEIGHT, 0)
+
+    @property
     def is_reduced(self) -> bool:
         """Whether it is marked as another image at lower resolution, and no mask."""
         kind = self.number(NEW_SUBFILE_TYPE, 0)
@@ -132,6 +142,22 @@ class Fields:
         if entry is None or entry.n_bytes > max_bytes:
             return ""
         return self.raw(tag).split(b"\0")[0].decode("utf-8", errors="replace")
+
+    def mpp_statements(self) -> tuple[MppSource, ...]:
+        """Micrometres per pixel that its resolution amounts to; none without a unit.
+
+        By OpenSlide's names, which says the same of the first directory.
+        """
+        unit_um = _UM_PER_UNIT.get(self.number(RESOLUTION_UNIT, _INCH))
+        found = []
+        for tag, name in ((X_RESOLUTION, "tiff.XResolution"), (Y_RESOLUTION, "tiff.YResolution")):
+            data = self.raw(tag)
+            if unit_um is None or len(data) != _RATIONAL_BYTES:
+                continue
+            above, below = struct.unpack(self.file.order + "2I", data)
+            if above and below:
+                found.append(MppSource(source=name, value=f"{unit_um * below / above:.6g}"))
+        return tuple(found)
 
     def pixels(self) -> Pixels:
         """How it stores its pixels.
@@ -206,6 +232,9 @@ class Fields:
             )
 
 
+_INCH, _RATIONAL_BYTES = 2, 8
+_UM_PER_UNIT = {_INCH: 25_400.0, 3: 10_000.0}
+"""Inch and centimetre. Source: TIFF 6.0, ResolutionUnit."""
 _RGB_ONLY = frozenset({"lzw", "deflate", "none"})
 _AS_PREDICTOR = 3, 1
 """Type and count of a predictor: one SHORT."""
