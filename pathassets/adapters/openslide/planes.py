@@ -13,6 +13,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pathassets.adapters.files import unreadable
+from pathassets.adapters.tiff.directories import open_tiff, read_directories
+from pathassets.adapters.tiff.fields import DESCRIPTION, Fields
+from pathassets.errors import SlideUnreadable
 
 _LEICA_PLANE = re.compile(r"<dimension\b[^>]*?\bz=\"(\d+)\"")
 _MIRAX_HIERARCHY = re.compile(r"mirax\.HIERARCHICAL\.HIER_(\d+)_NAME")
@@ -21,6 +24,7 @@ _NUMBERS = "ventana.Z-layers", "hamamatsu.NoLayers"
 _NDPI_FOCUS, _NDPI_LENS = 65424, 65421
 _MAX_ENTRIES, _MAX_DIRECTORIES = 4096, 65_535
 _ENTRY_BYTES = 12
+_MAX_TEXT_BYTES = 1 << 26
 
 
 def count_focal_planes(path: Path, properties: Mapping[str, str]) -> int:
@@ -37,7 +41,7 @@ def count_focal_planes(path: Path, properties: Mapping[str, str]) -> int:
     ]
     vendor = properties.get("openslide.vendor")
     if vendor == "leica":
-        counts.append(len(set(_LEICA_PLANE.findall(properties.get("openslide.comment", "")))))
+        counts.append(_leica_planes(path))
     if vendor == "hamamatsu" and path.suffix.lower() == ".ndpi":
         counts.append(_ndpi_planes(path))
     return max(1, *counts)
@@ -45,6 +49,20 @@ def count_focal_planes(path: Path, properties: Mapping[str, str]) -> int:
 
 def _number(text: str) -> int:
     return int(text) if text.isdecimal() and len(text) <= 4 else 0  # noqa: PLR2004  (of planes)
+
+
+def _leica_planes(path: Path) -> int:
+    """Different planes that the XML of an SCN file names; 0 where it cannot be read.
+
+    What OpenSlide opens is not refused for what is only said of it.
+    """
+    try:
+        with open_tiff(path) as file:
+            first = Fields(file, read_directories(file)[0])
+            text = first.text(DESCRIPTION, _MAX_TEXT_BYTES)
+    except SlideUnreadable:
+        return 0
+    return len(set(_LEICA_PLANE.findall(text)))
 
 
 def _ndpi_planes(path: Path) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 import openslide
 
 from pathassets.adapters.diagnosis import require_file, why_no_slide
-from pathassets.adapters.openslide.anchors import REACH_PX, Anchors
+from pathassets.adapters.openslide.anchors import REACH_PX, Anchors, point_px0
 from pathassets.adapters.openslide.planes import count_focal_planes
 from pathassets.core.slide import MppSource, SlideInfo, audit_mpp
 from pathassets.core.tiles import TileDamaged, TileGrid
@@ -107,8 +107,8 @@ class OpenSlideReader:
         """RGBA uint8 of a part of a level, its corner put to the nearest level-0 point."""
         if self._is_closed:
             raise SlideUnreadable(self.path, "it is closed", remedy="Open it again")
-        downsample = self.info.level_downsamples[level]
-        where = (round(x_px * downsample), round(y_px * downsample)), level, (width_px, height_px)
+        point = point_px0(self.info, level, x_px), point_px0(self.info, level, y_px)
+        where = point, level, (width_px, height_px)
         try:
             return np.asarray(self._handle.read_region(*where))
         except openslide.OpenSlideError:
