@@ -30,6 +30,7 @@ from pathassets.adapters.openslide.members import find_slides
 from pathassets.adapters.openslide.reader import DENSE_VENDORS, OpenSlideReader, OpenSlideTiles
 from pathassets.adapters.tiff.alone import NoOpenSlide, facts_of
 from pathassets.adapters.tiff.layout import TiffLayout, read_layout
+from pathassets.adapters.tiff.remedies import alone
 from pathassets.adapters.tiled_tiff import TiledTiff, open_tiles
 from pathassets.core.annotations import Annotations
 from pathassets.core.regions import WHITE, BoxPx, Rgb, read_box, read_region
@@ -310,8 +311,7 @@ def _only_first(path: Path, layout: TiffLayout, why: str) -> SlideUnreadable:
     return SlideUnreadable(
         path,
         f"the slide is its directory {layout.directory}, where OpenSlide takes directory 0: {why}",
-        remedy="Export that image alone, such as with: "
-        f"vips tiffsave 'IN.tif[page={layout.directory}]' OUT.tif --tile --pyramid",
+        remedy=alone(layout.directory),
         reason="slide_image_unclear",
     )
 

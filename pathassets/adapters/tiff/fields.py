@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from pathassets.adapters.tiff.directories import Directory, TiffBytes, damaged
+from pathassets.adapters.tiff.remedies import TILED, as_rgb8
 from pathassets.core.slide import MppSource
 from pathassets.errors import SlideUnreadable
 
@@ -30,12 +31,11 @@ _OTHER_CODECS = frozenset({32773, 34712, 34887, 34925, 50000, 50001, 50002})
 """PackBits, JP2, LERC, LZMA, Zstandard, WebP, JPEG XL: left to OpenSlide."""
 _TILE_TAGS = frozenset({TILE_WIDTH, TILE_HEIGHT, OFFSETS, BYTE_COUNTS})
 _DEFINING = _TILE_TAGS | {WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, SAMPLES, PLANAR, PREDICTOR}
-_COLOURS, _BITS = 3, 8
+_COLOURS, _BITS, _SEPARATED = 3, 8, 5
 _REDUCED, _MASK = 1, 4
 APERIO = "Aperio"
 """What the description of each of its images begins with."""
 MAX_TILE_SIDE_PX, MAX_TILE_PX = 16_384, 1 << 26
-_CONVERT = "Export it as a pyramid of 8-bit RGB tiles, such as with: vips tiffsave --tile --pyramid"
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +186,23 @@ class Fields:
             depth=max(self.number(IMAGE_DEPTH, 1), self.number(TILE_DEPTH, 1)),
         )
 
+    def remedy(self) -> str:
+        """What makes 8-bit RGB tiles of it."""
+        if self._is_rgb8():
+            return TILED
+        n_samples, photometric = self.number(SAMPLES, 1), self.number(PHOTOMETRIC, RGB)
+        n_colours = {RGB: _COLOURS, YCBCR: _COLOURS, _SEPARATED: _COLOURS + 1}.get(photometric, 1)
+        bits = max(self.table(BITS).tolist() or [1])
+        return as_rgb8(has_alpha=n_samples > n_colours, bits=bits)
+
+    def _is_rgb8(self) -> bool:
+        return (
+            self.number(SAMPLES, 1) == _COLOURS
+            and set(self.table(BITS).tolist()) == {_BITS}
+            and set(self.table(SAMPLE_FORMAT).tolist()) <= {1}
+            and self.number(PHOTOMETRIC, RGB) in {RGB, YCBCR}
+        )
+
     def _has_lost_predictor(self) -> bool:
         """Whether an entry is a predictor's but for its number, which no other tag has.
 
@@ -215,19 +232,13 @@ class Fields:
             raise damaged(
                 self.file.path, f"{self} has {n_samples} samples and the bits of {len(bits)}"
             )
-        is_rgb8 = (
-            n_samples == _COLOURS
-            and set(bits) == {_BITS}
-            and set(self.table(SAMPLE_FORMAT).tolist()) <= {1}
-            and photometric in {RGB, YCBCR}
-        )
-        if not is_rgb8 or (photometric == YCBCR and CODECS.get(compression) in _RGB_ONLY):
+        if not self._is_rgb8() or (photometric == YCBCR and CODECS.get(compression) in _RGB_ONLY):
             raise SlideUnreadable(
                 self.file.path,
                 f"its pixels are not 8-bit RGB: {n_samples} samples of "
                 f"{'/'.join(map(str, sorted(set(bits))))} bits, photometric {photometric}, "
                 f"compression {compression}",
-                remedy=_CONVERT,
+                remedy=self.remedy(),
                 reason="not_8bit_rgb",
             )
 

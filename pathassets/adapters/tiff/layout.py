@@ -63,7 +63,7 @@ def read_layout(path: Path) -> TiffLayout:
         first = fields[chosen.directory]
         if not first.is_tiled:
             _require_whole(file, _strips(file, directories))
-            raise _striped(file)
+            raise _striped(first)
         pixels = first.pixels()
         images = _pyramid(fields, first)
         levels = _read_levels(images, pixels)
@@ -80,11 +80,11 @@ def read_layout(path: Path) -> TiffLayout:
         )
 
 
-def _striped(file: TiffBytes) -> SlideUnreadable:
+def _striped(image: Fields) -> SlideUnreadable:
     return SlideUnreadable(
-        file.path,
+        image.file.path,
         "is a TIFF stored in strips, not in tiles",
-        remedy="Export it as a tiled pyramid, such as with: vips tiffsave --tile --pyramid",
+        remedy=image.remedy(),
         reason="striped_tiff",
     )
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from pathassets.adapters.tiff.fields import APERIO, DESCRIPTION, NEW_SUBFILE_TYPE, PAGE_NAME, Fields
 from pathassets.adapters.tiff.ome import UNPARSED, OmeImage, names_another_file, ome_images
+from pathassets.adapters.tiff.remedies import alone
 from pathassets.core.slide import MppSource
 from pathassets.errors import SlideUnreadable
 
@@ -163,7 +164,7 @@ def _by_size(path: Path, directories: Sequence[Fields], description: str) -> tup
             raise _unclear(
                 path,
                 f"its first image has {_px(first.size_px)}, and directory {number} {_px(size_px)}",
-                _ALONE.replace("PAGE", str(number)),
+                alone(number),
             )
         n_alike += size_px == (width_px, height_px)
     return (f"of its {n_alike + 1} images of one size the first is read",) if n_alike else ()
@@ -183,17 +184,13 @@ def _names(images: Sequence[OmeImage]) -> str:
     return ", ".join([*listed, *more])
 
 
-_ALONE = (
-    "Export the slide's image alone, such as with: "
-    "vips tiffsave 'IN.tif[page=PAGE]' OUT.tif --tile --pyramid, PAGE being its number from 0"
-)
 _ONE_FILE = "Export the slide as one OME-TIFF that holds its own pixels and XML"
 
 
-def _unclear(path: Path, fact: str, remedy: str = _ALONE) -> SlideUnreadable:
+def _unclear(path: Path, fact: str, remedy: str = "") -> SlideUnreadable:
     return SlideUnreadable(
         path,
         f"which of its images is the slide cannot be told: {fact}",
-        remedy=remedy,
+        remedy=remedy or alone(),
         reason="slide_image_unclear",
     )
