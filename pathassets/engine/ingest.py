@@ -165,6 +165,9 @@ class _Desk:
             slide_id = known_id
         if look.thumbnail_problem:
             logger.warning("%s: no thumbnail: %s", path, look.thumbnail_problem)
+        if known_id is None:
+            for note in look.info.notes:
+                logger.warning("%s: %s", path, note)
         if look.info.audit.reason and known_id is None and (row is None or row.mpp is None):
             logger.warning(
                 "%s: %s; nothing can be made of it until it is stated: pathassets mpp set %s",

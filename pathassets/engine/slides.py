@@ -82,6 +82,11 @@ class OpenedSlide:
             sources.append(source)
         return sources
 
+    def drawn_tiles(self, level: int) -> tuple[int, ...]:
+        """Tiles of a level that the file does not store, and that are drawn from a finer one."""
+        source = self._sources[level]
+        return tuple(sorted(source.holes)) if isinstance(source, MendedTiles) else ()
+
     def noting(self, notes: Iterable[str]) -> Self:
         """Take further notes of it, when it is opened."""
         self.info = replace(self.info, notes=(*self.info.notes, *notes))

@@ -28,8 +28,10 @@ COMPARED_PX = 64
 LOSSY_DIFFERENCE = {"jpeg2000": 1}
 """Steps of 255 by which two right decoders of a codec may differ; 0 for all others."""
 LOOKED_PX, LOOKED_STEP = 64, 2
-"""Side of a region whose colours are looked at, one in each quarter of a level; every second pixel
-along both axes, so that it takes 0.5 ms beside what decoding one tile takes."""
+"""Side of a region whose colours are looked at; every second pixel along both axes, so that a level
+takes 0.5 ms beside the decoding of some tiles."""
+QUARTERS, FEWER_QUARTERS = (0, 1, 2, 3), (0, 3)
+"""Where such regions are: in each quarter of the coarsest level, in two of each other."""
 
 
 def find_difference(
@@ -91,12 +93,16 @@ def _compared_at(grid: TileGrid, n_bytes: np.ndarray, downsample: float) -> list
 def look_at_colours(slide: Slide, levels: Sequence[int], read: ReadBox) -> tuple[str, ...]:
     """Let a slide through whose colours can be those of a picture; what is odd about them.
 
+    The last of the levels is the coarsest.
+
     Raises:
         SlideUnreadable: a level's are luminance and colour, taken for RGB (`wrong_colours`).
     """
     odd = []
     for level in levels:
-        pixels = _some_pixels(slide.tiles(level).grid, level, read)
+        quarters = QUARTERS if level == levels[-1] else FEWER_QUARTERS
+        boxes = _looked_at(slide.tiles(level).grid, quarters)
+        pixels = _some_pixels(boxes, level, read)
         if not len(pixels):
             continue
         if are_planes(pixels):
@@ -115,10 +121,10 @@ def look_at_colours(slide: Slide, levels: Sequence[int], read: ReadBox) -> tuple
     return tuple(odd)
 
 
-def _some_pixels(grid: TileGrid, level: int, read: ReadBox) -> np.ndarray:
+def _some_pixels(boxes: Sequence[BoxPx], level: int, read: ReadBox) -> np.ndarray:
     """RGB uint8 (n, 3) of what can be read of some places of a level."""
     seen = [_NONE]
-    for box_px in _looked_at(grid):
+    for box_px in boxes:
         try:
             rows = read(level, box_px)[::LOOKED_STEP]
         except (TileDamaged, TileUnreadable):
@@ -130,11 +136,11 @@ def _some_pixels(grid: TileGrid, level: int, read: ReadBox) -> np.ndarray:
 _NONE = np.empty((0, 3), np.uint8)
 
 
-def _looked_at(grid: TileGrid) -> list[BoxPx]:
-    """A box in each quarter of a level, each within one tile."""
+def _looked_at(grid: TileGrid, quarters: Sequence[int]) -> list[BoxPx]:
+    """A box in some quarters of a level, each within one tile."""
     rng = np.random.default_rng(seed_of("colours", grid))
     boxes = []
-    for quarter in range(4):
+    for quarter in quarters:
         row, column = divmod(quarter, 2)
         x_px, right_px = _span(rng, column, grid.width_px, grid.tile_width_px)
         y_px, bottom_px = _span(rng, row, grid.height_px, grid.tile_height_px)
