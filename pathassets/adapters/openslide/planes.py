@@ -81,9 +81,9 @@ def _ndpi_planes(path: Path) -> int:
         order = ">" if file.read(2) == b"MM" else "<"
         file.seek(4)
         at_bytes = _read_offset(file.read(8), order)
-        for _ in range(_MAX_DIRECTORIES):
-            if not at_bytes:
-                break
+        seen = {0}
+        while at_bytes not in seen and len(seen) < _MAX_DIRECTORIES:
+            seen.add(at_bytes)
             file.seek(at_bytes)
             (n_entries,) = struct.unpack(order + "H", file.read(2).ljust(2, b"\0"))
             data = file.read(min(n_entries, _MAX_ENTRIES) * _ENTRY_BYTES + 8)
