@@ -186,10 +186,15 @@ def test_a_renamed_file_is_still_the_one_its_xml_names(tmp_path):
         assert read_layout(write_xml(tmp_path / "a.tif", xml, SLIDE)).directory == 0
 
 
-def test_further_images_of_a_slide_are_told_and_their_names_are_cut(tmp_path):
-    path = write_ome(tmp_path / "a.ome.tif", ("x" * 99, MACRO, MPP), ("scene 1", SLIDE, MPP))
+def test_further_images_of_a_slide_are_told_without_their_names(tmp_path):
+    path = write_ome(tmp_path / "a.ome.tif", ("Jane Doe", MACRO, MPP), ("scene 1", SLIDE, MPP))
     (note,) = read_layout(path).notes
-    assert note == f"its largest image is read, and not '{'x' * 40}' (200 x 90 px)"
+    assert note == "its largest image is read, and not 200 x 90 px"
+
+
+def test_colours_that_are_channels_of_one_plane_are_no_stack(tmp_path):
+    xml = ome(image_xml("a", SLIDE).replace('SamplesPerPixel="3"', 'SamplesPerPixel="1"'))
+    assert read_layout(write_xml(tmp_path / "a.tif", xml, SLIDE)).notes == ()
 
 
 # ------------------------------------------------------------- TIFFs without OME-XML

@@ -36,8 +36,9 @@ def count_focal_planes(path: Path, properties: Mapping[str, str]) -> int:
     counts = [_number(properties.get(name, "")) for name in _NUMBERS]
     counts += [
         _number(properties.get(f"mirax.HIERARCHICAL.HIER_{found[1]}_COUNT", ""))
-        for name, value in properties.items()
-        if (found := _MIRAX_HIERARCHY.fullmatch(name)) and value.lower() == _FOCUS
+        for name in properties  # not items(): of a damaged name OpenSlide has no value
+        if (found := _MIRAX_HIERARCHY.fullmatch(name))
+        and properties.get(name, "").lower() == _FOCUS
     ]
     vendor = properties.get("openslide.vendor")
     if vendor == "leica":

@@ -31,8 +31,10 @@ class OmeImage:
     name: str
     size_px: tuple[int, int] | None
     """(width, height); None where it is not told."""
-    n_planes: int
-    """Planes of pixels: focal planes times points of time times channels kept apart."""
+    n_stacked: int
+    """Focal planes times points of time."""
+    n_channels: int
+    """Samples of a pixel, be they stored together, as RGB is, or as a plane each."""
     directory: int | None
     """Number of the directory that holds its first plane; None where it is not told."""
     elsewhere: str
@@ -94,7 +96,8 @@ def _image(image: Element, own_uuid: str, *, is_only: bool) -> OmeImage:
     return OmeImage(
         name=image.get("Name", ""),
         size_px=(width_px, height_px) if width_px and height_px else None,
-        n_planes=_n_planes(pixels),
+        n_stacked=_count(pixels.get("SizeZ"), 1) * _count(pixels.get("SizeT"), 1),
+        n_channels=_count(pixels.get("SizeC"), 1),
         directory=directory,
         elsewhere="" if first is None else _elsewhere(first, own_uuid),
         mpp_statements=tuple(_sizes(pixels)),
@@ -111,14 +114,6 @@ def _elsewhere(tiff_data: Element, own_uuid: str) -> str:
     if uuid is None or (uuid.text or "").strip() == own_uuid:
         return ""
     return uuid.get("FileName", "another file")
-
-
-def _n_planes(pixels: Element) -> int:
-    """Z times T times C, without the channels that are the colours of one plane."""
-    z, t, c = (_count(pixels.get(f"Size{axis}"), 1) for axis in "ZTC")
-    channels = [e for e in pixels if _tag(e) == "Channel"]
-    samples = max([1, *(_count(e.get("SamplesPerPixel"), 1) for e in channels)])
-    return z * t * max(1, c // samples if channels else 1)
 
 
 def _count(text: str | None, default: int) -> int:

@@ -11,11 +11,18 @@ image is the slide, the file is refused. OpenSlide always takes the first direct
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pathassets.adapters.tiff.fields import APERIO, DESCRIPTION, NEW_SUBFILE_TYPE, PAGE_NAME, Fields
+from pathassets.adapters.tiff.fields import (
+    APERIO,
+    DESCRIPTION,
+    NEW_SUBFILE_TYPE,
+    PAGE_NAME,
+    SAMPLES,
+    Fields,
+)
 from pathassets.adapters.tiff.ome import UNPARSED, OmeImage, names_another_file, ome_images
 from pathassets.adapters.tiff.remedies import alone
 from pathassets.core.slide import MppSource
@@ -96,10 +103,11 @@ def _by_xml(path: Path, images: Sequence[OmeImage], directories: Sequence[Fields
         raise _unclear(
             path, f"its pixels are in another file, {_said(chosen.elsewhere)}", _ONE_FILE
         )
+    number = _directory(path, chosen, images, directories)
     return SlideImage(
-        directory=_directory(path, chosen, images, directories),
+        directory=number,
         mpp_statements=chosen.mpp_statements,
-        notes=tuple(_left_out(chosen, slides)),
+        notes=(*_planes_left(chosen, directories[number]), *_images_left(chosen, slides)),
     )
 
 
@@ -136,14 +144,19 @@ def _is_finer(image: OmeImage, chosen: OmeImage) -> bool:
     return 0.0 < here * _FINER < there
 
 
-def _left_out(chosen: OmeImage, slides: Sequence[OmeImage]) -> list[str]:
-    notes = []
-    if chosen.n_planes > 1:
-        notes.append(f"of its {chosen.n_planes} planes the first is read")
-    others = [image for image in slides if image is not chosen]
+def _planes_left(chosen: OmeImage, fields: Fields) -> Iterator[str]:
+    n_apart = chosen.n_channels // max(1, fields.number(SAMPLES, 1))
+    n_planes = chosen.n_stacked * max(1, n_apart)
+    if n_planes > 1:
+        yield f"of its {n_planes} planes the first is read"
+
+
+def _images_left(chosen: OmeImage, slides: Sequence[OmeImage]) -> Iterator[str]:
+    """Further images, by their sizes: a name may be a patient's, and notes are kept."""
+    others = [_px(image.size_px) for image in slides if image is not chosen]
     if others:
-        notes.append(f"its largest image is read, and not {_names(others)}")
-    return notes
+        more = ", …" if len(others) > _MAX_NAMED else ""
+        yield f"its largest image is read, and not {', '.join(others[:_MAX_NAMED])}{more}"
 
 
 def _by_size(path: Path, directories: Sequence[Fields], description: str) -> tuple[str, ...]:
