@@ -40,6 +40,7 @@ PUBLIC_HOSTS = {
     "openslide.org",
     "www.apache.org",
     "www.awaresystems.be",
+    "www.leica-microsystems.com",
 }
 
 

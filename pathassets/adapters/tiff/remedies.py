@@ -1,6 +1,6 @@
 """How a TIFF that is refused becomes one that is read: commands of vips, each tried on such files.
 
-Source: https://www.libvips.org/API/current/, flatten, colourspace and tiffsave.
+Source: the manual of libvips: flatten, colourspace, and tiffsave for what stands in brackets.
 """
 
 from __future__ import annotations
