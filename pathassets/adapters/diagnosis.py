@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pathassets.adapters.files import unreadable
 from pathassets.adapters.tiff.layout import read_layout
+from pathassets.adapters.tiff.remedies import TILED
 from pathassets.errors import SlideUnreadable
 
 _HEAD_BYTES = 1024
@@ -128,7 +129,7 @@ def _why_no_tiff(path: Path, head: bytes) -> SlideUnreadable:
     return SlideUnreadable(
         path,
         f"is a tiled TIFF {what} OpenSlide does not know",
-        remedy="Export it as a pyramid of JPEG tiles, such as with: vips tiffsave --tile --pyramid",
+        remedy=TILED,
         reason="not_a_slide",
     )
 

@@ -1,4 +1,4 @@
-"""Pixels -> SVS: the door to tifffile.
+"""Pixels -> SVS, and tiles -> pixels as a second opinion: the door to tifffile.
 
 Writes small pyramids the way an Aperio scanner does, for the demo and for tests: one tiled
 directory a level, the scanner's facts in the image description, where OpenSlide looks for them.
@@ -16,6 +16,9 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from pathassets.adapters.tiff.levels import TiffLayout, TiffLevel
+from pathassets.core.slide import SlideInfo
+from pathassets.core.tiles import TileDamaged
 from pathassets.errors import SlideUnreadable, SpecError
 
 Pixels = NDArray[np.uint8]
@@ -142,3 +145,67 @@ def _tiles(level: Pixels, tile_px: int) -> Iterator[Pixels]:
     for y in range(0, height, tile_px):
         for x in range(0, width, tile_px):
             yield np.ascontiguousarray(whole[y : y + tile_px, x : x + tile_px])
+
+
+class TifffileSlide:
+    """A tiled TIFF as tifffile reads it, in the shape of `core.slide.Slide`."""
+
+    def __init__(self, path: Path, info: SlideInfo, layout: TiffLayout) -> None:
+        self.path = str(path)
+        self.info = info
+        self._levels = [layout.level_of(*size_px) for size_px in info.level_sizes_px]
+
+    def tiles(self, level: int) -> TifffileTiles:
+        """The tiles of a level that the layout has once.
+
+        Raises:
+            SpecError: it has none of that size, or several.
+        """
+        stored = self._levels[level]
+        if stored is None:
+            raise SpecError(f"{self.path}: level {level} is not stored as one level of tiles")
+        return TifffileTiles(Path(self.path), stored)
+
+    def close(self) -> None:
+        """Do nothing: no file is held open."""
+
+
+class TifffileTiles:
+    """A level of a tiled TIFF as tifffile decodes it, in the shape of `core.tiles.TileSource`.
+
+    A second opinion of a few tiles, where OpenSlide cannot give one: each read opens the file.
+    """
+
+    can_shrink = False
+
+    def __init__(self, path: Path, level: TiffLevel) -> None:
+        self.grid = level.grid
+        self._path = path
+        self._directory_bytes = level.directory_bytes
+
+    def read(self, tile: int, *, shrink: int = 1, out: np.ndarray | None = None) -> np.ndarray:
+        """RGB uint8 (tile_height_px, tile_width_px, 3).
+
+        Raises:
+            TileDamaged: tifffile cannot decode it, or to no RGB of that size.
+        """
+        del shrink
+        try:
+            with tifffile.TiffFile(self._path) as file:
+                file.filehandle.seek(self._directory_bytes)
+                page = tifffile.TiffPage(file, (0,))
+                file.filehandle.seek(page.dataoffsets[tile])
+                data = file.filehandle.read(page.databytecounts[tile])
+                pixels, _, _ = page.decode(data, tile, jpegtables=page.jpegtables)
+        except (tifffile.TiffFileError, RuntimeError, ValueError, IndexError) as error:
+            raise TileDamaged("undecodable", f"tifffile cannot decode it: {error}") from error
+        if pixels is None or pixels[0].shape != (
+            self.grid.tile_height_px,
+            self.grid.tile_width_px,
+            3,
+        ):
+            raise TileDamaged("undecodable", "tifffile decodes it to another size")
+        if out is None:
+            return np.asarray(pixels[0])
+        out[:] = pixels[0]
+        return out

@@ -24,7 +24,7 @@ from pathassets.core.slide import SlideInfo
 from pathassets.core.spec import STRICT
 from pathassets.core.tiles import TileGrid, TileSource, TileTouches, find_touches
 
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 """Part of the identity of whatever is made from patch pixels."""
 
 

@@ -76,6 +76,8 @@ class SlideInfo:
     """Why OpenSlide reads what the tile reader could have read; empty where it does not."""
     bounds_px0: tuple[int, int, int, int] | None = None
     """x0, y0, x1, y1 of what was scanned; None where that is all of level 0, or nobody says."""
+    notes: tuple[str, ...] = ()
+    """What of the file is not read, or not as it is stored: for people, and in each artifact."""
 
     @property
     def n_levels(self) -> int:

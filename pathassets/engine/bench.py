@@ -129,9 +129,14 @@ class Bench:
             raise ArtifactCorrupt(error.uri, f"{what} is damaged", remedy=remedy) from error
 
     def reader_facts(self) -> Facts:
-        """What read the pixels, and why it was not the tile reader where it could have been."""
+        """What read the pixels, why not the tile reader where it could have, and what is left."""
         info = self.slide.info
-        return {"reader": info.reader, **({"fallback": info.fallback} if info.fallback else {})}
+        facts: Facts = {"reader": info.reader}
+        if info.fallback:
+            facts["fallback"] = info.fallback
+        if info.notes:
+            facts["notes"] = list(info.notes)
+        return facts
 
     def check_unchanged(self) -> None:
         """Make sure that what was read is what was registered.

@@ -42,6 +42,8 @@ class LevelCheck:
     grid: TileGrid
     faults: tuple[TileFault, ...]
     """Tiles that cannot be read or not be believed, row by row."""
+    drawn: tuple[int, ...]
+    """Tiles that are not stored, or of another place, and drawn from the next finer level."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +95,8 @@ def _check_level(slide: OpenedSlide, level: int, pool: ThreadPoolExecutor) -> Le
     tiles = iter(range(source.grid.n_tiles))
     runs = iter(lambda: list(islice(tiles, RUN_TILES)), [])
     found = pool.map(lambda run: _faults_in(source, level, run), runs)
-    return LevelCheck(grid=source.grid, faults=tuple(fault for run in found for fault in run))
+    faults = tuple(fault for run in found for fault in run)
+    return LevelCheck(grid=source.grid, faults=faults, drawn=slide.drawn_tiles(level))
 
 
 def _faults_in(source: TileSource, level: int, tiles: list[int]) -> list[TileFault]:

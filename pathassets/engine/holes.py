@@ -69,7 +69,7 @@ class MendedTiles:
         self.can_shrink = stored.can_shrink
         self._stored = stored
         self._drawn = drawn
-        self._holes = holes
+        self.holes = holes
 
     def read(self, tile: int, *, shrink: int = 1, out: np.ndarray | None = None) -> np.ndarray:
         """RGB uint8 (tile_height_px / shrink, tile_width_px / shrink, 3), whole also at the edges.
@@ -77,7 +77,7 @@ class MendedTiles:
         Raises:
             TileDamaged: it is not stored and cannot be drawn, or cannot be decoded or believed.
         """
-        if tile not in self._holes:
+        if tile not in self.holes:
             return self._stored.read(tile, shrink=shrink, out=out)
         rgb = shrunk(self._drawn.read(tile), shrink)
         if out is None:

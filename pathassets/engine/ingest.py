@@ -180,6 +180,8 @@ class _Desk:
             logger.info("%s: is the known slide %s, and keeps its id", path, entered.slide_id)
         if look.thumbnail_problem:
             logger.warning("%s: no thumbnail: %s", path, look.thumbnail_problem)
+        for note in look.info.notes if entered.is_new else ():
+            logger.warning("%s: %s", path, note)
         if look.info.audit.reason and entered.is_new and (row is None or row.mpp is None):
             logger.warning(
                 "%s: %s; nothing can be made of it until it is stated: pathassets mpp set %s",

@@ -19,6 +19,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
@@ -87,6 +88,8 @@ def read_patches(  # noqa: PLR0913 - the public door: each has a default
     """
     budget_bytes = BUDGET_BYTES if budget_bytes is None else budget_bytes
     _check(order, n_batch=n_batch, n_threads=n_threads, budget_bytes=budget_bytes)
+    for note in slide.info.notes:
+        _tell_once(slide.path, note)
     spec, ledger = spec or ReadSpec(), Ledger() if ledger is None else ledger
     read = plan_read(locations, slide.info.level_downsamples, fast=spec.fast)
     ledger.is_upsampled = read.is_upsampled
@@ -109,6 +112,12 @@ def read_patches(  # noqa: PLR0913 - the public door: each has a default
         allocate=allocate or Buffers().take,
     )  # fmt: skip
     return _Crew(slide, spec, ledger, way).read_all(job, index)
+
+
+@lru_cache(maxsize=1024)
+def _tell_once(path: str, note: str) -> None:
+    """Warn of what is not read of a slide, and not again for each of its parts."""
+    logger.warning("%s: %s", path, note)
 
 
 def _check(order: Order, **numbers: int) -> None:

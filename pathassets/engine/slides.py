@@ -8,11 +8,15 @@
 
 OpenSlide stays the judge of what a slide is: its levels, its vendor, its resolution. The tile
 reader only decodes, and sees what OpenSlide passes over: decoder warnings and damaged tables.
+But OpenSlide takes the first image of a TIFF for the slide, be it the label. Where OME-XML says
+which one it is, and that is another, the tiles are read without OpenSlide, after a comparison with
+tifffile.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -24,37 +28,36 @@ from pathassets.adapters.annotations.ndpa import NdpaFrame
 from pathassets.adapters.annotations.reader import parse_annotations, read_annotations
 from pathassets.adapters.openslide.members import find_slides
 from pathassets.adapters.openslide.reader import DENSE_VENDORS, OpenSlideReader, OpenSlideTiles
+from pathassets.adapters.tiff.alone import NoOpenSlide, facts_of
 from pathassets.adapters.tiff.layout import TiffLayout, read_layout
+from pathassets.adapters.tiff.remedies import alone
 from pathassets.adapters.tiled_tiff import TiledTiff, open_tiles
 from pathassets.core.annotations import Annotations
 from pathassets.core.frames import Frame
-from pathassets.core.regions import WHITE, Rgb, read_box, read_region
+from pathassets.core.regions import WHITE, BoxPx, Rgb, read_box, read_region
 from pathassets.core.slide import SlideInfo, audit_mpp, check_mpp
-from pathassets.core.spec import seed_of
-from pathassets.core.tiles import TileDamaged, TileGrid, TileSource
+from pathassets.core.tiles import TileSource
 from pathassets.engine.bounds import on_level0
 from pathassets.engine.holes import MendedTiles, find_holes
-from pathassets.errors import SlideUnreadable, SpecError, TileUnreadable
+from pathassets.engine.trial import ReadBox, find_difference, look_at_colours
+from pathassets.errors import SlideUnreadable, SpecError
 
 Backend = Literal["auto", "openslide", "tiles"]
 
 READER = f"tiles, simplejpeg {version('simplejpeg')}, imagecodecs {version('imagecodecs')}"
-N_COMPARED = 3
-"""Regions of each level that both readers read when a slide is opened."""
-COMPARED_PX = 64
-"""Side of such a region: across the corner of four tiles it costs 1 ms."""
 DRAWN_VENDOR = "aperio"
 """Whose missing tiles OpenSlide draws from the next finer level."""
 NDPA_SUFFIX = ".ndpa"
-LOSSY_DIFFERENCE = {"jpeg2000": 1}
-"""Steps of 255 by which two right decoders of a codec may differ; 0 for all others."""
 
 
 class OpenedSlide:
     """An open slide, in the shape of `core.slide.Slide`; a `with` block closes it."""
 
     def __init__(
-        self, reader: OpenSlideReader, info: SlideInfo, file: TiledTiff | None = None
+        self,
+        reader: OpenSlideReader | NoOpenSlide,
+        info: SlideInfo,
+        file: TiledTiff | None = None,
     ) -> None:
         self.path = reader.path
         self.info = info
@@ -76,10 +79,20 @@ class OpenedSlide:
                 sources.append(reader.tiles(number))
                 continue
             source: TileSource = file.tiles(level)
-            if number and missing:
+            if number and missing and isinstance(reader, OpenSlideReader):
                 source = MendedTiles(source, OpenSlideTiles(reader, number, level.grid), missing)
             sources.append(source)
         return sources
+
+    def drawn_tiles(self, level: int) -> tuple[int, ...]:
+        """Tiles of a level that the file does not store, and that are drawn from a finer one."""
+        source = self._sources[level]
+        return tuple(sorted(source.holes)) if isinstance(source, MendedTiles) else ()
+
+    def noting(self, notes: Iterable[str]) -> Self:
+        """Take further notes of it, when it is opened."""
+        self.info = replace(self.info, notes=(*self.info.notes, *notes))
+        return self
 
     def tiles(self, level: int) -> TileSource:
         """The tiles of a level."""
@@ -177,12 +190,33 @@ def open_slide(
         check_mpp(mpp, subject=str(path))
     place = Path(path)
     # Not Path.is_dir: it raises where the folder above is forbidden, or the name too long.
-    reader = OpenSlideReader(_slide_in(place) if os.path.isdir(place) else place)  # noqa: PTH112
+    place = _slide_in(place) if os.path.isdir(place) else place  # noqa: PTH112
+    try:
+        reader = OpenSlideReader(place)
+    except SlideUnreadable as error:
+        return _open_alone(place, _layout_beyond(place, error), mpp, backend)
     try:
         return _open(reader, replace(reader.info, stated_mpp=mpp), backend)
     except BaseException:
         reader.close()
         raise
+
+
+def _layout_beyond(path: Path, error: SlideUnreadable) -> TiffLayout:
+    """Structure of a TIFF whose first image no reader knows, and whose slide is another one.
+
+    Raises:
+        SlideUnreadable: it is none; what OpenSlide said of the file.
+    """
+    if error.reason != "not_a_slide":
+        raise error
+    try:
+        layout = read_layout(path)
+    except SlideUnreadable:
+        raise error from None
+    if not layout.directory:
+        raise error
+    return layout
 
 
 def _slide_in(folder: Path) -> Path:
@@ -199,27 +233,101 @@ def _slide_in(folder: Path) -> Path:
 def _open(reader: OpenSlideReader, info: SlideInfo, backend: Backend) -> OpenedSlide:
     if info.vendor not in DENSE_VENDORS:
         _refuse_tiles(reader, backend, f"OpenSlide calls it {info.vendor}")
-        return OpenedSlide(reader, info)
+        return _left_to(reader, info)
     layout = read_layout(Path(reader.path))
+    if layout.directory:
+        reader.close()
+        return _open_alone(Path(reader.path), layout, info.stated_mpp, backend)
     _require_levels(info, layout, reader.path)
     info = _with_statements(info, layout)
     if backend == "openslide":
-        return OpenedSlide(reader, info)
+        return _left_to(reader, info)
     if layout.level_of(info.width_px0, info.height_px0) is None:
         _refuse_tiles(reader, backend, "its level 0 has a codec it does not know")
-        return OpenedSlide(reader, info)
+        return _left_to(reader, info)
     file = open_tiles(Path(reader.path), layout)
     try:
         slide = OpenedSlide(reader, replace(info, reader=READER), file)
-        difference = _difference(slide, reader, layout)
+        difference = find_difference(
+            slide, layout, _reading(reader.read), reader="OpenSlide", is_exact=False
+        )
+        if not difference:
+            return _with_colours(slide)
     except BaseException:
         file.close()
         raise
-    if not difference:
-        return slide
     file.close()
     _refuse_tiles(reader, backend, difference)
-    return OpenedSlide(reader, replace(info, fallback=difference))
+    return _left_to(reader, replace(info, fallback=difference))
+
+
+def _left_to(reader: OpenSlideReader, info: SlideInfo) -> OpenedSlide:
+    """The slide as OpenSlide reads it, with a note where that is not as it is stored."""
+    notes = [
+        f"OpenSlide interpolates level {level}: it is {info.level_downsamples[level]:.10g} times "
+        "smaller than level 0, which is no whole number"
+        for level in range(info.n_levels)
+        if not reader.is_exact(level)
+    ]
+    slide = OpenedSlide(reader, replace(info, notes=(*info.notes, *notes)))
+    odd = look_at_colours(slide, range(info.n_levels), _reading(reader.read_stored))
+    return slide.noting(odd)
+
+
+def _with_colours(slide: OpenedSlide) -> OpenedSlide:
+    """Let a tiled TIFF through whose colours are a picture's; all levels say the same of them."""
+    coarsest = slide.info.n_levels - 1
+    odd = look_at_colours(slide, [coarsest], lambda level, box_px: read_box(slide, level, box_px))
+    return slide.noting(odd)
+
+
+def _reading(read: Callable[[int, int, int, int, int], np.ndarray]) -> ReadBox:
+    """OpenSlide's way to name a region, from that of a box."""
+
+    def read_in(level: int, box_px: BoxPx) -> np.ndarray:
+        x0, y0, x1, y1 = box_px
+        return read(level, x0, y0, x1 - x0, y1 - y0)
+
+    return read_in
+
+
+def _open_alone(
+    path: Path, layout: TiffLayout, stated_mpp: float | None, backend: Backend
+) -> OpenedSlide:
+    """Open a slide that is another image of its TIFF than the first, by its tiles alone.
+
+    Raises:
+        SlideUnreadable: that takes OpenSlide, or tifffile reads other pixels.
+    """
+    if backend == "openslide" or not layout.levels:
+        raise _only_first(path, layout, "only OpenSlide could read it")
+    from pathassets.adapters.tifffile import TifffileSlide  # noqa: PLC0415 - rare, takes 60 ms
+
+    info = replace(facts_of(layout, reader=READER), stated_mpp=stated_mpp)
+    second = TifffileSlide(path, info, layout)
+    file = open_tiles(path, layout)
+    try:
+        slide = _with_colours(OpenedSlide(NoOpenSlide(str(path)), info, file))
+        difference = find_difference(
+            slide, layout, lambda level, box_px: read_box(second, level, box_px),
+            reader="tifffile", is_exact=True,
+        )  # fmt: skip
+    except BaseException:
+        file.close()
+        raise
+    if difference:
+        file.close()
+        raise _only_first(path, layout, difference)
+    return slide
+
+
+def _only_first(path: Path, layout: TiffLayout, why: str) -> SlideUnreadable:
+    return SlideUnreadable(
+        path,
+        f"the slide is its directory {layout.directory}, where OpenSlide takes directory 0: {why}",
+        remedy=alone(layout.directory),
+        reason="slide_image_unclear",
+    )
 
 
 def _require_levels(info: SlideInfo, layout: TiffLayout, path: str) -> None:
@@ -245,61 +353,9 @@ def _refuse_tiles(reader: OpenSlideReader, backend: Backend, why: str) -> None:
 
 
 def _with_statements(info: SlideInfo, layout: TiffLayout) -> SlideInfo:
-    """Hear what the TIFF says of its resolution and OpenSlide does not read, such as OME-XML."""
+    """Hear what the TIFF says and OpenSlide does not read: OME-XML's resolution, other planes."""
+    info = replace(info, notes=(*info.notes, *layout.notes))
     if not layout.mpp_statements:
         return info
     sources = (*layout.mpp_statements, *info.audit.sources)
     return replace(info, audit=audit_mpp(sources, info.objective_power))
-
-
-def _difference(slide: OpenedSlide, reader: OpenSlideReader, layout: TiffLayout) -> str:
-    """What the tile reader reads otherwise than OpenSlide; empty where they agree.
-
-    Regions that one of them cannot read are left out: they are damage, which reading will tell.
-    """
-    for level, size_px in enumerate(slide.info.level_sizes_px):
-        tiff_level = layout.level_of(*size_px)
-        if tiff_level is None:
-            continue
-        allowed = LOSSY_DIFFERENCE.get(tiff_level.codec, 0)
-        downsample = slide.info.level_downsamples[level]
-        for x_px, y_px in _compared_at(tiff_level.grid, tiff_level.n_bytes, downsample):
-            right_px = min(x_px + COMPARED_PX, size_px[0])
-            bottom_px = min(y_px + COMPARED_PX, size_px[1])
-            try:
-                ours = read_box(slide, level, (x_px, y_px, right_px, bottom_px))
-                theirs = reader.read(level, x_px, y_px, right_px - x_px, bottom_px - y_px)
-            except (TileDamaged, TileUnreadable):
-                continue
-            most = int(np.abs(ours.astype(np.int16) - theirs).max())
-            if most > allowed:
-                return (
-                    f"the tile reader differs from OpenSlide by {most} of 255 on level {level} "
-                    f"at ({x_px}, {y_px})"
-                )
-    return ""
-
-
-def _compared_at(grid: TileGrid, n_bytes: np.ndarray, downsample: float) -> list[tuple[int, int]]:
-    """Corners of the regions that are compared: over the lower right corners of some tiles.
-
-    Tiles with much in them are taken, for on bare glass all decoders agree. OpenSlide interpolates
-    where a pixel of the level is not at a whole level-0 point; there only the level's own corner
-    can be compared.
-    """
-    if not float(downsample).is_integer():
-        return [(0, 0)]
-    rng = np.random.default_rng(seed_of("compare", grid, int(n_bytes.sum())))
-    full = np.argsort(n_bytes, kind="stable")[-max(1, len(n_bytes) // 4) :]
-    tiles = rng.choice(full, size=min(N_COMPARED, len(full)), replace=False)
-    corners = []
-    for tile in tiles.tolist():
-        x_px, y_px = grid.corner_px(tile)
-        half_px = COMPARED_PX // 2
-        corners.append(
-            (
-                max(0, min(x_px + grid.tile_width_px - half_px, grid.width_px - COMPARED_PX)),
-                max(0, min(y_px + grid.tile_height_px - half_px, grid.height_px - COMPARED_PX)),
-            )
-        )
-    return corners

@@ -31,11 +31,14 @@ def check(done: Check) -> None:
     console.print(f"  {info.vendor}, {mpp}, read by {info.reader}", markup=False)
     if info.fallback:
         console.print(f"  not by the tile reader: {info.fallback}", markup=False)
+    for note in info.notes:
+        console.print(f"  mind: {note}", markup=False, style="yellow")
     for level, found in enumerate(done.levels):
         grid = found.grid
+        drawn = f", {len(found.drawn):,} not stored, drawn from level {level - 1}"
         console.print(
             f"  level {level}: {grid.width_px:,} x {grid.height_px:,} px, "
-            f"{grid.n_tiles:,} tiles, {len(found.faults)} bad",
+            f"{grid.n_tiles:,} tiles, {len(found.faults)} bad{drawn if found.drawn else ''}",
             markup=False,
         )
     for fault in done.faults[:MAX_FAULTS]:
@@ -59,6 +62,7 @@ def _check_facts(done: Check) -> dict[str, Any]:
     if done.info is not None:
         facts["slide"] = asdict(done.info)
         facts["n_tiles"] = [level.grid.n_tiles for level in done.levels]
+        facts["drawn_tiles"] = [list(level.drawn) for level in done.levels]
         facts["bad_tiles"] = [asdict(fault) for fault in done.faults]
     return facts
 

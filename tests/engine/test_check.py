@@ -1,10 +1,13 @@
+import json
 import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tifffile
 
+from pathassets import report
 from pathassets.adapters.files import fingerprint_of
 from pathassets.adapters.tifffile import corrupt_tile
 from pathassets.engine.check import CheckTask, check_slide, check_slides
@@ -61,6 +64,29 @@ def test_every_bad_tile_is_named_with_level_place_and_reason(slide) -> None:
     lines = [str(fault) for fault in done.faults]
     assert lines[0].startswith("level 0, tile 11 at (64, 64), 64 x 64 px: ")
     assert all(fault.message for fault in done.faults)
+
+
+def test_a_tile_that_is_not_stored_and_drawn_from_a_finer_level_is_counted(slide, capsys) -> None:
+    patch_table(slide, 1, "TileByteCounts", 4, 0)
+    done = check_slide(task_of(slide))
+    assert done.faults == []
+    assert [level.drawn for level in done.levels] == [(), (4,)]
+    report.check(done)
+    said = capsys.readouterr().out
+    assert "80 tiles, 0 bad\n" in said
+    assert "6 tiles, 0 bad, 1 not stored, drawn from level 0\n" in said
+    assert json.loads(report.checks_json([done]))[0]["drawn_tiles"] == [[], [4]]
+
+
+def test_what_is_not_read_of_a_slide_is_said(tmp_path, capsys) -> None:
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        for _ in range(2):
+            file.write(
+                np.full((200, 300, 3), 200, np.uint8), tile=(64, 64), photometric="rgb",
+                metadata=None,
+            )  # fmt: skip
+    report.check(check_slide(task_of(tmp_path / "a.tif")))
+    assert "mind: of its 2 images of one size the first is read" in capsys.readouterr().out
 
 
 def test_a_bad_tile_at_the_edge_is_as_large_as_what_is_lost(slide) -> None:

@@ -2,6 +2,7 @@ import gc
 import threading
 import tracemalloc
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -840,3 +841,12 @@ def test_memory_does_not_grow_with_the_height(offset_px, patch_px) -> None:
     # 1,872 patches of 12 KB are 23 MB; what grows are the plan's numbers, 0.5 KB a patch.
     assert peaks[1] < peaks[0] + 1_400 * 600
     assert peaks[1] < 4_000_000
+
+
+def test_what_is_not_read_of_a_slide_is_said_once(caplog) -> None:
+    slide = FormulaSlide(64, 64)
+    slide.info = replace(slide.info, notes=("of its 3 planes the first is read",))
+    slide.path = "a slide of this test alone"
+    for _ in range(2):
+        list(read_patches(slide, at([(0, 0)], side_px0=64, patch_px=64)))
+    assert caplog.messages == [f"{slide.path}: of its 3 planes the first is read"]

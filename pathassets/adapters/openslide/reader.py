@@ -12,6 +12,8 @@ import numpy as np
 import openslide
 
 from pathassets.adapters.diagnosis import require_file, why_no_slide
+from pathassets.adapters.openslide.anchors import REACH_PX, Anchors, point_px0
+from pathassets.adapters.openslide.planes import count_focal_planes
 from pathassets.core.slide import MppSource, SlideInfo, audit_mpp
 from pathassets.core.tiles import TileDamaged, TileGrid
 from pathassets.errors import SlideUnreadable, SpecError
@@ -44,15 +46,25 @@ class OpenSlideReader:
         self._handle = open_handle(path)
         try:
             self.info, self._tiles_px = _facts(path, self._handle)
+            self._anchors = [Anchors.of(self.info, n) for n in range(self.info.n_levels)]
             self._background = _background(self._handle)
         except SlideUnreadable:
             self._handle.close()
             raise
 
+    def is_exact(self, level: int) -> bool:
+        """Whether all pixels of a level are read as they are stored, and none is interpolated."""
+        return self._anchors[level].are_near
+
     def tiles(self, level: int) -> OpenSlideTiles:
-        """The level in tiles of the file's own size, where OpenSlide tells it, else 512 px."""
+        """The level in tiles of the file's own size, where OpenSlide tells it, else 512 px.
+
+        They are larger where each costs the way from an anchor.
+        """
         width_px, height_px = self.info.level_sizes_px[level]
         tile_width_px, tile_height_px = self._tiles_px[level]
+        if not self._anchors[level].are_all:
+            tile_width_px = tile_height_px = REACH_PX
         grid = TileGrid(
             width_px=width_px, height_px=height_px,
             tile_width_px=tile_width_px, tile_height_px=tile_height_px,
@@ -62,21 +74,15 @@ class OpenSlideReader:
     def read(self, level: int, x_px: int, y_px: int, width_px: int, height_px: int) -> np.ndarray:
         """RGB uint8 (height_px, width_px, 3) of a part of a level, all of it inside.
 
-        Its corner is put to the nearest level-0 point, all that OpenSlide takes; between whole
-        pixels of a level it interpolates.
-
         Raises:
             TileDamaged: the pixels cannot be decoded, or are not stored.
             SlideUnreadable: the file is gone, or this is closed.
         """
-        if self._is_closed:
-            raise SlideUnreadable(self.path, "it is closed", remedy="Open it again")
-        downsample = self.info.level_downsamples[level]
-        where = (round(x_px * downsample), round(y_px * downsample)), level, (width_px, height_px)
-        try:
-            rgba = np.asarray(self._handle.read_region(*where))
-        except openslide.OpenSlideError:
-            rgba = self._read_alone(*where)
+        anchor_x_px, anchor_y_px = self._anchors[level].before(x_px, y_px)
+        ahead_x_px, ahead_y_px = x_px - anchor_x_px, y_px - anchor_y_px
+        rgba = self._rgba(
+            level, anchor_x_px, anchor_y_px, width_px + ahead_x_px, height_px + ahead_y_px
+        )[ahead_y_px:, ahead_x_px:]
         rgb = np.ascontiguousarray(rgba[..., :3])
         absent = rgba[..., 3] == 0
         if absent.any():
@@ -84,6 +90,29 @@ class OpenSlideReader:
                 raise TileDamaged("no_pixels", "no pixels are stored for a part of it")
             rgb[absent] = self._background
         return rgb
+
+    def read_stored(
+        self, level: int, x_px: int, y_px: int, width_px: int, height_px: int
+    ) -> np.ndarray:
+        """RGB uint8 (n, 3) of those pixels that are stored at all; they may be interpolated.
+
+        Raises:
+            TileDamaged: they cannot be decoded.
+            SlideUnreadable: the file is gone, or this is closed.
+        """
+        rgba = self._rgba(level, x_px, y_px, width_px, height_px)
+        return rgba[rgba[..., 3] > 0][:, :3]
+
+    def _rgba(self, level: int, x_px: int, y_px: int, width_px: int, height_px: int) -> np.ndarray:
+        """RGBA uint8 of a part of a level, its corner put to the nearest level-0 point."""
+        if self._is_closed:
+            raise SlideUnreadable(self.path, "it is closed", remedy="Open it again")
+        point = point_px0(self.info, level, x_px), point_px0(self.info, level, y_px)
+        where = point, level, (width_px, height_px)
+        try:
+            return np.asarray(self._handle.read_region(*where))
+        except openslide.OpenSlideError:
+            return self._read_alone(*where)
 
     def _read_alone(
         self, point_px0: tuple[int, int], level: int, size_px: tuple[int, int]
@@ -192,6 +221,7 @@ def _facts(
         properties = handle.properties
         power = _power(properties)
         width_px0, height_px0 = handle.dimensions
+        n_planes = count_focal_planes(path, properties)
         info = SlideInfo(
             width_px0=width_px0,
             height_px0=height_px0,
@@ -202,6 +232,7 @@ def _facts(
             objective_power=power,
             audit=audit_mpp(_sources(properties), power),
             bounds_px0=bounds_px0_of(properties, width_px0, height_px0),
+            notes=(f"of its {n_planes} focal planes one is read",) if n_planes > 1 else (),
         )
         return info, tuple(_tile_px(properties, level) for level in range(handle.level_count))
     except openslide.OpenSlideError as error:

@@ -19,6 +19,7 @@ from pathassets.adapters.tiff.codestream import (
 )
 from pathassets.adapters.tiff.directories import TiffBytes, damaged
 from pathassets.adapters.tiff.levels import TiffLevel
+from pathassets.core.gamut import beyond_gamut
 from pathassets.core.tiles import TileDamaged
 
 N_ASKED = 5
@@ -99,10 +100,7 @@ def _is_beyond_gamut(file: TiffBytes, level: TiffLevel, tile: int) -> bool:
             planes = Jp2kTiles(*size_px, is_rgb=True).decode(data, 1, None)
     except TileDamaged:
         return False
-    y, cb, cr = np.moveaxis(planes.astype(np.float32), -1, 0)
-    red, blue = y + 1.402 * (cr - 128), y + 1.772 * (cb - 128)
-    beyond = (np.minimum(red, blue) < -_SLACK) | (np.maximum(red, blue) > 255 + _SLACK)
-    return bool(beyond.mean() > _GAMUT_SHARE)
+    return bool(beyond_gamut(planes.astype(np.float32), _SLACK).mean() > _GAMUT_SHARE)
 
 
 _SLACK, _GAMUT_SHARE = 32, 0.1

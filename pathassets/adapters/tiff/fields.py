@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from pathassets.adapters.tiff.directories import Directory, TiffBytes, damaged
+from pathassets.adapters.tiff.remedies import TILED, as_rgb8
+from pathassets.core.slide import MppSource
 from pathassets.errors import SlideUnreadable
 
 NEW_SUBFILE_TYPE, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 254, 256, 257, 258, 259, 262
 FILL_ORDER, DESCRIPTION, STRIP_OFFSETS, ORIENTATION, SAMPLES = 266, 270, 273, 274, 277
 STRIP_BYTE_COUNTS, PLANAR, PREDICTOR, TILE_WIDTH, TILE_HEIGHT = 279, 284, 317, 322, 323
 OFFSETS, BYTE_COUNTS, SUB_DIRECTORIES, SAMPLE_FORMAT, JPEG_TABLES = 324, 325, 330, 339, 347
-IMAGE_DEPTH, TILE_DEPTH = 32997, 32998
+IMAGE_DEPTH, TILE_DEPTH, PAGE_NAME = 32997, 32998, 285
+X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 282, 283, 296
 
 RGB, YCBCR = 2, 6
 Codec = Literal["jpeg", "jpeg2000", "deflate", "lzw", "none"]
@@ -27,10 +31,11 @@ _OTHER_CODECS = frozenset({32773, 34712, 34887, 34925, 50000, 50001, 50002})
 """PackBits, JP2, LERC, LZMA, Zstandard, WebP, JPEG XL: left to OpenSlide."""
 _TILE_TAGS = frozenset({TILE_WIDTH, TILE_HEIGHT, OFFSETS, BYTE_COUNTS})
 _DEFINING = _TILE_TAGS | {WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, SAMPLES, PLANAR, PREDICTOR}
-_COLOURS, _BITS = 3, 8
+_COLOURS, _BITS, _SEPARATED = 3, 8, 5
 _REDUCED, _MASK = 1, 4
+APERIO = "Aperio"
+"""What the description of each of its images begins with."""
 MAX_TILE_SIDE_PX, MAX_TILE_PX = 16_384, 1 << 26
-_CONVERT = "Export it as a pyramid of 8-bit RGB tiles, such as with: vips tiffsave --tile --pyramid"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +97,11 @@ class Fields:
         return bool(there)
 
     @property
+    def size_px(self) -> tuple[int, int]:
+        """(width, height), 0 where it is not told."""
+        return self.number(WIDTH, 0), self.number(HEIGHT, 0)
+
+    @property
     def is_reduced(self) -> bool:
         """Whether it is marked as another image at lower resolution, and no mask."""
         kind = self.number(NEW_SUBFILE_TYPE, 0)
@@ -133,6 +143,22 @@ class Fields:
             return ""
         return self.raw(tag).split(b"\0")[0].decode("utf-8", errors="replace")
 
+    def mpp_statements(self) -> tuple[MppSource, ...]:
+        """Micrometres per pixel that its resolution amounts to; none without a unit.
+
+        By OpenSlide's names, which says the same of the first directory.
+        """
+        unit_um = _UM_PER_UNIT.get(self.number(RESOLUTION_UNIT, _INCH))
+        found = []
+        for tag, name in ((X_RESOLUTION, "tiff.XResolution"), (Y_RESOLUTION, "tiff.YResolution")):
+            data = self.raw(tag)
+            if unit_um is None or len(data) != _RATIONAL_BYTES:
+                continue
+            above, below = struct.unpack(self.file.order + "2I", data)
+            if above and below:
+                found.append(MppSource(source=name, value=f"{unit_um * below / above:.6g}"))
+        return tuple(found)
+
     def pixels(self) -> Pixels:
         """How it stores its pixels.
 
@@ -158,6 +184,23 @@ class Fields:
             planar=self.number(PLANAR, 1),
             predictor=predictor,
             depth=max(self.number(IMAGE_DEPTH, 1), self.number(TILE_DEPTH, 1)),
+        )
+
+    def remedy(self) -> str:
+        """What makes 8-bit RGB tiles of it."""
+        if self._is_rgb8():
+            return TILED
+        n_samples, photometric = self.number(SAMPLES, 1), self.number(PHOTOMETRIC, RGB)
+        n_colours = {RGB: _COLOURS, YCBCR: _COLOURS, _SEPARATED: _COLOURS + 1}.get(photometric, 1)
+        bits = max(self.table(BITS).tolist() or [1])
+        return as_rgb8(has_alpha=n_samples > n_colours, bits=bits)
+
+    def _is_rgb8(self) -> bool:
+        return (
+            self.number(SAMPLES, 1) == _COLOURS
+            and set(self.table(BITS).tolist()) == {_BITS}
+            and set(self.table(SAMPLE_FORMAT).tolist()) <= {1}
+            and self.number(PHOTOMETRIC, RGB) in {RGB, YCBCR}
         )
 
     def _has_lost_predictor(self) -> bool:
@@ -189,23 +232,20 @@ class Fields:
             raise damaged(
                 self.file.path, f"{self} has {n_samples} samples and the bits of {len(bits)}"
             )
-        is_rgb8 = (
-            n_samples == _COLOURS
-            and set(bits) == {_BITS}
-            and set(self.table(SAMPLE_FORMAT).tolist()) <= {1}
-            and photometric in {RGB, YCBCR}
-        )
-        if not is_rgb8 or (photometric == YCBCR and CODECS.get(compression) in _RGB_ONLY):
+        if not self._is_rgb8() or (photometric == YCBCR and CODECS.get(compression) in _RGB_ONLY):
             raise SlideUnreadable(
                 self.file.path,
                 f"its pixels are not 8-bit RGB: {n_samples} samples of "
                 f"{'/'.join(map(str, sorted(set(bits))))} bits, photometric {photometric}, "
                 f"compression {compression}",
-                remedy=_CONVERT,
+                remedy=self.remedy(),
                 reason="not_8bit_rgb",
             )
 
 
+_INCH, _RATIONAL_BYTES = 2, 8
+_UM_PER_UNIT = {_INCH: 25_400.0, 3: 10_000.0}
+"""Inch and centimetre. Source: TIFF 6.0, ResolutionUnit."""
 _RGB_ONLY = frozenset({"lzw", "deflate", "none"})
 _AS_PREDICTOR = 3, 1
 """Type and count of a predictor: one SHORT."""

@@ -1,9 +1,10 @@
 """TIFF -> TiffLayout: which of its directories are levels, and where each tile's bytes are.
 
 For slides that OpenSlide reads as `aperio` or `generic-tiff`, and by the same rules: level 0 is the
-first directory; further levels are Aperio's tiled ones, elsewhere those marked as of reduced
-resolution. Other vendors' TIFFs (Hamamatsu, Leica, Philips, …) are built otherwise and would be
-called damaged. Not a byte of a label's or macro's pixels is read.
+first directory, but where OME-XML says that another is the slide; further levels are Aperio's tiled
+ones, elsewhere those marked as of reduced resolution. Other vendors' TIFFs (Hamamatsu, Leica,
+Philips, …) are built otherwise and would be called damaged. Not a byte of a label's or macro's
+pixels is read.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from pathassets.adapters.tiff.directories import (
 from pathassets.adapters.tiff.evidence import check_against_tiles
 from pathassets.adapters.tiff.extents import any_shared, fault_codes, is_cut
 from pathassets.adapters.tiff.fields import (
+    APERIO,
     BYTE_COUNTS,
     DESCRIPTION,
     OFFSETS,
@@ -36,12 +38,11 @@ from pathassets.adapters.tiff.fields import (
     Pixels,
 )
 from pathassets.adapters.tiff.levels import TiffLayout, TiffLevel, read_grid, read_level
-from pathassets.adapters.tiff.ome import ome_statements
+from pathassets.adapters.tiff.slide_image import MAX_TEXT_BYTES, find_slide_image
 from pathassets.errors import SlideUnreadable
 
 __all__ = ["TiffLayout", "TiffLevel", "read_layout"]
 
-MAX_DESCRIPTION_BYTES = 1 << 26
 MAX_SUB_DIRECTORIES = 64
 FIT_SHARE, FIT_PX = 0.01, 1.0
 """How far a level may be off the shape of level 0: what is cut when sizes are halved in turn."""
@@ -52,42 +53,52 @@ def read_layout(path: Path) -> TiffLayout:
 
     Raises:
         SlideUnreadable: no TIFF (`not_a_slide`), no tiles (`striped_tiff`), other pixels than 8-bit
-            RGB (`not_8bit_rgb`), `truncated`, or contradicting itself (`damaged_structure`).
+            RGB (`not_8bit_rgb`), `truncated`, contradicting itself (`damaged_structure`), or of
+            several images, any of which may be the slide (`slide_image_unclear`).
     """
     with open_tiff(path) as file:
         directories = read_directories(file)
-        first = Fields(file, directories[0])
+        fields = [Fields(file, d) for d in directories]
+        chosen = find_slide_image(path, fields)
+        first = fields[chosen.directory]
         if not first.is_tiled:
             _require_whole(file, _strips(file, directories))
-            raise _striped(file)
+            raise _striped(first)
         pixels = first.pixels()
-        description = first.text(DESCRIPTION, MAX_DESCRIPTION_BYTES)
-        images = _pyramid(file, directories, description)
+        images = _pyramid(fields, first)
         levels = _read_levels(images, pixels)
         if levels:
             levels = _check(file, directories, images, levels)
+        stack = [f"of its {pixels.depth} planes the first is read"] if pixels.depth > 1 else []
         return TiffLayout(
             size_bytes=file.size_bytes,
             levels=tuple(levels),
-            mpp_statements=ome_statements(description),
+            directory=chosen.directory,
+            mpp_statements=chosen.mpp_statements,
+            tiff_statements=first.mpp_statements() if chosen.directory else (),
+            notes=(*chosen.notes, *stack),
         )
 
 
-def _striped(file: TiffBytes) -> SlideUnreadable:
+def _striped(image: Fields) -> SlideUnreadable:
     return SlideUnreadable(
-        file.path,
+        image.file.path,
         "is a TIFF stored in strips, not in tiles",
-        remedy="Export it as a tiled pyramid, such as with: vips tiffsave --tile --pyramid",
+        remedy=image.remedy(),
         reason="striped_tiff",
     )
 
 
-def _pyramid(file: TiffBytes, directories: Sequence[Directory], description: str) -> list[Fields]:
-    """The directories that are levels, those of the main chain first."""
-    is_aperio = description.startswith("Aperio")
-    images = [Fields(file, d) for d in directories]
-    further = [i for i in images[1:] if i.is_tiled and (is_aperio or i.is_reduced)]
-    return [images[0], *further, *_sub_images(file, images[0])]
+def _pyramid(fields: Sequence[Fields], first: Fields) -> list[Fields]:
+    """The directories that are levels, those of the main chain first.
+
+    Which images those of the main chain are levels of is known where the first one is the slide.
+    """
+    levels = [first]
+    if first is fields[0]:
+        is_aperio = first.text(DESCRIPTION, MAX_TEXT_BYTES).startswith(APERIO)
+        levels += [i for i in fields[1:] if i.is_tiled and (is_aperio or i.is_reduced)]
+    return [*levels, *_sub_images(first.file, first)]
 
 
 def _sub_images(file: TiffBytes, first: Fields) -> list[Fields]:

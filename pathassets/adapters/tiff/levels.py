@@ -31,6 +31,8 @@ class TiffLevel:
     """One level of a tiled TIFF, 8-bit RGB or YCbCr, its samples side by side."""
 
     grid: TileGrid
+    directory_bytes: int
+    """Where in the file its directory begins."""
     offsets: np.ndarray
     """int64 (n_tiles,): where in the file each tile begins, in bytes."""
     n_bytes: np.ndarray
@@ -53,8 +55,14 @@ class TiffLayout:
     size_bytes: int
     levels: tuple[TiffLevel, ...]
     """In file order; those that only SubIFDs name, as OME-TIFF has them, come last."""
+    directory: int
+    """Number of level 0 in the main chain. OpenSlide takes 0, be that the slide or its label."""
     mpp_statements: tuple[MppSource, ...]
     """What its OME-XML says about the size of a pixel, in micrometres."""
+    tiff_statements: tuple[MppSource, ...]
+    """What the resolution of that directory amounts to, where it is not OpenSlide that reads it."""
+    notes: tuple[str, ...]
+    """What else there is in the file, and is not read."""
 
     def level_of(self, width_px: int, height_px: int) -> TiffLevel | None:
         """The level of that size; None where there is none, or more than one."""
@@ -78,6 +86,7 @@ def read_level(fields: Fields, pixels: Pixels, codec: Codec) -> TiffLevel:
         raise damaged(fields.file.path, f"{fields} shares JPEG tables that are none")
     return TiffLevel(
         grid=grid,
+        directory_bytes=fields.directory.start_bytes,
         offsets=fields.table(OFFSETS),
         n_bytes=fields.table(BYTE_COUNTS),
         codec=codec,
