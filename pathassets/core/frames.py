@@ -12,6 +12,8 @@ are (x, y); arrays are (y, x, c).
 
 from __future__ import annotations
 
+import numpy as np
+
 UM2_PER_MM2 = 1_000_000.0
 
 
@@ -22,3 +24,12 @@ def mm2_of(n_px: int, downsample: float, slide_mpp: float) -> float:
     1.0
     """
     return n_px * (downsample * slide_mpp) ** 2 / UM2_PER_MM2
+
+
+def whole_px0(place_px0: np.ndarray) -> np.ndarray:
+    """The whole pixel that a place on one axis is taken to; places a pixel apart never share one.
+
+    >>> whole_px0(np.array([127.5, 128.03, 128.5])).tolist()
+    [128.0, 128.0, 129.0]
+    """
+    return np.asarray(np.floor(place_px0 + 0.5))

@@ -22,21 +22,20 @@ from pathassets.core.coverage import Coverage
 from pathassets.core.draws import streams_of
 from pathassets.core.resolution import downsample_of
 from pathassets.core.sampling import (
-    Areas,
     GridSampler,
     PoissonDiskSampler,
     RandomSampler,
     Sampled,
     Sampler,
-    Squares,
     sample_areas,
 )
 from pathassets.core.slide import SlideInfo
 from pathassets.core.spec import STRICT, Mpp, Share, digest_of, seed_of
+from pathassets.core.squares import Areas, Squares
 from pathassets.core.tissue import TissueMask
 from pathassets.errors import AnnotationsMissing, SpecError
 
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 
 MPP = 0.5
 """Micrometres per pixel where neither a resolution nor a level is asked for."""
@@ -302,8 +301,8 @@ def locate(
     seed = seed_of(digest_of(spec), slide_key)
     areas = _areas_of(scale, annotations)
     squares = Squares(
-        side_px0=scale.side_px0, width_px0=info.width_px0, height_px0=info.height_px0,
-        is_within=spec.within_bound,
+        side_px0=scale.side_px0, laid_side_px0=spec.patch_px * scale.downsample,
+        width_px0=info.width_px0, height_px0=info.height_px0, is_within=spec.within_bound,
     )  # fmt: skip
     coverage = Coverage(mask, width_px0=info.width_px0, height_px0=info.height_px0)
     sampled = sample_areas(areas, _sampler_of(scale, areas, mask, seed), squares, coverage)
