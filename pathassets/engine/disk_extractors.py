@@ -22,7 +22,7 @@ from pathassets.engine.disk_request import DiskRequest, check_number, disk_reque
 from pathassets.engine.disk_slides import SlideDone, SlideOrder, write_slide
 from pathassets.engine.extraction import Patches, ResamplingMode
 from pathassets.engine.pool import LocalWorkers
-from pathassets.errors import PathAssetsError, SpecError, WorkerLost
+from pathassets.errors import PathAssetsError, SpecError
 
 logger = logging.getLogger(__name__)
 
@@ -53,15 +53,12 @@ class _Single:
     @cached_property
     def patch_data(self) -> list[tuple[tuple[int, int], tuple[int, int], str]]:
         """Return ((x, y) in level-0 pixels, (width, height), label) of the patches extracted."""
-        job = self._order.job
-        corners = zip(job.x_px0.tolist(), job.y_px0.tolist(), strict=True)
-        sizes = zip(job.width_px.tolist(), job.height_px.tolist(), strict=True)
-        return list(zip(corners, sizes, self.patch_labels, strict=True))
+        return self._order.job.patch_data
 
-    @cached_property
+    @property
     def patch_labels(self) -> list[str]:
-        """Return the label of each of them."""
-        return [self._order.job.labels[code] for code in self._order.job.label_codes.tolist()]
+        """Return their distinct labels, sorted."""
+        return self._order.job.patch_labels
 
 
 class DiskPatchExtractor(_Single):
@@ -220,9 +217,9 @@ def _attempt(task: tuple[int, SlideOrder]) -> SlideDone | _Failed:
 def _named(order: SlideOrder, outcome: _Failed | Exception) -> Exception:
     """The error of a slide; it names the slide."""
     if isinstance(outcome, _Failed):
-        return outcome.error
-    if isinstance(outcome, WorkerLost):
-        return WorkerLost(f"{order.job.wsi_file}: {outcome.message}", remedy=outcome.remedy)
+        outcome = outcome.error
+    if isinstance(outcome, PathAssetsError):
+        return outcome.named(order.job.wsi_file)
     outcome.add_note(f"while {order.job.wsi_file} was written")
     return outcome
 

@@ -127,6 +127,19 @@ class ExtractionJob:
         return _stem_of(self.wsi_file)
 
     @property
+    def patch_data(self) -> list[tuple[tuple[int, int], tuple[int, int], str]]:
+        """((x, y) in level-0 pixels, (width, height), label) of each."""
+        corners = zip(self.x_px0.tolist(), self.y_px0.tolist(), strict=True)
+        sizes = zip(self.width_px.tolist(), self.height_px.tolist(), strict=True)
+        labels = [self.labels[code] for code in self.label_codes.tolist()]
+        return list(zip(corners, sizes, labels, strict=True))
+
+    @property
+    def patch_labels(self) -> list[str]:
+        """Distinct labels of the patches, sorted."""
+        return sorted({self.labels[code] for code in np.unique(self.label_codes).tolist()})
+
+    @property
     def slot_px(self) -> int:
         """Side of the square that holds any of the patches: the longest side of all."""
         sides = [int(part.max()) for part in (self.width_px, self.height_px) if len(part)]

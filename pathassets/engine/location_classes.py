@@ -282,9 +282,10 @@ def _named(wsi_file: str) -> Iterator[None]:
     try:
         yield
     except SpecError as error:
-        if wsi_file in error.message:
+        named = error.named(wsi_file)
+        if named is error:
             raise
-        raise SpecError(f"{wsi_file}: {error.message}", remedy=error.remedy) from error
+        raise named from error
 
 
 class WholeImageGridPatches(LocatedPatches, region=WholeImage, sampling=Grid):

@@ -22,7 +22,7 @@ from pathassets.engine import location_classes as single
 from pathassets.engine.location_classes import LocatedPatches
 from pathassets.engine.location_numbers import SIDE, is_list
 from pathassets.engine.pool import LocalWorkers
-from pathassets.errors import SpecError, WorkerLost
+from pathassets.errors import PathAssetsError, SpecError, WorkerLost, WrongArguments, with_subject
 
 logger = logging.getLogger(__name__)
 
@@ -151,7 +151,8 @@ class LocationsPool(Sequence[LocatedPatches]):
     def _enter(self, index: int, error: Exception, plan: _Plan) -> None:
         self.errors[index] = error
         if plan.on_error == "skip":
-            logger.warning("slide %d is left out: %s: %s", index, plan.wsi_files[index], error)
+            told = with_subject(plan.wsi_files[index], str(error))
+            logger.warning("slide %d is left out: %s", index, told)
 
     def __getitem__(self, index: Any) -> Any:
         return self._results[index]
@@ -218,10 +219,20 @@ class _Plan:
         for name, value in self._shared.items():
             if _is_per_slide(name, value):
                 self._check_length(f"patches_args[{name!r}]", value)
-        if self._preview and "image_file" not in self._preview:
-            raise SpecError("save_preview_image_args: there is no image_file")
+        self._check_preview()
         for index in range(len(self.wsi_files)):
             self._kind.read_request(self._arguments(index) | self._stand_ins())
+
+    def _check_preview(self) -> None:
+        if self._preview and "image_file" not in self._preview:
+            raise WrongArguments("save_preview_image_args: there is no image_file")
+        known = list(inspect.signature(self._kind.save_preview_image).parameters)[1:]
+        for name in self._preview:
+            if name not in known:
+                raise WrongArguments(
+                    f"save_preview_image_args: there is no {name!r}",
+                    remedy=f"There are {', '.join(known)}",
+                )
 
     def _check_length(self, name: str, entries: Sequence[Any]) -> None:
         if len(entries) != len(self.wsi_files):
@@ -239,7 +250,7 @@ class _Plan:
                     f"patches_args: {name!r} is given for each slide", remedy=f"Use {name}_list"
                 )
             if name not in known:
-                raise SpecError(
+                raise WrongArguments(
                     f"patches_args: {self._kind.__name__} takes no {name!r}",
                     remedy=f"It takes {', '.join(sorted(known - taken))}",
                 )
@@ -249,7 +260,7 @@ class _Plan:
             if parameter.default is inspect.Parameter.empty
         }
         for name in sorted(needed - taken - set(self._shared)):
-            raise SpecError(f"patches_args: {self._kind.__name__} needs {name!r}")
+            raise WrongArguments(f"patches_args: {self._kind.__name__} needs {name!r}")
 
     def _stand_ins(self) -> dict[str, Any]:
         """In place of what is large or costs something to look at."""
@@ -320,14 +331,12 @@ def _count(name: str, value: Any) -> int:
 
 def _of_slide(error: Exception, wsi_file: str) -> Exception:
     """Let an error that knows no slide name one."""
-    if wsi_file in str(error):
-        return error
     if isinstance(error, WorkerLost):
-        return WorkerLost(
-            f"{wsi_file}: {error.message}",
-            remedy="Look whether its disk answers, and for 'out of memory' in the system log",
-        )
-    error.add_note(f"slide {wsi_file}")
+        error.remedy = "Look whether its disk answers, and for 'out of memory' in the system log"
+    if isinstance(error, PathAssetsError):
+        return error.named(wsi_file)
+    if wsi_file not in str(error):
+        error.add_note(f"slide {wsi_file}")
     return error
 
 

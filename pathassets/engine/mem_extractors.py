@@ -9,7 +9,6 @@ patches, as long as the receiver lets them go.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from typing import Generic, Self, TypeVar, get_args
@@ -29,7 +28,7 @@ from pathassets.engine.mem_patches import Patch, cut_patches, cut_sets
 from pathassets.engine.ring import SLOT_BYTES
 from pathassets.engine.set_reader import ReadSet, read_job
 from pathassets.engine.streaming import OnError, Progress, Stream, StreamSpec, n_batch_of
-from pathassets.errors import PathAssetsError, SpecError
+from pathassets.errors import PathAssetsError, SpecError, WrongArguments
 
 T = TypeVar("T")
 Cut = Callable[[ExtractionJob, ReadSet], Iterator[T]]
@@ -79,12 +78,12 @@ class MemPatchExtractor:
     @property
     def patch_data(self) -> list[tuple[tuple[int, int], tuple[int, int], str]]:
         """((x, y) in level-0 pixels, (width, height), label) of the patches that are read."""
-        return _data_of(self._job)
+        return self._job.patch_data
 
     @property
     def patch_labels(self) -> list[str]:
-        """Labels of the patches that are read, sorted."""
-        return _labels_of(self._job)
+        """Distinct labels of the patches that are read, sorted."""
+        return self._job.patch_labels
 
 
 class MultiResMemPatchExtractor:
@@ -125,12 +124,12 @@ class MultiResMemPatchExtractor:
     @property
     def patch_data(self) -> list[tuple[tuple[int, int], tuple[int, int], str]]:
         """((x, y) in level-0 pixels, (width, height), label) of what sets are read around."""
-        return _data_of(self._job)
+        return self._job.patch_data
 
     @property
     def patch_labels(self) -> list[str]:
-        """Labels of the sets that are read, sorted."""
-        return _labels_of(self._job)
+        """Distinct labels of the sets that are read, sorted."""
+        return self._job.patch_labels
 
 
 class PatchList(Generic[T]):
@@ -305,10 +304,12 @@ class MultiResMemPatchExtractorPool(_MemPool[list[Patch]]):
         return self.patchset_count * self._n_resolutions
 
 
-def _require_counts(**numbers: int) -> None:
+def _require_counts(**numbers: object) -> None:
     for name, number in numbers.items():
-        if isinstance(number, bool) or operator.index(number) < 1:
-            raise SpecError(
+        is_whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
+        if not is_whole or number < 1:  # type: ignore[operator] # it is a number then
+            kind = SpecError if is_whole else WrongArguments
+            raise kind(
                 f"in-memory patches: {name}={number!r} is no number of 1 or more",
                 remedy="Give 1 or more",
             )
@@ -361,14 +362,3 @@ def _stream_of(job: ExtractionJob, n_threads: int, cut: Cut[T]) -> Generator[T, 
     with closing(sets):
         for some in sets:
             yield from cut(job, some)
-
-
-def _data_of(job: ExtractionJob) -> list[tuple[tuple[int, int], tuple[int, int], str]]:
-    corners = zip(job.x_px0.tolist(), job.y_px0.tolist(), strict=True)
-    sizes = zip(job.width_px.tolist(), job.height_px.tolist(), strict=True)
-    labels = [job.labels[code] for code in job.label_codes.tolist()]
-    return list(zip(corners, sizes, labels, strict=True))
-
-
-def _labels_of(job: ExtractionJob) -> list[str]:
-    return sorted({job.labels[code] for code in np.unique(job.label_codes).tolist()})
