@@ -50,6 +50,7 @@ from pathassets.engine.extraction import ExtractionJob
 from pathassets.engine.patch_images import ImageWork, write_images
 from pathassets.engine.patch_manifest import Told, manifest_text
 from pathassets.engine.set_reader import read_job
+from pathassets.engine.tally import TallyPlace
 from pathassets.errors import ArtifactCorrupt, OutputExists, PathAssetsError, SlideChanged
 
 
@@ -72,6 +73,8 @@ class SlideOrder:
     told: Told
     n_threads: int
     n_chunk: int
+    tally: TallyPlace | None = None
+    """Where to say how many of its patches are done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +107,8 @@ def write_slide(order: SlideOrder) -> SlideDone:
             if rows is None:
                 rows = _write(output, journal, members, stamp)
             journal.remove()
+    if order.tally is not None:
+        order.tally.note(len(order.job))
     return SlideDone(
         manifest_id=output.names.manifest_id, n_images=len(rows), pid=os.getpid(), is_new=is_new
     )
@@ -163,7 +168,7 @@ class _Output:
     def write(self, journal: Journal) -> list[Row]:
         """Write the images that are not there; the rows of all."""
         kept = self._kept(journal)
-        self._n_kept = len(kept)
+        self._note_kept(len(kept))
         work = ImageWork(
             job=self._order.job, names=self.names, quality=self._order.quality,
             first_set=self._order.first_set, n_threads=self._order.n_threads,
@@ -175,8 +180,13 @@ class _Output:
                 for rows in written:
                     journal.note({"rows": rows})
                     kept |= _by_index(rows)
-                    self._n_kept = len(kept)
+                    self._note_kept(len(kept))
         return [row for index in work.job.index.tolist() for row in kept.get(index, ())]
+
+    def _note_kept(self, n_kept: int) -> None:
+        self._n_kept = n_kept
+        if self._order.tally is not None:
+            self._order.tally.note(n_kept)
 
     def _kept(self, journal: Journal) -> dict[int, list[Row]]:
         """Rows of the patches that an earlier process finished, by index; its parts are removed."""

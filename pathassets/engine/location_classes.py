@@ -62,7 +62,7 @@ class LocatedPatches:
 
     Parameters of all classes are those of `SlideRequest`; of the regions those of `WholeImage`,
     `WholeImageInverted` and `PolygonRegion`; of the ways to sample those of `Grid`, `Random`,
-    `PoissonDisk` and `Custom`. `help` of a class lists its own.
+    `PoissonDisk` and `Custom`. `help` of a class tells its own.
 
     A patch is kept where enough of it is foreground and enough of it lies within its area; both are
     measured exactly, in level-0 pixels, also of patches that reach beyond the slide at any side.
@@ -75,6 +75,8 @@ class LocatedPatches:
 
     _region: ClassVar[type[Region]]
     _sampling: ClassVar[type[Sampling]]
+    takes_fields_of: ClassVar[tuple[type, ...]]
+    """Whose fields the parameters are."""
     __signature__: ClassVar[inspect.Signature]
 
     wsi_file: str
@@ -103,13 +105,14 @@ class LocatedPatches:
 
     def __init_subclass__(cls, *, region: type[Region], sampling: type[Sampling]) -> None:
         cls._region, cls._sampling = region, sampling
+        cls.takes_fields_of = (sampling, region, SlideRequest)
         cls.__signature__ = inspect.Signature(
             [
                 inspect.Parameter(
                     field.name, inspect.Parameter.KEYWORD_ONLY, annotation=field.type,
                     default=inspect.Parameter.empty if field.default is MISSING else field.default,
                 )
-                for kind in (sampling, region, SlideRequest)
+                for kind in cls.takes_fields_of
                 for field in fields(kind)  # type: ignore[arg-type] # each is a dataclass
             ]
         )  # fmt: skip

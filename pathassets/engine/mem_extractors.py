@@ -16,6 +16,7 @@ from weakref import WeakSet
 
 import numpy as np
 
+from pathassets.adapters.tqdm import progress_bar
 from pathassets.core.resolution import LevelOrMpp
 from pathassets.engine.extraction import (
     ExtractionJob,
@@ -140,8 +141,16 @@ class PatchList(Generic[T]):
     there are, less those of slides that turned out bad.
     """
 
-    def __init__(self, jobs: Sequence[ExtractionJob], spec: StreamSpec, cut: Cut[T]) -> None:
+    def __init__(
+        self,
+        jobs: Sequence[ExtractionJob],
+        spec: StreamSpec,
+        cut: Cut[T],
+        *,
+        is_shown: bool = False,
+    ) -> None:
         self._jobs = jobs
+        self._is_shown = is_shown
         self._spec = spec
         self._cut = cut
         self._prepared: Stream | None = Stream(jobs, spec)
@@ -157,10 +166,17 @@ class PatchList(Generic[T]):
         stream, self._prepared = self._prepared or Stream(self._jobs, self._spec), None
         self._streams.add(stream)
         self.progress = stream.progress
-        with closing(stream.run()) as events:
+        unit = "sets" if any(job.is_set for job in self._jobs) else "patches"
+        total = sum(map(len, self._jobs))
+        with (
+            progress_bar(total, unit=unit, label="read", is_shown=self._is_shown) as advance,
+            closing(stream.run()) as events,
+        ):
             for job, sets in events:
+                n = len(sets.places)
                 yield from self._cut(self._jobs[job], sets)
                 del sets  # or its slot would be held until the next one comes
+                advance(n)
 
     def close(self) -> None:
         """End all workers at once; an iteration that goes on raises `WorkerLost`."""
@@ -243,6 +259,7 @@ class MemPatchExtractorPool(_MemPool[Patch]):
         excluded_labels: Sequence[str] = (),
         ordered: bool = False,
         on_error: OnError = "raise",
+        verbose: bool = False,
     ) -> None:
         _require_counts(
             proc_num_workers=proc_num_workers, thread_num_workers=thread_num_workers,
@@ -252,7 +269,7 @@ class MemPatchExtractorPool(_MemPool[Patch]):
             proc_num_workers, thread_num_workers, is_ordered=ordered, on_error=on_error
         )
         spec = _spec_of(None, resampling_mode, included_labels, excluded_labels)
-        self._list = PatchList(_jobs_of(patches_pool, spec), how, cut_patches)
+        self._list = PatchList(_jobs_of(patches_pool, spec), how, cut_patches, is_shown=verbose)
 
     @property
     def patch_count(self) -> int:
@@ -281,6 +298,7 @@ class MultiResMemPatchExtractorPool(_MemPool[list[Patch]]):
         excluded_labels: Sequence[str] = (),
         ordered: bool = False,
         on_error: OnError = "raise",
+        verbose: bool = False,
     ) -> None:
         _require_counts(
             proc_num_workers=proc_num_workers, thread_num_workers=thread_num_workers,
@@ -291,7 +309,7 @@ class MultiResMemPatchExtractorPool(_MemPool[list[Patch]]):
         )
         spec = _spec_of(levels_or_mpps, resampling_mode, included_labels, excluded_labels)
         self._n_resolutions = len(spec.levels_or_mpps or ())
-        self._list = PatchList(_jobs_of(patches_pool, spec), how, cut_sets)
+        self._list = PatchList(_jobs_of(patches_pool, spec), how, cut_sets, is_shown=verbose)
 
     @property
     def patchset_count(self) -> int:
