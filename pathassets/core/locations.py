@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic.dataclasses import dataclass as spec_dataclass
 from pydantic_core import ArgsKwargs
 
+from pathassets.core import shown
 from pathassets.core.annotations import (
     AnnotationPolygon,
     cut_out_contained,
@@ -110,6 +111,9 @@ class LocationSpec:
     """Most patches of a slide: of more, a seeded choice is kept, in order."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Another seed gives other draws; which ones, slide and spec decide together."""
+
+    def __repr__(self) -> str:
+        return shown.spec_line(self)
 
     @model_validator(mode="before")
     @classmethod
@@ -212,6 +216,20 @@ class PatchLocations:
 
     def __len__(self) -> int:
         return len(self.x_px0)
+
+    def __repr__(self) -> str:
+        return shown.line(
+            self, shown.count(len(self), "patch"), f"{self.patch_px} px",
+            shown.resolution(self.level, self.mpp), f"side {self.side_px0} px0",
+            shown.labels(self.labels),
+        )  # fmt: skip
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the first rows."""
+        codes = (0 for _ in self.x_px0) if self.label_codes is None else self.label_codes
+        rows = zip(self.x_px0, self.y_px0, self.tissue_share, codes, strict=True)
+        told = ((x, y, f"{share:.3f}", self.labels[code]) for x, y, share, code in rows)
+        return shown.table(repr(self), ("x_px0", "y_px0", "tissue_share", "label"), told, len(self))
 
     @property
     def boxes_px0(self) -> np.ndarray:

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from pathassets.core import shown
 from pathassets.core.resolution import Scales
 from pathassets.core.spec import digest_of
 from pathassets.core.tiles import FaultReason, TileFault, TileSource
@@ -72,6 +73,15 @@ class SlideInfo:
     """Micrometres per level-0 pixel that a person stated; goes before the audit's."""
     fallback: str = ""
     """Why OpenSlide reads what the tile reader could have read; empty where it does not."""
+
+    def __repr__(self) -> str:
+        return shown.line(self, *self.told())
+
+    def told(self) -> tuple[str, ...]:
+        """What a person wants to know of it."""
+        mpp = "no mpp" if self.mpp is None else shown.resolution(None, self.mpp)
+        size = f"{self.width_px0} x {self.height_px0} px"
+        return size, mpp, shown.count(self.n_levels, "level"), self.vendor[: shown.TEXT_CHARS]
 
     @property
     def n_levels(self) -> int:

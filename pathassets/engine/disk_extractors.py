@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
 from pathassets.adapters.tqdm import progress_bar
+from pathassets.core import shown
 from pathassets.core.resolution import LevelOrMpp
 from pathassets.engine.disk_request import DiskRequest, check_number, disk_request
 from pathassets.engine.disk_slides import SlideDone, SlideOrder, write_slide
@@ -43,6 +44,9 @@ class _Single:
     def __init__(self, request: DiskRequest, patches: Patches) -> None:
         (self._order,) = request.orders([patches])
         self._done = write_slide(self._order)
+
+    def __repr__(self) -> str:
+        return shown.line(self, *self._order.job.facts(), f"in {shown.path(self._order.root)}")
 
     @property
     def manifest_id(self) -> str:
@@ -179,6 +183,12 @@ class _Pool:
             for error in others:
                 first.add_note(f"failed, too: {error}")
             raise first
+
+    def __repr__(self) -> str:
+        failed = f"{len(self.errors):,} failed" if self.errors else ""
+        root = f"in {shown.path(self._orders[0].root)}" if self._orders else ""
+        slides, images = len(self._done), shown.count(self.patch_count, "image")
+        return shown.line(self, shown.count(slides, "slide"), images, failed, root)
 
     @property
     def manifest_ids(self) -> list[str]:

@@ -20,7 +20,9 @@ from typing import Any, Literal, NamedTuple, Protocol, get_args
 
 import numpy as np
 
+from pathassets.core import shown
 from pathassets.core.locations import PatchLocations
+from pathassets.core.patch_names import resolution_part
 from pathassets.core.resolution import LevelOrMpp, as_level_or_mpp
 from pathassets.errors import SpecError
 
@@ -125,6 +127,24 @@ class ExtractionJob:
     def slide_id(self) -> str:
         """File name without its last extension: what names of files begin with."""
         return _stem_of(self.wsi_file)
+
+    def __repr__(self) -> str:
+        return shown.line(self, *self.facts())
+
+    def facts(self) -> tuple[str, ...]:
+        """What a person wants to know of it."""
+        return shown.path(self.wsi_file), shown.count(len(self), self.unit), *self.resolutions()
+
+    @property
+    def unit(self) -> str:
+        """What is read: patches, or sets of them."""
+        return "set" if self.is_set else "patch"
+
+    def resolutions(self) -> tuple[str, ...]:
+        """What it is read at."""
+        values = self.levels_or_mpps
+        first = [resolution_part(value) for value in values[: shown.N_LABELS]]
+        return (" ".join(["at", *first, *(["…"] if len(values) > len(first) else [])]),)
 
     @property
     def patch_data(self) -> list[tuple[tuple[int, int], tuple[int, int], str]]:

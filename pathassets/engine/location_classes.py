@@ -21,6 +21,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from pathassets.core import shown
 from pathassets.core.locations import PatchLocations
 from pathassets.core.resolution import LevelOrMpp, as_level_or_mpp
 from pathassets.core.tissue import TissueMask
@@ -162,7 +163,15 @@ class LocatedPatches:
         return self.patch_count
 
     def __repr__(self) -> str:
-        return f"{self.class_name}({self.wsi_file!r}, {self.patch_count} patches)"
+        return shown.line(
+            self, shown.path(self.wsi_file), shown.count(self.patch_count, "patch"),
+            shown.labels(self.patch_labels),
+        )  # fmt: skip
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the first rows."""
+        rows = ((*corner, label) for corner, _, label in self.patch_data)
+        return shown.table(repr(self), ("x_px0", "y_px0", "label"), rows, len(self))
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the open slide: another process opens its own."""

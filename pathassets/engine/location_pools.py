@@ -18,6 +18,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple
 
 from pathassets.adapters.tqdm import progress_bar
+from pathassets.core import shown
 from pathassets.engine import location_classes as single
 from pathassets.engine.location_classes import LocatedPatches
 from pathassets.engine.location_plan import LISTS, OWN_LISTS, LocationTask, Plan
@@ -144,6 +145,16 @@ class LocationsPool(Sequence[LocatedPatches]):
 
     def __len__(self) -> int:
         return len(self._results)
+
+    def __repr__(self) -> str:
+        failed = f"{len(self.errors):,} failed" if self.errors else ""
+        slides = shown.count(len(self), "slide")
+        return shown.line(self, slides, shown.count(self.patch_count, "patch"), failed)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the first slides."""
+        rows = ((one.wsi_file[-shown.TEXT_CHARS :], one.patch_count) for one in self._results)
+        return shown.table(repr(self), ("slide", "patches"), rows, len(self))
 
     def __iter__(self) -> Iterator[LocatedPatches]:
         return iter(self._results)

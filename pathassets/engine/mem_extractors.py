@@ -17,6 +17,7 @@ from weakref import WeakSet
 import numpy as np
 
 from pathassets.adapters.tqdm import progress_bar
+from pathassets.core import shown
 from pathassets.core.resolution import LevelOrMpp
 from pathassets.engine.extraction import (
     ExtractionJob,
@@ -66,6 +67,9 @@ class MemPatchExtractor:
             self._job, num_workers, lambda job, sets: cut_patches(job, sets, placed=inference_mode)
         )
 
+    def __repr__(self) -> str:
+        return shown.line(self, *self._job.facts())
+
     @property
     def patch_stream(self) -> Iterator[Patch]:
         """The patches, as they are read; a SlideError where they cannot be."""
@@ -111,6 +115,9 @@ class MultiResMemPatchExtractor:
         self._stream = _stream_of(
             self._job, num_workers, lambda job, sets: cut_sets(job, sets, placed=inference_mode)
         )
+
+    def __repr__(self) -> str:
+        return shown.line(self, *self._job.facts())
 
     @property
     def patch_stream(self) -> Iterator[list[Patch]]:
@@ -162,6 +169,16 @@ class PatchList(Generic[T]):
     def __len__(self) -> int:
         return sum(map(len, self._jobs)) - self.progress.n_missing
 
+    def facts(self) -> tuple[str, ...]:
+        """What a person wants to know of it."""
+        failed = f"{len(self.progress.errors):,} failed" if self.progress.errors else ""
+        unit = self._jobs[0].unit if self._jobs else "patch"
+        slides = shown.count(len(self._jobs), "slide")
+        return slides, shown.count(len(self), unit), failed
+
+    def __repr__(self) -> str:
+        return shown.line(self, *self.facts())
+
     def __iter__(self) -> Generator[T, None, None]:
         stream, self._prepared = self._prepared or Stream(self._jobs, self._spec), None
         self._streams.add(stream)
@@ -189,6 +206,9 @@ class _MemPool(Generic[T]):
     """What both pools have."""
 
     _list: PatchList[T]
+
+    def __repr__(self) -> str:
+        return shown.line(self, *self._list.facts())
 
     @property
     def patch_list(self) -> PatchList[T]:

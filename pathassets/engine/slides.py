@@ -26,12 +26,14 @@ from pathassets.adapters.openslide.members import find_slides
 from pathassets.adapters.openslide.reader import DENSE_VENDORS, OpenSlideReader, OpenSlideTiles
 from pathassets.adapters.tiff.layout import TiffLayout, read_layout
 from pathassets.adapters.tiled_tiff import TiledTiff, open_tiles
+from pathassets.core import shown
 from pathassets.core.annotations import Annotations
 from pathassets.core.regions import WHITE, Rgb, read_box, read_region
 from pathassets.core.slide import SlideInfo, audit_mpp, check_mpp
 from pathassets.core.spec import seed_of
 from pathassets.core.tiles import TileDamaged, TileGrid, TileSource
 from pathassets.engine.holes import MendedTiles, find_holes
+from pathassets.engine.slide_look import picture_of
 from pathassets.errors import SlideUnreadable, SpecError, TileUnreadable
 
 Backend = Literal["auto", "openslide", "tiles"]
@@ -137,6 +139,13 @@ class OpenedSlide:
             SlideUnreadable: it cannot be decoded.
         """
         return self._reader.read_associated(name)
+
+    def __repr__(self) -> str:
+        return shown.line(self, shown.path(self.path), *self.info.told())
+
+    def _repr_png_(self) -> bytes | None:
+        """What a notebook shows: the overview, where it can be read."""
+        return picture_of(self)
 
     def close(self) -> None:
         """Give the file handles back."""
