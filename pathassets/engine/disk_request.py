@@ -141,7 +141,7 @@ def disk_request(  # noqa: PLR0913 - the users' parameters, all of them
     if global_counter is not None:
         check_number("global_counter", global_counter, least=0)
     names = NameSpec(
-        image_type=image_type, comment=filename_comment, separator=filename_separator,
+        image_type=image_type, comment=filename_comment or "", separator=filename_separator,
         create_subdirs=create_subdirs,
     )  # fmt: skip
     check_quality(quality, image_type)

@@ -356,8 +356,8 @@ def _require_counts(**numbers: object) -> None:
 def _spec_of(
     levels_or_mpps: Sequence[LevelOrMpp] | None,
     resampling_mode: ResamplingMode | None,
-    included_labels: Sequence[str],
-    excluded_labels: Sequence[str],
+    included_labels: Sequence[str] | None,
+    excluded_labels: Sequence[str] | None,
 ) -> ExtractionSpec:
     for name, labels in (("included", included_labels), ("excluded", excluded_labels)):
         if isinstance(labels, str):
@@ -368,8 +368,8 @@ def _spec_of(
     return ExtractionSpec(
         levels_or_mpps=None if levels_or_mpps is None else tuple(levels_or_mpps),
         resampling_mode=resampling_mode,
-        included_labels=tuple(included_labels),
-        excluded_labels=tuple(excluded_labels),
+        included_labels=tuple(included_labels or ()),
+        excluded_labels=tuple(excluded_labels or ()),
     )
 
 
