@@ -218,15 +218,13 @@ class PatchLocations:
         return len(self.x_px0)
 
     def __repr__(self) -> str:
-        return shown.line(
-            self, shown.count(len(self), "patch"), f"{self.patch_px} px",
-            shown.resolution(self.level, self.mpp), f"side {self.side_px0} px0",
-            shown.labels(self.labels),
-        )  # fmt: skip
+        at = f"{self.patch_px} px", shown.resolution(self.level, self.mpp)
+        facts = shown.count(len(self), "patch"), *at, f"side {self.side_px0} px0"
+        return shown.line(self, *facts, shown.labels(self.labels))
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the first rows."""
-        codes = (0 for _ in self.x_px0) if self.label_codes is None else self.label_codes
+        codes = np.zeros(len(self), int) if self.label_codes is None else self.label_codes
         rows = zip(self.x_px0, self.y_px0, self.tissue_share, codes, strict=True)
         told = ((x, y, f"{share:.3f}", self.labels[code]) for x, y, share, code in rows)
         return shown.table(repr(self), ("x_px0", "y_px0", "tissue_share", "label"), told, len(self))

@@ -33,11 +33,11 @@ CODE_VERSION = "2"
 class ReadSpec(BadTilePolicy):
     """How patch pixels are read, and what becomes of patches that cannot be read whole."""
 
-    def __repr__(self) -> str:
-        return shown.spec_line(self)
-
     fast: bool = False
     """Let the JPEG decoder shrink by 2, 4 or 8, where it can; else areas are averaged exactly."""
+
+    def __repr__(self) -> str:
+        return shown.spec_line(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -133,18 +133,16 @@ class ExtractionJob:
 
     def facts(self) -> tuple[str, ...]:
         """What a person wants to know of it."""
-        return shown.path(self.wsi_file), shown.count(len(self), self.unit), *self.resolutions()
+        values = self.levels_or_mpps
+        at = [resolution_part(value) for value in values[: shown.N_LABELS]]
+        at += ["…"] * (len(values) > len(at))
+        n = shown.count(len(self), self.unit)
+        return shown.path(self.wsi_file), n, f"at {' '.join(at)}"
 
     @property
     def unit(self) -> str:
         """What is read: patches, or sets of them."""
         return "set" if self.is_set else "patch"
-
-    def resolutions(self) -> tuple[str, ...]:
-        """What it is read at."""
-        values = self.levels_or_mpps
-        first = [resolution_part(value) for value in values[: shown.N_LABELS]]
-        return (" ".join(["at", *first, *(["…"] if len(values) > len(first) else [])]),)
 
     @property
     def patch_data(self) -> list[tuple[tuple[int, int], tuple[int, int], str]]:

@@ -149,13 +149,9 @@ class PatchList(Generic[T]):
     """
 
     def __init__(
-        self,
-        jobs: Sequence[ExtractionJob],
-        spec: StreamSpec,
-        cut: Cut[T],
-        *,
+        self, jobs: Sequence[ExtractionJob], spec: StreamSpec, cut: Cut[T], *,
         is_shown: bool = False,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self._jobs = jobs
         self._is_shown = is_shown
         self._spec = spec
