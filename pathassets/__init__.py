@@ -212,5 +212,10 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
+        public = getattr(import_module(_HOMES[name]), name)
+        if isinstance(public, type):
+            from pathassets.engine.public_help import with_parameters  # noqa: PLC0415 - as all else
+
+            return with_parameters(public)
+        return public
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

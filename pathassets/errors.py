@@ -8,13 +8,15 @@
     │   ├── ResolutionImplausible                 the sources contradict each other or physics
     │   └── TileUnreadable                        it opens, but some of its pixels cannot be decoded
     ├── SpecError (ValueError)                    the request is impossible
+    │   └── WrongArguments (TypeError)            a parameter that there is not, or of no such type
     ├── AnnotationError           .path           a drawing cannot be read
     │   └── AnnotationsMissing                    none is recorded for this slide
     ├── EncoderError              .encoder        the model cannot do what was asked of it
     │   └── FeaturesNotFinite                     it gives NaN or infinity for a patch
     ├── StoreError                .uri            the artifact store
     │   ├── ArtifactMissing (FileNotFoundError)
-    │   └── ArtifactCorrupt
+    │   ├── ArtifactCorrupt
+    │   └── OutputExists (FileExistsError)        what was to be written is there, and is another's
     ├── WorkerLost                                the worker process died or timed out on this slide
     └── CatalogError                              the SQL catalog
 
@@ -24,6 +26,7 @@ of `str(error)`.
 
 from __future__ import annotations
 
+import re
 from typing import Any, ClassVar, Self
 
 
@@ -44,11 +47,32 @@ class PathAssetsError(Exception):
         """`subject: fact`, without the remedy."""
         return str(self.args[0])
 
+    def named(self, subject: object) -> Self:
+        """The same error, which names a subject: itself where its message does already."""
+        message = with_subject(subject, self.message)
+        if message == self.message:
+            return self
+        named: Self = _rebuild(type(self), (message, *self.args[1:]), self.__dict__)
+        named.__cause__, named.__context__ = self.__cause__, self.__context__
+        return named
+
     def __str__(self) -> str:
         return f"{self.message}. {self.remedy}" if self.remedy else self.message
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self.args, self.__dict__)
+
+
+def with_subject(subject: object, message: str) -> str:
+    """`subject: message`, the subject once, wherever the message names it.
+
+    >>> with_subject("a.svs", "it is gone"), with_subject("a.svs", "a.svs: it is gone")
+    ('a.svs: it is gone', 'a.svs: it is gone')
+    >>> with_subject("a.svs", "no mask fits a.svs"), with_subject("a.svs", "ba.svs: it is gone")
+    ('no mask fits a.svs', 'a.svs: ba.svs: it is gone')
+    """
+    word = rf"(?<![\w./\\-]){re.escape(str(subject))}(?![\w-])"
+    return message if re.search(word, message) else f"{subject}: {message}"
 
 
 def _rebuild(kind: type[PathAssetsError], args: tuple[Any, ...], state: dict[str, Any]) -> Any:
@@ -115,6 +139,10 @@ class SpecError(PathAssetsError, ValueError):
     reason = "spec_error"
 
 
+class WrongArguments(SpecError, TypeError):
+    """A parameter is missing, is not known, or is of another type than any it takes."""
+
+
 class AnnotationError(PathAssetsError):
     """A drawing, or one element of it, cannot be read."""
 
@@ -168,6 +196,12 @@ class ArtifactCorrupt(StoreError):
     """An artifact's bytes are not the ones that were published."""
 
     reason = "artifact_corrupt"
+
+
+class OutputExists(StoreError, FileExistsError):
+    """What was to be written is there already, and is another request's."""
+
+    reason = "output_exists"
 
 
 class WorkerLost(PathAssetsError):

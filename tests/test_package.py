@@ -1,3 +1,5 @@
+import inspect
+import re
 import subprocess
 import sys
 
@@ -9,6 +11,45 @@ import pathassets
 @pytest.mark.parametrize("name", pathassets.__all__)
 def test_every_public_name_can_be_imported_and_is_documented(name):
     assert getattr(pathassets, name).__doc__
+
+
+CLASSES = [
+    name
+    for name in pathassets.__all__
+    if isinstance(getattr(pathassets, name), type) and name != "DeepFeatureExtractor"
+]
+
+
+def told(text: str, name: str, indent: int) -> bool:
+    return re.search(rf"^ {{{indent}}}{name}: \S", text, re.MULTILINE) is not None
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_help_of_every_class_tells_each_of_its_parameters(name):
+    public = getattr(pathassets, name)
+    parameters = inspect.signature(public).parameters
+    assert parameters
+    assert [each for each in parameters if not told(public.__doc__, each, 4)] == []
+
+
+@pytest.mark.parametrize("name", [name for name in CLASSES if name.endswith("PatchesPool")])
+def test_help_of_a_pool_of_locations_tells_every_key_that_patches_args_may_have(name):
+    pool = getattr(pathassets, name)
+    single = getattr(pathassets, name.removesuffix("Pool"))
+    with pytest.raises(TypeError) as refused:
+        pool(
+            **{each: [] for each in inspect.signature(pool).parameters if each.endswith("_list")},
+            patches_args={"nothing": 1}, proc_num_workers=1,
+        )  # fmt: skip
+    accepted = set(refused.value.remedy.removeprefix("It takes ").split(", "))
+    given = {"wsi_file", "mask_data", "polygon_data", "points"}
+    assert accepted | {"slide_mpp"} == set(inspect.signature(single).parameters) - given
+    assert [key for key in accepted if not told(pool.__doc__, key, 8)] == []
+
+
+def test_help_of_a_class_is_the_same_however_often_it_is_asked_for():
+    assert pathassets.TissueSpec.__doc__ == pathassets.TissueSpec.__doc__
+    assert pathassets.TissueSpec.__doc__.count("Parameters:") == 1
 
 
 def test_the_public_names_are_those_that_have_a_home():

@@ -210,3 +210,29 @@ def test_one_slide_alone_streams_its_patches(slide_path):
     extractor = MemPatchExtractor(patches=patches, num_workers=2)
     seen = [image.size for image, _ in extractor.patch_stream]
     assert seen == [(256, 256)] * 48
+
+
+def test_pools_say_how_far_they_are_when_they_are_asked_to(slide_path, tmp_path, capfd):
+    def run(**more):
+        located = WholeImageGridPatchesPool(
+            wsi_file_list=[str(slide_path)], mask_data_list=[FULL], patches_args={},
+            proc_num_workers=1, **more,
+        )  # fmt: skip
+        how = {"patches_pool": located, "proc_num_workers": 1, "thread_num_workers": 1} | more
+        folder = tmp_path / ("told" if more else "quiet")
+        for _ in MemPatchExtractorPool(**how).patch_list:
+            pass
+        DiskPatchExtractorPool(output_dir=folder, image_type="jpg", **how)
+        MultiResDiskPatchExtractorPool(
+            output_dir=folder, image_type="jpg", levels_or_mpps=[0, 1], **how
+        )
+
+    run()
+    assert capfd.readouterr().err == ""
+    run(verbose=True)
+    lines = capfd.readouterr().err.splitlines()
+    assert [line.split("[")[0].strip() for line in lines] == [
+        "located: 100% 1/1", "read: 100% 48/48", "saved: 100% 48/48", "saved: 100% 48/48",
+    ]  # fmt: skip
+    units = ("slides", "patches", "patches", "sets")
+    assert all(unit in line for unit, line in zip(units, lines, strict=True))

@@ -14,17 +14,20 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from pathassets.core.patch_names import IMAGE_TYPES
 from pathassets.core.patch_set import EncodedPatch, Row
 from pathassets.errors import StoreError
 
 PART = ".part"
 JOURNAL = ".journal"
+_SET = re.compile(r"set(\d+)")
 
 
 class PatchFiles:
@@ -108,6 +111,32 @@ def remove_parts(folders: Iterable[Path], output_id: str) -> int:
         except OSError as error:
             raise unwritable(folder, error) from error
     return n_removed
+
+
+def foreign_image(folder: Path, output_id: str) -> str:
+    """Name of an image in a folder that is not of an output; empty where there is none.
+
+    Raises:
+        StoreError: the folder cannot be read.
+    """
+    try:
+        names = sorted(entry.name for entry in os.scandir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    images = (name for name in names if not name.startswith(".") and _is_image(name))
+    return next((name for name in images if output_id not in name), "")
+
+
+def _is_image(name: str) -> bool:
+    return Path(name).suffix.lower().removeprefix(".") in IMAGE_TYPES
+
+
+def highest_set(root: Path) -> int:
+    """Highest number of a folder `set{N}` under a folder or one of its own; 0 where none is."""
+    numbers = [_SET.fullmatch(path.name) for path in (*root.glob("set*"), *root.glob("*/set*"))]
+    return max((int(found[1]) for found in numbers if found), default=0)
 
 
 def is_whole(root: Path, row: Row) -> bool:

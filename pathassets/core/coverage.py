@@ -7,6 +7,7 @@ from typing import Self
 import cv2
 import numpy as np
 
+from pathassets.core.frames import whole_px0
 from pathassets.core.tissue import TissueMask
 
 INT32_PIXELS = 2**31
@@ -43,11 +44,14 @@ class Coverage:
         return self.exact_share_of(x_px0, y_px0, side_px0).astype(np.float32)
 
     def exact_share_of(
-        self, x_px0: np.ndarray, y_px0: np.ndarray, side_px0: int, height_px0: int | None = None
-    ) -> np.ndarray:
+        self, x_px0: np.ndarray, y_px0: np.ndarray, side_px0: float,
+        height_px0: float | None = None, *, on_lines: bool = False,
+    ) -> np.ndarray:  # fmt: skip
         """The same as float64, to be compared with what is asked for.
 
-        Of rectangles, where they have another height than `side_px0`.
+        Of rectangles, where they have another height than `side_px0`. `on_lines` takes edges that
+        have the same whole pixel as a line between mask pixels to be on it: where a mask pixel
+        begins at 128.03, a square from 128 on lacks nothing of it.
 
         A summed-area table interpolated between its nodes integrates a mask of constant pixels
         exactly. Sums of nodes are large and whole: they are subtracted before parts of pixels are
@@ -55,12 +59,20 @@ class Coverage:
         """
         height_px0 = side_px0 if height_px0 is None else height_px0
         n_rows, n_columns = (n - 1 for n in self._table.shape)
-        across_px = self._width_px0, self._downsample_x, n_columns
-        down_px = self._height_px0, self._downsample_y, n_rows
-        left, fx0 = _node(x_px0, *across_px)
-        right, fx1 = _node(x_px0 + side_px0, *across_px)
-        top, fy0 = _node(y_px0, *down_px)
-        bottom, fy1 = _node(y_px0 + height_px0, *down_px)
+        x_axis = self._width_px0, self._downsample_x, n_columns
+        y_axis = self._height_px0, self._downsample_y, n_rows
+        x0_px0, x1_px0 = x_px0, x_px0 + side_px0
+        y0_px0, y1_px0 = y_px0, y_px0 + height_px0
+        across_px0: np.ndarray | float = side_px0
+        down_px0: np.ndarray | float = height_px0
+        if on_lines:
+            x0_px0, x1_px0 = (_on_line(edge, self._downsample_x) for edge in (x0_px0, x1_px0))
+            y0_px0, y1_px0 = (_on_line(edge, self._downsample_y) for edge in (y0_px0, y1_px0))
+            across_px0, down_px0 = x1_px0 - x0_px0, y1_px0 - y0_px0
+        left, fx0 = _node(x0_px0, *x_axis)
+        right, fx1 = _node(x1_px0, *x_axis)
+        top, fy0 = _node(y0_px0, *y_axis)
+        bottom, fy1 = _node(y1_px0, *y_axis)
         rows = np.stack([top, top + 1, bottom, bottom + 1])
         columns = np.stack([left, left + 1, right, right + 1])
         sums = self._table[rows[:, None], columns[None, :]].astype(np.int64)
@@ -72,9 +84,15 @@ class Coverage:
         strips_y = fy1 * (down[1, 2] - down[1, 0]) - fy0 * (down[0, 2] - down[0, 0])
         corners = fy1 * (fx1 * cell[1, 1] - fx0 * cell[1, 0])
         corners -= fy0 * (fx1 * cell[0, 1] - fx0 * cell[0, 0])
-        area_px = (side_px0 / self._downsample_x) * (height_px0 / self._downsample_y)
+        area_px = (across_px0 / self._downsample_x) * (down_px0 / self._downsample_y)
         inside = whole + (strips_x + strips_y + corners)
         return np.asarray((inside / area_px).clip(0.0, 1.0))
+
+
+def _on_line(edge_px0: np.ndarray, downsample: float) -> np.ndarray:
+    """Edges, those on the nearest line between mask pixels that have one whole pixel with it."""
+    line_px0 = np.rint(edge_px0 / downsample) * downsample
+    return np.where(whole_px0(line_px0) == whole_px0(edge_px0), line_px0, edge_px0)
 
 
 def _node(

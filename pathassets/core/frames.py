@@ -18,6 +18,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
+
 Frame = Literal["level0", "bounds"]
 """From where level-0 pixels are counted: the corner of level 0, or that of the slide's bounds."""
 
@@ -31,3 +33,12 @@ def mm2_of(n_px: int, downsample: float, slide_mpp: float) -> float:
     1.0
     """
     return n_px * (downsample * slide_mpp) ** 2 / UM2_PER_MM2
+
+
+def whole_px0(place_px0: np.ndarray) -> np.ndarray:
+    """The whole pixel that a place on one axis is taken to; places a pixel apart never share one.
+
+    >>> whole_px0(np.array([127.5, 128.03, 128.5])).tolist()
+    [128.0, 128.0, 129.0]
+    """
+    return np.asarray(np.floor(place_px0 + 0.5))

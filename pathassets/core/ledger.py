@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from pydantic.dataclasses import dataclass as spec_dataclass
 
+from pathassets.core import shown
 from pathassets.core.slide import tile_error
 from pathassets.core.spec import STRICT, Share
 from pathassets.core.tiles import TileFault
@@ -39,6 +40,12 @@ class Ledger:
     """Whether the slide has fewer pixels than was asked for, and what was read is enlarged."""
     skipped: list[int] = field(default_factory=list)
     """Indices of the locations that were left out, ascending once the pass has ended."""
+
+    def __repr__(self) -> str:
+        return shown.line(
+            self, shown.count(self.n_tiles, "tile"), f"{len(self.faults):,} bad",
+            f"{shown.count(len(self.skipped), 'patch')} left out",
+        )  # fmt: skip
 
     def enter(self, fault: TileFault, policy: BadTilePolicy, path: object) -> None:
         """Enter a fault, once.

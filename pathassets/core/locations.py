@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic.dataclasses import dataclass as spec_dataclass
 from pydantic_core import ArgsKwargs
 
+from pathassets.core import shown
 from pathassets.core.annotations import (
     AnnotationPolygon,
     cut_out_contained,
@@ -22,21 +23,20 @@ from pathassets.core.coverage import Coverage
 from pathassets.core.draws import streams_of
 from pathassets.core.resolution import downsample_of
 from pathassets.core.sampling import (
-    Areas,
     GridSampler,
     PoissonDiskSampler,
     RandomSampler,
     Sampled,
     Sampler,
-    Squares,
     sample_areas,
 )
 from pathassets.core.slide import SlideInfo
 from pathassets.core.spec import STRICT, Mpp, Share, digest_of, seed_of
+from pathassets.core.squares import Areas, Squares
 from pathassets.core.tissue import TissueMask
 from pathassets.errors import AnnotationsMissing, SpecError
 
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 
 MPP = 0.5
 """Micrometres per pixel where neither a resolution nor a level is asked for."""
@@ -111,6 +111,9 @@ class LocationSpec:
     """Most patches of a slide: of more, a seeded choice is kept, in order."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Another seed gives other draws; which ones, slide and spec decide together."""
+
+    def __repr__(self) -> str:
+        return shown.spec_line(self)
 
     @model_validator(mode="before")
     @classmethod
@@ -214,6 +217,18 @@ class PatchLocations:
     def __len__(self) -> int:
         return len(self.x_px0)
 
+    def __repr__(self) -> str:
+        at = f"{self.patch_px} px", shown.resolution(self.level, self.mpp)
+        facts = shown.count(len(self), "patch"), *at, f"side {self.side_px0} px0"
+        return shown.line(self, *facts, shown.labels(self.labels))
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the first rows."""
+        codes = np.zeros(len(self), int) if self.label_codes is None else self.label_codes
+        rows = zip(self.x_px0, self.y_px0, self.tissue_share, codes, strict=True)
+        told = ((x, y, f"{share:.3f}", self.labels[code]) for x, y, share, code in rows)
+        return shown.table(repr(self), ("x_px0", "y_px0", "tissue_share", "label"), told, len(self))
+
     @property
     def boxes_px0(self) -> np.ndarray:
         """int64 (n, 4): x0, y0, x1, y1; the last two exclusive."""
@@ -302,8 +317,8 @@ def locate(
     seed = seed_of(digest_of(spec), slide_key)
     areas = _areas_of(scale, annotations)
     squares = Squares(
-        side_px0=scale.side_px0, width_px0=info.width_px0, height_px0=info.height_px0,
-        is_within=spec.within_bound,
+        side_px0=scale.side_px0, laid_side_px0=spec.patch_px * scale.downsample,
+        width_px0=info.width_px0, height_px0=info.height_px0, is_within=spec.within_bound,
     )  # fmt: skip
     coverage = Coverage(mask, width_px0=info.width_px0, height_px0=info.height_px0)
     sampled = sample_areas(areas, _sampler_of(scale, areas, mask, seed), squares, coverage)

@@ -21,6 +21,8 @@ from typing import NamedTuple
 import numpy as np
 import shapely
 
+from pathassets.core.frames import whole_px0
+
 BLOCK_PAIRS = 2**18
 """Pairs of squares and edges that are worked on at once: 2 MB for each column of them."""
 
@@ -94,28 +96,39 @@ class Overlap:
         self._crossings, self._corner = self._cross(edges, n_cells)
         self._edges = self._lay(edges, n_cells)
 
-    def share_of(self, area: np.ndarray, x_px0: np.ndarray, y_px0: np.ndarray) -> np.ndarray:
-        """Share of each square that lies within its area, float64 (n,) in [0, 1]."""
-        inside = np.empty(len(area))
-        box = self._is_box[area]
-        low, high = self._bounds[area[box], :2], self._bounds[area[box], 2:]
-        corner = np.stack([x_px0[box], y_px0[box]], axis=1)
-        sides = np.minimum(high, corner + self._side_px0) - np.maximum(low, corner)
-        inside[box] = sides.clip(0.0).prod(1)
-        inside[~box] = self._inside(area[~box], x_px0[~box], y_px0[~box])
-        return np.asarray((inside / self._side_px0**2).clip(0.0, 1.0))
+    def share_of(
+        self, area: np.ndarray, x_px0: np.ndarray, y_px0: np.ndarray, side_px0: float | None = None,
+        *, on_bounds: bool = False,
+    ) -> np.ndarray:  # fmt: skip
+        """Share of each square that lies within its area, float64 (n,) in [0, 1].
 
-    def _inside(self, area: np.ndarray, x_px0: np.ndarray, y_px0: np.ndarray) -> np.ndarray:
+        `side_px0` may be shorter than the side that all was prepared for. `on_bounds` takes edges
+        that have the same whole pixel as a side of the area's bounds to be on it.
+        """
+        side = self._side_px0 if side_px0 is None else side_px0
+        corner = np.stack([x_px0, y_px0], axis=1).astype(np.float64)
+        bounds = self._bounds[area]
+        low, high = corner, corner + side
+        if on_bounds:
+            low, high = (_on_bounds(edge, bounds) for edge in (low, high))
+        inside, box = np.empty(len(area)), self._is_box[area]
+        sides = np.minimum(high, bounds[:, 2:]) - np.maximum(low, bounds[:, :2])
+        inside[box] = sides[box].clip(0.0).prod(1)
+        inside[~box] = self._inside(area[~box], low[~box], high[~box])
+        return np.asarray((inside / (high - low).prod(1)).clip(0.0, 1.0))
+
+    def _inside(self, area: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
         """Area of each square within its outline: the sum over the cells that it meets."""
-        side, total = self._side_px0, np.zeros(len(area))
-        column, row = self._x.lines_below(area, x_px0), self._y.lines_below(area, y_px0)
+        total = np.zeros(len(area))
+        (left, top), (right, bottom) = low.T, high.T
+        column, row = self._x.lines_below(area, left), self._y.lines_below(area, top)
         for down in (0, 1):
             for across in (0, 1):
                 i, j = column + across, row + down
-                x0 = np.maximum(x_px0, self._x.line(area, i))
-                x1 = np.minimum(x_px0 + side, self._x.line(area, i + 1))
-                y0 = np.maximum(y_px0, self._y.line(area, j))
-                y1 = np.minimum(y_px0 + side, self._y.line(area, j + 1))
+                x0 = np.maximum(left, self._x.line(area, i))
+                x1 = np.minimum(right, self._x.line(area, i + 1))
+                y0 = np.maximum(top, self._y.line(area, j))
+                y1 = np.minimum(bottom, self._y.line(area, j + 1))
                 is_met = (x0 < x1) & (y0 < y1) & (i < self._x.n[area]) & (j < self._y.n[area])
                 met = np.flatnonzero(is_met)
                 cell = self._cell(area[met], i[met], j[met])
@@ -172,6 +185,13 @@ class Overlap:
         place, column = _ranges(first, self._x.lines_below(part.area, right) + 1)
         cell = self._cell(part.area[place], column, row[place])
         return _table(cell, np.stack(part[1:])[:, place], n_cells)
+
+
+def _on_bounds(edge: np.ndarray, bounds: np.ndarray) -> np.ndarray:
+    """Edges (n, 2), those on a side of the bounds (n, 4) that have one whole pixel with it."""
+    for side in (bounds[:, :2], bounds[:, 2:]):
+        edge = np.where(whole_px0(side) == whole_px0(edge), side, edge)
+    return edge
 
 
 def _axis(low: np.ndarray, length: np.ndarray, side_px0: int, n_edges: np.ndarray) -> _Axis:

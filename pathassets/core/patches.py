@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from pydantic.dataclasses import dataclass as spec_dataclass
 
+from pathassets.core import shown
 from pathassets.core.ledger import BadTilePolicy
 from pathassets.core.locations import PatchLocations
 from pathassets.core.resolution import choose_level, shrink_of
@@ -34,6 +35,9 @@ class ReadSpec(BadTilePolicy):
 
     fast: bool = False
     """Let the JPEG decoder shrink by 2, 4 or 8, where it can; else areas are averaged exactly."""
+
+    def __repr__(self) -> str:
+        return shown.spec_line(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple, Self
 
 import numpy as np
 import shapely
@@ -18,47 +17,15 @@ import shapely
 from pathassets.core.coverage import Coverage
 from pathassets.core.disks import lay_disks
 from pathassets.core.draws import below, streams_of, words_of
-from pathassets.core.overlap import Overlap
+from pathassets.core.squares import BLOCK, ROUNDED_PX0, Areas, Found, Judge, Squares
 from pathassets.errors import SpecError
 
-BLOCK = 2**18
-"""Candidates that are judged at once: 100 MB."""
 MOST_DISKS = 2**21
 """Squares that Poisson disks may give in one area: 3 GB and 40 s."""
 DISKS_PER_SPACING = 0.7
 """Points in an area of one spacing squared, when there is no room for another."""
 EVERYWHERE_PX0 = 1e12
 """Beyond it lies no slide."""
-ROUNDING_PX0 = 1e-5
-"""How far a square may be beyond what is asked for, and be rounded to it."""
-SHARE_DECIMALS = (10, 8)
-"""To which shares of tissue, and within the area, are rounded: 0.95 of a square is 0.95."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Areas:
-    """Where squares may lie, and what is asked of them there."""
-
-    outlines: np.ndarray
-    """object (r,): valid shapely polygons or multipolygons in level-0 pixels, holes cut out."""
-    labels: tuple[str, ...]
-    """One for each outline; "" is no label."""
-    min_tissue_share: np.ndarray
-    """float64 (r,): share of a square that must be tissue."""
-    min_area_share: np.ndarray
-    """float64 (r,): share of a square that must lie within its area."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Squares:
-    """The squares that are asked for."""
-
-    side_px0: int
-    width_px0: int
-    """Of the slide."""
-    height_px0: int
-    is_within: bool = False
-    """Whether squares that reach beyond the slide are left out, whatever they hold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +103,7 @@ def sample_areas(areas: Areas, sampler: Sampler, squares: Squares, coverage: Cov
         SpecError: an area is too small for the number of random squares, or a step or spacing is
             below one level-0 pixel.
     """
-    judge = _Judge(areas, squares, coverage)
+    judge = Judge(areas, squares, coverage)
     if isinstance(sampler, GridSampler):
         found = _grid(sampler, judge)
     elif isinstance(sampler, RandomSampler):
@@ -154,99 +121,6 @@ def sample_areas(areas: Areas, sampler: Sampler, squares: Squares, coverage: Cov
     )  # fmt: skip
 
 
-class _Found(NamedTuple):
-    """Squares that may stay."""
-
-    area: np.ndarray
-    x_px0: np.ndarray
-    y_px0: np.ndarray
-    tissue_share: np.ndarray
-
-    @classmethod
-    def joined(cls, parts: list[Self]) -> Self:
-        nothing = np.empty(0, np.int64)
-        parts = [cls(nothing, nothing, nothing, np.empty(0, np.float32)), *parts]
-        return cls(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
-
-    def at(self, places: np.ndarray) -> Self:
-        return type(self)(*(column[places] for column in self))
-
-    def without_repeats(self, owner: np.ndarray) -> Self:
-        """The first of each place of each owner, order kept."""
-        order = np.lexsort((self.x_px0, self.y_px0, owner))  # stable: of equals the first is first
-        sorted_keys = np.stack([owner, self.y_px0, self.x_px0])[:, order]
-        is_first = np.ones(len(order), bool)
-        is_first[1:] = (sorted_keys[:, 1:] != sorted_keys[:, :-1]).any(axis=0)
-        return self.at(np.sort(order[is_first]))
-
-
-class _Judge:
-    """Says which squares may stay."""
-
-    def __init__(self, areas: Areas, squares: Squares, coverage: Coverage) -> None:
-        self.areas, self.squares, self.coverage = areas, squares, coverage
-        self.bounds = shapely.bounds(areas.outlines).reshape(-1, 4)
-        """float64 (r, 4): x0, y0, x1, y1; NaN where an area is empty."""
-        self._tissue, self._within = (
-            share.round(decimals)
-            for share, decimals in zip(
-                (areas.min_tissue_share, areas.min_area_share), SHARE_DECIMALS, strict=True
-            )
-        )
-        self._overlap: Overlap | None = None
-        if (self._within > 0).any():
-            self._overlap = Overlap(areas.outlines, side_px0=squares.side_px0)
-
-    def keep(self, area: np.ndarray, x_px0: np.ndarray, y_px0: np.ndarray) -> _Found:
-        """Leave out squares with too little tissue, or too little within their area."""
-        squares, overlap = self.squares, self._overlap
-        side = squares.side_px0
-        if squares.is_within:
-            fits = (x_px0 >= 0) & (x_px0 + side <= squares.width_px0)
-            fits &= (y_px0 >= 0) & (y_px0 + side <= squares.height_px0)
-            area, x_px0, y_px0 = area[fits], x_px0[fits], y_px0[fits]
-        share = self.coverage.exact_share_of(x_px0, y_px0, side)
-        is_tissue = share.round(SHARE_DECIMALS[0]) >= self._tissue[area]
-        found = _Found(area, x_px0, y_px0, share.astype(np.float32)).at(np.flatnonzero(is_tissue))
-        if overlap is None:
-            return found
-        within = overlap.share_of(found.area, found.x_px0, found.y_px0)
-        is_inside = within.round(SHARE_DECIMALS[1]) >= self._within[found.area]
-        return found.at(np.flatnonzero(is_inside))
-
-    def keep_all(self, area: np.ndarray, x_px0: np.ndarray, y_px0: np.ndarray) -> _Found:
-        """The same for any number, block by block."""
-        blocks = (slice(start, start + BLOCK) for start in range(0, len(area), BLOCK))
-        return _Found.joined([self.keep(area[b], x_px0[b], y_px0[b]) for b in blocks])
-
-    def corners(self) -> tuple[np.ndarray, np.ndarray]:
-        """Where the upper left corner of a square may lie that could stay: first, and how many.
-
-        int64 (r, 2) each, x and y; none where an area is empty, or smaller than what is asked for.
-        """
-        squares, side = self.squares, self.squares.side_px0
-        size = np.array([squares.width_px0, squares.height_px0])
-        low, high = self.bounds[:, :2], self.bounds[:, 2:]
-        within, tissue = self._within[:, None], self._tissue[:, None]
-        first = np.maximum(low - side * (1 - within), -side * (1 - tissue))
-        last = np.minimum(high - side * within, size - side * tissue)
-        if squares.is_within:
-            first, last = np.maximum(first, 0), np.minimum(last, size - side)
-        # Where no share is asked for, a square has at least a pixel within the bounds.
-        first = np.maximum(np.ceil(first - ROUNDING_PX0), np.floor(low) - side + 1)
-        last = np.minimum(np.floor(last + ROUNDING_PX0), np.ceil(high) - 1)
-        n = np.nan_to_num(last - first + 1).astype(np.int64).clip(0)
-        has_room = (n > 0).all(1)
-        has_room &= shapely.area(self.areas.outlines) >= self._within * (side - ROUNDING_PX0) ** 2
-        return np.nan_to_num(first).astype(np.int64), n * has_room[:, None]
-
-    def name_of(self, place: int) -> str:
-        """What errors call an area."""
-        label = self.areas.labels[place]
-        of = f"area {place + 1} of {len(self.areas.labels)}"
-        return f"{of} ({label!r})" if label else of
-
-
 def _blocks(counts: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Candidates block by block: whose each is, and its place among those of its owner."""
     ends = np.cumsum(counts)
@@ -257,7 +131,7 @@ def _blocks(counts: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         yield owner, candidate - (ends - counts)[owner]
 
 
-def _grid(sampler: GridSampler, judge: _Judge) -> _Found:
+def _grid(sampler: GridSampler, judge: Judge) -> Found:
     step = sampler.step_px0
     _require_a_pixel(step, "step", judge)
     low, high = judge.bounds[:, :2], judge.bounds[:, 2:]
@@ -270,11 +144,11 @@ def _grid(sampler: GridSampler, judge: _Judge) -> _Found:
     for area, place in _blocks(n.prod(1)):
         row, column = np.divmod(place, n[area, 0])
         x, y = (
-            np.rint(origin[area, axis] + (first[area, axis] + i) * step[area]).astype(np.int64)
+            origin[area, axis] + (first[area, axis] + i) * step[area]
             for axis, i in ((0, column), (1, row))
         )
         found.append(judge.keep(area, x, y))
-    return _Found.joined(found)
+    return Found.joined(found)
 
 
 def _first_node(origin: np.ndarray, step: np.ndarray, at: np.ndarray) -> np.ndarray:
@@ -285,7 +159,7 @@ def _first_node(origin: np.ndarray, step: np.ndarray, at: np.ndarray) -> np.ndar
     return np.asarray(i.astype(np.int64))
 
 
-def _random(sampler: RandomSampler, judge: _Judge) -> _Found:
+def _random(sampler: RandomSampler, judge: Judge) -> Found:
     """Draw in rounds for all areas at once.
 
     What an area gets are the first squares of its stream that may stay, so the size of the rounds
@@ -295,7 +169,7 @@ def _random(sampler: RandomSampler, judge: _Judge) -> _Found:
     streams = streams_of(sampler.seed, len(first))
     wanted = sampler.n_patches.clip(0)
     most = np.where(n.all(1), sampler.max_tries * wanted, 0)
-    drawn, found = np.zeros_like(wanted), _Found.joined([])
+    drawn, found = np.zeros_like(wanted), Found.joined([])
     n_short = wanted
     while n_short.any():
         _require_tries(drawn, most, wanted, n_short, judge)
@@ -309,7 +183,7 @@ def _random(sampler: RandomSampler, judge: _Judge) -> _Found:
             )
             parts.append(judge.keep(area, x, y))
         drawn = drawn + now
-        found = _Found.joined(parts)
+        found = Found.joined(parts)
         found = found.without_repeats(found.area)
         n_short = (wanted - np.bincount(found.area, minlength=len(wanted))).clip(0)
     found = found.at(np.argsort(found.area, kind="stable"))
@@ -318,7 +192,7 @@ def _random(sampler: RandomSampler, judge: _Judge) -> _Found:
 
 
 def _require_tries(
-    drawn: np.ndarray, most: np.ndarray, wanted: np.ndarray, n_short: np.ndarray, judge: _Judge
+    drawn: np.ndarray, most: np.ndarray, wanted: np.ndarray, n_short: np.ndarray, judge: Judge
 ) -> None:
     spent = np.flatnonzero((n_short > 0) & (drawn >= most))
     if not len(spent):
@@ -331,7 +205,7 @@ def _require_tries(
     )
 
 
-def _poisson(sampler: PoissonDiskSampler, judge: _Judge) -> _Found:
+def _poisson(sampler: PoissonDiskSampler, judge: Judge) -> Found:
     _require_a_pixel(sampler.spacing_px0, "spacing", judge)
     first, n = judge.corners()
     n_disks = n.prod(1, dtype=np.float64) * DISKS_PER_SPACING / sampler.spacing_px0**2
@@ -347,12 +221,12 @@ def _poisson(sampler: PoissonDiskSampler, judge: _Judge) -> _Found:
     return judge.keep_all(area, x + first[area, 0], y + first[area, 1])
 
 
-def _points(sampler: PointSampler, judge: _Judge) -> _Found:
+def _points(sampler: PointSampler, judge: Judge) -> Found:
     """Try each point in every area: only in those that its square meets, where that is asked."""
     side = judge.squares.side_px0
     alone = judge.coverage.exact_share_of(sampler.x_px0, sampler.y_px0, side)
     least = judge.areas.min_tissue_share.min(initial=1.0)
-    tried = np.flatnonzero(alone.round(SHARE_DECIMALS[0]) >= round(least, SHARE_DECIMALS[0]))
+    tried = np.flatnonzero(alone >= least - ROUNDED_PX0 / side)
     x, y = sampler.x_px0[tried], sampler.y_px0[tried]
     places = np.flatnonzero(~np.isnan(judge.bounds[:, 0]))
     is_anywhere = judge.areas.min_area_share[places] <= 0
@@ -365,7 +239,7 @@ def _points(sampler: PointSampler, judge: _Judge) -> _Found:
     return judge.keep_all(area, x[point], y[point])
 
 
-def _require_a_pixel(length_px0: np.ndarray, what: str, judge: _Judge) -> None:
+def _require_a_pixel(length_px0: np.ndarray, what: str, judge: Judge) -> None:
     bad = np.flatnonzero(~((length_px0 >= 1.0) & (length_px0 < np.inf)))
     if len(bad):
         at = int(bad[0])

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from pathassets.core import shown
 from pathassets.core.resolution import Scales
 from pathassets.core.spec import digest_of
 from pathassets.core.tiles import FaultReason, TileFault, TileSource
@@ -78,6 +79,15 @@ class SlideInfo:
     """x0, y0, x1, y1 of what was scanned; None where that is all of level 0, or nobody says."""
     notes: tuple[str, ...] = ()
     """What of the file is not read, or not as it is stored: for people, and in each artifact."""
+
+    def __repr__(self) -> str:
+        return shown.line(self, *self.told())
+
+    def told(self) -> tuple[str, ...]:
+        """What a person wants to know of it."""
+        mpp = "no mpp" if self.mpp is None else shown.resolution(None, self.mpp)
+        size = f"{self.width_px0} x {self.height_px0} px"
+        return size, mpp, shown.count(self.n_levels, "level"), self.vendor[: shown.TEXT_CHARS]
 
     @property
     def n_levels(self) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass as spec_dataclass
 
+from pathassets.core import shown
 from pathassets.core.debris import drop_small, fill_small, find_black, find_blur, find_ink
 from pathassets.core.frames import mm2_of
 from pathassets.core.ledger import BadTilePolicy
@@ -84,6 +85,9 @@ class TissueSpec(BadTilePolicy):
     96 to 100 %. The limit was set on the same overviews. To see a finer blur give a finer `mpp`.
     """
 
+    def __repr__(self) -> str:
+        return shown.spec_line(self)
+
     @model_validator(mode="after")
     def _filters_fit(self) -> Self:
         for name in ("smooth_um", "close_um"):
@@ -105,6 +109,18 @@ class TissueMask:
     """Level-0 pixels per mask pixel."""
     slide_mpp: float | None
     """Micrometres per level-0 pixel; None where the slide states none."""
+
+    def __repr__(self) -> str:
+        height_px, width_px = self.tissue.shape
+        area = "" if self.slide_mpp is None else f"{self.tissue_mm2:.4g} mm2"
+        return shown.line(
+            self, f"{width_px} x {height_px} px", f"downsample {self.downsample:.5g}",
+            f"{self.tissue_share:.1%} tissue", area,
+        )  # fmt: skip
+
+    def _repr_png_(self) -> bytes | None:
+        """What a notebook shows."""
+        return shown.mask_png(self.tissue) if self.tissue.size else None
 
     @property
     def tissue_share(self) -> float:

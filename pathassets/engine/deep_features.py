@@ -32,7 +32,7 @@ from pathassets.engine.deep_request import (
 from pathassets.engine.deep_slides import DeepRequest, SlideRun, encoder_attributes
 from pathassets.engine.encoding import EncodingHow, encode_slides
 from pathassets.engine.passes import shape_of
-from pathassets.errors import EncoderError, PathAssetsError, SpecError, StoreError
+from pathassets.errors import EncoderError, PathAssetsError, SpecError, StoreError, with_subject
 
 BATCH_SIZE = 8
 DEFAULT_OUTPUT = "output"
@@ -59,7 +59,8 @@ class SlidesFailed(PathAssetsError):
         self.errors = outputs.errors
         """Of the others."""
         n_all = len(outputs) + len(self.errors)
-        told = "; ".join(f"{key}: {error}" for key, error in list(self.errors.items())[:3])
+        first = list(self.errors.items())[:3]
+        told = "; ".join(with_subject(key, str(error)) for key, error in first)
         super().__init__(
             f"{len(self.errors)} of {n_all} slides failed: {told}",
             remedy="The others are done: see .outputs and .errors; "

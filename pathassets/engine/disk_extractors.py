@@ -12,17 +12,22 @@ pixels; a set's images lie in `set{N}/`, and tell their resolution before the la
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
+from pathassets.adapters.tqdm import progress_bar
+from pathassets.core import shown
 from pathassets.core.resolution import LevelOrMpp
 from pathassets.engine.disk_request import DiskRequest, check_number, disk_request
 from pathassets.engine.disk_slides import SlideDone, SlideOrder, write_slide
 from pathassets.engine.extraction import Patches, ResamplingMode
 from pathassets.engine.pool import LocalWorkers
-from pathassets.errors import PathAssetsError, SpecError, WorkerLost
+from pathassets.engine.tally import Tally
+from pathassets.errors import PathAssetsError, SpecError
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +45,9 @@ class _Single:
         (self._order,) = request.orders([patches])
         self._done = write_slide(self._order)
 
+    def __repr__(self) -> str:
+        return shown.line(self, *self._order.job.facts(), f"in {shown.path(self._order.root)}")
+
     @property
     def manifest_id(self) -> str:
         """The ID that is part of all names."""
@@ -53,15 +61,12 @@ class _Single:
     @cached_property
     def patch_data(self) -> list[tuple[tuple[int, int], tuple[int, int], str]]:
         """Return ((x, y) in level-0 pixels, (width, height), label) of the patches extracted."""
-        job = self._order.job
-        corners = zip(job.x_px0.tolist(), job.y_px0.tolist(), strict=True)
-        sizes = zip(job.width_px.tolist(), job.height_px.tolist(), strict=True)
-        return list(zip(corners, sizes, self.patch_labels, strict=True))
+        return self._order.job.patch_data
 
-    @cached_property
+    @property
     def patch_labels(self) -> list[str]:
-        """Return the label of each of them."""
-        return [self._order.job.labels[code] for code in self._order.job.label_codes.tolist()]
+        """Return their distinct labels, sorted."""
+        return self._order.job.patch_labels
 
 
 class DiskPatchExtractor(_Single):
@@ -142,9 +147,9 @@ class _Pool:
     indices: list[int]
     """Places in the pool of the slides that are complete."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what the pools' parameters come to
         self, request: DiskRequest, patches_pool: Iterable[Patches], *,
-        proc_num_workers: int, proc_mp_chunksize: int, on_error: OnError,
+        proc_num_workers: int, proc_mp_chunksize: int, on_error: OnError, verbose: bool,
     ) -> None:  # fmt: skip
         check_number("proc_num_workers", proc_num_workers, least=1)
         check_number("proc_mp_chunksize", proc_mp_chunksize, least=1)
@@ -155,12 +160,13 @@ class _Pool:
         self._orders = orders = request.orders(_listed(patches_pool))
         self._done: dict[int, SlideDone] = {}
         self.errors = {}
-        workers = LocalWorkers(n_workers=proc_num_workers, timeout_s=TIMEOUT_S)
-        for (place, order), outcome in workers.imap(_attempt, enumerate(orders)):
-            if isinstance(outcome, SlideDone):
-                self._done[place] = outcome
-            else:
-                self.errors[place] = _named(order, outcome)
+        with _shown(orders, is_shown=verbose) as tasks:
+            workers = LocalWorkers(n_workers=proc_num_workers, timeout_s=TIMEOUT_S)
+            for (place, order), outcome in workers.imap(_attempt, enumerate(tasks)):
+                if isinstance(outcome, SlideDone):
+                    self._done[place] = outcome
+                else:
+                    self.errors[place] = _named(order, outcome)
         self._done = dict(sorted(self._done.items()))
         self.errors = dict(sorted(self.errors.items()))
         self.indices = list(self._done)
@@ -178,6 +184,12 @@ class _Pool:
                 first.add_note(f"failed, too: {error}")
             raise first
 
+    def __repr__(self) -> str:
+        failed = f"{len(self.errors):,} failed" if self.errors else ""
+        root = f"in {shown.path(self._orders[0].root)}" if self._orders else ""
+        slides, images = len(self._done), shown.count(self.patch_count, "image")
+        return shown.line(self, shown.count(slides, "slide"), images, failed, root)
+
     @property
     def manifest_ids(self) -> list[str]:
         """Return the IDs of the manifests."""
@@ -192,6 +204,21 @@ class _Pool:
     def pids(self) -> list[int]:
         """Return the IDs of the processes, one for each slide."""
         return [done.pid for done in self._done.values()]
+
+
+@contextmanager
+def _shown(orders: Sequence[SlideOrder], *, is_shown: bool) -> Iterator[Sequence[SlideOrder]]:
+    """The orders, whose progress is shown while they are worked on."""
+    if not is_shown:
+        yield orders
+        return
+    n_patches = sum(len(order.job) for order in orders)
+    unit = "sets" if any(order.job.is_set for order in orders) else "patches"
+    with (
+        progress_bar(n_patches, unit=unit, label="saved", is_shown=True) as advance,
+        Tally(len(orders), advance) as tally,
+    ):
+        yield [replace(order, tally=tally.place(i)) for i, order in enumerate(orders)]
 
 
 def _listed(patches_pool: Iterable[Patches]) -> list[Patches]:
@@ -220,9 +247,9 @@ def _attempt(task: tuple[int, SlideOrder]) -> SlideDone | _Failed:
 def _named(order: SlideOrder, outcome: _Failed | Exception) -> Exception:
     """The error of a slide; it names the slide."""
     if isinstance(outcome, _Failed):
-        return outcome.error
-    if isinstance(outcome, WorkerLost):
-        return WorkerLost(f"{order.job.wsi_file}: {outcome.message}", remedy=outcome.remedy)
+        outcome = outcome.error
+    if isinstance(outcome, PathAssetsError):
+        return outcome.named(order.job.wsi_file)
     outcome.add_note(f"while {order.job.wsi_file} was written")
     return outcome
 
@@ -247,7 +274,7 @@ class DiskPatchExtractorPool(_Pool):
         filename_separator: str = "_", create_subdirs: bool = False, proc_mp_chunksize: int = 1,
         thread_mp_chunksize: int = 1, resampling_mode: ResamplingMode | None = None,
         included_labels: Sequence[str] = (), excluded_labels: Sequence[str] = (),
-        on_error: OnError = "raise", quality: int | None = None,
+        on_error: OnError = "raise", quality: int | None = None, verbose: bool = False,
     ) -> None:  # fmt: skip
         check_number("thread_num_workers", thread_num_workers, least=1)
         check_number("thread_mp_chunksize", thread_mp_chunksize, least=1)
@@ -260,7 +287,7 @@ class DiskPatchExtractorPool(_Pool):
         )  # fmt: skip
         super().__init__(
             request, patches_pool, proc_num_workers=proc_num_workers,
-            proc_mp_chunksize=proc_mp_chunksize, on_error=on_error,
+            proc_mp_chunksize=proc_mp_chunksize, on_error=on_error, verbose=verbose,
         )  # fmt: skip
 
 
@@ -278,7 +305,7 @@ class MultiResDiskPatchExtractorPool(_Pool):
         global_counter: int | None = 1, proc_mp_chunksize: int = 1, thread_mp_chunksize: int = 1,
         resampling_mode: ResamplingMode | None = None, included_labels: Sequence[str] = (),
         excluded_labels: Sequence[str] = (), on_error: OnError = "raise",
-        quality: int | None = None,
+        quality: int | None = None, verbose: bool = False,
     ) -> None:  # fmt: skip
         check_number("thread_num_workers", thread_num_workers, least=1)
         check_number("thread_mp_chunksize", thread_mp_chunksize, least=1)
@@ -292,7 +319,7 @@ class MultiResDiskPatchExtractorPool(_Pool):
         )  # fmt: skip
         super().__init__(
             request, patches_pool, proc_num_workers=proc_num_workers,
-            proc_mp_chunksize=proc_mp_chunksize, on_error=on_error,
+            proc_mp_chunksize=proc_mp_chunksize, on_error=on_error, verbose=verbose,
         )  # fmt: skip
 
     @property

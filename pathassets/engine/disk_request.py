@@ -29,9 +29,8 @@ from pathassets.engine.extraction import (
     ResamplingMode,
     job_of,
 )
-from pathassets.engine.patch_images import used_labels
 from pathassets.engine.patch_manifest import Told, plain
-from pathassets.errors import SpecError
+from pathassets.errors import SpecError, WrongArguments
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +55,7 @@ class DiskRequest:
             StoreError: the folder cannot be made.
         """
         found = [(patches, job_of(patches, self.extraction)) for patches in all_patches]
-        labels = tuple(sorted({label for _, job in found for label in used_labels(job)}))
+        labels = tuple(sorted({label for _, job in found for label in job.patch_labels}))
         seen: Counter[tuple[str, str]] = Counter()
         orders, number = [], self.global_counter
         for patches, job in found:
@@ -142,7 +141,7 @@ def disk_request(  # noqa: PLR0913 - the users' parameters, all of them
     if global_counter is not None:
         check_number("global_counter", global_counter, least=0)
     names = NameSpec(
-        image_type=image_type, comment=filename_comment, separator=filename_separator,
+        image_type=image_type, comment=filename_comment or "", separator=filename_separator,
         create_subdirs=create_subdirs,
     )  # fmt: skip
     check_quality(quality, image_type)
@@ -164,8 +163,10 @@ def check_number(name: str, number: object, *, least: int) -> None:
     Raises:
         SpecError: it is so.
     """
-    if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < least:
-        raise SpecError(
+    is_whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
+    if not is_whole or number < least:  # type: ignore[operator] # it is a number then
+        kind = SpecError if is_whole else WrongArguments
+        raise kind(
             f"extractor: {name}={number!r} is no whole number of {least} or more",
             remedy=f"Give {least} or more",
         )

@@ -29,8 +29,10 @@ from pathassets.adapters.parquet import load_manifest, save_manifest
 from pathassets.adapters.patch_files import (
     Journal,
     PatchFiles,
+    foreign_image,
     has_journal,
     has_size,
+    highest_set,
     hold_journal,
     is_whole,
     remove_parts,
@@ -45,10 +47,11 @@ from pathassets.core.patch_names import (
 )
 from pathassets.core.patch_set import Row
 from pathassets.engine.extraction import ExtractionJob
-from pathassets.engine.patch_images import ImageWork, used_labels, write_images
+from pathassets.engine.patch_images import ImageWork, write_images
 from pathassets.engine.patch_manifest import Told, manifest_text
 from pathassets.engine.set_reader import read_job
-from pathassets.errors import ArtifactCorrupt, PathAssetsError, SlideChanged
+from pathassets.engine.tally import TallyPlace
+from pathassets.errors import ArtifactCorrupt, OutputExists, PathAssetsError, SlideChanged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +73,8 @@ class SlideOrder:
     told: Told
     n_threads: int
     n_chunk: int
+    tally: TallyPlace | None = None
+    """Where to say how many of its patches are done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +94,7 @@ def write_slide(order: SlideOrder) -> SlideDone:
     Raises:
         SlideError: the slide cannot be read, or changes meanwhile. Images that are finished stay,
             without a manifest: a note of the error says so.
-        StoreError: the folder cannot be written.
+        StoreError: the folder cannot be written; OutputExists, a set of it is another slide's.
     """
     members = _members_of(Path(order.job.wsi_file))
     stamp = stamp_of(members)
@@ -102,6 +107,8 @@ def write_slide(order: SlideOrder) -> SlideDone:
             if rows is None:
                 rows = _write(output, journal, members, stamp)
             journal.remove()
+    if order.tally is not None:
+        order.tally.note(len(order.job))
     return SlideDone(
         manifest_id=output.names.manifest_id, n_images=len(rows), pid=os.getpid(), is_new=is_new
     )
@@ -110,11 +117,13 @@ def write_slide(order: SlideOrder) -> SlideDone:
 def _write(output: _Output, journal: Journal, members: list[Path], stamp: FileStamp) -> list[Row]:
     """Write what is not there of an output; the rows of all its images."""
     try:
+        output.require_own_sets()
         rows = output.write(journal)
         if stamp_of(members) != stamp:
             raise SlideChanged(
                 members[0], "changed while it was read", remedy="Once it is whole, run it again"
             )
+        output.require_own_sets()  # of two that began at once with one number, too
         output.save_manifests(rows)
     except PathAssetsError as error:
         output.note_failure(error, journal)
@@ -159,7 +168,7 @@ class _Output:
     def write(self, journal: Journal) -> list[Row]:
         """Write the images that are not there; the rows of all."""
         kept = self._kept(journal)
-        self._n_kept = len(kept)
+        self._note_kept(len(kept))
         work = ImageWork(
             job=self._order.job, names=self.names, quality=self._order.quality,
             first_set=self._order.first_set, n_threads=self._order.n_threads,
@@ -171,8 +180,13 @@ class _Output:
                 for rows in written:
                     journal.note({"rows": rows})
                     kept |= _by_index(rows)
-                    self._n_kept = len(kept)
+                    self._note_kept(len(kept))
         return [row for index in work.job.index.tolist() for row in kept.get(index, ())]
+
+    def _note_kept(self, n_kept: int) -> None:
+        self._n_kept = n_kept
+        if self._order.tally is not None:
+            self._order.tally.note(n_kept)
 
     def _kept(self, journal: Journal) -> dict[int, list[Row]]:
         """Rows of the patches that an earlier process finished, by index; its parts are removed."""
@@ -195,12 +209,34 @@ class _Output:
     def _folders(self) -> Iterator[Path]:
         """All folders that unfinished files may lie in."""
         yield self.root / MANIFESTS
+        if self._order.job.is_set:
+            yield from self._set_folders()
+        else:
+            labels = self._order.job.patch_labels
+            yield from {self.root / self.names.folder_of(label, None) for label in labels}
+
+    def _set_folders(self) -> Iterator[Path]:
+        """The folder of each set."""
         order, job = self._order, self._order.job
-        if not job.is_set:
-            yield from {self.root / self.names.folder_of(x, None) for x in used_labels(job)}
-            return
         for place, code in enumerate(job.label_codes.tolist()):
             yield self.root / self.names.folder_of(job.labels[code], order.first_set + place)
+
+    def require_own_sets(self) -> None:
+        """Refuse a set that has images of another output: patches of two slides are no set.
+
+        Raises:
+            OutputExists: there is one.
+        """
+        if not self._order.job.is_set:
+            return
+        for folder in self._set_folders():
+            foreign = foreign_image(folder, self.names.manifest_id)
+            if foreign:
+                raise OutputExists(
+                    folder, f"is a patch set already, with {foreign}",
+                    remedy=f"Number the sets of this slide from global_counter="
+                    f"{highest_set(self.root) + 1} on, or name another folder",
+                )  # fmt: skip
 
     def save_manifests(self, rows: Sequence[Row]) -> None:
         """Write the table, then the text: where that is, all is."""
@@ -228,7 +264,7 @@ def _names_of(order: SlideOrder, fingerprint: str) -> PatchNames:
     draft = plan_names(
         job.slide_id, "", order.labels, order.spec, counts_globally=order.counts_globally
     )
-    used = [label for label in used_labels(job) if label]
+    used = [label for label in job.patch_labels if label]
     identity: dict[str, Any] = {
         "code": [patch_set.CODE_VERSION, patches.CODE_VERSION],
         "slide": fingerprint,

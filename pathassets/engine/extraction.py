@@ -20,7 +20,9 @@ from typing import Any, Literal, NamedTuple, Protocol, get_args
 
 import numpy as np
 
+from pathassets.core import shown
 from pathassets.core.locations import PatchLocations
+from pathassets.core.patch_names import resolution_part
 from pathassets.core.resolution import LevelOrMpp, as_level_or_mpp
 from pathassets.errors import SpecError
 
@@ -125,6 +127,35 @@ class ExtractionJob:
     def slide_id(self) -> str:
         """File name without its last extension: what names of files begin with."""
         return _stem_of(self.wsi_file)
+
+    def __repr__(self) -> str:
+        return shown.line(self, *self.facts())
+
+    def facts(self) -> tuple[str, ...]:
+        """What a person wants to know of it."""
+        values = self.levels_or_mpps
+        at = [resolution_part(value) for value in values[: shown.N_LABELS]]
+        at += ["…"] * (len(values) > len(at))
+        n = shown.count(len(self), self.unit)
+        return shown.path(self.wsi_file), n, f"at {' '.join(at)}"
+
+    @property
+    def unit(self) -> str:
+        """What is read: patches, or sets of them."""
+        return "set" if self.is_set else "patch"
+
+    @property
+    def patch_data(self) -> list[tuple[tuple[int, int], tuple[int, int], str]]:
+        """((x, y) in level-0 pixels, (width, height), label) of each."""
+        corners = zip(self.x_px0.tolist(), self.y_px0.tolist(), strict=True)
+        sizes = zip(self.width_px.tolist(), self.height_px.tolist(), strict=True)
+        labels = [self.labels[code] for code in self.label_codes.tolist()]
+        return list(zip(corners, sizes, labels, strict=True))
+
+    @property
+    def patch_labels(self) -> list[str]:
+        """Distinct labels of the patches, sorted."""
+        return sorted({self.labels[code] for code in np.unique(self.label_codes).tolist()})
 
     @property
     def slot_px(self) -> int:

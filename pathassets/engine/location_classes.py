@@ -21,6 +21,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from pathassets.core import shown
 from pathassets.core.locations import PatchLocations
 from pathassets.core.resolution import LevelOrMpp, as_level_or_mpp
 from pathassets.core.tissue import TissueMask
@@ -62,7 +63,7 @@ class LocatedPatches:
 
     Parameters of all classes are those of `SlideRequest`; of the regions those of `WholeImage`,
     `WholeImageInverted` and `PolygonRegion`; of the ways to sample those of `Grid`, `Random`,
-    `PoissonDisk` and `Custom`. `help` of a class lists its own.
+    `PoissonDisk` and `Custom`. `help` of a class tells its own.
 
     A patch is kept where enough of it is foreground and enough of it lies within its area; both are
     measured exactly, in level-0 pixels, also of patches that reach beyond the slide at any side.
@@ -75,6 +76,8 @@ class LocatedPatches:
 
     _region: ClassVar[type[Region]]
     _sampling: ClassVar[type[Sampling]]
+    takes_fields_of: ClassVar[tuple[type, ...]]
+    """Whose fields the parameters are."""
     __signature__: ClassVar[inspect.Signature]
 
     wsi_file: str
@@ -103,13 +106,14 @@ class LocatedPatches:
 
     def __init_subclass__(cls, *, region: type[Region], sampling: type[Sampling]) -> None:
         cls._region, cls._sampling = region, sampling
+        cls.takes_fields_of = (sampling, region, SlideRequest)
         cls.__signature__ = inspect.Signature(
             [
                 inspect.Parameter(
                     field.name, inspect.Parameter.KEYWORD_ONLY, annotation=field.type,
                     default=inspect.Parameter.empty if field.default is MISSING else field.default,
                 )
-                for kind in (sampling, region, SlideRequest)
+                for kind in cls.takes_fields_of
                 for field in fields(kind)  # type: ignore[arg-type] # each is a dataclass
             ]
         )  # fmt: skip
@@ -159,7 +163,15 @@ class LocatedPatches:
         return self.patch_count
 
     def __repr__(self) -> str:
-        return f"{self.class_name}({self.wsi_file!r}, {self.patch_count} patches)"
+        return shown.line(
+            self, shown.path(self.wsi_file), shown.count(self.patch_count, "patch"),
+            shown.labels(self.patch_labels),
+        )  # fmt: skip
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the first rows."""
+        rows = ((*corner, label) for corner, _, label in self.patch_data)
+        return shown.table(repr(self), ("x_px0", "y_px0", "label"), rows, len(self))
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the open slide: another process opens its own."""
@@ -282,9 +294,10 @@ def _named(wsi_file: str) -> Iterator[None]:
     try:
         yield
     except SpecError as error:
-        if wsi_file in error.message:
+        named = error.named(wsi_file)
+        if named is error:
             raise
-        raise SpecError(f"{wsi_file}: {error.message}", remedy=error.remedy) from error
+        raise named from error
 
 
 class WholeImageGridPatches(LocatedPatches, region=WholeImage, sampling=Grid):

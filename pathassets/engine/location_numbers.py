@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pathassets.errors import SpecError
+from pathassets.errors import SpecError, WrongArguments
 
 PerArea = float | Sequence[float] | np.ndarray
 """A number, or a list with one for each area."""
@@ -29,10 +29,14 @@ class Range:
         """Let a number through.
 
         Raises:
-            SpecError: it is none, or not in the range.
+            SpecError: it is not in the range; WrongArguments, it is no number.
         """
-        if not self._has(value):
-            raise SpecError(f"{name}: {value!r} is not possible", remedy=f"Give {self}")
+        kinds = int | np.integer if self.is_whole else int | float | np.integer | np.floating
+        is_number = isinstance(value, kinds) and not isinstance(value, bool)
+        if is_number and self._has(value):
+            return
+        kind = SpecError if is_number else WrongArguments
+        raise kind(f"{name}: {value!r} is not possible", remedy=f"Give {self}")
 
     def check_all(self, name: str, value: Any) -> None:
         """Let a number, or a list of them, through.
@@ -43,9 +47,8 @@ class Range:
         for entry in value if is_list(value) else (value,):
             self.check(name, entry)
 
-    def _has(self, value: Any) -> bool:
-        kinds = int | np.integer if self.is_whole else int | float | np.integer | np.floating
-        if isinstance(value, bool) or not isinstance(value, kinds) or not math.isfinite(value):
+    def _has(self, value: float) -> bool:
+        if not math.isfinite(value):
             return False
         return self.low < value <= self.high if self.is_open else self.low <= value <= self.high
 

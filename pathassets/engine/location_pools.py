@@ -12,47 +12,24 @@ import inspect
 import logging
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from types import MappingProxyType
-from typing import Any, ClassVar, Literal, NamedTuple, get_args
+from typing import Any, ClassVar, NamedTuple
 
+from pathassets.adapters.tqdm import progress_bar
+from pathassets.core import shown
 from pathassets.engine import location_classes as single
 from pathassets.engine.location_classes import LocatedPatches
-from pathassets.engine.location_numbers import SIDE, is_list
+from pathassets.engine.location_plan import LISTS, OWN_LISTS, LocationTask, Plan
 from pathassets.engine.pool import LocalWorkers
-from pathassets.errors import SpecError, WorkerLost
+from pathassets.errors import PathAssetsError, WorkerLost, with_subject
 
 logger = logging.getLogger(__name__)
-
-OnError = Literal["raise", "skip", "collect"]
 
 TIMEOUT_S = 3600.0
 """Time a slide may take: its file may lie on a disk that does not answer."""
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
-_LISTS = {
-    "wsi_file_list": "wsi_file",
-    "mask_data_list": "mask_data",
-    "polygon_data_list": "polygon_data",
-    "points_list": "points",
-    "slide_mpp_list": "slide_mpp",
-}
-"""Lists of a pool, and the parameter that an entry of each is for one slide."""
-_LABELS = ("included_labels", "excluded_labels")
-"""Parameters that are lists for one slide already."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LocationTask:
-    """One slide's work, as it goes to a worker."""
-
-    index: int
-    """Place of the slide in the lists."""
-    kind: type[LocatedPatches]
-    arguments: dict[str, Any]
-    preview: dict[str, Any] | None
-    """Arguments of `save_preview_image`."""
 
 
 class Located(NamedTuple):
@@ -110,35 +87,44 @@ class LocationsPool(Sequence[LocatedPatches]):
         ]
         cls.__signature__ = inspect.Signature(parameters)
 
+    @classmethod
+    def patches_args_keys(cls) -> list[str]:
+        """What may stand in `patches_args`."""
+        return [name for name in cls._kind.__signature__.parameters if name not in OWN_LISTS]
+
     def __init__(self, **arguments: Any) -> None:
         try:
             bound = self.__signature__.bind(**arguments)
         except TypeError as error:
             raise TypeError(f"{type(self).__name__}: {error}") from None
         bound.apply_defaults()
-        plan = _Plan(self._kind, bound.arguments)
+        plan = Plan(self._kind, bound.arguments)
         self.errors = {}
         located = dict(sorted(self._run(plan).items()))
         self.indices = list(located)
         self.pids = [one.pid for one in located.values()]
         self._results = [one.patches for one in located.values()]
 
-    def _run(self, plan: _Plan) -> dict[int, Located]:
+    def _run(self, plan: Plan) -> dict[int, Located]:
         """What was found on each slide, by its place; errors are kept apart."""
         located: dict[int, Located] = {}
         tasks = plan.tasks(lambda: plan.on_error == "raise" and bool(self.errors))
         workers = LocalWorkers(n_workers=plan.n_workers, timeout_s=TIMEOUT_S)
         results = workers.imap(locate, tasks)
-        try:
+        with (
+            closing(results),
+            progress_bar(
+                len(plan.wsi_files), unit="slides", label="located", is_shown=plan.is_shown
+            ) as advance,
+        ):
             for task, result in results:
+                advance(1)
                 if isinstance(result, Exception):
                     self._enter(task.index, _of_slide(result, plan.wsi_files[task.index]), plan)
                 else:
                     located[task.index] = result
                 if plan.on_error == "raise" and self._is_first(located):
                     break
-        finally:
-            results.close()
         if plan.on_error == "raise" and self.errors:
             raise self.errors[min(self.errors)]
         return located
@@ -148,16 +134,27 @@ class LocationsPool(Sequence[LocatedPatches]):
         first = min(self.errors, default=None)
         return first is not None and all(place in located for place in range(first))
 
-    def _enter(self, index: int, error: Exception, plan: _Plan) -> None:
+    def _enter(self, index: int, error: Exception, plan: Plan) -> None:
         self.errors[index] = error
         if plan.on_error == "skip":
-            logger.warning("slide %d is left out: %s: %s", index, plan.wsi_files[index], error)
+            told = with_subject(plan.wsi_files[index], str(error))
+            logger.warning("slide %d is left out: %s", index, told)
 
     def __getitem__(self, index: Any) -> Any:
         return self._results[index]
 
     def __len__(self) -> int:
         return len(self._results)
+
+    def __repr__(self) -> str:
+        failed = f"{len(self.errors):,} failed" if self.errors else ""
+        slides = shown.count(len(self), "slide")
+        return shown.line(self, slides, shown.count(self.patch_count, "patch"), failed)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the first slides."""
+        rows = ((one.wsi_file[-shown.TEXT_CHARS :], one.patch_count) for one in self._results)
+        return shown.table(repr(self), ("slide", "patches"), rows, len(self))
 
     def __iter__(self) -> Iterator[LocatedPatches]:
         return iter(self._results)
@@ -186,148 +183,25 @@ class LocationsPool(Sequence[LocatedPatches]):
         return [(one.wsi_file, one.patch_info) for one in self._results]
 
 
-class _Plan:
-    """What is asked of a pool, checked."""
-
-    def __init__(self, kind: type[LocatedPatches], asked: Mapping[str, Any]) -> None:
-        self._kind = kind
-        self._lists = {
-            parameter: _as_list(name, asked[name])
-            for name, parameter in _LISTS.items()
-            if asked.get(name) is not None
-        }
-        self.wsi_files = [str(path) for path in self._lists["wsi_file"]]
-        self.on_error: OnError = asked["on_error"]
-        self.n_workers = _count("proc_num_workers", asked["proc_num_workers"])
-        _count("mp_chunksize", asked["mp_chunksize"])
-        self._shared = dict(asked["patches_args"])
-        self._preview = dict(asked["save_preview_image_args"])
-        self._n_stems = Counter(Path(path).stem for path in self.wsi_files)
-        self._check()
-
-    def _check(self) -> None:
-        if self.on_error not in get_args(OnError):
-            raise SpecError(
-                f"on_error: {self.on_error!r} is not possible",
-                remedy=f"Give one of {', '.join(get_args(OnError))}",
-            )
-        names = {parameter: name for name, parameter in _LISTS.items()}
-        for parameter, entries in self._lists.items():
-            self._check_length(names[parameter], entries)
-        self._check_names()
-        for name, value in self._shared.items():
-            if _is_per_slide(name, value):
-                self._check_length(f"patches_args[{name!r}]", value)
-        if self._preview and "image_file" not in self._preview:
-            raise SpecError("save_preview_image_args: there is no image_file")
-        for index in range(len(self.wsi_files)):
-            self._kind.read_request(self._arguments(index) | self._stand_ins())
-
-    def _check_length(self, name: str, entries: Sequence[Any]) -> None:
-        if len(entries) != len(self.wsi_files):
-            raise SpecError(
-                f"{name} has {len(entries)} entries, wsi_file_list {len(self.wsi_files)}",
-                remedy="Give one for each slide",
-            )
-
-    def _check_names(self) -> None:
-        taken = {"wsi_file", "mask_data", "polygon_data", "points", *self._lists}
-        known = set(self._kind.__signature__.parameters)
-        for name in self._shared:
-            if name in taken:
-                raise SpecError(
-                    f"patches_args: {name!r} is given for each slide", remedy=f"Use {name}_list"
-                )
-            if name not in known:
-                raise SpecError(
-                    f"patches_args: {self._kind.__name__} takes no {name!r}",
-                    remedy=f"It takes {', '.join(sorted(known - taken))}",
-                )
-        needed = {
-            name
-            for name, parameter in self._kind.__signature__.parameters.items()
-            if parameter.default is inspect.Parameter.empty
-        }
-        for name in sorted(needed - taken - set(self._shared)):
-            raise SpecError(f"patches_args: {self._kind.__name__} needs {name!r}")
-
-    def _stand_ins(self) -> dict[str, Any]:
-        """In place of what is large or costs something to look at."""
-        return {
-            name: value
-            for name, value in (("mask_data", None), ("polygon_data", ()), ("points", ()))
-            if name in self._lists
-        }
-
-    def _arguments(self, index: int) -> dict[str, Any]:
-        """One slide's parameters, but for those that are stand-ins when they are checked."""
-        shared = {
-            name: value[index] if _is_per_slide(name, value) else value
-            for name, value in self._shared.items()
-        }
-        small = {n: self._lists[n][index] for n in ("wsi_file", "slide_mpp") if n in self._lists}
-        return shared | small
-
-    def tasks(self, is_over: Callable[[], bool]) -> Iterator[LocationTask]:
-        """A task for each slide, made when it is taken."""
-        for index in range(len(self.wsi_files)):
-            if is_over():
-                return
-            own = {name: entries[index] for name, entries in self._lists.items()}
-            yield LocationTask(
-                index=index, kind=self._kind, arguments=self._arguments(index) | own,
-                preview=self._preview_of(index),
-            )  # fmt: skip
-
-    def _preview_of(self, index: int) -> dict[str, Any] | None:
-        """Arguments of one slide's preview: no two slides share a file."""
-        if not self._preview:
-            return None
-        path, stem = Path(self._preview["image_file"]), Path(self.wsi_files[index]).stem
-        own = stem if self._n_stems[stem] == 1 else f"{stem}-{index}"
-        return self._preview | {"image_file": path.with_name(f"{own}{path.name}")}
-
-
 def _parameters(kind: type[LocatedPatches]) -> dict[str, Any]:
     """Names of a pool's parameters with their defaults."""
     empty = inspect.Parameter.empty
     own = {name for name in ("polygon_data", "points") if name in kind.__signature__.parameters}
-    lists = [name for name, one in _LISTS.items() if one in {"wsi_file", "mask_data", *own}]
+    lists = [name for name, one in LISTS.items() if one in {"wsi_file", "mask_data", *own}]
     return dict.fromkeys([*lists, "patches_args", "proc_num_workers"], empty) | {
         "mp_chunksize": 1, "save_preview_image_args": _NOTHING, "on_error": "raise",
-        "slide_mpp_list": None,
+        "slide_mpp_list": None, "verbose": False,
     }  # fmt: skip
-
-
-def _as_list(name: str, entries: Any) -> Sequence[Any]:
-    if isinstance(entries, str | bytes | Path | Mapping) or not hasattr(entries, "__getitem__"):
-        raise SpecError(
-            f"{name}: {type(entries).__name__} is not a list",
-            remedy="Give one entry for each slide",
-        )
-    return entries  # type: ignore[no-any-return]
-
-
-def _is_per_slide(name: str, value: Any) -> bool:
-    """Whether a parameter's value is one for each slide: a list; of lists, for lists of labels."""
-    return is_list(value) and (name not in _LABELS or any(is_list(entry) for entry in value))
-
-
-def _count(name: str, value: Any) -> int:
-    SIDE.check(name, value)
-    return int(value)
 
 
 def _of_slide(error: Exception, wsi_file: str) -> Exception:
     """Let an error that knows no slide name one."""
-    if wsi_file in str(error):
-        return error
     if isinstance(error, WorkerLost):
-        return WorkerLost(
-            f"{wsi_file}: {error.message}",
-            remedy="Look whether its disk answers, and for 'out of memory' in the system log",
-        )
-    error.add_note(f"slide {wsi_file}")
+        error.remedy = "Look whether its disk answers, and for 'out of memory' in the system log"
+    if isinstance(error, PathAssetsError):
+        return error.named(wsi_file)
+    if wsi_file not in str(error):
+        error.add_note(f"slide {wsi_file}")
     return error
 
 

@@ -18,6 +18,7 @@ N = TypeVar("N", int, float)
 
 _CHUNK = 4096
 """Rows that are made at once."""
+_ROW_CHARS = 200
 _SHOWN = 6
 """Rows that `repr` shows."""
 
@@ -87,10 +88,11 @@ class PatchRows(Sequence[tuple[tuple[N, N], tuple[N, N], str]], Generic[N]):
         return [*other, *self]
 
     def __repr__(self) -> str:
-        shown = [repr(row) for row in self[:_SHOWN]]
+        rows = [repr(row) for row in self[:_SHOWN]]
+        rows = [row if len(row) <= _ROW_CHARS else f"{row[:_ROW_CHARS]}…" for row in rows]
         if len(self) > _SHOWN:
-            shown.append(f"... {len(self)} patches")
-        return f"[{', '.join(shown)}]"
+            rows.append(f"... {len(self)} patches")
+        return f"[{', '.join(rows)}]"
 
 
 def code_labels(labels: Sequence[str]) -> tuple[tuple[str, ...], np.ndarray]:

@@ -16,8 +16,9 @@ import shapely
 from pathassets.core.coverage import Coverage
 from pathassets.core.locations import PatchLocations
 from pathassets.core.resolution import as_level_or_mpp
-from pathassets.core.sampling import Areas, Sampled, Squares, sample_areas
+from pathassets.core.sampling import Sampled, sample_areas
 from pathassets.core.spec import seed_of
+from pathassets.core.squares import Areas, Squares
 from pathassets.core.tissue import TissueMask
 from pathassets.engine.location_areas import Drawn, Region, foreground_bounds, grow
 from pathassets.engine.location_numbers import spread
@@ -69,6 +70,7 @@ def find_patches(request: Request, slide: OpenedSlide) -> Found:
     patch_px = scale.patch_px_of(asked)
     squares = Squares(
         side_px0=max(1, round(patch_px * scale.downsample)),
+        laid_side_px0=patch_px * scale.downsample,
         width_px0=info.width_px0, height_px0=info.height_px0, is_within=bool(asked.within_bound),
     )  # fmt: skip
     drawn = request.region.draw(foreground_bounds(mask, info), slide.read_annotations)

@@ -6,6 +6,7 @@ its own registration, and nothing else.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from pathassets.core.slide import SlideInfo
 from pathassets.engine.pool import Workers
 from pathassets.engine.slides import OpenedSlide, open_slide
 from pathassets.errors import PathAssetsError, SlideChanged, SlideError, TileUnreadable, WorkerLost
+
+logger = logging.getLogger(__name__)
 
 AHEAD = 1_024
 """Looks that may wait for an earlier one to finish: at 16 KB a thumbnail, 16 MB."""
@@ -167,7 +170,8 @@ def _said(path: Path, result: Look | NoSlide | Exception) -> Look | PathAssetsEr
     if isinstance(result, NoSlide):
         return result.error
     if isinstance(result, WorkerLost):
-        return WorkerLost(f"{path}: {result.message}", remedy=result.remedy)
+        return result.named(path)
+    logger.error("%s: nobody expected this", path, exc_info=result)
     error = PathAssetsError(
         f"{path}: {type(result).__name__}: {result}",
         remedy="This is a fault of pathassets: report it with the log's traceback",

@@ -9,7 +9,6 @@ patches, as long as the receiver lets them go.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from typing import Generic, Self, TypeVar, get_args
@@ -17,6 +16,8 @@ from weakref import WeakSet
 
 import numpy as np
 
+from pathassets.adapters.tqdm import progress_bar
+from pathassets.core import shown
 from pathassets.core.resolution import LevelOrMpp
 from pathassets.engine.extraction import (
     ExtractionJob,
@@ -29,7 +30,7 @@ from pathassets.engine.mem_patches import Patch, cut_patches, cut_sets
 from pathassets.engine.ring import SLOT_BYTES
 from pathassets.engine.set_reader import ReadSet, read_job
 from pathassets.engine.streaming import OnError, Progress, Stream, StreamSpec, n_batch_of
-from pathassets.errors import PathAssetsError, SpecError
+from pathassets.errors import PathAssetsError, SpecError, WrongArguments
 
 T = TypeVar("T")
 Cut = Callable[[ExtractionJob, ReadSet], Iterator[T]]
@@ -66,6 +67,9 @@ class MemPatchExtractor:
             self._job, num_workers, lambda job, sets: cut_patches(job, sets, placed=inference_mode)
         )
 
+    def __repr__(self) -> str:
+        return shown.line(self, *self._job.facts())
+
     @property
     def patch_stream(self) -> Iterator[Patch]:
         """The patches, as they are read; a SlideError where they cannot be."""
@@ -79,12 +83,12 @@ class MemPatchExtractor:
     @property
     def patch_data(self) -> list[tuple[tuple[int, int], tuple[int, int], str]]:
         """((x, y) in level-0 pixels, (width, height), label) of the patches that are read."""
-        return _data_of(self._job)
+        return self._job.patch_data
 
     @property
     def patch_labels(self) -> list[str]:
-        """Labels of the patches that are read, sorted."""
-        return _labels_of(self._job)
+        """Distinct labels of the patches that are read, sorted."""
+        return self._job.patch_labels
 
 
 class MultiResMemPatchExtractor:
@@ -112,6 +116,9 @@ class MultiResMemPatchExtractor:
             self._job, num_workers, lambda job, sets: cut_sets(job, sets, placed=inference_mode)
         )
 
+    def __repr__(self) -> str:
+        return shown.line(self, *self._job.facts())
+
     @property
     def patch_stream(self) -> Iterator[list[Patch]]:
         """The sets, as they are read; a SlideError where they cannot be."""
@@ -125,12 +132,12 @@ class MultiResMemPatchExtractor:
     @property
     def patch_data(self) -> list[tuple[tuple[int, int], tuple[int, int], str]]:
         """((x, y) in level-0 pixels, (width, height), label) of what sets are read around."""
-        return _data_of(self._job)
+        return self._job.patch_data
 
     @property
     def patch_labels(self) -> list[str]:
-        """Labels of the sets that are read, sorted."""
-        return _labels_of(self._job)
+        """Distinct labels of the sets that are read, sorted."""
+        return self._job.patch_labels
 
 
 class PatchList(Generic[T]):
@@ -141,8 +148,12 @@ class PatchList(Generic[T]):
     there are, less those of slides that turned out bad.
     """
 
-    def __init__(self, jobs: Sequence[ExtractionJob], spec: StreamSpec, cut: Cut[T]) -> None:
+    def __init__(
+        self, jobs: Sequence[ExtractionJob], spec: StreamSpec, cut: Cut[T], *,
+        is_shown: bool = False,
+    ) -> None:  # fmt: skip
         self._jobs = jobs
+        self._is_shown = is_shown
         self._spec = spec
         self._cut = cut
         self._prepared: Stream | None = Stream(jobs, spec)
@@ -154,14 +165,31 @@ class PatchList(Generic[T]):
     def __len__(self) -> int:
         return sum(map(len, self._jobs)) - self.progress.n_missing
 
+    def facts(self) -> tuple[str, ...]:
+        """What a person wants to know of it."""
+        failed = f"{len(self.progress.errors):,} failed" if self.progress.errors else ""
+        unit = self._jobs[0].unit if self._jobs else "patch"
+        slides = shown.count(len(self._jobs), "slide")
+        return slides, shown.count(len(self), unit), failed
+
+    def __repr__(self) -> str:
+        return shown.line(self, *self.facts())
+
     def __iter__(self) -> Generator[T, None, None]:
         stream, self._prepared = self._prepared or Stream(self._jobs, self._spec), None
         self._streams.add(stream)
         self.progress = stream.progress
-        with closing(stream.run()) as events:
+        unit = "sets" if any(job.is_set for job in self._jobs) else "patches"
+        total = sum(map(len, self._jobs))
+        with (
+            progress_bar(total, unit=unit, label="read", is_shown=self._is_shown) as advance,
+            closing(stream.run()) as events,
+        ):
             for job, sets in events:
+                n = len(sets.places)
                 yield from self._cut(self._jobs[job], sets)
                 del sets  # or its slot would be held until the next one comes
+                advance(n)
 
     def close(self) -> None:
         """End all workers at once; an iteration that goes on raises `WorkerLost`."""
@@ -174,6 +202,9 @@ class _MemPool(Generic[T]):
     """What both pools have."""
 
     _list: PatchList[T]
+
+    def __repr__(self) -> str:
+        return shown.line(self, *self._list.facts())
 
     @property
     def patch_list(self) -> PatchList[T]:
@@ -244,6 +275,7 @@ class MemPatchExtractorPool(_MemPool[Patch]):
         excluded_labels: Sequence[str] = (),
         ordered: bool = False,
         on_error: OnError = "raise",
+        verbose: bool = False,
     ) -> None:
         _require_counts(
             proc_num_workers=proc_num_workers, thread_num_workers=thread_num_workers,
@@ -253,7 +285,7 @@ class MemPatchExtractorPool(_MemPool[Patch]):
             proc_num_workers, thread_num_workers, is_ordered=ordered, on_error=on_error
         )
         spec = _spec_of(None, resampling_mode, included_labels, excluded_labels)
-        self._list = PatchList(_jobs_of(patches_pool, spec), how, cut_patches)
+        self._list = PatchList(_jobs_of(patches_pool, spec), how, cut_patches, is_shown=verbose)
 
     @property
     def patch_count(self) -> int:
@@ -282,6 +314,7 @@ class MultiResMemPatchExtractorPool(_MemPool[list[Patch]]):
         excluded_labels: Sequence[str] = (),
         ordered: bool = False,
         on_error: OnError = "raise",
+        verbose: bool = False,
     ) -> None:
         _require_counts(
             proc_num_workers=proc_num_workers, thread_num_workers=thread_num_workers,
@@ -292,7 +325,7 @@ class MultiResMemPatchExtractorPool(_MemPool[list[Patch]]):
         )
         spec = _spec_of(levels_or_mpps, resampling_mode, included_labels, excluded_labels)
         self._n_resolutions = len(spec.levels_or_mpps or ())
-        self._list = PatchList(_jobs_of(patches_pool, spec), how, cut_sets)
+        self._list = PatchList(_jobs_of(patches_pool, spec), how, cut_sets, is_shown=verbose)
 
     @property
     def patchset_count(self) -> int:
@@ -305,10 +338,12 @@ class MultiResMemPatchExtractorPool(_MemPool[list[Patch]]):
         return self.patchset_count * self._n_resolutions
 
 
-def _require_counts(**numbers: int) -> None:
+def _require_counts(**numbers: object) -> None:
     for name, number in numbers.items():
-        if isinstance(number, bool) or operator.index(number) < 1:
-            raise SpecError(
+        is_whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
+        if not is_whole or number < 1:  # type: ignore[operator] # it is a number then
+            kind = SpecError if is_whole else WrongArguments
+            raise kind(
                 f"in-memory patches: {name}={number!r} is no number of 1 or more",
                 remedy="Give 1 or more",
             )
@@ -317,8 +352,8 @@ def _require_counts(**numbers: int) -> None:
 def _spec_of(
     levels_or_mpps: Sequence[LevelOrMpp] | None,
     resampling_mode: ResamplingMode | None,
-    included_labels: Sequence[str],
-    excluded_labels: Sequence[str],
+    included_labels: Sequence[str] | None,
+    excluded_labels: Sequence[str] | None,
 ) -> ExtractionSpec:
     for name, labels in (("included", included_labels), ("excluded", excluded_labels)):
         if isinstance(labels, str):
@@ -329,8 +364,8 @@ def _spec_of(
     return ExtractionSpec(
         levels_or_mpps=None if levels_or_mpps is None else tuple(levels_or_mpps),
         resampling_mode=resampling_mode,
-        included_labels=tuple(included_labels),
-        excluded_labels=tuple(excluded_labels),
+        included_labels=tuple(included_labels or ()),
+        excluded_labels=tuple(excluded_labels or ()),
     )
 
 
@@ -361,14 +396,3 @@ def _stream_of(job: ExtractionJob, n_threads: int, cut: Cut[T]) -> Generator[T, 
     with closing(sets):
         for some in sets:
             yield from cut(job, some)
-
-
-def _data_of(job: ExtractionJob) -> list[tuple[tuple[int, int], tuple[int, int], str]]:
-    corners = zip(job.x_px0.tolist(), job.y_px0.tolist(), strict=True)
-    sizes = zip(job.width_px.tolist(), job.height_px.tolist(), strict=True)
-    labels = [job.labels[code] for code in job.label_codes.tolist()]
-    return list(zip(corners, sizes, labels, strict=True))
-
-
-def _labels_of(job: ExtractionJob) -> list[str]:
-    return sorted({job.labels[code] for code in np.unique(job.label_codes).tolist()})

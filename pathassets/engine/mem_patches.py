@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pathassets.core import shown
+from pathassets.core.patch_names import resolution_part
 from pathassets.core.resolution import LevelOrMpp
 from pathassets.engine.extraction import ExtractionJob
 from pathassets.engine.set_reader import ReadSet
@@ -41,6 +43,14 @@ class Patch:  # noqa: PLW1641 - as a tuple with a picture it has no hash
     place: int | None = field(default=None, repr=False)
     """Place among those that were left, for a patch of a single-slide extractor in inference mode:
     the third of a triple."""
+
+    def __repr__(self) -> str:
+        height_px, width_px = self.pixels.shape[:2]
+        return shown.line(
+            self, shown.path(self.slide_id), f"x_px0={self.x_px0}", f"y_px0={self.y_px0}",
+            f"{width_px} x {height_px} px", resolution_part(self.level_or_mpp),
+            shown.labels([self.label]),
+        )  # fmt: skip
 
     @property
     def image(self) -> Image:

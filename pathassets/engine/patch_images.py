@@ -56,11 +56,6 @@ def batch_size_of(job: ExtractionJob) -> int:
     return max(1, min(BATCH_PATCHES, BATCH_BYTES // patch_bytes))
 
 
-def used_labels(job: ExtractionJob) -> tuple[str, ...]:
-    """Labels that a patch of the job has, sorted."""
-    return tuple(sorted(job.labels[code] for code in np.unique(job.label_codes).tolist()))
-
-
 def write_images(
     work: ImageWork, batches: Iterable[ReadSet], writer: PatchWriter
 ) -> Generator[list[Row], None, None]:

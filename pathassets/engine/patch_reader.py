@@ -24,6 +24,7 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
+from pathassets.core import shown
 from pathassets.core.ledger import Ledger
 from pathassets.core.locations import PatchLocations
 from pathassets.core.patches import (
@@ -55,6 +56,11 @@ class PatchBatch(NamedTuple):
     """int64 (m,): which of the locations they are."""
     pixels: np.ndarray
     """RGB uint8 (m, y, x, 3)."""
+
+    def __repr__(self) -> str:
+        _, height_px, width_px, _ = self.pixels.shape
+        size = f"{width_px} x {height_px} px"
+        return shown.line(self, shown.count(len(self.indices), "patch"), size)
 
 
 def read_patches(  # noqa: PLR0913 - the public door: each has a default

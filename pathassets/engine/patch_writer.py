@@ -20,7 +20,7 @@ from pathassets.core.patch_names import PatchNames, manifest_id_of, plan_names
 from pathassets.core.patch_set import PatchSetSpec, PatchWriter, Row, facts_of
 from pathassets.core.slide import slide_id_of
 from pathassets.engine.extraction import ExtractionJob
-from pathassets.engine.patch_images import ImageWork, used_labels, write_images
+from pathassets.engine.patch_images import ImageWork, write_images
 from pathassets.engine.patch_manifest import Told, manifest_text
 from pathassets.engine.set_reader import ReadSet, read_job
 
@@ -50,7 +50,7 @@ def write_patch_set(  # noqa: PLR0913 - what, how, where to, and under which nam
         StoreError: the folder cannot be written.
     """
     identity = {"digest": digest, "slide": slide_id}
-    names = plan_names(slide_id, manifest_id_of(identity), used_labels(job), spec.names)
+    names = plan_names(slide_id, manifest_id_of(identity), job.patch_labels, spec.names)
     work = ImageWork(job=job, names=names, quality=spec.quality, n_threads=n_threads)
     if batches is None:
         batches = read_job(job, slice(None), n_batch=work.n_batch, n_threads=n_threads, spec=spec)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from pathassets.core import shown
 from pathassets.core.resolution import LevelOrMpp, as_level_or_mpp
 from pathassets.engine.location_rows import PatchRows, rows_of
 from pathassets.errors import SpecError
@@ -63,6 +64,12 @@ class PatchesMock:
 
     def __len__(self) -> int:
         return self.patch_count
+
+    def __repr__(self) -> str:
+        return shown.line(
+            self, shown.path(self.wsi_file), shown.count(self.patch_count, "patch"),
+            shown.labels(self.patch_labels),
+        )  # fmt: skip
 
 
 def _count(rows: PatchRows[int], known: Sequence[str]) -> dict[str, int]:

@@ -14,7 +14,6 @@ workers start sooner, but import the caller's `__main__` again, and so run an un
 
 from __future__ import annotations
 
-import logging
 import math
 import os
 import pickle
@@ -32,8 +31,6 @@ from typing import Any, Protocol, TypeVar
 from pathassets.engine import worker as entry
 from pathassets.engine.settings import worker_environment
 from pathassets.errors import WorkerLost
-
-logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -217,8 +214,6 @@ class _Crew:
             return lost(worker.process.returncode)
         worker.n_done += 1
         self._idle.append(worker)
-        if isinstance(result, Exception):
-            logger.error("a task raised", exc_info=result)
         return result
 
     def end(self) -> None:

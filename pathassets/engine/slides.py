@@ -32,6 +32,7 @@ from pathassets.adapters.tiff.alone import NoOpenSlide, facts_of
 from pathassets.adapters.tiff.layout import TiffLayout, read_layout
 from pathassets.adapters.tiff.remedies import alone
 from pathassets.adapters.tiled_tiff import TiledTiff, open_tiles
+from pathassets.core import shown
 from pathassets.core.annotations import Annotations
 from pathassets.core.frames import Frame
 from pathassets.core.regions import WHITE, BoxPx, Rgb, read_box, read_region
@@ -39,6 +40,7 @@ from pathassets.core.slide import SlideInfo, audit_mpp, check_mpp
 from pathassets.core.tiles import TileSource
 from pathassets.engine.bounds import on_level0
 from pathassets.engine.holes import MendedTiles, find_holes
+from pathassets.engine.slide_look import picture_of
 from pathassets.engine.trial import ReadBox, find_difference, look_at_colours
 from pathassets.errors import SlideUnreadable, SpecError
 
@@ -159,6 +161,13 @@ class OpenedSlide:
             SlideUnreadable: it cannot be decoded.
         """
         return self._reader.read_associated(name)
+
+    def __repr__(self) -> str:
+        return shown.line(self, shown.path(self.path), *self.info.told())
+
+    def _repr_png_(self) -> bytes | None:
+        """What a notebook shows: the overview, where it can be read."""
+        return picture_of(self)
 
     def close(self) -> None:
         """Give the file handles back."""

@@ -327,6 +327,4 @@ def _named(wsi_file: str, error: Exception) -> PathAssetsError:
         named.reason = "unexpected"
         named.__cause__ = error
         return named
-    if wsi_file not in error.message:
-        error.args = (f"{wsi_file}: {error.message}", *error.args[1:])
-    return error
+    return error.named(wsi_file)

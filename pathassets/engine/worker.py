@@ -50,10 +50,14 @@ def _sealed(result: Any) -> bytes:
 
 
 def sealed_error(error: BaseException) -> bytes:
-    """Pickle an error with its traceback as a note, or a stand-in for one that cannot be sent."""
+    """Pickle an error, or a stand-in for one that cannot be sent.
+
+    Its traceback goes with it as a note, but for an error of ours, which says itself what is wrong.
+    """
     trace = "".join(traceback.format_exception(error))
     if isinstance(error, Exception):
-        error.add_note(trace)
+        if not _is_ours(error):
+            error.add_note(trace)
         try:
             return _sealed(error)
         except Exception:  # noqa: BLE001 - whatever its pickling raises
@@ -61,6 +65,11 @@ def sealed_error(error: BaseException) -> bytes:
     stand_in = RuntimeError(f"{type(error).__name__}: {error}")
     stand_in.add_note(trace)
     return _sealed(stand_in)
+
+
+def _is_ours(error: Exception) -> bool:
+    ours = sys.modules.get("pathassets.errors")  # imported where one of them was raised
+    return ours is not None and isinstance(error, ours.PathAssetsError)
 
 
 def main() -> None:

@@ -223,6 +223,18 @@ def test_the_users_own_rule_makes_the_labels() -> None:
             labels(text, lambda _: None)
 
 
+def test_the_users_own_rule_may_name_what_it_wants_by_keyword() -> None:
+    def labels(text, get_label):
+        return [p.label for p in parse_annotations(text, get_label=get_label).polygons]
+
+    assert labels(SEDEEN, lambda name, **_: name) == ["Region 0"]
+    assert labels(SEDEEN, lambda **facts: facts["name"]) == ["Region 0"]
+    assert labels(ASAP, lambda PartOfGroup, Name: PartOfGroup + Name) == ["NoneTümor"]  # noqa: N803
+    assert labels(ASAP, lambda *, Name, nothing="-": Name + nothing) == ["Tümor-"]  # noqa: N803
+    assert labels(POINTS, lambda label, **_: label.lower()) == ["tümor"]
+    assert labels(SEDEEN, lambda *facts: facts[0]["name"]) == ["Region 0"]
+
+
 def test_a_users_rule_that_fails_fails_as_it_does() -> None:
     with pytest.raises(ZeroDivisionError):
         parse_annotations(ASAP, get_label=lambda _: 1 / 0)

@@ -123,6 +123,18 @@ def test_a_patch_is_kept_when_at_least_the_share_asked_for_is_tissue() -> None:
     assert locations.tissue_share.tolist() == [0.5, 0.5625]
 
 
+@pytest.mark.parametrize("downsample", [32.0, 32.0075, 31.99])
+def test_a_patch_that_is_all_tissue_up_to_a_part_of_a_pixel_is_kept_where_all_is_asked_for(
+    downsample,
+) -> None:
+    tissue = np.zeros((64, 64), bool)
+    tissue[8:24, 8:24] = True  # from 256 to 768, give or take a quarter of a pixel
+    mask = TissueMask(tissue=tissue, downsample=downsample, slide_mpp=0.5)
+    kept = lay_on(mask, 2048, 2048, min_tissue_share=1.0)
+    assert points(kept) == [(256, 256), (512, 256), (256, 512), (512, 512)]
+    assert (kept.tissue_share == 1.0).all()
+
+
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.5, 1.0])
 def test_no_share_asked_for_keeps_all_and_the_whole_keeps_what_is_covered(share) -> None:
     mask = random_mask(3, (40, 50), 7.3)

@@ -10,16 +10,15 @@ from scipy import stats
 
 from pathassets.core.coverage import Coverage
 from pathassets.core.sampling import (
-    Areas,
     GridSampler,
     PointSampler,
     PoissonDiskSampler,
     RandomSampler,
     Sampled,
     Sampler,
-    Squares,
     sample_areas,
 )
+from pathassets.core.squares import Areas, Squares
 from pathassets.core.tissue import TissueMask
 from pathassets.errors import SpecError
 
@@ -142,6 +141,57 @@ def test_a_covering_grid_tries_squares_that_reach_into_the_bounds_from_before() 
     assert points(at_corner) == [(x, 100) for x in (100, 150, 200, 250)]
 
 
+def mask_from(first_px: int, n_px: int, downsample: float, *, size_px0: int) -> Coverage:
+    """Of a square slide, tissue in n x n mask pixels from one on."""
+    tissue = np.zeros((int(size_px0 / downsample),) * 2, bool)
+    tissue[first_px : first_px + n_px, first_px : first_px + n_px] = True
+    mask = TissueMask(tissue=tissue, downsample=downsample, slide_mpp=0.5)
+    return Coverage(mask, width_px0=size_px0, height_px0=size_px0)
+
+
+@pytest.mark.parametrize("downsample", [32.0, 32.0075, 32.0083, 31.9911, 2.00050555, 7.49])
+@pytest.mark.parametrize("step", [1.0, 0.5])
+def test_a_grid_from_where_the_tissue_begins_has_all_its_rows_when_all_of_each_is_asked_for(
+    downsample, step
+) -> None:
+    # 44 squares of 8 mask pixels: their exact side is no whole number, nor is where they begin.
+    side, n = 8 * downsample, 11
+    bounds = shapely.box(*([4 * downsample] * 2), *([(4 + 8 * n) * downsample] * 2))
+    size = {"width_px0": 4000, "height_px0": 4000}
+    squares = Squares(side_px0=round(side), laid_side_px0=side, **size)
+    found = sample_areas(
+        areas_of([bounds], tissue=1.0, within=1.0), grid_of(side * step), squares,
+        mask_from(4, 8 * n, downsample, size_px0=4000),
+    )  # fmt: skip
+    places = [round(4 * downsample + i * side * step) for i in range(round((n - 1) / step) + 1)]
+    assert points(found) == [(x, y) for y in places for x in places]
+    assert (found.tissue_share == 1.0).all()
+
+
+@pytest.mark.parametrize("off", [0.03, 0.47, -0.47])
+def test_of_an_outline_that_begins_within_a_pixel_the_first_row_is_not_lost(off) -> None:
+    low, high = 128 + off, 128 + off + 512
+    box = shapely.box(low, low, high, high)
+    for outline in (box, box | shapely.box(low, low, high + 300, low + 1)):  # a box; and none
+        found = sample(areas_of([outline], within=1.0), grid_of(256), 256)
+        assert points(found) == [(x, y) for y in (128, 384) for x in (128, 384)]
+    at_points = PointSampler(x_px0=np.array([128, 384, 127]), y_px0=np.array([128, 384, 128]))
+    kept = points(sample(areas_of([box], within=1.0), at_points, 256))
+    assert kept == [(128, 128), (384, 384)]  # what a grid gave can be given back
+
+
+def test_a_pixel_that_is_not_in_the_area_is_still_missed_where_all_is_asked_for() -> None:
+    box = areas_of([shapely.box(128.51, 128, 640, 640)], within=1.0)
+    assert (
+        points(sample(box, PointSampler(x_px0=np.array([128]), y_px0=np.array([128])), 256)) == []
+    )
+    coverage = mask_from(4, 40, 32.4, size_px0=2048)  # from 129.6 on
+    areas = areas_of([shapely.box(0, 0, 2048, 2048)], tissue=1.0)
+    given = PointSampler(x_px0=np.array([129, 130]), y_px0=np.array([130, 130]))
+    found = sample(areas, given, 256, height_px0=2048, coverage=coverage)
+    assert points(found) == [(130, 130)]
+
+
 @pytest.mark.parametrize("share", [0.95, 0.3, 0.7])
 def test_a_share_that_is_exactly_what_is_asked_for_is_enough(share) -> None:
     # 20 columns of which 20 * share are tissue, or area: computed shares miss the decimal.
@@ -189,11 +239,15 @@ def test_a_grid_keeps_what_looking_at_each_square_by_itself_keeps(seed, lengths)
         x0, y0, x1, y1 = outline.bounds
         for row in range(math.ceil((y1 - y0) / step)):
             for column in range(math.ceil((x1 - x0) / step)):
-                x, y = round(x0 + column * step), round(y0 + row * step)
-                square = shapely.box(x, y, x + side, y + side)
-                share = coverage.exact_share_of(np.array([x]), np.array([y]), side)[0]
+                laid = x0 + column * step, y0 + row * step
+                x, y = map(round, laid)
+                share = within = 0.0
+                for x_px0, y_px0 in ((x, y), laid):  # it may stay by either
+                    corner = np.array([x_px0]), np.array([y_px0])
+                    share = max(share, coverage.exact_share_of(*corner, side)[0])
+                    square = shapely.box(x_px0, y_px0, x_px0 + side, y_px0 + side)
+                    within = max(within, outline.intersection(square).area / side**2)
                 fits = min(x, y, 800 - side - x, 600 - side - y) >= 0 or not is_within
-                within = outline.intersection(square).area / side**2
                 if fits and round(share, 10) >= 0.6 and round(within, 8) >= 0.3:
                     wanted.append((i, x, y))
     assert [(i, *xy) for i, xy in zip(found.area.tolist(), points(found), strict=True)] == wanted

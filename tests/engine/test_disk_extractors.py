@@ -18,7 +18,8 @@ from pathassets.engine.disk_extractors import (
     MultiResDiskPatchExtractor,
     MultiResDiskPatchExtractorPool,
 )
-from pathassets.errors import SlideUnreadable, SpecError, StoreError, WorkerLost
+from pathassets.engine.mem_extractors import MemPatchExtractor
+from pathassets.errors import OutputExists, SlideUnreadable, SpecError, StoreError, WorkerLost
 from tests.engine.disk_trees import images_in, is_right, tree_of
 from tests.engine.patch_objects import grid_on, patches_on
 from tests.formula_tiff import write_formula_tiff
@@ -88,7 +89,7 @@ def test_every_file_has_the_pixels_of_the_place_in_its_name(tmp_path, slide):
         x, y = map(int, re.fullmatch(rf"f_{one.manifest_id}_x(\d+)_y(\d+)\.png", name).groups())
         assert is_right(tmp_path / name, 0, x, y, 256)
     assert one.patch_data[0] == ((0, 0), (256, 256), "")
-    assert one.patch_labels == [""] * 48
+    assert one.patch_labels == [""]
 
 
 def test_dark_pixels_stay_dark_and_what_lies_beyond_is_white(tmp_path, slide):
@@ -125,6 +126,70 @@ def test_sets_of_a_slide_are_counted_from_one_without_a_global_counter(tmp_path,
     )  # fmt: skip
     assert {name.rsplit("/", 1)[0] for name in images_in(tmp_path)} == {"T/f__set1", "f__set2"}
     assert made.patchset_counter == 2
+
+
+def sets_of_one(folder, patches, **changes):
+    given = {"levels_or_mpps": [0], "num_workers": 1, "image_type": "png"} | changes
+    return MultiResDiskPatchExtractor(patches=patches, output_dir=folder, **given)
+
+
+def test_no_set_has_patches_of_two_slides(tmp_path, slide):
+    other = write_formula_tiff(tmp_path / "other.tiff")
+    out = tmp_path / "out"
+    first = sets_of_one(out, grid_on(slide, n=3))
+    before = images_in(out)
+    with pytest.raises(OutputExists, match=r"set1: is a patch set already.*global_counter=4 on"):
+        sets_of_one(out, grid_on(other, n=2))
+    with pytest.raises(FileExistsError):
+        MultiResDiskPatchExtractorPool(
+            patches_pool=[grid_on(other, n=2)], proc_num_workers=1, thread_num_workers=1,
+            levels_or_mpps=[0], output_dir=out, image_type="png",
+        )  # fmt: skip
+    assert images_in(out) == before
+    assert not list((out / "manifests").glob(".*"))
+    second = sets_of_one(out, grid_on(other, n=2), global_counter=first.patchset_counter + 1)
+    assert second.patchset_counter == 5
+    owners = {}
+    for name in images_in(out):
+        owners.setdefault(name.split("/")[0], set()).add(name.split("/")[1].split("_")[0])
+    assert owners == {f"set{n}": {"f" if n < 4 else "other"} for n in range(1, 6)}
+    assert sets_of_one(out, grid_on(slide, n=3)).manifest_id == first.manifest_id  # as before
+
+
+def test_slides_of_one_name_share_no_set_either(tmp_path, slide):
+    (tmp_path / "b").mkdir()
+    twin = write_formula_tiff(tmp_path / "b" / Path(slide).name, mpp=0.25)
+    out = tmp_path / "out"
+    sets_of_one(out, grid_on(slide, n=2), global_counter=None)
+    with pytest.raises(OutputExists, match="f__set1"):
+        sets_of_one(out, grid_on(twin, n=2), global_counter=None)
+
+
+def test_what_is_no_image_of_a_set_does_not_stand_in_its_way(tmp_path, slide):
+    (tmp_path / "set1").mkdir()
+    (tmp_path / "set1" / "notes.txt").write_text("mine")
+    assert sets_of_one(tmp_path, grid_on(slide, n=1)).patchset_count == 1
+
+
+def test_labels_are_told_once_each_and_sorted_as_in_memory(tmp_path, slide):
+    patches = labelled(slide, ["b", "a", "b", "c"])
+    on_disk = DiskPatchExtractor(
+        patches=patches, num_workers=1, output_dir=tmp_path, image_type="png", excluded_labels=["c"]
+    )
+    in_memory = MemPatchExtractor(patches=patches, num_workers=1, excluded_labels=["c"])
+    assert on_disk.patch_labels == in_memory.patch_labels == ["a", "b"]
+    assert on_disk.patch_data == in_memory.patch_data
+    assert [label for *_, label in on_disk.patch_data] == ["b", "a", "b"]
+
+
+@pytest.mark.parametrize("name", ["num_workers", "mp_chunksize"])
+def test_what_is_no_number_is_a_type_error_too(tmp_path, slide, name):
+    given = {"patches": grid_on(slide), "num_workers": 1}
+    for kind in (MemPatchExtractor, DiskPatchExtractor):
+        more = {"output_dir": tmp_path, "image_type": "png"} if kind is DiskPatchExtractor else {}
+        with pytest.raises(TypeError, match=f"{name}=None") as told:
+            kind(**given | more | {name: None})
+        assert isinstance(told.value, SpecError)
 
 
 def test_levels_need_no_mpp(tmp_path):

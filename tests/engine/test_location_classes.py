@@ -454,6 +454,29 @@ def test_polygons_come_from_a_file_as_well(slide, tmp_path):
 # --------------------------------------------------------------------------------- geometry
 
 
+def test_all_of_a_patch_can_be_asked_for_where_the_masks_downsample_is_not_whole(slide):
+    mask = np.zeros((127, 95), bool)  # 2048 / 127 level-0 pixels each
+    mask[8:-8, 8:-8] = True
+    start = 8 * 2048 / 127
+    rectangle = AnnotationPolygon(
+        points=[(start, start), (start + 1024, start), (start + 1024, start + 512),
+                (start, start + 512)], label="a"
+    )  # fmt: skip
+    everywhere = grid(slide, mask, patch_size=128, foreground_ratio=1, overlap_ratio=1)
+    drawn = PolygonRegionGridPatches(
+        wsi_file=slide, mask_data=mask, polygon_data=[rectangle], patch_size=128,
+        foreground_ratio=1, overlap_ratio=1,
+    )  # fmt: skip
+    x, y = ([round(start + i * 128) for i in range(n)] for n in (13, 9))
+    assert corners(everywhere) == [(a, b) for b in y for a in x]
+    assert corners(drawn) == [(a, b) for b in y[:4] for a in x[:8]]
+    again = WholeImageCustomPatches(
+        wsi_file=slide, mask_data=mask, patch_size=128, points=corners(everywhere),
+        foreground_ratio=1, overlap_ratio=1,
+    )  # fmt: skip
+    assert corners(again) == corners(everywhere)
+
+
 def test_a_grid_begins_at_the_foreground_and_not_at_the_slide(slide):
     mask = BARE.copy()
     mask[10:58, 7:55] = True

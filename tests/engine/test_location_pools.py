@@ -157,11 +157,29 @@ def test_lists_of_different_lengths_are_refused_with_both(slides, kind, more, na
             "'slide_mpp' is given for each slide",
         ),
         ({"save_preview_image_args": {"thickness": 1}}, "no image_file"),
+        ({"save_preview_image_args": {"image_file": "a.png", "colour": 1}}, "there is no 'colour'"),
     ],
 )
 def test_an_impossible_request_is_refused_before_any_worker_starts(slides, more, said):
     with pytest.raises(SpecError, match=said):
         pool(slides, **more)
+
+
+@pytest.mark.usefixtures("no_workers")
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"patches_args": {"patch_size_value": 256}},
+        {"save_preview_image_args": {"image_file": "a.png", "level": 1}},
+        {"patches_args": {"patch_size": "256"}},
+        {"proc_num_workers": None},
+    ],
+)
+def test_what_python_would_call_a_type_error_is_one(slides, more):
+    with pytest.raises(TypeError) as told:
+        pool(slides, **more)
+    assert isinstance(told.value, SpecError)  # and has a subject, and a remedy
+    assert told.value.remedy
 
 
 @pytest.mark.usefixtures("no_workers")
@@ -425,6 +443,15 @@ def scripted(monkeypatch, script):
 
     monkeypatch.setattr(location_pools, "LocalWorkers", Scripted)
     return closed
+
+
+def test_an_error_is_raised_once_and_neither_logged_nor_printed_before(slides, caplog, capfd):
+    with caplog.at_level(logging.DEBUG), pytest.raises(SlideUnreadable) as raised:
+        pool([*slides[:1], "nope.svs"], on_error="raise")
+    assert str(raised.value).count("nope.svs") == 1
+    assert not hasattr(raised.value, "__notes__")
+    assert not caplog.records
+    assert capfd.readouterr() == ("", "")
 
 
 def test_slides_before_the_one_that_failed_are_waited_for(monkeypatch, slides):

@@ -317,7 +317,7 @@ def test_raise_stops_all_and_names_the_slide(slide_path, tmp_path, is_ordered) -
     with pytest.raises(SlideUnreadable, match=r"gone\.svs") as info:
         seen.extend(job for job, _ in stream.run())
     assert set(seen) == {0}
-    assert "_read_part" in info.value.__notes__[0]
+    assert not hasattr(info.value, "__notes__")  # it says itself what is wrong
     assert workers_now() == []
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from inspect import Parameter, signature
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,14 @@ from numpy.typing import ArrayLike
 from pathassets.core.annotations import AnnotationPolygon, Annotations, faults_of, outlines_of
 from pathassets.errors import AnnotationError, SpecError
 
-GetLabel = Callable[[dict[str, Any]], str]
-"""Makes the label of what the file says about an element (its GeoJSON, its XML attributes)."""
+GetLabel = Callable[..., str]
+"""Makes the label of what the file says about an element (its GeoJSON, its XML attributes): takes
+them as one dict, or by keyword those that it names."""
 
 NUMBER_SIGNS = "0123456789.,+-eE \t\r\n"
 """What numbers are written of; some programs write the decimal comma of their user's country.
 `float` alone takes `nan`, `1_0` and digits of other scripts, too."""
+_BY_PLACE = Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD, Parameter.VAR_POSITIONAL
 WITHOUT_AREA = "without area"
 MEND = "Mend or delete it in the program that drew it, and export it again"
 ELLIPSE_PX = 0.25
@@ -45,7 +48,7 @@ class Drawing:
 
     def __init__(self, source: str, get_label: GetLabel | None = None) -> None:
         self._source = source
-        self._get_label = get_label
+        self._get_label = None if get_label is None else _of_facts(get_label)
         self._polygons: list[AnnotationPolygon] = []
         self._where: list[str] = []
         self._left_out: Counter[str] = Counter()
@@ -95,6 +98,26 @@ class Drawing:
             return number_of(text)
         except ValueError as error:
             raise self.error(where, str(error)) from error
+
+
+def _of_facts(get_label: GetLabel) -> Callable[[dict[str, Any]], str]:
+    """The function as one of a dict: what takes one argument by place gets all, others their own.
+
+    >>> facts = {"name": "Region 1", "color": "#ff0000"}
+    >>> [_of_facts(f)(facts) for f in (lambda d: d["name"], lambda color, **_: color)]
+    ['Region 1', '#ff0000']
+    """
+    try:
+        parameters = list(signature(get_label).parameters.values())
+    except ValueError:  # some that are written in C
+        return get_label
+    kinds = [parameter.kind for parameter in parameters]
+    takes_all = Parameter.VAR_KEYWORD in kinds
+    must_have = [p for p in parameters if p.default is p.empty]
+    if len(must_have) == 1 and must_have[0].kind in _BY_PLACE:
+        return get_label
+    names = {parameter.name for parameter in parameters}
+    return lambda facts: get_label(**{k: facts[k] for k in facts if takes_all or k in names})
 
 
 def number_of(text: str | None) -> float:

@@ -39,7 +39,8 @@ def read_annotations(
 
     Labels are what the format keeps as an area's class; without one, the name that a person gave
     the area. `get_label` makes other ones of what the file says: of GeoJSON it gets the feature,
-    of XML a dict of attributes. Points and lines are left out, and counted.
+    of XML a dict of attributes, or by keyword those that it names. Points and lines are left out,
+    and counted.
 
     Raises:
         AnnotationError: it cannot be read, is in none of the formats, or an element is malformed.
