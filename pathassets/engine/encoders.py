@@ -148,10 +148,9 @@ def _open_transformers(request: EncoderRequest, card: EncoderCard, _device: str)
 
 def _open_program(request: EncoderRequest, card: EncoderCard, device: str) -> Opened:
     from pathassets.adapters.torch.programs import open_program  # noqa: PLC0415
-    from pathassets.adapters.torch.weights import file_sha256  # noqa: PLC0415
 
-    module = open_program(request.name, device=device)
-    return module, replace(card, weights_sha256=file_sha256(request.name))
+    module, sha256 = open_program(request.name, device=device)
+    return module, replace(card, weights_sha256=sha256)
 
 
 def _open_factory(request: EncoderRequest, card: EncoderCard, _device: str) -> Opened:
