@@ -422,8 +422,9 @@ def test_an_older_program_is_looked_at_as_well(tmp_path, sound):
 @pytest.mark.slow
 def test_the_command_says_it_in_one_line(tmp_path, sound):
     evil = with_graph(sound, tmp_path / "evil.pt2", ATTACKS["a guard"])
+    command = "from pathassets.cli import main; main()"
     run = subprocess.run(  # noqa: S603 - our own command
-        [sys.executable, "-c", "from pathassets.cli import main; main()", "encoders", "check", evil],
+        [sys.executable, "-c", command, "encoders", "check", str(evil)],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert run.returncode == 2
