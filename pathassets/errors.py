@@ -16,6 +16,7 @@
     │   ├── ArtifactMissing (FileNotFoundError)
     │   └── ArtifactCorrupt
     ├── WorkerLost                                the worker process died or timed out on this slide
+    ├── ResourcesShort                            no memory, thread or process is left to work with
     └── CatalogError                              the SQL catalog
 
 A message reads `subject: fact`; the remedy, where there is one, is a sentence of its own, and part
@@ -24,6 +25,7 @@ of `str(error)`.
 
 from __future__ import annotations
 
+import errno
 from typing import Any, ClassVar, Self
 
 
@@ -174,6 +176,49 @@ class WorkerLost(PathAssetsError):
     """The worker process died or timed out on this slide."""
 
     reason = "worker_lost"
+
+
+class ResourcesShort(PathAssetsError):
+    """No memory, thread or process is left to work with; later, or with fewer workers, it is."""
+
+    reason = "resources_short"
+
+    def __init__(self, said: str) -> None:
+        super().__init__(
+            f"no memory, or no thread, is left for this: {said}",
+            remedy="Use fewer workers or threads (PATHASSETS_WORKERS, PATHASSETS_READ_THREADS, "
+            "num_workers), or give it more memory, and run it again",
+        )
+
+
+_SHORT_TEXTS = ("can't start new thread", "(-4:Insufficient memory)")
+"""What Python says where the system starts no thread, and OpenCV where it gives no memory."""
+_SHORT = (errno.ENOMEM, errno.EAGAIN)
+"""Source: fork(2), mmap(2), pthread_create(3)."""
+
+
+def shortage_of(error: BaseException) -> ResourcesShort | None:
+    """What an error says where it, or its cause, is that something of the machine is used up.
+
+    >>> shortage_of(MemoryError("256 MiB")).reason, shortage_of(ValueError("no"))
+    ('resources_short', None)
+    """
+    found: BaseException | None = error
+    while found is not None and not _is_shortage(found):
+        found = found.__cause__
+    if found is None or isinstance(found, ResourcesShort):
+        return found
+    said = getattr(found, "strerror", None) or str(found) or "no memory is left"
+    short = ResourcesShort(said)
+    short.__cause__ = error
+    return short
+
+
+def _is_shortage(error: BaseException) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in _SHORT
+    is_said = any(text in str(error) for text in _SHORT_TEXTS)
+    return is_said or isinstance(error, MemoryError | ResourcesShort)
 
 
 class CatalogError(PathAssetsError):

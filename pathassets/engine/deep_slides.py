@@ -44,6 +44,7 @@ from pathassets.errors import (
     ResolutionMissing,
     SlideChanged,
     SpecError,
+    shortage_of,
 )
 
 logger = logging.getLogger(__name__)
@@ -106,7 +107,7 @@ class SlideRun:
             try:
                 job = self._prepare(slide)
             except Exception as error:  # noqa: BLE001 - the slide boundary (design §5)
-                self.errors[slide.key] = error
+                self.errors[slide.key] = shortage_of(error) or error
                 continue
             if job is not None:
                 self._jobs[id(job.work)] = job
@@ -127,7 +128,7 @@ class SlideRun:
                 done.stats.wall_s,
             )  # fmt: skip
         except Exception as error:  # noqa: BLE001 - the slide boundary (design §5)
-            self.errors[key] = error
+            self.errors[key] = shortage_of(error) or error
         finally:
             job.close()
 

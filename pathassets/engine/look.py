@@ -6,6 +6,7 @@ its own registration, and nothing else.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -20,7 +21,16 @@ from pathassets.core.regions import read_overview
 from pathassets.core.slide import SlideInfo
 from pathassets.engine.pool import Workers
 from pathassets.engine.slides import OpenedSlide, open_slide
-from pathassets.errors import PathAssetsError, SlideChanged, SlideError, TileUnreadable, WorkerLost
+from pathassets.errors import (
+    PathAssetsError,
+    ResourcesShort,
+    SlideChanged,
+    SlideError,
+    TileUnreadable,
+    WorkerLost,
+)
+
+logger = logging.getLogger(__name__)
 
 AHEAD = 1_024
 """Looks that may wait for an earlier one to finish: at 16 KB a thumbnail, 16 MB."""
@@ -168,6 +178,9 @@ def _said(path: Path, result: Look | NoSlide | Exception) -> Look | PathAssetsEr
         return result.error
     if isinstance(result, WorkerLost):
         return WorkerLost(f"{path}: {result.message}", remedy=result.remedy)
+    if isinstance(result, ResourcesShort):
+        return result
+    logger.error("%s: a look at it raised", path, exc_info=result)
     error = PathAssetsError(
         f"{path}: {type(result).__name__}: {result}",
         remedy="This is a fault of pathassets: report it with the log's traceback",

@@ -35,7 +35,13 @@ from pathassets.engine.slides import open_slide
 from pathassets.engine.software import software_versions
 from pathassets.engine.source import SlidePath, Source, find_source
 from pathassets.engine.stations import MAKERS
-from pathassets.errors import AnnotationsMissing, PathAssetsError, SlideError, StoreError
+from pathassets.errors import (
+    AnnotationsMissing,
+    PathAssetsError,
+    SlideError,
+    StoreError,
+    shortage_of,
+)
 
 State = Literal["made", "current", "failed", "blocked"]
 
@@ -359,6 +365,7 @@ def _preview(artifact: Artifact, store: Store) -> bytes:
 
 def _failed(step: Step, error: Exception) -> StepOutcome:
     slide_id = step.address.subject
+    error = shortage_of(error) or error
     if isinstance(error, PathAssetsError):
         return StepOutcome(
             step=step, state="failed", reason=error.reason, message=_message(error, slide_id),
@@ -371,12 +378,10 @@ def _failed(step: Step, error: Exception) -> StepOutcome:
         )  # fmt: skip
     trace = "".join(traceback.format_exception(error)[-4:])
     return StepOutcome(
-        step=step,
-        state="failed",
-        reason="unexpected",
+        step=step, state="failed", reason="unexpected",
         message=f"{slide_id}: {type(error).__name__}: {error}\n{trace}",
         remedy="This is a fault of pathassets: report it with this text",
-    )
+    )  # fmt: skip
 
 
 def _message(error: PathAssetsError, slide_id: str) -> str:
@@ -389,9 +394,6 @@ def _message(error: PathAssetsError, slide_id: str) -> str:
 def _blocked(step: Step, failed: StepOutcome) -> StepOutcome:
     why = f"{step.address.subject}: not tried, {'/'.join(failed.step.address.key)} failed"
     return StepOutcome(
-        step=step,
-        state="blocked",
-        reason=failed.reason,
+        step=step, state="blocked", reason=failed.reason, remedy=failed.remedy,
         message=failed.message if failed.state == "blocked" else why,
-        remedy=failed.remedy,
-    )
+    )  # fmt: skip

@@ -23,6 +23,8 @@ from typing import Any
 
 logger = logging.getLogger(__name__)
 
+NO_THREAD = os.EX_TEMPFAIL
+"""Exit code of a worker that could not start its thread."""
 Serve = Callable[[Connection], None]
 """What a worker does with its end of the pipe, until `EOFError` or `OSError` tell the pipe's."""
 
@@ -50,8 +52,14 @@ def _sealed(result: Any) -> bytes:
 
 
 def sealed_error(error: BaseException) -> bytes:
-    """Pickle an error with its traceback as a note, or a stand-in for one that cannot be sent."""
+    """Pickle an error with its traceback as a note, or a stand-in for one that cannot be sent.
+
+    One that tells a want of memory or threads becomes a `ResourcesShort`.
+    """
+    from pathassets.errors import shortage_of  # noqa: PLC0415 - found by the parent's sys.path
+
     trace = "".join(traceback.format_exception(error))
+    error = shortage_of(error) or error
     if isinstance(error, Exception):
         error.add_note(trace)
         try:
@@ -67,7 +75,10 @@ def main() -> None:
     """Hear what to serve, and serve it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us
     pipe_fd, parent = map(int, sys.argv[1:])
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    try:
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    except RuntimeError:  # there is no memory, or no thread, for it
+        os._exit(NO_THREAD)
     pipe = Connection(pipe_fd)
     try:
         sys.path[:] = pipe.recv()
