@@ -25,7 +25,9 @@ of `str(error)`.
 
 from __future__ import annotations
 
+import difflib
 import errno
+from collections.abc import Iterable
 from typing import Any, ClassVar, Self
 
 
@@ -225,3 +227,23 @@ class CatalogError(PathAssetsError):
     """The SQL catalog cannot be opened, read or written."""
 
     reason = "catalog_error"
+
+
+def closest(name: str, known: Iterable[str]) -> str:
+    """The name that is meant, whatever its case; empty where none is like it."""
+    folded = {one.casefold(): one for one in known}
+    close = difflib.get_close_matches(name.casefold(), folded, n=1)
+    return folded[close[0]] if close else ""
+
+
+def did_you_mean(name: str, known: Iterable[str], otherwise: str = "Known are") -> str:
+    """A remedy for a name that is none: the closest of those there are, else all of them.
+
+    >>> did_you_mean("Tissue_Maks", ["tissue_mask", "features"])
+    "Did you mean 'tissue_mask'?"
+    >>> did_you_mean("x", ["tissue_mask", "features"])
+    'Known are tissue_mask, features'
+    """
+    listed = list(known)
+    close = closest(name, listed)
+    return f"Did you mean {close!r}?" if close else f"{otherwise} {', '.join(listed)}".rstrip()
