@@ -18,6 +18,7 @@
     │   ├── ArtifactCorrupt
     │   └── OutputExists (FileExistsError)        what was to be written is there, and is another's
     ├── WorkerLost                                the worker process died or timed out on this slide
+    ├── ResourcesShort                            no memory, thread or process is left to work with
     └── CatalogError                              the SQL catalog
 
 A message reads `subject: fact`; the remedy, where there is one, is a sentence of its own, and part
@@ -26,7 +27,10 @@ of `str(error)`.
 
 from __future__ import annotations
 
+import difflib
+import errno
 import re
+from collections.abc import Iterable
 from typing import Any, ClassVar, Self
 
 
@@ -210,7 +214,70 @@ class WorkerLost(PathAssetsError):
     reason = "worker_lost"
 
 
+class ResourcesShort(PathAssetsError):
+    """No memory, thread or process is left to work with; later, or with fewer workers, it is."""
+
+    reason = "resources_short"
+
+    def __init__(self, said: str) -> None:
+        super().__init__(
+            f"no memory, or no thread, is left for this: {said}",
+            remedy="Use fewer workers or threads (PATHASSETS_WORKERS, PATHASSETS_READ_THREADS, "
+            "num_workers), or give it more memory, and run it again",
+        )
+
+
+_SHORT_TEXTS = ("can't start new thread", "(-4:Insufficient memory)")
+"""What Python says where the system starts no thread, and OpenCV where it gives no memory."""
+_SHORT = (errno.ENOMEM, errno.EAGAIN)
+"""Source: fork(2), mmap(2), pthread_create(3)."""
+
+
+def shortage_of(error: BaseException) -> ResourcesShort | None:
+    """What an error says where it, or its cause, is that something of the machine is used up.
+
+    >>> shortage_of(MemoryError("256 MiB")).reason, shortage_of(ValueError("no"))
+    ('resources_short', None)
+    """
+    found: BaseException | None = error
+    while found is not None and not _is_shortage(found):
+        found = found.__cause__
+    if found is None or isinstance(found, ResourcesShort):
+        return found
+    said = getattr(found, "strerror", None) or str(found) or "no memory is left"
+    short = ResourcesShort(said)
+    short.__cause__ = error
+    return short
+
+
+def _is_shortage(error: BaseException) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in _SHORT
+    is_said = any(text in str(error) for text in _SHORT_TEXTS)
+    return is_said or isinstance(error, MemoryError | ResourcesShort)
+
+
 class CatalogError(PathAssetsError):
     """The SQL catalog cannot be opened, read or written."""
 
     reason = "catalog_error"
+
+
+def closest(name: str, known: Iterable[str]) -> str:
+    """The name that is meant, whatever its case; empty where none is like it."""
+    folded = {one.casefold(): one for one in known}
+    close = difflib.get_close_matches(name.casefold(), folded, n=1)
+    return folded[close[0]] if close else ""
+
+
+def did_you_mean(name: str, known: Iterable[str], otherwise: str = "Known are") -> str:
+    """A remedy for a name that is none: the closest of those there are, else all of them.
+
+    >>> did_you_mean("Tissue_Maks", ["tissue_mask", "features"])
+    "Did you mean 'tissue_mask'?"
+    >>> did_you_mean("x", ["tissue_mask", "features"])
+    'Known are tissue_mask, features'
+    """
+    listed = list(known)
+    close = closest(name, listed)
+    return f"Did you mean {close!r}?" if close else f"{otherwise} {', '.join(listed)}".rstrip()

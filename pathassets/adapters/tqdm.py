@@ -5,6 +5,7 @@ Everything goes to stderr: what a program prints for others to read stays clean.
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -84,7 +85,13 @@ def progress_bar(
 
 
 def _is_watched() -> bool:
-    return IN_NOTEBOOK or sys.stderr.isatty()
+    """Whether a bar can be drawn; a terminal may have no width, and tqdm then draws nothing."""
+    if IN_NOTEBOOK or not sys.stderr.isatty():
+        return IN_NOTEBOOK
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns > 0
+    except OSError:  # what stands for a terminal has no file
+        return True
 
 
 def _live_bar(total: int | None, unit: str, label: str) -> _Bar:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,12 @@ from pathassets.core.recipe import Recipe, Weigh, parse_recipe
 from pathassets.errors import SpecError
 
 DEEPEST = 4
-"""Keys above the deepest value of a recipe; beyond it an alias may lead in circles."""
+"""Keys above the deepest value of a recipe."""
+MOST_BYTES = 256 * 2**10
+"""Of a recipe; PyYAML reads 100 KiB in a second."""
+MOST_LEVELS = 20
+MOST_VALUES = 20_000
+"""A few aliases of aliases stand for more than any memory holds."""
 
 
 def load_recipe(path: Path, weigh: Weigh | None = None) -> Recipe:
@@ -20,23 +27,13 @@ def load_recipe(path: Path, weigh: Weigh | None = None) -> Recipe:
     Raises:
         SpecError: with file, line and remedy.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SpecError(
-            f"{path}: cannot read the recipe: {error}",
-            remedy="Point PATHASSETS_RECIPE at a recipe file, or unset it for the default one",
-        ) from error
-    try:
+    text = _text_of(path)
+    with _telling(path):
+        _check_depth(text, path)
         node = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise SpecError(
-            f"{path}:{line}: not YAML: {error.problem}", remedy="Mend the line"
-        ) from error
-    except (yaml.YAMLError, ValueError) as error:  # a date such as 2025-13-45 is a ValueError
-        raise SpecError(f"{path}: not YAML: {error}", remedy="Mend the file") from error
+        if node is not None:
+            _n_values(node, {}, path)
+        data = yaml.safe_load(text)  # a tree of its own: merges change the one it is made from
     lines: dict[tuple[Any, ...], int] = {}
     _note_lines(node, (), lines, path)
 
@@ -46,6 +43,83 @@ def load_recipe(path: Path, weigh: Weigh | None = None) -> Recipe:
         return f"{path}:{lines.get(place, 1)}"
 
     return parse_recipe(data, where) if weigh is None else parse_recipe(data, where, weigh)
+
+
+def _text_of(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+        text = data.decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(
+            f"{path}: cannot read the recipe: {error}",
+            remedy="Point PATHASSETS_RECIPE at a recipe file, or unset it for the default one",
+        ) from error
+    if len(data) > MOST_BYTES:
+        raise SpecError(
+            f"{path}: is larger than {MOST_BYTES // 1024} KiB, which no recipe is",
+            remedy="Point PATHASSETS_RECIPE at a recipe file",
+        )
+    return text
+
+
+@contextmanager
+def _telling(path: Path) -> Iterator[None]:
+    """Say of which file and line PyYAML says something.
+
+    Raises:
+        SpecError: it does.
+    """
+    try:
+        yield
+    except SpecError:
+        raise
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise SpecError(
+            f"{path}:{line}: not YAML: {error.problem}", remedy="Mend the line"
+        ) from error
+    except (yaml.YAMLError, ValueError) as error:  # a date such as 2025-13-45 is a ValueError
+        raise SpecError(f"{path}: not YAML: {error}", remedy="Mend the file") from error
+
+
+def _check_depth(text: str, path: Path) -> None:
+    """Refuse what is nested so deep that to follow it takes a minute, or all of the stack."""
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > MOST_LEVELS and event.start_mark is not None:
+            raise SpecError(
+                f"{path}:{event.start_mark.line + 1}: nested deeper than {MOST_LEVELS} levels",
+                remedy="Look for brackets that are not closed; a recipe has five levels",
+            )
+
+
+def _n_values(node: yaml.Node, known: dict[int, int], path: Path) -> int:
+    """Values that a node stands for, those that its aliases repeat each time that they do."""
+    if id(node) in known:
+        if not known[id(node)]:
+            raise SpecError(
+                f"{path}:{node.start_mark.line + 1}: holds an alias of itself",
+                remedy="Write out what is meant",
+            )
+        return known[id(node)]
+    known[id(node)] = 0
+    n = 1
+    if isinstance(node, yaml.CollectionNode):
+        pairs = isinstance(node, yaml.MappingNode)
+        parts = [part for pair in node.value for part in pair] if pairs else node.value
+        n += sum(_n_values(part, known, path) for part in parts)
+    if n > MOST_VALUES:
+        raise SpecError(
+            f"{path}:{node.start_mark.line + 1}: stands for more than {MOST_VALUES:,} values",
+            remedy="Repeat less by aliases",
+        )
+    known[id(node)] = n
+    return n
 
 
 def _note_lines(

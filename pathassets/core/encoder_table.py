@@ -22,6 +22,12 @@ from pathassets.errors import SpecError
 
 Kind = Literal["own", "published", "timm", "transformers", "program", "factory"]
 
+
+def _fold(name: str) -> str:
+    """A name without what differs between spellings of it."""
+    return re.sub(r"[-_. ]", "", name).casefold()
+
+
 OWN: Mapping[str, EncoderCard] = MappingProxyType(
     {card.name: card for card in (COLOUR_STATS_CARD, RESNET18_CARD)}
 )
@@ -33,11 +39,38 @@ CARDS: Mapping[str, EncoderCard] = MappingProxyType(
 )
 """Every encoder that has a name of its own."""
 
+ALIASES: Mapping[str, str] = MappingProxyType(
+    {
+        "gigapath": "prov-gigapath",
+        "resnet50": "resnet50-imagenet",
+        "uni2": "uni2-h",
+    }
+)
+"""Names that others give to encoders of ours, folded."""
+_FOLDED: Mapping[str, str] = MappingProxyType({**ALIASES, **{_fold(name): name for name in CARDS}})
+
 PROGRAMS = (".pt2", ".ts", ".torchscript")
 """Endings of files that are encoders themselves."""
 FOLDER_PREFIX = "transformers:"
 _FACTORY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 _LIBRARIES: Mapping[str, Kind] = MappingProxyType({"timm": "timm", "transformers": "transformers"})
+
+
+def known_name(name: str) -> str:
+    """What an encoder is called here, where a name is another spelling of it; else the name.
+
+    >>> known_name("UNI"), known_name("resnet50"), known_name("H_optimus 0"), known_name("a:b")
+    ('uni', 'resnet50-imagenet', 'h-optimus-0', 'a:b')
+    """
+    return name if name in CARDS else _FOLDED.get(_fold(name), name)
+
+
+def known_request(request: EncoderRequest | str) -> EncoderRequest:
+    """The request, by the name that the encoder has here: no spelling makes another artifact."""
+    if isinstance(request, str):
+        return EncoderRequest(name=known_name(request))
+    name = known_name(request.name)
+    return request if name == request.name else replace(request, name=name)
 
 
 def kind_of(name: str) -> Kind:
@@ -58,8 +91,8 @@ def kind_of(name: str) -> Kind:
         return _LIBRARIES[library]
     if _FACTORY.fullmatch(name) and library not in _LIBRARIES:
         return "factory"
-    close = difflib.get_close_matches(name, CARDS, n=1)
-    hint = f"Did you mean {close[0]}? " if close else ""
+    close = difflib.get_close_matches(_fold(name), _FOLDED, n=1)
+    hint = f"Did you mean {_FOLDED[close[0]]}? " if close else ""
     raise SpecError(
         f"encoder {name}: there is no such encoder",
         remedy=f"{hint}The known encoders are: {', '.join(CARDS)}. Others: timm:MODEL, "
@@ -84,8 +117,7 @@ def card_of(request: EncoderRequest | str) -> EncoderCard:
     Raises:
         SpecError: there is no such encoder, or it is asked for what it has not.
     """
-    if isinstance(request, str):
-        request = EncoderRequest(name=request)
+    request = known_request(request)
     kind = kind_of(request.name)
     _refuse_others(request, kind)
     declared = PUBLISHED.get(request.name)

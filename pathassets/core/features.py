@@ -11,7 +11,7 @@ from pydantic import BeforeValidator
 from pydantic.dataclasses import dataclass as spec_dataclass
 
 from pathassets.core.encoder import EncoderRequest
-from pathassets.core.encoder_table import FOLDER_PREFIX, PROGRAMS, plain_name
+from pathassets.core.encoder_table import FOLDER_PREFIX, PROGRAMS, known_request, plain_name
 from pathassets.core.locations import PatchLocations
 from pathassets.core.patches import ReadSpec
 from pathassets.core.spec import STRICT, canonical_json
@@ -21,10 +21,8 @@ CODE_VERSION = "3"
 
 
 def _as_request(value: object) -> object:
-    if isinstance(value, str):
-        return EncoderRequest(name=value)
-    if isinstance(value, EncoderRequest):
-        return value
+    if isinstance(value, str | EncoderRequest):
+        return known_request(value)
     raise ValueError("an encoder is a name, or a mapping with a name")
 
 

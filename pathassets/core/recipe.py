@@ -13,7 +13,6 @@ drew names an entry of `annotations` as well. Its asset key is (section, name).
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
@@ -28,7 +27,7 @@ from pathassets.core.features import FeatureSpec, files_of, told, with_files
 from pathassets.core.preprocessing import Preprocessing
 from pathassets.core.sections import ANNOTATIONS, DATASET, SECTIONS, SLIDE, Scope, Section
 from pathassets.core.spec import EntryName, canonical_json, digest_of
-from pathassets.errors import SpecError
+from pathassets.errors import SpecError, closest, did_you_mean
 
 __all__ = ["ANNOTATIONS", "DATASET", "SECTIONS", "SLIDE", "Entry", "Key", "Recipe", "parse_recipe"]
 
@@ -132,8 +131,12 @@ class Recipe:
         for entry in self.entries:
             if entry.key == key:
                 return entry
-        known = ", ".join("/".join(e.key) for e in self.entries)
-        raise SpecError(f"recipe: no entry {'/'.join(key)}", remedy=f"It has {known}")
+        known = {e.name: "/".join(e.key) for e in self.entries if e.section.name == key[0]}
+        if close := closest(key[1], known):
+            remedy = f"Did you mean {known[close]!r}?"
+        else:
+            remedy = f"It has {', '.join('/'.join(e.key) for e in self.entries)}"
+        raise SpecError(f"recipe: no entry {'/'.join(key)}", remedy=remedy)
 
     @property
     def recorded(self) -> tuple[Entry, ...]:
@@ -312,7 +315,9 @@ def _require_entry(entry: Entry, parent: Key, keys: set[Key], where: Where) -> N
     raise SpecError(
         f"{where((*entry.key, section))}: {'/'.join(entry.key)} is made from {section}/{name}, "
         "which the recipe does not have",
-        remedy=_remedy(name, known, f"Add {section}/{name}{', or name one of' if known else ''}"),
+        remedy=did_you_mean(
+            name, known, f"Add {section}/{name}{', or name one of' if known else ''}"
+        ),
     )
 
 
@@ -332,10 +337,5 @@ def _known(
     if name not in known:
         raise SpecError(
             f"{where(place)}: unknown {what}: {name!r}",
-            remedy=_remedy(str(name), sorted(known), "Known are"),
+            remedy=did_you_mean(str(name), sorted(known)),
         )
-
-
-def _remedy(name: str, known: list[str], otherwise: str) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"Did you mean {close[0]!r}?" if close else f"{otherwise} {', '.join(known)}".rstrip()

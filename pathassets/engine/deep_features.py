@@ -14,10 +14,12 @@ from typing import Any, Unpack
 import numpy as np
 
 from pathassets.adapters.feature_store import FeatureWriter
+from pathassets.adapters.tqdm import progress_bar
 from pathassets.core.encoder import Encoder, EncoderCard
 from pathassets.engine.deep_encoder import PostProcessed, open_model
 from pathassets.engine.deep_images import check_patches, read_batches
-from pathassets.engine.deep_outputs import publish, remove_part, unwritable
+from pathassets.engine.deep_loader import encode_loader, finite_rows, joined
+from pathassets.engine.deep_outputs import publish, refuse_existing, remove_part, unwritable
 from pathassets.engine.deep_request import (
     RunOptions,
     RunParams,
@@ -30,9 +32,10 @@ from pathassets.engine.deep_request import (
     slide_inputs,
 )
 from pathassets.engine.deep_slides import DeepRequest, SlideRun, encoder_attributes
+from pathassets.engine.encoders import device_of
 from pathassets.engine.encoding import EncodingHow, encode_slides
 from pathassets.engine.passes import shape_of
-from pathassets.errors import EncoderError, PathAssetsError, SpecError, StoreError, with_subject
+from pathassets.errors import PathAssetsError, SpecError, with_subject
 
 BATCH_SIZE = 8
 DEFAULT_OUTPUT = "output"
@@ -48,6 +51,10 @@ class SlideOutputs(dict[Any, Any]):
     def __init__(self, outputs: Mapping[Any, Any], errors: Mapping[Any, Exception]) -> None:
         super().__init__(outputs)
         self.errors = dict(errors)
+
+    def __repr__(self) -> str:
+        n_all = len(self) + len(self.errors)
+        return f"SlideOutputs({len(self)} of {n_all} slides: {', '.join(map(str, self))})"
 
 
 class SlidesFailed(PathAssetsError):
@@ -71,10 +78,15 @@ class SlidesFailed(PathAssetsError):
 class DeepFeatureExtractor:
     """Extracts features of slides, or of patches, with a model.
 
-    `model` is the name of a known encoder, `timm:NAME`, `package.module:factory` or the path of an
-    exported program (see `EncoderRequest`); an `EncoderRequest`; a `torch.nn.Module`; or an
-    `Encoder`. `weights` are the ones used, and must be there. `batch_size` patches are one pass of
-    the model; `num_workers` threads read, 0 being one beside the model's.
+    Args:
+        model: the name of a known encoder (`pathassets encoders list`), `timm:NAME`,
+            `package.module:factory` or the path of an exported program; an `EncoderRequest`; a
+            `torch.nn.Module`; or an object with the methods of `pathassets.core.encoder.Encoder`.
+        batch_size: patches in one pass of the model.
+        num_workers: threads that read; 0 and 1 are one thread beside the model's.
+        weights: file with the weights, which must be there; None for those that the model has.
+        device: "cpu", or a GPU: "cuda" is the first one, "cuda:1" the second.
+        verbose: whether progress is shown: a bar, or in a log a line every ten seconds.
 
     Source: the class of this name in TIAToolbox, whose parameters these are.
 
@@ -84,18 +96,27 @@ class DeepFeatureExtractor:
         TypeError: `model` is nothing of the kind.
     """
 
+    process_prediction_per_batch = False
+    """Whether batches become predictions one by one; never: they are features, see
+    `post_process_patches`, which is called with each."""
+
     def __init__(  # noqa: PLR0913 - the users' documents name them
         self, model: Any, batch_size: int = BATCH_SIZE, num_workers: int = 0,
         weights: str | Path | None = None, *, device: str = "cpu", verbose: bool = True,
     ) -> None:  # fmt: skip
         check_count("batch_size", batch_size, least=1)
         check_count("num_workers", num_workers, least=0)
+        device = device_of(device)
         self._defaults = {
             "batch_size": batch_size, "device": device, "num_workers": num_workers,
             "verbose": verbose,
         }  # fmt: skip
         self._model, self._weights = model, None if weights is None else str(weights)
         self._opened = (device, batch_size), self._open(device, batch_size)
+
+    def __repr__(self) -> str:
+        told = ", ".join(f"{name}={value!r}" for name, value in self._defaults.items())
+        return f"{type(self).__name__}({self.card.name!r}, {told})"
 
     @property
     def card(self) -> EncoderCard:
@@ -110,23 +131,47 @@ class DeepFeatureExtractor:
     ) -> Any:  # fmt: skip
         """Extract the features of patches, or with `patch_mode=False` of slides.
 
-        Patches are RGB: an array (n, y, x, 3), or a list of arrays or of image files. Returned are
-        `features` (n, …) float32 and `coordinates`, or with `save_dir` the path of a Zarr group.
+        Patches are RGB. Returned are `features` (n, …) float32 and `coordinates`, or with
+        `save_dir` the path of a Zarr group.
 
         Slides are paths or open slides. Each becomes `<save_dir>/<stem>.zarr`, with `features`,
         `coordinates` (n, 4) [x0, y0, x1, y1] in pixels of the resolution, and `coordinates_px0` in
         level-0 pixels; returned are their paths by slide, as `SlideOutputs`. Without `save_dir` the
         arrays are. What the same request made already is not made again, and what it began is
-        continued; what another made is refused, unless `overwrite`, which replaces those slides'
-        own outputs and nothing else. Two slides with one stem keep two outputs.
+        continued. Two slides with one stem keep two outputs.
 
-        `masks` has one for each slide: an array or a `.npy` file [y, x] (the pools take [x, y]), an
-        image, a `TissueMask`, or None. Arrays and images are stretched over the slide; refused are
-        those of the slide's shape with their axes exchanged. Of a slide that has bounds (MIRAX,
-        Leica) they must have the shape of level 0 or of the bounds, and lie there. Of slides
-        without a mask the tissue is found and encoded, unless `auto_get_mask=False`.
-        `patch_input_shape` is (height, width), or one number. `RunOptions` lists the keywords that
-        may follow; they hold for this run.
+        Args:
+            images: patches, as an array (n, y, x, 3), or a list of arrays or of image files; or
+                slides, as a list.
+            masks: one for each slide: an array or a `.npy` file [y, x] (the pools take [x, y]), an
+                image, a `TissueMask`, or None, for which `auto_get_mask` decides. Arrays and images
+                are stretched over the slide; refused are those of the slide's shape with their axes
+                exchanged. Of a slide that has bounds (MIRAX, Leica) they must have the shape of
+                level 0 or of the bounds, and lie there.
+            input_resolutions: `[{"units": "mpp", "resolution": 0.5}]`; units are mpp, power,
+                baseline or level. None for what the encoder was trained on.
+            patch_input_shape: (height, width) of a patch at that resolution, or one number. None
+                for what the encoder takes.
+            ioconfig: an object with `input_resolutions`, `patch_input_shape`, `stride_shape`.
+            patch_mode: whether images are patches; a file that is a slide is refused.
+            save_dir: folder for the outputs, which may be there; None keeps them in memory.
+            overwrite: whether an output that another request made is replaced, and not refused;
+                what else is in the folder stays.
+            output_type: "dict" or "zarr"; with `save_dir` it is zarr.
+            **kwargs: for this run, of `RunOptions`:
+                auto_get_mask: whether tissue is found in slides without a mask, and it alone is
+                    encoded; True.
+                min_mask_ratio: a patch counts when the mask covers more of it; 0.
+                stride_shape: (height, width) of a step, or one number; the patch's by default.
+                within_bound: whether patches that overhang the slide are left out; False pads.
+                mpp, power: of all slides, or a list for each, where a file says none.
+                labels, return_labels: one for each image, and whether they come back.
+                output_file: name of the output in `save_dir`; of patches, or of one slide.
+                on_error: once all other slides are done, "raise" or "collect".
+                memory_threshold: per cent of the machine's memory in use, above which nothing is
+                    read ahead; 0 reads nothing ahead.
+                batch_size, num_workers, device, verbose: in place of the extractor's.
+                class_dict, return_probabilities, scale_factor: accepted, and of no account.
 
         Raises:
             SpecError: the request is impossible, which is a ValueError.
@@ -157,52 +202,51 @@ class DeepFeatureExtractor:
         if folder is not None:
             path = folder / f"{Path(params.output_file or DEFAULT_OUTPUT).stem}.zarr"
             kind = "zarr"
-            _refuse_existing(path, overwrite=overwrite)
+            refuse_existing(path, overwrite=overwrite)
         found = _encode_patches(encoder, check_patches(images), params, shape)
         return self.save_predictions(found, kind, path, overwrite=overwrite)
 
     def infer_wsi(
         self, dataloader: Iterable[Any], save_path: str | Path | None = None,
         **kwargs: Unpack[RunOptions],
-    ) -> dict[str, np.ndarray]:  # fmt: skip
+    ) -> dict[str, Any]:  # fmt: skip
         """Encode the patches that a loader of one's own gives, such as torch's `DataLoader`.
 
-        A batch is (pixels, coordinates) or a mapping with `image` and `coords`: RGB uint8
-        (m, y, x, 3), and (m, 4). Returned are `probabilities`, the features, and `coordinates`;
-        with `save_path` they are also written there. `run` reads slides by itself, several times
-        faster, and does not call this.
+        Args:
+            dataloader: gives batches: (pixels, coordinates), or a mapping with `image` and
+                `coords`; RGB uint8 (m, y, x, 3), and (m, 4).
+            save_path: where a Zarr group of `features` and `coordinates` is written meanwhile, a
+                chunk of rows at a time, so that memory stays flat; it has its name once it is
+                whole. None keeps the rows in memory.
+            **kwargs: as of `run`. `memory_threshold`, 80 by default, is per cent of the machine's
+                memory: where the arrays would take it above that, or at 0, those returned are
+                Zarr arrays, which read from `save_path` what is asked of them.
+
+        Returns:
+            `probabilities`, the features, and `coordinates`.
+
+        `run` reads slides by itself, several times faster, and does not call this.
 
         Raises:
-            EncoderError: a batch cannot be encoded.
-            StoreError: it cannot be written.
+            EncoderError: a batch cannot be encoded; nothing is left at `save_path`.
+            StoreError: it cannot be written, or something is there.
         """
-        encoder = self._encoder_for(run_params(kwargs, self._defaults))
-        rows: list[np.ndarray] = []
-        boxes = [np.empty((0, 4), np.int64)]
-        n = 0
-        for batch in dataloader:
-            is_named = isinstance(batch, Mapping)
-            pixels, coordinates = (batch["image"], batch["coords"]) if is_named else batch
-            rows.append(_checked(encoder.encode(np.asarray(pixels)), encoder, n))
-            boxes.append(np.asarray(coordinates, np.int64))
-            n += len(rows[-1])
-        found: dict[str, np.ndarray] = {
-            "probabilities": _joined(rows, encoder.card),
-            "coordinates": np.concatenate(boxes),
-        }
-        if save_path is not None:
-            told = {**found, "attributes": encoder_attributes(encoder.card)}
-            self.save_predictions(told, "zarr", save_path)
-        return found
+        params = run_params(kwargs, self._defaults)
+        path = None if save_path is None else Path(save_path)
+        return encode_loader(dataloader, self._encoder_for(params), params, path)
 
     def post_process_patches(
         self, raw_predictions: np.ndarray, **kwargs: Unpack[RunOptions]
     ) -> np.ndarray:
-        """Return the features of a batch as they are, (m, …) float32.
+        """Return the features of a batch as they are.
 
         Override it to change what is stored, row by row: a projection, a normalisation. It is
         called with every batch, from one thread, and must not depend on what else is in the batch.
         The name of the class becomes a part of the encoder's version.
+
+        Args:
+            raw_predictions: features (m, …) float32.
+            **kwargs: accepted, and of no account.
         """
         del kwargs
         return raw_predictions
@@ -214,7 +258,13 @@ class DeepFeatureExtractor:
     ) -> Any:  # fmt: skip
         """Return features as a dictionary, or write them as a Zarr group and return its path.
 
-        What is called `probabilities` there becomes `features`; the argument stays as it is.
+        Args:
+            processed_predictions: `features`, or `probabilities`, which become that; `coordinates`
+                and `labels`. It stays as it is; `predictions` are left out.
+            output_type: "dict" or "zarr".
+            save_path: of the Zarr group, which needs one.
+            overwrite: whether what is there is replaced.
+            **kwargs: as of `run`; of no account here.
 
         Raises:
             SpecError: there is no such output type, or no path for it.
@@ -285,40 +335,22 @@ def _encode_patches(
     reading = read_batches(
         images, n_batch=encoder.rows, n_threads=max(1, params.num_workers), shape=shape
     )
-    with closing(reading) as batches:
+    bar = progress_bar(len(images), unit="patches", label="patches", is_shown=params.verbose)
+    with closing(reading) as batches, bar as advance:
         for pixels in batches:
-            rows.append(_checked(encoder.encode(pixels), encoder, start))
+            rows.append(finite_rows(encoder.encode(pixels), encoder, start))
             boxes[start : start + len(pixels), 2:] = pixels.shape[2], pixels.shape[1]
             start += len(pixels)
-    found = {"probabilities": _joined(rows, encoder.card), "coordinates": boxes}
+            advance(len(pixels))
+    found = {"probabilities": joined(rows, encoder.card), "coordinates": boxes}
     if labels is not None and params.return_labels:
         found["labels"] = np.asarray(labels)
     return {**found, "attributes": encoder_attributes(encoder.card)}
 
 
-def _joined(rows: list[np.ndarray], card: EncoderCard) -> np.ndarray:
-    return np.concatenate(rows) if rows else np.empty((0, *card.shape), np.float32)
-
-
-def _checked(rows: np.ndarray, encoder: Encoder, first: int) -> np.ndarray:
-    """The same rows, where all are finite."""
-    bad = np.flatnonzero(~np.isfinite(rows.reshape(len(rows), -1)).all(axis=1))
-    if bad.size:
-        raise EncoderError(
-            encoder.card.name, f"features of patch {first + int(bad[0])} are not finite",
-            remedy="Look at that patch, and at the encoder's preprocessing and precision",
-        )  # fmt: skip
-    return rows
-
-
-def _refuse_existing(path: Path, *, overwrite: bool) -> None:
-    if path.exists() and not overwrite:
-        raise StoreError(path, "is there already", remedy="Give another name, or overwrite=True")
-
-
 def _write(found: Mapping[str, Any], path: Path, *, overwrite: bool) -> Path:
     """Write features, and boxes of theirs, as a group that has its name once it is whole."""
-    _refuse_existing(path, overwrite=overwrite)
+    refuse_existing(path, overwrite=overwrite)
     part = path.with_name(f".{path.name}.part")
     remove_part(part)
     features = np.asarray(found["features"], np.float32)

@@ -11,6 +11,7 @@ import os
 from collections import deque
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,16 @@ import cv2
 import numpy as np
 
 from pathassets.adapters.heads import MAX_PATCH_PX, read_npy, require_picture
-from pathassets.errors import SpecError
+from pathassets.adapters.openslide.members import SUFFIXES
+from pathassets.adapters.openslide.reader import open_handle
+from pathassets.errors import SlideUnreadable, SpecError
 
 N_CHANNELS = 3
 OPAQUE = 255
+TIFF_SUFFIXES = (".tif", ".tiff")
+"""Of slides, and of patches."""
+MOST_TILED_PX = 2048
+"""Longest side of a TIFF of one level that is taken for a patch although OpenSlide opens it."""
 
 
 def check_patches(images: object) -> Sequence[Any] | np.ndarray:
@@ -105,6 +112,7 @@ def read_image(image: object, place: int = 0) -> np.ndarray:
             remedy="Give arrays and paths; for slides give patch_mode=False",
         )
     path = Path(image)
+    _refuse_slide(path)
     try:
         if path.suffix.lower() == ".npy":
             with path.open("rb") as file:  # np.load leaves a damaged file open
@@ -117,6 +125,17 @@ def read_image(image: object, place: int = 0) -> np.ndarray:
             remedy="Give PNG, JPEG, TIFF, BMP, WebP or .npy; for slides give patch_mode=False",
         ) from error
     return _decode(data, name)
+
+
+def _refuse_slide(path: Path) -> None:
+    """Refuse a slide, which is one patch of the size of its overview to who reads images."""
+    suffix = path.suffix.lower()
+    is_slide = path.is_dir() or (suffix in SUFFIXES and suffix not in TIFF_SUFFIXES)
+    if suffix in TIFF_SUFFIXES and path.is_file():
+        with suppress(SlideUnreadable), closing(open_handle(path)) as handle:
+            is_slide = handle.level_count > 1 or max(handle.dimensions) > MOST_TILED_PX
+    if is_slide:
+        raise SpecError(f"{path}: is a slide, not a patch", remedy="Give patch_mode=False")
 
 
 def _decode(data: bytes, name: str) -> np.ndarray:

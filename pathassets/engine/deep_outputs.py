@@ -197,6 +197,16 @@ def publish(part: Path, final: Path, *, overwrite: bool = False) -> None:
         raise unwritable(final, error) from error
 
 
+def refuse_existing(path: Path, *, overwrite: bool) -> None:
+    """Refuse a place that is taken.
+
+    Raises:
+        StoreError: it is so.
+    """
+    if path.exists() and not overwrite:
+        raise StoreError(path, "is there already", remedy="Give another name, or overwrite=True")
+
+
 def remove_part(part: Path) -> None:
     """Remove what an earlier run left of an output.
 

@@ -9,7 +9,6 @@ Whatever is wrong with a request is said before anything is read.
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -23,7 +22,8 @@ from pathassets.core.encoder import EncoderCard, check_batch
 from pathassets.core.feature_grid import GridSpec
 from pathassets.core.resolution import Unit
 from pathassets.core.slide import check_mpp
-from pathassets.errors import SpecError
+from pathassets.engine.encoders import device_of
+from pathassets.errors import SpecError, did_you_mean
 
 OnError = Literal["raise", "collect"]
 OutputType = Literal["dict", "zarr"]
@@ -43,7 +43,8 @@ class RunOptions(TypedDict, total=False):
     labels: Sequence[Any] | None
     """One for each image; see `return_labels`."""
     memory_threshold: float
-    """Per cent of the machine's memory above which nothing is read ahead."""
+    """Per cent of the machine's memory in use, above which nothing is read ahead; of `infer_wsi`,
+    above which its arrays stay on the disk."""
     min_mask_ratio: float
     """A patch counts when the mask covers more than this share of it; 0 by default."""
     mpp: float | Sequence[float | None] | None
@@ -65,7 +66,7 @@ class RunOptions(TypedDict, total=False):
     stride_shape: int | Sequence[int] | None
     """(height, width) of a step; the patch's own by default."""
     verbose: bool
-    """Whether progress is logged, for this run."""
+    """Whether progress is shown, for this run: a bar, or in a log a line every ten seconds."""
     within_bound: bool
     """Whether patches that overhang the slide are left out, in place of padded with white."""
 
@@ -97,8 +98,8 @@ class RunParams:
         check_count("batch_size", self.batch_size, least=1)
         check_count("num_workers", self.num_workers, least=0)
         threshold = self.memory_threshold
-        if threshold is not None and not 0 < threshold <= 100:  # noqa: PLR2004 - per cent
-            raise SpecError(f"memory_threshold: {threshold!r} is not per cent, over 0 to 100")
+        if threshold is not None and not 0 <= threshold <= 100:  # noqa: PLR2004 - per cent
+            raise SpecError(f"memory_threshold: {threshold!r} is not per cent, 0 to 100")
         if self.on_error not in get_args(OnError):
             raise SpecError(f"on_error: {self.on_error!r}", remedy="Give 'raise' or 'collect'")
 
@@ -124,10 +125,12 @@ def run_params(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> RunPara
     known = [field.name for field in fields(RunParams)]
     for name in given:
         if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
-            raise TypeError(f"run() got an unexpected keyword argument {name!r}: {hint}")
-    return RunParams(**{**defaults, **{k: v for k, v in given.items() if v is not None}})
+            hint = did_you_mean(name, known)
+            raise TypeError(f"run() got an unexpected keyword argument {name!r}. {hint}")
+    told = {k: v for k, v in given.items() if v is not None}
+    if "device" in told:
+        told["device"] = device_of(told["device"])
+    return RunParams(**{**defaults, **told})
 
 
 def check_count(name: str, number: object, *, least: int) -> None:
@@ -252,8 +255,10 @@ def _resolution(name: str, given: object) -> tuple[Unit, float]:
         raise SpecError(f"{name}: {one!r} is no resolution", remedy=f"Give {example}")
     units, value = one["units"], one["resolution"]
     if units not in get_args(Unit):
-        known = ", ".join(get_args(Unit))
-        raise SpecError(f"{name}: units {units!r} are not known", remedy=f"Known are {known}")
+        raise SpecError(
+            f"{name}: units {units!r} are not known",
+            remedy=did_you_mean(str(units), get_args(Unit)),
+        )
     return units, _number(f"{name}: resolution", value)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -34,6 +33,7 @@ from pathassets.core.slide import SlideInfo, slide_id_of
 from pathassets.core.spec import canonical_json, digest_of
 from pathassets.core.tissue import TissueMask, TissueSpec
 from pathassets.engine.deep_outputs import MemoryWriter, OutputFolder, Place, remove_part
+from pathassets.engine.deep_progress import Progress
 from pathassets.engine.deep_request import RunParams, SlideInput
 from pathassets.engine.encoding import SlideEncoded, SlideWork, Target
 from pathassets.engine.masks import as_tissue_mask, place_rows, require_order, tissue_mask_of
@@ -44,9 +44,8 @@ from pathassets.errors import (
     ResolutionMissing,
     SlideChanged,
     SpecError,
+    shortage_of,
 )
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +72,7 @@ class _Job:
     work: SlideWork
     grid: FeatureGrid
     attributes: dict[str, Any]
+    progress: Progress
 
     @property
     def writer(self) -> FeatureWriter:
@@ -80,6 +80,7 @@ class _Job:
 
     def close(self) -> None:
         """Let go of file and lock."""
+        self.progress.close()
         self.writer.__exit__(None, None, None)
         if self.place is not None:
             self.place.release()
@@ -102,11 +103,11 @@ class SlideRun:
 
     def works(self) -> Iterator[SlideWork]:
         """Yield the slides that are not done, laying each out when it is asked for."""
-        for slide in self._request.slides:
+        for number, slide in enumerate(self._request.slides, 1):
             try:
-                job = self._prepare(slide)
+                job = self._prepare(slide, number)
             except Exception as error:  # noqa: BLE001 - the slide boundary (design §5)
-                self.errors[slide.key] = error
+                self.errors[slide.key] = shortage_of(error) or error
                 continue
             if job is not None:
                 self._jobs[id(job.work)] = job
@@ -121,13 +122,8 @@ class SlideRun:
             if error is not None:
                 raise error  # noqa: TRY301 - all that can go wrong with a slide ends below
             self.outputs[key] = self._finish(job)
-            logger.log(
-                logging.INFO if self._request.params.verbose else logging.DEBUG,
-                "%s: %d patches in %.1f s", job.slide.path, len(job.grid.locations),
-                done.stats.wall_s,
-            )  # fmt: skip
         except Exception as error:  # noqa: BLE001 - the slide boundary (design §5)
-            self.errors[key] = error
+            self.errors[key] = shortage_of(error) or error
         finally:
             job.close()
 
@@ -140,7 +136,7 @@ class SlideRun:
         self.outputs = {key: self.outputs[key] for key in keys if key in self.outputs}
         self.errors = {key: self.errors[key] for key in keys if key in self.errors}
 
-    def _prepare(self, slide: SlideInput) -> _Job | None:
+    def _prepare(self, slide: SlideInput, number: int) -> _Job | None:
         """Lay a slide out; None where its output is there."""
         asked = self._request
         with open_slide(slide.path, mpp=slide.mpp) as opened:
@@ -159,14 +155,18 @@ class SlideRun:
         attributes["patch_mpp"] = grid.locations.mpp
         attributes["scale_factor"] = [grid.downsample, grid.downsample]
         writer = self._writer(place, grid, attributes)
+        progress = Progress(
+            len(grid.locations) - writer.n_done, is_shown=asked.params.verbose,
+            label=f"{number}/{len(asked.slides)} {slide.path.name}",
+        )  # fmt: skip
         work = SlideWork(
             name=str(slide.path), open=partial(open_slide, slide.path, mpp=slide.mpp),
             locations=grid.locations, crop_px=grid.crop_px,
-            targets=(Target(encoder=asked.encoder, writer=writer),),
+            targets=(Target(encoder=asked.encoder, writer=writer, told=progress.advance),),
         )  # fmt: skip
         return _Job(
             slide=slide, members=members, stamp=stamp, place=place, work=work, grid=grid,
-            attributes=attributes,
+            attributes=attributes, progress=progress,
         )  # fmt: skip
 
     def _writer(

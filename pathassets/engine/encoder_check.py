@@ -21,9 +21,9 @@ from pathlib import Path
 import numpy as np
 
 from pathassets.core.encoder import Encoder, EncoderCard, EncoderRequest
-from pathassets.core.encoder_table import OWN
+from pathassets.core.encoder_table import OWN, known_request
 from pathassets.core.spec import canonical_json
-from pathassets.engine.encoders import open_encoder
+from pathassets.engine.encoders import device_of, open_encoder
 from pathassets.engine.golden_tiles import FLAT, TILE_PX, TILES, TILES_SHA256, draw_tiles, tile_name
 from pathassets.errors import (
     ArtifactCorrupt,
@@ -95,6 +95,7 @@ def check_encoder(
             tiles that come with it; or they are not as kept. The tile is named.
         StoreError: what is kept cannot be read or written.
     """
+    request, device = known_request(request), device_of(device)
     if update and request.name in OWN:
         raise SpecError(
             f"encoder {request.name}: what its features must be is part of the package",

@@ -18,7 +18,7 @@ from typing import Any, cast
 
 from pathassets.core.colour_stats import ColourStats
 from pathassets.core.encoder import Encoder, EncoderCard, EncoderRequest
-from pathassets.core.encoder_table import PUBLISHED, Kind, card_of, kind_of
+from pathassets.core.encoder_table import PUBLISHED, Kind, card_of, kind_of, known_request
 from pathassets.core.pathology_encoders import Declaration
 from pathassets.core.preprocessing import Preprocessing
 from pathassets.errors import EncoderError
@@ -31,7 +31,7 @@ def open_encoder(
 
     Args:
         request: Its name, or the whole request.
-        device: Where it computes.
+        device: Where it computes; see `device_of`.
         rows: Patches in one pass of a model; None for what the device does well. The encoders
             that are made here have a number of their own.
 
@@ -39,9 +39,8 @@ def open_encoder(
         SpecError: there is no such encoder, or it is asked for what it has not.
         EncoderError: it cannot run on the device, or be opened with these weights.
     """
-    if isinstance(request, str):
-        request = EncoderRequest(name=request)
-    card = card_of(request)
+    request = known_request(request)
+    card, device = card_of(request), device_of(device)
     if device != "cpu" and not card.can_use_gpu:
         raise EncoderError(
             card.name,
@@ -84,7 +83,19 @@ def encoder_of_module(
 
     card = replace(card_of(EncoderRequest(name="a:module")), name=name)
     module, card = _with_weights(module, card, weights)
-    return TorchEncoder(module, card, device=device, rows=rows)
+    return TorchEncoder(module, card, device=device_of(device), rows=rows)
+
+
+def device_of(device: object) -> str:
+    """What a device is called here, of a name or a `torch.device`.
+
+    >>> device_of("CPU"), device_of("gpu"), device_of("cuda"), device_of("gpu:1")
+    ('cpu', 'cuda:0', 'cuda:0', 'cuda:1')
+    """
+    name = str(device).strip().casefold()
+    if name == "gpu" or name.startswith("gpu:"):
+        name = name.replace("gpu", "cuda", 1)
+    return "cuda:0" if name == "cuda" else name
 
 
 def _open_colour_stats(_device: str) -> Encoder:
@@ -148,10 +159,9 @@ def _open_transformers(request: EncoderRequest, card: EncoderCard, _device: str)
 
 def _open_program(request: EncoderRequest, card: EncoderCard, device: str) -> Opened:
     from pathassets.adapters.torch.programs import open_program  # noqa: PLC0415
-    from pathassets.adapters.torch.weights import file_sha256  # noqa: PLC0415
 
-    module = open_program(request.name, device=device)
-    return module, replace(card, weights_sha256=file_sha256(request.name))
+    module, sha256 = open_program(request.name, device=device)
+    return module, replace(card, weights_sha256=sha256)
 
 
 def _open_factory(request: EncoderRequest, card: EncoderCard, _device: str) -> Opened:

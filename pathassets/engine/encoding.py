@@ -46,6 +46,8 @@ class Target:
     """The same object for all slides: passes are filled across their ends."""
     writer: FeatureWriter
     """Its caller finishes it, once the slide is done."""
+    told: Callable[[int], None] | None = None
+    """Hears how many more rows the writer has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -267,6 +269,8 @@ class _TargetRun:
         try:
             require_finite(rows, places, run.work.locations, target.encoder.card.name)
             target.writer.write(rows)
+            if target.told is not None:
+                target.told(len(rows))
         except Exception as error:  # noqa: BLE001 - one target of one slide, and no other
             run.target_errors[self._number] = error
         run.n_open -= len(places)

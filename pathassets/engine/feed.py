@@ -13,6 +13,8 @@ from typing import Generic, TypeVar
 
 import psutil
 
+from pathassets.errors import shortage_of
+
 Item = TypeVar("Item")
 
 MOST_HELD = 64
@@ -89,9 +91,10 @@ class Feed(Generic[Item]):
         Raises:
             Starved: none came for `patience_s`, and the generator is idle.
             Over: there are no more.
+            ResourcesShort: there is no thread for it.
         """
         if not self._thread.ident:
-            self._thread.start()
+            self._start()
         with self._changed:
             while not self._held and not self._is_over:
                 if not self._changed.wait(patience_s) and self.is_idle and not self._held:
@@ -101,6 +104,12 @@ class Feed(Generic[Item]):
         if self._error is not None:
             raise self._error
         raise Over
+
+    def _start(self) -> None:
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            raise shortage_of(error) or error from error
 
     def give_back(self, n_bytes: int) -> None:
         """Say that an item is used no more."""

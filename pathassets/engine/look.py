@@ -21,7 +21,14 @@ from pathassets.core.regions import read_overview
 from pathassets.core.slide import SlideInfo
 from pathassets.engine.pool import Workers
 from pathassets.engine.slides import OpenedSlide, open_slide
-from pathassets.errors import PathAssetsError, SlideChanged, SlideError, TileUnreadable, WorkerLost
+from pathassets.errors import (
+    PathAssetsError,
+    ResourcesShort,
+    SlideChanged,
+    SlideError,
+    TileUnreadable,
+    WorkerLost,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -171,7 +178,9 @@ def _said(path: Path, result: Look | NoSlide | Exception) -> Look | PathAssetsEr
         return result.error
     if isinstance(result, WorkerLost):
         return result.named(path)
-    logger.error("%s: nobody expected this", path, exc_info=result)
+    if isinstance(result, ResourcesShort):
+        return result
+    logger.error("%s: a look at it raised", path, exc_info=result)
     error = PathAssetsError(
         f"{path}: {type(result).__name__}: {result}",
         remedy="This is a fault of pathassets: report it with the log's traceback",

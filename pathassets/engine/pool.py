@@ -20,21 +20,24 @@ import pickle
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol, TypeVar
 
 from pathassets.engine import worker as entry
 from pathassets.engine.settings import worker_environment
-from pathassets.errors import WorkerLost
+from pathassets.errors import ResourcesShort, WorkerLost, shortage_of
 
 T = TypeVar("T")
 R = TypeVar("R")
 
+_NO_ITEM = object()
+SHORT_PAUSE_S = 1.0
+"""Before the next item is tried, where no process could be started for one."""
 END_S = 5.0
 """Time an idle worker may take to end by itself, and a killed one to be gone."""
 
@@ -69,7 +72,7 @@ class LocalWorkers:
         crew = _Crew(n_workers=max(1, self.n_workers // cpus), cpus=cpus, timeout_s=self.timeout_s)
         try:
             crew.employ(fn, queue)
-            while crew.busy:
+            while crew.is_at_work:
                 for item, result in crew.next_results():
                     crew.employ(fn, queue)  # first, so that nobody idles while the caller is busy
                     yield item, result
@@ -115,15 +118,21 @@ def start_worker(serve: entry.Serve, *, cpus: int = 1, fds: tuple[int, ...] = ()
 
     It has no standard input, ends with this process, inherits `fds`, and runs OpenCV on so many
     `cpus`. It takes 0.05 s to its first line; what it imports then is up to `serve`.
+
+    Raises:
+        ResourcesShort: the system starts no more processes.
     """
     ours, theirs = Pipe()
     with theirs:
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter and file
-            [sys.executable, "-P", entry.__file__, str(theirs.fileno()), str(os.getpid())],
-            stdin=subprocess.DEVNULL,
-            pass_fds=(theirs.fileno(), *fds),
-            env=worker_environment(cpus),
-        )
+        command = [sys.executable, "-P", entry.__file__, str(theirs.fileno()), str(os.getpid())]
+        try:
+            process = subprocess.Popen(  # noqa: S603 - our own interpreter and file
+                command, stdin=subprocess.DEVNULL, pass_fds=(theirs.fileno(), *fds),
+                env=worker_environment(cpus),
+            )  # fmt: skip
+        except (OSError, MemoryError) as error:
+            ours.close()
+            raise shortage_of(error) or error from error
     with suppress(OSError):  # where it dies at once, the wait will tell
         ours.send(sys.path)
         ours.send_bytes(pickle.dumps(serve))
@@ -164,11 +173,34 @@ class _Crew:
         self._idle: list[_Worker] = []
         self.busy: dict[_Worker, Any] = {}
         """Each with its item."""
+        self._left: deque[Any] = deque()
+        """Items that wait for one of these."""
+        self._given_up: deque[tuple[Any, ResourcesShort]] = deque()
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether something is still to become of an item."""
+        return bool(self.busy or self._given_up)
 
     def employ(self, fn: Callable[[Any], Any], queue: Iterator[Any]) -> None:
         """Give every free worker the next item."""
-        for item in islice(queue, self._n_workers - len(self.busy)):
-            self.busy[self._hand_over(pickle.dumps((fn, item)))] = item
+        while len(self.busy) < self._n_workers:
+            item = self._left.popleft() if self._left else next(queue, _NO_ITEM)
+            if item is _NO_ITEM:
+                return
+            self._give(item, pickle.dumps((fn, item)))
+
+    def _give(self, item: Any, job: bytes) -> None:
+        """Let a worker do it; where none can be started, one that there is, or none."""
+        try:
+            self.busy[self._hand_over(job)] = item
+        except ResourcesShort as short:
+            self._n_workers = max(1, len(self.busy))
+            if self.busy:
+                self._left.append(item)
+            else:
+                time.sleep(SHORT_PAUSE_S)  # what is short now is not for ever; the next may do
+                self._given_up.append((item, short))
 
     def _hand_over(self, job: bytes) -> _Worker:
         while self._idle:
@@ -183,6 +215,10 @@ class _Crew:
 
     def next_results(self) -> Iterator[tuple[Any, Any]]:
         """Wait until a worker has finished, died or run out of time; yield what became of each."""
+        while self._given_up:
+            yield self._given_up.popleft()
+        if not self.busy:
+            return
         until_s = min(worker.deadline_s for worker in self.busy)
         pipes = {worker.pipe: worker for worker in self.busy}
         patience_s = None if math.isinf(until_s) else max(0.0, until_s - time.monotonic())
@@ -194,7 +230,7 @@ class _Crew:
                 try:
                     result = self._hear(worker)
                 except _JobUnread:
-                    self.busy[self._hand_over(worker.job)] = item
+                    self._give(item, worker.job)
                 else:
                     yield item, result
             elif worker.deadline_s <= now_s:
@@ -234,8 +270,10 @@ def _too_late(timeout_s: float) -> WorkerLost:
     )
 
 
-def lost(exitcode: int | None) -> WorkerLost:
+def lost(exitcode: int | None) -> WorkerLost | ResourcesShort:
     """What became of an item whose worker has ended."""
+    if exitcode == entry.NO_THREAD:
+        return ResourcesShort("its worker could not start a thread")
     return WorkerLost(
         f"worker process ended with code {exitcode}",
         remedy="Look for 'out of memory' in the system log; run the slide again",

@@ -43,6 +43,7 @@ from pathassets.errors import (
     PathAssetsError,
     SlideError,
     StoreError,
+    shortage_of,
 )
 
 
@@ -346,6 +347,7 @@ def _preview(artifact: Artifact, store: Store) -> bytes:
 
 def _failed(step: Step, error: Exception) -> StepOutcome:
     slide_id = step.address.subject
+    error = shortage_of(error) or error
     if isinstance(error, PathAssetsError):
         return StepOutcome(
             step=step, state="failed", reason=error.reason, message=_message(error, slide_id),
@@ -358,12 +360,10 @@ def _failed(step: Step, error: Exception) -> StepOutcome:
         )  # fmt: skip
     trace = "".join(traceback.format_exception(error)[-4:])
     return StepOutcome(
-        step=step,
-        state="failed",
-        reason="unexpected",
+        step=step, state="failed", reason="unexpected",
         message=f"{slide_id}: {type(error).__name__}: {error}\n{trace}",
         remedy="This is a fault of pathassets: report it with this text",
-    )
+    )  # fmt: skip
 
 
 def _message(error: PathAssetsError, slide_id: str) -> str:
@@ -376,9 +376,6 @@ def _message(error: PathAssetsError, slide_id: str) -> str:
 def _blocked(step: Step, failed: StepOutcome) -> StepOutcome:
     why = f"{step.address.subject}: not tried, {'/'.join(failed.step.address.key)} failed"
     return StepOutcome(
-        step=step,
-        state="blocked",
-        reason=failed.reason,
+        step=step, state="blocked", reason=failed.reason, remedy=failed.remedy,
         message=failed.message if failed.state == "blocked" else why,
-        remedy=failed.remedy,
-    )
+    )  # fmt: skip

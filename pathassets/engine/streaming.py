@@ -31,7 +31,7 @@ from pathassets.engine.pool import WorkerProcess, lost, start_worker
 from pathassets.engine.ring import Held, make_ring, shape_ring
 from pathassets.engine.scatter import Buffers
 from pathassets.engine.set_reader import ReadSet
-from pathassets.errors import PathAssetsError, WorkerLost
+from pathassets.errors import PathAssetsError, WorkerLost, shortage_of
 
 logger = logging.getLogger(__name__)
 
@@ -319,6 +319,7 @@ def _end_all(workers: list[_Worker]) -> None:
 
 def _named(wsi_file: str, error: Exception) -> PathAssetsError:
     """The error, with the slide's name in it."""
+    error = shortage_of(error) or error
     if not isinstance(error, PathAssetsError):
         named = PathAssetsError(
             f"{wsi_file}: {type(error).__name__}: {error}",

@@ -23,6 +23,8 @@ from typing import Any
 
 logger = logging.getLogger(__name__)
 
+NO_THREAD = os.EX_TEMPFAIL
+"""Exit code of a worker that could not start its thread."""
 Serve = Callable[[Connection], None]
 """What a worker does with its end of the pipe, until `EOFError` or `OSError` tell the pipe's."""
 
@@ -53,10 +55,15 @@ def sealed_error(error: BaseException) -> bytes:
     """Pickle an error, or a stand-in for one that cannot be sent.
 
     Its traceback goes with it as a note, but for an error of ours, which says itself what is wrong.
+    One that tells a want of memory or threads becomes a `ResourcesShort`.
     """
+    # Found by the parent's sys.path, which is not ours before it is heard.
+    from pathassets.errors import PathAssetsError, shortage_of  # noqa: PLC0415
+
     trace = "".join(traceback.format_exception(error))
+    error = shortage_of(error) or error
     if isinstance(error, Exception):
-        if not _is_ours(error):
+        if not isinstance(error, PathAssetsError):
             error.add_note(trace)
         try:
             return _sealed(error)
@@ -67,16 +74,14 @@ def sealed_error(error: BaseException) -> bytes:
     return _sealed(stand_in)
 
 
-def _is_ours(error: Exception) -> bool:
-    ours = sys.modules.get("pathassets.errors")  # imported where one of them was raised
-    return ours is not None and isinstance(error, ours.PathAssetsError)
-
-
 def main() -> None:
     """Hear what to serve, and serve it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us
     pipe_fd, parent = map(int, sys.argv[1:])
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    try:
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    except RuntimeError:  # there is no memory, or no thread, for it
+        os._exit(NO_THREAD)
     pipe = Connection(pipe_fd)
     try:
         sys.path[:] = pipe.recv()

@@ -88,7 +88,7 @@ def test_an_exported_program_runs_and_tells_its_rows(tmp_path, dynamic):
     shapes = ({0: torch.export.Dim("n")},) if dynamic else None
     exported = torch.export.export(model, (torch.zeros(3, 3, 16, 16),), dynamic_shapes=shapes)
     torch.export.save(exported, tmp_path / "p.pt2")
-    encoder = TorchEncoder(open_program(tmp_path / "p.pt2"), card(input_px=16))
+    encoder = TorchEncoder(open_program(tmp_path / "p.pt2")[0], card(input_px=16))
     assert encoder.rows == (8 if dynamic else 3)
     batch = patches(7, 16, 16)
     with torch.no_grad():
@@ -112,7 +112,7 @@ def test_a_torchscript_file_runs(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         torch.jit.trace(model, x).save(str(tmp_path / "m.ts"))
-    assert torch.equal(open_program(tmp_path / "m.ts")(x), model(x))
+    assert torch.equal(open_program(tmp_path / "m.ts")[0](x), model(x))
 
 
 @pytest.mark.parametrize("name", ["a.pt2", "a.ts", "a.torchscript", "a.pkl"])

@@ -1,5 +1,7 @@
 import io
+import os
 import sys
+import termios
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -103,6 +105,20 @@ def test_a_terminal_gets_one_bar_that_is_redrawn(monkeypatch):
     assert "patches/s" in drawn[-1]
     assert drawn[-1].endswith("\n")
     assert sum(text.count("\n") for text in drawn) == 1
+
+
+@pytest.mark.parametrize(("columns", "is_bar"), [(80, True), (0, False)])
+def test_a_terminal_without_a_width_gets_lines(monkeypatch, columns, is_bar):
+    ours, theirs = os.openpty()
+    termios.tcsetwinsize(theirs, (24, columns))
+    with os.fdopen(theirs, "w") as terminal, monkeypatch.context() as patched:
+        patched.setattr(sys, "stderr", terminal)
+        with bar(3) as advance:
+            advance(3)
+        said = os.read(ours, 10_000).decode()
+    os.close(ours)
+    assert "3/3 [" in said
+    assert ("|" in said) == is_bar
 
 
 def test_nothing_is_shown_unless_it_is_asked_for(capsys):

@@ -89,7 +89,7 @@ def test_what_builds_nothing_is_refused(tmp_path, text):
 
 
 def test_an_alias_that_leads_in_circles_is_refused(tmp_path):
-    with pytest.raises(SpecError, match=r"recipe\.yaml:3: "):
+    with pytest.raises(SpecError, match=r"recipe\.yaml:2: holds an alias of itself"):
         load(tmp_path, "tissue_mask:\n  otsu: &a\n    mpp: *a\n")
     with pytest.raises(SpecError, match=r"recipe\.yaml:"):
         load(tmp_path, "tissue_mask: &a\n  otsu: *a\n")
@@ -107,3 +107,51 @@ def test_a_missing_recipe_names_the_variable_that_points_at_it(tmp_path):
     assert "PATHASSETS_RECIPE" in e.value.remedy
     with pytest.raises(SpecError, match="cannot read the recipe"):
         load_recipe(tmp_path)
+
+
+LAUGHS = "a0: &a0 [" + "x, " * 9 + "]\n" + "".join(
+    f"a{n}: &a{n} [" + f"*a{n - 1}, " * 9 + "]\n" for n in range(1, 20)
+)  # fmt: skip
+MERGED = "a0: &a0 {x: 1}\n" + "".join(
+    f"a{n}: &a{n} {{<<: [" + f"*a{n - 1}, " * 9 + "]}\n" for n in range(1, 20)
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("tissue_mask:\n  otsu: " + "[" * 3000, ":2: nested deeper than 20 levels"),
+        ("tissue_mask:\n  otsu: " + "{a: " * 3000, ":2: nested deeper than 20 levels"),
+        ("- " * 3000, ":1: nested deeper than 20 levels"),
+        (LAUGHS, ":5: stands for more than 20,000 values"),
+        (MERGED, ":5: stands for more than 20,000 values"),
+        ("tissue_mask: &a\n  otsu: *a", ":1: holds an alias of itself"),
+        ("- &a [*a]", ":1: holds an alias of itself"),
+        (f"a: [{'x, ' * 25_000}]", ":1: stands for more than 20,000 values"),
+        ("#" * 300_000, "is larger than 256 KiB"),
+        (f"tissue_mask: {'9' * 5000}", "not YAML"),
+    ],
+    ids=[
+        "brackets",
+        "braces",
+        "dashes",
+        "laughs",
+        "merged",
+        "itself",
+        "list",
+        "n",
+        "size",
+        "digits",
+    ],
+)
+def test_a_file_that_would_fill_a_memory_is_refused_with_its_line(tmp_path, text, said):
+    with pytest.raises(SpecError) as e:
+        load(tmp_path, text)
+    assert said in e.value.message
+    assert len(str(e.value)) < 400
+
+
+def test_aliases_and_merges_are_read(tmp_path):
+    text = "tissue_mask:\n  a: &a {mpp: 8.0}\n  b: *a\n  c: {<<: *a, mpp: 4.0}\n"
+    recipe = load(tmp_path, text)
+    assert [e.spec.mpp for e in recipe.entries] == [8.0, 8.0, 4.0]

@@ -4,7 +4,16 @@ import sys
 import pytest
 
 from pathassets.core.encoder import COLOUR_STATS_CARD, RESNET18_CARD, EncoderRequest
-from pathassets.core.encoder_table import CARDS, PUBLISHED, card_of, kind_of
+from pathassets.core.encoder_table import (
+    ALIASES,
+    CARDS,
+    OWN,
+    PUBLISHED,
+    card_of,
+    kind_of,
+    known_name,
+)
+from pathassets.core.features import FeatureSpec, told
 from pathassets.core.preprocessing import Preprocessing
 from pathassets.errors import SpecError
 
@@ -124,3 +133,29 @@ def test_cards_are_found_without_torch() -> None:
         card_of("timm:x"), card_of("resnet18")
         assert not {"torch", "timm", "transformers"} & set(sys.modules)"""
     subprocess.run([sys.executable, "-c", code], check=True)  # noqa: S603
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("UNI", "uni"), ("UNI2", "uni2-h"), ("UNI2-h", "uni2-h"), ("resnet50", "resnet50-imagenet"),
+        ("Prov-GigaPath", "prov-gigapath"), ("gigapath", "prov-gigapath"), ("H0-mini", "h0-mini"),
+        ("H-optimus-0", "h-optimus-0"), ("Virchow2", "virchow2"), ("conch_v1.5", "conch-v1.5"),
+        ("phikon_v2", "phikon-v2"), ("Colour_Stats", "colour_stats"),
+    ],
+)  # fmt: skip
+def test_another_spelling_is_the_encoder_that_has_the_name(name, meant) -> None:
+    request = EncoderRequest(name=name, weights=None if meant in OWN else "w.bin")
+    assert card_of(request).name == meant
+    assert told(FeatureSpec(encoder=name).encoder) == meant
+
+
+def test_no_two_encoders_have_spellings_of_one_name() -> None:
+    assert {known_name(name) for name in CARDS} == set(CARDS)
+    assert len({known_name(name.upper()) for name in CARDS}) == len(CARDS)
+    assert set(ALIASES.values()) <= set(CARDS)
+
+
+@pytest.mark.parametrize("name", ["a.b:make", "timm:UNI", "UNI.pt2", "transformers:uni", "conch"])
+def test_what_is_called_otherwise_stays_what_it_is(name) -> None:
+    assert known_name(name) == name

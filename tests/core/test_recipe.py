@@ -194,6 +194,17 @@ def test_an_entry_that_is_not_there_is_refused_with_the_ones_that_are() -> None:
     with pytest.raises(SpecError, match="recipe: no entry tissue_mask/x") as caught:
         parse({"tissue_mask": {"otsu": None}}).entry(("tissue_mask", "x"))
     assert caught.value.remedy == "It has tissue_mask/otsu"
+    with pytest.raises(SpecError, match=r"Did you mean 'tissue_mask/otsu'\?"):
+        parse({"tissue_mask": {"otsu": None}}).entry(("tissue_mask", "Ostu"))
+
+
+def test_another_spelling_of_an_encoder_makes_no_other_artifact() -> None:
+    plain, spelt = (
+        parse(changed("features/colour/encoder", name)).entry(("features", "colour"))
+        for name in ("colour_stats", "Colour-Stats")
+    )
+    assert plain == spelt
+    assert plain.digest([]) == spelt.digest([])
 
 
 BAD = {

@@ -1,12 +1,17 @@
 """What workers are given in tests: a module, for a worker imports a task by its name."""
 
+import errno
 import os
+import resource
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
 import psutil
+
+from pathassets.errors import SlideUnreadable
 
 
 class OddError(Exception):
@@ -40,7 +45,41 @@ def raise_odd():
     raise OddError(1, 2)
 
 
+def start_a_thread_without_memory():
+    """A thread's stack is 8 MB of address space, of which there is 1 MB more."""
+    leave_no_memory(1)
+    threading.Thread(target=print).start()
+
+
+def fill_the_memory():
+    leave_no_memory(64)
+    bytearray(2**30)
+
+
+def leave_no_memory(n_mib):
+    used = psutil.Process().memory_info().vms
+    resource.setrlimit(resource.RLIMIT_AS, (used + n_mib * 2**20, resource.RLIM_INFINITY))
+
+
+def run_out_while_it_opens():
+    error = SlideUnreadable("a.svs", "cannot be opened")
+    raise error from OSError(errno.ENOMEM, "Cannot allocate memory")
+
+
+def draw_too_much():
+    import cv2  # noqa: PLC0415  (as late as a task may do)
+    import numpy as np  # noqa: PLC0415  (likewise)
+
+    pixels = np.zeros((8, 8, 3), np.uint8)
+    leave_no_memory(64)
+    cv2.resize(pixels, (30_000, 30_000))
+
+
 DEEDS = {
+    "no thread": start_a_thread_without_memory,
+    "no memory": fill_the_memory,
+    "no memory to draw": draw_too_much,
+    "no memory to open": run_out_while_it_opens,
     "exit 0": lambda: os._exit(0),
     "exit 3": lambda: os._exit(3),
     "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),

@@ -4,9 +4,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import tifffile
 
 from pathassets.engine.deep_images import check_patches, read_batches, read_image
 from pathassets.errors import SpecError
+from tests.formula_tiff import write_formula_tiff
 
 RNG = np.random.default_rng(1)
 PATCHES = RNG.integers(0, 256, (5, 8, 6, 3), dtype=np.uint8)
@@ -116,3 +118,27 @@ def test_threads_end_when_nobody_wants_more():
     next(batches)
     batches.close()
     assert threading.active_count() == before
+
+
+@pytest.mark.parametrize(
+    "name", ["a.svs", "a.NDPI", "a.mrxs", "a.dcm", "a.tif", "a.tiff", "folder"]
+)
+def test_a_slide_is_no_patch_whatever_it_is_called(tmp_path, name):
+    path = tmp_path / name
+    if name == "folder":
+        path.mkdir()  # of a DICOM series
+    else:
+        write_formula_tiff(path)
+    with pytest.raises(SpecError, match=r"is a slide, not a patch\. Give patch_mode=False"):
+        read_image(path)
+
+
+@pytest.mark.parametrize(("side_px", "is_slide"), [(512, False), (4096, True)])
+def test_a_tiled_tiff_of_the_size_of_a_patch_is_one(tmp_path, side_px, is_slide):
+    rgb = np.full((side_px, side_px, 3), 200, np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", rgb, tile=(256, 256), compression="deflate")
+    if is_slide:
+        with pytest.raises(SpecError, match="patch_mode=False"):
+            read_image(tmp_path / "a.tif")
+    else:
+        assert (read_image(tmp_path / "a.tif") == rgb).all()

@@ -10,6 +10,7 @@ from pathassets.core.encoder_table import CARDS
 from pathassets.engine.deep_request import (
     RunOptions,
     RunParams,
+    agreed_resolution,
     check_output,
     grid_spec,
     run_params,
@@ -36,7 +37,7 @@ def test_every_keyword_of_a_run_is_documented_where_type_checkers_see_it():
 
 @pytest.mark.parametrize(
     ("name", "hint"),
-    [("stride_shpae", "stride_shape"), ("min_mask_ration", "min_mask_ratio"), ("x", "known are")],
+    [("stride_shpae", "stride_shape"), ("min_mask_ration", "min_mask_ratio"), ("x", "Known are")],
 )
 def test_unknown_keywords_are_a_type_error_that_says_what_was_meant(name, hint):
     with pytest.raises(TypeError, match=hint):
@@ -50,7 +51,7 @@ def test_none_is_not_given():
 @pytest.mark.parametrize(
     "wrong",
     [{"batch_size": 0}, {"batch_size": 2.5}, {"batch_size": True}, {"num_workers": -1},
-     {"memory_threshold": 0}, {"memory_threshold": 101}, {"on_error": "skip"}],
+     {"memory_threshold": -1}, {"memory_threshold": 101}, {"on_error": "skip"}],
 )  # fmt: skip
 def test_impossible_values_are_refused_by_name(wrong):
     with pytest.raises(SpecError, match=next(iter(wrong))):
@@ -213,3 +214,14 @@ def test_labels_are_kept_only_where_they_are_to_be_returned():
     assert slide_inputs(["a"], None, params_of(**labels))[0].label is None
     label = slide_inputs(["a"], None, params_of(**labels, return_labels=True))[0].label
     assert (label, type(label)) == (3, int)
+
+
+def test_units_and_keywords_say_what_was_meant_whatever_their_case():
+    with pytest.raises(SpecError, match="Did you mean 'mpp'"):
+        agreed_resolution({"units": "MPP", "resolution": 1.0}, None)
+    with pytest.raises(TypeError, match="Did you mean 'stride_shape'"):
+        params_of(Stride_Shape=1)
+
+
+def test_a_memory_threshold_of_0_is_taken():
+    assert params_of(memory_threshold=0).memory_threshold == 0

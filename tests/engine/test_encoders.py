@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from pathassets.adapters.torch import cuda_devices
 from pathassets.core.encoder import EncoderRequest
 from pathassets.core.encoder_table import OWN, card_of
 from pathassets.core.preprocessing import Preprocessing
-from pathassets.engine.encoders import encoder_of_module, open_encoder
+from pathassets.engine.encoders import device_of, encoder_of_module, open_encoder
 from pathassets.errors import EncoderError, SpecError
 from tests.engine.encoder_factories import Declaring, Means
 
@@ -36,8 +37,8 @@ def test_an_opened_encoder_is_the_one_of_its_card(name) -> None:
 
 def test_an_unknown_name_is_refused_with_the_nearest_one() -> None:
     with pytest.raises(SpecError, match="Did you mean resnet18") as caught:
-        open_encoder("resnet_18")
-    assert str(caught.value).startswith("encoder resnet_18: there is no such encoder. ")
+        open_encoder("resnet19")
+    assert str(caught.value).startswith("encoder resnet19: there is no such encoder. ")
 
 
 def test_an_encoder_for_the_cpu_is_not_silently_opened_elsewhere() -> None:
@@ -146,3 +147,16 @@ def test_colour_statistics_do_not_import_torch() -> None:
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", ["ResNet18", "resnet_18", "ResNet-18"])
+def test_another_spelling_of_a_name_is_that_encoder(name) -> None:
+    assert open_encoder(name, device="CPU").card == card_of("resnet18")
+
+
+def test_a_gpu_has_its_common_names() -> None:
+    for device in ("gpu", "cuda", "CUDA:0", torch.device("cuda")):
+        assert device_of(device) == "cuda:0"
+    if not cuda_devices():
+        with pytest.raises(EncoderError, match="there is no device 'cuda:0'"):
+            open_encoder("resnet18", device="gpu")

@@ -142,6 +142,7 @@ def test_a_fault_of_ours_costs_that_file_alone_and_is_in_the_log(tmp_path, caplo
     assert fault.reason == "unexpected"
     assert fault.message == f"{tmp_path / 'raises'}: ZeroDivisionError: by zero"
     assert "report it" in fault.remedy
+    assert "by zero" in caplog.text
     assert "Traceback" in caplog.text
     assert n_seen_by(found[tmp_path / "b"]) >= 1
 

@@ -1,3 +1,4 @@
+import errno
 import logging
 import math
 import os
@@ -12,8 +13,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pathassets.engine.pool import LocalWorkers
-from pathassets.errors import WorkerLost
+from pathassets.engine import pool as pool_module
+from pathassets.engine import worker as entry
+from pathassets.engine.pool import LocalWorkers, lost
+from pathassets.errors import ResourcesShort, WorkerLost
 from tests.engine.pool_tasks import (
     behave,
     memory_of,
@@ -32,6 +35,15 @@ from tests.engine.pool_tasks import note_and_sleep
 
 workers = LocalWorkers(n_workers=2, timeout_s=600)
 list(workers.imap(note_and_sleep, [Path(sys.argv[1])] * 4))
+"""
+THREADLESS = """
+import os, sys
+from pathassets.engine import worker
+from tests.engine.pool_tasks import leave_no_memory
+
+sys.argv = ["worker", "0", str(os.getppid())]
+leave_no_memory(1)
+worker.main()
 """
 UNGUARDED = """
 from pathassets.engine.pool import LocalWorkers
@@ -162,10 +174,57 @@ def test_a_timeout_may_be_infinite():
     assert list(pool(timeout_s=math.inf).imap(behave, ["a"])) == [("a", "a")]
 
 
-def test_an_exception_comes_back_as_a_value_with_its_traceback_and_is_not_told_before(caplog):
+@pytest.mark.parametrize(
+    "want", ["no thread", "no memory", "no memory to draw", "no memory to open"]
+)
+def test_a_want_of_memory_or_threads_has_a_reason_of_its_own(want):
+    found = dict(LocalWorkers(n_workers=1, timeout_s=60).imap(behave, [want, "well"]))
+    assert isinstance(found[want], ResourcesShort)
+    assert found[want].reason == "resources_short"
+    assert not found[want].is_final
+    assert "fewer workers or threads" in found[want].remedy
+    assert found["well"] == "well"
+
+
+def test_a_worker_that_cannot_start_its_own_thread_says_so(start_python):
+    process = start_python(THREADLESS)
+    assert process.wait(60) == entry.NO_THREAD
+    assert lost(process.returncode).reason == "resources_short"
+
+
+class Popens:
+    """Starts so many processes, and no more until one of them has ended."""
+
+    def __init__(self, n_most):
+        self.n_most, self.started = n_most, []
+        self.popen = subprocess.Popen
+
+    def __call__(self, *args, **kwargs):
+        if sum(process.poll() is None for process in self.started) >= self.n_most:
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+        self.started.append(self.popen(*args, **kwargs))
+        return self.started[-1]
+
+
+def test_where_the_system_starts_no_more_processes_those_there_are_do_the_work(monkeypatch):
+    monkeypatch.setattr(subprocess, "Popen", Popens(2))
+    found = dict(LocalWorkers(n_workers=4, timeout_s=60).imap(square, range(9)))
+    assert found == {x: x * x for x in range(9)}
+
+
+def test_where_the_system_starts_none_each_item_says_so(monkeypatch):
+    monkeypatch.setattr(subprocess, "Popen", Popens(0))
+    monkeypatch.setattr(pool_module, "SHORT_PAUSE_S", 0)
+    found = dict(LocalWorkers(n_workers=4, timeout_s=60).imap(square, range(3)))
+    assert {type(result) for result in found.values()} == {ResourcesShort}
+    assert len(found) == 3
+    assert "Resource temporarily unavailable" in str(found[0])
+
+
+def test_an_exception_comes_back_as_a_value_with_its_traceback(caplog):
     with caplog.at_level(logging.DEBUG):
         results = dict(pool().imap(behave, ["raise", "a"]))
-    assert not caplog.records  # who gets it decides
+    assert caplog.text == ""  # whoever gets it raises it, or says it
     error = results["raise"]
     assert isinstance(error, ValueError)
     assert str(error) == "no such patch"

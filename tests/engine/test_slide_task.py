@@ -497,3 +497,11 @@ def test_tiles_of_the_test_slide_are_where_this_file_thinks():
     column, row = IN_TISSUE % 10, IN_TISSUE // 10
     assert 60 <= column * PYRAMID.tile_px <= 540 - 64
     assert 60 <= row * PYRAMID.tile_px <= 440 - 64
+
+
+def test_a_want_of_threads_is_no_fault_of_ours_and_is_tried_again(task):
+    outcome = failed_outcome(task, RuntimeError("can't start new thread"))
+    assert outcome.failure.reason == "resources_short"
+    assert not outcome.failure.is_final
+    assert task.slide_id in outcome.failure.message
+    assert "fewer workers" in outcome.failure.remedy

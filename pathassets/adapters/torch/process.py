@@ -80,8 +80,11 @@ def translate(card: EncoderCard, device: str) -> Iterator[None]:
         is_memory = isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
         fact = "memory ran out" if is_memory else "torch failed"
         said = str(error).partition("\n")[0]
-        raise EncoderError(
+        told = EncoderError(
             card.name,
             f"{fact} on {device}: {said}",
             remedy="Lay smaller patches, or end other work there." if is_memory else "",
-        ) from error
+        )
+        if is_memory:
+            told.reason = "resources_short"
+        raise told from error
