@@ -8,6 +8,7 @@ from dataclasses import asdict
 from rich.markup import escape
 from rich.tree import Tree
 
+from pathassets.core.text import visible
 from pathassets.engine.lineage import Ancestor
 from pathassets.report.console import open_console
 
@@ -27,12 +28,12 @@ def _branch(one: Ancestor, tree: Tree, printed: set[str]) -> Tree:
     printed.add(str(one.address))
     for name, value in one.facts.items():
         if isinstance(value, dict):
-            leaf = tree.add(f"[dim]{escape(name)}[/]") if value else tree
+            leaf = tree.add(f"[dim]{_plain(name)}[/]") if value else tree
             for key, text in value.items():
-                leaf.add(f"[dim]{escape(str(key))}[/] {escape(str(text))}")
+                leaf.add(f"[dim]{_plain(key)}[/] {_plain(text)}")
         elif value not in (None, "", []):
             text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-            tree.add(f"[dim]{escape(name)}[/] {escape(text)}")
+            tree.add(f"[dim]{_plain(name)}[/] {_plain(text)}")
     for parent in one.parents:
         if str(parent.address) not in printed:
             _branch(parent, tree.add(_title(parent)), printed)
@@ -40,4 +41,8 @@ def _branch(one: Ancestor, tree: Tree, printed: set[str]) -> Tree:
 
 
 def _title(one: Ancestor) -> str:
-    return f"[bold]{escape(str(one.address))}[/]"
+    return f"[bold]{_plain(one.address)}[/]"
+
+
+def _plain(said: object) -> str:
+    return escape(visible(str(said)))

@@ -12,10 +12,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from pathassets.catalog.records import Drawing
+from pathassets.core.text import visible
 from pathassets.engine.platform import Platform
 from pathassets.engine.status import Cell, CohortStatus, SlideStatus, cohort_status
 from pathassets.report.annotations import drawing_plain
-from pathassets.report.console import counted, open_console
+from pathassets.report.console import counted, open_console, paragraph
 
 _STYLES = {
     "current": "green",
@@ -57,7 +58,7 @@ def status_table(stand: CohortStatus, *, is_whole: bool = False) -> None:
     failures(stand.slides)
     for cell in stand.datasets:
         console.print(f"{'/'.join(cell.key)}: {_cell_text(cell)}")
-    refused = [escape(f"{r.message}. {r.remedy}") for r in stand.refusals]
+    refused = [escape(paragraph(f"{r.message}. {r.remedy}")) for r in stand.refusals]
     for line in refused[:MAX_FAILURES]:
         console.print(f"[red]refused[/] {line}")
     if len(refused) > MAX_FAILURES:
@@ -84,7 +85,7 @@ def _table(stand: CohortStatus, rows: tuple[SlideStatus, ...]) -> Table:
         mpp = slide.planned.slide_mpp
         table.add_row(
             escape(slide.planned.slide_id),
-            escape(slide.planned.record.patient or ""),
+            escape(visible(slide.planned.record.patient or "")),
             "[red]none[/]" if mpp is None else f"{mpp:.4g}",
             *(_drawn_text(slide.planned.drawing(name)) for name in stand.annotations),
             *(_cell_text(cell) for cell in slide.cells),
@@ -97,7 +98,7 @@ def failures(slides: Iterable[SlideStatus]) -> None:
     console = open_console()
     failed = [slide.failure for slide in slides if slide.failure is not None]
     for cell in failed[:MAX_FAILURES]:
-        said = escape(f"{cell.message}. {cell.remedy}")
+        said = escape(paragraph(f"{cell.message}. {cell.remedy}"))
         console.print(f"[red]failed[/] {'/'.join(cell.key)}: {said}")
     rest = Counter(cell.reason for cell in failed[MAX_FAILURES:])
     if rest:
