@@ -11,8 +11,8 @@ import tifffile
 from tests.defs.small_slides import write_slide
 from tests.engine.drawings import write_boxes
 
-BAIT = "bait-"
-"""What an address begins with that nobody should ask for."""
+BAIT = "bait."
+"""What an address begins with that nobody should ask for; no slide id has a point in it."""
 
 
 def bait(field: str) -> str:
