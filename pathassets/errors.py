@@ -16,6 +16,7 @@
     │   ├── ArtifactMissing (FileNotFoundError)
     │   └── ArtifactCorrupt
     ├── WorkerLost                                the worker process died or timed out on this slide
+    ├── ServiceEnded                              a program that `pathassets ui` had started
     └── CatalogError                              the SQL catalog
 
 A message reads `subject: fact`; the remedy, where there is one, is a sentence of its own, and part
@@ -174,6 +175,12 @@ class WorkerLost(PathAssetsError):
     """The worker process died or timed out on this slide."""
 
     reason = "worker_lost"
+
+
+class ServiceEnded(PathAssetsError):
+    """A program that `pathassets ui` had started ended by itself."""
+
+    reason = "service_ended"
 
 
 class CatalogError(PathAssetsError):

@@ -12,7 +12,7 @@ import click
 from pathassets import report
 from pathassets.cli.home import SOME_FAILED, opened
 from pathassets.engine.settings import dagster_environment, read_settings
-from pathassets.errors import SpecError
+from pathassets.errors import ServiceEnded, SpecError
 
 LOOPBACK = "127.0.0.1"
 PATIENCE_S = 5.0
@@ -24,7 +24,7 @@ PATIENCE_S = 5.0
 @click.pass_context
 def ui(ctx: click.Context, port: int) -> None:
     """Start Dagster's UI, daemon and code server on this machine's loopback."""
-    from pathassets.defs.page.services import ServiceEnded, serve  # noqa: PLC0415 - takes seconds
+    from pathassets.defs.page.services import serve  # noqa: PLC0415 - dagster takes seconds
 
     settings = read_settings()
     _require_free(port)
@@ -37,7 +37,7 @@ def ui(ctx: click.Context, port: int) -> None:
     try:
         serve(port, dagster_environment(settings))
     except ServiceEnded as error:
-        report.error(f"{error}; the others were ended, too")
+        report.error(str(error))
         ctx.exit(SOME_FAILED)
 
 

@@ -26,7 +26,7 @@ WIPE = """mutation { wipeAssets(assetPartitionRanges: [{assetKey: {path: ["slide
 N_TRIES = 8
 """HTTP requests of the page below."""
 TRIES = """<!doctype html><title>foreign</title><body><script>
-const url = "http://NAME:PORT/graphql", wipe = WIPE, asked = url + "?query=" + QUOTED;
+const url = "//NAME:PORT/graphql", wipe = WIPE, asked = url + "?query=" + QUOTED;
 const said = [];
 const note = (what, did) => said.push(what + " " + did);
 const body = JSON.stringify({query: wipe});
@@ -39,7 +39,7 @@ function element(tag, fields) {
 }
 element("img", {src: asked});
 element("script", {src: asked});
-element("iframe", {src: "http://NAME:PORT/"});
+element("iframe", {src: "//NAME:PORT/"});
 element("iframe", {name: "posted"});
 const form = document.createElement("form");
 Object.assign(form, {action: asked, method: "post", enctype: "text/plain", target: "posted"});

@@ -33,7 +33,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for row in json.loads(pathassets(home, "status", "--json", **python).stdout)["slides"]
     }
     who = ["--who", bait("who"), "--why", bait("why")]
-    pathassets(home, "mpp", "set", ids["a"], "0.5", *who, **python)
+    pathassets(home, "mpp", "set", ids["a"], "0.51", *who, **python)
     named = ["--name", "tumour", *who]
     pathassets(home, "annotations", "set", ids["a"], written.drawing, *named, **python)
     written.lost.unlink()
@@ -122,6 +122,6 @@ def test_no_text_of_a_stranger_makes_the_readers_browser_ask_for_anything(
 def seen_by(page: Page) -> list[str]:
     """What the browser asked for until a page has settled; no link or picture is a stranger's."""
     time.sleep(SETTLED_S)
-    acts = f"return document.querySelectorAll('[href*={BAIT}], [src*={BAIT}]').length"
+    acts = f"""return document.querySelectorAll('[href*="{BAIT}"], [src*="{BAIT}"]').length"""
     assert page.driver.execute_script(acts) == 0
     return page.requests()

@@ -22,6 +22,7 @@ import psutil
 import yaml
 
 from pathassets.defs.page.service import END_S, interrupt, kill
+from pathassets.errors import ServiceEnded
 
 DEFINITIONS = "pathassets.definitions"
 POLL_S = 0.2
@@ -30,10 +31,6 @@ LOADING_S = 600
 
 Stops = list[int]
 """Signals that asked for the end; a second one asks for it at once."""
-
-
-class ServiceEnded(Exception):
-    """One of the programs ended, and nobody had asked for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +67,10 @@ class Services:
         time.sleep(0 if self.stops else POLL_S)
         for name, process in self.started.items():
             if not self.stops and process.poll() is not None:
-                raise ServiceEnded(f"{name} ended, exit code {process.returncode}")
+                raise ServiceEnded(
+                    f"{name} ended, exit code {process.returncode}; the others were ended, too",
+                    remedy="Look at what it said before; the same command starts all again",
+                )
         return not self.stops
 
     def end(self) -> None:
@@ -120,16 +120,19 @@ def serve(port: int, environment: Mapping[str, str]) -> None:
 
 @contextmanager
 def _stops() -> Iterator[Stops]:
-    """Signals that ask for the end, while the block runs, also those that were ignored before.
+    """Signals that ask for the end, while the block runs.
 
-    What is started meanwhile does not inherit that they were ignored.
+    Also where a shell had them ignored, which what is started meanwhile then does not inherit; but
+    for SIGHUP: to ignore it is what nohup is for.
     """
     seen: Stops = []
 
     def note(number: int, _frame: FrameType | None) -> None:
         seen.append(number)
 
-    asked = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    asked = {signal.SIGINT, signal.SIGTERM}
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        asked.add(signal.SIGHUP)
     before = {number: signal.signal(number, note) for number in asked}
     try:
         yield seen
