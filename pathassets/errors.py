@@ -19,6 +19,7 @@
     │   └── OutputExists (FileExistsError)        what was to be written is there, and is another's
     ├── WorkerLost                                the worker process died or timed out on this slide
     ├── ResourcesShort                            no memory, thread or process is left to work with
+    ├── ServiceEnded                              a program that `pathassets ui` had started
     └── CatalogError                              the SQL catalog
 
 A message reads `subject: fact`; the remedy, where there is one, is a sentence of its own, and part
@@ -255,6 +256,12 @@ def _is_shortage(error: BaseException) -> bool:
         return error.errno in _SHORT
     is_said = any(text in str(error) for text in _SHORT_TEXTS)
     return is_said or isinstance(error, MemoryError | ResourcesShort)
+
+
+class ServiceEnded(PathAssetsError):
+    """A program that `pathassets ui` had started ended by itself."""
+
+    reason = "service_ended"
 
 
 class CatalogError(PathAssetsError):

@@ -33,6 +33,7 @@ PUBLIC_HOSTS = {
     "docs.dagster.io",
     "docs.openmicroscopy.org",
     "doi.org",
+    "evil.example",  # nobody's: RFC 2606
     "git-lfs.github.com",
     "github.com",
     "huggingface.co",
@@ -147,6 +148,61 @@ def test_the_environment_is_read_by_one_module() -> None:
         or (isinstance(node, ast.alias) and node.name in ENVIRONMENT_NAMES)
     }
     assert readers == set()
+
+
+TEXT_DOOR = PACKAGE / "defs" / "text.py"
+RENDERED = {"md", "MarkdownMetadataValue"}
+"""What makes Markdown of a text."""
+OUR_WORDS = {"words", "fault"}
+"""Names of what is written in the same module."""
+
+
+def door_names(tree: ast.Module) -> set[str]:
+    """What a module imports from the door of strangers' text."""
+    return {
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module == "pathassets.defs.text"
+        for alias in node.names
+    }
+
+
+def is_safe(value: ast.expr, door: set[str]) -> bool:
+    """Whether a description is written in place, and has what is not from the door."""
+    safe = False
+    match value:
+        case ast.Constant():
+            safe = True
+        case ast.FormattedValue(format_spec=ast.JoinedStr(values=[ast.Constant(value="d")])):
+            safe = True  # a number
+        case ast.Call(func=ast.Name(id=name)):
+            safe = name in door
+        case ast.Name(id=name):
+            safe = name in OUR_WORDS or name == name.upper()
+        case ast.IfExp(body=one, orelse=other):
+            safe = is_safe(one, door) and is_safe(other, door)
+        case ast.JoinedStr(values=parts):
+            safe = all(is_safe(part, door) for part in parts)
+        case ast.FormattedValue(value=inner):
+            safe = is_safe(inner, door)
+    return safe
+
+
+def test_nothing_reaches_the_pages_markdown_but_through_the_door() -> None:
+    # Images and links in it act for whoever reads the page: what came from a file, a table or a
+    # person is quoted by defs/text.py.
+    bad = []
+    for path in sorted({*(PACKAGE / "defs").rglob("*.py")} - {TEXT_DOOR}):
+        tree = ast.parse(path.read_text())
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and node.attr in RENDERED:
+                bad.append(named(path, node.lineno))
+            if isinstance(node, ast.Call):
+                said = [word.value for word in node.keywords if word.arg == "description"]
+                said += node.args[:1] if ast.unparse(node.func).endswith("Failure") else []
+                door = door_names(tree)
+                bad += [named(path, one.lineno) for one in said if not is_safe(one, door)]
+    assert bad == []
 
 
 def test_no_file_names_a_private_folder_or_host() -> None:

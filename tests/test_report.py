@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -8,15 +9,17 @@ from pathlib import Path
 import pytest
 
 from pathassets import report
-from pathassets.catalog.records import Drawing
+from pathassets.catalog.records import Drawing, MppOverride
 from pathassets.core.address import Address
+from pathassets.core.slide import MppSource
 from pathassets.engine.annotations import Recorded
-from pathassets.engine.ingest import find_files, ingest
+from pathassets.engine.ingest import Registration, find_files, ingest
 from pathassets.engine.lineage import Ancestor
 from pathassets.engine.matches import Match, MatchState
 from pathassets.engine.platform import open_platform
 from pathassets.engine.settings import read_settings
 from pathassets.engine.status import Cell, CohortStatus, SlideStatus, cohort_status
+from pathassets.errors import SpecError
 from pathassets.report import cohort as cohort_report
 from tests.defs.small_slides import RECIPE, write_slide
 
@@ -228,3 +231,59 @@ def test_a_cell_for_machines_leaves_out_what_is_empty(stand: CohortStatus) -> No
     cell = slide.cells[0]
     assert isinstance(cell, Cell)
     assert cohort_report._cell_plain(cell) == {"state": "missing", "digest": cell.digest}
+
+
+def test_no_text_gives_the_terminal_an_order(
+    stand: CohortStatus, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    order = "\x1b]8;;http://evil.example\x07[link=http://evil.example]x[/link]\x9b2J\u202e\n1/1 a"
+    (slide,) = stand.slides
+    record = replace(slide.planned.record, patient=order, resolution_message=order, mpp=None)
+    first, *rest = slide.cells
+    cell = replace(first, state="failed", reason="x", message=order, remedy=order)
+    planned = replace(slide.planned, record=record)
+    odd = replace(slide, planned=planned, cells=(cell, *rest))
+    report.status_table(replace(stand, slides=(odd,)))
+    report.failures((odd,))
+    report.drawing_table([replace(DRAWING, file=order, who=order, why=order, labels={order: 1})])
+    facts = {"labels": {order: order}, "patient": order}
+    report.lineage_tree(Ancestor(address=Address.of_slide("a", "v"), facts=facts, parents=()))
+    override = MppOverride(slide_id="a", mpp=0.5, who=order, why=order)
+    report.resolution(
+        replace(record, mpp_sources=(MppSource(source="x", value=order),)), [override]
+    )
+    report.error(order)
+    with report.progress("registering", 1) as advance:
+        advance(order)
+    with report.slide_progress():
+        extra = {"n_done": 1, "n_slides": 1, "is_failed": True}
+        logging.getLogger("pathassets.engine.batch").info(order, extra=extra)
+    shown = "".join(capsys.readouterr())
+    styles = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")  # colours and the bar: rich's own
+    assert not {"\x1b", "\x07", "\x9b", "\u202e"} & {*styles.sub("", shown)}
+    assert "2J" in shown
+    assert not [line for line in styles.sub("", shown).splitlines() if line.startswith("1/1 a")]
+
+
+def test_a_line_about_a_file_is_one_line_whatever_it_is_called() -> None:
+    name = "a\nnew b\x1b[2J.svs"
+    refused = Registration(path=Path(name), state="refused", error=SpecError(f"{name}: no"))
+    assert len(report.registration_line(refused).splitlines()) == 1
+    match = Match(path=Path(name), state="unmatched", slide_id="", said=name)
+    recorded = Recorded(drawing=replace(DRAWING, file=name), is_new=True, notes=())
+    for line in (report.match_line(match), report.drawing_line(recorded)):
+        assert len(line.splitlines()) == 1
+        assert line.isprintable()
+
+
+def test_a_line_of_the_log_gives_the_terminal_no_order(capsys: pytest.CaptureFixture[str]) -> None:
+    root = logging.getLogger()
+    before = root.handlers[:]
+    root.handlers.clear()
+    try:
+        report.log_to_stderr()
+        logging.getLogger("pathassets").warning("%s: no slide", "a\x1b[2J.svs")
+    finally:
+        root.handlers[:] = before
+    assert capsys.readouterr().err == "WARNING a\\x1b[2J.svs: no slide\n"

@@ -6,7 +6,6 @@ Exit codes: 0 done, 1 some slides failed or files were refused, 2 the request is
 
 from __future__ import annotations
 
-import logging
 import sys
 from io import TextIOWrapper
 from typing import Any
@@ -42,7 +41,7 @@ class _Command(click.Group):
 @click.version_option(package_name="pathassets")
 def main() -> None:
     """Whole-slide images to patch features one can train on, tracked by Dagster."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    report.log_to_stderr()
     if isinstance(sys.stdout, TextIOWrapper):  # a file's name may be no text at all
         sys.stdout.reconfigure(errors="backslashreplace")
 

@@ -5,20 +5,27 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import time
 
 import click
 
-from pathassets.cli.home import opened
+from pathassets import report
+from pathassets.cli.home import SOME_FAILED, opened
 from pathassets.engine.settings import dagster_environment, read_settings
-from pathassets.errors import SpecError
+from pathassets.errors import ServiceEnded, SpecError
 
 LOOPBACK = "127.0.0.1"
+PATIENCE_S = 5.0
+"""How long the page of a `pathassets ui` that was just ended may hold its port."""
 
 
 @click.command()
 @click.option("--port", default=3000, show_default=True, type=click.IntRange(1, 65535))
-def ui(port: int) -> None:
+@click.pass_context
+def ui(ctx: click.Context, port: int) -> None:
     """Start Dagster's UI, daemon and code server on this machine's loopback."""
+    from pathassets.defs.page.services import serve  # noqa: PLC0415 - dagster takes seconds
+
     settings = read_settings()
     _require_free(port)
     with opened():
@@ -27,21 +34,30 @@ def ui(port: int) -> None:
     os.chdir(settings.home)
     click.echo(f"Dagster UI: http://{LOOPBACK}:{port} (state in {settings.dagster_home})")
     sys.stdout.flush()
-    # It advises `dg dev`, a tool for those who write definitions.
-    quiet = ["-W", "ignore:Function `dev_command` is superseded"]
-    command = [sys.executable, *quiet, "-m", "dagster", "dev", "-m", "pathassets.definitions"]
-    address = ["-h", LOOPBACK, "-p", str(port)]
-    os.execve(sys.executable, [*command, *address], dagster_environment(settings))  # noqa: S606
+    try:
+        serve(port, dagster_environment(settings))
+    except ServiceEnded as error:
+        report.error(str(error))
+        ctx.exit(SOME_FAILED)
 
 
 def _require_free(port: int) -> None:
     """Refuse a port that something listens on: Dagster would say so in a hundred lines."""
+    until = time.monotonic() + PATIENCE_S
+    while (error := _why_taken(port)) and time.monotonic() < until:
+        time.sleep(0.1)
+    if error:
+        raise SpecError(
+            f"port {port}: {error.strerror}",
+            remedy="Stop what listens there, or name another one with --port",
+        ) from error
+
+
+def _why_taken(port: int) -> OSError | None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOOPBACK, port))
         except OSError as error:
-            raise SpecError(
-                f"port {port}: {error.strerror}",
-                remedy="Stop what listens there, or name another one with --port",
-            ) from error
+            return error
+    return None

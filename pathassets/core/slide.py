@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from pathassets.core import shown
 from pathassets.core.resolution import Scales
 from pathassets.core.spec import digest_of
+from pathassets.core.text import header_text
 from pathassets.core.tiles import FaultReason, TileFault, TileSource
 from pathassets.errors import (
     ResolutionImplausible,
@@ -41,7 +42,7 @@ class MppSource:
     source: str
     """Name of the property, such as `openslide.mpp-x`."""
     value: str
-    """What it says, unparsed."""
+    """What it says, unparsed; in an audit without its end where it is long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,7 @@ class MppAudit:
     """What all sources together say: a resolution, or why there is none."""
 
     sources: tuple[MppSource, ...]
+    """Their values as they may be told: on one line, no longer than a number is."""
     mpp: float | None
     """Micrometres per pixel of level 0 by the first source, where all agree and it is plausible."""
     reason: str = ""
@@ -196,14 +198,15 @@ def audit_mpp(sources: tuple[MppSource, ...], objective_power: float | None = No
         if objective_power:
             fact += f"; objective power {objective_power:g} alone does not fix it"
         return MppAudit(sources=sources, mpp=None, reason="resolution_missing", fact=fact)
-    seen = ", ".join(f"{s.source}={s.value}" for s in sources)
-    counted = _counted(sources)
-    problem = _problem([_number(s.value) for s in counted], objective_power)
+    told = tuple(replace(s, value=header_text(s.value)) for s in sources)
+    counted = [_number(s.value) for s in _counted(sources)]
+    problem = _problem(counted, objective_power)
     if problem:
+        seen = ", ".join(f"{s.source}={s.value}" for s in told)
         return MppAudit(
-            sources=sources, mpp=None, reason="resolution_implausible", fact=f"{problem} ({seen})"
+            sources=told, mpp=None, reason="resolution_implausible", fact=f"{problem} ({seen})"
         )
-    return MppAudit(sources=sources, mpp=_number(counted[0].value))
+    return MppAudit(sources=told, mpp=counted[0])
 
 
 def _counted(sources: tuple[MppSource, ...]) -> list[MppSource]:

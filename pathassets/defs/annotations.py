@@ -11,6 +11,7 @@ from pathassets.defs.events import drawing_events, drawing_version
 from pathassets.defs.partitions import SLIDES
 from pathassets.defs.provenance import OBSERVED
 from pathassets.defs.slides import report_slides
+from pathassets.defs.text import quoted
 from pathassets.engine.annotations import find_preview
 from pathassets.engine.platform import Platform
 
@@ -21,12 +22,11 @@ def annotation_specs(recipe: Recipe) -> list[dg.AssetSpec]:
 
 
 def _spec(entry: Entry) -> dg.AssetSpec:
-    about = f"{entry.spec.about}\n\n" if entry.spec.about else ""
     return dg.AssetSpec(
         [*entry.key],
         partitions_def=SLIDES,
-        description=f"{about}What people drew on slides. `pathassets annotations set` records a "
-        f"file: `--name {entry.name}`.",
+        description=f"{quoted(entry.spec.about)}\n\nWhat people drew on slides. "
+        f"`pathassets annotations set` records a file: {quoted(f'--name {entry.name}')}.",
         group_name=entry.section.name,
         kinds={"geojson"},
         owners=[OWNER],

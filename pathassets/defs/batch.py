@@ -21,6 +21,7 @@ from pathassets.defs.events import (
 from pathassets.defs.instance import fast_events
 from pathassets.defs.partitions import SLIDE_KEY, SLIDES
 from pathassets.defs.provenance import Provenance, code_version
+from pathassets.defs.text import bullets, line, quoted
 from pathassets.engine.batch import run_batch
 from pathassets.engine.outcomes import SlideOutcome
 from pathassets.engine.plan import plan_slides
@@ -110,7 +111,7 @@ def run_slides(
             for event in events_of(outcome, provenance):
                 context.log_event(event)  # type: ignore[arg-type]  # it takes checks, too
             if outcome.failure is not None:
-                context.log.error(outcome.failure.message)
+                context.log.error(line(outcome.failure.message))
                 failed.append(outcome)
     if failed or unknown:
         raise failure_of(failed, unknown, len(chosen))
@@ -123,12 +124,12 @@ def _spec(recipe: Recipe, entry: Entry) -> dg.AssetSpec:
     recorded = [one.key for one in recipe.lineage(entry) if one.section.scope == "recorded"]
     parents = [dg.AssetKey([*key]) for key in dict.fromkeys((*entry.parents, *recorded))]
     card = entry.card
-    fields = "\n".join(f"- {name}: {value}" for name, value in entry.parameters.items())
+    fields = [f"{name}: {value}" for name, value in entry.parameters.items()]
     is_untrained = card is not None and card.weights == "untrained"
     return dg.AssetSpec(
         key=[*entry.key],
         deps=[SLIDE_KEY, *parents],
-        description=f"{words}{f' {card.description}' if card else ''}\n\n{fields}",
+        description=f"{words} {quoted(card.description) if card else ''}\n\n{bullets(fields)}",
         group_name=entry.section.name,
         kinds=kinds | ({"torch"} if card is not None and card.can_use_gpu else set()),
         owners=[OWNER],

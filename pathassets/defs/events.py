@@ -1,6 +1,5 @@
 """Outcomes -> the events and words that Dagster shows for a partition."""
 
-import base64
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -12,6 +11,7 @@ from pathassets.core.address import Address
 from pathassets.core.recipe import ANNOTATIONS
 from pathassets.defs.partitions import SLIDE_KEY
 from pathassets.defs.provenance import Provenance, asset_key, data_version_tags
+from pathassets.defs.text import bullets, bullets_value, picture_value, quoted, text_value
 from pathassets.engine.encoding import EncodingStats
 from pathassets.engine.outcomes import SlideOutcome, StepOutcome
 from pathassets.engine.plan import PlannedSlide
@@ -69,12 +69,12 @@ def _reason(outcome: StepOutcome) -> dg.AssetObservation:
     return dg.AssetObservation(
         asset_key=asset_key(address),
         partition=address.subject,
-        description=outcome.message,
+        description=quoted(outcome.message),
         metadata={
             "state": outcome.state,
             "reason": outcome.reason,
-            "message": outcome.message,
-            "remedy": outcome.remedy,
+            "message": text_value(outcome.message),
+            "remedy": text_value(outcome.remedy),
         },
     )
 
@@ -135,8 +135,8 @@ def _not_finite(outcome: StepOutcome) -> dg.AssetCheckEvaluation:
         check_name=ARE_FINITE,
         passed=False,
         severity=dg.AssetCheckSeverity.ERROR,
-        description=outcome.message,
-        metadata={"remedy": outcome.remedy},
+        description=quoted(outcome.message),
+        metadata={"remedy": text_value(outcome.remedy)},
         partition=address.subject,
     )
 
@@ -159,16 +159,16 @@ def _metadata(outcome: StepOutcome) -> Metadata:
     facts = artifact.facts.items()
     metadata |= {name: _value(value) for name, value in facts if value not in ([], None)}
     metadata["bytes"] = dg.MetadataValue.int(artifact.size_bytes)
-    metadata["state"] = dg.MetadataValue.text(
+    metadata["state"] = text_value(
         "made now" if outcome.state == "made" else "current: nothing was computed"
     )
     if warnings := _warnings(artifact.facts):
-        metadata["warning"] = dg.MetadataValue.text("; ".join(warnings))
+        metadata["warning"] = text_value("; ".join(warnings))
     if outcome.seconds is not None:
         metadata["seconds"] = dg.MetadataValue.float(outcome.seconds)
     if outcome.stats is not None:
         metadata |= _speed(outcome.stats)
-    metadata["uri"] = dg.MetadataValue.text(str(artifact.address))
+    metadata["uri"] = text_value(str(artifact.address))
     return metadata
 
 
@@ -219,17 +219,13 @@ def _value(value: Any) -> dg.MetadataValue:
         return dg.MetadataValue.float(value)
     if isinstance(value, dict):
         return dg.MetadataValue.json(value)
-    text = str(value)
-    return dg.MetadataValue.text(text if len(text) <= TEXT_CHARS else f"{text[:TEXT_CHARS]} …")
+    return text_value(str(value), n_chars=TEXT_CHARS)
 
 
 def pictures(name: str, jpeg: bytes) -> Metadata:
     """Put a picture into an event: an icon that the page shows in place, the whole on a click."""
-    return {name: _picture("webp", icon_webp(jpeg)), f"{name}_large": _picture("jpeg", jpeg)}
-
-
-def _picture(kind: str, data: bytes) -> dg.MetadataValue:
-    return dg.MetadataValue.md(f"![](data:image/{kind};base64,{base64.b64encode(data).decode()})")
+    icon = picture_value("webp", icon_webp(jpeg))
+    return {name: icon, f"{name}_large": picture_value("jpeg", jpeg)}
 
 
 def slide_events(
@@ -273,11 +269,11 @@ def drawing_events(
         metadata |= {
             "n_polygons": dg.MetadataValue.int(drawn.n_polygons),
             "labels": dg.MetadataValue.json(dict(drawn.labels)),
-            "file": dg.MetadataValue.text(drawn.file),
-            "sha256": dg.MetadataValue.text(drawn.sha256),
-            **({"frame": dg.MetadataValue.text(drawn.frame)} if drawn.frame else {}),
+            "file": text_value(drawn.file),
+            "sha256": text_value(drawn.sha256),
+            **({"frame": text_value(drawn.frame)} if drawn.frame else {}),
         }
-    metadata |= {"who": dg.MetadataValue.text(drawn.who), "why": dg.MetadataValue.text(drawn.why)}
+    metadata |= {"who": text_value(drawn.who), "why": text_value(drawn.why)}
     words = "withdrawn" if drawn.is_withdrawn else "recorded"
     made = dg.AssetMaterialization(
         key, partition=drawn.slide_id, description=words, metadata=metadata, tags=tags
@@ -292,26 +288,26 @@ def _slide_metadata(
     mpp = planned.slide_mpp
     metadata: Metadata = pictures("thumbnail", thumbnail) if thumbnail else {}
     metadata |= {
-        "mpp": dg.MetadataValue.text(record.resolution_message)
+        "mpp": text_value(record.resolution_message)
         if mpp is None
         else dg.MetadataValue.float(mpp),
         "width_px0": dg.MetadataValue.int(record.width_px0),
         "height_px0": dg.MetadataValue.int(record.height_px0),
         "n_levels": dg.MetadataValue.int(record.n_levels),
-        "vendor": dg.MetadataValue.text(record.vendor),
-        "reader": dg.MetadataValue.text(record.reader),
+        "vendor": text_value(record.vendor),
+        "reader": text_value(record.reader),
         "bytes": dg.MetadataValue.int(record.size_bytes),
-        "sha256": dg.MetadataValue.text(record.fingerprint),
-        "paths": dg.MetadataValue.text("\n".join(p.path for p in planned.paths)),
+        "sha256": text_value(record.fingerprint),
+        "paths": text_value("\n".join(p.path for p in planned.paths)),
     }
     if planned.override is not None:
         said = planned.override
-        metadata["mpp_stated"] = dg.MetadataValue.text(f"{said.mpp:g} by {said.who}: {said.why}")
+        metadata["mpp_stated"] = text_value(f"{said.mpp:g} by {said.who}: {said.why}")
     if record.objective_power is not None:
         metadata["objective_power"] = dg.MetadataValue.float(record.objective_power)
     for name, value in (("patient", record.patient), ("label", record.label)):
         if value is not None:
-            metadata[name] = dg.MetadataValue.text(value)
+            metadata[name] = text_value(value)
     return metadata
 
 
@@ -323,9 +319,9 @@ def failure_of(outcomes: list[SlideOutcome], unknown: list[str], n_slides: int) 
         if failed is not None:
             where = "/".join(failed.step.address.key)
             lines.append(f"{where}: {failed.message}. {failed.remedy}")
-    said = "\n".join(f"- {line}" for line in lines)
     return dg.Failure(
-        description=f"{len(lines)} of {n_slides} slides failed; the others are done.\n{said}",
-        metadata={"failed": dg.MetadataValue.md(said)},
+        description=f"{len(lines):d} of {n_slides:d} slides failed; the others are done.\n\n"
+        f"{bullets(lines)}",
+        metadata={"failed": bullets_value(lines)},
         allow_retries=False,
     )

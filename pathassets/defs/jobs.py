@@ -12,6 +12,7 @@ from pydantic import Field
 from pathassets.core.recipe import Recipe
 from pathassets.defs.batch import POOL, run_slides
 from pathassets.defs.slides import report_slides
+from pathassets.defs.text import bullets
 from pathassets.engine.ingest import find_files, ingest
 from pathassets.engine.platform import Platform
 
@@ -86,7 +87,7 @@ def register_files(
     report_slides(context.instance, platform, [one.slide_id for one in found if one.slide_id])
     refused = [str(one.error) for one in found if one.error is not None]
     if refused:
-        raise dg.Failure("\n".join(refused), allow_retries=False)
+        raise dg.Failure(bullets(refused), allow_retries=False)
 
 
 @dg.job(name=INGEST_FILES, description="Register files as slides; the inbox sensor asks for it.")

@@ -18,7 +18,7 @@ from pathassets.report.cohort import (
     status_json,
     status_table,
 )
-from pathassets.report.console import counted, error, progress, slide_progress
+from pathassets.report.console import counted, error, log_to_stderr, progress, slide_progress
 from pathassets.report.encoders import (
     encoder_check,
     encoder_check_json,
@@ -46,6 +46,7 @@ __all__ = [
     "failures",
     "lineage_json",
     "lineage_tree",
+    "log_to_stderr",
     "match_line",
     "matches_end",
     "progress",

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from pathassets.catalog.records import Drawing
+from pathassets.core.text import visible
 from pathassets.engine.annotations import Recorded
 from pathassets.engine.matches import Match, MatchState
 from pathassets.report.console import counted, open_console
@@ -24,7 +25,7 @@ def drawing_table(drawings: Iterable[Drawing]) -> None:
         what = "withdrawn" if one.is_withdrawn else counted(one.n_polygons, "polygon")
         when = f"{one.made_at:%Y-%m-%d %H:%M}"
         cells = (one.slide_id, one.name, what, labels, one.file, one.frame, one.who, when, one.why)
-        table.add_row(*(escape(cell) for cell in cells))
+        table.add_row(*(escape(visible(cell)) for cell in cells))
     open_console().print(table if table.rows else "no annotations are recorded")
 
 
@@ -55,14 +56,14 @@ def drawing_line(recorded: Recorded) -> str:
     said = f"{'new' if recorded.is_new else 'known'} {drawn.slide_id}: {drawn.name}, "
     said += f"{counted(drawn.n_polygons, 'polygon')} from {drawn.file}"
     said += f", frame {drawn.frame}" if drawn.frame else ""
-    return "; ".join([said, *recorded.notes])
+    return visible("; ".join([said, *recorded.notes]))
 
 
 def match_line(match: Match) -> str:
     """One line about a file of a folder."""
     if match.recorded is not None:
         return drawing_line(match.recorded)
-    return f"{match.state} {match.path}: {match.said or match.slide_id}"
+    return visible(f"{match.state} {match.path}: {match.said or match.slide_id}")
 
 
 def matches_end(matches: Sequence[Match]) -> str:

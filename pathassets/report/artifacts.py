@@ -8,6 +8,7 @@ from dataclasses import asdict
 from rich.markup import escape
 from rich.tree import Tree
 
+from pathassets.core.text import visible
 from pathassets.engine.lineage import Ancestor
 from pathassets.report.console import open_console
 
@@ -29,12 +30,12 @@ def _branch(one: Ancestor, tree: Tree, printed: set[str]) -> Tree:
         if name == "damaged":  # the title says it
             continue
         if isinstance(value, dict):
-            leaf = tree.add(f"[dim]{escape(name)}[/]") if value else tree
+            leaf = tree.add(f"[dim]{_plain(name)}[/]") if value else tree
             for key, text in value.items():
-                leaf.add(f"[dim]{escape(str(key))}[/] {escape(str(text))}")
+                leaf.add(f"[dim]{_plain(key)}[/] {_plain(text)}")
         elif value not in (None, "", []):
             text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-            tree.add(f"[dim]{escape(name)}[/] {escape(text)}")
+            tree.add(f"[dim]{_plain(name)}[/] {_plain(text)}")
     for parent in one.parents:
         if str(parent.address) not in printed:
             _branch(parent, tree.add(_title(parent)), printed)
@@ -43,5 +44,9 @@ def _branch(one: Ancestor, tree: Tree, printed: set[str]) -> Tree:
 
 def _title(one: Ancestor) -> str:
     damaged = one.facts.get("damaged")
-    said = f" [red]{escape(damaged)}[/]" if damaged else ""
-    return f"[bold]{escape(str(one.address))}[/]{said}"
+    said = f" [red]{_plain(damaged)}[/]" if damaged else ""
+    return f"[bold]{_plain(one.address)}[/]{said}"
+
+
+def _plain(said: object) -> str:
+    return escape(visible(str(said)))

@@ -11,10 +11,11 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
+from pathassets.core.text import visible
 from pathassets.engine.platform import Platform
 from pathassets.engine.status import Cell, CohortStatus, SlideStatus, cohort_status
 from pathassets.report.annotations import drawing_plain
-from pathassets.report.console import counted, open_console
+from pathassets.report.console import counted, open_console, paragraph
 
 _STYLES = {
     "current": "green",
@@ -58,7 +59,7 @@ def status_table(stand: CohortStatus, *, is_whole: bool = False) -> None:
     damages(stand.slides, stand.datasets)
     for cell in stand.datasets:
         console.print(f"{'/'.join(cell.key)}: {_cell_text(cell)}")
-    refused = [escape(f"{r.message}. {r.remedy}") for r in stand.refusals]
+    refused = [escape(paragraph(f"{r.message}. {r.remedy}")) for r in stand.refusals]
     for line in refused[:MAX_FAILURES]:
         console.print(f"[red]refused[/] {line}")
     if len(refused) > MAX_FAILURES:
@@ -85,7 +86,7 @@ def _table(stand: CohortStatus, rows: tuple[SlideStatus, ...]) -> Table:
         mpp = slide.planned.slide_mpp
         table.add_row(
             escape(slide.planned.slide_id),
-            escape(slide.planned.record.patient or ""),
+            escape(visible(slide.planned.record.patient or "")),
             "[red]none[/]" if mpp is None else f"{mpp:.4g}",
             *(_drawn_text(slide, name) for name in stand.annotations),
             *(_cell_text(cell) for cell in slide.cells),
@@ -110,7 +111,7 @@ def _reasons(title: str, cells: list[Cell]) -> None:
     """Print why cells are as they are; of many the first, and how many there are of each reason."""
     console = open_console()
     for cell in cells[:MAX_FAILURES]:
-        said = escape(f"{cell.message}. {cell.remedy}")
+        said = escape(paragraph(f"{cell.message}. {cell.remedy}"))
         console.print(f"{title} {'/'.join(cell.key)}: {said}")
     rest = Counter(cell.reason for cell in cells[MAX_FAILURES:])
     if rest:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
+from rich.text import Text
+
+from pathassets.core.text import visible
 
 _BATCH_LOG = "pathassets.engine.batch"
 
@@ -16,10 +20,48 @@ LOG_WIDTH = 200
 """Columns of a table in a log, where no terminal tells its width."""
 
 
+class _Console(Console):
+    """A console on which no text gives orders to the terminal, whoever wrote it.
+
+    rich escapes its own markup where it is asked to, and lets escape sequences pass.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        # soft_wrap leaves long lines to the terminal, so that a command in them can be copied.
+        super().__init__(soft_wrap=True, highlight=False, emoji=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Prepare a text, be it of a line or of a table's cell."""
+        return super().render_str(visible(text, keep="\n\t"), **options)
+
+
+class _VisibleFormatter(logging.Formatter):
+    """The same for lines of the log."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write a record."""
+        return visible(super().format(record), keep="\n\t")
+
+
+def log_to_stderr() -> None:
+    """Show warnings of all modules on standard error."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_VisibleFormatter("%(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+
+
+def paragraph(text: str) -> str:
+    r"""Text of which no line can be taken for one of ours.
+
+    >>> paragraph("a\nrefused b")
+    'a\n    refused b'
+    """
+    return text.replace("\n", "\n    ")
+
+
 def open_console() -> Console:
     """Give standard output, as wide as its terminal."""
-    # soft_wrap leaves long lines to the terminal, so that a command in them can be copied.
-    console = Console(soft_wrap=True, highlight=False, emoji=False)
+    console = _Console()
     if not console.is_terminal:
         console.width = LOG_WIDTH
     return console
@@ -27,8 +69,7 @@ def open_console() -> Console:
 
 def error(text: str) -> None:
     """Print why a request is impossible, to standard error."""
-    console = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
-    console.print(f"[bold red]error:[/] {escape(text)}")
+    _Console(stderr=True).print(f"[bold red]error:[/] {escape(paragraph(text))}")
 
 
 def counted(n: int, noun: str) -> str:
@@ -45,14 +86,14 @@ def progress(title: str, n_items: int) -> Iterator[Callable[[str], None]]:
     """A bar in a terminal, plain lines in a log; call the result with one line (or '') an item."""
     console = open_console()
     if not console.is_terminal:
-        yield lambda line: console.print(line, markup=False) if line else None
+        yield lambda line: console.print(paragraph(line), markup=False) if line else None
         return
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task(title, total=n_items)
 
         def advance(line: str) -> None:
             if line:
-                bar.console.print(line, markup=False)
+                bar.console.print(paragraph(line), markup=False)
             bar.advance(task)
 
         yield advance
@@ -70,7 +111,7 @@ class _SlideLines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Show one slide's line."""
         style = "red" if getattr(record, "is_failed", False) else None
-        self._console.print(record.getMessage(), markup=False, style=style)
+        self._console.print(paragraph(record.getMessage()), markup=False, style=style)
         if self._bar is not None and self._task is not None:
             fields = vars(record)
             self._bar.update(self._task, completed=fields["n_done"], total=fields["n_slides"])

@@ -55,19 +55,23 @@ def encoder_check(found: CheckResult) -> None:
     console = open_console()
     console.print(
         f"{found.name} version {found.version}, weights {weights}, {found.precision} on "
-        f"{found.device}, dim {found.dim}"
+        f"{found.device}, dim {found.dim}",
+        markup=False,
     )
     console.print(
         f"{found.n_tiles} tiles of {found.side_px} px in {found.seconds:.2f} s, "
-        f"{found.patches_per_s:.0f} patches/s"
+        f"{found.patches_per_s:.0f} patches/s",
+        markup=False,
     )
     if found.is_first:
         console.print(
             f"the first check of it: its features are kept in {found.golden}; take that file into "
-            "the home of other machines, and check there"
+            "the home of other machines, and check there",
+            markup=False,
         )
     else:
         console.print(
             f"same: largest difference {found.largest_difference:.2g}, up to {found.tolerance:g} "
-            f"is the same ({found.golden})"
+            f"is the same ({found.golden})",
+            markup=False,
         )

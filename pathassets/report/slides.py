@@ -8,9 +8,10 @@ from dataclasses import asdict
 from typing import Any
 
 from pathassets.catalog.records import MppOverride, SlideRecord
+from pathassets.core.text import visible
 from pathassets.engine.check import Check
 from pathassets.engine.ingest import Registration
-from pathassets.report.console import counted, open_console
+from pathassets.report.console import counted, open_console, paragraph
 
 MAX_FAULTS = 20
 """Bad tiles of a slide told one by one."""
@@ -20,19 +21,21 @@ def check(done: Check) -> None:
     """Print what every tile of a slide is like."""
     console = open_console()
     if done.info is None:
-        console.print(f"{done.path}: cannot be read", markup=False, style="bold red")
-        console.print(f"  {done.error}", markup=False)
+        console.print(visible(f"{done.path}: cannot be read"), markup=False, style="bold red")
+        console.print(f"  {paragraph(str(done.error))}", markup=False)
         return
     n_bad = len(done.faults)
     verdict = f"{counted(n_bad, 'bad tile')}" if n_bad else "every tile can be read"
-    console.print(f"{done.path}: {verdict}", markup=False, style="bold red" if n_bad else "green")
+    console.print(
+        visible(f"{done.path}: {verdict}"), markup=False, style="bold red" if n_bad else "green"
+    )
     info = done.info
     mpp = f"{info.mpp:g} um per pixel" if info.mpp else info.audit.fact
-    console.print(f"  {info.vendor}, {mpp}, read by {info.reader}", markup=False)
+    console.print(visible(f"  {info.vendor}, {mpp}, read by {info.reader}"), markup=False)
     if info.fallback:
-        console.print(f"  not by the tile reader: {info.fallback}", markup=False)
+        console.print(visible(f"  not by the tile reader: {info.fallback}"), markup=False)
     for note in info.notes:
-        console.print(f"  mind: {note}", markup=False, style="yellow")
+        console.print(visible(f"  mind: {note}"), markup=False, style="yellow")
     for level, found in enumerate(done.levels):
         grid = found.grid
         drawn = f", {len(found.drawn):,} not stored, drawn from level {level - 1}"
@@ -71,18 +74,17 @@ def registration_line(found: Registration) -> str:
     """One line about one path."""
     name = found.slide_id or found.path.name
     said = f": {found.error}" if found.error is not None else ""
-    return f"{found.state} {name}{said}"
+    return visible(f"{found.state} {name}{said}")
 
 
 def resolution(record: SlideRecord, stated: list[MppOverride]) -> None:
     """Print what a slide's file says about its resolution, and what people said."""
     console = open_console()
     for source in record.mpp_sources:
-        console.print(f"{source.source} = {source.value}", markup=False)
+        console.print(visible(f"{source.source} = {source.value}"), markup=False)
     audited = record.resolution_message if record.mpp is None else f"{record.mpp:g} um per pixel"
-    console.print(f"the file: {audited}", markup=False)
+    console.print(visible(f"the file: {audited}"), markup=False)
     for said in stated:
-        console.print(
-            f"{said.who}: {said.mpp:g} um per pixel at {said.made_at:%Y-%m-%d %H:%M}: {said.why}",
-            markup=False,
-        )
+        when = f"{said.made_at:%Y-%m-%d %H:%M}"
+        line = f"{said.who}: {said.mpp:g} um per pixel at {when}: {said.why}"
+        console.print(visible(line), markup=False)

@@ -133,6 +133,17 @@ def test_a_resolution_that_cannot_be_is_refused_with_the_values_seen(
         assert f"{source.source}={source.value}" in audit.fact
 
 
+def test_a_header_is_quoted_on_one_line_and_without_its_end() -> None:
+    audit = audit_mpp(sources(f"a\x1b[2J\n{'x' * 1_000_000}"))
+    (source,) = audit.sources
+    assert source.value == f"a\\x1b[2J\\n{'x' * 74} …"
+    assert audit.fact.endswith(f"(openslide.mpp-x={source.value})")
+
+
+def test_a_number_counts_however_long_it_is_written() -> None:
+    assert audit_mpp(sources(f"0.25{'0' * 200}1")).mpp == 0.25
+
+
 def test_a_slide_that_states_nothing_has_no_resolution() -> None:
     audit = audit_mpp(())
     assert (audit.mpp, audit.reason) == (None, "resolution_missing")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from selenium import webdriver
@@ -58,11 +60,11 @@ class Page:
                 lambda text=text: text in self.text(), f"{text!r} on the page", within_s=WITHIN_S
             )
 
-    def click(self, text: str) -> None:
+    def click(self, text: str, which: int = -1) -> None:
         """Click the last element that is on show and says just this, once there is one."""
-        wait_for(lambda: self._try_click(text), f"{text!r} to click", within_s=WITHIN_S)
+        wait_for(lambda: self._try_click(text, which), f"{text!r} to click", within_s=WITHIN_S)
 
-    def _try_click(self, text: str) -> bool:
+    def _try_click(self, text: str, which: int) -> bool:
         try:
             shown = [
                 element
@@ -72,7 +74,7 @@ class Page:
                 if element.is_displayed() and element.is_enabled()
             ]
             if shown:
-                shown[-1].click()
+                shown[which].click()
         except StaleElementReferenceException:
             return False
         return bool(shown)
@@ -87,6 +89,19 @@ class Page:
 
         return wait_for(pressable, f"button {text!r}", within_s=WITHIN_S)
 
+    def network(self) -> list[tuple[str, Any]]:
+        """What the browser's network did since this was asked last: (event, its parameters)."""
+        logged = [json.loads(entry["message"]) for entry in self.driver.get_log("performance")]
+        return [(entry["message"]["method"], entry["message"]["params"]) for entry in logged]
+
+    def requests(self) -> list[str]:
+        """Addresses that it asked for, sockets included."""
+        return [
+            said["url"] if event == "Network.webSocketCreated" else said["request"]["url"]
+            for event, said in self.network()
+            if event in {"Network.requestWillBeSent", "Network.webSocketCreated"}
+        ]
+
     def pictures(self) -> list[int]:
         """Widths, in pixels, of the inline pictures that the browser could decode."""
         images = self.driver.find_elements(By.CSS_SELECTOR, "img[src^='data:image/']")
@@ -95,7 +110,7 @@ class Page:
 
 
 @contextmanager
-def browsing(url: str, profile: Path) -> Iterator[Page]:
+def browsing(url: str, profile: Path, *flags: str) -> Iterator[Page]:
     """Open a browser; without one the test is skipped."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     chromedriver = shutil.which("chromedriver")
@@ -103,7 +118,8 @@ def browsing(url: str, profile: Path) -> Iterator[Page]:
         pytest.skip("needs chromium and chromedriver")
     options = Options()
     options.binary_location = chromium
-    for flag in (*FLAGS, f"--user-data-dir={profile}"):
+    options.set_capability("goog:loggingPrefs", {"performance": "ALL"})
+    for flag in (*FLAGS, *flags, f"--user-data-dir={profile}"):
         options.add_argument(flag)
     driver = webdriver.Chrome(options=options, service=Service(chromedriver))
     try:

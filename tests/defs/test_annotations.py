@@ -48,7 +48,7 @@ def test_annotations_are_external_assets_that_what_is_made_from_them_depends_on(
     for key in (tumour, mended):
         assert graph.get(key).is_external
         assert graph.get(key).partitions_def is not None
-    assert str(graph.get(tumour).description).startswith("Where two observers agree.\n\n")
+    assert str(graph.get(tumour).description).startswith("`Where two observers agree.`\n\n")
     parents = {entry: graph.get(dg.AssetKey(entry.split("/"))).parent_keys for entry in ALL}
     assert {entry for entry in ALL if tumour in parents[entry]} == {INSIDE, JPEGS}
     assert {entry for entry in ALL if mended in parents[entry]} == {*ALL}
@@ -74,7 +74,7 @@ def test_a_slide_without_the_drawing_is_the_one_red_square_until_it_has_one(
         ).records
     )
     assert said is not None
-    assert said.description == f"{b}: no annotations/tumour is recorded for it"
+    assert said.description == f"`{b}: no annotations/tumour is recorded for it`"
     remedy = str(said.metadata["remedy"].value)
     assert f"pathassets annotations set {b} FILE --name tumour" in remedy
     assert "empty FeatureCollection" in remedy

@@ -61,9 +61,9 @@ def test_a_failed_partition_says_why_in_an_observation(bench: Workbench, home: P
     assert seen is not None
     assert blocked is not None
     assert seen.metadata["reason"].value == "resolution_missing"
-    assert str(seen.description).startswith(f"{a}: no micrometres per pixel")
+    assert str(seen.description).startswith(f"`{a}: no micrometres per pixel")
     assert f"pathassets mpp set {a}" in str(seen.metadata["remedy"].value)
-    assert blocked.description == f"{a}: not tried, tissue_mask/otsu failed"
+    assert blocked.description == f"`{a}: not tried, tissue_mask/otsu failed`"
 
 
 def test_bare_glass_is_green_with_a_warning(bench: Workbench, home: Path) -> None:

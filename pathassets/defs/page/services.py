@@ -1,0 +1,159 @@
+"""Dagster's code server, daemon and webserver as one: started together, ended together.
+
+`dagster dev` does the same, but its webserver has no guard, it ignores SIGTERM where SIGINT is
+ignored (as it is for what a script starts with `&`), and what it started outlives its kill -9. The
+code server listens on a socket in a folder of this user alone, where no browser reaches it.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import FrameType
+
+import psutil
+import yaml
+
+from pathassets.defs.page.service import END_S, interrupt, kill
+from pathassets.errors import ServiceEnded
+
+DEFINITIONS = "pathassets.definitions"
+POLL_S = 0.2
+LOADING_S = 600
+"""How long the definitions may take to load: a busy machine takes its time to import torch."""
+
+Stops = list[int]
+"""Signals that asked for the end; a second one asks for it at once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """What is running."""
+
+    environment: Mapping[str, str]
+    leash: int
+    """Reading end of a pipe that is closed when this process ends."""
+    stops: Stops
+    started: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    """Programs by name."""
+
+    def start(self, name: str, *command: str) -> None:
+        """Start a module as a program.
+
+        In a session of its own: Ctrl-C in a terminal is for us, who end all in their order.
+        """
+        service = [sys.executable, "-m", "pathassets.defs.page.service", str(self.leash)]
+        self.started[name] = subprocess.Popen(  # noqa: S603 - our own command
+            [*service, *command],
+            env=self.environment,
+            pass_fds=(self.leash,),
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def is_going_on(self) -> bool:
+        """Wait a moment; whether nobody asked for the end meanwhile.
+
+        Raises:
+            ServiceEnded: a program ended by itself.
+        """
+        time.sleep(0 if self.stops else POLL_S)
+        for name, process in self.started.items():
+            if not self.stops and process.poll() is not None:
+                raise ServiceEnded(
+                    f"{name} ended, exit code {process.returncode}; the others were ended, too",
+                    remedy="Look at what it said before; the same command starts all again",
+                )
+        return not self.stops
+
+    def end(self) -> None:
+        """End all that was started, and all that it started: first as Ctrl-C does, then by force.
+
+        A run is interrupted: it keeps what it finished, and the next one makes the rest.
+        """
+        tree = psutil.Process().children(recursive=True)
+        n_stops = len(self.stops)
+        interrupt(tree)
+        until = time.monotonic() + END_S
+        while tree and time.monotonic() < until and len(self.stops) <= n_stops:
+            _, tree = psutil.wait_procs(tree, timeout=POLL_S)
+        kill({*tree, *psutil.Process().children(recursive=True)})
+
+
+def serve(port: int, environment: Mapping[str, str]) -> None:
+    """Serve the page on this port until a signal asks for the end.
+
+    Raises:
+        ServiceEnded: a program ended by itself; the others were ended, too.
+    """
+    with TemporaryDirectory(prefix="pathassets-") as folder, _stops() as stops, _leash() as leash:
+        services = Services(environment=environment, leash=leash, stops=stops)
+        address, workspace = Path(folder, "code"), Path(folder, "workspace.yaml")
+        server = {"socket": str(address), "location_name": DEFINITIONS}
+        workspace.write_text(yaml.safe_dump({"load_from": [{"grpc_server": server}]}))
+        location = ["--socket", str(address), "--location-name", DEFINITIONS]
+        try:
+            services.start(
+                "the code server", "dagster", "code-server", "start", "-m", DEFINITIONS, *location,
+                "--startup-timeout", str(LOADING_S), "--log-level", "warning",
+                "--inject-env-vars-from-instance",
+            )  # fmt: skip
+            while not _is_listening(address) and services.is_going_on():
+                pass
+            if not stops:
+                known = ["--workspace", str(workspace)]
+                services.start("the daemon", "dagster._daemon", "run", *known)
+                page = "pathassets.defs.page.webserver"
+                services.start("the webserver", page, "--port", str(port), *known)
+            while services.is_going_on():
+                pass
+        finally:
+            services.end()
+
+
+@contextmanager
+def _stops() -> Iterator[Stops]:
+    """Signals that ask for the end, while the block runs.
+
+    Also where a shell had them ignored, which what is started meanwhile then does not inherit; but
+    for SIGHUP: to ignore it is what nohup is for.
+    """
+    seen: Stops = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        seen.append(number)
+
+    asked = {signal.SIGINT, signal.SIGTERM}
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        asked.add(signal.SIGHUP)
+    before = {number: signal.signal(number, note) for number in asked}
+    try:
+        yield seen
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _leash() -> Iterator[int]:
+    """The reading end of a pipe, whose other end is held here alone."""
+    reading, writing = os.pipe()
+    try:
+        yield reading
+    finally:
+        os.close(writing)
+        os.close(reading)
+
+
+def _is_listening(address: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe, suppress(OSError):
+        probe.connect(str(address))
+        return True
+    return False

@@ -1,0 +1,56 @@
+"""Dagster's webserver behind the guard: `python -m pathassets.defs.page.webserver`.
+
+Dagster gives no way to put something before its webserver, so this does what its command does. The
+private names below are all that is needed of it: the context of a workspace, and the ASGI
+application over one.
+"""
+
+import logging
+from pathlib import Path
+
+import click
+import dagster as dg
+import uvicorn
+from dagster._core.workspace.context import WorkspaceProcessContext
+from dagster._core.workspace.load_target import WorkspaceFileTarget
+from dagster_webserver.app import create_app_from_workspace_process_context
+from dagster_webserver.cli import (
+    DEFAULT_DB_STATEMENT_TIMEOUT,
+    DEFAULT_POOL_MAX_OVERFLOW,
+    DEFAULT_POOL_RECYCLE,
+)
+from dagster_webserver.version import __version__
+
+from pathassets.defs.page.guard import LOOPBACK, Guard, own_hosts
+
+POLL_MS = 2000
+"""How often the page asks for news of assets, as `dagster dev` has it."""
+END_S = 3
+"""How long requests may take to end when the page is closed."""
+
+
+@click.command()
+@click.option("--port", required=True, type=int)
+@click.option("--workspace", required=True, type=click.Path(path_type=Path))
+def main(port: int, workspace: Path) -> None:
+    """Serve the page of the instance that DAGSTER_HOME names."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    with dg.DagsterInstance.get() as instance:
+        instance.optimize_for_webserver(
+            DEFAULT_DB_STATEMENT_TIMEOUT, DEFAULT_POOL_RECYCLE, DEFAULT_POOL_MAX_OVERFLOW
+        )
+        with WorkspaceProcessContext(
+            instance, WorkspaceFileTarget([str(workspace)]), version=__version__
+        ) as context:
+            app = create_app_from_workspace_process_context(context, live_data_poll_rate=POLL_MS)
+            uvicorn.run(
+                Guard(app=app, hosts=own_hosts(port)),
+                host=LOOPBACK,
+                port=port,
+                log_level="warning",
+                timeout_graceful_shutdown=END_S,
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+"""`pathassets ui` and all that it starts: together they start, and together they end."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.defs.daemon import COMMAND, Daemon, environment, pathassets, wait_for
+from tests.defs.small_slides import RECIPE, write_slide
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+N_SLIDES = 4
+IN_BACKGROUND = '"$0" ui --port "$1" >"$2" 2>&1 & echo $!'
+"""As a script does it: what a shell that talks to nobody starts with & ignores SIGINT."""
+ENDED_S = 60
+"""More than all may take on a busy machine; on an idle one it is six seconds."""
+
+
+@dataclass(frozen=True)
+class Background:
+    home: Path
+    port: int
+
+    @property
+    def daemon(self) -> Daemon:
+        return Daemon(self.home, self.port)
+
+    @property
+    def log(self) -> Path:
+        return self.home / "ui.log"
+
+    def start(self) -> list[psutil.Process]:
+        """Start it and wait for its page; returns all its processes, itself first."""
+        shell = ["sh", "-c", IN_BACKGROUND, COMMAND, str(self.port), str(self.log)]
+        env = environment(self.home, PYTHONPATH=str(self.home))
+        said = subprocess.run(  # noqa: S603  (our own command)
+            shell, env=env, capture_output=True, text=True, check=True
+        )
+        ui = psutil.Process(int(said.stdout))
+        wait_for(
+            lambda: not ui.is_running() or self.daemon.is_up(), self.log.read_text(), within_s=120
+        )
+        assert ui.is_running(), self.log.read_text()
+        return [ui, *ui.children(recursive=True)]
+
+
+@pytest.fixture
+def background(tmp_path: Path) -> Iterator[Background]:
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        started = Background(tmp_path, probe.getsockname()[1])
+    yield started
+    for process in psutil.process_iter(["environ"]):  # where a test failed half-way
+        if (process.info["environ"] or {}).get("PATHASSETS_HOME") == str(tmp_path):
+            process.kill()
+
+
+def left(processes: list[psutil.Process]) -> list[str]:
+    """Commands of those that do not end in time."""
+    _, alive = psutil.wait_procs(processes, timeout=ENDED_S)
+    return [" ".join(process.cmdline()) for process in alive]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_what_a_script_started_ends_with_all_its_processes(
+    background: Background, number: signal.Signals
+) -> None:
+    processes = background.start()
+    assert len(processes) == 5  # ui, code server, what it loads the definitions in, daemon, page
+    processes[0].send_signal(number)
+    assert left(processes) == []
+    assert "Traceback" not in background.log.read_text()
+
+
+def test_nothing_goes_on_serving_after_a_kill_and_the_next_one_starts_at_once(
+    background: Background,
+) -> None:
+    killed = background.start()
+    killed[0].kill()
+    again = background.start()
+    assert left(killed) == []
+    again[0].terminate()
+    assert left(again) == []
+
+
+def test_all_end_where_one_of_them_does(background: Background) -> None:
+    processes = background.start()
+    (daemon,) = (one for one in processes if "dagster._daemon" in one.cmdline())
+    daemon.kill()
+    assert left(processes) == []
+    assert (
+        "the daemon ended, exit code -9; the others were ended, too" in background.log.read_text()
+    )
+
+
+SLOW = """
+import time
+from pathassets.core.colour_stats import ColourStats
+
+class Slow(ColourStats):
+    def begin(self, batch):
+        time.sleep(3)
+        return super().begin(batch)
+
+def build():
+    return Slow()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_run_is_interrupted_and_the_next_one_does_the_rest(
+    background: Background, number: signal.Signals
+) -> None:
+    home = background.home
+    (home / "slow_model.py").write_text(SLOW)
+    slow = RECIPE.replace(
+        "encoder: colour_stats", "encoder: {name: 'slow_model:build', version: a}"
+    )
+    (home / "recipe.yaml").write_text(slow)
+    (home / "slides").mkdir()
+    for seed in range(N_SLIDES):
+        write_slide(home / "slides" / f"{seed}.svs", seed)
+    python = {"PYTHONPATH": str(home)}
+    pathassets(home, "ingest", home / "slides", **python)
+    ui, *_ = background.start()
+    daemon = background.daemon
+    backfill = daemon.backfill(daemon.partitions())
+    wait_for(lambda: daemon.health()["features/colour"][0] >= 1, "the first features", within_s=120)
+    processes = [ui, *ui.children(recursive=True)]
+    (run,) = daemon.runs({"key": "dagster/backfill", "value": backfill})
+    assert run["status"] == "STARTED"
+    ui.send_signal(number)
+    assert left(processes) == []
+
+    said = pathassets(home, "run", "--select", "features", **python).stdout
+    assert f"ran {N_SLIDES} slides" not in said  # what was finished is kept
+    rows = json.loads(pathassets(home, "status", "--json", **python).stdout)["slides"]
+    assert {row["assets"]["features/colour"]["state"] for row in rows} == {"current"}
+    again = background.start()
+    (run,) = daemon.runs({"key": "dagster/backfill", "value": backfill})
+    assert run["status"] == "FAILURE"
+    again[0].terminate()
+    assert left(again) == []
