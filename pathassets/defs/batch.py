@@ -11,13 +11,7 @@ from typing import Any
 import dagster as dg
 
 from pathassets.core.recipe import Entry, Recipe
-from pathassets.defs.events import (
-    ARE_FINITE,
-    HAS_PATCHES,
-    HAS_TISSUE,
-    events_of,
-    failure_of,
-)
+from pathassets.defs.events import events_of, failure_of
 from pathassets.defs.instance import fast_events
 from pathassets.defs.partitions import SLIDE_KEY, SLIDES
 from pathassets.defs.provenance import Provenance, code_version
@@ -43,39 +37,12 @@ _WORDS = {
 }
 
 
-_CHECKS = {
-    "tissue_mask": [(HAS_TISSUE, "A slide without tissue is bare glass, or its staining is pale.")],
-    "patch_locations": [
-        (HAS_PATCHES, "A slide without patches has too little tissue, or none where asked for.")
-    ],
-    "features": [
-        (ARE_FINITE, "NaN or infinity would spoil whatever is trained on it; the patch is named.")
-    ],
-    "slide_embedding": [
-        (HAS_PATCHES, "A slide without patches has an embedding of no number, of shape (0,).")
-    ],
-}
-_BLOCKING = {ARE_FINITE}
-"""Checks that keep what is made from the asset from being made."""
-
-
 def build_batch_asset(recipe: Recipe) -> dg.AssetsDefinition:
     """Make the batch asset of a recipe."""
 
     @dg.multi_asset(
         name="slide_batch",
         specs=[_spec(recipe, entry) for entry in recipe.per_slide],
-        check_specs=[
-            dg.AssetCheckSpec(
-                name,
-                asset=[*entry.key],
-                description=words,
-                partitions_def=SLIDES,
-                blocking=name in _BLOCKING,
-            )
-            for entry in recipe.per_slide
-            for name, words in _CHECKS.get(entry.section.name, ())
-        ],
         partitions_def=SLIDES,
         can_subset=True,
         backfill_policy=dg.BackfillPolicy.multi_run(MAX_SLIDES),

@@ -5,6 +5,7 @@ import dagster as dg
 from pathassets.core.recipe import Recipe
 from pathassets.defs.annotations import annotation_specs
 from pathassets.defs.batch import build_batch_asset
+from pathassets.defs.checks import declare_checks
 from pathassets.defs.dataset import build_dataset_asset
 from pathassets.defs.jobs import (
     BUILD_DATASETS,
@@ -23,11 +24,13 @@ def build_definitions(recipe: Recipe) -> dg.Definitions:
     """Assemble the assets of a recipe and what drives them."""
     jobs = {job.name: job for job in build_asset_jobs(recipe)}
     batch = [build_batch_asset(recipe)] if recipe.per_slide else []
+    checks = [declare_checks(recipe, one) for one in batch]
     return dg.Definitions(
         assets=[
             slide,
             *annotation_specs(recipe),
             *batch,
+            *checks,
             *(build_dataset_asset(recipe, entry) for entry in recipe.datasets),
         ],
         jobs=[*jobs.values(), repair_slides, ingest_files],
