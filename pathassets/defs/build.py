@@ -7,6 +7,7 @@ from pathassets.defs.annotations import annotation_specs
 from pathassets.defs.batch import build_batch_asset
 from pathassets.defs.checks import declare_checks
 from pathassets.defs.dataset import build_dataset_asset
+from pathassets.defs.follow import build_follow_sensor
 from pathassets.defs.jobs import (
     BUILD_DATASETS,
     PROCESS_SLIDES,
@@ -24,19 +25,19 @@ def build_definitions(recipe: Recipe) -> dg.Definitions:
     """Assemble the assets of a recipe and what drives them."""
     jobs = {job.name: job for job in build_asset_jobs(recipe)}
     batch = [build_batch_asset(recipe)] if recipe.per_slide else []
-    checks = [declare_checks(recipe, one) for one in batch]
     return dg.Definitions(
         assets=[
             slide,
             *annotation_specs(recipe),
             *batch,
-            *checks,
+            *declare_checks(recipe),
             *(build_dataset_asset(recipe, entry) for entry in recipe.datasets),
         ],
         jobs=[*jobs.values(), repair_slides, ingest_files],
         sensors=[
             dead_runs,
             *(build_inbox_sensor(job) for name, job in jobs.items() if name == PROCESS_SLIDES),
+            *(build_follow_sensor(job) for name, job in jobs.items() if name == BUILD_DATASETS),
         ],
         schedules=[
             build_nightly_schedule(job) for name, job in jobs.items() if name == BUILD_DATASETS

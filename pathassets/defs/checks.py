@@ -34,17 +34,19 @@ _BLOCKING = {ARE_FINITE}
 """Checks that keep what is made from the asset from being made."""
 
 
-def declare_checks(recipe: Recipe, batch: dg.AssetsDefinition) -> dg.AssetsDefinition:
-    """Declare the checks of the batch asset's assets, to be run by nothing but the batch."""
+def declare_checks(recipe: Recipe) -> list[dg.AssetsDefinition]:
+    """Declare the checks of the recipe's assets, each of a computation without a step."""
     specs = [_spec(entry) for entry in recipe.per_slide if entry.section.name in _WORDS]
-    return dg.AssetsDefinition(
-        keys_by_input_name={},
-        keys_by_output_name={},
-        node_def=batch.node_def,
-        check_specs_by_output_name={spec.get_python_identifier(): spec for spec in specs},
-        can_subset=True,
-        execution_type=AssetExecutionType.UNEXECUTABLE,
-    )
+    return [
+        dg.AssetsDefinition(
+            keys_by_input_name={},
+            keys_by_output_name={},
+            node_def=dg.GraphDefinition(name=spec.get_python_identifier(), node_defs=[]),
+            check_specs_by_output_name={spec.name: spec},
+            execution_type=AssetExecutionType.UNEXECUTABLE,
+        )
+        for spec in specs
+    ]
 
 
 def _spec(entry: Entry) -> dg.AssetCheckSpec:
