@@ -14,7 +14,3 @@ warnings.filterwarnings(
 )
 # Dagster passes it itself, for every sensor.
 warnings.filterwarnings("ignore", "Parameter `owners` of initializer", dg.BetaWarning)
-# So declared, a check is planned by no step: see `checks`.
-warnings.filterwarnings(
-    "ignore", "Parameter `execution_type` of function `AssetsDefinition", dg.BetaWarning
-)

@@ -6,11 +6,13 @@ planned and not materialized in a failed run is shown failed, the others stay gr
 """
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import dagster as dg
 
 from pathassets.core.recipe import Entry, Recipe
+from pathassets.defs.checks import check_specs, withdraw_checks
 from pathassets.defs.events import events_of, failure_of
 from pathassets.defs.instance import fast_events
 from pathassets.defs.partitions import SLIDE_KEY, SLIDES
@@ -43,6 +45,7 @@ def build_batch_asset(recipe: Recipe) -> dg.AssetsDefinition:
     @dg.multi_asset(
         name="slide_batch",
         specs=[_spec(recipe, entry) for entry in recipe.per_slide],
+        check_specs=[*check_specs(recipe)],
         partitions_def=SLIDES,
         can_subset=True,
         backfill_policy=dg.BackfillPolicy.multi_run(MAX_SLIDES),
@@ -72,7 +75,8 @@ def run_slides(
     planned = [p for p in plan_slides(platform) if p.slide_id in chosen]
     unknown = sorted(chosen - {p.slide_id for p in planned})
     failed: list[SlideOutcome] = []
-    with fast_events(context.instance, run_id):
+    with ExitStack() as end, fast_events(context.instance, run_id):
+        end.callback(withdraw_checks, context.instance, context.run)
         for outcome in run_batch(platform, planned, wanted, run_id=run_id):
             for event in events_of(outcome, provenance):
                 context.log_event(event)  # type: ignore[arg-type]  # it takes checks, too

@@ -5,7 +5,6 @@ import dagster as dg
 from pathassets.core.recipe import Recipe
 from pathassets.defs.annotations import annotation_specs
 from pathassets.defs.batch import build_batch_asset
-from pathassets.defs.checks import declare_checks
 from pathassets.defs.dataset import build_dataset_asset
 from pathassets.defs.follow import build_follow_sensor
 from pathassets.defs.jobs import (
@@ -30,7 +29,6 @@ def build_definitions(recipe: Recipe) -> dg.Definitions:
             slide,
             *annotation_specs(recipe),
             *batch,
-            *declare_checks(recipe),
             *(build_dataset_asset(recipe, entry) for entry in recipe.datasets),
         ],
         jobs=[*jobs.values(), repair_slides, ingest_files],

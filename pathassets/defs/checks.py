@@ -1,12 +1,16 @@
 """Recipe -> the checks that the page shows beside each slide's assets.
 
-They are declared here, and what they say is logged by the batch (`events`). No step is planned to
-evaluate them: Dagster calls a planned check of a failed run failed, and a slide that has no
-features would be shown with a verdict on them.
+They are declared here; what they say is logged by the batch (`events`). A run plans every check of
+each of its slides, and Dagster calls those failed that a failed run left without a word. A slide
+that has no features has no verdict on them either: so whoever ends a run withdraws what it left.
 """
 
+from collections.abc import Iterator
+
 import dagster as dg
-from dagster._core.definitions.assets.definition.asset_spec import AssetExecutionType
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
+from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 
 from pathassets.core.recipe import Entry, Recipe
 from pathassets.defs.events import ARE_FINITE, HAS_PATCHES, HAS_TISSUE
@@ -34,19 +38,11 @@ _BLOCKING = {ARE_FINITE}
 """Checks that keep what is made from the asset from being made."""
 
 
-def declare_checks(recipe: Recipe) -> list[dg.AssetsDefinition]:
-    """Declare the checks of the recipe's assets, each of a computation without a step."""
-    specs = [_spec(entry) for entry in recipe.per_slide if entry.section.name in _WORDS]
-    return [
-        dg.AssetsDefinition(
-            keys_by_input_name={},
-            keys_by_output_name={},
-            node_def=dg.GraphDefinition(name=spec.get_python_identifier(), node_defs=[]),
-            check_specs_by_output_name={spec.name: spec},
-            execution_type=AssetExecutionType.UNEXECUTABLE,
-        )
-        for spec in specs
-    ]
+def check_specs(recipe: Recipe) -> Iterator[dg.AssetCheckSpec]:
+    """The checks of the recipe's assets."""
+    for entry in recipe.per_slide:
+        if entry.section.name in _WORDS:
+            yield _spec(entry)
 
 
 def _spec(entry: Entry) -> dg.AssetCheckSpec:
@@ -58,3 +54,24 @@ def _spec(entry: Entry) -> dg.AssetCheckSpec:
         partitions_def=SLIDES,
         blocking=name in _BLOCKING,
     )
+
+
+def withdraw_checks(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
+    """Forget the checks that a run planned and did not come to, be it at an end or dead.
+
+    Dagster has no word for it: they are rows of its own table.
+    """
+    storage = instance.event_log_storage
+    if run.execution_plan_snapshot_id is None or not isinstance(storage, SqlEventLogStorage):
+        return
+    snapshot = instance.get_execution_plan_snapshot(run.execution_plan_snapshot_id)
+    column = AssetCheckExecutionsTable.c
+    with storage.index_connection() as connection:
+        for key in snapshot.asset_check_keys:
+            planned = (
+                (column.asset_key == key.asset_key.to_string())
+                & (column.check_name == key.name)
+                & (column.run_id == run.run_id)
+                & (column.execution_status == AssetCheckExecutionRecordStatus.PLANNED.value)
+            )
+            connection.execute(AssetCheckExecutionsTable.delete().where(planned))

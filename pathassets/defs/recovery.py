@@ -12,6 +12,8 @@ import dagster as dg
 import psutil
 from dagster._core.storage.tags import MAX_RETRIES_TAG
 
+from pathassets.defs.checks import withdraw_checks
+
 PROCESS_TAG = "pathassets/process"
 """host:pid:start:run. The host and the start tell other processes of the same number apart; the run
 tells the tag from one that a re-execution inherited from the run it repeats."""
@@ -27,7 +29,7 @@ AGAIN = (
 )
 BY_HAND = (
     "Its process was killed; what was published is kept. To go on, type the command again, or take "
-    "'Failed and missing' under 'Materialize all' of the job process_slides"
+    "'Materialize all', 'Failed and missing' at the job process_slides"
 )
 DAEMON_CURSOR = "EVENT_LOG_CONSUMER_CURSOR-RUN_FAILURE"
 """Where Dagster's daemon notes up to which event it looked for runs to be started again."""
@@ -59,7 +61,9 @@ def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     for run in dead:
         # In this order: killed in between, the next look finds the run unfinished still.
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
-        instance.report_run_failed(run, BY_HAND if run.remote_job_origin is None else AGAIN)
+        withdraw_checks(instance, run)
+        is_seen_to = instance.run_retries_enabled and run.remote_job_origin is not None
+        instance.report_run_failed(run, AGAIN if is_seen_to else BY_HAND)
     return [run.run_id for run in dead]
 
 

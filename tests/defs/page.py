@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from selenium import webdriver
@@ -87,6 +89,27 @@ class Page:
 
         return wait_for(pressable, f"button {text!r}", within_s=WITHIN_S)
 
+    def foreign_requests(self) -> list[str]:
+        """Addresses other than the page's that the browser turned to since this was last asked."""
+        said = [
+            json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")
+        ]
+        asked = [
+            one["params"]["request"]["url"]
+            if one["method"] == "Network.requestWillBeSent"
+            else one["params"]["url"]
+            for one in said
+            if one["method"] in {"Network.requestWillBeSent", "Network.webSocketCreated"}
+        ]
+        assert asked, "no request was seen: the log is not what it was"
+        own = urlsplit(self.url).netloc
+        inline = {"data", "blob"}
+        return [
+            url
+            for url in asked
+            if urlsplit(url).scheme not in inline and urlsplit(url).netloc != own
+        ]
+
     def pictures(self) -> list[int]:
         """Widths, in pixels, of the inline pictures that the browser could decode."""
         images = self.driver.find_elements(By.CSS_SELECTOR, "img[src^='data:image/']")
@@ -103,6 +126,7 @@ def browsing(url: str, profile: Path) -> Iterator[Page]:
         pytest.skip("needs chromium and chromedriver")
     options = Options()
     options.binary_location = chromium
+    options.set_capability("goog:loggingPrefs", {"performance": "ALL"})
     for flag in (*FLAGS, f"--user-data-dir={profile}"):
         options.add_argument(flag)
     driver = webdriver.Chrome(options=options, service=Service(chromedriver))
