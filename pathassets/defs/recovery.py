@@ -33,12 +33,10 @@ BY_HAND = (
 )
 DAEMON_CURSOR = "EVENT_LOG_CONSUMER_CURSOR-RUN_FAILURE"
 """Where Dagster's daemon notes up to which event it looked for runs to be started again."""
-CLOCK_SLACK_S = 2
-"""A process start is reckoned from the machine's, which moves when the clock is set."""
-
-
 NEVER_AGAIN = {MAX_RETRIES_TAG: "0"}
 """Tags of a run that the daemon is not to start again: whoever asked for it sees to that."""
+CLOCK_SLACK_S = 2
+"""A process start is reckoned from the machine's, which moves when the clock is set."""
 
 
 def process_tags(run_id: str) -> dict[str, str]:
@@ -53,7 +51,10 @@ def mark_process(instance: dg.DagsterInstance, run_id: str) -> None:
 
 
 def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
-    """Mark the runs whose process ended without a word as failed; returns their ids."""
+    """Mark the runs whose process ended without a word as failed; returns their ids.
+
+    What a person cancelled stays so.
+    """
     unfinished = instance.get_runs(filters=dg.RunsFilter(statuses=UNFINISHED))
     dead = [run for run in unfinished if _is_dead(run)]
     if dead:
@@ -62,9 +63,17 @@ def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
         # In this order: killed in between, the next look finds the run unfinished still.
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
         withdraw_checks(instance, run)
-        is_seen_to = instance.run_retries_enabled and run.remote_job_origin is not None
-        instance.report_run_failed(run, AGAIN if is_seen_to else BY_HAND)
+        _report(instance, run)
     return [run.run_id for run in dead]
+
+
+def _report(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
+    """Tell Dagster that a run is dead, and people what becomes of it."""
+    if run.status == dg.DagsterRunStatus.CANCELING:
+        instance.report_run_canceled(run, "its process was killed before it had stopped")
+        return
+    is_seen_to = instance.run_retries_enabled and run.remote_job_origin is not None
+    instance.report_run_failed(run, AGAIN if is_seen_to else BY_HAND)
 
 
 def _begin_to_look(instance: dg.DagsterInstance) -> None:

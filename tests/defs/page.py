@@ -12,7 +12,10 @@ from urllib.parse import urlsplit
 
 import pytest
 from selenium import webdriver
-from selenium.common.exceptions import StaleElementReferenceException
+from selenium.common.exceptions import (
+    ElementClickInterceptedException,
+    StaleElementReferenceException,
+)
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
@@ -88,6 +91,17 @@ class Page:
             return fitting[-1] if fitting else None
 
         return wait_for(pressable, f"button {text!r}", within_s=WITHIN_S)
+
+    def press(self, text: str) -> None:
+        """Press the button that says this, once nothing lies over it and it stays where it is."""
+        wait_for(lambda: self._try_press(text), f"button {text!r} to press", within_s=WITHIN_S)
+
+    def _try_press(self, text: str) -> bool:
+        try:
+            self.button(text).click()
+        except (ElementClickInterceptedException, StaleElementReferenceException):
+            return False
+        return True
 
     def foreign_requests(self) -> list[str]:
         """Addresses other than the page's that the browser turned to since this was last asked."""

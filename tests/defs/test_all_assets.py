@@ -63,10 +63,10 @@ def test_with_two_bad_slides_all_checks_of_the_good_are_green_and_the_dataset_is
     no_mpp, corrupt = sorted(set(daemon.partitions()) - set(good))
     with browsing(daemon.url, tmp_path / "chromium") as page:
         page.open("asset-groups")
-        page.button("Materialize all (4)…").click()
-        page.button("All").click()
+        page.press("Materialize all (4)…")
+        page.press("All")
         page.wait_for_text("12 partitions")
-        page.button("Launch backfill").click()
+        page.press("Launch backfill")
         (backfill,) = wait_for(daemon.backfills, "the backfill", within_s=WITHIN_S)
         (run,) = daemon.end_of_backfill(backfill)
         assert run["status"] == "FAILURE"
@@ -82,14 +82,15 @@ def test_with_two_bad_slides_all_checks_of_the_good_are_green_and_the_dataset_is
         (built,) = daemon.runs({"key": "dagster/sensor_name", "value": "datasets_follow"})
         assert built["jobName"] == "build_datasets"
 
-        page.open("asset-groups")
-        page.wait_for_text("dataset")
-        page.shot("all_assets_graph")
         page.open(f"assets/{COLOUR}?view=checks")
-        page.wait_for_text("Passed (10)", "Missing (2)", "Failed (0)")
+        page.wait_for_text(CHECK)
+        page.click("Partitions")  # of the check, below those of the asset
+        page.wait_for_text("Passed (10)", "Missing (2)", "Failed (0)", "Execution Failed (0)")
+        page.click(good[0])
+        page.wait_for_text("Target materialization")
         page.shot("all_assets_checks")
         page.open("assets/dataset/cohort?view=overview")
-        page.wait_for_text("n_left_out", "Materialized")
+        page.wait_for_text("n_left_out")
         page.shot("all_assets_dataset")
         page.open("runs")
         page.wait_for_text("datasets_follow")

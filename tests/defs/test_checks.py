@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from socket import gethostname
 
 import dagster as dg
 import numpy as np
 import pytest
 
 from pathassets.core.colour_stats import ColourStats
+from pathassets.defs.recovery import PROCESS_TAG, fail_dead_runs
 from pathassets.engine import feature_stations
 from tests.defs.checks_shown import Ask, newest_of, verdicts, webserver_here
 from tests.defs.small_slides import RECIPE, write_corrupt_slide, write_slide
@@ -120,6 +122,22 @@ def test_a_run_of_some_assets_says_nothing_of_the_others(
     assert verdicts(ask) == dict.fromkeys(passed(), nothing) | {
         f"{MASK} has_tissue": {"succeeded": [a]}
     }
+
+
+def test_a_run_that_died_leaves_no_verdict(bench: Workbench, home: Path, ask: Ask) -> None:
+    (a,) = bench.ingest(write_slide(home / "a.svs", 1))
+    run_id = "00000000-0000-0000-0000-000000000000"
+    bench.instance.create_run_for_job(
+        bench.definitions.resolve_job_def("process_slides"),
+        run_id=run_id,
+        tags={"dagster/partition": a, PROCESS_TAG: f"{gethostname()}:999999999:1:{run_id}"},
+        status=dg.DagsterRunStatus.STARTED,
+        asset_graph=bench.definitions.resolve_asset_graph(),
+    )
+    assert verdicts(ask)[f"{COLOUR} features_are_finite"] == {"inProgress": [a]}
+    assert fail_dead_runs(bench.instance) == [run_id]
+    nothing: dict[str, list[str]] = {}
+    assert verdicts(ask) == dict.fromkeys(passed(), nothing)
 
 
 def test_features_that_are_not_finite_failed_be_there_older_ones_or_not(

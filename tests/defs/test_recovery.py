@@ -116,7 +116,11 @@ def test_a_run_is_left_alone_while_its_process_may_live(bench: Workbench) -> Non
 
 
 def killed_run(
-    instance: dg.DagsterInstance, run_id: str, *before: str, **tags: str
+    instance: dg.DagsterInstance,
+    run_id: str,
+    *before: str,
+    status: dg.DagsterRunStatus = dg.DagsterRunStatus.STARTED,
+    **tags: str,
 ) -> dg.DagsterRun:
     """A run whose process is gone, and which repeats others."""
     gone = {PROCESS_TAG: f"{socket.gethostname()}:999999999:1:{run_id}"}
@@ -126,7 +130,7 @@ def killed_run(
         dg.JobDefinition(graph_def=dg.GraphDefinition(name="empty"), name="empty"),
         run_id=run_id,
         tags=gone | tags,
-        status=dg.DagsterRunStatus.STARTED,
+        status=status,
         root_run_id=before[0] if before else None,
         parent_run_id=before[-1] if before else None,
     )
@@ -150,6 +154,12 @@ def test_a_killed_run_is_started_again_twice_and_no_more(bench: Workbench) -> No
 def test_a_killed_run_whose_sender_asks_again_is_left_to_him(bench: Workbench) -> None:
     run_id = "00000000-0000-0000-0000-000000000000"
     assert will_retry(killed_run(bench.instance, run_id, **NEVER_AGAIN)) == "false"
+
+
+def test_a_killed_run_that_a_person_had_cancelled_stays_cancelled(bench: Workbench) -> None:
+    run_id = "00000000-0000-0000-0000-000000000000"
+    run = killed_run(bench.instance, run_id, status=dg.DagsterRunStatus.CANCELING)
+    assert run.status == dg.DagsterRunStatus.CANCELED
 
 
 def test_a_run_in_which_slides_failed_is_not_started_again(bench: Workbench, home: Path) -> None:
