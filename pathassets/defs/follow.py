@@ -36,7 +36,8 @@ class _Cursor:
     done: int = 0
     """Up to here datasets follow."""
     seen: int = 0
-    """The last one at the last look: whoever made it may be about to go on, or to build himself."""
+    """The last one when it was first seen that no run is under way; 0 while one is. Whoever made it
+    may be about to go on, or to build the datasets himself: so once more is waited."""
 
     @classmethod
     def parse(cls, text: str | None) -> Self:
@@ -65,8 +66,10 @@ def build_follow_sensor(build_datasets: UnresolvedAssetJobDefinition) -> dg.Sens
         last = platform.catalog.newest_attempt_id(besides="dataset")
         if last == was.done:
             return _wait("nothing was run since", was)
-        if last != was.seen or _is_under_way(context.instance):
-            return _wait("slides are being run", _Cursor(done=was.done, seen=last))
+        if _is_under_way(context.instance):
+            return _wait("runs are under way", _Cursor(done=was.done))
+        if last != was.seen:
+            return _wait("runs have just ended", _Cursor(done=was.done, seen=last))
         now = _Cursor(done=last, seen=last)
         due = _due(context.instance, platform)
         if not due:

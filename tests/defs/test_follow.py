@@ -122,7 +122,7 @@ def test_while_a_run_or_a_backfill_is_under_way_nothing_is_asked_for(
     job = bench.definitions.resolve_job_def("process_slides")
     run = bench.instance.create_run_for_job(job, tags={"dagster/partition": a})
     assert follower.rest() == []
-    assert follower.said == "slides are being run"
+    assert follower.said == "runs are under way"
     bench.instance.report_run_failed(run, "killed")
 
     backfill = PartitionBackfill(
