@@ -117,11 +117,11 @@ class Page:
         ]
         assert asked, "no request was seen: the log is not what it was"
         own = urlsplit(self.url).netloc
-        inline = {"data", "blob"}
+        by_network = {"http", "https", "ws", "wss"}
         return [
             url
             for url in asked
-            if urlsplit(url).scheme not in inline and urlsplit(url).netloc != own
+            if urlsplit(url).scheme in by_network and urlsplit(url).netloc != own
         ]
 
     def pictures(self) -> list[int]:
