@@ -132,7 +132,6 @@ def test_a_run_that_died_leaves_no_verdict(bench: Workbench, home: Path, ask: As
         run_id=run_id,
         tags={"dagster/partition": a, PROCESS_TAG: f"{gethostname()}:999999999:1:{run_id}"},
         status=dg.DagsterRunStatus.STARTED,
-        asset_graph=bench.definitions.resolve_asset_graph(),
     )
     assert verdicts(ask)[f"{COLOUR} features_are_finite"] == {"inProgress": [a]}
     assert fail_dead_runs(bench.instance) == [run_id]
