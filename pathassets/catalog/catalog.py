@@ -344,6 +344,15 @@ class Catalog(Statements):
         found = self._rows(select(attempt).where(attempt.c.id.in_(newest)))
         return {(row["section"], row["name"], row["subject"]): attempt_record(row) for row in found}
 
+    def newest_attempt_id(self, *, besides: str) -> int:
+        """Number of the last attempt at any section but one; 0 where there is none. It only grows.
+
+        The cheapest way to ask whether anything was tried since: one row is read.
+        """
+        others = select(attempt.c.id).where(attempt.c.section != besides)
+        rows = self._rows(others.order_by(attempt.c.id.desc()).limit(1))
+        return rows[0]["id"] if rows else 0
+
     def attempts(
         self, *, run_id: str | None = None, subject: str | None = None
     ) -> list[AttemptRecord]:

@@ -6,18 +6,14 @@ planned and not materialized in a failed run is shown failed, the others stay gr
 """
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import dagster as dg
 
 from pathassets.core.recipe import Entry, Recipe
-from pathassets.defs.events import (
-    ARE_FINITE,
-    HAS_PATCHES,
-    HAS_TISSUE,
-    events_of,
-    failure_of,
-)
+from pathassets.defs.checks import check_specs, withdraw_checks
+from pathassets.defs.events import events_of, failure_of
 from pathassets.defs.instance import fast_events
 from pathassets.defs.partitions import SLIDE_KEY, SLIDES
 from pathassets.defs.provenance import Provenance, code_version
@@ -44,39 +40,13 @@ _WORDS = {
 }
 
 
-_CHECKS = {
-    "tissue_mask": [(HAS_TISSUE, "A slide without tissue is bare glass, or its staining is pale.")],
-    "patch_locations": [
-        (HAS_PATCHES, "A slide without patches has too little tissue, or none where asked for.")
-    ],
-    "features": [
-        (ARE_FINITE, "NaN or infinity would spoil whatever is trained on it; the patch is named.")
-    ],
-    "slide_embedding": [
-        (HAS_PATCHES, "A slide without patches has an embedding of no number, of shape (0,).")
-    ],
-}
-_BLOCKING = {ARE_FINITE}
-"""Checks that keep what is made from the asset from being made."""
-
-
 def build_batch_asset(recipe: Recipe) -> dg.AssetsDefinition:
     """Make the batch asset of a recipe."""
 
     @dg.multi_asset(
         name="slide_batch",
         specs=[_spec(recipe, entry) for entry in recipe.per_slide],
-        check_specs=[
-            dg.AssetCheckSpec(
-                name,
-                asset=[*entry.key],
-                description=words,
-                partitions_def=SLIDES,
-                blocking=name in _BLOCKING,
-            )
-            for entry in recipe.per_slide
-            for name, words in _CHECKS.get(entry.section.name, ())
-        ],
+        check_specs=[*check_specs(recipe)],
         partitions_def=SLIDES,
         can_subset=True,
         backfill_policy=dg.BackfillPolicy.multi_run(MAX_SLIDES),
@@ -106,7 +76,8 @@ def run_slides(
     planned = [p for p in plan_slides(platform) if p.slide_id in chosen]
     unknown = sorted(chosen - {p.slide_id for p in planned})
     failed: list[SlideOutcome] = []
-    with fast_events(context.instance, run_id):
+    with ExitStack() as end, fast_events(context.instance, run_id):
+        end.callback(withdraw_checks, context.instance, context.run)
         for outcome in run_batch(platform, planned, wanted, run_id=run_id):
             for event in events_of(outcome, provenance):
                 context.log_event(event)  # type: ignore[arg-type]  # it takes checks, too

@@ -6,6 +6,7 @@ from pathassets.core.recipe import Recipe
 from pathassets.defs.annotations import annotation_specs
 from pathassets.defs.batch import build_batch_asset
 from pathassets.defs.dataset import build_dataset_asset
+from pathassets.defs.follow import build_follow_sensor
 from pathassets.defs.jobs import (
     BUILD_DATASETS,
     PROCESS_SLIDES,
@@ -34,6 +35,7 @@ def build_definitions(recipe: Recipe) -> dg.Definitions:
         sensors=[
             dead_runs,
             *(build_inbox_sensor(job) for name, job in jobs.items() if name == PROCESS_SLIDES),
+            *(build_follow_sensor(job) for name, job in jobs.items() if name == BUILD_DATASETS),
         ],
         schedules=[
             build_nightly_schedule(job) for name, job in jobs.items() if name == BUILD_DATASETS

@@ -5,10 +5,11 @@ Without the mapping Dagster would take the identity, silently wrong.
 
 import dagster as dg
 
-from pathassets.core.recipe import Entry, Recipe
+from pathassets.core.recipe import Entry, Key, Recipe
 from pathassets.defs.batch import OWNER
 from pathassets.defs.provenance import code_version
-from pathassets.engine.dataset import build_dataset
+from pathassets.engine.dataset import build_dataset, plan_dataset
+from pathassets.engine.plan import plan_slides
 from pathassets.engine.platform import Platform
 
 
@@ -42,3 +43,25 @@ def build_dataset_asset(recipe: Recipe, entry: Entry) -> dg.AssetsDefinition:
         )
 
     return dataset
+
+
+def shown_version(instance: dg.DagsterInstance, key: Key) -> str | None:
+    """Version of a dataset that Dagster shows: not the last one, if the run was killed before."""
+    event = instance.get_latest_materialization_event(dg.AssetKey([*key]))
+    made = event.asset_materialization if event else None
+    return (made.tags or {}).get("dagster/data_version") if made else None
+
+
+def due_datasets(instance: dg.DagsterInstance, platform: Platform) -> list[Key]:
+    """Datasets that would be another version than Dagster shows, were they built now.
+
+    One that was never built is due as soon as it would have a slide.
+    """
+    slides = plan_slides(platform)
+    due = []
+    for entry in platform.recipe.datasets:
+        planned, shown = plan_dataset(platform, entry, slides), shown_version(instance, entry.key)
+        is_another = shown != planned.address.digest
+        if is_another and (shown is not None or len(planned.manifest)):
+            due.append(entry.key)
+    return due

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dagster as dg
+from dagster_shared.record import replace
 
 from pathassets.adapters.opencv import icon_webp
 from pathassets.catalog.records import Drawing, SlideRecord
@@ -50,7 +51,7 @@ def events_of(outcome: SlideOutcome, provenance: Provenance) -> Iterator[Event]:
         if step.artifact is None:
             yield _reason(step)
             if step.reason == FeaturesNotFinite.reason and step.state == "failed":
-                yield _not_finite(step)
+                yield _aimed(_not_finite(step), provenance)
             continue
         address = step.artifact.address
         yield dg.AssetMaterialization(
@@ -60,7 +61,7 @@ def events_of(outcome: SlideOutcome, provenance: Provenance) -> Iterator[Event]:
             tags=provenance.tags(step.step),
         )
         if address.section in _CHECKS:
-            yield _CHECKS[address.section](step.artifact.facts, address)
+            yield _aimed(_CHECKS[address.section](step.artifact.facts, address), provenance)
 
 
 def _reason(outcome: StepOutcome) -> dg.AssetObservation:
@@ -81,6 +82,12 @@ def _reason(outcome: StepOutcome) -> dg.AssetObservation:
 
 TEXT_CHARS = 500
 """Longest text of an event's metadata; the artifact has all of it."""
+
+
+def _aimed(said: dg.AssetCheckEvaluation, provenance: Provenance) -> dg.AssetCheckEvaluation:
+    """Say which materialization a check is about: Dagster shows a verdict on the newest alone."""
+    target = provenance.newest(said.asset_key, said.partition or "")
+    return replace(said, target_materialization_data=target)
 
 
 def _has_tissue(facts: Mapping[str, Any], address: Address) -> dg.AssetCheckEvaluation:

@@ -18,9 +18,10 @@ from dagster._core.storage.partition_status_cache import get_and_update_asset_st
 from pathassets.core.recipe import ANNOTATIONS, Entry, Key
 from pathassets.defs.annotations import report_annotations
 from pathassets.defs.batch import MAX_SLIDES, POOL
+from pathassets.defs.dataset import shown_version
 from pathassets.defs.jobs import BUILD_DATASETS, PROCESS_SLIDES
 from pathassets.defs.partitions import SLIDES, range_tags, slide_order, stretches
-from pathassets.defs.recovery import fail_dead_runs, process_tags
+from pathassets.defs.recovery import NEVER_AGAIN, fail_dead_runs, process_tags
 from pathassets.engine.platform import Platform
 from pathassets.engine.status import CohortStatus, SlideStatus, cohort_status, needs_work
 from pathassets.errors import CatalogError, SpecError
@@ -111,7 +112,7 @@ def build_datasets_here(
     due = {
         c.key
         for c in cells
-        if c.key in asked and (c.state != "current" or _shown_version(instance, c.key) != c.digest)
+        if c.key in asked and (c.state != "current" or shown_version(instance, c.key) != c.digest)
     }
     if due:
         _execute(definitions, instance, BUILD_DATASETS, due, {})
@@ -134,7 +135,7 @@ def _execute(
         definitions.resolve_job_def(job_name).execute_in_process(
             instance=instance,
             run_id=run_id,
-            tags={**tags, **process_tags(run_id), USER_TAG: by},
+            tags={**tags, **process_tags(run_id), **NEVER_AGAIN, USER_TAG: by},
             asset_selection=[dg.AssetKey([*key]) for key in keys],
             run_config=QUIET,
         )
@@ -181,13 +182,6 @@ def _green(instance: dg.DagsterInstance, key: dg.AssetKey) -> set[str]:
         made = cache.deserialize_materialized_partition_subsets(SLIDES)
         failed = cache.deserialize_failed_partition_subsets(SLIDES)
         return set(made.get_partition_keys()) - set(failed.get_partition_keys())
-
-
-def _shown_version(instance: dg.DagsterInstance, key: Key) -> str | None:
-    """Version of a dataset that Dagster shows: not the last one, if the run was killed before."""
-    event = instance.get_latest_materialization_event(dg.AssetKey([*key]))
-    made = event.asset_materialization if event else None
-    return (made.tags or {}).get("dagster/data_version") if made else None
 
 
 def _is_unreported(status: SlideStatus, not_shown: Mapping[Key, set[str]]) -> bool:

@@ -8,6 +8,9 @@ true: with none, a parent may change and nothing looks stale.
 from collections.abc import Iterable
 
 import dagster as dg
+from dagster._core.definitions.asset_checks.asset_check_evaluation import (
+    AssetCheckEvaluationTargetMaterializationData,
+)
 
 from pathassets.core.address import SLIDE_SECTION, Address
 from pathassets.core.recipe import ANNOTATIONS, Entry, Recipe
@@ -72,6 +75,7 @@ class Provenance:
         read = {parent for entry in entries for parent in entry.parents} - made
         read = read.union(*self._recorded.values())
         slides = set(slide_ids)
+        self._instance = instance
         self._log = instance.event_log_storage
         self._code = {entry.key: code_version(recipe, entry) for entry in entries}
         self._events: dict[tuple[dg.AssetKey, str], int] = {}
@@ -90,6 +94,21 @@ class Provenance:
             tags[f"dagster/input_data_version/{name}"] = version
             tags[f"dagster/input_event_pointer/{name}"] = self._event(key, step.address.subject)
         return tags
+
+    def newest(
+        self, key: dg.AssetKey, slide_id: str
+    ) -> AssetCheckEvaluationTargetMaterializationData | None:
+        """The newest materialization of a partition, as a check points to it; None if never made.
+
+        It is remembered for what is made from it in this run.
+        """
+        one = dg.AssetRecordsFilter(asset_key=key, asset_partitions=[slide_id])
+        for found in self._instance.fetch_materializations(one, limit=1).records:
+            self._events[key, slide_id] = found.storage_id
+            return AssetCheckEvaluationTargetMaterializationData(
+                storage_id=found.storage_id, run_id=found.run_id, timestamp=found.timestamp
+            )
+        return None
 
     def _event(self, key: dg.AssetKey, slide_id: str) -> str:
         """The newest event of a partition, as it was when the run began or made it."""

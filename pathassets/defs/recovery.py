@@ -1,7 +1,8 @@
-"""Runs whose process is gone -> failed runs, their slots given back.
+"""Runs whose process is gone -> failed runs, their slots given back, to be started again.
 
 Dagster does not notice when a run's process is killed: the run would show 'Started' for ever, and
-hold its place in the pool for ever.
+hold its place in the pool for ever. Once told, its daemon starts the run again, as `run_retries` of
+`dagster.yaml` say, and a backfill waits for that. A run of a command it cannot start.
 """
 
 import os
@@ -9,6 +10,9 @@ import socket
 
 import dagster as dg
 import psutil
+from dagster._core.storage.tags import MAX_RETRIES_TAG
+
+from pathassets.defs.checks import withdraw_checks
 
 PROCESS_TAG = "pathassets/process"
 """host:pid:start:run. The host and the start tell other processes of the same number apart; the run
@@ -19,6 +23,18 @@ UNFINISHED = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
+AGAIN = (
+    "Its process was killed; what was published is kept. The daemon starts it again, unless it "
+    "did so twice: 'Re-execute' does it by hand"
+)
+BY_HAND = (
+    "Its process was killed; what was published is kept. To go on, type the command again, or take "
+    "'Materialize all', 'Failed and missing' at the job process_slides"
+)
+DAEMON_CURSOR = "EVENT_LOG_CONSUMER_CURSOR-RUN_FAILURE"
+"""Where Dagster's daemon notes up to which event it looked for runs to be started again."""
+NEVER_AGAIN = {MAX_RETRIES_TAG: "0"}
+"""Tags of a run that the daemon is not to start again: whoever asked for it sees to that."""
 CLOCK_SLACK_S = 2
 """A process start is reckoned from the machine's, which moves when the clock is set."""
 
@@ -35,14 +51,40 @@ def mark_process(instance: dg.DagsterInstance, run_id: str) -> None:
 
 
 def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
-    """Mark the runs whose process ended without a word as failed; returns their ids."""
+    """Mark the runs whose process ended without a word as failed; returns their ids.
+
+    What a person cancelled stays so.
+    """
     unfinished = instance.get_runs(filters=dg.RunsFilter(statuses=UNFINISHED))
     dead = [run for run in unfinished if _is_dead(run)]
+    if dead:
+        _begin_to_look(instance)
     for run in dead:
         # In this order: killed in between, the next look finds the run unfinished still.
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
-        instance.report_run_failed(run, "its process was killed; what was published is kept")
+        withdraw_checks(instance, run)
+        _report(instance, run)
     return [run.run_id for run in dead]
+
+
+def _report(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
+    """Tell Dagster that a run is dead, and people what becomes of it."""
+    if run.status == dg.DagsterRunStatus.CANCELING:
+        instance.report_run_canceled(run, "its process was killed before it had stopped")
+        return
+    is_seen_to = instance.run_retries_enabled and run.remote_job_origin is not None
+    instance.report_run_failed(run, AGAIN if is_seen_to else BY_HAND)
+
+
+def _begin_to_look(instance: dg.DagsterInstance) -> None:
+    """Let the daemon see what is reported now, though it never ran.
+
+    It takes what was there before its first look for old, and a backfill would wait for ever.
+    """
+    cursors = instance.daemon_cursor_storage
+    if not cursors.get_cursor_values({DAEMON_CURSOR}):
+        last = instance.event_log_storage.get_maximum_record_id() or 0
+        cursors.set_cursor_values({DAEMON_CURSOR: str(last)})
 
 
 def _is_dead(run: dg.DagsterRun) -> bool:

@@ -20,7 +20,7 @@ from pathassets.catalog.records import PathRecord
 from pathassets.defs.batch import MAX_SLIDES
 from pathassets.defs.jobs import INGEST_FILES, PROCESS_SLIDES, FilesConfig, ingest_files
 from pathassets.defs.partitions import range_of, range_tags, slide_order, stretches
-from pathassets.defs.recovery import fail_dead_runs
+from pathassets.defs.recovery import NEVER_AGAIN, fail_dead_runs
 from pathassets.defs.slides import report_slides
 from pathassets.engine.inbox import (
     Sightings,
@@ -127,7 +127,7 @@ def _ask(
         yield dg.RunRequest(
             run_key=f"{asked}:{n_tries}",
             job_name=job_name,
-            tags={ASKED_TAG: asked, **tags},
+            tags={ASKED_TAG: asked, **NEVER_AGAIN, **tags},
             **request,
         )
 
@@ -136,7 +136,8 @@ def _ask(
     name="dead_runs",
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Marks runs failed whose process was killed and frees their place in the pool.",
+    description="Marks runs failed whose process was killed and frees their place in the pool; the "
+    "daemon starts them again, twice at most.",
 )
 def dead_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     """Look for runs whose process is gone."""

@@ -394,6 +394,16 @@ def test_the_latest_attempt_of_each_station_is_found(catalog) -> None:
     assert catalog.latest_attempts()["features", "r18", SLIDE.slide_id] == newer
 
 
+def test_the_newest_attempt_is_told_by_a_number_that_grows(catalog) -> None:
+    assert catalog.newest_attempt_id(besides="dataset") == 0
+    catalog.record_attempts([attempt_at(MASK)])
+    first = catalog.newest_attempt_id(besides="dataset")
+    catalog.record_attempts([attempt_at(FEATURES)])
+    second = catalog.newest_attempt_id(besides="dataset")
+    assert 0 < first < second
+    assert catalog.newest_attempt_id(besides="features") == first
+
+
 def test_attempts_are_found_by_run_and_by_subject(catalog) -> None:
     one, two, three = (
         attempt_at(MASK, "run-1"),

@@ -65,6 +65,8 @@ def pathassets(
 class Daemon:
     home: Path
     port: int
+    pid: int
+    """Of the command that started all other processes."""
 
     @property
     def url(self) -> str:
@@ -175,6 +177,16 @@ class Daemon:
         runs: list[dict[str, Any]] = found["results"]
         return runs
 
+    def version_of(self, asset: str) -> str | None:
+        """Run of the newest materialization of an unpartitioned asset; None where there is none."""
+        node = self.ask(
+            """query ($path: [String!]!) { assetNodeOrError(assetKey: {path: $path}) {
+                 ... on AssetNode { assetMaterializations(limit: 1) { runId } } } }""",
+            path=asset.split("/"),
+        )
+        made = node["assetMaterializations"]
+        return str(made[0]["runId"]) if made else None
+
     def materialize(self, asset: str) -> str:
         """Launch a run of one unpartitioned asset, wait for its end; returns its status."""
         selector = {
@@ -205,6 +217,17 @@ class Daemon:
         )
         assert started["__typename"] == "Sensor", started
 
+    def kill(self) -> None:
+        """Kill the command and all that it started, at once, as a dying machine does."""
+        command = psutil.Process(self.pid)
+        tree = [command, *command.children(recursive=True)]
+        for process in tree:
+            process.suspend()  # none may see another end
+        tree = [command, *command.children(recursive=True)]
+        for process in tree:
+            process.kill()
+        psutil.wait_procs(tree, timeout=10)
+
     def is_up(self) -> bool:
         """Whether the page answers and has loaded the definitions."""
         try:
@@ -218,15 +241,16 @@ def running(home: Path, log: Path, **more: str) -> Iterator[Daemon]:
     """Start `pathassets ui` on a free port, in a session of its own, and end it in the end."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        daemon = Daemon(home, probe.getsockname()[1])
+        port = probe.getsockname()[1]
     with log.open("w") as output:
         process = subprocess.Popen(  # noqa: S603  (our own command)
-            [COMMAND, "ui", "--port", str(daemon.port)],
+            [COMMAND, "ui", "--port", str(port)],
             env=environment(home, **more),
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+    daemon = Daemon(home, port, process.pid)
     try:
         wait_for(lambda: process.poll() is not None or daemon.is_up(), "the page", within_s=120)
         assert process.poll() is None, log.read_text()

@@ -9,10 +9,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from selenium import webdriver
-from selenium.common.exceptions import StaleElementReferenceException
+from selenium.common.exceptions import (
+    ElementClickInterceptedException,
+    StaleElementReferenceException,
+)
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
@@ -89,6 +93,17 @@ class Page:
 
         return wait_for(pressable, f"button {text!r}", within_s=WITHIN_S)
 
+    def press(self, text: str) -> None:
+        """Press the button that says this, once nothing lies over it and it stays where it is."""
+        wait_for(lambda: self._try_press(text), f"button {text!r} to press", within_s=WITHIN_S)
+
+    def _try_press(self, text: str) -> bool:
+        try:
+            self.button(text).click()
+        except (ElementClickInterceptedException, StaleElementReferenceException):
+            return False
+        return True
+
     def network(self) -> list[tuple[str, Any]]:
         """What the browser's network did since this was asked last: (event, its parameters)."""
         logged = [json.loads(entry["message"]) for entry in self.driver.get_log("performance")]
@@ -96,10 +111,22 @@ class Page:
 
     def requests(self) -> list[str]:
         """Addresses that it asked for, sockets included."""
-        return [
+        asked = [
             said["url"] if event == "Network.webSocketCreated" else said["request"]["url"]
             for event, said in self.network()
             if event in {"Network.requestWillBeSent", "Network.webSocketCreated"}
+        ]
+        assert asked, "no request was seen: the log is not what it was"
+        return asked
+
+    def foreign_requests(self) -> list[str]:
+        """Addresses other than the page's that the browser turned to since this was last asked."""
+        own = urlsplit(self.url).netloc
+        by_network = {"http", "https", "ws", "wss"}
+        return [
+            url
+            for url in self.requests()
+            if urlsplit(url).scheme in by_network and urlsplit(url).netloc != own
         ]
 
     def pictures(self) -> list[int]:

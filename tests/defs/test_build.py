@@ -108,13 +108,14 @@ def test_the_datasets_are_rebuilt_every_night(definitions: dg.Definitions) -> No
     assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
 
 
-def test_the_inbox_waits_to_be_switched_on_and_the_dead_are_looked_for_at_once(
+def test_only_the_inbox_waits_to_be_switched_on(
     definitions: dg.Definitions,
 ) -> None:
     sensors = {s.name: s.default_status for s in definitions.sensors or ()}
     assert sensors == {
         "inbox": dg.DefaultSensorStatus.STOPPED,
         "dead_runs": dg.DefaultSensorStatus.RUNNING,
+        "datasets_follow": dg.DefaultSensorStatus.RUNNING,
     }
 
 

@@ -15,7 +15,13 @@ import psutil
 import pytest
 
 from pathassets.defs.launch import _tell_if_full, recover
-from pathassets.defs.recovery import PROCESS_TAG, fail_dead_runs, process_tags
+from pathassets.defs.recovery import (
+    DAEMON_CURSOR,
+    NEVER_AGAIN,
+    PROCESS_TAG,
+    fail_dead_runs,
+    process_tags,
+)
 from pathassets.defs.sensors import dead_runs
 from tests.defs.small_slides import write_slide
 from tests.defs.workbench import Workbench
@@ -107,6 +113,71 @@ def test_a_run_is_left_alone_while_its_process_may_live(bench: Workbench) -> Non
     for run_id, tags in zip(ids, (here, elsewhere, inherited, {}), strict=True):
         run_with(bench.instance, tags, run_id)
     assert fail_dead_runs(bench.instance) == []
+
+
+def killed_run(
+    instance: dg.DagsterInstance,
+    run_id: str,
+    *before: str,
+    status: dg.DagsterRunStatus = dg.DagsterRunStatus.STARTED,
+    **tags: str,
+) -> dg.DagsterRun:
+    """A run whose process is gone, and which repeats others."""
+    gone = {PROCESS_TAG: f"{socket.gethostname()}:999999999:1:{run_id}"}
+    if before:
+        gone |= {"dagster/root_run_id": before[0], "dagster/parent_run_id": before[-1]}
+    instance.create_run_for_job(
+        dg.JobDefinition(graph_def=dg.GraphDefinition(name="empty"), name="empty"),
+        run_id=run_id,
+        tags=gone | tags,
+        status=status,
+        root_run_id=before[0] if before else None,
+        parent_run_id=before[-1] if before else None,
+    )
+    assert fail_dead_runs(instance) == [run_id]
+    run = instance.get_run_by_id(run_id)
+    assert run is not None
+    return run
+
+
+def will_retry(run: dg.DagsterRun) -> str:
+    """What Dagster's daemon goes by."""
+    return run.tags["dagster/will_retry"]
+
+
+def test_a_killed_run_is_started_again_twice_and_no_more(bench: Workbench) -> None:
+    ids = [f"00000000-0000-0000-0000-00000000000{n}" for n in range(3)]
+    said = [will_retry(killed_run(bench.instance, one, *ids[:n])) for n, one in enumerate(ids)]
+    assert said == ["true", "true", "false"]
+
+
+def test_a_killed_run_whose_sender_asks_again_is_left_to_him(bench: Workbench) -> None:
+    run_id = "00000000-0000-0000-0000-000000000000"
+    assert will_retry(killed_run(bench.instance, run_id, **NEVER_AGAIN)) == "false"
+
+
+def test_a_killed_run_that_a_person_had_cancelled_stays_cancelled(bench: Workbench) -> None:
+    run_id = "00000000-0000-0000-0000-000000000000"
+    run = killed_run(bench.instance, run_id, status=dg.DagsterRunStatus.CANCELING)
+    assert run.status == dg.DagsterRunStatus.CANCELED
+
+
+def test_a_run_in_which_slides_failed_is_not_started_again(bench: Workbench, home: Path) -> None:
+    bench.ingest(write_slide(home / "a.svs", 1, mpp=None))
+    assert not bench.run().success
+    (run,) = bench.instance.get_runs()
+    assert will_retry(run) == "false"
+
+
+def test_the_daemon_sees_a_run_that_was_found_dead_before_its_first_look(bench: Workbench) -> None:
+    instance = bench.instance
+    killed_run(instance, "00000000-0000-0000-0000-000000000000")
+    cursors = instance.daemon_cursor_storage.get_cursor_values({DAEMON_CURSOR})
+    new = instance.event_log_storage.get_logs_for_all_runs_by_log_id(
+        after_cursor=int(cursors[DAEMON_CURSOR]),
+        dagster_event_type={dg.DagsterEventType.RUN_FAILURE},
+    )
+    assert len(new) == 1
 
 
 def test_a_later_process_with_the_same_number_is_another_one(bench: Workbench) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from pathassets.defs import sensors
 from pathassets.defs.partitions import RANGE_END, RANGE_START, range_tags
+from pathassets.defs.recovery import NEVER_AGAIN
 from pathassets.defs.sensors import ASKED_TAG, MAX_TRIES
 from pathassets.engine.ingest import ingest
 from tests.defs.small_slides import write_slide
@@ -122,6 +123,7 @@ def test_what_a_killed_run_should_have_done_is_asked_for_again_but_not_for_ever(
     for _ in range(MAX_TRIES):
         (request,) = inbox.tick(STABLE_S)
         assert request.tags[ASKED_TAG].startswith(str(path))
+        assert request.tags.items() >= NEVER_AGAIN.items()  # else the daemon would start it, too
         inbox.start_and_kill(request)
     assert inbox.tick() == []
 
