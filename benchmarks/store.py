@@ -4,10 +4,10 @@ One trivial slide is registered and run for real, three artifacts of it. Its row
 its events in Dagster and its folders in the store are then copied for all others, each with its own
 slide id, SHA-256 and digests, so that the cohort is what 10,000 runs would have left.
 
-Each command is a process of its own, imports and all, run once to warm up and then several times.
-To compare with another checkout, put it first in PYTHONPATH.
+Each command is a process of its own, imports and all, run once to warm up and then several times;
+with `--against FOLDER`, in turn with those of another checkout, on the same home.
 
-    .venv/bin/python benchmarks/store.py [--slides 10000] [--times 3]
+    .venv/bin/python benchmarks/store.py [--slides 10000] [--times 3] [--against FOLDER]
 """
 
 from __future__ import annotations
@@ -173,27 +173,29 @@ class Took:
     said: str = ""
 
     def __str__(self) -> str:
-        return f"{self.cpu_s:6.2f} CPU-s {self.wall_s:6.1f} s"
+        return f"{self.cpu_s:6.2f} CPU-s {self.wall_s:6.1f} s  {self.said}"
 
 
-def time_command(*arguments: str) -> Took:
-    """Run `pathassets` in a process of its own."""
+def time_command(arguments: list[str], checkout: Path | None) -> Took:
+    """Run `pathassets`, as one checkout has it, in a process of its own."""
+    environment = os.environ | {"COLUMNS": "200"}
+    if checkout is not None:
+        environment["PYTHONPATH"] = str(checkout.absolute())
     before, started_s = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     done = subprocess.run(  # noqa: S603 - our own command
         [sys.executable, "-c", COMMAND, *arguments],
-        capture_output=True, text=True, check=False, env=os.environ | {"COLUMNS": "200"},
+        capture_output=True, text=True, check=False, env=environment,
     )  # fmt: skip
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode:
         sys.exit(f"{arguments}: {done.stdout[-500:]}{done.stderr[-2000:]}")
     cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    said = done.stdout.strip().splitlines()[-1] if done.stdout.strip() else ""
-    return Took(cpu_s=cpu_s, wall_s=time.perf_counter() - started_s, said=said)
+    return Took(cpu_s=cpu_s, wall_s=time.perf_counter() - started_s, said=" ".join(arguments))
 
 
 def time_looks() -> None:
     """The look alone, with one thread and with several, on this disk and on a slow share."""
-    from pathassets.adapters import damage  # noqa: PLC0415 - not in every checkout
+    from pathassets.adapters import damage  # noqa: PLC0415 - seconds
     from pathassets.engine.platform import open_platform  # noqa: PLC0415
     from pathassets.engine.settings import read_settings  # noqa: PLC0415
 
@@ -232,6 +234,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--slides", type=int, default=10_000)
     parser.add_argument("--times", type=int, default=3)
+    parser.add_argument("--against", type=Path, help="another checkout, with the same catalog")
     args = parser.parse_args()
     print(describe_machine(), flush=True)
     folder = Path(tempfile.mkdtemp(prefix="pathassets-store-"))
@@ -242,15 +245,11 @@ def main() -> int:
             run_through_dagster()
             copy_cohort(folder / "home", args.slides)
             for arguments in (["run"], ["status", "--json"]):
-                time_command(*arguments)
+                time_command(arguments, None)
                 for _ in range(args.times):
-                    took = time_command(*arguments)
-                    said = took.said if arguments == ["run"] else ""
-                    print(f"{' '.join(arguments):15} {took}  {said}", flush=True)
-            from pathassets.adapters.store import Store  # noqa: PLC0415 - seconds
-
-            if hasattr(Store, "survey"):
-                time_looks()
+                    for checkout in filter(None, (args.against, Path.cwd())):
+                        print(f"{checkout}: {time_command(arguments, checkout)}", flush=True)
+            time_looks()
     finally:
         shutil.rmtree(folder)
     return 0

@@ -308,7 +308,7 @@ def _open_alone(
     Raises:
         SlideUnreadable: that takes OpenSlide, or tifffile reads other pixels.
     """
-    if backend == "openslide" or not layout.levels:
+    if backend == "openslide" or not layout.has_level0:
         raise _only_first(path, layout, "only OpenSlide could read it")
     from pathassets.adapters.tifffile import TifffileSlide  # noqa: PLC0415 - rare, takes 60 ms
 

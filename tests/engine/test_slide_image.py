@@ -128,6 +128,18 @@ def test_a_slide_that_only_openslide_could_read_and_does_not_is_refused(tmp_path
         open_slide(path)
 
 
+def test_a_level_as_large_as_the_slide_leaves_nothing_to_choose_by(tmp_path) -> None:
+    path = tmp_path / "a.ome.tif"
+    with tifffile.TiffWriter(path, ome=True) as file:
+        for name, size_px, n_below in (("label", LABEL_PX, 0), ("s", SLIDE_PX, 1)):
+            facts = {"axes": "YXS", "Name": name}
+            file.write(picture(*size_px), tile=(64, 64), subifds=n_below, metadata=facts, **JPEG)
+        below = {"tile": (64, 64), "subfiletype": 1, "metadata": None}
+        file.write(picture(*SLIDE_PX), **below, **JPEG)
+    with pytest.raises(SlideUnreadable, match="directory 1, where OpenSlide takes"):
+        open_slide(path)
+
+
 def test_check_tells_which_image_was_read(tmp_path) -> None:
     path = write(tmp_path / "a.ome.tif")
     done = check_slide(CheckTask(path=path, fingerprint="", n_threads=1))

@@ -64,6 +64,12 @@ class TiffLayout:
     notes: tuple[str, ...]
     """What else there is in the file, and is not read."""
 
+    @property
+    def has_level0(self) -> bool:
+        """Whether level 0 is stored as tiles that can be read, and no other level has its size."""
+        grids = [level.grid for level in self.levels[:1]]
+        return any(self.level_of(g.width_px, g.height_px) is not None for g in grids)
+
     def level_of(self, width_px: int, height_px: int) -> TiffLevel | None:
         """The level of that size; None where there is none, or more than one."""
         found = [
