@@ -16,23 +16,23 @@ GRAPH = """
 slide
     group slide, kinds openslide, partitions slides
 tissue_mask/otsu_8um
-    group tissue_mask, kinds opencv zarr, partitions slides, code 3.2-a0de1bd8
+    group tissue_mask, kinds opencv zarr, partitions slides, code 4.3-5292e5db
     checks has_tissue
     from slide
 patch_locations/grid_256px_05um
-    group patch_locations, kinds numpy parquet, partitions slides, code 2-e105c5ac
+    group patch_locations, kinds numpy parquet, partitions slides, code 3-e9770d87
     checks has_patches
     from slide, tissue_mask/otsu_8um
 features/colour_stats
-    group features, kinds zarr, partitions slides, code 3.2+1-1e692022
+    group features, kinds zarr, partitions slides, code 3.3+1-0ff502cb
     checks features_are_finite
     from patch_locations/grid_256px_05um, slide
 features/resnet18_untrained
-    group features, kinds torch zarr, partitions slides, code 3.2+1-ab720661, tags untrained
+    group features, kinds torch zarr, partitions slides, code 3.3+1-14f81da4, tags untrained
     checks features_are_finite
     from patch_locations/grid_256px_05um, slide
 dataset/cohort
-    group dataset, kinds pandas parquet, code 1-7b92620a
+    group dataset, kinds pandas parquet, code 1-dfbb1067
     from features/colour_stats by AllPartitionMapping
 """
 
