@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from pathassets.core.text import shortened, visible
 from pathassets.errors import SpecError
 
 MAX_BYTES = 100 * 2**20
@@ -86,11 +87,7 @@ def shown(text: str) -> str:
     >>> print(shown("P\u200b1\x1b[31m"))
     'P\u200b1\x1b[31m'
     """
-    cut = text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
-    seen = "".join(
-        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in cut
-    )
-    return f"'{seen}'"
+    return f"'{visible(shortened(text, MAX_SHOWN))}'"
 
 
 def _read(path: Path) -> bytes:

@@ -15,6 +15,8 @@ from typing import Any
 import cv2
 import numpy as np
 
+from pathassets.core.text import visible
+
 LINE_CHARS = 240
 """Longest line."""
 TEXT_CHARS = 120
@@ -34,7 +36,7 @@ def line(shown: object, *facts: str) -> str:
     'float(a, b)'
     """
     text = f"{type(shown).__name__}({', '.join(fact for fact in facts if fact)})"
-    text = "".join(char if char.isprintable() else "?" for char in text)
+    text = visible(text)
     return text if len(text) <= LINE_CHARS else f"{text[: LINE_CHARS - 2]}…)"
 
 

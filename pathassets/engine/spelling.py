@@ -6,7 +6,8 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
 
-from pathassets.adapters.csv_table import shown
+from pathassets.adapters.csv_table import MAX_SHOWN, shown
+from pathassets.core.text import shortened
 
 
 def alike(spellings: Iterable[str]) -> list[tuple[str, ...]]:
@@ -22,8 +23,9 @@ def alike(spellings: Iterable[str]) -> list[tuple[str, ...]]:
 
 
 def told(spelling: str) -> str:
-    """Write a spelling so that all that tells it apart is seen: separate accents, too."""
-    return shown(spelling) if unicodedata.is_normalized("NFC", spelling) else ascii(spelling)
+    """Write a spelling so that all that tells it apart is seen: blanks, and separate accents."""
+    is_seen = spelling.isprintable() and unicodedata.is_normalized("NFC", spelling)
+    return shown(spelling) if is_seen else ascii(shortened(spelling, MAX_SHOWN))
 
 
 def _as_read(text: str) -> str:

@@ -243,7 +243,7 @@ def test_a_line_of_more_or_fewer_cells_than_the_header_is_refused(tmp_path, line
         ("file,patient\na.svs,\x1b]0;x\n", r"csv:2: patient '\x1b]0;x' holds a control", "Remove"),
         ('file,label\na.svs,"x\ny"\n', r"csv:2: label 'x\ny' holds a control", "line break"),
         ("file\na.svs\n\u202egpj.svs\n", r"csv:3: file '\u202egpj.svs' holds a control", "Remove"),
-        ("file,label\na.svs," + "x" * 201, "xxx…' has 201 characters", "up to 200"),
+        ("file,label\na.svs," + "x" * 201, "xxx …' has 201 characters", "up to 200"),
         ("file,label\na.svs," + "x" * 200_000, "csv:2: cannot read the cohort table: field", ""),
     ],
 )
