@@ -17,7 +17,7 @@ import zarr
 import pathassets
 from pathassets.engine.deep_features import DeepFeatureExtractor, SlidesFailed
 from pathassets.engine.deep_request import RunOptions
-from pathassets.errors import EncoderError, SpecError, StoreError
+from pathassets.errors import EncoderError, SpecError
 from tests.engine.probe_encoder import Probe
 from tests.formula_tiff import write_formula_tiff
 
@@ -350,7 +350,7 @@ def test_save_predictions_writes_zarr_or_returns_a_dictionary(tmp_path, extracto
     assert set(zarr.open_group(path, mode="r").array_keys()) == {"features", "coordinates"}
     with pytest.raises(ValueError, match="save_dir"):
         extractor.save_predictions(given, "zarr")
-    with pytest.raises(StoreError, match="is there already"):
+    with pytest.raises(FileExistsError, match="is there already"):
         extractor.save_predictions(given, "zarr", tmp_path / "a.zarr")
 
 

@@ -58,7 +58,7 @@ def set_file(  # noqa: PLR0913 - the options of a statement
     stated = Statement(name=name, who=who, why=why, frame=frame)
     with opened() as (platform, instance):
         recorded = record_file(platform, slide_id, file, stated)
-        _report_drawings(platform, instance, [slide_id])
+        _report_drawings(platform, instance, [recorded.drawing.slide_id])
         click.echo(report.drawing_line(recorded))
 
 

@@ -30,7 +30,7 @@ def opened() -> Iterator[tuple[Platform, dg.DagsterInstance]]:
     with open_platform(settings) as platform:
         from pathassets.defs.instance import open_instance  # noqa: PLC0415 - dagster takes seconds
         from pathassets.defs.launch import recover  # noqa: PLC0415
-        from pathassets.defs.slides import forget_merged  # noqa: PLC0415
+        from pathassets.defs.partitions import forget_merged  # noqa: PLC0415
 
         with open_instance(settings) as instance:
             for run_id in recover(instance, platform):

@@ -15,7 +15,7 @@ from pathassets.core.recipe import Entry, Recipe
 from pathassets.defs.checks import check_specs, withdraw_checks
 from pathassets.defs.events import events_of, failure_of
 from pathassets.defs.instance import fast_events
-from pathassets.defs.partitions import SLIDE_KEY, SLIDES
+from pathassets.defs.partitions import SLIDE_KEY, SLIDES, forget_merged
 from pathassets.defs.provenance import Provenance, code_version
 from pathassets.defs.text import bullets, line, quoted
 from pathassets.engine.batch import run_batch
@@ -74,7 +74,8 @@ def run_slides(
     chosen = set(slide_ids)
     provenance = Provenance(context.instance, platform.recipe, wanted, chosen)
     planned = [p for p in plan_slides(platform) if p.slide_id in chosen]
-    unknown = sorted(chosen - {p.slide_id for p in planned})
+    merged = forget_merged(context.instance, platform)
+    unknown = sorted(chosen - merged - {p.slide_id for p in planned})
     failed: list[SlideOutcome] = []
     with ExitStack() as end, fast_events(context.instance, run_id):
         end.callback(withdraw_checks, context.instance, context.run)

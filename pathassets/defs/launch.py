@@ -24,7 +24,7 @@ from pathassets.defs.partitions import SLIDES, range_tags, slide_order, stretche
 from pathassets.defs.recovery import NEVER_AGAIN, fail_dead_runs, process_tags
 from pathassets.engine.platform import Platform
 from pathassets.engine.status import CohortStatus, SlideStatus, cohort_status, needs_work
-from pathassets.errors import CatalogError, SpecError
+from pathassets.errors import CatalogError, SpecError, did_you_mean
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """Events go to the instance; a terminal gets one line a slide, from the engine's log."""
@@ -63,9 +63,9 @@ def choose_entries(platform: Platform, select: Iterable[str]) -> tuple[Entry, ..
                     f"--select {text}: annotations are recorded, not made",
                     remedy="Record some: pathassets annotations set",
                 )
-            known = ", ".join("/".join(e.key) for e in makeable)
             raise SpecError(
-                f"--select {text}: the recipe has no such entry", remedy=f"It has {known}"
+                f"--select {text}: the recipe has no such entry",
+                remedy=did_you_mean(text, ("/".join(e.key) for e in makeable), "It has"),
             )
         chosen |= keys
     return tuple(e for e in makeable if not chosen or e.key in chosen)

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 
 import dagster as dg
 
+from pathassets.engine.platform import Platform
+
 SLIDES = dg.DynamicPartitionsDefinition(name="slides")
 SLIDE_KEY = dg.AssetKey("slide")
 RANGE_START = "dagster/asset_partition_range_start"
@@ -76,3 +78,14 @@ def range_of(tags: Mapping[str, str], ordered: list[str]) -> list[str]:
     if start not in ordered or end not in ordered:
         return []
     return ordered[ordered.index(start) : ordered.index(end) + 1]
+
+
+def forget_merged(instance: dg.DagsterInstance, platform: Platform) -> set[str]:
+    """Take the partitions away of ids that were merged into other slides: nothing can run on them.
+
+    Their events stay. Returns all such ids.
+    """
+    merged = {one.slide_id for one in platform.catalog.merged()}
+    for slide_id in merged.intersection(slide_order(instance) if merged else ()):
+        instance.delete_dynamic_partition(str(SLIDES.name), slide_id)
+    return merged

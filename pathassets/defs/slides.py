@@ -6,7 +6,7 @@ import dagster as dg
 
 from pathassets.defs.batch import OWNER
 from pathassets.defs.events import slide_events
-from pathassets.defs.partitions import SLIDE_KEY, SLIDES, add_slides, slide_order
+from pathassets.defs.partitions import SLIDE_KEY, SLIDES, add_slides, forget_merged, slide_order
 from pathassets.engine.plan import plan_slides
 from pathassets.engine.platform import Platform
 
@@ -47,16 +47,6 @@ def report_slides(
                 instance.report_runless_asset_event(event)
         advance(one.slide_id)
     return new
-
-
-def forget_merged(instance: dg.DagsterInstance, platform: Platform) -> None:
-    """Take the partitions away of ids that were merged into other slides: nothing can run on them.
-
-    Their events stay.
-    """
-    merged = {one.slide_id for one in platform.catalog.merged()}
-    for slide_id in merged.intersection(slide_order(instance) if merged else ()):
-        instance.delete_dynamic_partition(str(SLIDES.name), slide_id)
 
 
 def reported_versions(instance: dg.DagsterInstance) -> dict[str, str]:

@@ -100,7 +100,7 @@ def record_file(platform: Platform, slide_id: str, file: Path, stated: Statement
     read = _read(platform, record, file, stated.frame)
     drawn = read.drawn
     drawing = Drawing(
-        slide_id=slide_id,
+        slide_id=record.slide_id,
         name=entry.name,
         digest=_digest(sha256, read),
         file=file.name,
@@ -125,7 +125,7 @@ def withdraw(platform: Platform, slide_id: str, stated: Statement) -> Drawing:
         SpecError: the recipe has no such annotations.
     """
     entry = require_entry(platform, stated.name)
-    platform.catalog.slide(slide_id)
+    slide_id = platform.catalog.slide(slide_id).slide_id  # it may have had another id
     in_force = platform.catalog.drawings().get(slide_id, {}).get(entry.name)
     if in_force is None or in_force.is_withdrawn:
         raise CatalogError(

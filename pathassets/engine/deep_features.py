@@ -268,7 +268,8 @@ class DeepFeatureExtractor:
 
         Raises:
             SpecError: there is no such output type, or no path for it.
-            StoreError: it cannot be written, or something is there, without `overwrite`.
+            StoreError: it cannot be written; OutputExists where something is there, without
+                `overwrite`.
         """
         params = run_params(kwargs, self._defaults)
         kind = check_output(output_type, save_path, output_file=params.output_file)

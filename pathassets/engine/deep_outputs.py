@@ -25,7 +25,7 @@ from filelock import FileLock, Timeout
 
 from pathassets.adapters.feature_store import METADATA, FeatureWriter, is_finished
 from pathassets.core.slide import FINGERPRINT_CHARS
-from pathassets.errors import StoreError
+from pathassets.errors import OutputExists, StoreError
 
 
 class MemoryWriter(FeatureWriter):
@@ -97,13 +97,13 @@ class Place:
         """Whether the output is there, whole and of this request; never so with `overwrite`.
 
         Raises:
-            StoreError: something else is in its place, which must not be replaced.
+            OutputExists: something else is in its place, which must not be replaced.
         """
         told = stated(self.final)
         if overwrite:
             is_own = told.get("slide_sha256") in {None, self.fingerprint}
             if self.final.exists() and not (is_own and (self.final / METADATA).is_file()):
-                raise StoreError(
+                raise OutputExists(
                     self.final, "is in the way, and is no output of this slide",
                     remedy="Move it away",
                 )  # fmt: skip
@@ -113,7 +113,7 @@ class Place:
         if is_whole(self.final, self.request):
             return True
         if self.final.exists():
-            raise StoreError(
+            raise OutputExists(
                 self.final, "was made by another request, or by another program",
                 remedy="Give another save_dir, or overwrite=True, which replaces this output alone",
             )  # fmt: skip
@@ -201,10 +201,10 @@ def refuse_existing(path: Path, *, overwrite: bool) -> None:
     """Refuse a place that is taken.
 
     Raises:
-        StoreError: it is so.
+        OutputExists: it is so.
     """
     if path.exists() and not overwrite:
-        raise StoreError(path, "is there already", remedy="Give another name, or overwrite=True")
+        raise OutputExists(path, "is there already", remedy="Give another name, or overwrite=True")
 
 
 def remove_part(part: Path) -> None:

@@ -12,6 +12,7 @@ DEFAULT_RECIPE = Path(__file__).parent.parent / "recipe.yaml"
 DEFAULT_TIMEOUT_S = 4 * 3600.0
 DEFAULT_SCRATCH_GB = 100.0
 _GB = 10**9
+_SYNONYMS = {"gpu": "cuda"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,11 +122,13 @@ def _text(name: str, default: str) -> str:
 
 
 def _choice(name: str, default: str, *others: str) -> str:
-    value = _text(name, default)
+    """Value of a variable that takes a few words, in any case; a GPU may be called by that name."""
+    said = _text(name, default)
+    value = _SYNONYMS.get(said.lower(), said.lower())
     if value not in {default, *others}:
         what = name.removeprefix("PATHASSETS_").lower()
         known = ", ".join([default, *others[:-1]]) + f" or {others[-1]}"
-        raise SpecError(f"{name}: unknown {what} {value!r}", remedy=f"Use {known}")
+        raise SpecError(f"{name}: unknown {what} {said!r}", remedy=f"Use {known}")
     return value
 
 

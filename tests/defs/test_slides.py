@@ -78,5 +78,8 @@ def test_an_id_that_was_merged_away_is_no_partition_any_more(bench: Workbench, h
     row = {"slide_id": "ghost", "into_slide_id": a, "merged_at": datetime.now(UTC)}
     with connect.writing(bench.platform.catalog._engine) as connection:
         connection.execute(insert(merged_slide), row)
+    assert bench.run().success
+    assert bench.instance.get_dynamic_partitions("slides") == [a, b]
+    add_slides(bench.instance, ["ghost"])
     report_slides(bench.instance, bench.platform, [])
     assert bench.instance.get_dynamic_partitions("slides") == [a, b]

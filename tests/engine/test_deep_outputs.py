@@ -6,7 +6,7 @@ import pytest
 
 from pathassets.adapters.feature_store import FeatureWriter
 from pathassets.engine.deep_outputs import MemoryWriter, OutputFolder, Place, is_whole, stated
-from pathassets.errors import StoreError
+from pathassets.errors import OutputExists, StoreError
 
 A, B = "a" * 64, "b" * 64
 
@@ -71,7 +71,7 @@ def test_only_a_whole_output_of_the_same_request_is_done(tmp_path):
     assert is_whole(final, "r1")
     assert place_in(tmp_path).is_done(overwrite=False)
     assert not place_in(tmp_path).is_done(overwrite=True)
-    with pytest.raises(StoreError, match="another request"):
+    with pytest.raises(OutputExists, match="another request"):
         place_in(tmp_path, request="r2").is_done(overwrite=False)
     assert not place_in(tmp_path, request="r2").is_done(overwrite=True)
 

@@ -9,7 +9,7 @@ from sqlalchemy import delete, insert, update
 
 from pathassets.catalog import connect
 from pathassets.catalog.tables import drawing, merged_slide, mpp_override, slide, slide_path
-from pathassets.engine.annotations import find_preview
+from pathassets.engine.annotations import Statement, find_preview, withdraw
 from pathassets.engine.batch import run_batch
 from pathassets.engine.lineage import lineage_of
 from pathassets.engine.plan import drawing_address, plan_slides
@@ -17,6 +17,7 @@ from tests.engine.conftest import RECIPE
 from tests.engine.drawings import record_boxes
 
 DRAWN = RECIPE + "annotations:\n  tumour:\n"
+STATED = Statement(name="tumour", who="Ann", why="drawn anew")
 BOX = (100.0, 100.0, 300.0, 200.0)
 
 
@@ -75,3 +76,11 @@ def test_a_drawing_that_is_gone_is_told_at_every_opening_and_stops_nothing(
             reopen()
         assert f"annotations/tumour/{kept_id}" in caplog.text
         assert "cannot be taken over" in caplog.text
+
+
+def test_what_is_drawn_under_the_old_id_is_of_the_slide_it_became(two, reopen) -> None:
+    platform, kept_id, old = two
+    merge(platform, old.slide_id, kept_id)
+    platform = reopen()
+    assert record_boxes(platform, old.slide_id, BOX).drawing.slide_id == kept_id
+    assert withdraw(platform, old.slide_id, STATED).slide_id == kept_id

@@ -53,7 +53,7 @@ def test_every_variable_moves_its_thing(home, monkeypatch):
     monkeypatch.setenv("PATHASSETS_INBOX_STABLE_S", "0.5")
     monkeypatch.setenv("PATHASSETS_WORKERS", "3")
     monkeypatch.setenv("PATHASSETS_SLIDE_TIMEOUT_S", "90")
-    monkeypatch.setenv("PATHASSETS_DEVICE", "cuda")
+    monkeypatch.setenv("PATHASSETS_DEVICE", "GPU")
     monkeypatch.setenv("PATHASSETS_READ_THREADS", "5")
     monkeypatch.setenv("PATHASSETS_SCRATCH", "~/fast")
     monkeypatch.setenv("PATHASSETS_SCRATCH_GB", "0.5")
@@ -93,7 +93,7 @@ def test_a_variable_set_to_nothing_counts_as_not_set(home, monkeypatch, name):
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("PATHASSETS_DEVICE", "gpu"),
+        ("PATHASSETS_DEVICE", "tpu"),
         ("PATHASSETS_VERIFY", "never"),
         ("PATHASSETS_WORKERS", "many"),
         ("PATHASSETS_WORKERS", "0"),
