@@ -48,7 +48,7 @@ def test_an_encoder_is_checked_and_its_features_are_kept_the_first_time(run):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("check", "resnet_18"), "Did you mean resnet18?"),
+        (("check", "resnet_19"), "Did you mean resnet18?"),
         (("check", "uni"), "no file with its weights is named"),
         (("check", "uni", "--weights", "none.bin"), "none.bin"),
         (("check", "resnet18", "--device", "cuda:77"), "there is no device 'cuda:77'"),

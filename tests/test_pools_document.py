@@ -282,7 +282,9 @@ def test_workers_are_asked_for_and_chunksizes_are_1(made, with_options, name):
         assert len(set(one.pool.pids)) <= n_processes
 
 
-@pytest.mark.parametrize(("name", "mode"), zip(NAMES, ["wsi", "tile", "tile", "wsi"], strict=True))
+@pytest.mark.parametrize(
+    ("name", "mode"), [*zip(NAMES, ["wsi", "tile", "tile", "wsi"], strict=True)]
+)
 def test_resampling_mode_wsi_or_tile(patches_pool, tmp_path, name, mode):
     """resampling_mode (str, optional): One of two supported down/up-sampling methods: wsi or
     tile

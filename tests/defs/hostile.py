@@ -17,9 +17,14 @@ BAIT = "bait."
 
 def bait(field: str) -> str:
     """Markdown, HTML and what a terminal obeys, without a slash, for file names have none."""
+    return f"{cell_bait(field)}\x1b]0;owned\x07\u202e"
+
+
+def cell_bait(field: str) -> str:
+    """The same for a table, whose cells hold no control character, and no quotation mark here."""
     return (
-        f"![x]({BAIT}{field}) <img src={BAIT}{field}> [x]({BAIT}{field}) `"
-        f"\x1b]0;owned\x07\u202e [link={BAIT}{field}]x[/link]"
+        f"![x]({BAIT}{field}) <img src={BAIT}{field}> [x]({BAIT}{field}) ` "
+        f"[link={BAIT}{field}]x[/link]"
     ).replace("/", "")
 
 
@@ -64,7 +69,7 @@ def write_hostile(folder: Path) -> Hostile:
     """Write the cohort."""
     folder.mkdir(exist_ok=True)
     written = Hostile(
-        named=write_slide(folder / f"a {bait('name')}.svs", 1),
+        named=write_slide(folder / f"a {cell_bait('name')}.svs", 1),
         stated=write_slide(folder / "b.svs", 2),
         lost=write_slide(folder / f"c {bait('lost')}.svs", 3),
         no_slide=folder / f"d {bait('refused')}.svs",
@@ -75,7 +80,7 @@ def write_hostile(folder: Path) -> Hostile:
     said = f"MPP = ![x]({BAIT}header) <img src={BAIT}header> \x1b[2J{'x' * 100_000}"
     tifffile.tiffcomment(written.stated, header.replace("MPP = 0.5", said).encode())
     written.no_slide.write_bytes(b"not a slide")
-    patient, label = (bait(field).replace('"', "") for field in ("patient", "label"))
+    patient, label = cell_bait("patient"), cell_bait("label")
     written.cohort.write_text(f'file,patient,label\n"{written.named.name}","{patient}","{label}"\n')
     write_boxes(written.drawing, (200.0, 200.0, 500.0, 500.0), labels=(bait("class"),))
     return written

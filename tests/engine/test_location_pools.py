@@ -74,7 +74,7 @@ def test_there_is_a_pool_for_every_class_with_the_documented_parameters(region, 
     assert kind._kind is getattr(location_classes, f"{region}{sampler}Patches")
     wanted = {
         "wsi_file_list", "mask_data_list", "patches_args", "proc_num_workers", "mp_chunksize",
-        "save_preview_image_args", "on_error", "slide_mpp_list",
+        "save_preview_image_args", "on_error", "slide_mpp_list", "verbose",
     }  # fmt: skip
     wanted |= set() if region == "WholeImage" else {"polygon_data_list"}
     wanted |= {"points_list"} if sampler == "Custom" else set()
