@@ -144,6 +144,25 @@ def test_a_catalog_that_was_lost_beside_a_full_store_is_no_cohort_without_slides
         assert "Restore it from its backup" in line
 
 
+def test_an_empty_folder_where_the_catalog_knows_a_full_store_is_no_store_to_make_all_again_in(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = home / "catalog.sqlite"
+    (home / "store" / "catalog.sqlite").rename(elsewhere)
+    monkeypatch.setenv("PATHASSETS_CATALOG", f"sqlite:///{elsewhere}")
+    assert {state for one in states(home) for state in one.values()} == {"current"}
+    (home / "store").rename(home / "unmounted")
+    (home / "store").mkdir()
+    for command in (["status"], ["run"], ["ingest", home / "a.svs"]):
+        line = refusal(*command)
+        assert f"{home / 'store'}: was never a store" in line
+        assert "Mount its disk" in line
+    assert not any((home / "store").iterdir())
+    (home / "store" / ".staging").mkdir()
+    output("run")
+    assert features(home, "a").is_dir()
+
+
 def test_on_a_store_that_is_read_only_what_reads_works_and_what_writes_refuses(home: Path) -> None:
     a = features(home, "a")
     whole = (states(home), output("lineage", a), output("status"))

@@ -286,6 +286,11 @@ class Catalog(Statements):
             if edges:
                 connection.execute(insert(artifact_parent), edges)
 
+    def has_artifacts(self) -> bool:
+        """Whether it knows any."""
+        with reading(self._engine) as connection:
+            return connection.execute(select(artifact.c.digest).limit(1)).first() is not None
+
     def artifacts(
         self, section: str | None = None, name: str | None = None
     ) -> Iterator[ArtifactRecord]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
+from pathassets.adapters.staging import Staging
 from pathassets.adapters.store import Store, open_store
 from pathassets.catalog.catalog import Catalog
 from pathassets.core.recipe import Recipe
@@ -47,9 +48,10 @@ def open_to_read(settings: Settings) -> Platform:
 
     Raises:
         SpecError: the recipe asks for something impossible.
-        StoreError: the store is not there, and cannot be made.
+        StoreError: the store is not there, and cannot be made, or not the one the catalog knows.
         CatalogError: the catalog cannot be opened, or another version made it.
     """
+    _require_known(settings)
     try:
         return open_platform(settings)
     except StoreError:
@@ -68,11 +70,30 @@ def open_platform(settings: Settings) -> Platform:
 
     Raises:
         SpecError: the recipe asks for something impossible.
-        StoreError: the store is not writable.
+        StoreError: the store is not writable, or not the one that the catalog knows.
         CatalogError: the catalog cannot be opened, or a newer version made it.
     """
     recipe = open_recipe(settings)
+    _require_known(settings)
     store = open_store(settings.store)
     catalog = Catalog.open(settings.catalog_url)
     adopt_drawings(store, catalog)
     return Platform(settings=settings, store=store, catalog=catalog, recipe=recipe)
+
+
+def _require_known(settings: Settings) -> None:
+    """Refuse a folder that was never a store where the catalog knows what was published.
+
+    It is where a disk is to be mounted, most likely: everything would be made again beneath it.
+    """
+    staging = Staging(settings.store).folder
+    if settings.has_own_catalog or staging.is_dir():
+        return
+    with Catalog.open(settings.catalog_url) as catalog:
+        if catalog.has_artifacts():
+            raise StoreError(
+                settings.store,
+                f"was never a store, and {catalog!r} knows artifacts",
+                remedy="Mount its disk, or look at PATHASSETS_STORE. To make everything again, "
+                f"here: mkdir -p {staging}",
+            )

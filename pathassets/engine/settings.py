@@ -64,6 +64,11 @@ class Settings:
             )
 
     @property
+    def has_own_catalog(self) -> bool:
+        """Whether the catalog is the file that lies in the store, and goes where the store goes."""
+        return self.catalog_url == _own_catalog(self.store)
+
+    @property
     def has_own_dagster(self) -> bool:
         """Whether Dagster's state is this home's, not an instance that someone else set up."""
         return self.dagster_home == self.home / ".dagster"
@@ -82,7 +87,7 @@ def read_settings() -> Settings:
     return Settings(
         home=home,
         store=store,
-        catalog_url=_text("PATHASSETS_CATALOG", f"sqlite:///{store / 'catalog.sqlite'}"),
+        catalog_url=_text("PATHASSETS_CATALOG", _own_catalog(store)),
         recipe=_path("PATHASSETS_RECIPE", own if own.is_file() else DEFAULT_RECIPE),
         inbox=_path("PATHASSETS_INBOX", home / "inbox"),
         inbox_stable_s=_number("PATHASSETS_INBOX_STABLE_S", 60.0),
@@ -114,6 +119,10 @@ def worker_environment(n_cpus: int) -> dict[str, str]:
 def usable_cores() -> int:
     """Cores this process may run on, which in a container are fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _own_catalog(store: Path) -> str:
+    return f"sqlite:///{store / 'catalog.sqlite'}"
 
 
 def _text(name: str, default: str) -> str:
