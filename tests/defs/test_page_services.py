@@ -30,9 +30,8 @@ class Background:
     home: Path
     port: int
 
-    @property
-    def daemon(self) -> Daemon:
-        return Daemon(self.home, self.port)
+    def daemon(self, ui: psutil.Process) -> Daemon:
+        return Daemon(self.home, self.port, ui.pid)
 
     @property
     def log(self) -> Path:
@@ -47,7 +46,7 @@ class Background:
         )
         ui = psutil.Process(int(said.stdout))
         wait_for(
-            lambda: not ui.is_running() or self.daemon.is_up(), self.log.read_text(), within_s=120
+            lambda: not ui.is_running() or self.daemon(ui).is_up(), self.log.read_text(), within_s=120
         )
         assert ui.is_running(), self.log.read_text()
         return [ui, *ui.children(recursive=True)]
@@ -133,7 +132,7 @@ def test_a_run_is_interrupted_and_the_next_one_does_the_rest(
     python = {"PYTHONPATH": str(home)}
     pathassets(home, "ingest", home / "slides", **python)
     ui, *_ = background.start()
-    daemon = background.daemon
+    daemon = background.daemon(ui)
     backfill = daemon.backfill(daemon.partitions())
     wait_for(lambda: daemon.health()["features/colour"][0] >= 1, "the first features", within_s=120)
     processes = [ui, *ui.children(recursive=True)]
@@ -147,7 +146,7 @@ def test_a_run_is_interrupted_and_the_next_one_does_the_rest(
     rows = json.loads(pathassets(home, "status", "--json", **python).stdout)["slides"]
     assert {row["assets"]["features/colour"]["state"] for row in rows} == {"current"}
     again = background.start()
-    (run,) = daemon.runs({"key": "dagster/backfill", "value": backfill})
+    *_, run = daemon.runs({"key": "dagster/backfill", "value": backfill})  # the newest first
     assert run["status"] == "FAILURE"
     again[0].terminate()
     assert left(again) == []
