@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
+from pathassets.adapters.damage import Damage, ListedFile
+from pathassets.adapters.store import Store
 from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.records import CohortFacts
 from pathassets.cli import main
+from pathassets.core.address import Address
 from tests.catalog.merges import remember_merge
 from tests.defs.small_slides import RECIPE, write_slide
 from tests.engine.workers_here import workers_here
@@ -116,6 +120,23 @@ def test_what_is_gone_is_made_again_where_only_it_is_asked_for(home: Path) -> No
     assert "ran 1 slide" in output("run", *asked)
     assert contents(a) == before
     assert not b.exists()
+
+
+def test_a_run_with_nothing_to_do_looks_at_each_artifact_once(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert home.is_dir()
+    looked: Counter[Address] = Counter()
+    look = Store.look
+
+    def counting(store: Store, address: Address, files: Iterable[ListedFile]) -> Damage | None:
+        looked[address] += 1
+        return look(store, address, files)
+
+    monkeypatch.setattr(Store, "look", counting)
+    assert output("run").startswith("nothing to do")
+    assert looked
+    assert set(looked.values()) == {1}
 
 
 def test_a_slide_is_run_by_the_id_that_it_had_before_it_was_merged(home: Path) -> None:
