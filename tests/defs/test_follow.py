@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,6 +109,23 @@ def test_a_dataset_that_would_be_the_same_is_left_alone(
     assert bench.run("repair_slides", run_config=repair([a])).success
     (request,) = follower.rest()
     follower.start(request)
+
+
+def test_a_dataset_that_is_gone_is_built_again_though_it_would_be_the_same(
+    follower: Follower, home: Path
+) -> None:
+    bench = follower.bench
+    bench.ingest(write_slide(home / "a.svs", 1))
+    assert bench.run().success
+    (request,) = follower.rest()
+    follower.start(request)
+    shutil.rmtree(home / "store" / "dataset")
+    assert follower.rest() == []  # nothing was run since
+    assert bench.run().success
+    (again,) = follower.rest()
+    follower.start(again)
+    assert (home / "store" / "dataset").is_dir()
+    assert follower.rest() == []
 
 
 def test_no_dataset_is_built_of_no_slides(follower: Follower, home: Path) -> None:
