@@ -96,13 +96,12 @@ def _spec(recipe: Recipe, entry: Entry) -> dg.AssetSpec:
     recorded = [one.key for one in recipe.lineage(entry) if one.section.scope == "recorded"]
     parents = [dg.AssetKey([*key]) for key in dict.fromkeys((*entry.parents, *recorded))]
     card = entry.card
-    about = f"{words} {quoted(card.description)}" if card is not None else words
     fields = [f"{name}: {value}" for name, value in entry.parameters.items()]
     is_untrained = card is not None and card.weights == "untrained"
     return dg.AssetSpec(
         key=[*entry.key],
         deps=[SLIDE_KEY, *parents],
-        description=f"{about}\n\n{bullets(fields)}",
+        description=f"{words} {quoted(card.description) if card else ''}\n\n{bullets(fields)}",
         group_name=entry.section.name,
         kinds=kinds | ({"torch"} if card is not None and card.can_use_gpu else set()),
         owners=[OWNER],
