@@ -124,11 +124,14 @@ def run_through_dagster() -> None:
     from pathassets.defs.launch import Wanted, run_slides_here  # noqa: PLC0415
     from pathassets.engine.platform import open_platform  # noqa: PLC0415
     from pathassets.engine.settings import read_settings  # noqa: PLC0415
+    from pathassets.engine.status import cohort_status  # noqa: PLC0415
 
     settings = read_settings()
     with open_platform(settings) as platform, open_instance(settings) as instance:
         wanted = Wanted(slide_ids=frozenset(), entries=platform.recipe.entries)
-        run_slides_here(build_definitions(platform.recipe), instance, platform, wanted)
+        run_slides_here(
+            build_definitions(platform.recipe), instance, platform, wanted, cohort_status(platform)
+        )
 
 
 def run_tasks_alone() -> None:

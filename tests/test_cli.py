@@ -16,9 +16,15 @@ import pytest
 import tifffile
 from click.testing import CliRunner, Result
 
+from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.migrations import VERSION_TABLE
 from pathassets.cli import main
+from pathassets.defs.annotations import reported_drawings
+from pathassets.defs.events import WITHDRAWN
+from pathassets.defs.instance import open_instance
+from pathassets.engine.settings import read_settings
 from tests.bounded_slides import write_scn
+from tests.catalog.merges import remember_merge
 from tests.defs.daemon import COMMAND, environment, pathassets
 from tests.defs.small_slides import RECIPE, write_corrupt_slide, write_slide
 from tests.engine.drawings import write_boxes
@@ -520,6 +526,20 @@ def test_what_is_drawn_on_a_slide_from_recording_to_lineage(home: Path) -> None:
     said = output("lineage", folder / "locations.parquet")
     assert f"annotations/tumour/{b}/" in said
     assert "none.geojson by Ann at " in said
+
+
+@pytest.mark.usefixtures("here")
+def test_what_is_withdrawn_by_an_id_that_was_merged_is_withdrawn_in_dagster_too(home: Path) -> None:
+    (home / "recipe.yaml").write_text(DRAWN)
+    output("ingest", write_slide(home / "a.svs", 1))
+    [slide_id] = [slide["slide_id"] for slide in status()["slides"]]
+    output("annotations", "set", slide_id, write_boxes(home / "a.geojson", WHOLE), *STATED)
+    with Catalog.open(f"sqlite:///{home / 'store' / 'catalog.sqlite'}") as catalog:
+        remember_merge(catalog, "old", into=slide_id)
+    said = output("annotations", "withdraw", "old", *STATED)
+    assert said.startswith(f"{slide_id}: tumour is withdrawn")
+    with open_instance(read_settings()) as instance:
+        assert reported_drawings(instance, "tumour") == {slide_id: WITHDRAWN}
 
 
 @pytest.mark.usefixtures("here")

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
+from pathassets.adapters.damage import Damage, ListedFile
+from pathassets.adapters.store import Store
+from pathassets.catalog.catalog import Catalog
+from pathassets.catalog.records import CohortFacts
 from pathassets.cli import main
+from pathassets.core.address import Address
+from tests.catalog.merges import remember_merge
 from tests.defs.small_slides import RECIPE, write_slide
 from tests.engine.workers_here import workers_here
 from tests.unprivileged import read_only
@@ -115,6 +122,33 @@ def test_what_is_gone_is_made_again_where_only_it_is_asked_for(home: Path) -> No
     assert not b.exists()
 
 
+def test_a_run_with_nothing_to_do_looks_at_each_artifact_once(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert home.is_dir()
+    looked: Counter[Address] = Counter()
+    look = Store.look
+
+    def counting(store: Store, address: Address, files: Iterable[ListedFile]) -> Damage | None:
+        looked[address] += 1
+        return look(store, address, files)
+
+    monkeypatch.setattr(Store, "look", counting)
+    assert output("run").startswith("nothing to do")
+    assert looked
+    assert set(looked.values()) == {1}
+
+
+def test_a_slide_is_run_by_the_id_that_it_had_before_it_was_merged(home: Path) -> None:
+    a = features(home, "a")
+    with Catalog.open(f"sqlite:///{home / 'store' / 'catalog.sqlite'}") as catalog:
+        remember_merge(catalog, "old", into=a.parent.name)
+    shutil.rmtree(a)
+    assert "ran 1 slide" in output("run", "--slides", "old")
+    assert a.is_dir()
+    assert output("run", "--slides", "old").startswith("nothing to do: 1 current slide")
+
+
 def test_a_flipped_bit_is_mended_by_the_run_that_builds_the_next_dataset(home: Path) -> None:
     a = features(home, "a")
     before = contents(a)
@@ -177,9 +211,6 @@ def test_on_a_store_that_is_read_only_what_reads_works_and_what_writes_refuses(h
 
 def test_a_catalog_in_use_is_read_on_a_store_that_is_read_only(home: Path) -> None:
     """Another process writes it: what it committed lies in a log beside the file."""
-    from pathassets.catalog.catalog import Catalog  # noqa: PLC0415
-    from pathassets.catalog.records import CohortFacts  # noqa: PLC0415
-
     slide_id = features(home, "a").parent.name
     with Catalog.open(f"sqlite:///{home / 'store' / 'catalog.sqlite'}") as catalog:
         facts = CohortFacts(slide_id=slide_id, patient="just told", label=None)

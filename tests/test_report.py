@@ -283,7 +283,7 @@ def test_a_line_of_the_log_gives_the_terminal_no_order(capsys: pytest.CaptureFix
     root.handlers.clear()
     try:
         report.log_to_stderr()
-        logging.getLogger("pathassets").warning("%s: no slide", "a\x1b[2J.svs")
+        logging.getLogger("pathassets").warning("%s: no slide", "a\x1b[2J\nERROR b.svs")
     finally:
         root.handlers[:] = before
-    assert capsys.readouterr().err == "WARNING a\\x1b[2J.svs: no slide\n"
+    assert capsys.readouterr().err == "WARNING a\\x1b[2J\n    ERROR b.svs: no slide\n"

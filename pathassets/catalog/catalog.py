@@ -176,14 +176,12 @@ class Catalog(Statements):
             CatalogError: there is none of this id; the remedy names ids like it.
         """
         with reading(self._engine) as connection:
-            for known_id in (slide_id, find_heir(connection, slide_id)):
-                found = connection.execute(
-                    select(*_SLIDE_FACTS).where(slide.c.slide_id == known_id)
-                )
-                row = found.mappings().one_or_none()
-                if row is not None:
-                    return slide_record(row)
-            raise unknown_slide(connection, slide_id)
+            known_id = find_heir(connection, slide_id) or slide_id  # it is no other slide's since
+            found = connection.execute(select(*_SLIDE_FACTS).where(slide.c.slide_id == known_id))
+            row = found.mappings().one_or_none()
+            if row is None:
+                raise unknown_slide(connection, slide_id)
+            return slide_record(row)
 
     def merged(self) -> list[MergedSlide]:
         """Ids that were merged into other slides, by id."""

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from sqlalchemy import URL, Connection, Engine, Table, event, func, text
 from sqlalchemy.dialects import postgresql, sqlite
@@ -72,13 +72,14 @@ def read_only(text: str) -> str:
     With `immutable` it looks at the file alone, in which what is committed is missing while there
     is a log beside it; without, it needs to write where there is none.
     """
-    kind, _, path = text.partition(":///")
-    if kind != "sqlite" or not path or path.startswith("file:"):
+    driver, _, place = text.partition(":///")
+    path, _, options = place.partition("?")
+    if driver.partition("+")[0] != "sqlite" or not path or path.startswith("file:"):
         return text
-    log = Path(f"{path}-wal")
+    log = Path(f"{unquote(path)}-wal")
     has_log = log.is_file() and log.stat().st_size > 0
     mode = "mode=ro" if has_log else "mode=ro&immutable=1"
-    return f"{kind}:///file:{quote(path)}?{mode}&uri=true"
+    return f"{driver}:///file:{quote(path)}?{mode}&uri=true{'&' if options else ''}{options}"
 
 
 def tune(engine: Engine) -> None:

@@ -102,9 +102,9 @@ def show(slide_id: str | None, *, as_json: bool) -> None:
 def withdraw_name(slide_id: str, name: str, who: str, why: str) -> None:
     """State that what was drawn on a slide counts no more."""
     with opened() as (platform, instance):
-        withdraw(platform, slide_id, Statement(name=name, who=who, why=why))
-        _report_drawings(platform, instance, [slide_id])
-        click.echo(f"{slide_id}: {name} is withdrawn; what was made with it is stale now")
+        drawn = withdraw(platform, slide_id, Statement(name=name, who=who, why=why))
+        _report_drawings(platform, instance, [drawn.slide_id])
+        click.echo(f"{drawn.slide_id}: {name} is withdrawn; what was made with it is stale now")
 
 
 def _report_drawings(platform: Platform, instance: dg.DagsterInstance, slides: list[str]) -> None:

@@ -12,6 +12,7 @@ import click
 from pathassets import report
 from pathassets.engine.cohort import Cohort
 from pathassets.engine.ingest import IdScheme, Registration, ingest
+from pathassets.engine.merges import ids_of_today
 from pathassets.engine.platform import Platform, open_platform
 from pathassets.engine.settings import read_settings
 from pathassets.engine.status import SlideStatus, cohort_status
@@ -81,13 +82,15 @@ def make_current(
         run_slides_here,
     )
 
-    entries = choose_entries(platform, select)
-    wanted = Wanted(slide_ids=frozenset(slides), entries=entries, retry=retry)
+    chosen = frozenset(ids_of_today(platform.catalog, slides))
+    wanted = Wanted(slide_ids=chosen, entries=choose_entries(platform, select), retry=retry)
     definitions = build_definitions(platform.recipe)
+    stand = cohort_status(platform)
     with report.slide_progress():
-        n_slides = run_slides_here(definitions, instance, platform, wanted)
-        n_datasets = build_datasets_here(definitions, instance, platform, wanted)
-    stand = cohort_status(platform).slides
-    rows = [row for row in stand if not slides or row.planned.slide_id in slides]
+        n_slides = run_slides_here(definitions, instance, platform, wanted, stand)
+        stand = cohort_status(platform) if n_slides else stand
+        n_datasets = build_datasets_here(definitions, instance, wanted, stand)
+    stand = cohort_status(platform) if n_datasets else stand
+    rows = [row for row in stand.slides if not chosen or row.planned.slide_id in chosen]
     report.run_end(rows, n_slides, n_datasets)
     return rows

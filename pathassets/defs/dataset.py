@@ -9,6 +9,7 @@ from pathassets.core.recipe import Entry, Key, Recipe
 from pathassets.defs.batch import OWNER
 from pathassets.defs.provenance import code_version
 from pathassets.engine.dataset import build_dataset, plan_dataset
+from pathassets.engine.holdings import find_damage
 from pathassets.engine.plan import plan_slides
 from pathassets.engine.platform import Platform
 
@@ -53,7 +54,7 @@ def shown_version(instance: dg.DagsterInstance, key: Key) -> str | None:
 
 
 def due_datasets(instance: dg.DagsterInstance, platform: Platform) -> list[Key]:
-    """Datasets that would be another version than Dagster shows, were they built now.
+    """Datasets that would be another version than Dagster shows, or whose files are not whole.
 
     One that was never built is due as soon as it would have a slide.
     """
@@ -62,6 +63,7 @@ def due_datasets(instance: dg.DagsterInstance, platform: Platform) -> list[Key]:
     for entry in platform.recipe.datasets:
         planned, shown = plan_dataset(platform, entry, slides), shown_version(instance, entry.key)
         is_another = shown != planned.address.digest
-        if is_another and (shown is not None or len(planned.manifest)):
+        is_due = is_another or find_damage(platform, planned.address) is not None
+        if is_due and (shown is not None or len(planned.manifest)):
             due.append(entry.key)
     return due

@@ -14,6 +14,7 @@ from pathassets.defs.batch import POOL, run_slides
 from pathassets.defs.slides import report_slides
 from pathassets.defs.text import bullets
 from pathassets.engine.ingest import find_files, ingest
+from pathassets.engine.merges import ids_of_today
 from pathassets.engine.platform import Platform
 
 PROCESS_SLIDES = "process_slides"
@@ -61,7 +62,7 @@ def repair_chosen_slides(
     keys = {(a.partition("/")[0], a.partition("/")[2]) for a in config.assets}
     entries = [platform.recipe.entry(key) for key in sorted(keys)] or platform.recipe.per_slide
     ordered = [e for e in platform.recipe.per_slide if e in entries]
-    run_slides(context, platform, config.slide_ids, ordered)
+    run_slides(context, platform, ids_of_today(platform.catalog, config.slide_ids), ordered)
 
 
 @dg.job(name=REPAIR_SLIDES, description="Re-run scattered slides, such as the failed ones.")

@@ -23,7 +23,7 @@ from pathassets.defs.jobs import BUILD_DATASETS, PROCESS_SLIDES
 from pathassets.defs.partitions import SLIDES, range_tags, slide_order, stretches
 from pathassets.defs.recovery import NEVER_AGAIN, fail_dead_runs, process_tags
 from pathassets.engine.platform import Platform
-from pathassets.engine.status import CohortStatus, SlideStatus, cohort_status, needs_work
+from pathassets.engine.status import CohortStatus, SlideStatus, needs_work
 from pathassets.errors import CatalogError, SpecError, did_you_mean
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -72,17 +72,22 @@ def choose_entries(platform: Platform, select: Iterable[str]) -> tuple[Entry, ..
 
 
 def run_slides_here(
-    definitions: dg.Definitions, instance: dg.DagsterInstance, platform: Platform, wanted: Wanted
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    platform: Platform,
+    wanted: Wanted,
+    stand: CohortStatus,
 ) -> int:
     """Run the batch asset for every slide that needs it; returns how many slides those were.
+
+    `stand` is where the cohort stands now: it costs a look at every file, so one serves for all.
 
     Raises:
         CatalogError: a named slide is not registered.
     """
     keys = {e.key for e in wanted.entries if e.section.scope == "slide"}
-    status = cohort_status(platform)
-    _require_known(status, wanted.slide_ids)
-    chosen = [s for s in status.slides if _is_chosen(s, wanted.slide_ids)]
+    _require_known(stand, wanted.slide_ids)
+    chosen = [s for s in stand.slides if _is_chosen(s, wanted.slide_ids)]
     report_annotations(instance, platform, [s.planned.slide_id for s in chosen])
     order = slide_order(instance)
     not_shown = {key: set(order) - _green(instance, dg.AssetKey([*key])) for key in keys}
@@ -93,7 +98,7 @@ def run_slides_here(
     }
     current = {
         s.planned.slide_id
-        for s in status.slides
+        for s in stand.slides
         if all(c.state == "current" for c in s.cells if c.key in keys)
     }
     for stretch in stretches(order, needy, current):
@@ -104,14 +109,13 @@ def run_slides_here(
 
 
 def build_datasets_here(
-    definitions: dg.Definitions, instance: dg.DagsterInstance, platform: Platform, wanted: Wanted
+    definitions: dg.Definitions, instance: dg.DagsterInstance, wanted: Wanted, stand: CohortStatus
 ) -> int:
     """Build the datasets whose slides would give another version now; returns how many."""
     asked = {e.key for e in wanted.entries if e.section.scope == "cohort"}
-    cells = cohort_status(platform).datasets
     due = {
         c.key
-        for c in cells
+        for c in stand.datasets
         if c.key in asked and (c.state != "current" or shown_version(instance, c.key) != c.digest)
     }
     if due:

@@ -8,9 +8,11 @@ from contextlib import contextmanager
 
 import dagster as dg
 
+from pathassets.defs.checks import withdraw_checks
 from pathassets.defs.recovery import mark_process
 from pathassets.engine.platform import Platform, open_platform
 from pathassets.engine.settings import read_settings
+from pathassets.errors import PathAssetsError
 
 
 class PlatformResource(dg.ConfigurableResource[Platform]):
@@ -24,5 +26,15 @@ class PlatformResource(dg.ConfigurableResource[Platform]):
         """Open it for one run, and give the catalog back after."""
         if context.run is not None and context.instance is not None:
             mark_process(context.instance, context.run.run_id)
-        with open_platform(read_settings()) as platform:
+        with _opened(context) as platform:
             yield platform
+
+
+def _opened(context: dg.InitResourceContext) -> Platform:
+    """Open it; a run that ends for want of it has no verdict on anything."""
+    try:
+        return open_platform(read_settings())
+    except PathAssetsError:
+        if context.run is not None and context.instance is not None:
+            withdraw_checks(context.instance, context.run)
+        raise

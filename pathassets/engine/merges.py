@@ -1,4 +1,4 @@
-"""Slides that were found to be one -> what was drawn on them, where the one that is left has it.
+"""Slides that were found to be one -> their ids of old, and what was drawn, are the one's.
 
 The catalog has moved the statements; the files lie in the store under the id of old.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import uuid
+from collections.abc import Iterable
 from dataclasses import replace
 
 from pathassets.adapters.store import Store
@@ -16,6 +17,15 @@ from pathassets.core.recipe import ANNOTATIONS
 from pathassets.errors import StoreError
 
 logger = logging.getLogger(__name__)
+
+
+def ids_of_today(catalog: Catalog, slide_ids: Iterable[str]) -> list[str]:
+    """Ids that somebody wrote down -> those of the slides that they stand for, each once.
+
+    An id that was never any slide's stays as it is, for whoever asked to refuse it.
+    """
+    heirs = {one.slide_id: one.into_slide_id for one in catalog.merged()}
+    return list(dict.fromkeys(heirs.get(slide_id, slide_id) for slide_id in slide_ids))
 
 
 def adopt_drawings(store: Store, catalog: Catalog) -> None:

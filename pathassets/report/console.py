@@ -40,7 +40,7 @@ class _VisibleFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Write a record."""
-        return visible(super().format(record), keep="\n\t")
+        return paragraph(visible(super().format(record), keep="\n\t"))
 
 
 def log_to_stderr() -> None:

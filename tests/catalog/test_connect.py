@@ -387,6 +387,23 @@ def test_a_catalog_opened_to_read_writes_nothing_beside_it(tmp_path, name) -> No
     assert [path.name for path in folder.iterdir()] == [name]
 
 
+def test_a_catalog_is_opened_to_read_by_whatever_url_opens_it(tmp_path) -> None:
+    folder = tmp_path / "catalog"
+    url = f"sqlite+pysqlite:///{folder / 'catalog.db'}?timeout=5"
+    Catalog.open(url).close()
+    with read_only(folder), Catalog.open_to_read(url) as catalog:
+        assert catalog.refusals() == []
+
+
+def test_what_a_writer_left_in_the_log_of_a_name_in_percent_signs_is_read(tmp_path) -> None:
+    folder = tmp_path / "catalog"
+    url = f"sqlite:///{folder}/it%3F.db"
+    with Catalog.open(url) as writer:
+        writer.refuse(REFUSAL)
+        with read_only(folder), Catalog.open_to_read(url) as catalog:
+            assert catalog.refusals() == [REFUSAL]
+
+
 def test_a_catalog_of_another_version_is_not_read_as_if_it_were_of_this(sqlite_url) -> None:
     Catalog.open(sqlite_url).close()
     old = open_engine(sqlite_url)

@@ -139,6 +139,23 @@ def test_a_run_that_died_leaves_no_verdict(bench: Workbench, home: Path, ask: As
     assert verdicts(ask) == dict.fromkeys(passed(), nothing)
 
 
+def test_a_run_that_could_not_open_the_platform_leaves_no_verdict(
+    bench: Workbench, home: Path, ask: Ask
+) -> None:
+    (a,) = bench.ingest(write_slide(home / "a.svs", 1))
+    recipe = (home / "recipe.yaml").read_text()
+    (home / "recipe.yaml").write_text("nonsense: {}")
+    assert not bench.run(may_break=True).success
+    nothing: dict[str, list[str]] = {}
+    assert verdicts(ask) == dict.fromkeys(passed(), nothing)
+
+    (home / "recipe.yaml").write_text(recipe)
+    assert bench.run().success
+    (home / "recipe.yaml").write_text("nonsense: {}")
+    assert not bench.run(may_break=True).success
+    assert verdicts(ask) == passed(a)
+
+
 def test_features_that_are_not_finite_failed_be_there_older_ones_or_not(
     bench: Workbench, home: Path, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:

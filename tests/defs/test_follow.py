@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 from pathassets.defs import follow
 from pathassets.defs.follow import FOLLOW
 from pathassets.defs.launch import Wanted, build_datasets_here, choose_entries, run_slides_here
+from pathassets.engine.status import cohort_status
 from tests.defs.small_slides import write_slide
 from tests.defs.test_jobs import repair
 from tests.defs.workbench import Workbench
@@ -89,9 +91,11 @@ def test_a_dataset_that_would_be_the_same_is_left_alone(
     a, _ = bench.ingest(write_slide(home / "a.svs", 1), write_slide(home / "b.svs", 2, mpp=None))
     entries = choose_entries(bench.platform, ())
     wanted = Wanted(slide_ids=frozenset(), entries=entries)
-    run_slides_here(bench.definitions, bench.instance, bench.platform, wanted)
+    stand = cohort_status(bench.platform)
+    run_slides_here(bench.definitions, bench.instance, bench.platform, wanted, stand)
     assert follower.tick() == []
-    build_datasets_here(bench.definitions, bench.instance, bench.platform, wanted)
+    stand = cohort_status(bench.platform)
+    build_datasets_here(bench.definitions, bench.instance, wanted, stand)
     assert follower.rest() == []
 
     assert not bench.run().success  # all current, and one that fails as before
@@ -105,6 +109,23 @@ def test_a_dataset_that_would_be_the_same_is_left_alone(
     assert bench.run("repair_slides", run_config=repair([a])).success
     (request,) = follower.rest()
     follower.start(request)
+
+
+def test_a_dataset_that_is_gone_is_built_again_though_it_would_be_the_same(
+    follower: Follower, home: Path
+) -> None:
+    bench = follower.bench
+    bench.ingest(write_slide(home / "a.svs", 1))
+    assert bench.run().success
+    (request,) = follower.rest()
+    follower.start(request)
+    shutil.rmtree(home / "store" / "dataset")
+    assert follower.rest() == []  # nothing was run since
+    assert bench.run().success
+    (again,) = follower.rest()
+    follower.start(again)
+    assert (home / "store" / "dataset").is_dir()
+    assert follower.rest() == []
 
 
 def test_no_dataset_is_built_of_no_slides(follower: Follower, home: Path) -> None:

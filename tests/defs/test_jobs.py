@@ -4,6 +4,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from tests.catalog.merges import remember_merge
 from tests.defs.small_slides import write_slide
 from tests.defs.workbench import Workbench
 
@@ -39,6 +40,15 @@ def test_a_repair_can_be_of_some_assets(bench: Workbench, home: Path) -> None:
     chosen = repair([a], "patch_locations/grid", "tissue_mask/otsu")
     assert bench.run("repair_slides", run_config=chosen).success
     assert bench.states() == {a: "current current missing"}
+
+
+def test_a_repair_of_an_id_that_was_merged_is_of_the_slide_it_became(
+    bench: Workbench, home: Path
+) -> None:
+    (a,) = bench.ingest(write_slide(home / "a.svs", 1))
+    remember_merge(bench.platform.catalog, "old", into=a)
+    assert bench.run("repair_slides", run_config=repair(["old"])).success
+    assert bench.states() == {a: "current current current"}
 
 
 def test_a_repair_of_what_does_not_exist_fails_in_words(bench: Workbench) -> None:

@@ -11,6 +11,7 @@ from pathassets.defs.launch import (
     choose_entries,
     run_slides_here,
 )
+from pathassets.engine.status import cohort_status
 from pathassets.errors import CatalogError, SpecError, StoreError
 from tests.defs.small_slides import write_slide
 from tests.defs.workbench import Workbench
@@ -24,7 +25,8 @@ def wanted(
 
 
 def launch(bench: Workbench, what: Wanted) -> int:
-    return run_slides_here(bench.definitions, bench.instance, bench.platform, what)
+    stand = cohort_status(bench.platform)
+    return run_slides_here(bench.definitions, bench.instance, bench.platform, what, stand)
 
 
 def n_runs(bench: Workbench) -> int:
@@ -38,7 +40,7 @@ def test_a_name_stands_for_a_section_or_an_entry(bench: Workbench) -> None:
     every = ["tissue_mask/otsu", "patch_locations/grid", "features/colour", "dataset/cohort"]
     assert chosen() == every
     assert chosen("features", "tissue_mask/otsu") == [every[0], every[2]]
-    with pytest.raises(SpecError, match=r"features/nope: the recipe has no such entry. It has tis"):
+    with pytest.raises(SpecError, match=r"/nope: the recipe has no such entry. Did you mean 'fea"):
         chosen("features/nope")
 
 
@@ -122,7 +124,8 @@ def test_a_dataset_is_built_where_it_would_be_another(bench: Workbench, home: Pa
     (a,) = bench.ingest(write_slide(home / "a.svs", 1))
 
     def build() -> int:
-        return build_datasets_here(bench.definitions, bench.instance, bench.platform, wanted(bench))
+        stand = cohort_status(bench.platform)
+        return build_datasets_here(bench.definitions, bench.instance, wanted(bench), stand)
 
     launch(bench, wanted(bench))
     assert build() == 1

@@ -2,18 +2,16 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
 import pytest
-from sqlalchemy import Engine, event, insert
+from sqlalchemy import Engine, event
 
-from pathassets.catalog import connect
-from pathassets.catalog.tables import merged_slide
 from pathassets.defs.partitions import add_slides
 from pathassets.defs.provenance import Provenance
 from pathassets.defs.slides import report_slides, reported_versions
+from tests.catalog.merges import remember_merge
 from tests.defs.small_slides import write_slide
 from tests.defs.workbench import Workbench
 
@@ -75,9 +73,7 @@ def test_a_run_looks_up_more_slides_than_a_query_takes_variables(
 def test_an_id_that_was_merged_away_is_no_partition_any_more(bench: Workbench, home: Path) -> None:
     a, b = bench.ingest(write_slide(home / "a.svs", 1), write_slide(home / "b.svs", 2))
     add_slides(bench.instance, ["ghost"])
-    row = {"slide_id": "ghost", "into_slide_id": a, "merged_at": datetime.now(UTC)}
-    with connect.writing(bench.platform.catalog._engine) as connection:
-        connection.execute(insert(merged_slide), row)
+    remember_merge(bench.platform.catalog, "ghost", into=a)
     assert bench.run().success
     assert bench.instance.get_dynamic_partitions("slides") == [a, b]
     add_slides(bench.instance, ["ghost"])

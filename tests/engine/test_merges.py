@@ -2,17 +2,17 @@ from __future__ import annotations
 
 import logging
 import shutil
-from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import delete, insert, update
+from sqlalchemy import delete, update
 
 from pathassets.catalog import connect
-from pathassets.catalog.tables import drawing, merged_slide, mpp_override, slide, slide_path
+from pathassets.catalog.tables import drawing, mpp_override, slide, slide_path
 from pathassets.engine.annotations import Statement, find_preview, withdraw
 from pathassets.engine.batch import run_batch
 from pathassets.engine.lineage import lineage_of
 from pathassets.engine.plan import drawing_address, plan_slides
+from tests.catalog.merges import remember_merge
 from tests.engine.conftest import RECIPE
 from tests.engine.drawings import record_boxes
 
@@ -23,9 +23,8 @@ BOX = (100.0, 100.0, 300.0, 200.0)
 
 def merge(platform, old_id: str, into: str) -> None:
     """What the migration does to the catalog."""
-    row = {"slide_id": old_id, "into_slide_id": into, "merged_at": datetime.now(UTC)}
+    remember_merge(platform.catalog, old_id, into=into)
     with connect.writing(platform.catalog._engine) as connection:
-        connection.execute(insert(merged_slide), row)
         for table in (slide_path, mpp_override, drawing):
             moved = update(table).where(table.c.slide_id == old_id)
             connection.execute(moved.values(slide_id=into))
