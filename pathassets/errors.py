@@ -252,10 +252,11 @@ def shortage_of(error: BaseException) -> ResourcesShort | None:
 
 
 def _is_shortage(error: BaseException) -> bool:
+    if isinstance(error, PathAssetsError):  # its text may be a file's name; its cause says what
+        return isinstance(error, ResourcesShort)
     if isinstance(error, OSError):
         return error.errno in _SHORT
-    is_said = any(text in str(error) for text in _SHORT_TEXTS)
-    return is_said or isinstance(error, MemoryError | ResourcesShort)
+    return isinstance(error, MemoryError) or any(text in str(error) for text in _SHORT_TEXTS)
 
 
 class ServiceEnded(PathAssetsError):

@@ -16,6 +16,7 @@ from pathassets.errors import (
     StoreError,
     WorkerLost,
     WrongArguments,
+    shortage_of,
 )
 from tests.formula_tiff import write_formula_tiff
 
@@ -149,3 +150,10 @@ def test_what_stands_for_a_builtin_is_one():
     assert issubclass(OutputExists, FileExistsError)
     assert issubclass(OutputExists, StoreError)
     assert str(OutputExists("out", "is there", remedy="Go")) == "out: is there. Go"
+
+
+def test_a_name_that_sounds_like_a_want_of_memory_is_none():
+    assert shortage_of(SlideUnreadable("(-4:Insufficient memory).svs", "is no slide")) is None
+    short = EncoderError("uni", "cannot start")
+    short.__cause__ = RuntimeError("can't start new thread")
+    assert shortage_of(short).reason == "resources_short"

@@ -42,6 +42,7 @@ PUBLIC_HOSTS = {
     "www.apache.org",
     "www.awaresystems.be",
     "www.leica-microsystems.com",
+    "www.w3.org",
 }
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from defusedxml.ElementTree import fromstring
 
 import pathassets
 from pathassets.adapters.tifffile import corrupt_tile
@@ -149,10 +150,22 @@ def test_a_notebook_shows_a_slide_and_a_mask_as_pictures(path):
     tissue = np.zeros((3000, 6000), bool)
     tissue[:, :3000] = True
     mask = pathassets.TissueMask(tissue=tissue, downsample=16.0, slide_mpp=0.5)
-    picture = decoded(mask._repr_png_())
-    assert picture.shape == (256, 512, 3)
-    assert (picture[:, :255] == shown.TISSUE_RGB).all()
-    assert (picture[:, 257:] == shown.GLASS_RGB).all()
+    svg = fromstring(mask._repr_svg_())
+    assert (svg.get("width"), svg.get("height"), svg.get("viewBox")) == ("512", "256", "0 0 192 96")
+    glass, drawn = svg
+    assert (glass.get("fill"), drawn.get("fill")) == (shown.GLASS, shown.TISSUE)
+    assert drawn.get("d") == "".join(f"M0 {y}h96v1h-96z" for y in range(96))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9000), (3, 4), (500, 400)])
+def test_the_picture_of_a_mask_is_small_whatever_the_mask(shape):
+    tissue = np.random.default_rng(0).random(shape) < 0.5
+    mask = pathassets.TissueMask(tissue=tissue, downsample=16.0, slide_mpp=0.5)
+    assert len(mask._repr_svg_()) < 400_000
+    assert (
+        pathassets.TissueMask(tissue=tissue[:0], downsample=16.0, slide_mpp=0.5)._repr_svg_()
+        is None
+    )
 
 
 def test_a_slide_with_a_bad_tile_is_shown_as_a_line(tmp_path):

@@ -17,13 +17,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pathassets.core.text import shortened, visible
+from pathassets.core.text import quoted
 from pathassets.errors import SpecError
 
 MAX_BYTES = 100 * 2**20
 """100,000 slides with long paths and a ward's remarks have 30 MB."""
-MAX_SHOWN = 60
-"""Characters of a cell that an error repeats."""
 
 _MARKS = {
     codecs.BOM_UTF8: ("utf-8-sig", "UTF-8"),
@@ -79,15 +77,6 @@ def read_csv_table(path: Path, *, column: str) -> CsvTable:
     _check_header(columns, header, column, path)
     lines = tuple(_line(cells, f"{path}:{number}", header, number) for number, cells in filled)
     return CsvTable(charset=charset, separator=separator, columns=columns, lines=lines)
-
-
-def shown(text: str) -> str:
-    r"""Repeat text of a stranger in a message: bounded, and with all that is invisible escaped.
-
-    >>> print(shown("P\u200b1\x1b[31m"))
-    'P\u200b1\x1b[31m'
-    """
-    return f"'{visible(shortened(text, MAX_SHOWN))}'"
 
 
 def _read(path: Path) -> bytes:
@@ -177,7 +166,7 @@ def _check_header(columns: tuple[str, ...], header: list[str], column: str, path
     if column not in columns:
         found = ", ".join(name.strip() for name in header)
         raise SpecError(
-            f"{path}: no column {column!r}, found {shown(found)[1:-1]}",
+            f"{path}: no column {column!r}, found {quoted(found)[1:-1]}",
             remedy=f"Name the slide's file in a column {column!r}; "
             "separate columns by commas, semicolons or tabs",
         )

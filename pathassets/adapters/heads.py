@@ -28,6 +28,8 @@ MAX_MASK_PX = 1 << 28
 MAX_PATCH_PX = 1 << 26
 """Pixels of the largest patch, 8,192 x 8,192."""
 MAX_CHANNELS = 4
+MAX_PIXEL_BYTES = 8
+"""Of all channels of a pixel: four of 16 bits, or one number of any kind."""
 TIFF_HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 # Pillow's readers by the first bytes. `Image.open` would warn of large pictures, and not of masks
@@ -102,7 +104,10 @@ def read_npy(file: BinaryIO, *, most_px: int) -> np.ndarray:
         raise ValueError(f"it is damaged, or no array: {error}") from error
     if dtype.kind not in "biuf":
         raise ValueError(f"its shape is {shape} of {dtype}, not of numbers")
-    if math.prod(shape[:2]) > most_px or math.prod(shape) > most_px * MAX_CHANNELS:
-        raise ValueError(f"its shape is {shape}: {math.prod(shape):,} numbers, over {most_px:,}")
+    n_bytes = math.prod(shape) * dtype.itemsize
+    if math.prod(shape[:2]) > most_px or n_bytes > most_px * MAX_PIXEL_BYTES:
+        raise ValueError(
+            f"its shape is {shape} of {dtype}: {math.prod(shape):,} numbers, over {most_px:,}"
+        )
     file.seek(start)
     return np.asarray(npy.read_array(file, allow_pickle=False))

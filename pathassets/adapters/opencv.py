@@ -1,4 +1,4 @@
-"""Pictures -> small JPEG and WebP bytes, by OpenCV."""
+"""Pictures -> small JPEG, PNG and WebP bytes, by OpenCV."""
 
 from __future__ import annotations
 
@@ -34,11 +34,8 @@ def icon_webp(jpeg: bytes) -> bytes:
     bgr = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
     if bgr is None:
         raise ValueError("no picture in these bytes")
-    longest_px = max(bgr.shape[:2])
     for side_px in _ICON_SIDES_PX:
-        scale = min(1.0, side_px / longest_px)
-        size = (max(1, round(bgr.shape[1] * scale)), max(1, round(bgr.shape[0] * scale)))
-        small = cv2.resize(bgr, size, interpolation=cv2.INTER_AREA)
+        small = _shrunk(bgr, side_px)
         for quality in _ICON_QUALITIES:
             data = _encode(".webp", small, [cv2.IMWRITE_WEBP_QUALITY, quality])
             if len(data) <= MAX_ICON_BYTES:
@@ -52,6 +49,18 @@ def read_jpeg(data: bytes) -> np.ndarray:
     if bgr is None:
         raise ValueError("no picture in these bytes")
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
+
+
+def small_png(rgb: np.ndarray, side_px: int) -> bytes:
+    """Encode RGB uint8 (y, x, 3) as a PNG whose longest side is `side_px` at most."""
+    return _encode(".png", _shrunk(cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), side_px), [])
+
+
+def _shrunk(bgr: np.ndarray, side_px: int) -> np.ndarray:
+    height_px, width_px = bgr.shape[:2]
+    scale = min(1.0, side_px / max(height_px, width_px))
+    size = max(1, round(width_px * scale)), max(1, round(height_px * scale))
+    return np.asarray(cv2.resize(bgr, size, interpolation=cv2.INTER_AREA))
 
 
 def _encode(suffix: str, bgr: np.ndarray, parameters: list[int]) -> bytes:

@@ -18,6 +18,7 @@ import tifffile
 from pathassets.adapters.heads import (
     MAX_CHANNELS,
     MAX_MASK_PX,
+    MAX_PIXEL_BYTES,
     TIFF_HEADS,
     read_npy,
     require_picture,
@@ -107,6 +108,8 @@ def _tiff_pixels(data: bytes) -> np.ndarray:
         require_size(page.tilewidth, page.tilelength, most_px=MAX_MASK_PX)
         if page.samplesperpixel > MAX_CHANNELS:
             raise ValueError(f"it has {page.samplesperpixel} channels")
+        if page.samplesperpixel * page.bitspersample > 8 * MAX_PIXEL_BYTES:
+            raise ValueError(f"it has {page.samplesperpixel} channels of {page.bitspersample} bits")
         if page.compression in _LOSSY:
             raise ValueError("it is compressed with loss, which changes what is 0")
         pixels = np.moveaxis(level.asarray(), level.axes.find("S"), -1)

@@ -8,7 +8,6 @@ a factory, a program     likewise
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import fields, replace
@@ -18,7 +17,7 @@ from typing import Literal
 
 from pathassets.core.encoder import COLOUR_STATS_CARD, RESNET18_CARD, EncoderCard, EncoderRequest
 from pathassets.core.pathology_encoders import DECLARATIONS, Declaration
-from pathassets.errors import SpecError
+from pathassets.errors import SpecError, closest
 
 Kind = Literal["own", "published", "timm", "transformers", "program", "factory"]
 
@@ -91,8 +90,8 @@ def kind_of(name: str) -> Kind:
         return _LIBRARIES[library]
     if _FACTORY.fullmatch(name) and library not in _LIBRARIES:
         return "factory"
-    close = difflib.get_close_matches(_fold(name), _FOLDED, n=1)
-    hint = f"Did you mean {_FOLDED[close[0]]}? " if close else ""
+    close = closest(_fold(name), _FOLDED)
+    hint = f"Did you mean {_FOLDED[close]}? " if close else ""
     raise SpecError(
         f"encoder {name}: there is no such encoder",
         remedy=f"{hint}The known encoders are: {', '.join(CARDS)}. Others: timm:MODEL, "

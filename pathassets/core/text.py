@@ -10,6 +10,8 @@ import unicodedata
 
 UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 """Unicode categories without a picture of their own: controls, formats, halves, line ends."""
+QUOTED_CHARS = 60
+"""Of a name or a cell that a message repeats."""
 HEADER_CHARS = 80
 """Longest value of a header that is told."""
 
@@ -37,6 +39,15 @@ def shortened(text: str, n_chars: int) -> str:
     ('abc …', 'abc')
     """
     return text if len(text) <= n_chars else f"{text[:n_chars]} …"
+
+
+def quoted(text: str, n_chars: int = QUOTED_CHARS) -> str:
+    r"""Repeat text in a message: in quotation marks, bounded, with all that is invisible written.
+
+    >>> print(quoted("P\u200b1\x1b[31m"))
+    'P\u200b1\x1b[31m'
+    """
+    return f"'{visible(shortened(text, n_chars))}'"
 
 
 def header_text(value: str) -> str:

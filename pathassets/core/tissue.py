@@ -118,9 +118,9 @@ class TissueMask:
             f"{self.tissue_share:.1%} tissue", area,
         )  # fmt: skip
 
-    def _repr_png_(self) -> bytes | None:
+    def _repr_svg_(self) -> str | None:
         """What a notebook shows."""
-        return shown.mask_png(self.tissue) if self.tissue.size else None
+        return shown.mask_svg(self.tissue) if self.tissue.size else None
 
     @property
     def tissue_share(self) -> float:

@@ -63,7 +63,7 @@ def run_batch(
         tasks = [
             replace(
                 task_for(platform, one, entries, staging, scratch),
-                doubted=frozenset(ill[one.slide_id]),
+                doubted=frozenset(ill.get(one.slide_id, ())),
             )
             for one in planned
         ]

@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from pathassets.adapters.csv_table import SEPARATORS, CsvTable, read_csv_table, shown
+from pathassets.adapters.csv_table import SEPARATORS, CsvTable, read_csv_table
 from pathassets.core.slide import check_mpp
+from pathassets.core.text import quoted
 from pathassets.engine.spelling import alike, told
 from pathassets.errors import SpecError
 
@@ -171,12 +172,12 @@ def _checked(name: str, cell: str, where: str) -> str:
     """Let a cell through that can be a name, a word or a number."""
     if len(cell) > MAX_CHARS[name]:
         raise SpecError(
-            f"{where}: {name} {shown(cell)} has {len(cell)} characters",
+            f"{where}: {name} {quoted(cell)} has {len(cell)} characters",
             remedy=f"Use up to {MAX_CHARS[name]}",
         )
     if _TURNS.search(cell) or any(unicodedata.category(c) in _UNSEEMLY for c in cell):
         raise SpecError(
-            f"{where}: {name} {shown(cell)} holds a control character",
+            f"{where}: {name} {quoted(cell)} holds a control character",
             remedy="Remove it; a line break counts as one",
         )
     return cell
@@ -185,7 +186,7 @@ def _checked(name: str, cell: str, where: str) -> str:
 def _mpp(text: str, where: str) -> float:
     if not _NUMBER.fullmatch(text):
         raise SpecError(
-            f"{where}: mpp {shown(text)} is not a number", remedy="Give micrometres per pixel"
+            f"{where}: mpp {quoted(text)} is not a number", remedy="Give micrometres per pixel"
         )
     return check_mpp(float(text.replace(",", ".")), subject=where)
 
@@ -196,7 +197,7 @@ def _require_once(rows: Iterable[CohortRow], path: Path) -> None:
         first = seen.setdefault(_parts(row.file), row)
         if first is not row:
             raise SpecError(
-                f"{path}: {shown(row.file)[1:-1]} is in it twice, in lines {first.line} "
+                f"{path}: {quoted(row.file)[1:-1]} is in it twice, in lines {first.line} "
                 f"and {row.line}",
                 remedy="Keep one line for each file; give more of the path where names repeat",
             )
@@ -224,5 +225,5 @@ def _reading(table: CsvTable, n_lines: int, unknown: Counter[str]) -> str:
     lines = "1 line" if n_lines == 1 else f"{n_lines} lines"
     said = f"{lines}, {table.charset}, separated by {SEPARATORS[table.separator]}"
     times = {1: "once", 2: "twice"}
-    words = (f"{shown(word)} {times.get(n, f'{n} times')}" for word, n in sorted(unknown.items()))
+    words = (f"{quoted(word)} {times.get(n, f'{n} times')}" for word, n in sorted(unknown.items()))
     return f"{said}; taken as unknown: {', '.join(words)}" if unknown else said

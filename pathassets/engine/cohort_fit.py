@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from pathassets.adapters.csv_table import shown
 from pathassets.catalog.records import SlideRecord
+from pathassets.core.text import quoted
 from pathassets.engine.cohort import Cohort, CohortRow
 from pathassets.engine.spelling import alike, told
 from pathassets.errors import SpecError
@@ -56,7 +56,7 @@ def fit_cohort(cohort: Cohort, files: Iterable[Path]) -> CohortFit:
     if cohort.rows and found and not rows:
         raise SpecError(
             f"{cohort.source}: none of its lines fits a file, such as "
-            f"{shown(cohort.rows[0].file)}; a file is called {shown(next(iter(found)).name)}",
+            f"{quoted(cohort.rows[0].file)}; a file is called {quoted(next(iter(found)).name)}",
             remedy="Write names of files, or the ends of their paths, into the column 'file'",
         )
     return CohortFit(cohort, rows)
@@ -78,7 +78,7 @@ def tell_unfit(fit: CohortFit, known: Iterable[Path], home: Path) -> None:
     few = unfit[:MAX_TOLD] if kept else unfit
     logger.warning(
         "%s: %d of %d lines fit none of the files given, and no known one: %s%s",
-        source, len(unfit), len(fit.cohort.rows), ", ".join(shown(row.file) for row in few),
+        source, len(unfit), len(fit.cohort.rows), ", ".join(quoted(row.file) for row in few),
         f"{', …' if len(few) < len(unfit) else ''}; all of them: {kept}" if kept else "",
     )  # fmt: skip
 

@@ -88,9 +88,10 @@ class LocationsPool(Sequence[LocatedPatches]):
         cls.__signature__ = inspect.Signature(parameters)
 
     @classmethod
-    def patches_args_keys(cls) -> list[str]:
-        """What may stand in `patches_args`."""
-        return [name for name in cls._kind.__signature__.parameters if name not in OWN_LISTS]
+    def patches_args_keys(cls) -> tuple[type[LocatedPatches], list[str]]:
+        """The class that `patches_args` are for, and what may stand in them."""
+        names = cls._kind.__signature__.parameters
+        return cls._kind, [name for name in names if name not in OWN_LISTS]
 
     def __init__(self, **arguments: Any) -> None:
         try:

@@ -183,8 +183,8 @@ class _Crew:
         return bool(self.busy or self._given_up)
 
     def employ(self, fn: Callable[[Any], Any], queue: Iterator[Any]) -> None:
-        """Give every free worker the next item."""
-        while len(self.busy) < self._n_workers:
+        """Give every free worker the next item; what is given up is told before more is tried."""
+        while len(self.busy) < self._n_workers and not self._given_up:
             item = self._left.popleft() if self._left else next(queue, _NO_ITEM)
             if item is _NO_ITEM:
                 return

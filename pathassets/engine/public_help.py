@@ -93,7 +93,7 @@ def with_parameters(public: T) -> T:
 
 def _told_keys(pool: type) -> Iterable[str]:
     """Lines for what may stand in `patches_args`."""
-    kind, keys = pool._kind, pool.patches_args_keys()  # type: ignore[attr-defined] # noqa: SLF001
+    kind, keys = pool.patches_args_keys()  # type: ignore[attr-defined] # a pool has it
     for key in keys:
         yield from _told(key, _texts_of(kind)[key], 2 * _INDENT)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from pathassets.core import shown
+from pathassets.adapters.opencv import small_png
 from pathassets.core.regions import read_overview
+from pathassets.core.shown import PICTURE_PX
 from pathassets.core.slide import Slide
 from pathassets.errors import TileUnreadable
 
@@ -15,7 +16,7 @@ def picture_of(slide: Slide) -> bytes | None:
     """
     longest_px0 = max(slide.info.width_px0, slide.info.height_px0)
     try:
-        rgb, _ = read_overview(slide, downsample=max(1.0, longest_px0 / shown.PICTURE_PX))
+        rgb, _ = read_overview(slide, downsample=max(1.0, longest_px0 / PICTURE_PX))
     except TileUnreadable:
         return None
-    return shown.png(rgb)
+    return small_png(rgb, PICTURE_PX)

@@ -6,8 +6,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
 
-from pathassets.adapters.csv_table import MAX_SHOWN, shown
-from pathassets.core.text import shortened
+from pathassets.core.text import QUOTED_CHARS, quoted, shortened
 
 
 def alike(spellings: Iterable[str]) -> list[tuple[str, ...]]:
@@ -25,7 +24,7 @@ def alike(spellings: Iterable[str]) -> list[tuple[str, ...]]:
 def told(spelling: str) -> str:
     """Write a spelling so that all that tells it apart is seen: blanks, and separate accents."""
     is_seen = spelling.isprintable() and unicodedata.is_normalized("NFC", spelling)
-    return shown(spelling) if is_seen else ascii(shortened(spelling, MAX_SHOWN))
+    return quoted(spelling) if is_seen else ascii(shortened(spelling, QUOTED_CHARS))
 
 
 def _as_read(text: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from pathassets.adapters.damage import Damage
 from pathassets.catalog.records import AttemptRecord, RefusalRecord
 from pathassets.core.address import ALL_SLIDES, Address
 from pathassets.core.recipe import Key
@@ -126,7 +127,8 @@ def _lost_drawings(planned: PlannedSlide, known: Holdings) -> Iterator[tuple[str
     for name, drawn in planned.drawings.items():
         address = drawing_address(drawn)
         if not drawn.is_withdrawn and address in known.damage:
-            yield name, _damaged(address, known, remedy=record_again(drawn.slide_id, name))
+            remedy = record_again(drawn.slide_id, name)
+            yield name, _damaged(address, known.damage[address], remedy)
 
 
 def _cell(step: Step, known: Holdings) -> Cell:
@@ -139,14 +141,14 @@ def _cell(step: Step, known: Holdings) -> Cell:
         return _made(address, "current", known.facts[address])
     if attempt is not None and attempt.address == address and attempt.state == "blocked":
         return _tried(attempt)
-    if address in known.damage:
-        return _damaged(address, known)
+    if (damage := known.damage.get(address)) is not None:
+        return _damaged(address, damage)
     state: CellState = "stale" if place in known.made else "missing"
     return Cell(key=address.key, state=state, digest=address.digest)
 
 
-def _damaged(address: Address, known: Holdings, remedy: str = MADE_ANEW) -> Cell:
-    reason, message = damage_said(address, known.damage[address])
+def _damaged(address: Address, damage: Damage, remedy: str = MADE_ANEW) -> Cell:
+    reason, message = damage_said(address, damage)
     return Cell(
         key=address.key, state="damaged", digest=address.digest,
         reason=reason, message=message, remedy=remedy,
@@ -181,11 +183,7 @@ def _dataset_cell(platform: Platform, planned: PlannedDataset, known: Holdings) 
         state: CellState = "stale" if (*address.key, ALL_SLIDES) in known.made else "missing"
         return Cell(key=address.key, state=state, digest=address.digest)
     if (damage := find_damage(platform, address)) is not None:
-        reason, message = damage_said(address, damage)
-        return Cell(
-            key=address.key, state="damaged", digest=address.digest,
-            reason=reason, message=message, remedy=MADE_ANEW,
-        )  # fmt: skip
+        return _damaged(address, damage)
     return _made(address, "current", known.facts[address])
 
 

@@ -32,6 +32,9 @@ LOOKED_PX, LOOKED_STEP = 64, 2
 takes 0.5 ms beside the decoding of some tiles."""
 QUARTERS, FEWER_QUARTERS = (0, 1, 2, 3), (0, 3)
 """Where such regions are: in each quarter of the coarsest level, in two of each other."""
+MORE_QUARTERS = QUARTERS * 16
+"""Where a level is looked at once more that seems to be no picture: a section of one blue dye that
+fills all of the few places does so, too, but not the slide."""
 
 
 def find_difference(
@@ -100,12 +103,14 @@ def look_at_colours(slide: Slide, levels: Sequence[int], read: ReadBox) -> tuple
     """
     odd = []
     for level in levels:
+        grid = slide.tiles(level).grid
         quarters = QUARTERS if level == levels[-1] else FEWER_QUARTERS
-        boxes = _looked_at(slide.tiles(level).grid, quarters)
-        pixels = _some_pixels(boxes, level, read)
+        pixels = _some_pixels(_looked_at(grid, quarters), level, read)
         if not len(pixels):
             continue
-        if are_planes(pixels):
+        if are_planes(pixels) and are_planes(
+            _some_pixels(_looked_at(grid, MORE_QUARTERS), level, read)
+        ):
             raise SlideUnreadable(
                 slide.path,
                 f"its colours are no picture's: on level {level} luminance and colour (YCbCr) are "

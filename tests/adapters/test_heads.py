@@ -127,11 +127,23 @@ def test_what_tells_no_size_is_not_decoded(data):
 
 @pytest.mark.parametrize(
     ("shape", "descr"),
-    [((2, 2), "|O"), ((2, 2), "<U9"), ((1 << 20, 1 << 20), "|b1"), ((3, 1 << 40), "|u1")],
+    [
+        ((2, 2), "|O"),
+        ((2, 2), "<U9"),
+        ((1 << 20, 1 << 20), "|b1"),
+        ((3, 1 << 40), "|u1"),
+        ((1 << 14, 1 << 14, 4), "<f8"),
+    ],
 )
 def test_the_head_of_an_array_decides(shape, descr):
     with pytest.raises(ValueError, match="its shape is"):
         read_npy(io.BytesIO(npy_head(shape, descr)), most_px=MAX_MASK_PX)
+
+
+def test_wide_numbers_in_four_channels_are_refused_before_they_are_read(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.ones((8, 8, 4)), photometric="rgb")
+    with pytest.raises(AnnotationError, match="4 channels of 64 bits"):
+        load_mask_image(tmp_path / "a.tif")
 
 
 def test_a_picture_of_pillows_is_measured_before_it_is_decoded():

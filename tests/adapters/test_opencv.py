@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pathassets.adapters.opencv import MAX_BYTES, MAX_ICON_BYTES, icon_webp, preview_jpeg
+from pathassets.adapters.opencv import MAX_BYTES, MAX_ICON_BYTES, icon_webp, preview_jpeg, small_png
 
 
 def noise(height, width):
@@ -45,3 +45,11 @@ def test_an_icon_of_a_calm_picture_is_as_large_as_it_may_be():
 def test_bytes_that_are_no_picture_are_refused():
     with pytest.raises(ValueError, match="no picture"):
         icon_webp(b"no picture")
+
+
+@pytest.mark.parametrize(("shape", "size_px"), [((40, 30), (40, 30)), ((200, 100), (64, 32))])
+def test_a_small_png_has_the_pixels_and_its_side_at_most(shape, size_px):
+    rgb = noise(*shape)
+    found = decode(small_png(rgb, 64))
+    assert found.shape[:2] == size_px
+    assert shape != size_px or (found == rgb).all()

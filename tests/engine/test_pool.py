@@ -221,6 +221,16 @@ def test_where_the_system_starts_none_each_item_says_so(monkeypatch):
     assert "Resource temporarily unavailable" in str(found[0])
 
 
+def test_an_item_that_finds_no_process_is_told_before_all_others_are_tried(monkeypatch):
+    monkeypatch.setattr(subprocess, "Popen", Popens(0))
+    monkeypatch.setattr(pool_module, "SHORT_PAUSE_S", 0)
+    taken = []
+    items = (taken.append(n) or n for n in range(1000))
+    with closing(LocalWorkers(n_workers=4, timeout_s=60).imap(square, items)) as results:
+        assert isinstance(next(results)[1], ResourcesShort)
+    assert len(taken) < 5
+
+
 def test_an_exception_comes_back_as_a_value_with_its_traceback(caplog):
     with caplog.at_level(logging.DEBUG):
         results = dict(pool().imap(behave, ["raise", "a"]))

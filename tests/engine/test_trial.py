@@ -53,6 +53,15 @@ def test_what_is_a_picture_is_opened(tmp_path, more, colour) -> None:
         assert slide.info.notes == ()
 
 
+@pytest.mark.parametrize("more", [{}, TRESTLE], ids=["by tiles", "by OpenSlide"])
+def test_a_section_of_one_blue_dye_with_a_strip_of_glass_is_a_picture(tmp_path, more) -> None:
+    rgb = np.full((1280, 1280, 3), (100, 120, 180), np.uint8)
+    rgb[..., 0] = np.random.default_rng(0).normal(100, 20, rgb.shape[:2]).clip(50, 170)
+    rgb[:, 600:680] = 243
+    with open_slide(write(tmp_path / "a.tif", rgb, **more)) as slide:
+        assert slide.info.notes == ()
+
+
 def test_magenta_glass_is_told(tmp_path) -> None:
     with open_slide(write(tmp_path / "a.tif", rgb_of(section()))) as slide:
         assert "the glass of level 0 is magenta" in slide.info.notes[0]

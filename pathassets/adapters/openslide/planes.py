@@ -7,6 +7,7 @@ Source: openslide-vendor-hamamatsu.c, -leica.c, -mirax.c and -ventana.c of OpenS
 
 from __future__ import annotations
 
+import os
 import re
 import struct
 from collections.abc import Mapping
@@ -79,11 +80,12 @@ def _ndpi_planes(path: Path) -> int:
     except OSError as error:
         raise unreadable(path, error) from error
     with file:
+        size_bytes = os.fstat(file.fileno()).st_size
         order = ">" if file.read(2) == b"MM" else "<"
         file.seek(4)
         at_bytes = _read_offset(file.read(8), order)
         seen = {0}
-        while at_bytes not in seen and len(seen) < _MAX_DIRECTORIES:
+        while at_bytes < size_bytes and at_bytes not in seen and len(seen) < _MAX_DIRECTORIES:
             seen.add(at_bytes)
             file.seek(at_bytes)
             (n_entries,) = struct.unpack(order + "H", file.read(2).ljust(2, b"\0"))

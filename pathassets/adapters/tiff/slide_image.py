@@ -26,6 +26,7 @@ from pathassets.adapters.tiff.fields import (
 from pathassets.adapters.tiff.ome import UNPARSED, OmeImage, names_another_file, ome_images
 from pathassets.adapters.tiff.remedies import alone
 from pathassets.core.slide import MppSource
+from pathassets.core.text import quoted
 from pathassets.errors import SlideUnreadable
 
 _WORDS = "label|macro|overview|thumbnail|thumb|barcode|localizer|preview|navigation"
@@ -188,7 +189,7 @@ def _px(size_px: tuple[int, int] | None) -> str:
 
 
 def _said(text: str) -> str:
-    return repr(text[:_NAME_CHARS])
+    return quoted(text, _NAME_CHARS)
 
 
 def _names(images: Sequence[OmeImage]) -> str:
