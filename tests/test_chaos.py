@@ -152,7 +152,7 @@ def test_an_undisturbed_demo_is_what_the_others_are_compared_with(quick: Referen
 
 def under_way(fresh: Callable[[], Home], seconds: float) -> tuple[Home, subprocess.Popen[bytes]]:
     """A demo so many seconds old; fewer, where this one is quicker than the undisturbed one was."""
-    for haste in (1.0, 0.8, 0.6):
+    for haste in (1.0, 0.8, 0.6, 0.4, 0.2):
         home = fresh()
         process = home.start()
         try:

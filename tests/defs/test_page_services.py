@@ -46,7 +46,9 @@ class Background:
         )
         ui = psutil.Process(int(said.stdout))
         wait_for(
-            lambda: not ui.is_running() or self.daemon(ui).is_up(), self.log.read_text(), within_s=120
+            lambda: not ui.is_running() or self.daemon(ui).is_up(),
+            self.log.read_text(),
+            within_s=120,
         )
         assert ui.is_running(), self.log.read_text()
         return [ui, *ui.children(recursive=True)]
