@@ -1,6 +1,8 @@
 import struct
 
+import numpy as np
 import pytest
+import tifffile
 
 from pathassets.adapters.openslide.planes import count_focal_planes
 from pathassets.errors import SlideUnreadable
@@ -59,6 +61,13 @@ def test_a_chain_that_is_cut_goes_round_or_leaves_the_file_ends(tmp_path):
 )
 def test_what_other_makers_say_is_heard(tmp_path, properties, n):
     assert count_focal_planes(tmp_path / "a", properties) == n
+
+
+@pytest.mark.timeout(20)
+def test_elements_of_leicas_xml_that_do_not_end_take_no_time(tmp_path):
+    said = '<dimension r="0" z="0"/><dimension r="0" z="1"/>' + "<dimension " * 200_000
+    tifffile.imwrite(tmp_path / "a.scn", np.zeros((4, 4), np.uint8), description=said)
+    assert count_focal_planes(tmp_path / "a.scn", {"openslide.vendor": "leica"}) == 2
 
 
 def test_a_file_that_is_gone_is_missing_and_one_that_is_damaged_says_nothing(tmp_path):

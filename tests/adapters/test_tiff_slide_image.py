@@ -253,6 +253,13 @@ def test_names_of_images_beside_a_slide_are_known_in_any_case():
     assert not any(map(is_beside, ["", "slide", "relabelled", "Macrophages", "20x_BF_01", "#2"]))
 
 
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("much", ["1", "1x1", "1 ", "image", "_-"])
+def test_a_long_name_of_a_stranger_takes_no_time(much):
+    assert not is_beside(f"label{much * 100_000}!")
+    assert is_beside("label image 12 3x40_5 mask")
+
+
 # ------------------------------------------------------------- remedies
 
 

@@ -18,7 +18,7 @@ from pathassets.adapters.tiff.directories import open_tiff, read_directories
 from pathassets.adapters.tiff.fields import DESCRIPTION, Fields
 from pathassets.errors import SlideUnreadable
 
-_LEICA_PLANE = re.compile(r"<dimension\b[^>]*?\bz=\"(\d+)\"")
+_LEICA_PLANE = re.compile(r"<dimension\b[^<>]*?\bz=\"(\d+)\"")
 _MIRAX_HIERARCHY = re.compile(r"mirax\.HIERARCHICAL\.HIER_(\d+)_NAME")
 _FOCUS = "microscope focus level"
 _NUMBERS = "ventana.Z-layers", "hamamatsu.NoLayers"

@@ -31,10 +31,12 @@ from pathassets.errors import SlideUnreadable
 
 _WORDS = "label|macro|overview|thumbnail|thumb|barcode|localizer|preview|navigation"
 _BESIDE = re.compile(
-    rf"(?:slide[ _-]?)?(?:{_WORDS}|map)(?:[ _-]*(?:mask|image|scan|photo|picture|\d+|\d+x\d+))*",
+    rf"(?:slide[ _-]?)?(?:{_WORDS}|map)"
+    r"(?:[ _-]*+(?:mask|image|scan|photo|picture|\d++(?:x\d++)?))*+",
     re.IGNORECASE,
 )
-"""What images beside the slide are called by Aperio, Bio-Formats, QuPath and scanners."""
+"""What images beside the slide are called by Aperio, Bio-Formats, QuPath and scanners. It never
+goes back over what it took: 40 digits of a stranger's name would take it days."""
 _MAY_BE_BESIDE = re.compile(rf"(?<![a-z])(?:{_WORDS})(?![a-z])", re.IGNORECASE)
 _BETWEEN = re.compile(r" - |[\[\](){}|/:#\r\n]")
 """What stands between the name of a file and that of an image in it."""
