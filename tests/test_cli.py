@@ -263,7 +263,7 @@ def test_an_unknown_asset_is_refused_with_those_there_are(home: Path) -> None:
     write_slide(home / "a.svs", 1)
     assert invoke("ingest", "a.svs").exit_code == 0
     said = refusal(invoke("run", "--select", "features/nope"))
-    assert "features/nope: the recipe has no such entry. It has tissue_mask/otsu, patch" in said
+    assert "features/nope: the recipe has no such entry. Did you mean 'features/colour'?" in said
     said = refusal(invoke("run", "--select", "annotations/tumour"))
     assert said == (
         "--select annotations/tumour: annotations are recorded, not made. "

@@ -311,6 +311,8 @@ def test_artifacts_have_the_same_bytes_however_they_are_made(
 ):
     run(platform, planned)
     expected = content(platform, planned)
+    for name in ("four", "alone"):  # stores of their own, which the catalog may go on in
+        (tmp_path / name / STAGING).mkdir(parents=True)
     four = reopen(n_workers=4, store=tmp_path / "four")
     run(four, planned)
     assert content(four, planned) == expected

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from pathassets.adapters.damage import MANIFEST
+from pathassets.adapters.staging import STAGING
 from pathassets.adapters.tifffile import PyramidSpec, corrupt_tile
 from pathassets.engine.annotations import find_preview
 from pathassets.engine.batch import run_batch
@@ -281,6 +282,7 @@ def test_a_catalog_that_was_lost_beside_a_full_store_is_told(
     platform, get_ready, reopen, tmp_path, register
 ):
     [planned] = get_ready(platform, 1, is_run=True)
+    (tmp_path / "empty" / STAGING).mkdir(parents=True)
     assert cohort_status(reopen(store=tmp_path / "empty")).slides
     lost = reopen(catalog_url=f"sqlite:///{tmp_path / 'other.sqlite'}")
     with pytest.raises(CatalogError, match=r"knows no slide, and the store .* holds artif") as e:
