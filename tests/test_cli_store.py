@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -157,6 +158,33 @@ def test_a_flipped_bit_is_mended_by_the_run_that_builds_the_next_dataset(home: P
     output("ingest", *home.glob("*.svs"), "--cohort", home / "cohort.csv")
     assert "built 1 dataset; 0 slides failed" in output("run")
     assert contents(a) == before
+
+
+@pytest.mark.parametrize("said", [b'{"a":', b"[]\n", b"null", b"\xff\xfe\0", None])
+@pytest.mark.timeout(60)  # a pipe must not be waited for
+def test_an_artifact_json_that_is_none_is_told_and_made_again(
+    home: Path, said: bytes | None
+) -> None:
+    folder = features(home, "a")
+    before = contents(folder)
+    (folder / "artifact.json").unlink()
+    if said is None:
+        os.mkfifo(folder / "artifact.json")
+    else:
+        (folder / "artifact.json").write_bytes(said)
+    assert [s["features/colour"] for s in states(home)] == ["damaged", "current"]
+    assert "ran 1 slide, built 0 datasets; 0 slides failed" in output("run")
+    assert contents(folder) == before
+
+
+@pytest.mark.timeout(60)
+def test_a_pipe_in_place_of_a_chunk_is_not_waited_for(home: Path) -> None:
+    folder = features(home, "a")
+    before = contents(folder)
+    (folder / CHUNK).unlink()
+    os.mkfifo(folder / CHUNK)
+    assert "ran 1 slide, built 0 datasets; 0 slides failed" in output("run")
+    assert contents(folder) == before
 
 
 def test_lineage_of_what_is_gone_says_so(home: Path) -> None:

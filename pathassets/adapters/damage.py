@@ -24,6 +24,8 @@ from pathassets.core.address import Address
 
 MANIFEST = "artifact.json"
 """Of every artifact the file that says what it is, and names the others."""
+MANIFEST_ENDS = b"{\n", b"\n}\n"
+"""How it begins and ends."""
 N_LOOKERS = 8
 """Threads that look at once. On a local disk one does as well, and eight cost 8 % more CPU; on a
 share, where each look waits for an answer, eight look eight times as fast."""
@@ -73,7 +75,7 @@ def look(folder: Path, files: Iterable[ListedFile]) -> Damage | None:
     place = str(folder)  # joining paths costs more than the look
     if (fault := _folder_fault(place)) is not None:
         return Damage(path="", fact=fault)
-    if (fault := _file_fault(f"{place}/{MANIFEST}", None)) is not None:
+    if (fault := _manifest_fault(f"{place}/{MANIFEST}")) is not None:
         return Damage(path=MANIFEST, fact=fault)
     for file in files:
         fault = _file_fault(f"{place}/{file.path}", file.size_bytes)
@@ -138,8 +140,23 @@ def sha256_of(folder: Path, path: str) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def read_plain(path: str | Path) -> bytes:
+    """Read a file whole that is one: behind a link, and in a pipe, is nothing that was published.
+
+    Raises:
+        OSError: it cannot be read, or is something else.
+    """
+    with open(path, "rb", opener=_open_no_link) as file:
+        return file.read()
+
+
 def _open_no_link(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0))
+    """Open a file, and neither follow a link nor wait for who writes into a pipe."""
+    handle = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "it is no file", path)
+    return handle
 
 
 def _folder_fault(folder: str) -> str | None:
@@ -148,6 +165,18 @@ def _folder_fault(folder: str) -> str | None:
     except OSError as error:
         return _said(error)
     return None if stat.S_ISDIR(mode) else _wrong_kind(mode)
+
+
+def _manifest_fault(path: str) -> str | None:
+    """What is wrong with what names the others, whose size nobody keeps: its ends are looked at."""
+    if (fault := _file_fault(path, None)) is not None:
+        return fault
+    try:
+        data = read_plain(path)
+    except OSError as error:
+        return _said(error)
+    is_whole = data.startswith(MANIFEST_ENDS[0]) and data.endswith(MANIFEST_ENDS[1])
+    return None if is_whole else "is not what was written"
 
 
 def _file_fault(path: str, size_bytes: int | None) -> str | None:

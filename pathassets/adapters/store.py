@@ -24,7 +24,16 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pathassets.adapters.damage import MANIFEST, Damage, Expected, ListedFile, examine, look, survey
+from pathassets.adapters.damage import (
+    MANIFEST,
+    Damage,
+    Expected,
+    ListedFile,
+    examine,
+    look,
+    read_plain,
+    survey,
+)
 from pathassets.adapters.folders import (
     make_synced,
     refuse_link,
@@ -103,7 +112,7 @@ class Store:
         """
         path = self.path_of(address) / MANIFEST
         try:
-            return _parse(path.read_bytes(), address)
+            return _parse(read_plain(path), address)
         except FileNotFoundError as error:
             key = "/".join(address.key)
             raise ArtifactMissing(
@@ -175,7 +184,7 @@ class Store:
         """
         path = self.path_of(artifact.address) / file.path
         try:
-            data = path.read_bytes()
+            data = read_plain(path)
         except OSError as error:
             raise _corrupt(path, f"cannot be read: {error.strerror or error}") from error
         if hashlib.sha256(data).hexdigest() != file.sha256:
