@@ -258,6 +258,13 @@ def test_a_cohort_table_says_how_it_was_read_and_which_words_mean_unknown(home: 
     assert (row["patient"], row["label"]) == (None, "None")
 
 
+def test_who_and_why_say_something() -> None:
+    for words in (["mpp", "set", "x", "0.5"], ["annotations", "withdraw", "x", "--name", "y"]):
+        result = invoke(*words, "--who", " ", "--why", "asked")
+        assert result.exit_code == 2
+        assert "it says nothing" in result.output
+
+
 @pytest.mark.usefixtures("here")
 def test_an_unknown_asset_is_refused_with_those_there_are(home: Path) -> None:
     write_slide(home / "a.svs", 1)

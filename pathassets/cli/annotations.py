@@ -11,6 +11,7 @@ import click
 
 from pathassets import report
 from pathassets.cli.home import SOME_FAILED, opened
+from pathassets.cli.options import WORDS
 from pathassets.core.frames import Frame
 from pathassets.engine.annotations import Statement, drawings_of, record_file, withdraw
 from pathassets.engine.matches import match_files
@@ -29,8 +30,8 @@ def recorded() -> None:
 def _stated(command: Callable[..., None]) -> Callable[..., None]:
     """Options of a statement."""
     for option in (
-        click.option("--why", required=True, help="Where it is from."),
-        click.option("--who", required=True, help="Who states it."),
+        click.option("--why", required=True, type=WORDS, help="Where it is from."),
+        click.option("--who", required=True, type=WORDS, help="Who states it."),
         click.option("--name", required=True, help="An entry of the recipe's annotations."),
     ):
         command = option(command)

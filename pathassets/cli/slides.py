@@ -10,6 +10,7 @@ import click
 
 from pathassets import report
 from pathassets.cli.home import SOME_FAILED, opened, register
+from pathassets.cli.options import WORDS
 from pathassets.core.slide import check_mpp
 from pathassets.engine.check import CheckTask, check_slides
 from pathassets.engine.cohort import NO_COHORT, UNKNOWN_WORDS, read_cohort
@@ -59,8 +60,8 @@ def mpp() -> None:
 @mpp.command("set")
 @click.argument("slide_id")
 @click.argument("value", type=float)
-@click.option("--who", required=True, help="Who states it.")
-@click.option("--why", required=True, help="Where the value is from.")
+@click.option("--who", required=True, type=WORDS, help="Who states it.")
+@click.option("--why", required=True, type=WORDS, help="Where the value is from.")
 def mpp_set(slide_id: str, value: float, who: str, why: str) -> None:
     """State micrometres per pixel of a slide's finest level."""
     check_mpp(value, subject=slide_id)

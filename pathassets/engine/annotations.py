@@ -114,7 +114,7 @@ def record_file(platform: Platform, slide_id: str, file: Path, stated: Statement
     artifact = _publish(platform, drawing, drawn, file)
     platform.catalog.record_artifact(artifact_record(artifact, stated.who), ())
     is_new = platform.catalog.record_drawing(drawing)
-    return Recorded(drawing=drawing, is_new=is_new, notes=_notes(drawn))
+    return Recorded(drawing=drawing, is_new=is_new, notes=_notes(drawn, record))
 
 
 def withdraw(platform: Platform, slide_id: str, stated: Statement) -> Drawing:
@@ -234,12 +234,28 @@ def _opened(platform: Platform, record: SlideRecord) -> Iterator[OpenedSlide]:
             yield slide
 
 
-def _notes(drawn: Annotations) -> tuple[str, ...]:
+def _notes(drawn: Annotations, record: SlideRecord) -> tuple[str, ...]:
     left_out = ", ".join(f"{n} {kind}" for kind, n in drawn.n_left_out.items())
     return (
+        *_beside(drawn, record),
         *([f"left out: {left_out}"] if left_out else []),
         *(f"mended: {r}" for r in drawn.repairs),
     )
+
+
+def _beside(drawn: Annotations, record: SlideRecord) -> Iterator[str]:
+    """What is to be told of polygons that lie wholly beside a slide: they are another's, mostly."""
+    size_px0 = (record.width_px0, record.height_px0)
+    places = [(p.points.min(axis=0), p.points.max(axis=0)) for p in drawn.polygons]
+    n_beside = sum(not ((high > 0) & (low < size_px0)).all() for low, high in places)
+    if n_beside:
+        low = np.min([low for low, _ in places], axis=0)
+        high = np.max([high for _, high in places], axis=0)
+        yield (
+            f"{n_beside} of {len(places)} polygons lie beside the slide, which has {size_px0[0]} x "
+            f"{size_px0[1]} level-0 pixels; they reach from ({low[0]:.0f}, {low[1]:.0f}) to "
+            f"({high[0]:.0f}, {high[1]:.0f}): were they drawn on another slide, or resolution?"
+        )
 
 
 # ------------------------------------------------------------------------------- the store

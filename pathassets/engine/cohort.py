@@ -75,19 +75,17 @@ class Cohort:
         >>> Cohort((CohortRow(file="a/x", label="c"),)).row_of(Path("/a/x.ome.tif")).label
         'c'
         """
-        parts = _parts(str(path))
-        if not parts:
-            return None
-        *above, name = parts
-        for called in _names(name):
-            fits = [
-                (len(end), row)
-                for end, row in self._by_name.get(called, ())
-                if (*above, called)[-len(end) :] == end
-            ]
-            if fits:
-                return max(fits, key=lambda fit: fit[0])[1]
-        return None
+        return next(iter(self.rows_of(path)), None)
+
+    def rows_of(self, path: Path) -> list[CohortRow]:
+        """All lines that fit a file; the one about it first."""
+        *above, name = _parts(str(path)) or ("",)
+        return [
+            row
+            for called in _names(name)
+            for end, row in sorted(self._by_name.get(called, ()), key=_longest_first)
+            if (*above, called)[-len(end) :] == end
+        ]
 
     def place(self, row: CohortRow) -> str:
         """Where a line stands, for messages."""
@@ -189,6 +187,10 @@ def _mpp(text: str, where: str) -> float:
             f"{where}: mpp {quoted(text)} is not a number", remedy="Give micrometres per pixel"
         )
     return check_mpp(float(text.replace(",", ".")), subject=where)
+
+
+def _longest_first(line: tuple[tuple[str, ...], CohortRow]) -> int:
+    return -len(line[0])
 
 
 def _require_once(rows: Iterable[CohortRow], path: Path) -> None:

@@ -41,8 +41,18 @@ class CohortFit:
 
     def unfit(self, known: Iterable[Path]) -> list[CohortRow]:
         """Lines that are about no known file either: a misspelt name loses its label silently."""
-        about = {self.cohort.row_of(path) for path in known}
+        about = {row for path in (*self.rows, *known) for row in self.cohort.rows_of(path)}
         return [row for row in self.unused if row not in about]
+
+    def passed_over(self) -> list[tuple[CohortRow, CohortRow]]:
+        """Lines that are about no file, for another line says more of its name: both of them."""
+        unused = {*self.unused}
+        return [
+            (row, first)
+            for first, *others in map(self.cohort.rows_of, self.rows)
+            for row in others
+            if row in unused
+        ]
 
 
 def fit_cohort(cohort: Cohort, files: Iterable[Path]) -> CohortFit:
@@ -70,6 +80,11 @@ def tell_unfit(fit: CohortFit, known: Iterable[Path], home: Path) -> None:
     source = Path(fit.cohort.source)
     name = f"{source.stem}.unfit.csv"
     places = [source.with_name(name), home / name]
+    for row, first in fit.passed_over()[:MAX_TOLD]:
+        logger.warning(
+            "%s: %s is passed over: %s, in line %d, says more of the same file",
+            fit.cohort.place(row), quoted(row.file), quoted(first.file), first.line,
+        )  # fmt: skip
     unfit = fit.unfit(known)
     if not unfit:
         _remove_ours(places)

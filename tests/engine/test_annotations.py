@@ -330,3 +330,12 @@ def test_what_viewers_write_is_recorded_and_read_back_as_it_was(platform, slide_
     kept = read_annotations(folder / "annotations.geojson").polygons
     assert kept == read_annotations(file).polygons
     assert len(kept) == recorded.drawing.n_polygons > 0
+
+
+def test_what_lies_beside_the_slide_is_told(platform, slide_id, tmp_path):
+    stated = Statement(name="tumour", who="Ann", why="review")
+    beyond = (26_353.0, 15_345.0, 26_500.0, 15_400.0)
+    (note,) = record_file(platform, slide_id, draw(tmp_path, beyond, ONE), stated).notes
+    assert "1 of 2 polygons lie beside the slide, which has 600 x 500 level-0 pixels" in note
+    assert "from (100, 100) to (26500, 15400)" in note
+    assert record_file(platform, slide_id, draw(tmp_path, ONE), stated).notes == ()

@@ -387,6 +387,21 @@ def test_lines_that_fit_no_file_are_told_a_few_in_the_log_and_all_in_a_file(
 
 
 @pytest.mark.usefixtures("here")
+def test_a_line_that_another_says_more_of_is_told_with_it_and_is_not_called_unfit(
+    platform, make_slide, unfit, caplog
+):
+    rows = [
+        CohortRow(file="a.svs", patient="p1", line=2),
+        CohortRow(file="a", patient="p2", line=3),
+    ]
+    register(platform, make_slide(), rows=rows)
+    assert "'a' is passed over: 'a.svs', in line 2, says more of the same file" in caplog.text
+    assert "fit none" not in caplog.text
+    assert not unfit.exists()
+    assert [record.patient for record in platform.catalog.slides()] == ["p1"]
+
+
+@pytest.mark.usefixtures("here")
 def test_a_link_or_a_file_of_somebody_in_the_place_of_the_list_is_let_be(
     platform, make_slide, unfit, tmp_path
 ):
