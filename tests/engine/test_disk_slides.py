@@ -116,7 +116,8 @@ def reads_of(monkeypatch):
     return parts
 
 
-@pytest.mark.parametrize("is_set", [pytest.param(False, marks=pytest.mark.slow), True])
+@pytest.mark.slow
+@pytest.mark.parametrize("is_set", [False, True])
 def test_a_killed_run_leaves_no_half_image_and_the_next_makes_all_as_if_undisturbed(
     tmp_path, slide, undisturbed, start_python, is_set
 ):

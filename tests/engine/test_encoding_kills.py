@@ -81,6 +81,7 @@ print(n_killed)
 """
 
 
+@pytest.mark.slow
 def test_killed_ten_times_inside_a_slide_it_recomputes_a_chunk_each_and_has_the_same_bytes(
     tmp_path, start_python
 ):
