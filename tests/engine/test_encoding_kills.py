@@ -2,6 +2,7 @@ KILLED_TEN_TIMES = """
 import os, random, signal, sys, time
 from pathlib import Path
 import numpy as np
+import pytest
 from tests.core.formula_slide import FormulaSlide
 from pathassets.adapters.feature_store import FeatureWriter, is_finished
 from pathassets.core.colour_stats import ColourStats
