@@ -209,12 +209,14 @@ def time_looks() -> None:
             return platform.store.look(address, files)
 
         for n_threads in (1, 2, 8):
-            took = _time(damage.survey(platform.store.look, expected, n_threads=n_threads))
+            took = _time(
+                damage.survey_side_by_side(platform.store.look, expected, n_threads=n_threads)
+            )
             per_us = 1e6 * took.cpu_s / len(expected)
             print(f"  {n_threads} threads: {took}, {per_us:.0f} us an artifact")
         some = expected[:2000]
         for n_threads in (1, 8):
-            took = _time(damage.survey(slow, some, n_threads=n_threads, n_batch=20))
+            took = _time(damage.survey_side_by_side(slow, some, n_threads=n_threads, n_batch=20))
             print(
                 f"  a share that answers in {SHARE_S * 1e3} ms, 2000, {n_threads} threads: {took}"
             )

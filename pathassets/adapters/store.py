@@ -33,6 +33,7 @@ from pathassets.adapters.damage import (
     look,
     read_plain,
     survey,
+    survey_side_by_side,
 )
 from pathassets.adapters.folders import (
     make_synced,
@@ -169,7 +170,7 @@ class Store:
         self, expected: Expected, *, n_threads: int
     ) -> Iterator[tuple[Address, Damage]]:
         """Examine many artifacts, as `survey` looks at them: every byte is read."""
-        return survey(self.examine, expected, n_threads=n_threads, n_batch=1)
+        return survey_side_by_side(self.examine, expected, n_threads=n_threads, n_batch=1)
 
     def _refuse(self, address: Address, damage: Damage | None) -> None:
         if damage is not None:

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pathassets.adapters.damage import MANIFEST
+from pathassets.adapters.damage import MANIFEST, survey
 from pathassets.adapters.staging import REPLACE_LOCK, STAGING, SWEEP_LOCK
 from pathassets.adapters.store import Artifact, Store, open_store
 from pathassets.core.address import Address
@@ -530,3 +531,22 @@ def test_a_store_one_may_not_write_is_a_store_error(tmp_path):
     skip_if_allowed(tmp_path / "store", os.W_OK)
     with pytest.raises(StoreError, match="not writable: Permission denied"):
         open_store(tmp_path / "store")
+
+
+def test_a_disk_that_answers_at_once_is_asked_by_one_thread_and_a_slow_one_by_several():
+    addresses = [replace(ADDRESS, subject=str(i)) for i in range(600)]
+    expected = [(address, ()) for address in addresses]
+    asked: set[int] = set()
+
+    def ask(_address, _files):
+        asked.add(threading.get_ident())
+
+    assert list(survey(ask, expected)) == []
+    assert asked == {threading.get_ident()}
+
+    def ask_slowly(address, files):
+        ask(address, files)
+        time.sleep(0.001)  # without the interpreter's lock, as a share lets wait
+
+    assert list(survey(ask_slowly, expected)) == []
+    assert len(asked) > 2

@@ -1,10 +1,11 @@
+from __future__ import annotations
+
+import pytest
+
 KILLED_TEN_TIMES = """
 import os, random, signal, sys, time
 from pathlib import Path
 import numpy as np
-import pytest
-
-import pytest
 from tests.core.formula_slide import FormulaSlide
 from pathassets.adapters.feature_store import FeatureWriter, is_finished
 from pathassets.core.colour_stats import ColourStats
