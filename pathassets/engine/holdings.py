@@ -68,7 +68,7 @@ def read_holdings(
 ) -> Holdings:
     """Look at what is in force for slides, or at one entry's artifacts of them.
 
-    A few queries for any cohort, and a look at each file: 25 us for an artifact of seven.
+    A few queries for any cohort, and a look at each file: 60 us an artifact.
     """
     in_force = _in_force(slides, key)
     facts: dict[Address, FewFacts] = {}
