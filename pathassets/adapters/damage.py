@@ -1,6 +1,7 @@
 """Files that an artifact should have -> what of them is gone, or is not what was published.
 
-    look       presence and sizes    60 us an artifact whose files the kernel knows: what every command can pay
+    look       presence and sizes    60 us an artifact whose files the kernel knows: what every
+                                     command can pay
     examine    the bytes, hashed     1 to 2 GB/s: before others are told what the bytes are
 
 No link is followed: what lies behind one was not published.
