@@ -105,10 +105,10 @@ def write_slides(folder: Path, n_slides: int) -> list[Path]:
 
 def register(paths: list[Path]) -> None:
     """Register slides with catalog and Dagster; not part of what is measured."""
+    from pathassets.defs.assets.slide import report_slides  # noqa: PLC0415
     from pathassets.defs.instance import open_instance  # noqa: PLC0415 - counted as imports
-    from pathassets.defs.slides import report_slides  # noqa: PLC0415
-    from pathassets.engine.ingest import ingest  # noqa: PLC0415
-    from pathassets.engine.platform import open_platform  # noqa: PLC0415
+    from pathassets.engine.platform.ingestion.ingest import ingest  # noqa: PLC0415
+    from pathassets.engine.platform.platform import open_platform  # noqa: PLC0415
     from pathassets.engine.settings import read_settings  # noqa: PLC0415
 
     settings = read_settings()
@@ -122,9 +122,9 @@ def run_through_dagster() -> None:
     from pathassets.defs.build import build_definitions  # noqa: PLC0415 - counted as imports
     from pathassets.defs.instance import open_instance  # noqa: PLC0415
     from pathassets.defs.launch import Wanted, run_slides_here  # noqa: PLC0415
-    from pathassets.engine.platform import open_platform  # noqa: PLC0415
+    from pathassets.engine.platform.platform import open_platform  # noqa: PLC0415
+    from pathassets.engine.platform.status import cohort_status  # noqa: PLC0415
     from pathassets.engine.settings import read_settings  # noqa: PLC0415
-    from pathassets.engine.status import cohort_status  # noqa: PLC0415
 
     settings = read_settings()
     with open_platform(settings) as platform, open_instance(settings) as instance:
@@ -136,10 +136,10 @@ def run_through_dagster() -> None:
 
 def run_tasks_alone() -> None:
     """The very same slide tasks on the same workers: no Dagster, no catalog."""
-    from pathassets.engine.plan import plan_slides, task_for  # noqa: PLC0415 - counted as imports
-    from pathassets.engine.platform import open_platform  # noqa: PLC0415
+    from pathassets.engine.platform.plan import plan_slides, task_for  # noqa: PLC0415 - counted as imports
+    from pathassets.engine.platform.platform import open_platform  # noqa: PLC0415
     from pathassets.engine.settings import read_settings  # noqa: PLC0415
-    from pathassets.engine.slide_task import run_slide  # noqa: PLC0415
+    from pathassets.engine.stages.slide_task import run_slide  # noqa: PLC0415
 
     with open_platform(read_settings()) as platform, platform.store.staging("alone") as staging:
         entries = platform.recipe.per_slide

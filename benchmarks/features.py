@@ -43,13 +43,13 @@ from pools import Stopwatch, _memory_mb
 from read import SIDE_PX, paint_tissue, write_slide
 from torch import nn
 
-from pathassets.adapters.feature_store import FeatureWriter
-from pathassets.core.encoder import Encoder
-from pathassets.core.locations import PatchLocations
-from pathassets.engine.encoders import encoder_of_module
-from pathassets.engine.encoding import EncodingHow, SlideWork, Target, encode_slides
-from pathassets.engine.patch_reader import read_patches
-from pathassets.engine.slides import open_slide
+from pathassets.adapters.zarr.features import FeatureWriter
+from pathassets.core.features.encoder import Encoder
+from pathassets.core.locations.locations import PatchLocations
+from pathassets.engine.features.encoders import encoder_of_module
+from pathassets.engine.features.encoding import EncodingHow, SlideWork, Target, encode_slides
+from pathassets.engine.slides.open import open_slide
+from pathassets.engine.slides.read_patches import read_patches
 
 N_ROUNDS = 5
 N_WORKERS = 2

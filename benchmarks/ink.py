@@ -14,9 +14,9 @@ import time
 import cv2
 import numpy as np
 
-from pathassets.core.debris import find_ink
-from pathassets.core.stain import StainMethod
-from pathassets.core.tissue import TissueSpec, find_tissue
+from pathassets.core.tissue.quality_control import find_ink
+from pathassets.core.tissue.stain import StainMethod
+from pathassets.core.tissue.tissue_mask import TissueSpec, find_tissue
 
 MPP = 8.0
 SIDE_PX = 400

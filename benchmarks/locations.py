@@ -15,10 +15,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pathassets.core.annotations import AnnotationPolygon
-from pathassets.core.locations import LocationSpec, locate
-from pathassets.core.slide import MppAudit, SlideInfo
-from pathassets.core.tissue import TissueMask
+from pathassets.core.annotations.annotations import AnnotationPolygon
+from pathassets.core.locations.locations import LocationSpec, locate
+from pathassets.core.slides.slide import MppAudit, SlideInfo
+from pathassets.core.tissue.tissue_mask import TissueMask
 
 WIDTH_PX0, HEIGHT_PX0 = 100_000, 80_000
 MPP = 0.25

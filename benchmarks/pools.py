@@ -44,11 +44,11 @@ import openslide
 import psutil
 from read import SIDE_PX, paint_tissue, write_slide
 
-from pathassets.core.locations import PatchLocations
-from pathassets.engine.mem_extractors import MemPatchExtractorPool
-from pathassets.engine.parts import WAITING_BYTES
-from pathassets.engine.patch_reader import read_patches
-from pathassets.engine.slides import open_slide
+from pathassets.core.locations.locations import PatchLocations
+from pathassets.engine.patches.memory.extractors import MemPatchExtractorPool
+from pathassets.engine.patches.memory.parts import WAITING_BYTES
+from pathassets.engine.slides.open import open_slide
+from pathassets.engine.slides.read_patches import read_patches
 
 PATCH_PX = 256
 N_ACROSS = SIDE_PX // PATCH_PX

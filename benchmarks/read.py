@@ -34,12 +34,12 @@ import numpy as np
 import openslide
 import tifffile
 
-from pathassets.core.locations import PatchLocations
-from pathassets.core.patches import ReadSpec
-from pathassets.core.sample import Look, Piece, paint
-from pathassets.core.tiles import find_touches
-from pathassets.engine.patch_reader import read_patches
-from pathassets.engine.slides import OpenedSlide, open_slide
+from pathassets.core.demo_painting import Look, Piece, paint
+from pathassets.core.locations.locations import PatchLocations
+from pathassets.core.patches.read_plan import ReadSpec
+from pathassets.core.slides.tiles import find_touches
+from pathassets.engine.slides.open import OpenedSlide, open_slide
+from pathassets.engine.slides.read_patches import read_patches
 
 SIDE_PX = 20_000
 QUALITY = 70

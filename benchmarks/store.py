@@ -47,8 +47,8 @@ def sha256(number: int) -> str:
 
 def copy_cohort(home: Path, n_slides: int) -> None:
     """Make the one slide of a home many."""
-    from pathassets.engine.plan import PlannedSlide, plan_slides  # noqa: PLC0415 - seconds
-    from pathassets.engine.platform import Platform, open_platform  # noqa: PLC0415
+    from pathassets.engine.platform.plan import PlannedSlide, plan_slides  # noqa: PLC0415 - seconds
+    from pathassets.engine.platform.platform import Platform, open_platform  # noqa: PLC0415
     from pathassets.engine.settings import read_settings  # noqa: PLC0415
 
     catalog = home / "store" / "catalog.sqlite"
@@ -195,8 +195,8 @@ def time_command(arguments: list[str], checkout: Path | None) -> Took:
 
 def time_looks() -> None:
     """The look alone, with one thread and with several, on this disk and on a slow share."""
-    from pathassets.adapters import damage  # noqa: PLC0415 - seconds
-    from pathassets.engine.platform import open_platform  # noqa: PLC0415
+    from pathassets.adapters.store import damage  # noqa: PLC0415 - seconds
+    from pathassets.engine.platform.platform import open_platform  # noqa: PLC0415
     from pathassets.engine.settings import read_settings  # noqa: PLC0415
 
     with open_platform(read_settings()) as platform:

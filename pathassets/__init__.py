@@ -36,33 +36,27 @@ if TYPE_CHECKING:
     from pathassets.adapters.annotations.reader import (
         read_annotations,
     )
-    from pathassets.core.annotations import (
+    from pathassets.core.annotations.annotations import (
         AnnotationPolygon,
     )
-    from pathassets.core.ledger import (
-        Ledger,
-    )
-    from pathassets.core.locations import (
+    from pathassets.core.locations.locations import (
         LocationSpec,
         PatchLocations,
     )
-    from pathassets.core.patches import (
+    from pathassets.core.patches.read_plan import (
         ReadSpec,
     )
-    from pathassets.core.tissue import (
+    from pathassets.core.slides.bad_tiles import (
+        Ledger,
+    )
+    from pathassets.core.tissue.tissue_mask import (
         TissueMask,
         TissueSpec,
     )
-    from pathassets.engine.deep_features import (
+    from pathassets.engine.features.extractor import (
         DeepFeatureExtractor,
     )
-    from pathassets.engine.disk_extractors import (
-        DiskPatchExtractor,
-        DiskPatchExtractorPool,
-        MultiResDiskPatchExtractor,
-        MultiResDiskPatchExtractorPool,
-    )
-    from pathassets.engine.location_classes import (
+    from pathassets.engine.locations.classes import (
         PolygonRegionCustomPatches,
         PolygonRegionGridPatches,
         PolygonRegionPoissonDiskPatches,
@@ -76,7 +70,10 @@ if TYPE_CHECKING:
         WholeImagePoissonDiskPatches,
         WholeImageRandomPatches,
     )
-    from pathassets.engine.location_pools import (
+    from pathassets.engine.locations.patches_mock import (
+        PatchesMock,
+    )
+    from pathassets.engine.locations.pools import (
         PolygonRegionCustomPatchesPool,
         PolygonRegionGridPatchesPool,
         PolygonRegionPoissonDiskPatchesPool,
@@ -90,24 +87,27 @@ if TYPE_CHECKING:
         WholeImagePoissonDiskPatchesPool,
         WholeImageRandomPatchesPool,
     )
-    from pathassets.engine.masks import (
-        tissue_mask_of,
+    from pathassets.engine.patches.disk.extractors import (
+        DiskPatchExtractor,
+        DiskPatchExtractorPool,
+        MultiResDiskPatchExtractor,
+        MultiResDiskPatchExtractorPool,
     )
-    from pathassets.engine.mem_extractors import (
+    from pathassets.engine.patches.memory.extractors import (
         MemPatchExtractor,
         MemPatchExtractorPool,
         MultiResMemPatchExtractor,
         MultiResMemPatchExtractorPool,
     )
-    from pathassets.engine.patch_reader import (
+    from pathassets.engine.slides.open import (
+        open_slide,
+    )
+    from pathassets.engine.slides.read_patches import (
         PatchBatch,
         read_patches,
     )
-    from pathassets.engine.patches_mock import (
-        PatchesMock,
-    )
-    from pathassets.engine.slides import (
-        open_slide,
+    from pathassets.engine.slides.tissue_mask import (
+        tissue_mask_of,
     )
 
 __all__ = [
@@ -160,52 +160,52 @@ __all__ = [
 ]
 
 _HOMES = {
-    "AnnotationPolygon": "pathassets.core.annotations",
-    "DeepFeatureExtractor": "pathassets.engine.deep_features",
-    "DiskPatchExtractor": "pathassets.engine.disk_extractors",
-    "DiskPatchExtractorPool": "pathassets.engine.disk_extractors",
-    "Ledger": "pathassets.core.ledger",
-    "LocationSpec": "pathassets.core.locations",
-    "MemPatchExtractor": "pathassets.engine.mem_extractors",
-    "MemPatchExtractorPool": "pathassets.engine.mem_extractors",
-    "MultiResDiskPatchExtractor": "pathassets.engine.disk_extractors",
-    "MultiResDiskPatchExtractorPool": "pathassets.engine.disk_extractors",
-    "MultiResMemPatchExtractor": "pathassets.engine.mem_extractors",
-    "MultiResMemPatchExtractorPool": "pathassets.engine.mem_extractors",
-    "PatchBatch": "pathassets.engine.patch_reader",
-    "PatchLocations": "pathassets.core.locations",
-    "PatchesMock": "pathassets.engine.patches_mock",
-    "PolygonRegionCustomPatches": "pathassets.engine.location_classes",
-    "PolygonRegionCustomPatchesPool": "pathassets.engine.location_pools",
-    "PolygonRegionGridPatches": "pathassets.engine.location_classes",
-    "PolygonRegionGridPatchesPool": "pathassets.engine.location_pools",
-    "PolygonRegionPoissonDiskPatches": "pathassets.engine.location_classes",
-    "PolygonRegionPoissonDiskPatchesPool": "pathassets.engine.location_pools",
-    "PolygonRegionRandomPatches": "pathassets.engine.location_classes",
-    "PolygonRegionRandomPatchesPool": "pathassets.engine.location_pools",
-    "ReadSpec": "pathassets.core.patches",
-    "TissueMask": "pathassets.core.tissue",
-    "TissueSpec": "pathassets.core.tissue",
-    "WholeImageCustomPatches": "pathassets.engine.location_classes",
-    "WholeImageCustomPatchesPool": "pathassets.engine.location_pools",
-    "WholeImageGridPatches": "pathassets.engine.location_classes",
-    "WholeImageGridPatchesPool": "pathassets.engine.location_pools",
-    "WholeImageInvertedCustomPatches": "pathassets.engine.location_classes",
-    "WholeImageInvertedCustomPatchesPool": "pathassets.engine.location_pools",
-    "WholeImageInvertedGridPatches": "pathassets.engine.location_classes",
-    "WholeImageInvertedGridPatchesPool": "pathassets.engine.location_pools",
-    "WholeImageInvertedPoissonDiskPatches": "pathassets.engine.location_classes",
-    "WholeImageInvertedPoissonDiskPatchesPool": "pathassets.engine.location_pools",
-    "WholeImageInvertedRandomPatches": "pathassets.engine.location_classes",
-    "WholeImageInvertedRandomPatchesPool": "pathassets.engine.location_pools",
-    "WholeImagePoissonDiskPatches": "pathassets.engine.location_classes",
-    "WholeImagePoissonDiskPatchesPool": "pathassets.engine.location_pools",
-    "WholeImageRandomPatches": "pathassets.engine.location_classes",
-    "WholeImageRandomPatchesPool": "pathassets.engine.location_pools",
-    "open_slide": "pathassets.engine.slides",
+    "AnnotationPolygon": "pathassets.core.annotations.annotations",
+    "DeepFeatureExtractor": "pathassets.engine.features.extractor",
+    "DiskPatchExtractor": "pathassets.engine.patches.disk.extractors",
+    "DiskPatchExtractorPool": "pathassets.engine.patches.disk.extractors",
+    "Ledger": "pathassets.core.slides.bad_tiles",
+    "LocationSpec": "pathassets.core.locations.locations",
+    "MemPatchExtractor": "pathassets.engine.patches.memory.extractors",
+    "MemPatchExtractorPool": "pathassets.engine.patches.memory.extractors",
+    "MultiResDiskPatchExtractor": "pathassets.engine.patches.disk.extractors",
+    "MultiResDiskPatchExtractorPool": "pathassets.engine.patches.disk.extractors",
+    "MultiResMemPatchExtractor": "pathassets.engine.patches.memory.extractors",
+    "MultiResMemPatchExtractorPool": "pathassets.engine.patches.memory.extractors",
+    "PatchBatch": "pathassets.engine.slides.read_patches",
+    "PatchLocations": "pathassets.core.locations.locations",
+    "PatchesMock": "pathassets.engine.locations.patches_mock",
+    "PolygonRegionCustomPatches": "pathassets.engine.locations.classes",
+    "PolygonRegionCustomPatchesPool": "pathassets.engine.locations.pools",
+    "PolygonRegionGridPatches": "pathassets.engine.locations.classes",
+    "PolygonRegionGridPatchesPool": "pathassets.engine.locations.pools",
+    "PolygonRegionPoissonDiskPatches": "pathassets.engine.locations.classes",
+    "PolygonRegionPoissonDiskPatchesPool": "pathassets.engine.locations.pools",
+    "PolygonRegionRandomPatches": "pathassets.engine.locations.classes",
+    "PolygonRegionRandomPatchesPool": "pathassets.engine.locations.pools",
+    "ReadSpec": "pathassets.core.patches.read_plan",
+    "TissueMask": "pathassets.core.tissue.tissue_mask",
+    "TissueSpec": "pathassets.core.tissue.tissue_mask",
+    "WholeImageCustomPatches": "pathassets.engine.locations.classes",
+    "WholeImageCustomPatchesPool": "pathassets.engine.locations.pools",
+    "WholeImageGridPatches": "pathassets.engine.locations.classes",
+    "WholeImageGridPatchesPool": "pathassets.engine.locations.pools",
+    "WholeImageInvertedCustomPatches": "pathassets.engine.locations.classes",
+    "WholeImageInvertedCustomPatchesPool": "pathassets.engine.locations.pools",
+    "WholeImageInvertedGridPatches": "pathassets.engine.locations.classes",
+    "WholeImageInvertedGridPatchesPool": "pathassets.engine.locations.pools",
+    "WholeImageInvertedPoissonDiskPatches": "pathassets.engine.locations.classes",
+    "WholeImageInvertedPoissonDiskPatchesPool": "pathassets.engine.locations.pools",
+    "WholeImageInvertedRandomPatches": "pathassets.engine.locations.classes",
+    "WholeImageInvertedRandomPatchesPool": "pathassets.engine.locations.pools",
+    "WholeImagePoissonDiskPatches": "pathassets.engine.locations.classes",
+    "WholeImagePoissonDiskPatchesPool": "pathassets.engine.locations.pools",
+    "WholeImageRandomPatches": "pathassets.engine.locations.classes",
+    "WholeImageRandomPatchesPool": "pathassets.engine.locations.pools",
+    "open_slide": "pathassets.engine.slides.open",
     "read_annotations": "pathassets.adapters.annotations.reader",
-    "read_patches": "pathassets.engine.patch_reader",
-    "tissue_mask_of": "pathassets.engine.masks",
+    "read_patches": "pathassets.engine.slides.read_patches",
+    "tissue_mask_of": "pathassets.engine.slides.tissue_mask",
 }
 """Imported when first asked for: OpenSlide and OpenCV take half a second."""
 

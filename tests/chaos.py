@@ -20,8 +20,8 @@ from typing import Any, TypeVar
 import psutil
 import pytest
 
-from pathassets.adapters.partial import GUARD, PARTIAL
-from pathassets.adapters.staging import SWEEP_LOCK
+from pathassets.adapters.store.partial import GUARD, PARTIAL
+from pathassets.adapters.store.staging import SWEEP_LOCK
 from pathassets.engine.settings import Settings, read_settings
 
 T = TypeVar("T")
@@ -137,8 +137,8 @@ def wait_until(ask: Callable[[], T], *, limit_s: float, what: str) -> T:
 def state_of(home: Home) -> dict[str, Any]:
     """All that must not depend on what happened on the way."""
     from pathassets.defs.instance import open_instance  # noqa: PLC0415 - dagster takes seconds
-    from pathassets.engine.platform import open_platform  # noqa: PLC0415
-    from pathassets.engine.status import cohort_status  # noqa: PLC0415
+    from pathassets.engine.platform.platform import open_platform  # noqa: PLC0415
+    from pathassets.engine.platform.status import cohort_status  # noqa: PLC0415
     from pathassets.report import status_json  # noqa: PLC0415
 
     with home.settings() as settings, open_platform(settings) as platform:

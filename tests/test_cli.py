@@ -19,8 +19,8 @@ from click.testing import CliRunner, Result
 from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.migrations import VERSION_TABLE
 from pathassets.cli import main
-from pathassets.defs.annotations import reported_drawings
-from pathassets.defs.events import WITHDRAWN
+from pathassets.defs.assets.annotations import reported_drawings
+from pathassets.defs.events.slide_events import WITHDRAWN
 from pathassets.defs.instance import open_instance
 from pathassets.engine.settings import read_settings
 from tests.bounded_slides import write_scn

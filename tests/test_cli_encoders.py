@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from pathassets.cli import main
-from pathassets.core.encoder_table import CARDS
+from pathassets.core.features.encoder_cards import CARDS
 
 
 @pytest.fixture

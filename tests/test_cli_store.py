@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from pathassets.adapters.damage import Damage, ListedFile
-from pathassets.adapters.store import Store
+from pathassets.adapters.store.damage import Damage, ListedFile
+from pathassets.adapters.store.store import Store
 from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.records import CohortFacts
 from pathassets.cli import main

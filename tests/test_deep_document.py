@@ -15,8 +15,8 @@ import torch
 import zarr
 
 import pathassets
-from pathassets.engine.deep_features import DeepFeatureExtractor, SlidesFailed
-from pathassets.engine.deep_request import RunOptions
+from pathassets.engine.features.extractor import DeepFeatureExtractor, SlidesFailed
+from pathassets.engine.features.request import RunOptions
 from pathassets.errors import EncoderError, SpecError
 from tests.engine.probe_encoder import Probe
 from tests.formula_tiff import write_formula_tiff

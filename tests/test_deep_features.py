@@ -189,7 +189,7 @@ def test_2_features_of_slides_have_one_row_each_whatever_a_model_returns(tmp_pat
 
 
 def test_2_maps_that_are_kept_whole_have_the_shape_of_each_runs_patches(tmp_path, tiff):
-    from pathassets.core.encoder import EncoderRequest  # noqa: PLC0415
+    from pathassets.core.features.encoder import EncoderRequest  # noqa: PLC0415
 
     request = EncoderRequest(name="tests.test_deep_features:Maps", pooling="none")
     extractor = DeepFeatureExtractor(request)
@@ -261,8 +261,8 @@ def test_5_the_same_name_gives_the_same_features():
 
 
 def test_6_what_an_encoder_declares_is_done_to_the_pixels(tmp_path):
-    from pathassets.core.encoder import EncoderRequest  # noqa: PLC0415
-    from pathassets.core.preprocessing import Preprocessing  # noqa: PLC0415
+    from pathassets.core.features.encoder import EncoderRequest  # noqa: PLC0415
+    from pathassets.core.features.preprocessing import Preprocessing  # noqa: PLC0415
 
     how = Preprocessing(mean=(0.5, 0.25, 0.0), std=(0.5, 0.25, 2.0))
     request = EncoderRequest(name="tests.test_deep_features:Model", preprocessing=how)

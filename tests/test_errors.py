@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import pathassets
-from pathassets.engine.deep_features import SlideOutputs, SlidesFailed
+from pathassets.engine.features.extractor import SlideOutputs, SlidesFailed
 from pathassets.errors import (
     EncoderError,
     OutputExists,

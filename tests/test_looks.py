@@ -10,7 +10,7 @@ from defusedxml.ElementTree import fromstring
 
 import pathassets
 from pathassets.adapters.tifffile import corrupt_tile
-from pathassets.core import shown
+from pathassets.core import display as shown
 from tests.formula_tiff import write_formula_tiff
 
 HOSTILE = "<img src=x onerror=alert(1)>&'\"\n"

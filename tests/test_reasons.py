@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
-from pathassets.core.tiles import FaultReason
+from pathassets.core.slides.tiles import FaultReason
 
 ROOT = Path(__file__).parent.parent
 BASES = {"error", "slide_error"}

@@ -11,14 +11,14 @@ import pytest
 from pathassets import report
 from pathassets.catalog.records import Drawing, MppOverride
 from pathassets.core.address import Address
-from pathassets.core.slide import MppSource
-from pathassets.engine.annotations import Recorded
-from pathassets.engine.ingest import Registration, find_files, ingest
-from pathassets.engine.lineage import Ancestor
-from pathassets.engine.matches import Match, MatchState
-from pathassets.engine.platform import open_platform
+from pathassets.core.slides.slide import MppSource
+from pathassets.engine.platform.annotation_matching import Match, MatchState
+from pathassets.engine.platform.annotations import Recorded
+from pathassets.engine.platform.ingestion.ingest import Registration, find_files, ingest
+from pathassets.engine.platform.lineage import Ancestor
+from pathassets.engine.platform.platform import open_platform
+from pathassets.engine.platform.status import Cell, CohortStatus, SlideStatus, cohort_status
 from pathassets.engine.settings import read_settings
-from pathassets.engine.status import Cell, CohortStatus, SlideStatus, cohort_status
 from pathassets.errors import SpecError
 from pathassets.report import cohort as cohort_report
 from tests.defs.small_slides import RECIPE, write_slide
@@ -258,7 +258,7 @@ def test_no_text_gives_the_terminal_an_order(
         advance(order)
     with report.slide_progress():
         extra = {"n_done": 1, "n_slides": 1, "is_failed": True}
-        logging.getLogger("pathassets.engine.batch").info(order, extra=extra)
+        logging.getLogger("pathassets.engine.platform.batch").info(order, extra=extra)
     shown = "".join(capsys.readouterr())
     styles = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")  # colours and the bar: rich's own
     assert not {"\x1b", "\x07", "\x9b", "\u202e"} & {*styles.sub("", shown)}

@@ -7,8 +7,8 @@ from typing import Literal
 import imagecodecs
 import numpy as np
 
-from pathassets.adapters.tiff.codestream import is_jp2k_sound, read_jp2k_header
-from pathassets.core.tiles import TileDamaged
+from pathassets.adapters.tile_headers import is_jp2k_sound, read_jp2k_header
+from pathassets.core.slides.tiles import TileDamaged
 
 _FIX = 16
 """Fraction bits of libjpeg's conversion, which OpenSlide has taken over."""

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from pyarrow import ArrowException  # type: ignore[import-untyped]
 
-from pathassets.core.locations import PatchLocations
-from pathassets.core.patch_set import Row, as_text, rows_of, table_of
+from pathassets.core.locations.locations import PatchLocations
+from pathassets.core.patches.patch_set import Row, as_text, rows_of, table_of
 from pathassets.errors import ArtifactCorrupt
 
 

@@ -11,14 +11,14 @@ from __future__ import annotations
 import numpy as np
 import simplejpeg  # type: ignore[import-untyped]
 
-from pathassets.adapters.tiff.codestream import (
+from pathassets.adapters.tile_headers import (
     ADOBE,
     JFIF,
     SOI,
     may_hold_zeros,
     without_colour,
 )
-from pathassets.core.tiles import TileDamaged
+from pathassets.core.slides.tiles import TileDamaged
 
 _ADOBE_SEGMENT = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00"
 """But for its last byte, the transform. Source: Adobe technical note 5116."""

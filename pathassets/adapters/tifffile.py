@@ -17,8 +17,8 @@ import tifffile
 from numpy.typing import NDArray
 
 from pathassets.adapters.tiff.levels import TiffLayout, TiffLevel
-from pathassets.core.slide import SlideInfo
-from pathassets.core.tiles import TileDamaged
+from pathassets.core.slides.slide import SlideInfo
+from pathassets.core.slides.tiles import TileDamaged
 from pathassets.errors import SlideUnreadable, SpecError
 
 Pixels = NDArray[np.uint8]

@@ -16,9 +16,9 @@ from torch import nn
 
 from pathassets.adapters.torch.attention_pool import AttentionalPooler, PooledTrunk
 from pathassets.adapters.torch.weights import load_weights
-from pathassets.core.encoder import Argument, EncoderCard
-from pathassets.core.pathology_encoders import Declaration
-from pathassets.core.preprocessing import Preprocessing
+from pathassets.core.features.encoder import Argument, EncoderCard
+from pathassets.core.features.preprocessing import Preprocessing
+from pathassets.core.features.published_encoders import Declaration
 from pathassets.errors import EncoderError
 
 _POOLS = {"token": "cls", "avg": "mean"}

@@ -19,9 +19,9 @@ import safetensors
 import torch
 from torch import nn
 
-from pathassets.core.encoder import EncoderCard
-from pathassets.core.pathology_encoders import Declaration
-from pathassets.core.preprocessing import Preprocessing
+from pathassets.core.features.encoder import EncoderCard
+from pathassets.core.features.preprocessing import Preprocessing
+from pathassets.core.features.published_encoders import Declaration
 from pathassets.errors import EncoderError
 
 _FAULTS = (

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from pathassets.core.address import Address
-from pathassets.core.slide import MppSource
+from pathassets.core.slides.slide import MppSource
 
 UNSTAMPED = datetime.min.replace(tzinfo=UTC)
 """Time of a record that the catalog has not stored."""

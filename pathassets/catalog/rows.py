@@ -9,7 +9,7 @@ from typing import Any
 from pathassets.catalog.records import ArtifactRecord, AttemptRecord, FileRecord, SlideRecord
 from pathassets.catalog.tables import ADDRESS, PARENT
 from pathassets.core.address import Address
-from pathassets.core.slide import MppSource
+from pathassets.core.slides.slide import MppSource
 
 Row = Mapping[Any, Any]
 

@@ -13,9 +13,9 @@ from pathassets import report
 from pathassets.cli.home import SOME_FAILED, opened
 from pathassets.cli.options import WORDS
 from pathassets.core.frames import Frame
-from pathassets.engine.annotations import Statement, drawings_of, record_file, withdraw
-from pathassets.engine.matches import match_files
-from pathassets.engine.platform import Platform, open_to_read
+from pathassets.engine.platform.annotation_matching import match_files
+from pathassets.engine.platform.annotations import Statement, drawings_of, record_file, withdraw
+from pathassets.engine.platform.platform import Platform, open_to_read
 from pathassets.engine.settings import read_settings
 
 if TYPE_CHECKING:
@@ -109,6 +109,6 @@ def withdraw_name(slide_id: str, name: str, who: str, why: str) -> None:
 
 
 def _report_drawings(platform: Platform, instance: dg.DagsterInstance, slides: list[str]) -> None:
-    from pathassets.defs.annotations import report_annotations  # noqa: PLC0415 - takes seconds
+    from pathassets.defs.assets.annotations import report_annotations  # noqa: PLC0415 - takes seconds
 
     report_annotations(instance, platform, slides)

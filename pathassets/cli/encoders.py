@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from pathassets import report
-from pathassets.core.encoder import EncoderRequest
-from pathassets.engine.encoder_check import check_encoder
+from pathassets.core.features.encoder import EncoderRequest
+from pathassets.engine.features.encoder_check import check_encoder
 from pathassets.engine.settings import read_settings
 
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import click
 
 from pathassets import report
-from pathassets.engine.cohort import Cohort
-from pathassets.engine.ingest import IdScheme, Registration, ingest
-from pathassets.engine.merges import ids_of_today
-from pathassets.engine.platform import Platform, open_platform
+from pathassets.engine.platform.ingestion.cohort_table import Cohort
+from pathassets.engine.platform.ingestion.ingest import IdScheme, Registration, ingest
+from pathassets.engine.platform.merged_slides import ids_of_today
+from pathassets.engine.platform.platform import Platform, open_platform
+from pathassets.engine.platform.status import SlideStatus, cohort_status
 from pathassets.engine.settings import read_settings
-from pathassets.engine.status import SlideStatus, cohort_status
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -48,7 +48,7 @@ def register(
     scheme: IdScheme,
 ) -> int:
     """Register files and tell Dagster; returns how many were refused."""
-    from pathassets.defs.slides import report_slides  # noqa: PLC0415 - dagster takes seconds
+    from pathassets.defs.assets.slide import report_slides  # noqa: PLC0415 - dagster takes seconds
 
     found: list[Registration] = []
     with report.progress("registering", len(files)) as advance:

@@ -8,9 +8,9 @@ import click
 
 from pathassets import report
 from pathassets.cli.home import make_current, opened, register
-from pathassets.engine.cohort import read_cohort
-from pathassets.engine.ingest import find_files
-from pathassets.engine.sample import write_sample_cohort
+from pathassets.engine.platform.ingestion.cohort_table import read_cohort
+from pathassets.engine.platform.ingestion.demo import write_sample_cohort
+from pathassets.engine.platform.ingestion.ingest import find_files
 from pathassets.engine.settings import read_settings
 
 

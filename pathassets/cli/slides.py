@@ -11,13 +11,13 @@ import click
 from pathassets import report
 from pathassets.cli.home import SOME_FAILED, opened, register
 from pathassets.cli.options import WORDS
-from pathassets.core.slide import check_mpp
-from pathassets.engine.check import CheckTask, check_slides
-from pathassets.engine.cohort import NO_COHORT, UNKNOWN_WORDS, read_cohort
-from pathassets.engine.ingest import IdScheme, find_files
-from pathassets.engine.platform import open_to_read
-from pathassets.engine.pool import LocalWorkers
+from pathassets.core.slides.slide import check_mpp
+from pathassets.engine.platform.ingestion.cohort_table import NO_COHORT, UNKNOWN_WORDS, read_cohort
+from pathassets.engine.platform.ingestion.ingest import IdScheme, find_files
+from pathassets.engine.platform.platform import open_to_read
 from pathassets.engine.settings import read_settings, usable_cores
+from pathassets.engine.slides.tile_check import CheckTask, check_slides
+from pathassets.engine.workers.pool import LocalWorkers
 from pathassets.errors import SpecError
 
 
@@ -66,7 +66,7 @@ def mpp_set(slide_id: str, value: float, who: str, why: str) -> None:
     """State micrometres per pixel of a slide's finest level."""
     check_mpp(value, subject=slide_id)
     with opened() as (platform, instance):
-        from pathassets.defs.slides import report_slides  # noqa: PLC0415 - dagster takes seconds
+        from pathassets.defs.assets.slide import report_slides  # noqa: PLC0415 - dagster takes seconds
 
         platform.catalog.override_mpp(slide_id, value, who=who, why=why)
         report_slides(instance, platform, [slide_id])

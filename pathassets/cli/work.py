@@ -9,10 +9,10 @@ import click
 
 from pathassets import report
 from pathassets.cli.home import SOME_FAILED, make_current, opened
-from pathassets.engine.lineage import lineage_of
-from pathassets.engine.platform import open_to_read
+from pathassets.engine.platform.lineage import lineage_of
+from pathassets.engine.platform.platform import open_to_read
+from pathassets.engine.platform.status import cohort_status, require_own_catalog
 from pathassets.engine.settings import read_settings
-from pathassets.engine.status import cohort_status, require_own_catalog
 
 
 @click.command()

@@ -20,13 +20,13 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from pathassets.core.embedding import EmbeddingSpec
-from pathassets.core.encoder import EncoderCard, EncoderRequest
-from pathassets.core.encoder_table import card_of
-from pathassets.core.features import FeatureSpec, files_of, told, with_files
-from pathassets.core.preprocessing import Preprocessing
-from pathassets.core.sections import ANNOTATIONS, DATASET, SECTIONS, SLIDE, Scope, Section
+from pathassets.core.features.embedding import EmbeddingSpec
+from pathassets.core.features.encoder import EncoderCard, EncoderRequest
+from pathassets.core.features.encoder_cards import card_of
+from pathassets.core.features.features import FeatureSpec, files_of, told, with_files
+from pathassets.core.features.preprocessing import Preprocessing
 from pathassets.core.spec import EntryName, canonical_json, digest_of
+from pathassets.core.stages import ANNOTATIONS, DATASET, SECTIONS, SLIDE, Scope, Section
 from pathassets.errors import SpecError, closest, did_you_mean
 
 __all__ = ["ANNOTATIONS", "DATASET", "SECTIONS", "SLIDE", "Entry", "Key", "Recipe", "parse_recipe"]

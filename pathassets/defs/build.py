@@ -3,9 +3,10 @@
 import dagster as dg
 
 from pathassets.core.recipe import Recipe
-from pathassets.defs.annotations import annotation_specs
-from pathassets.defs.batch import build_batch_asset
-from pathassets.defs.dataset import build_dataset_asset
+from pathassets.defs.assets.annotations import annotation_specs
+from pathassets.defs.assets.batch import build_batch_asset
+from pathassets.defs.assets.dataset import build_dataset_asset
+from pathassets.defs.assets.slide import slide
 from pathassets.defs.follow import build_follow_sensor
 from pathassets.defs.jobs import (
     BUILD_DATASETS,
@@ -17,7 +18,6 @@ from pathassets.defs.jobs import (
 from pathassets.defs.resources import PlatformResource
 from pathassets.defs.schedules import build_nightly_schedule
 from pathassets.defs.sensors import build_inbox_sensor, dead_runs
-from pathassets.defs.slides import slide
 
 
 def build_definitions(recipe: Recipe) -> dg.Definitions:

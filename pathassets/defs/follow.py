@@ -17,9 +17,9 @@ from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from pathassets.core.recipe import Key
-from pathassets.defs.dataset import due_datasets
+from pathassets.defs.assets.dataset import due_datasets
 from pathassets.defs.partitions import slide_order
-from pathassets.engine.platform import Platform
+from pathassets.engine.platform.platform import Platform
 
 INTERVAL_S = 15
 FOLLOW = "datasets_follow"

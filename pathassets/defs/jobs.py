@@ -10,12 +10,12 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 from pydantic import Field
 
 from pathassets.core.recipe import Recipe
-from pathassets.defs.batch import POOL, run_slides
-from pathassets.defs.slides import report_slides
+from pathassets.defs.assets.batch import POOL, run_slides
+from pathassets.defs.assets.slide import report_slides
 from pathassets.defs.text import bullets
-from pathassets.engine.ingest import find_files, ingest
-from pathassets.engine.merges import ids_of_today
-from pathassets.engine.platform import Platform
+from pathassets.engine.platform.ingestion.ingest import find_files, ingest
+from pathassets.engine.platform.merged_slides import ids_of_today
+from pathassets.engine.platform.platform import Platform
 
 PROCESS_SLIDES = "process_slides"
 BUILD_DATASETS = "build_datasets"

@@ -16,14 +16,14 @@ from dagster._core.errors import DagsterExecutionInterruptedError, DagsterUserCo
 from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
 
 from pathassets.core.recipe import ANNOTATIONS, Entry, Key
-from pathassets.defs.annotations import report_annotations
-from pathassets.defs.batch import MAX_SLIDES, POOL
-from pathassets.defs.dataset import shown_version
+from pathassets.defs.assets.annotations import report_annotations
+from pathassets.defs.assets.batch import MAX_SLIDES, POOL
+from pathassets.defs.assets.dataset import shown_version
 from pathassets.defs.jobs import BUILD_DATASETS, PROCESS_SLIDES
 from pathassets.defs.partitions import SLIDES, range_tags, slide_order, stretches
 from pathassets.defs.recovery import NEVER_AGAIN, fail_dead_runs, process_tags
-from pathassets.engine.platform import Platform
-from pathassets.engine.status import CohortStatus, SlideStatus, needs_work
+from pathassets.engine.platform.platform import Platform
+from pathassets.engine.platform.status import CohortStatus, SlideStatus, needs_work
 from pathassets.errors import CatalogError, SpecError, did_you_mean
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}

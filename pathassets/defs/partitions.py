@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 import dagster as dg
 
-from pathassets.engine.platform import Platform
+from pathassets.engine.platform.platform import Platform
 
 SLIDES = dg.DynamicPartitionsDefinition(name="slides")
 SLIDE_KEY = dg.AssetKey("slide")

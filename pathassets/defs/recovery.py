@@ -12,7 +12,7 @@ import dagster as dg
 import psutil
 from dagster._core.storage.tags import MAX_RETRIES_TAG
 
-from pathassets.defs.checks import withdraw_checks
+from pathassets.defs.events.checks import withdraw_checks
 
 PROCESS_TAG = "pathassets/process"
 """host:pid:start:run. The host and the start tell other processes of the same number apart; the run

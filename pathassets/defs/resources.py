@@ -8,9 +8,9 @@ from contextlib import contextmanager
 
 import dagster as dg
 
-from pathassets.defs.checks import withdraw_checks
+from pathassets.defs.events.checks import withdraw_checks
 from pathassets.defs.recovery import mark_process
-from pathassets.engine.platform import Platform, open_platform
+from pathassets.engine.platform.platform import Platform, open_platform
 from pathassets.engine.settings import read_settings
 from pathassets.errors import PathAssetsError
 

@@ -17,19 +17,19 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from pathassets.catalog.records import PathRecord
-from pathassets.defs.batch import MAX_SLIDES
+from pathassets.defs.assets.batch import MAX_SLIDES
+from pathassets.defs.assets.slide import report_slides
 from pathassets.defs.jobs import INGEST_FILES, PROCESS_SLIDES, FilesConfig, ingest_files
 from pathassets.defs.partitions import range_of, range_tags, slide_order, stretches
 from pathassets.defs.recovery import NEVER_AGAIN, fail_dead_runs
-from pathassets.defs.slides import report_slides
-from pathassets.engine.inbox import (
+from pathassets.engine.platform.ingestion.inbox import (
     Sightings,
     dump_sightings,
     look_into,
     parse_sightings,
     stable_files,
 )
-from pathassets.engine.platform import Platform
+from pathassets.engine.platform.platform import Platform
 
 INTERVAL_S = 10
 ASKED_TAG = "pathassets/asked"

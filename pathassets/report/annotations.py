@@ -12,8 +12,8 @@ from rich.table import Table
 
 from pathassets.catalog.records import Drawing
 from pathassets.core.text import visible
-from pathassets.engine.annotations import Recorded
-from pathassets.engine.matches import Match, MatchState
+from pathassets.engine.platform.annotation_matching import Match, MatchState
+from pathassets.engine.platform.annotations import Recorded
 from pathassets.report.console import counted, open_console
 
 

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.tree import Tree
 
 from pathassets.core.text import visible
-from pathassets.engine.lineage import Ancestor
+from pathassets.engine.platform.lineage import Ancestor
 from pathassets.report.console import open_console
 
 

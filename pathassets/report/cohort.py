@@ -12,8 +12,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from pathassets.core.text import visible
-from pathassets.engine.platform import Platform
-from pathassets.engine.status import Cell, CohortStatus, SlideStatus, cohort_status
+from pathassets.engine.platform.platform import Platform
+from pathassets.engine.platform.status import Cell, CohortStatus, SlideStatus, cohort_status
 from pathassets.report.annotations import drawing_plain
 from pathassets.report.console import counted, open_console, paragraph
 

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from pathassets.core.text import visible
 
-_BATCH_LOG = "pathassets.engine.batch"
+_BATCH_LOG = "pathassets.engine.platform.batch"
 
 LOG_WIDTH = 200
 """Columns of a table in a log, where no terminal tells its width."""

@@ -7,9 +7,9 @@ from dataclasses import asdict
 
 from rich.table import Table
 
-from pathassets.core.encoder import EncoderCard
-from pathassets.core.encoder_table import CARDS, PUBLISHED
-from pathassets.engine.encoder_check import CheckResult
+from pathassets.core.features.encoder import EncoderCard
+from pathassets.core.features.encoder_cards import CARDS, PUBLISHED
+from pathassets.engine.features.encoder_check import CheckResult
 from pathassets.report.console import open_console
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from pathassets.catalog.records import MppOverride, SlideRecord
 from pathassets.core.text import visible
-from pathassets.engine.check import Check
-from pathassets.engine.ingest import Registration
+from pathassets.engine.platform.ingestion.ingest import Registration
+from pathassets.engine.slides.tile_check import Check
 from pathassets.report.console import counted, open_console, paragraph
 
 MAX_FAULTS = 20

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from pathassets.adapters.images import encode_image
-from pathassets.core.patch_names import PatchPlace
-from pathassets.core.patch_set import EncodedPatch
+from pathassets.adapters.images.encode import encode_image
+from pathassets.core.patches.names import PatchPlace
+from pathassets.core.patches.patch_set import EncodedPatch
 
 
 def pixels_of(index, level=0):

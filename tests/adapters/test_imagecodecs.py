@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pathassets.adapters.imagecodecs import Jp2kTiles, PlainTiles, rgb_of_ycbcr
-from pathassets.core.tiles import TileDamaged
+from pathassets.core.slides.tiles import TileDamaged
 from tests.adapters.small_tiffs import picture
 
 TILE = picture(64, 48)

@@ -13,8 +13,8 @@ from pathassets.adapters.parquet import (
     save_manifest,
     save_table,
 )
-from pathassets.core.locations import PatchLocations
-from pathassets.core.patch_set import row_of
+from pathassets.core.locations.locations import PatchLocations
+from pathassets.core.patches.patch_set import row_of
 from pathassets.errors import ArtifactCorrupt
 from tests.adapters.encoded_patches import encoded
 

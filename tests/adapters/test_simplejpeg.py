@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from pathassets.adapters.simplejpeg import JpegTiles
-from pathassets.core.tiles import TileDamaged
+from pathassets.core.slides.tiles import TileDamaged
 from tests.adapters.small_tiffs import bare, jpeg, picture, tables_of
 
 TILE = picture(64, 48)

@@ -10,9 +10,9 @@ from safetensors.torch import save_file
 
 from pathassets.adapters.timm import open_model
 from pathassets.adapters.torch import TorchEncoder
-from pathassets.core.encoder import EncoderRequest
-from pathassets.core.encoder_table import card_of
-from pathassets.core.preprocessing import Preprocessing
+from pathassets.core.features.encoder import EncoderRequest
+from pathassets.core.features.encoder_cards import card_of
+from pathassets.core.features.preprocessing import Preprocessing
 from pathassets.errors import EncoderError
 from tests import torchvision_ops
 

@@ -10,9 +10,9 @@ from safetensors.torch import load_file, save_file
 from pathassets.adapters.torch import TorchEncoder
 from pathassets.adapters.torch.weights import load_weights
 from pathassets.adapters.transformers import Tokens, open_folder
-from pathassets.core.encoder import EncoderRequest
-from pathassets.core.encoder_table import card_of
-from pathassets.core.preprocessing import Preprocessing
+from pathassets.core.features.encoder import EncoderRequest
+from pathassets.core.features.encoder_cards import card_of
+from pathassets.core.features.preprocessing import Preprocessing
 from pathassets.errors import EncoderError
 from tests import torchvision_ops
 

@@ -23,7 +23,7 @@ from pathassets.catalog.rows import slide_row
 from pathassets.catalog.tables import THUMBNAIL_LIMIT_BYTES
 from pathassets.catalog.tables import slide as slide_table
 from pathassets.core.address import ALL_SLIDES, Address
-from pathassets.core.slide import MppSource
+from pathassets.core.slides.slide import MppSource
 from pathassets.errors import CatalogError
 
 SLIDE = SlideRecord(

@@ -5,9 +5,9 @@ from collections import Counter
 
 import numpy as np
 
-from pathassets.core.regions import read_region
-from pathassets.core.slide import MppAudit, SlideInfo
-from pathassets.core.tiles import TileDamaged, TileGrid
+from pathassets.core.slides.regions import read_region
+from pathassets.core.slides.slide import MppAudit, SlideInfo
+from pathassets.core.slides.tiles import TileDamaged, TileGrid
 
 BACKGROUND = 255
 JUNK = 77
@@ -27,7 +27,7 @@ def pixels_at(level: int, x_px: np.ndarray, y_px: np.ndarray) -> np.ndarray:
 
 
 class FormulaTiles:
-    """Keeps the contract of `pathassets.core.tiles.TileSource`; junk beyond the level."""
+    """Keeps the contract of `pathassets.core.slides.tiles.TileSource`; junk beyond the level."""
 
     def __init__(self, slide: "FormulaSlide", level: int, grid: TileGrid) -> None:
         self.slide, self.level, self.grid = slide, level, grid
@@ -61,7 +61,7 @@ class FormulaTiles:
 
 
 class FormulaSlide:
-    """Keeps the contract of `pathassets.core.slide.Slide`."""
+    """Keeps the contract of `pathassets.core.slides.slide.Slide`."""
 
     path = "formula.svs"
 

@@ -9,11 +9,11 @@ import pytest
 import pathassets
 from pathassets.adapters.yaml import load_recipe
 from pathassets.core import recipe as recipe_module
-from pathassets.core.encoder import EncoderRequest
-from pathassets.core.encoder_table import card_of
+from pathassets.core.features.encoder import EncoderRequest
+from pathassets.core.features.encoder_cards import card_of
 from pathassets.core.recipe import Entry, Key, Recipe, parse_recipe
 from pathassets.core.spec import digest_of
-from pathassets.core.tissue import TissueSpec
+from pathassets.core.tissue.tissue_mask import TissueSpec
 from pathassets.errors import SpecError
 
 GOOD: dict[str, Any] = {

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from pathassets.core.dataset import DatasetSpec
-from pathassets.core.features import FeatureSpec
-from pathassets.core.locations import LocationSpec
+from pathassets.core.features.features import FeatureSpec
+from pathassets.core.locations.locations import LocationSpec
 from pathassets.core.spec import EntryName, canonical_json, digest_of, seed_of
-from pathassets.core.tissue import TissueSpec
+from pathassets.core.tissue.tissue_mask import TissueSpec
 
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False),

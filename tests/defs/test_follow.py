@@ -11,7 +11,7 @@ from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 from pathassets.defs import follow
 from pathassets.defs.follow import FOLLOW
 from pathassets.defs.launch import Wanted, build_datasets_here, choose_entries, run_slides_here
-from pathassets.engine.status import cohort_status
+from pathassets.engine.platform.status import cohort_status
 from tests.defs.small_slides import write_slide
 from tests.defs.test_jobs import repair
 from tests.defs.workbench import Workbench

@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from pathassets.defs.instance import open_instance
-from pathassets.engine.platform import open_platform
+from pathassets.engine.platform.platform import open_platform
 from pathassets.engine.settings import read_settings
 from pathassets.errors import SpecError, StoreError
 

@@ -11,7 +11,7 @@ from pathassets.defs.launch import (
     choose_entries,
     run_slides_here,
 )
-from pathassets.engine.status import cohort_status
+from pathassets.engine.platform.status import cohort_status
 from pathassets.errors import CatalogError, SpecError, StoreError
 from tests.defs.small_slides import write_slide
 from tests.defs.workbench import Workbench

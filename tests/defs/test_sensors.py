@@ -10,7 +10,7 @@ from pathassets.defs import sensors
 from pathassets.defs.partitions import RANGE_END, RANGE_START, range_tags
 from pathassets.defs.recovery import NEVER_AGAIN
 from pathassets.defs.sensors import ASKED_TAG, MAX_TRIES
-from pathassets.engine.ingest import ingest
+from pathassets.engine.platform.ingestion.ingest import ingest
 from tests.defs.small_slides import write_slide
 from tests.defs.workbench import Workbench
 

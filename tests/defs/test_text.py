@@ -16,12 +16,12 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from pathassets.core.text import shortened, visible
-from pathassets.defs.annotations import report_annotations
-from pathassets.defs.slides import report_slides
+from pathassets.defs.assets.annotations import report_annotations
+from pathassets.defs.assets.slide import report_slides
 from pathassets.defs.text import QUOTED_CHARS, TEXT_CHARS, bullets, quoted, text_value
-from pathassets.engine.annotations import Statement, record_file
-from pathassets.engine.cohort import read_cohort
-from pathassets.engine.ingest import find_files, ingest
+from pathassets.engine.platform.annotations import Statement, record_file
+from pathassets.engine.platform.ingestion.cohort_table import read_cohort
+from pathassets.engine.platform.ingestion.ingest import find_files, ingest
 from tests.defs.hostile import BAIT, bait, write_hostile, write_recipe
 from tests.defs.workbench import Workbench, open_bench
 

@@ -14,17 +14,17 @@ from dagster._core.loader import LoadingContextForTest
 from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
 
 from pathassets.catalog.records import Drawing
-from pathassets.defs.annotations import report_annotations
+from pathassets.defs.assets.annotations import report_annotations
+from pathassets.defs.assets.slide import report_slides
 from pathassets.defs.build import build_definitions
 from pathassets.defs.instance import open_instance
 from pathassets.defs.launch import QUIET
 from pathassets.defs.partitions import SLIDES, range_tags, slide_order
-from pathassets.defs.slides import report_slides
-from pathassets.engine.annotations import Statement, withdraw
-from pathassets.engine.ingest import find_files, ingest
-from pathassets.engine.platform import Platform, open_platform
+from pathassets.engine.platform.annotations import Statement, withdraw
+from pathassets.engine.platform.ingestion.ingest import find_files, ingest
+from pathassets.engine.platform.platform import Platform, open_platform
+from pathassets.engine.platform.status import cohort_status
 from pathassets.engine.settings import read_settings
-from pathassets.engine.status import cohort_status
 from tests.engine.drawings import Box, record_boxes
 
 

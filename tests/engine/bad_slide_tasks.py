@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pathassets.engine.slides import open_slide
+from pathassets.engine.slides.open import open_slide
 from pathassets.errors import PathAssetsError
 
 REGION = {"x_px0": 150, "y_px0": 120, "width_px": 300, "height_px": 200}

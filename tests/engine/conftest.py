@@ -16,12 +16,12 @@ import numpy as np
 import pytest
 
 from pathassets.adapters.tifffile import PyramidSpec, write_pyramid
-from pathassets.engine.batch import run_batch
-from pathassets.engine.ingest import find_files, ingest
-from pathassets.engine.outcomes import SlideTask
-from pathassets.engine.plan import PlannedSlide, plan_slides, task_for
-from pathassets.engine.platform import Platform, open_platform
+from pathassets.engine.platform.batch import run_batch
+from pathassets.engine.platform.ingestion.ingest import find_files, ingest
+from pathassets.engine.platform.plan import PlannedSlide, plan_slides, task_for
+from pathassets.engine.platform.platform import Platform, open_platform
 from pathassets.engine.settings import Settings
+from pathassets.engine.stages.outcomes import SlideTask
 from tests.engine.workers_here import workers_here
 
 RECIPE = """\

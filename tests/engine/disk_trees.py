@@ -4,7 +4,7 @@ import hashlib
 
 import numpy as np
 
-from pathassets.adapters.images import decode_image
+from pathassets.adapters.images.encode import decode_image
 from tests.formula_tiff import formula_box
 
 

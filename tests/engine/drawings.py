@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from pathassets.core.annotations import AnnotationPolygon, to_geojson
-from pathassets.engine.annotations import Recorded, Statement, record_file
-from pathassets.engine.platform import Platform
+from pathassets.core.annotations.annotations import AnnotationPolygon, to_geojson
+from pathassets.engine.platform.annotations import Recorded, Statement, record_file
+from pathassets.engine.platform.platform import Platform
 
 Box = tuple[float, float, float, float]
 NOTHING = '{"type": "FeatureCollection", "features": []}'

@@ -1,10 +1,10 @@
-"""What every encoder's tests inherit: the promises of `pathassets.core.encoder.Encoder`."""
+"""What every encoder's tests inherit: the promises of `core.features.encoder.Encoder`."""
 
 import numpy as np
 import pytest
 
-from pathassets.core.encoder import Encoder
-from pathassets.core.encoder_table import CARDS
+from pathassets.core.features.encoder import Encoder
+from pathassets.core.features.encoder_cards import CARDS
 from pathassets.errors import EncoderError
 
 

@@ -4,8 +4,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from pathassets.core.colour_stats import ColourStats
-from pathassets.core.preprocessing import Preprocessing
+from pathassets.core.features.colour_stats import ColourStats
+from pathassets.core.features.preprocessing import Preprocessing
 
 NO_FUNCTION = 3
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import zarr
 
-from pathassets.adapters.feature_store import FeatureWriter
-from pathassets.core.encoder import COLOUR_STATS_CARD
-from pathassets.core.locations import PatchLocations
-from pathassets.core.patches import ReadSpec
-from pathassets.engine.encoding import (
+from pathassets.adapters.zarr.features import FeatureWriter
+from pathassets.core.features.encoder import COLOUR_STATS_CARD
+from pathassets.core.locations.locations import PatchLocations
+from pathassets.core.patches.read_plan import ReadSpec
+from pathassets.engine.features.encoding import (
     EncodingHow,
     SlideEncoded,
     SlideWork,

@@ -13,9 +13,9 @@ import numpy as np
 import simplejpeg
 import tifffile
 
-from pathassets.core.sample import Look, Piece, paint
-from pathassets.core.tiles import TileDamaged
-from pathassets.engine.slides import open_slide
+from pathassets.core.demo_painting import Look, Piece, paint
+from pathassets.core.slides.tiles import TileDamaged
+from pathassets.engine.slides.open import open_slide
 from pathassets.errors import SlideError
 
 TILE_PX, QUALITY, FACTOR = 256, 80, 4

@@ -4,7 +4,7 @@ import os
 import signal
 import time
 
-from pathassets.engine.look import NoSlide
+from pathassets.engine.slides.inspect_files import NoSlide
 from pathassets.errors import SlideUnreadable
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import openslide
 
-from pathassets.core.encoder import EncoderCard, check_batch
-from pathassets.core.regions import resample
-from pathassets.core.resolution import choose_level
+from pathassets.core.features.encoder import EncoderCard, check_batch
+from pathassets.core.slides.regions import resample
+from pathassets.core.slides.resolution import choose_level
 
 CARD = EncoderCard(
     name="probe", version="1", dim=15, input_px=None, is_trained=False, precision="float32",

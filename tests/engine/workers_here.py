@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from pathassets.engine import platform
+from pathassets.engine.platform import platform
 
 
 @dataclass(frozen=True)

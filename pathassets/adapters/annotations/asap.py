@@ -10,7 +10,7 @@ from xml.etree.ElementTree import Element as XmlElement
 
 import numpy as np
 
-from pathassets.adapters.annotations.drawing import Drawing, Element
+from pathassets.adapters.annotations.builder import Drawing, Element
 from pathassets.adapters.annotations.xml_tree import attribute_of, child_of, name_of, numbers_of
 
 ASAP = "ASAP XML"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
-from pathassets.adapters.annotations.drawing import Drawing, Element
+from pathassets.adapters.annotations.builder import Drawing, Element
 
 GEOJSON = "GeoJSON"
 POINTS = "JSON of points"

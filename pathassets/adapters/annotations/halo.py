@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from xml.etree.ElementTree import Element as XmlElement
 
-from pathassets.adapters.annotations.drawing import Drawing
+from pathassets.adapters.annotations.builder import Drawing
 from pathassets.errors import AnnotationError
 
 ROOT = "Annotations"

@@ -16,7 +16,7 @@ from xml.etree.ElementTree import Element as XmlElement
 import numpy as np
 import shapely
 
-from pathassets.adapters.annotations.drawing import (
+from pathassets.adapters.annotations.builder import (
     MEND,
     Drawing,
     Element,
@@ -24,7 +24,7 @@ from pathassets.adapters.annotations.drawing import (
     ellipse_in,
 )
 from pathassets.adapters.annotations.xml_tree import child_of, name_of, numbers_of
-from pathassets.core.annotations import AnnotationPolygon, outlines_of
+from pathassets.core.annotations.annotations import AnnotationPolygon, outlines_of
 from pathassets.errors import SpecError
 
 IMAGESCOPE = "ImageScope XML"

@@ -10,9 +10,9 @@ from xml.etree.ElementTree import Element as XmlElement
 
 import numpy as np
 
-from pathassets.adapters.annotations.drawing import Drawing, Element, box_of, ellipse_in
+from pathassets.adapters.annotations.builder import Drawing, Element, box_of, ellipse_in
 from pathassets.adapters.annotations.xml_tree import attribute_of, child_of, name_of, text_of
-from pathassets.core.slide import SlideInfo
+from pathassets.core.slides.slide import SlideInfo
 from pathassets.errors import SpecError
 
 NDPA = "NDPA"

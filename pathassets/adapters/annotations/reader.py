@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from pathassets.adapters.annotations import asap, halo, imagescope, ndpa, sedeen
-from pathassets.adapters.annotations.drawing import Drawing, GetLabel
+from pathassets.adapters.annotations.builder import Drawing, GetLabel
 from pathassets.adapters.annotations.geojson import draw_json
 from pathassets.adapters.annotations.ndpa import NdpaFrame
 from pathassets.adapters.annotations.xml_tree import parse_xml
-from pathassets.core.annotations import Annotations
+from pathassets.core.annotations.annotations import Annotations
 from pathassets.errors import AnnotationError
 
 HEAD_BYTES = 4096

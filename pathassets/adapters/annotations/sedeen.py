@@ -7,7 +7,7 @@ from xml.etree.ElementTree import Element as XmlElement
 
 import numpy as np
 
-from pathassets.adapters.annotations.drawing import Drawing, Element, ellipse_in
+from pathassets.adapters.annotations.builder import Drawing, Element, ellipse_in
 from pathassets.adapters.annotations.xml_tree import attribute_of, child_of, name_of
 
 SEDEEN = "Sedeen XML"

@@ -8,7 +8,7 @@ import numpy as np
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import ParseError, fromstring
 
-from pathassets.adapters.annotations.drawing import Drawing, number_of
+from pathassets.adapters.annotations.builder import Drawing, number_of
 
 
 def parse_xml(drawing: Drawing, data: bytes | str) -> XmlElement:

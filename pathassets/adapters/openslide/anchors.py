@@ -23,7 +23,7 @@ from typing import Self
 
 import numpy as np
 
-from pathassets.core.slide import SlideInfo
+from pathassets.core.slides.slide import SlideInfo
 
 REACH_PX = 1024
 """So far left and above of a region its anchor may be: for a tile of 1024, 16 MB are read."""
@@ -50,7 +50,7 @@ class Anchors:
     def of(cls, info: SlideInfo, level: int) -> Self:
         """Those of a level: 1 ms for 100,000 columns, nothing where all are.
 
-        >>> from pathassets.core.slide import MppAudit
+        >>> from pathassets.core.slides.slide import MppAudit
         >>> info = SlideInfo(width_px0=9, height_px0=9, level_downsamples=(1.0, 3.25),
         ...     level_sizes_px=((9, 9), (9, 6)), vendor="", reader="", objective_power=None,
         ...     audit=MppAudit(sources=(), mpp=None))

@@ -7,8 +7,8 @@ import os
 from functools import lru_cache
 from pathlib import Path
 
-from pathassets.adapters.diagnosis import require_file
 from pathassets.adapters.files import unreadable
+from pathassets.adapters.openslide.diagnosis import require_file
 from pathassets.adapters.openslide.reader import open_handle
 from pathassets.errors import SlideUnreadable
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import openslide
 
-from pathassets.adapters.diagnosis import require_file, why_no_slide
 from pathassets.adapters.openslide.anchors import REACH_PX, Anchors, point_px0
+from pathassets.adapters.openslide.diagnosis import require_file, why_no_slide
 from pathassets.adapters.openslide.planes import count_focal_planes
-from pathassets.core.slide import MppSource, SlideInfo, audit_mpp
-from pathassets.core.tiles import TileDamaged, TileGrid
+from pathassets.core.slides.slide import MppSource, SlideInfo, audit_mpp
+from pathassets.core.slides.tiles import TileDamaged, TileGrid
 from pathassets.errors import SlideUnreadable, SpecError
 
 READER = f"openslide {openslide.__library_version__}"

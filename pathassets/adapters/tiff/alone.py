@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from pathassets.adapters.tiff.levels import TiffLayout
-from pathassets.core.slide import SlideInfo, audit_mpp
-from pathassets.core.tiles import TileSource
+from pathassets.core.slides.slide import SlideInfo, audit_mpp
+from pathassets.core.slides.tiles import TileSource
 from pathassets.errors import SpecError
 
 VENDOR = "generic-tiff"

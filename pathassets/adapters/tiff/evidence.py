@@ -12,15 +12,15 @@ import numpy as np
 
 from pathassets.adapters.imagecodecs import Jp2kTiles
 from pathassets.adapters.simplejpeg import JpegTiles
-from pathassets.adapters.tiff.codestream import (
+from pathassets.adapters.tiff.directories import TiffBytes, damaged
+from pathassets.adapters.tiff.levels import TiffLevel
+from pathassets.adapters.tile_headers import (
     TileHeader,
     read_jp2k_header,
     read_jpeg_header,
 )
-from pathassets.adapters.tiff.directories import TiffBytes, damaged
-from pathassets.adapters.tiff.levels import TiffLevel
-from pathassets.core.gamut import beyond_gamut
-from pathassets.core.tiles import TileDamaged
+from pathassets.core.slides.colour_space import beyond_gamut
+from pathassets.core.slides.tiles import TileDamaged
 
 N_ASKED = 5
 """Tiles of a level, spread over it."""

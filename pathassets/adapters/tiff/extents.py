@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pathassets.core.tiles import FaultReason
+from pathassets.core.slides.tiles import FaultReason
 
 FAULTS: tuple[FaultReason, ...] = ("missing", "beyond_end", "overlapping")
 """What code 1, 2, 3 of `fault_codes` stands for; 0 is a tile with nothing against it."""

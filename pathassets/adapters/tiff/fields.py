@@ -10,7 +10,7 @@ import numpy as np
 
 from pathassets.adapters.tiff.directories import Directory, TiffBytes, damaged
 from pathassets.adapters.tiff.remedies import TILED, as_rgb8
-from pathassets.core.slide import MppSource
+from pathassets.core.slides.slide import MppSource
 from pathassets.errors import SlideUnreadable
 
 NEW_SUBFILE_TYPE, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 254, 256, 257, 258, 259, 262

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pathassets.adapters.tiff.codestream import are_tables
 from pathassets.adapters.tiff.directories import damaged
 from pathassets.adapters.tiff.fields import (
     BYTE_COUNTS,
@@ -22,8 +21,9 @@ from pathassets.adapters.tiff.fields import (
     Fields,
     Pixels,
 )
-from pathassets.core.slide import MppSource
-from pathassets.core.tiles import TileGrid
+from pathassets.adapters.tile_headers import are_tables
+from pathassets.core.slides.slide import MppSource
+from pathassets.core.slides.tiles import TileGrid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

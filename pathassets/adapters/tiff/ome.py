@@ -12,7 +12,7 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
-from pathassets.core.slide import MppSource
+from pathassets.core.slides.slide import MppSource
 
 MICRONS = frozenset({"\u00b5m", "\u03bcm", "um"})
 """Micro sign, Greek mu, and what is left of them in ASCII."""

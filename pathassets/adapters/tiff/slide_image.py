@@ -25,7 +25,7 @@ from pathassets.adapters.tiff.fields import (
 )
 from pathassets.adapters.tiff.ome import UNPARSED, OmeImage, names_another_file, ome_images
 from pathassets.adapters.tiff.remedies import alone
-from pathassets.core.slide import MppSource
+from pathassets.core.slides.slide import MppSource
 from pathassets.core.text import quoted
 from pathassets.errors import SlideUnreadable
 

@@ -19,7 +19,7 @@ from pathassets.adapters.torch.outputs import find_tensor, pool
 from pathassets.adapters.torch.pixels import Pixels
 from pathassets.adapters.torch.process import CPU_ROWS, CUDA_ROWS, settle, translate
 from pathassets.adapters.torch.runner import Runner
-from pathassets.core.encoder import EncoderCard, Pooling, Precision, check_batch
+from pathassets.core.features.encoder import EncoderCard, Pooling, Precision, check_batch
 from pathassets.errors import EncoderError
 
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from pathassets.core.encoder import EncoderCard, Pooling
+from pathassets.core.features.encoder import EncoderCard, Pooling
 from pathassets.errors import EncoderError
 
 KEYS = ("features", "embedding", "pooler_output", "last_hidden_state")

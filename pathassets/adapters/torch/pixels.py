@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
-from pathassets.core.preprocessing import Preprocessing
+from pathassets.core.features.preprocessing import Preprocessing
 from pathassets.errors import EncoderError
 
 

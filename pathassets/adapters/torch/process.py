@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import torch
 
-from pathassets.core.encoder import EncoderCard
+from pathassets.core.features.encoder import EncoderCard
 from pathassets.errors import EncoderError, SpecError
 
 CPU_ROWS = 8

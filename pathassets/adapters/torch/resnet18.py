@@ -13,8 +13,8 @@ from torch.nn import functional
 
 from pathassets.adapters.torch.process import CPU_ROWS, CUDA_ROWS, settle, translate
 from pathassets.adapters.torch.runner import Runner
-from pathassets.core.encoder import RESNET18_CARD, EncoderCard, check_batch
-from pathassets.core.preprocessing import IMAGENET_MEAN, IMAGENET_STD
+from pathassets.core.features.encoder import RESNET18_CARD, EncoderCard, check_batch
+from pathassets.core.features.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from pathassets.errors import EncoderError
 
 Weights = Mapping[str, np.ndarray]

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from pathassets.adapters.torch.process import translate
-from pathassets.core.encoder import EncoderCard
+from pathassets.core.features.encoder import EncoderCard
 
 Forward = Callable[[torch.Tensor], torch.Tensor]
 """uint8 (n, y, x, 3) on the device -> features (n, …), there."""

@@ -1,0 +1,1 @@
+"""Annotations: polygons with labels, as masks, and what of a square lies within them."""

@@ -1,0 +1,1 @@
+"""What features are: encoders and their cards, rows, embeddings, maps."""

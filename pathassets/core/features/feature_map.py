@@ -1,0 +1,114 @@
+"""Features of a slide -> a colour for each patch, drawn over the slide.
+
+    rows (n, d) ─▶ standardised ─▶ first three principal components ─▶ red, green, blue
+
+Like patches have like colours: a person sees structure, or sees that something is wrong. What the
+colours are means nothing, and they cannot be compared between slides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from pathassets.core.locations.overlay import shrink_to
+
+FIT_ROWS = 1024
+"""Rows that the components are found on: of 1,536 numbers each, 0.3 s."""
+N_COMPONENTS = 3
+GREY = 128
+LOW, HIGH = 2, 98
+"""Percentiles of a component that become 0 and 255: a few odd patches hide nothing."""
+LEAST = 1e-6
+"""Share of the first component's spread below which another is rounding, not structure."""
+TINY = float(np.finfo(np.float32).tiny)
+FADE = 0.6
+"""How far the slide under the colours is made lighter."""
+
+
+def fit_places(n: int) -> np.ndarray:
+    """Rows of `n` that the components are found on, evenly spread: int64, ascending.
+
+    >>> fit_places(3).tolist()
+    [0, 1, 2]
+    """
+    return np.unique(np.linspace(0, max(0, n - 1), min(n, FIT_ROWS)).round().astype(np.int64))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Components:
+    """Three directions in the space of features."""
+
+    mean: np.ndarray
+    """float64 (d,)."""
+    axes: np.ndarray
+    """float64 (d, 3), of rows with the mean taken off; it divides by their deviation, too."""
+
+    def project(self, rows: np.ndarray) -> np.ndarray:
+        """Place of rows (m, d) along the components: float64 (m, 3)."""
+        return np.asarray((rows.astype(np.float64) - self.mean) @ self.axes)
+
+
+def find_components(rows: np.ndarray) -> Components:
+    """Find the principal components of rows (m, d); where there are fewer than three, zeros.
+
+    A component and its opposite are the same: the one whose largest number is positive is taken.
+    """
+    rows = rows.astype(np.float64)
+    mean = rows.mean(axis=0) if len(rows) else np.zeros(rows.shape[1])
+    deviation = rows.std(axis=0) if len(rows) else np.zeros(rows.shape[1])
+    varies = deviation > LEAST * np.maximum(np.abs(mean), TINY)
+    scale = np.where(varies, 1 / np.where(varies, deviation, 1.0), 0.0)
+    axes = np.zeros((rows.shape[1], N_COMPONENTS))
+    found = _principal((rows - mean) * scale)
+    axes[:, : found.shape[1]] = found * scale[:, None]
+    return Components(mean=mean, axes=axes)
+
+
+def _principal(rows: np.ndarray) -> np.ndarray:
+    """Directions of greatest spread of centred rows (m, d): (d, k), k up to 3, signs settled."""
+    m, d = rows.shape
+    if not m or not d:
+        return np.zeros((d, 0))
+    if m < d:  # the smaller of the two products has the same components
+        values, vectors = np.linalg.eigh(rows @ rows.T)
+        vectors = rows.T @ vectors
+    else:
+        values, vectors = np.linalg.eigh(rows.T @ rows)
+    order = np.argsort(values, kind="stable")[::-1][:N_COMPONENTS]
+    least = LEAST * max(float(values[order[0]]), TINY)
+    order = order[values[order] > least]
+    axes = vectors[:, order] / np.linalg.norm(vectors[:, order], axis=0)
+    largest = np.abs(axes).argmax(axis=0)
+    return np.asarray(axes * np.sign(axes[largest, np.arange(axes.shape[1])]))
+
+
+def colours_of(places: np.ndarray) -> np.ndarray:
+    """Colours of patches by their places along the components (n, 3): RGB uint8 (n, 3).
+
+    Where all are alike they are grey.
+    """
+    if not len(places):
+        return np.zeros((0, N_COMPONENTS), np.uint8)
+    low, high = np.percentile(places, [LOW, HIGH], axis=0)
+    spread = high - low
+    varies = spread > LEAST * max(float(spread.max()), TINY)
+    share = np.clip((places - low) / np.where(varies, spread, 1.0), 0.0, 1.0)
+    return np.where(varies, np.rint(share * 255), GREY).astype(np.uint8)
+
+
+def draw_colours(
+    overview: np.ndarray, boxes_px0: np.ndarray, colours: np.ndarray, *, width_px0: int
+) -> np.ndarray:
+    """Fill the boxes with their colours on a small, faded copy of the overview of a slide."""
+    preview = shrink_to(overview)
+    preview = np.rint(preview * (1 - FADE) + 255 * FADE).astype(np.uint8)
+    x_scale = preview.shape[1] / width_px0
+    # The preview's narrow side is rounded to whole pixels, so its two scales differ.
+    y_scale = overview.shape[1] / width_px0 * preview.shape[0] / overview.shape[0]
+    corners = (boxes_px0 * np.array([x_scale, y_scale, x_scale, y_scale])).round().astype(int)
+    for (x0, y0, x1, y1), colour in zip(corners.tolist(), colours.tolist(), strict=True):
+        cv2.rectangle(preview, (x0, y0), (max(x0, x1 - 1), max(y0, y1 - 1)), colour, cv2.FILLED)
+    return preview

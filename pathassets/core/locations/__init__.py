@@ -1,0 +1,1 @@
+"""Which squares of a slide become patches: sampled, judged, drawn."""

@@ -1,0 +1,1 @@
+"""How patches are read and kept: plans, names, sets."""

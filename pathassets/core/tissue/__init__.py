@@ -1,0 +1,1 @@
+"""Where there is tissue: stain, quality control, the mask, and how much of it a place has."""

@@ -1,0 +1,1 @@
+"""The assets: slides, annotations, the batch over slides, datasets."""

@@ -1,0 +1,111 @@
+"""The batch asset: one run, many slides, each its own partition with its own outcome.
+
+It holds every per-slide station of the recipe. The body never yields an output, so Dagster adds no
+materialization of its own; each slide's events are logged as it finishes. A partition that was
+planned and not materialized in a failed run is shown failed, the others stay green.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import dagster as dg
+
+from pathassets.core.recipe import Entry, Recipe
+from pathassets.defs.events.checks import check_specs, withdraw_checks
+from pathassets.defs.events.data_versions import Provenance, code_version
+from pathassets.defs.events.slide_events import events_of, failure_of
+from pathassets.defs.instance import fast_events
+from pathassets.defs.partitions import SLIDE_KEY, SLIDES, forget_merged
+from pathassets.defs.text import bullets, line, quoted
+from pathassets.engine.platform.batch import run_batch
+from pathassets.engine.platform.plan import plan_slides
+from pathassets.engine.platform.platform import Platform
+from pathassets.engine.stages.outcomes import SlideOutcome
+
+MAX_SLIDES = 500
+"""Slides in one run at most: a run that is killed is repeated, its finished slides are not."""
+POOL = "slides"
+OWNER = "team:pathology"
+
+_WORDS = {
+    "tissue_mask": ("Where there is tissue on the slide, and where glass.", {"zarr", "opencv"}),
+    "patch_locations": ("Squares of the slide that become patches.", {"parquet", "numpy"}),
+    "patch_set": ("Images of the patches, as files or packed.", {"parquet", "images"}),
+    "features": ("One row of numbers for every patch.", {"zarr"}),
+    "slide_embedding": (
+        "One vector for the whole slide, of the features of its patches.",
+        {"zarr"},
+    ),
+}
+
+
+def build_batch_asset(recipe: Recipe) -> dg.AssetsDefinition:
+    """Make the batch asset of a recipe."""
+
+    @dg.multi_asset(
+        name="slide_batch",
+        specs=[_spec(recipe, entry) for entry in recipe.per_slide],
+        check_specs=[*check_specs(recipe)],
+        partitions_def=SLIDES,
+        can_subset=True,
+        backfill_policy=dg.BackfillPolicy.multi_run(MAX_SLIDES),
+        pool=POOL,
+    )
+    def slide_batch(
+        context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
+    ) -> Iterator[Any]:
+        selected = context.selected_asset_keys
+        wanted = [e for e in recipe.per_slide if dg.AssetKey([*e.key]) in selected]
+        run_slides(context, platform, list(context.partition_keys), wanted)
+        yield from ()
+
+    return slide_batch
+
+
+def run_slides(
+    context: dg.OpExecutionContext | dg.AssetExecutionContext,
+    platform: Platform,
+    slide_ids: list[str],
+    wanted: list[Entry],
+) -> None:
+    """Work on the slides, log each one's events as it finishes, and fail at last if any failed."""
+    run_id = context.run.run_id
+    chosen = set(slide_ids)
+    provenance = Provenance(context.instance, platform.recipe, wanted, chosen)
+    planned = [p for p in plan_slides(platform) if p.slide_id in chosen]
+    merged = forget_merged(context.instance, platform)
+    unknown = sorted(chosen - merged - {p.slide_id for p in planned})
+    failed: list[SlideOutcome] = []
+    with ExitStack() as end, fast_events(context.instance, run_id):
+        end.callback(withdraw_checks, context.instance, context.run)
+        for outcome in run_batch(platform, planned, wanted, run_id=run_id):
+            for event in events_of(outcome, provenance):
+                context.log_event(event)  # type: ignore[arg-type]  # it takes checks, too
+            if outcome.failure is not None:
+                context.log.error(line(outcome.failure.message))
+                failed.append(outcome)
+    if failed or unknown:
+        raise failure_of(failed, unknown, len(chosen))
+
+
+def _spec(recipe: Recipe, entry: Entry) -> dg.AssetSpec:
+    words, kinds = _WORDS[entry.section.name]
+    # Dagster looks for changes no further than at an asset's own parents, so that what nobody
+    # makes, slides and drawings, is a parent of all that goes back to it.
+    recorded = [one.key for one in recipe.lineage(entry) if one.section.scope == "recorded"]
+    parents = [dg.AssetKey([*key]) for key in dict.fromkeys((*entry.parents, *recorded))]
+    card = entry.card
+    fields = [f"{name}: {value}" for name, value in entry.parameters.items()]
+    is_untrained = card is not None and card.weights == "untrained"
+    return dg.AssetSpec(
+        key=[*entry.key],
+        deps=[SLIDE_KEY, *parents],
+        description=f"{words} {quoted(card.description) if card else ''}\n\n{bullets(fields)}",
+        group_name=entry.section.name,
+        kinds=kinds | ({"torch"} if card is not None and card.can_use_gpu else set()),
+        owners=[OWNER],
+        tags={"untrained": ""} if is_untrained else {},
+        code_version=code_version(recipe, entry),
+        skippable=True,
+    )

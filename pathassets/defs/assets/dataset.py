@@ -1,0 +1,69 @@
+"""Dataset assets: over all slides, so their parents are mapped explicitly to all partitions.
+
+Without the mapping Dagster would take the identity, silently wrong.
+"""
+
+import dagster as dg
+
+from pathassets.core.recipe import Entry, Key, Recipe
+from pathassets.defs.assets.batch import OWNER
+from pathassets.defs.events.data_versions import code_version
+from pathassets.engine.platform.dataset import build_dataset, plan_dataset
+from pathassets.engine.platform.plan import plan_slides
+from pathassets.engine.platform.platform import Platform
+from pathassets.engine.platform.presence import find_damage
+
+
+def build_dataset_asset(recipe: Recipe, entry: Entry) -> dg.AssetsDefinition:
+    """Make the asset of one dataset entry."""
+    parent = dg.AssetKey([*(entry.parent or ())])
+
+    @dg.asset(
+        key=[*entry.key],
+        deps=[dg.AssetDep(parent, partition_mapping=dg.AllPartitionMapping())],
+        description="A versioned table of slides one can train on: labels, patients, a split that "
+        "never parts a patient, feature files with their SHA-256, and what each was made from.",
+        group_name=entry.section.name,
+        kinds={"parquet", "pandas"},
+        owners=[OWNER],
+        code_version=code_version(recipe, entry),
+    )
+    def dataset(
+        context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
+    ) -> dg.MaterializeResult[None]:
+        built = build_dataset(platform, entry, run_id=context.run.run_id)
+        facts = {k: v for k, v in built.artifact.facts.items() if k != "split"}
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(built.artifact.address.digest),
+            metadata={
+                **facts,
+                "split": dg.MetadataValue.json(built.artifact.facts["split"]),
+                "uri": str(built.artifact.address),
+                "state": "made now" if built.is_new else "current: nothing was computed",
+            },
+        )
+
+    return dataset
+
+
+def shown_version(instance: dg.DagsterInstance, key: Key) -> str | None:
+    """Version of a dataset that Dagster shows: not the last one, if the run was killed before."""
+    event = instance.get_latest_materialization_event(dg.AssetKey([*key]))
+    made = event.asset_materialization if event else None
+    return (made.tags or {}).get("dagster/data_version") if made else None
+
+
+def due_datasets(instance: dg.DagsterInstance, platform: Platform) -> list[Key]:
+    """Datasets that would be another version than Dagster shows, or whose files are not whole.
+
+    One that was never built is due as soon as it would have a slide.
+    """
+    slides = plan_slides(platform)
+    due = []
+    for entry in platform.recipe.datasets:
+        planned, shown = plan_dataset(platform, entry, slides), shown_version(instance, entry.key)
+        is_another = shown != planned.address.digest
+        is_due = is_another or find_damage(platform, planned.address) is not None
+        if is_due and (shown is not None or len(planned.manifest)):
+            due.append(entry.key)
+    return due

@@ -1,0 +1,1 @@
+"""What Dagster is told of each slide: materializations, checks, data versions."""

@@ -1,0 +1,77 @@
+"""Recipe -> the checks that the page shows beside each slide's assets.
+
+They are declared here; what they say is logged by the batch (`events`). A run plans every check of
+each of its slides, and Dagster calls those failed that a failed run left without a word. A slide
+that has no features has no verdict on them either: so whoever ends a run withdraws what it left.
+"""
+
+from collections.abc import Iterator
+
+import dagster as dg
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
+from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
+
+from pathassets.core.recipe import Entry, Recipe
+from pathassets.defs.events.slide_events import ARE_FINITE, HAS_PATCHES, HAS_TISSUE
+from pathassets.defs.partitions import SLIDES
+
+_WORDS = {
+    "tissue_mask": (
+        HAS_TISSUE,
+        "A slide without tissue is bare glass, or its staining is pale.",
+    ),
+    "patch_locations": (
+        HAS_PATCHES,
+        "A slide without patches has too little tissue, or none where asked for.",
+    ),
+    "features": (
+        ARE_FINITE,
+        "NaN or infinity would spoil whatever is trained on it; the patch is named.",
+    ),
+    "slide_embedding": (
+        HAS_PATCHES,
+        "A slide without patches has an embedding of no number, of shape (0,).",
+    ),
+}
+_BLOCKING = {ARE_FINITE}
+"""Checks that keep what is made from the asset from being made."""
+
+
+def check_specs(recipe: Recipe) -> Iterator[dg.AssetCheckSpec]:
+    """The checks of the recipe's assets."""
+    for entry in recipe.per_slide:
+        if entry.section.name in _WORDS:
+            yield _spec(entry)
+
+
+def _spec(entry: Entry) -> dg.AssetCheckSpec:
+    name, words = _WORDS[entry.section.name]
+    return dg.AssetCheckSpec(
+        name,
+        asset=[*entry.key],
+        description=words,
+        partitions_def=SLIDES,
+        blocking=name in _BLOCKING,
+    )
+
+
+def withdraw_checks(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
+    """Forget the checks that a run planned and did not come to, be it at an end or dead.
+
+    Dagster has no word for it: they are rows of its own table.
+    """
+    storage = instance.event_log_storage
+    if run.execution_plan_snapshot_id is None or not isinstance(storage, SqlEventLogStorage):
+        return
+    snapshot = instance.get_execution_plan_snapshot(run.execution_plan_snapshot_id)
+    column = AssetCheckExecutionsTable.c
+    with storage.index_connection() as connection:
+        for key in snapshot.asset_check_keys:
+            planned = (
+                (column.asset_key == key.asset_key.to_string())
+                & (column.check_name == key.name)
+                & (column.run_id == run.run_id)
+                & (column.execution_status == AssetCheckExecutionRecordStatus.PLANNED.value)
+            )
+            connection.execute(AssetCheckExecutionsTable.delete().where(planned))

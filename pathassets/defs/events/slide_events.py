@@ -1,0 +1,334 @@
+"""Outcomes -> the events and words that Dagster shows for a partition."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import dagster as dg
+from dagster_shared.record import replace
+
+from pathassets.adapters.opencv import icon_webp
+from pathassets.catalog.records import Drawing, SlideRecord
+from pathassets.core.address import Address
+from pathassets.core.recipe import ANNOTATIONS
+from pathassets.defs.events.data_versions import Provenance, asset_key, data_version_tags
+from pathassets.defs.partitions import SLIDE_KEY
+from pathassets.defs.text import bullets, bullets_value, picture_value, quoted, text_value
+from pathassets.engine.features.encoding import EncodingStats
+from pathassets.engine.platform.plan import PlannedSlide
+from pathassets.engine.stages.outcomes import SlideOutcome, StepOutcome
+from pathassets.errors import FeaturesNotFinite
+
+HAS_TISSUE = "has_tissue"
+"""Check on every tissue mask: bare glass is a value, and this points at it."""
+HAS_PATCHES = "has_patches"
+"""Check on all patch locations: none is a value, and this points at it."""
+ARE_FINITE = "features_are_finite"
+"""Check on all features; it fails where the encoder gives NaN or infinity, and nothing is made."""
+UNLIKE = 0.25
+"""Share by which patches may differ in resolution from what an encoder was trained on."""
+WITHDRAWN = "withdrawn"
+"""Data version of a drawing that counts no more."""
+
+Metadata = dict[str, dg.MetadataValue]
+
+_PREVIEWS = {
+    "tissue_mask": "mask",
+    "patch_locations": "grid",
+    "patch_set": "patches",
+    "features": "features_map",
+}
+
+
+Event = dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation
+
+
+def events_of(outcome: SlideOutcome, provenance: Provenance) -> Iterator[Event]:
+    """A materialization for each artifact that is there now, its checks, and reasons in words.
+
+    Each is to be logged before the next is asked for: an event tells which ones it follows from.
+    """
+    for step in outcome.steps:
+        if step.artifact is None:
+            yield _reason(step)
+            if step.reason == FeaturesNotFinite.reason and step.state == "failed":
+                yield _aimed(_not_finite(step), provenance)
+            continue
+        address = step.artifact.address
+        yield dg.AssetMaterialization(
+            asset_key=asset_key(address),
+            partition=outcome.slide_id,
+            metadata=_metadata(step),
+            tags=provenance.tags(step.step),
+        )
+        if address.section in _CHECKS:
+            yield _aimed(_CHECKS[address.section](step.artifact.facts, address), provenance)
+
+
+def _reason(outcome: StepOutcome) -> dg.AssetObservation:
+    """Why a partition is red, where a person looks first: on the partition's own page."""
+    address = outcome.step.address
+    return dg.AssetObservation(
+        asset_key=asset_key(address),
+        partition=address.subject,
+        description=quoted(outcome.message),
+        metadata={
+            "state": outcome.state,
+            "reason": outcome.reason,
+            "message": text_value(outcome.message),
+            "remedy": text_value(outcome.remedy),
+        },
+    )
+
+
+TEXT_CHARS = 500
+"""Longest text of an event's metadata; the artifact has all of it."""
+
+
+def _aimed(said: dg.AssetCheckEvaluation, provenance: Provenance) -> dg.AssetCheckEvaluation:
+    """Say which materialization a check is about: Dagster shows a verdict on the newest alone."""
+    target = provenance.newest(said.asset_key, said.partition or "")
+    return replace(said, target_materialization_data=target)
+
+
+def _has_tissue(facts: Mapping[str, Any], address: Address) -> dg.AssetCheckEvaluation:
+    return dg.AssetCheckEvaluation(
+        asset_key=asset_key(address),
+        check_name=HAS_TISSUE,
+        passed=facts["tissue_mm2"] > 0,
+        severity=dg.AssetCheckSeverity.WARN,
+        description="" if facts["tissue_mm2"] > 0 else "bare glass: no tissue was found",
+        metadata={"tissue_mm2": facts["tissue_mm2"]},
+        partition=address.subject,
+    )
+
+
+def _has_patches(
+    facts: Mapping[str, Any],
+    address: Address,
+    fault: str = "no square has enough tissue in its area",
+) -> dg.AssetCheckEvaluation:
+    return dg.AssetCheckEvaluation(
+        asset_key=asset_key(address),
+        check_name=HAS_PATCHES,
+        passed=facts["n_patches"] > 0,
+        severity=dg.AssetCheckSeverity.WARN,
+        description="" if facts["n_patches"] > 0 else fault,
+        metadata={"n_patches": facts["n_patches"]},
+        partition=address.subject,
+    )
+
+
+def _has_embedded_patches(facts: Mapping[str, Any], address: Address) -> dg.AssetCheckEvaluation:
+    return _has_patches(facts, address, "no patch: the embedding has no number")
+
+
+def _are_finite(facts: Mapping[str, Any], address: Address) -> dg.AssetCheckEvaluation:
+    """Passed: an encoder's features are looked at before they are written."""
+    return dg.AssetCheckEvaluation(
+        asset_key=asset_key(address),
+        check_name=ARE_FINITE,
+        passed=True,
+        severity=dg.AssetCheckSeverity.ERROR,
+        metadata={"n_patches": facts["n_patches"]},
+        partition=address.subject,
+    )
+
+
+def _not_finite(outcome: StepOutcome) -> dg.AssetCheckEvaluation:
+    """Failed: of a partition that has no materialization, the check tells the patch."""
+    address = outcome.step.address
+    return dg.AssetCheckEvaluation(
+        asset_key=asset_key(address),
+        check_name=ARE_FINITE,
+        passed=False,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=quoted(outcome.message),
+        metadata={"remedy": text_value(outcome.remedy)},
+        partition=address.subject,
+    )
+
+
+_CHECKS = {
+    "tissue_mask": _has_tissue,
+    "patch_locations": _has_patches,
+    "features": _are_finite,
+    "slide_embedding": _has_embedded_patches,
+}
+
+
+def _metadata(outcome: StepOutcome) -> Metadata:
+    artifact = outcome.artifact
+    if artifact is None:
+        return {}
+    metadata: Metadata = {}
+    if outcome.preview:
+        metadata |= pictures(_PREVIEWS[artifact.address.section], outcome.preview)
+    facts = artifact.facts.items()
+    metadata |= {name: _value(value) for name, value in facts if value not in ([], None)}
+    metadata["bytes"] = dg.MetadataValue.int(artifact.size_bytes)
+    metadata["state"] = text_value(
+        "made now" if outcome.state == "made" else "current: nothing was computed"
+    )
+    if warnings := _warnings(artifact.facts):
+        metadata["warning"] = text_value("; ".join(warnings))
+    if outcome.seconds is not None:
+        metadata["seconds"] = dg.MetadataValue.float(outcome.seconds)
+    if outcome.stats is not None:
+        metadata |= _speed(outcome.stats)
+    metadata["uri"] = text_value(str(artifact.address))
+    return metadata
+
+
+def _speed(stats: EncodingStats) -> Metadata:
+    """What a pass over the slide took, which encoders of the same patches share."""
+    seconds = {
+        "reading": stats.reading_s,
+        "waiting": stats.waiting_s,
+        "computing": stats.computing_s,
+    }
+    metadata: Metadata = {
+        **{f"seconds_{what}": dg.MetadataValue.float(value) for what, value in seconds.items()},
+        "n_encoded_now": dg.MetadataValue.int(stats.n_patches),
+        "peak_memory_bytes": dg.MetadataValue.int(stats.peak_bytes),
+    }
+    if stats.n_patches and stats.wall_s:
+        per_second = stats.n_patches / stats.wall_s
+        metadata["patches_per_second"] = dg.MetadataValue.float(per_second)
+    if stats.n_halved:
+        metadata["n_halved"] = dg.MetadataValue.int(stats.n_halved)
+    return metadata
+
+
+def _warnings(facts: Mapping[str, Any]) -> list[str]:
+    """What a person should know before trusting the artifact."""
+    said = []
+    if facts.get("weights") == "untrained":
+        said.append("UNTRAINED weights: not for training on")
+    trained, patch = facts.get("trained_mpp"), facts.get("patch_mpp")
+    if trained and patch and abs(patch - trained) > UNLIKE * trained:
+        said.append(f"the encoder was trained at {trained:g} um per pixel, these are at {patch:g}")
+    if facts.get("is_upsampled"):
+        said.append("the slide has fewer pixels than asked for: its patches are enlarged")
+    if facts.get("n_bad_tiles"):
+        left_out = f", {facts['n_skipped']} patches left out" if "n_skipped" in facts else ""
+        said.append(f"{facts['n_bad_tiles']} tiles cannot be read{left_out}")
+    if facts.get("fallback"):
+        said.append(f"read by OpenSlide alone: {facts['fallback']}")
+    return said
+
+
+def _value(value: Any) -> dg.MetadataValue:
+    if isinstance(value, bool):
+        return dg.MetadataValue.bool(value)
+    if isinstance(value, int):
+        return dg.MetadataValue.int(value)
+    if isinstance(value, float):
+        return dg.MetadataValue.float(value)
+    if isinstance(value, dict):
+        return dg.MetadataValue.json(value)
+    return text_value(str(value), n_chars=TEXT_CHARS)
+
+
+def pictures(name: str, jpeg: bytes) -> Metadata:
+    """Put a picture into an event: an icon that the page shows in place, the whole on a click."""
+    icon = picture_value("webp", icon_webp(jpeg))
+    return {name: icon, f"{name}_large": picture_value("jpeg", jpeg)}
+
+
+def slide_events(
+    planned: PlannedSlide, thumbnail: bytes | None
+) -> tuple[dg.AssetObservation, dg.AssetMaterialization]:
+    """The root of a slide's chain, as ingestion reports it.
+
+    Of an asset that no run makes Dagster takes the version from observations alone, and the colour
+    on the page from materializations.
+    """
+    tags = data_version_tags(planned.version)
+    seen = dg.AssetObservation(
+        SLIDE_KEY, partition=planned.slide_id, description="registered", tags=tags
+    )
+    made = dg.AssetMaterialization(
+        asset_key=SLIDE_KEY,
+        partition=planned.slide_id,
+        metadata=_slide_metadata(planned, planned.record, thumbnail),
+        tags=tags,
+    )
+    return seen, made
+
+
+def drawing_version(drawn: Drawing) -> str:
+    """Data version of what is, or is no more, drawn on a slide."""
+    return WITHDRAWN if drawn.is_withdrawn else drawn.digest
+
+
+def drawing_events(
+    drawn: Drawing, preview: bytes
+) -> tuple[dg.AssetMaterialization, dg.AssetObservation]:
+    """What is drawn on a slide, as recording it reports.
+
+    The observation gives the version, as it does for a slide; it comes last and so says that both
+    were reported.
+    """
+    key = dg.AssetKey([ANNOTATIONS, drawn.name])
+    tags = data_version_tags(drawing_version(drawn))
+    metadata: Metadata = pictures("outlines", preview) if preview else {}
+    if not drawn.is_withdrawn:
+        metadata |= {
+            "n_polygons": dg.MetadataValue.int(drawn.n_polygons),
+            "labels": dg.MetadataValue.json(dict(drawn.labels)),
+            "file": text_value(drawn.file),
+            "sha256": text_value(drawn.sha256),
+            **({"frame": text_value(drawn.frame)} if drawn.frame else {}),
+        }
+    metadata |= {"who": text_value(drawn.who), "why": text_value(drawn.why)}
+    words = "withdrawn" if drawn.is_withdrawn else "recorded"
+    made = dg.AssetMaterialization(
+        key, partition=drawn.slide_id, description=words, metadata=metadata, tags=tags
+    )
+    seen = dg.AssetObservation(key, partition=drawn.slide_id, description=words, tags=tags)
+    return made, seen
+
+
+def _slide_metadata(
+    planned: PlannedSlide, record: SlideRecord, thumbnail: bytes | None
+) -> Metadata:
+    mpp = planned.slide_mpp
+    metadata: Metadata = pictures("thumbnail", thumbnail) if thumbnail else {}
+    metadata |= {
+        "mpp": text_value(record.resolution_message)
+        if mpp is None
+        else dg.MetadataValue.float(mpp),
+        "width_px0": dg.MetadataValue.int(record.width_px0),
+        "height_px0": dg.MetadataValue.int(record.height_px0),
+        "n_levels": dg.MetadataValue.int(record.n_levels),
+        "vendor": text_value(record.vendor),
+        "reader": text_value(record.reader),
+        "bytes": dg.MetadataValue.int(record.size_bytes),
+        "sha256": text_value(record.fingerprint),
+        "paths": text_value("\n".join(p.path for p in planned.paths)),
+    }
+    if planned.override is not None:
+        said = planned.override
+        metadata["mpp_stated"] = text_value(f"{said.mpp:g} by {said.who}: {said.why}")
+    if record.objective_power is not None:
+        metadata["objective_power"] = dg.MetadataValue.float(record.objective_power)
+    for name, value in (("patient", record.patient), ("label", record.label)):
+        if value is not None:
+            metadata[name] = text_value(value)
+    return metadata
+
+
+def failure_of(outcomes: list[SlideOutcome], unknown: list[str], n_slides: int) -> dg.Failure:
+    """The end of a run in which slides failed: names each, with its reason in words."""
+    lines = [f"{slide_id}: not in the catalog. Ingest its file again" for slide_id in unknown]
+    for outcome in outcomes:
+        failed = outcome.failure
+        if failed is not None:
+            where = "/".join(failed.step.address.key)
+            lines.append(f"{where}: {failed.message}. {failed.remedy}")
+    return dg.Failure(
+        description=f"{len(lines):d} of {n_slides:d} slides failed; the others are done.\n\n"
+        f"{bullets(lines)}",
+        metadata={"failed": bullets_value(lines)},
+        allow_retries=False,
+    )

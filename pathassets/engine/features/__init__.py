@@ -1,0 +1,1 @@
+"""Patches of slides -> features: `DeepFeatureExtractor`, encoders, and the pipeline of both."""

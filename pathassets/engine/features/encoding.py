@@ -1,0 +1,387 @@
+"""Slides, their locations -> features on disk, by encoders that share one decoding.
+
+    works ─▶ reader threads ─▶ uint8 batches, filled across ─▶ encoders' passes ─▶ whole chunks
+             (next slide         the ends of slides                (device)           (writers)
+              opened ahead)
+
+A feeding thread goes through the works, opens slides and leads those that decode; the caller's
+thread drives the encoders. A pass of rows of one batch is encoded where they were decoded; only
+where slides meet are rows copied, into one buffer for each encoder.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterable
+from contextlib import AbstractContextManager, closing
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import numpy as np
+import psutil
+
+from pathassets.adapters.zarr.features import FeatureWriter
+from pathassets.core.features.encoder import Encoder
+from pathassets.core.features.features import require_finite
+from pathassets.core.locations.locations import PatchLocations
+from pathassets.core.patches.read_plan import ReadSpec
+from pathassets.core.slides.bad_tiles import Ledger
+from pathassets.engine.features.batches import Passes, Share, handed_rows
+from pathassets.engine.features.timed_slide import TimedSlide
+from pathassets.engine.slides.bad_tiles import WholeLedger
+from pathassets.engine.slides.open import OpenedSlide
+from pathassets.engine.slides.read_patches import BUDGET_BYTES, read_patches
+from pathassets.engine.workers.buffers import Buffers
+from pathassets.engine.workers.prefetch import Feed, Over, Starved
+
+PATIENCE_S = 0.2
+"""How long a pass waits to be filled up, once the works themselves are waited for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """An encoder, and where its features of one slide go."""
+
+    encoder: Encoder
+    """The same object for all slides: passes are filled across their ends."""
+    writer: FeatureWriter
+    """Its caller finishes it, once the slide is done."""
+    told: Callable[[int], None] | None = None
+    """Hears how many more rows the writer has."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlideWork:
+    """One slide to encode."""
+
+    name: str
+    """What errors call it."""
+    open: Callable[[], AbstractContextManager[OpenedSlide]]
+    """Opens it, in the pipeline's own thread; the pipeline leaves it."""
+    locations: PatchLocations
+    targets: tuple[Target, ...]
+    spec: ReadSpec = field(default_factory=ReadSpec)
+    crop_px: tuple[int, int] | None = None
+    """(height, width) of the upper left part of each patch that is encoded; None for all of it."""
+
+
+@dataclass(slots=True, kw_only=True)
+class EncodingStats:
+    """What a slide took. Never part of an artifact's bytes."""
+
+    n_patches: int = 0
+    """Encoded now, without those that were on the disk already."""
+    wall_s: float = 0.0
+    reading_s: float = 0.0
+    """Of all reader threads, decoding."""
+    waiting_s: float = 0.0
+    """Of the encoding thread, for pixels."""
+    computing_s: float = 0.0
+    """Of the encoding thread, for features."""
+    peak_bytes: int = 0
+    """Greatest resident memory of this process that was seen meanwhile."""
+    n_halved: int = 0
+    """How often a batch was halved for want of the device's memory."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlideEncoded:
+    """What became of a slide."""
+
+    work: SlideWork
+    ledger: Ledger
+    """What could not be read."""
+    stats: EncodingStats
+    error: Exception | None = None
+    """Why there is nothing of it: it cannot be opened or read."""
+    target_errors: dict[int, Exception] = field(default_factory=dict)
+    """Why single encoders failed on it, by the place of their target."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodingHow:
+    """How fast, and in how much memory; of no account for the bytes."""
+
+    n_threads: int = 1
+    """Threads that decode."""
+    waiting_bytes: int = 64 * 2**20
+    """Pixels that may wait for the encoders."""
+    memory_threshold: float | None = None
+    """Per cent of the machine's memory in use, measured meanwhile, above which nothing is read
+    ahead; None for no such bound."""
+
+
+def encode_slides(
+    works: Iterable[SlideWork], how: EncodingHow | None = None
+) -> Generator[SlideEncoded, None, None]:
+    """Encode all patches of all slides; yields each slide as its last row was handed to its writer.
+
+    One that fails stops no other. What a patch's features are depends on its pixels alone. Closing
+    the generator ends its threads, once the work that they ask for has come. `works` are gone
+    through in a thread of the pipeline, ahead of the encoders; what they raise is raised here.
+    """
+    line = _Line(works, how or EncodingHow())
+    try:
+        yield from line.run()
+    finally:
+        line.close()
+
+
+class _Line:
+    """The encoding thread's end: pieces of slides in, slides that are done out."""
+
+    def __init__(self, works: Iterable[SlideWork], how: EncodingHow) -> None:
+        self._works = works
+        self._how = how
+        self._feed = Feed(
+            self._read_all(), waiting_bytes=how.waiting_bytes,
+            memory_threshold=how.memory_threshold,
+        )  # fmt: skip
+        self._passes: dict[int, Passes] = {}
+        """By the identity of their encoder, as long as one of its slides is under way."""
+        self._open: list[_Run] = []
+        self._process = psutil.Process()
+
+    def close(self) -> None:
+        """End the threads."""
+        self._feed.close()
+
+    def _read_all(self) -> Generator[tuple[_Piece, int], None, None]:
+        """In the feeding thread: read one slide after the other."""
+        buffers, works = Buffers(), iter(self._works)
+        while True:
+            self._feed.is_idle = True
+            work = next(works, None)
+            self._feed.is_idle = False
+            if work is None:
+                return
+            run = _Run(work)
+            try:
+                with closing(run.read(self._how, buffers)) as pieces:
+                    for piece in pieces:
+                        yield piece, piece.n_bytes
+                        if run.is_lost:
+                            break
+            except Exception as error:  # noqa: BLE001 - the slide boundary
+                run.error = error
+            yield _Piece(run, _NO_PLACES, _NO_PIXELS, run.late, is_last=True), 0
+
+    def run(self) -> Generator[SlideEncoded, None, None]:
+        """Yield each slide once all its rows were handed over."""
+        while True:
+            has_waiting = any(not passes.is_empty for passes in self._passes.values())
+            started_s = time.perf_counter()
+            try:
+                piece, n_bytes = self._feed.take(PATIENCE_S if has_waiting else None)
+            except Starved:
+                self._flush(set())
+            except Over:
+                break
+            else:
+                piece.run.stats.waiting_s += time.perf_counter() - started_s
+                self._take(piece)
+                self._feed.give_back(n_bytes)
+                del piece
+            yield from self._done()
+        self._flush(set())
+        yield from self._done()
+
+    def _take(self, piece: _Piece) -> None:
+        """Give the encoders what a piece has for them."""
+        run = piece.run
+        if run not in self._open:
+            self._open.append(run)
+            run.n_halved = run.count_halved()
+            self._flush({id(target.encoder) for target in run.work.targets})
+        run.look(self._process)
+        run.is_read = piece.is_last
+        if run.error is not None:
+            return
+        run.stats.n_patches += int((piece.places >= min(run.n_done, default=0)).sum())
+        for number, target in enumerate(run.work.targets):
+            own = run.owners[number]
+            own.leave_out(piece.left_out)
+            is_new = piece.places >= run.n_done[number]
+            if number in run.target_errors or not is_new.any():
+                continue
+            first = int(np.argmax(is_new))
+            passes = self._passes.setdefault(id(target.encoder), Passes(target.encoder))
+            run.n_open += len(piece.places) - first
+            passes.add(Share(owner=own, places=piece.places[first:], pixels=piece.pixels[first:]))
+
+    def _flush(self, kept: set[int]) -> None:
+        """Let all encoders finish but those that go on."""
+        for key in [key for key in self._passes if key not in kept]:
+            self._passes.pop(key).flush()
+
+    def _done(self) -> Generator[SlideEncoded, None, None]:
+        for run in [run for run in self._open if run.is_done]:
+            self._open.remove(run)
+            run.look(self._process)
+            yield run.outcome()
+
+
+class _Piece(NamedTuple):
+    """A batch of a slide's patches."""
+
+    run: _Run
+    places: np.ndarray
+    """int64 (m,), ascending: which of the slide's locations."""
+    pixels: np.ndarray
+    left_out: list[int]
+    """Locations before the last of them that could not be read; not told before."""
+    is_last: bool = False
+
+    @property
+    def n_bytes(self) -> int:
+        """What it keeps in memory: all of the array that its pixels are a part of."""
+        held = self.pixels.base
+        return held.nbytes if isinstance(held, np.ndarray) else self.pixels.nbytes
+
+
+_NO_PLACES = np.empty(0, np.int64)
+_NO_PIXELS = np.empty((0, 1, 1, 3), np.uint8)
+
+
+class _TargetRun:
+    """A target of a slide under way."""
+
+    def __init__(self, run: _Run, number: int) -> None:
+        self._run, self._number = run, number
+        self._target = run.work.targets[number]
+
+    def leave_out(self, places: list[int]) -> None:
+        """Tell the writer, but for what it dealt with before: it may have rows of these."""
+        if self._number in self._run.target_errors:
+            return
+        start = self._run.n_done[self._number]
+        try:
+            self._target.writer.leave_out([place for place in places if place >= start])
+        except Exception as error:  # noqa: BLE001 - likewise
+            self._run.target_errors[self._number] = error
+
+    def deliver(self, places: np.ndarray, rows: np.ndarray) -> None:
+        """Hand rows to the writer, if all of them are sound."""
+        run, target = self._run, self._target
+        if self._number in run.target_errors or run.error is not None:
+            run.n_open -= len(places)
+            return
+        try:
+            require_finite(rows, places, run.work.locations, target.encoder.card.name)
+            target.writer.write(rows)
+            if target.told is not None:
+                target.told(len(rows))
+        except Exception as error:  # noqa: BLE001 - one target of one slide, and no other
+            run.target_errors[self._number] = error
+        run.n_open -= len(places)
+
+    def fail(self, places: np.ndarray, error: Exception) -> None:
+        """Note why there are no rows."""
+        self._run.target_errors.setdefault(self._number, error)
+        self._run.n_open -= len(places)
+
+    def spend(self, seconds: float) -> None:
+        """Note what encoding took."""
+        self._run.stats.computing_s += seconds
+
+
+class _Run:
+    """A slide that is under way; begun by the feeding thread, counted by the encoding one."""
+
+    def __init__(self, work: SlideWork) -> None:
+        self.work = work
+        self.began_s = time.perf_counter()
+        self.ledger = WholeLedger()
+        self.stats = EncodingStats()
+        self.error: Exception | None = None
+        self.target_errors: dict[int, Exception] = {}
+        self.n_done = [target.writer.n_done for target in work.targets]
+        """Where each target goes on."""
+        self.owners = [_TargetRun(self, number) for number in range(len(work.targets))]
+        self.late: list[int] = []
+        """Locations after the last batch that could not be read."""
+        self.n_open = 0
+        """Rows that encoders have, or wait for."""
+        self.is_read = False
+        self._n_told = 0
+        self.n_halved = 0
+        """Of its encoders, before its first patch."""
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether nothing more of it is wanted."""
+        return len(self.target_errors) == len(self.work.targets)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing more becomes of it."""
+        return self.is_read and (not self.n_open or self.error is not None)
+
+    def look(self, process: psutil.Process) -> None:
+        """See how much memory there is in use."""
+        self.stats.peak_bytes = max(self.stats.peak_bytes, process.memory_info().rss)
+
+    def count_halved(self) -> int:
+        """How often its encoders have halved their batches, ever."""
+        return sum(getattr(target.encoder, "n_halved", 0) for target in self.work.targets)
+
+    def outcome(self) -> SlideEncoded:
+        """What became of it."""
+        self.stats.n_halved = self.count_halved() - self.n_halved
+        self.stats.wall_s = time.perf_counter() - self.began_s
+        return SlideEncoded(
+            work=self.work, ledger=self.ledger.plain(), stats=self.stats, error=self.error,
+            target_errors=self.target_errors,
+        )  # fmt: skip
+
+    def read(self, how: EncodingHow, buffers: Buffers) -> Generator[_Piece, None, None]:
+        """Open the slide and read what any target lacks."""
+        work, locations = self.work, self.work.locations
+        if not len(locations) or not work.targets:
+            return
+        with work.open() as opened:
+            slide = TimedSlide(opened)
+            order = self._order()
+            self.ledger.plan(slide, locations, work.spec)
+            wanted = replace(
+                locations, x_px0=locations.x_px0[order], y_px0=locations.y_px0[order],
+                tissue_share=locations.tissue_share[order], labels=("",), label_codes=None,
+            )  # fmt: skip
+            n_batch = max(handed_rows(target.encoder) for target in work.targets)
+            n_batch = min(n_batch, len(order))
+            fits = how.waiting_bytes // (4 * 3 * locations.patch_px**2)
+            reading = read_patches(
+                slide, wanted, spec=work.spec, n_batch=max(1, min(n_batch, fits)),
+                n_threads=how.n_threads, ledger=self.ledger, allocate=buffers.take,
+                budget_bytes=max(1, min(BUDGET_BYTES, how.waiting_bytes)),
+            )  # fmt: skip
+            try:
+                with closing(reading) as batches:
+                    for indices, pixels in batches:
+                        self.stats.reading_s = slide.reading_s
+                        left_out = self._newly_skipped(order)
+                        yield _Piece(self, order[indices], _cropped(pixels, work.crop_px), left_out)
+                self.late = self._newly_skipped(order)
+            finally:
+                self.stats.reading_s = slide.reading_s
+                self.ledger.n_tiles = self.ledger.n_whole
+                self.ledger.skipped = order[self.ledger.skipped].tolist()
+
+    def _newly_skipped(self, order: np.ndarray) -> list[int]:
+        """Locations that could not be read, without those told before."""
+        told, self._n_told = self._n_told, len(self.ledger.skipped)
+        places: list[int] = order[self.ledger.skipped[told:]].tolist()
+        return places
+
+    def _order(self) -> np.ndarray:
+        """Places to read: what any target lacks, and what is left out: it tells the bad tiles."""
+        start = min(self.n_done)
+        rest = np.arange(start, len(self.work.locations))
+        if not start:
+            return rest
+        left_out = self.work.targets[self.n_done.index(start)].writer.left_out
+        return np.concatenate([[i for i in left_out if i < start], rest]).astype(np.int64)
+
+
+def _cropped(pixels: np.ndarray, crop_px: tuple[int, int] | None) -> np.ndarray:
+    return pixels if crop_px is None else pixels[:, : crop_px[0], : crop_px[1]]

@@ -1,0 +1,1 @@
+"""Where patches are: the twelve location classes, their pools, and `PatchesMock`."""

@@ -1,0 +1,1 @@
+"""The to-disk extractors: image files, and a manifest for each slide."""

@@ -1,0 +1,1 @@
+"""The in-memory extractors: of one slide by threads, of many by worker processes."""

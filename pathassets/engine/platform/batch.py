@@ -1,0 +1,163 @@
+"""Slides + entries -> outcomes, one slide after the other as they finish.
+
+    plan ─▶ all there and whole? ─yes─▶ outcome from the store
+                │no
+                ▼
+            worker process ─▶ outcome ─▶ caller (logs its events) ─▶ catalog
+
+The caller takes an outcome before the catalog does: whatever the catalog knows was reported.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import replace
+
+from pathassets.adapters.store.partial import sweep_partials
+from pathassets.adapters.store.store import Artifact
+from pathassets.catalog.records import ArtifactRecord, AttemptRecord, FileRecord
+from pathassets.core.address import Address
+from pathassets.core.recipe import Entry
+from pathassets.engine.platform.plan import PlannedSlide, path_record, task_for
+from pathassets.engine.platform.platform import Platform
+from pathassets.engine.slides.scratch import open_scratch, tell_no_scratch
+from pathassets.engine.stages.outcomes import SlideOutcome, SlideTask, StepOutcome
+from pathassets.engine.stages.slide_task import Shelf, failed_outcome, run_slide
+
+logger = logging.getLogger(__name__)
+
+_N_ASKED = 500
+"""Slides that the catalog is asked about at once: a statement takes some thousand names at most."""
+
+
+def run_batch(
+    platform: Platform,
+    planned: list[PlannedSlide],
+    wanted: Iterable[Entry],
+    *,
+    run_id: str,
+    doubted: Iterable[Address] = (),
+) -> Generator[SlideOutcome, None, None]:
+    """Make the wanted entries of the planned slides; each outcome is recorded once it was taken.
+
+    What is there is current by its files' presence and sizes. Of what is `doubted`, and of what
+    failed last and is there nonetheless, every byte is read; what is damaged is made again.
+    Closing it ends the work: workers are stopped, what they had not finished leaves nothing.
+
+    Raises:
+        StoreError: the store or the scratch folder is not writable.
+        CatalogError: an outcome cannot be recorded.
+    """
+    platform.store.sweep_staging()
+    sweep_partials(platform.store)
+    settings = platform.settings
+    entries = list(wanted)
+    with (
+        platform.store.staging(run_id) as staging,
+        open_scratch(settings.scratch, settings.scratch_bytes) as scratch,
+    ):
+        ill = _by_subject((*doubted, *_failed_last(platform, planned)))
+        tasks = [
+            replace(
+                task_for(platform, one, entries, staging, scratch),
+                doubted=frozenset(ill.get(one.slide_id, ())),
+            )
+            for one in planned
+        ]
+        is_told = False
+        with closing(_outcomes(platform, tasks)) as outcomes:
+            for n_done, outcome in enumerate(outcomes, 1):
+                yield outcome
+                record_outcome(platform, outcome, run_id)
+                _report(outcome, n_done, len(tasks))
+                if outcome.no_scratch and not is_told:
+                    tell_no_scratch(outcome.slide_id, outcome.no_scratch)
+                    is_told = True
+
+
+def _failed_last(platform: Platform, planned: list[PlannedSlide]) -> Iterator[Address]:
+    """What of these slides failed when it was last tried."""
+    slide_ids = [one.slide_id for one in planned]
+    for start in range(0, len(slide_ids), _N_ASKED):
+        latest = platform.catalog.latest_attempts(slide_ids[start : start + _N_ASKED])
+        yield from (a.address for a in latest.values() if a.state == "failed")
+
+
+def _by_subject(addresses: Iterable[Address]) -> Mapping[str, set[Address]]:
+    found: defaultdict[str, set[Address]] = defaultdict(set)
+    for address in addresses:
+        found[address.subject].add(address)
+    return found
+
+
+def _outcomes(platform: Platform, tasks: list[SlideTask]) -> Generator[SlideOutcome, None, None]:
+    to_do = []
+    for task in tasks:
+        shelf = Shelf(platform.store, set(task.doubted))
+        steps = [found for step in task.steps if (found := shelf.find(step)) is not None]
+        if len(steps) == len(task.steps):
+            yield SlideOutcome(slide_id=task.slide_id, steps=tuple(steps))
+        else:
+            to_do.append(task)
+    with closing(platform.workers.imap(run_slide, to_do)) as results:
+        for task, result in results:
+            yield failed_outcome(task, result) if isinstance(result, Exception) else result
+
+
+def record_outcome(platform: Platform, outcome: SlideOutcome, run_id: str) -> None:
+    """Write into the catalog what exists now, what was tried, and how a verified file looks."""
+    for step in outcome.all_steps:
+        if step.artifact is not None:
+            record = artifact_record(step.artifact, run_id)
+            platform.catalog.record_artifact(record, step.artifact.parents)
+    platform.catalog.record_attempts([_attempt(step, run_id) for step in outcome.all_steps])
+    if outcome.verified is not None:
+        seen = outcome.verified
+        platform.catalog.confirm_path(path_record(seen.path, outcome.slide_id, seen.stamp))
+
+
+def artifact_record(artifact: Artifact, run_id: str) -> ArtifactRecord:
+    """The catalog's row for an artifact."""
+    return ArtifactRecord(
+        address=artifact.address,
+        uri=str(artifact.address),
+        spec=artifact.spec,
+        code_version=artifact.code_version,
+        facts=artifact.facts,
+        files=tuple(
+            FileRecord(path=f.path, size_bytes=f.size_bytes, sha256=f.sha256)
+            for f in artifact.files
+        ),
+        made_by=run_id,
+    )
+
+
+def _attempt(outcome: StepOutcome, run_id: str) -> AttemptRecord:
+    return AttemptRecord(
+        run_id=run_id,
+        address=outcome.step.address,
+        state=outcome.state,
+        reason=outcome.reason,
+        message=outcome.message,
+        remedy=outcome.remedy,
+        is_final=outcome.is_final,
+        seconds=outcome.seconds,
+    )
+
+
+def _report(outcome: SlideOutcome, n_done: int, n_slides: int) -> None:
+    """One line a slide, for logs; `extra` is for progress bars."""
+    failure = outcome.failure
+    made = [s for s in outcome.all_steps if s.state == "made"]
+    if failure is not None:
+        said = f"failed at {'/'.join(failure.step.address.key)}: {failure.message}"
+    elif made:
+        said = f"made {len(made)} in {sum(s.seconds or 0 for s in made):.1f} s"
+    else:
+        said = "current"
+    level = logging.INFO if failure is None else logging.WARNING
+    extra = {"n_done": n_done, "n_slides": n_slides, "is_failed": failure is not None}
+    logger.log(level, "%d/%d %s %s", n_done, n_slides, outcome.slide_id, said, extra=extra)

@@ -1,0 +1,1 @@
+"""Files and cohort tables -> registered slides; the inbox, and the demo's cohort."""

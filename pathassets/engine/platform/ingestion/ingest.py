@@ -1,0 +1,288 @@
+"""Paths -> registered slides: identity, facts and thumbnail, in the catalog.
+
+    path ─▶ files of the slide ─▶ seen before, unchanged? ─yes─▶ known
+                                        │no
+                                        ▼
+         worker process: open, audit mpp, thumbnail, SHA-256 ─▶ new │ known │ refused
+
+Registering is idempotent: whatever was interrupted is done by doing it again.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pathassets.adapters.files import FileStamp, stamp_of
+from pathassets.adapters.openslide.members import find_slides, first_of_series, members_of
+from pathassets.catalog.records import CohortFacts, PathRecord, RefusalRecord, SlideRecord
+from pathassets.core.slides.slide import check_slide_id, slide_id_of
+from pathassets.engine.platform.ingestion.cohort_matching import (
+    CohortFit,
+    fit_cohort,
+    tell_alike_known,
+    tell_unfit,
+)
+from pathassets.engine.platform.ingestion.cohort_table import NO_COHORT, Cohort, CohortRow
+from pathassets.engine.platform.plan import path_record, recorded_stamp
+from pathassets.engine.platform.platform import Platform
+from pathassets.engine.slides.inspect_files import Look, look_through
+from pathassets.errors import PathAssetsError, SlideError, SlideUnreadable, SpecError
+
+logger = logging.getLogger(__name__)
+
+Found = PathRecord | Look | PathAssetsError
+"""A file that is known and unchanged, one that was looked at, or why it is refused."""
+IdScheme = Literal["stem", "hash", "manifest"]
+"""What a slide is called: file name and hash, hash alone, or what the cohort table says."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registration:
+    """What became of one path."""
+
+    path: Path
+    state: Literal["new", "known", "refused"]
+    slide_id: str = ""
+    error: PathAssetsError | None = None
+    """Why it was refused: a `SlideError`, or what it did to the worker that looked at it."""
+
+
+def find_files(paths: Iterable[Path]) -> list[Path]:
+    """List the slides that files and folders stand for; a DICOM series is its first file.
+
+    Raises:
+        SpecError: a path does not exist, or a folder holds no slide.
+    """
+    found: dict[Path, None] = {}
+    for path in paths:
+        if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises below a forbidden folder
+            below = find_slides(path)
+            if not below:
+                raise SpecError(
+                    f"{path}: no slides in this folder",
+                    remedy="Name a folder or a file with slides (.svs, .tif, .ndpi, .mrxs, .dcm …)",
+                )
+            found.update(dict.fromkeys(_absolute(p) for p in below))
+        elif _is_absent(path):
+            raise SpecError(f"{path}: no such file or folder", remedy="Look at its spelling")
+        else:
+            found[_absolute(path)] = None
+    return first_of_series(list(found))
+
+
+def _is_absent(path: Path) -> bool:
+    """Whether nothing has that name. What may not be looked at is there: registering it says so."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _absolute(path: Path) -> Path:
+    """One name for a place, whatever folder it was named from; a link keeps its own name."""
+    return path.parent.resolve() / path.name if ".." in path.parts else path.absolute()
+
+
+def ingest(
+    platform: Platform,
+    files: list[Path],
+    *,
+    cohort: Cohort = NO_COHORT,
+    scheme: IdScheme = "stem",
+) -> Iterator[Registration]:
+    """Register files, looking at several at once; yields in the order given; close it to stop.
+
+    Raises:
+        SpecError: the cohort table fits no file, gives an id of no use or none for one, or one of
+            its lines fits two slides.
+        CatalogError: the catalog cannot be written, or an id is that of other content.
+    """
+    fit = fit_cohort(cohort, files)
+    if scheme == "manifest":
+        for row in fit.rows.values():
+            if row.slide_id is not None:
+                check_slide_id(row.slide_id, subject=cohort.place(row))
+    desk = _Desk(platform, fit, scheme)
+    looks: Generator[tuple[Path, Found], None, None]
+    looks = look_through(platform.workers, files, desk.find_known)
+    with closing(looks):
+        for path, found in looks:
+            yield desk.register(path, found)
+    if cohort.rows:
+        tell_unfit(fit, _known_files(platform) if fit.unused else (), platform.settings.home)
+        tell_alike_known(fit, platform.catalog.slides())
+
+
+def _known_files(platform: Platform) -> Iterator[Path]:
+    """Files that hold slides, and those that were refused."""
+    for paths in platform.catalog.all_paths().values():
+        yield from (Path(one.path) for one in paths)
+    yield from (Path(one.path) for one in platform.catalog.refusals())
+
+
+class _Desk:
+    """Where files are registered: looked at by workers, entered here."""
+
+    def __init__(self, platform: Platform, fit: CohortFit, scheme: IdScheme) -> None:
+        self._platform = platform
+        self._catalog = platform.catalog
+        self._fit = fit
+        self._scheme = scheme
+        self._refused = {refusal.path for refusal in self._catalog.refusals()}
+        self._used: dict[CohortRow, str] = {}
+        """Lines of the cohort table that fitted a file that is a slide, and its id."""
+        self._said: dict[tuple[str, str], CohortRow] = {}
+        """The first line that states something of a slide."""
+
+    def find_known(self, path: Path) -> PathRecord | SlideError | None:
+        """Say what is known of a file without a look into it; None where it takes one.
+
+        It looks as when it was registered, or is not there any more, or has an impossible name.
+        """
+        try:
+            _check_name(path)
+            known = self._catalog.find_path(str(path))
+            if known is not None and stamp_of(members_of(path)) == recorded_stamp(known):
+                return known
+        except SlideError as error:
+            return error
+        return None
+
+    def register(self, path: Path, found: Found) -> Registration:
+        """Enter what is known of a file, or what the look found."""
+        if isinstance(found, PathAssetsError):
+            path = Path(_printable(path))
+            _refuse(self._platform, path, found)
+            return Registration(path=path, state="refused", error=found)
+        if isinstance(found, PathRecord):
+            slide_id, is_known = found.slide_id, True
+            if found.path in self._refused:  # it was gone for a while: registering forgets that
+                self._catalog.register_slide(self._catalog.slide(slide_id), found)
+        else:
+            slide_id, is_known = self._enter(path, found)
+        self._add_cohort_facts(path, slide_id)
+        return Registration(path=path, state="known" if is_known else "new", slide_id=slide_id)
+
+    def _enter(self, path: Path, look: Look) -> tuple[str, bool]:
+        """Register a slide; returns its id, and whether its content was known under it."""
+        row = self._fit.rows.get(path)
+        slide_id = _slide_id(path, look.fingerprint, row, self._scheme)
+        entered = self._catalog.register_slide(
+            _record(slide_id, look),
+            path_record(path, slide_id, look.stamp),
+            thumbnail=look.thumbnail,
+        )
+        if entered.slide_id != slide_id:
+            logger.info("%s: is the known slide %s, and keeps its id", path, entered.slide_id)
+        if look.thumbnail_problem:
+            logger.warning("%s: no thumbnail: %s", path, look.thumbnail_problem)
+        for note in look.info.notes if entered.is_new else ():
+            logger.warning("%s: %s", path, note)
+        if look.info.audit.reason and entered.is_new and (row is None or row.mpp is None):
+            logger.warning(
+                "%s: %s; nothing can be made of it until it is stated: pathassets mpp set %s",
+                path, look.info.audit.fact, entered.slide_id,
+            )  # fmt: skip
+        return entered.slide_id, not entered.is_new
+
+    def _add_cohort_facts(self, path: Path, slide_id: str) -> None:
+        row = self._fit.rows.get(path)
+        if row is None:
+            return
+        self._require_one_truth(path, slide_id, row)
+        if row.patient or row.label:
+            self._catalog.set_cohort_facts(
+                [CohortFacts(slide_id=slide_id, patient=row.patient, label=row.label)]
+            )
+        stated = self._catalog.mpp_history(slide_id) if row.mpp is not None else []
+        if row.mpp is not None and (not stated or stated[0].mpp != row.mpp):
+            self._catalog.override_mpp(
+                slide_id, row.mpp, who="cohort table", why=self._fit.cohort.source
+            )
+
+    def _require_one_truth(self, path: Path, slide_id: str, row: CohortRow) -> None:
+        """Refuse a line about two slides, and two lines that contradict each other about one."""
+        place = self._fit.cohort.place(row)
+        if self._used.setdefault(row, slide_id) != slide_id:
+            raise SpecError(
+                f"{place}: {row.file} fits two slides, {self._used[row]} and {slide_id} ({path})",
+                remedy="Give more of the path, or its suffix, in the column 'file', one line for "
+                "each slide",
+            )
+        for name in ("patient", "label", "mpp"):
+            said = getattr(row, name)
+            first = row if said is None else self._said.setdefault((slide_id, name), row)
+            if getattr(first, name) != said:
+                raise SpecError(
+                    f"{place}: {row.file} has the same content as {first.file}, and another {name}",
+                    remedy="Let the lines of both state the same",
+                )
+
+
+def _check_name(path: Path) -> None:
+    """Refuse a name that no database and no page could show: bytes of another age's code page."""
+    if _printable(path) != str(path):
+        raise SlideUnreadable(
+            _printable(path), "its name is not UTF-8", remedy="Rename it", reason="bad_name"
+        )
+
+
+def _printable(path: Path) -> str:
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _refuse(platform: Platform, path: Path, error: PathAssetsError) -> None:
+    try:
+        stamp = stamp_of([path])
+    except SlideError:
+        stamp = FileStamp(size_bytes=0, mtime_ns=0, ctime_ns=0)
+    platform.catalog.refuse(
+        RefusalRecord(
+            path=str(path),
+            reason=error.reason,
+            message=error.message,
+            remedy=error.remedy,
+            size_bytes=stamp.size_bytes,
+            mtime_ns=stamp.mtime_ns,
+        )
+    )
+
+
+def _slide_id(path: Path, fingerprint: str, row: CohortRow | None, scheme: IdScheme) -> str:
+    if scheme != "manifest":
+        return slide_id_of(path.stem, fingerprint, scheme=scheme)
+    if row is None or row.slide_id is None:
+        raise SpecError(
+            f"{path}: the cohort table gives no slide_id for it",
+            remedy="Add it to the table's column 'slide_id', or use --id-scheme stem",
+        )
+    return row.slide_id
+
+
+def _record(slide_id: str, look: Look) -> SlideRecord:
+    info = look.info
+    return SlideRecord(
+        slide_id=slide_id,
+        fingerprint=look.fingerprint,
+        size_bytes=look.stamp.size_bytes,
+        vendor=info.vendor,
+        reader=info.reader,
+        width_px0=info.width_px0,
+        height_px0=info.height_px0,
+        n_levels=len(info.level_downsamples),
+        level_downsamples=info.level_downsamples,
+        mpp=info.audit.mpp,
+        mpp_sources=info.audit.sources,
+        resolution_reason=info.audit.reason,
+        resolution_message=info.audit.fact,
+        objective_power=info.objective_power,
+    )

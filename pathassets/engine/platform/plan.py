@@ -1,0 +1,186 @@
+"""Recipe + catalog -> what each slide should have, and what is to be done about it.
+
+The identity of every artifact follows from the slide's version, what was drawn on it and the recipe
+alone, so a cohort is planned without opening a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from pathassets.adapters.files import FileStamp
+from pathassets.catalog.records import Drawing, MppOverride, PathRecord, SlideRecord
+from pathassets.core.address import Address
+from pathassets.core.recipe import ANNOTATIONS, Entry, Key, Recipe
+from pathassets.core.slides.slide import slide_version
+from pathassets.engine.platform.platform import Platform
+from pathassets.engine.slides.scratch import Scratch
+from pathassets.engine.slides.source import SlidePath
+from pathassets.engine.stages.outcomes import SlideTask, Step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedSlide:
+    """A registered slide, and the artifact each entry of the recipe would make of it now."""
+
+    record: SlideRecord
+    override: MppOverride | None
+    paths: tuple[PathRecord, ...]
+    version: str
+    """Data version of the slide: content and resolution in force."""
+    steps: Mapping[Key, Step]
+    """One for every per-slide entry, parents before children."""
+    drawings: Mapping[str, Drawing] = field(default_factory=dict)
+    """What is drawn on it, by name: the newest of each, be it a withdrawal."""
+
+    @property
+    def slide_id(self) -> str:
+        """Partition key."""
+        return self.record.slide_id
+
+    @property
+    def slide_mpp(self) -> float | None:
+        """Micrometres per level-0 pixel in force; None where nothing states it."""
+        return self.override.mpp if self.override else self.record.mpp
+
+    def drawing(self, name: str) -> Drawing | None:
+        """What is drawn under a name; None where nothing is, or no more."""
+        found = self.drawings.get(name)
+        return None if found is None or found.is_withdrawn else found
+
+
+def plan_slides(platform: Platform) -> list[PlannedSlide]:
+    """Plan every registered slide, in order of registration. A few queries for any cohort."""
+    overrides = platform.catalog.overrides()
+    paths = platform.catalog.all_paths()
+    drawings = platform.catalog.drawings()
+    return [
+        plan_slide(
+            platform.recipe,
+            record,
+            overrides.get(record.slide_id),
+            paths.get(record.slide_id, ()),
+            drawings.get(record.slide_id, {}),
+        )
+        for record in platform.catalog.slides()
+    ]
+
+
+NO_DRAWINGS: Mapping[str, Drawing] = {}
+
+
+def plan_slide(
+    recipe: Recipe,
+    record: SlideRecord,
+    override: MppOverride | None,
+    paths: Iterable[PathRecord],
+    drawings: Mapping[str, Drawing] = NO_DRAWINGS,
+) -> PlannedSlide:
+    """Work out the address of each artifact of one slide."""
+    version = slide_version(record.fingerprint, override.mpp if override else record.mpp)
+    root = Address.of_slide(record.slide_id, version)
+    steps: dict[Key, Step] = {}
+    planned = PlannedSlide(
+        record=record, override=override, paths=tuple(paths), version=version, steps=steps,
+        drawings=drawings,
+    )  # fmt: skip
+    for entry in recipe.per_slide:
+        steps[entry.key] = _step(entry, root, planned)
+    return planned
+
+
+def _step(entry: Entry, root: Address, planned: PlannedSlide) -> Step:
+    """Work out what is made of a slide for one entry, once its parent's step is there."""
+    parent = root if entry.parent is None else planned.steps[entry.parent].address
+    drawn = _drawn(entry, planned)
+    made_from = (parent,) if drawn is None else (parent, drawn)
+    behind = () if entry.parent is None else planned.steps[entry.parent].drawings
+    return Step(
+        entry=entry,
+        address=Address(*entry.key, root.subject, entry.digest([a.digest for a in made_from])),
+        parents=tuple(dict.fromkeys((*made_from, root))),
+        drawings=tuple(dict.fromkeys((*behind, *made_from[1:]))),
+        lacks=entry.drawing if drawn is None and entry.needs_drawing else None,
+    )
+
+
+def _drawn(entry: Entry, planned: PlannedSlide) -> Address | None:
+    """What was drawn on a slide for an entry; None where nothing was, or it wants nothing."""
+    found = None if entry.drawing is None else planned.drawing(entry.drawing[1])
+    return None if found is None else drawing_address(found)
+
+
+def drawing_address(drawn: Drawing) -> Address:
+    """Where a drawing is in the store."""
+    return Address(ANNOTATIONS, drawn.name, drawn.slide_id, drawn.digest)
+
+
+def task_for(
+    platform: Platform,
+    planned: PlannedSlide,
+    wanted: Iterable[Entry],
+    staging: Path,
+    scratch: Scratch | None = None,
+) -> SlideTask:
+    """Put together what a worker needs to make the wanted entries of one slide."""
+    keys = {entry.key for entry in wanted}
+    return SlideTask(
+        slide_id=planned.slide_id,
+        fingerprint=planned.record.fingerprint,
+        paths=slide_paths(platform, planned.paths),
+        slide_mpp=planned.slide_mpp,
+        resolution_reason=planned.record.resolution_reason,
+        resolution_fact=planned.record.resolution_message,
+        steps=tuple(step for key, step in planned.steps.items() if key in keys),
+        store_root=str(platform.store.root),
+        staging=str(staging),
+        device=platform.settings.device,
+        read_threads=platform.settings.read_threads,
+        scratch=scratch,
+        behind=tuple(_behind(platform, planned, keys)),
+    )
+
+
+def _behind(platform: Platform, planned: PlannedSlide, keys: set[Key]) -> Iterator[Step]:
+    """What wanted steps go back to, is not wanted itself and was made once."""
+    if len(keys) == len(planned.steps):
+        return
+    kin = {e.key for key in keys for e in platform.recipe.lineage(platform.recipe.entry(key))}
+    for key, step in planned.steps.items():
+        if key in kin - keys and _was_made(platform, step.address):
+            yield step
+
+
+def _was_made(platform: Platform, address: Address) -> bool:
+    return platform.store.has(address) or platform.catalog.find_artifact(address) is not None
+
+
+def slide_paths(platform: Platform, paths: Iterable[PathRecord]) -> tuple[SlidePath, ...]:
+    """Where to look for a slide, and how it looked there."""
+    return tuple(_place(path, verify=platform.settings.verify) for path in paths)
+
+
+def _place(path: PathRecord, *, verify: str) -> SlidePath:
+    """A place to look for the slide; a stamp that no file can have makes its reader hash it."""
+    stamp = recorded_stamp(path)
+    return SlidePath(
+        path=path.path, stamp=stamp if verify == "stamp" else replace(stamp, ctime_ns=-1)
+    )
+
+
+def recorded_stamp(path: PathRecord) -> FileStamp:
+    """How a file looked when the catalog was told of it."""
+    return FileStamp(size_bytes=path.size_bytes, mtime_ns=path.mtime_ns, ctime_ns=path.ctime_ns)
+
+
+def path_record(path: Path | str, slide_id: str, stamp: FileStamp) -> PathRecord:
+    """What the catalog is told of a file: inverse of `recorded_stamp`."""
+    return PathRecord(
+        path=str(path),
+        slide_id=slide_id,
+        size_bytes=stamp.size_bytes,
+        mtime_ns=stamp.mtime_ns,
+        ctime_ns=stamp.ctime_ns,
+    )

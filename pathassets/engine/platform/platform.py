@@ -1,0 +1,99 @@
+"""Settings -> Platform: store, catalog and recipe, opened and checked once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+from pathassets.adapters.store.staging import Staging
+from pathassets.adapters.store.store import Store, open_store
+from pathassets.catalog.catalog import Catalog
+from pathassets.core.recipe import Recipe
+from pathassets.engine.platform.merged_slides import adopt_drawings
+from pathassets.engine.platform.recipe import open_recipe
+from pathassets.engine.settings import Settings
+from pathassets.engine.workers.pool import LocalWorkers, Workers
+from pathassets.errors import StoreError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Platform:
+    """What every act needs: where things are, what exists, and what is to be built."""
+
+    settings: Settings
+    store: Store
+    catalog: Catalog
+    recipe: Recipe
+
+    @property
+    def workers(self) -> Workers:
+        """Where slide tasks run."""
+        return LocalWorkers(
+            n_workers=self.settings.n_workers, timeout_s=self.settings.slide_timeout_s
+        )
+
+    def close(self) -> None:
+        """Give the catalog's connections back."""
+        self.catalog.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def open_to_read(settings: Settings) -> Platform:
+    """Open it for what only reads, be its store on a disk that cannot be written.
+
+    Raises:
+        SpecError: the recipe asks for something impossible.
+        StoreError: the store is not there, and cannot be made, or not the one the catalog knows.
+        CatalogError: the catalog cannot be opened, or another version made it.
+    """
+    _require_known(settings)
+    try:
+        return open_platform(settings)
+    except StoreError:
+        if not settings.store.is_dir():
+            raise
+    return Platform(
+        settings=settings,
+        store=Store(settings.store),
+        catalog=Catalog.open_to_read(settings.catalog_url),
+        recipe=open_recipe(settings),
+    )
+
+
+def open_platform(settings: Settings) -> Platform:
+    """Open the recipe, the store and the catalog.
+
+    Raises:
+        SpecError: the recipe asks for something impossible.
+        StoreError: the store is not writable, or not the one that the catalog knows.
+        CatalogError: the catalog cannot be opened, or a newer version made it.
+    """
+    recipe = open_recipe(settings)
+    _require_known(settings)
+    store = open_store(settings.store)
+    catalog = Catalog.open(settings.catalog_url)
+    adopt_drawings(store, catalog)
+    return Platform(settings=settings, store=store, catalog=catalog, recipe=recipe)
+
+
+def _require_known(settings: Settings) -> None:
+    """Refuse a folder that was never a store where the catalog knows what was published.
+
+    It is where a disk is to be mounted, most likely: everything would be made again beneath it.
+    """
+    staging = Staging(settings.store).folder
+    if settings.has_own_catalog or staging.is_dir():
+        return
+    with Catalog.open(settings.catalog_url) as catalog:
+        if catalog.has_artifacts():
+            raise StoreError(
+                settings.store,
+                f"was never a store, and {catalog!r} knows artifacts",
+                remedy="Mount its disk, or look at PATHASSETS_STORE. To make everything again, "
+                f"here: mkdir -p {staging}",
+            )

@@ -1,0 +1,189 @@
+"""Files -> what each is: opened, audited, pictured and hashed, by worker processes.
+
+A file that nobody has seen before may crash its decoder, or hang it: then it costs a worker, and
+its own registration, and nothing else.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from pathassets.adapters.files import FileStamp, fingerprint_of, stamp_of
+from pathassets.adapters.opencv import preview_jpeg
+from pathassets.adapters.openslide.members import members_of
+from pathassets.core.locations.overlay import PREVIEW_PX, shrink_to
+from pathassets.core.slides.regions import read_overview
+from pathassets.core.slides.slide import SlideInfo
+from pathassets.engine.slides.open import OpenedSlide, open_slide
+from pathassets.engine.workers.pool import Workers
+from pathassets.errors import (
+    PathAssetsError,
+    ResourcesShort,
+    SlideChanged,
+    SlideError,
+    TileUnreadable,
+    WorkerLost,
+)
+
+logger = logging.getLogger(__name__)
+
+AHEAD = 1_024
+"""Looks that may wait for an earlier one to finish: at 16 KB a thumbnail, 16 MB."""
+
+A = TypeVar("A")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookTask:
+    """A file to look at."""
+
+    place: int
+    """Where it stands in the order given."""
+    path: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """A slide, as it was found."""
+
+    stamp: FileStamp
+    fingerprint: str
+    info: SlideInfo
+    thumbnail: bytes | None
+    """JPEG; None where its pixels cannot be decoded, which a run will report."""
+    thumbnail_problem: str = ""
+    """Why there is none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoSlide:
+    """A file that is no slide; the error is a value, for nothing went wrong in the worker."""
+
+    error: SlideError
+
+
+def look_at(task: LookTask) -> Look | NoSlide:
+    """Look at a file: what it is, or why it is no slide. Reads all of it."""
+    path = task.path
+    try:
+        members = members_of(path)
+        stamp = stamp_of(members)
+        with open_slide(path) as slide:
+            info = slide.info
+            thumbnail, problem = _thumbnail(slide)
+        fingerprint = fingerprint_of(members)
+        if stamp_of(members) != stamp:
+            raise SlideChanged(
+                path, "changed while it was read", remedy="Ingest it once it is whole"
+            )
+    except SlideError as error:
+        return NoSlide(error=error)
+    return Look(
+        stamp=stamp,
+        fingerprint=fingerprint,
+        info=info,
+        thumbnail=thumbnail,
+        thumbnail_problem=problem,
+    )
+
+
+def _thumbnail(slide: OpenedSlide) -> tuple[bytes | None, str]:
+    """JPEG from the pyramid, or why there is none."""
+    downsample = max(slide.info.width_px0, slide.info.height_px0) / PREVIEW_PX
+    try:
+        overview, _ = read_overview(slide, downsample=max(1.0, downsample))
+    except TileUnreadable as error:
+        return None, str(error)
+    return preview_jpeg(shrink_to(overview)), ""
+
+
+def look_through(
+    workers: Workers,
+    files: Sequence[Path],
+    answer: Callable[[Path], A | None],
+    *,
+    look: Callable[[LookTask], Look | NoSlide] = look_at,
+) -> Generator[tuple[Path, A | Look | PathAssetsError], None, None]:
+    """Yield each file and what it is, in the order given; close it to stop.
+
+    `answer` is asked first, here: what it knows is not looked at, and where it knows all, no worker
+    starts. A slow file holds back none of the next `AHEAD`. Errors come as values: a file that is
+    no slide, and `WorkerLost` where the look ended its worker or took too long.
+    """
+    line: _Line[A | Look | PathAssetsError] = _Line(len(files))
+    while not line.is_done:
+        unknown = _unknown(files, answer, line)
+        with closing(workers.imap(look, unknown)) as results:
+            for task, result in results:
+                line.put(task.place, _said(task.path, result))
+                yield from ((files[place], found) for place, found in line.ready())
+        yield from ((files[place], found) for place, found in line.ready())
+
+
+class _Line(Generic[A]):
+    """Where answers wait for those before them."""
+
+    def __init__(self, n_places: int) -> None:
+        self.places = iter(range(n_places))
+        """Those not asked for yet."""
+        self._n_places = n_places
+        self._n_gone = 0
+        self._waiting: dict[int, A] = {}
+
+    @property
+    def is_done(self) -> bool:
+        return self._n_gone == self._n_places
+
+    @property
+    def is_full(self) -> bool:
+        return len(self._waiting) >= AHEAD
+
+    def put(self, place: int, found: A) -> None:
+        self._waiting[place] = found
+
+    def ready(self) -> Iterator[tuple[int, A]]:
+        """Take out those that wait for none."""
+        while self._n_gone in self._waiting:
+            self._n_gone += 1
+            yield self._n_gone - 1, self._waiting.pop(self._n_gone - 1)
+
+
+def _unknown(
+    files: Sequence[Path],
+    answer: Callable[[Path], A | None],
+    line: _Line[A | Look | PathAssetsError],
+) -> Iterator[LookTask]:
+    """The next files that nobody knows, until too many answers wait."""
+    while not line.is_full:
+        place = next(line.places, None)
+        if place is None:
+            return
+        known = answer(files[place])
+        if known is None:
+            yield LookTask(place=place, path=files[place])
+        else:
+            line.put(place, known)
+
+
+def _said(path: Path, result: Look | NoSlide | Exception) -> Look | PathAssetsError:
+    """What a worker said of a file, or what its silence says."""
+    if isinstance(result, Look):
+        return result
+    if isinstance(result, NoSlide):
+        return result.error
+    if isinstance(result, WorkerLost):
+        return result.named(path)
+    if isinstance(result, ResourcesShort):
+        return result
+    logger.error("%s: a look at it raised", path, exc_info=result)
+    error = PathAssetsError(
+        f"{path}: {type(result).__name__}: {result}",
+        remedy="This is a fault of pathassets: report it with the log's traceback",
+    )
+    error.reason = "unexpected"
+    return error

@@ -1,0 +1,102 @@
+"""What is asked of one slide, and what became of it: values that go to a worker and come back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pathassets.adapters.store.store import Artifact
+from pathassets.core.address import Address
+from pathassets.core.recipe import Entry, Key
+from pathassets.engine.features.encoding import EncodingStats
+from pathassets.engine.slides.scratch import Scratch
+from pathassets.engine.slides.source import SlidePath
+
+State = Literal["made", "current", "failed", "blocked"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One artifact that is wanted of a slide."""
+
+    entry: Entry
+    address: Address
+    parents: tuple[Address, ...]
+    """What it is made from: another step's artifact, a drawing, and the slide itself; of each
+    section one at most."""
+    drawings: tuple[Address, ...] = ()
+    """All that was drawn that it goes back to, by itself or by its parents."""
+    lacks: Key | None = None
+    """Annotations without which nothing can be made, and that are not recorded for this slide."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlideTask:
+    """All that a worker needs to know about one slide."""
+
+    slide_id: str
+    fingerprint: str
+    paths: tuple[SlidePath, ...]
+    slide_mpp: float | None
+    """Micrometres per level-0 pixel in force; None where the audit gave none."""
+    resolution_reason: str
+    resolution_fact: str
+    steps: tuple[Step, ...]
+    """Wanted ones only, parents first."""
+    store_root: str
+    staging: str
+    device: str
+    read_threads: int
+    """Threads that decode the slide's tiles."""
+    scratch: Scratch | None = None
+    """Where a slide on a slow disk is copied to before it is read."""
+    behind: tuple[Step, ...] = ()
+    """Ancestors of the wanted ones that are not wanted and were made once: they are read, and made
+    again where they are gone or damaged."""
+    doubted: frozenset[Address] = frozenset()
+    """Artifacts that are believed only once their bytes were read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepOutcome:
+    """What became of a step."""
+
+    step: Step
+    state: State
+    artifact: Artifact | None = None
+    """For `made` and `current`."""
+    preview: bytes = b""
+    """JPEG of a few kB; empty where the station has none."""
+    seconds: float | None = None
+    """Time it took, its share of it where steps are made together; None where nothing was done."""
+    stats: EncodingStats | None = None
+    """What the pass took that encoded its patches."""
+    reason: str = ""
+    message: str = ""
+    remedy: str = ""
+    is_final: bool = False
+    """Whether the same work on the same content would fail the same way."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlideOutcome:
+    """What became of a slide in one run."""
+
+    slide_id: str
+    steps: tuple[StepOutcome, ...]
+    verified: SlidePath | None = None
+    """A file that did not look as registered, but was hashed and holds what was: its new look."""
+    no_scratch: str = ""
+    """Why it was read where it is though there is a scratch folder; empty where it was not."""
+    mended: tuple[StepOutcome, ...] = ()
+    """What was not asked for, but gone or damaged, and needed."""
+
+    @property
+    def all_steps(self) -> tuple[StepOutcome, ...]:
+        """What was asked for, and what had to be mended for it first."""
+        return (*self.mended, *self.steps)
+
+    @property
+    def failure(self) -> StepOutcome | None:
+        """The first step that failed."""
+        return next((s for s in self.all_steps if s.state == "failed"), None)

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import logging
+import shutil
+
+import pytest
+from sqlalchemy import delete, update
+
+from pathassets.catalog import connect
+from pathassets.catalog.tables import drawing, mpp_override, slide, slide_path
+from pathassets.engine.platform.annotations import Statement, find_preview, withdraw
+from pathassets.engine.platform.batch import run_batch
+from pathassets.engine.platform.lineage import lineage_of
+from pathassets.engine.platform.plan import drawing_address, plan_slides
+from tests.catalog.merges import remember_merge
+from tests.engine.conftest import RECIPE
+from tests.engine.drawings import record_boxes
+
+DRAWN = RECIPE + "annotations:\n  tumour:\n"
+STATED = Statement(name="tumour", who="Ann", why="drawn anew")
+BOX = (100.0, 100.0, 300.0, 200.0)
+
+
+def merge(platform, old_id: str, into: str) -> None:
+    """What the migration does to the catalog."""
+    remember_merge(platform.catalog, old_id, into=into)
+    with connect.writing(platform.catalog._engine) as connection:
+        for table in (slide_path, mpp_override, drawing):
+            moved = update(table).where(table.c.slide_id == old_id)
+            connection.execute(moved.values(slide_id=into))
+        connection.execute(delete(slide).where(slide.c.slide_id == old_id))
+
+
+@pytest.fixture
+def two(reopen, make_slide, register):
+    platform = reopen(DRAWN)
+    kept, old = register(platform, make_slide("a.svs"), make_slide("b.svs", seed=1))
+    return platform, kept.slide_id, old
+
+
+@pytest.mark.usefixtures("here")
+def test_what_was_drawn_on_a_merged_slide_is_where_the_other_one_has_it_and_its_history_is_told(
+    two, reopen
+) -> None:
+    platform, kept_id, old = two
+    recorded = record_boxes(platform, old.slide_id, BOX)
+    (outcome,) = run_batch(platform, [old], platform.recipe.per_slide, run_id="run-1")
+    merge(platform, old.slide_id, kept_id)
+
+    platform = reopen()
+    (planned,) = plan_slides(platform)
+    drawn = planned.drawing("tumour")
+    assert drawn.slide_id == kept_id
+    assert find_preview(platform, drawn) == find_preview(platform, recorded.drawing)
+    assert platform.catalog.find_artifact(drawing_address(drawn)) is not None
+
+    features = outcome.steps[-1].artifact
+    ancestor = lineage_of(platform, platform.store.path_of(features.address))
+    assert ancestor.address.subject == old.slide_id
+    root = ancestor.parents[-1]
+    assert root.facts["sha256"] == planned.record.fingerprint
+    assert len(root.facts["paths"]) == 2
+
+
+def test_a_drawing_that_is_gone_is_told_at_every_opening_and_stops_nothing(
+    two, reopen, caplog
+) -> None:
+    platform, kept_id, old = two
+    recorded = record_boxes(platform, old.slide_id, BOX)
+    shutil.rmtree(platform.store.path_of(drawing_address(recorded.drawing)))
+    merge(platform, old.slide_id, kept_id)
+    for _ in range(2):
+        caplog.clear()
+        with caplog.at_level(logging.WARNING):
+            reopen()
+        assert f"annotations/tumour/{kept_id}" in caplog.text
+        assert "cannot be taken over" in caplog.text
+
+
+def test_what_is_drawn_under_the_old_id_is_of_the_slide_it_became(two, reopen) -> None:
+    platform, kept_id, old = two
+    merge(platform, old.slide_id, kept_id)
+    platform = reopen()
+    assert record_boxes(platform, old.slide_id, BOX).drawing.slide_id == kept_id
+    assert withdraw(platform, old.slide_id, STATED).slide_id == kept_id
