@@ -1,7 +1,7 @@
 """What it takes to find patch locations: in 100,000 polygons, and 20,000 over the tissue.
 
 On a slide of 100,000 x 80,000 px at 0.25 um per pixel, from annotations and a tissue mask in memory
-to `PatchLocations`, as the platform's station does it. The limit is of CPU time, in seconds.
+to `PatchLocations`, as the platform's stage does it. The limit is of CPU time, in seconds.
 """
 
 from __future__ import annotations

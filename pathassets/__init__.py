@@ -6,7 +6,7 @@ The house, each floor importing only those below it:
 
     definitions   what `dagster dev` loads         cli   the `pathassets` command
     defs          thin Dagster: assets, sensors, schedules, jobs
-    engine        how work is run: settings, pools, stations of a slide, batches
+    engine        how work is run: settings, pools, stages of a slide, batches
     catalog       what exists and where it came from, in SQL
     adapters      one door for each foreign package
     core          the science, pure
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
         ReadSpec,
     )
     from pathassets.core.slides.bad_tiles import (
-        Ledger,
+        BadTiles,
     )
     from pathassets.core.tissue.tissue_mask import (
         TissueMask,
@@ -112,10 +112,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AnnotationPolygon",
+    "BadTiles",
     "DeepFeatureExtractor",
     "DiskPatchExtractor",
     "DiskPatchExtractorPool",
-    "Ledger",
     "LocationSpec",
     "MemPatchExtractor",
     "MemPatchExtractorPool",
@@ -164,7 +164,7 @@ _HOMES = {
     "DeepFeatureExtractor": "pathassets.engine.features.extractor",
     "DiskPatchExtractor": "pathassets.engine.patches.disk.extractors",
     "DiskPatchExtractorPool": "pathassets.engine.patches.disk.extractors",
-    "Ledger": "pathassets.core.slides.bad_tiles",
+    "BadTiles": "pathassets.core.slides.bad_tiles",
     "LocationSpec": "pathassets.core.locations.locations",
     "MemPatchExtractor": "pathassets.engine.patches.memory.extractors",
     "MemPatchExtractorPool": "pathassets.engine.patches.memory.extractors",

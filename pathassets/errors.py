@@ -9,7 +9,7 @@
     │   └── TileUnreadable                        it opens, but some of its pixels cannot be decoded
     ├── SpecError (ValueError)                    the request is impossible
     │   └── WrongArguments (TypeError)            a parameter that there is not, or of no such type
-    ├── AnnotationError           .path           a drawing cannot be read
+    ├── AnnotationError           .path           an annotation cannot be read
     │   └── AnnotationsMissing                    none is recorded for this slide
     ├── EncoderError              .encoder        the model cannot do what was asked of it
     │   └── FeaturesNotFinite                     it gives NaN or infinity for a patch
@@ -149,7 +149,7 @@ class WrongArguments(SpecError, TypeError):
 
 
 class AnnotationError(PathAssetsError):
-    """A drawing, or one element of it, cannot be read."""
+    """An annotation, or one element of it, cannot be read."""
 
     reason = "annotation_error"
 

@@ -27,7 +27,7 @@ from pathassets.adapters.tifffile import PyramidSpec, write_pyramid
 READ = "read"
 """It is opened, registered."""
 MADE = "made"
-"""Every station is made."""
+"""Every stage is made."""
 GOOD = "good.svs"
 WIDTH_PX, HEIGHT_PX, TILE_PX = 600, 500, 64
 BAD_TILE = 34

@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 import tifffile
 from click.testing import CliRunner, Result
+from tests.engine.annotations import write_boxes
 
 from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.migrations import VERSION_TABLE
 from pathassets.cli import main
-from pathassets.defs.assets.annotations import reported_drawings
+from pathassets.defs.assets.annotations import reported_annotations
 from pathassets.defs.events.slide_events import WITHDRAWN
 from pathassets.defs.instance import open_instance
 from pathassets.engine.settings import read_settings
@@ -27,7 +28,6 @@ from tests.bounded_slides import write_scn
 from tests.catalog.merges import remember_merge
 from tests.defs.daemon import COMMAND, environment, pathassets
 from tests.defs.small_slides import RECIPE, write_corrupt_slide, write_slide
-from tests.engine.drawings import write_boxes
 from tests.engine.workers_here import workers_here
 
 Prepare = Callable[[Path], None]
@@ -61,7 +61,7 @@ def output(*arguments: str | Path, code: int = 0) -> str:
     return result.stdout
 
 
-def refusal(result: Result) -> str:
+def rejected_file(result: Result) -> str:
     """What a command says that cannot do what it was asked: cause and remedy on one line."""
     assert result.exit_code == 2, result.output
     assert isinstance(result.exception, SystemExit)
@@ -107,7 +107,7 @@ def test_a_recipe_that_cannot_be_built_is_refused_with_its_line(
 ) -> None:
     assert old in RECIPE
     (home / "recipe.yaml").write_text(RECIPE.replace(old, new, 1))
-    line = refusal(invoke("status"))
+    line = rejected_file(invoke("status"))
     assert said in line
     assert remedy in line.split(said)[1]
 
@@ -236,7 +236,7 @@ def test_a_request_that_is_impossible_says_why_and_what_to_do(
     home: Path, prepare: Prepare, arguments: tuple[str, ...], said: str
 ) -> None:
     prepare(home)
-    assert re.search(said, refusal(invoke(*arguments)))
+    assert re.search(said, rejected_file(invoke(*arguments)))
 
 
 @pytest.mark.usefixtures("here")
@@ -269,9 +269,9 @@ def test_who_and_why_say_something() -> None:
 def test_an_unknown_asset_is_refused_with_those_there_are(home: Path) -> None:
     write_slide(home / "a.svs", 1)
     assert invoke("ingest", "a.svs").exit_code == 0
-    said = refusal(invoke("run", "--select", "features/nope"))
+    said = rejected_file(invoke("run", "--select", "features/nope"))
     assert "features/nope: the recipe has no such entry. Did you mean 'features/colour'?" in said
-    said = refusal(invoke("run", "--select", "annotations/tumour"))
+    said = rejected_file(invoke("run", "--select", "annotations/tumour"))
     assert said == (
         "--select annotations/tumour: annotations are recorded, not made. "
         "Record some: pathassets annotations set"
@@ -294,7 +294,7 @@ def test_a_setting_that_is_impossible_is_named(
 ) -> None:
     assert home.is_dir()
     monkeypatch.setenv(name, value)
-    assert said in refusal(invoke("status"))
+    assert said in rejected_file(invoke("status"))
 
 
 def test_a_store_that_cannot_be_written_is_named(
@@ -303,7 +303,7 @@ def test_a_store_that_cannot_be_written_is_named(
     (home / "file").write_text("no folder")
     store = home / "file" / "store"
     monkeypatch.setenv("PATHASSETS_STORE", str(store))
-    said = refusal(invoke("status"))
+    said = rejected_file(invoke("status"))
     assert said.startswith(f"{store}: the store is not writable: Not a directory. Grant write")
 
 
@@ -313,7 +313,7 @@ def test_a_catalog_of_a_newer_version_is_left_alone(home: Path) -> None:
     with sqlite3.connect(catalog) as connection:
         connection.execute(f"UPDATE {VERSION_TABLE} SET version_num = '9999_the_future'")  # noqa: S608
     connection.close()
-    said = refusal(invoke("status"))
+    said = rejected_file(invoke("status"))
     assert f"{catalog}: its revision 9999_the_future is of a newer pathassets. Upgrade" in said
 
 
@@ -546,7 +546,7 @@ def test_what_is_withdrawn_by_an_id_that_was_merged_is_withdrawn_in_dagster_too(
     said = output("annotations", "withdraw", "old", *STATED)
     assert said.startswith(f"{slide_id}: tumour is withdrawn")
     with open_instance(read_settings()) as instance:
-        assert reported_drawings(instance, "tumour") == {slide_id: WITHDRAWN}
+        assert reported_annotations(instance, "tumour") == {slide_id: WITHDRAWN}
 
 
 @pytest.mark.usefixtures("here")
@@ -556,7 +556,9 @@ def test_the_frame_of_a_drawing_is_asked_for_where_a_slide_has_bounds(home: Path
     output("ingest", write_scn(home / "a.scn", scan, (900, 800), (300, 200)))
     [slide] = status()["slides"]
     write_boxes(home / "drawn" / "a.geojson", (10.0, 10.0, 200.0, 300.0))
-    said = refusal(invoke("annotations", "set", slide["slide_id"], "drawn/a.geojson", *STATED))
+    said = rejected_file(
+        invoke("annotations", "set", slide["slide_id"], "drawn/a.geojson", *STATED)
+    )
     assert "has bounds, 512 x 512 px of 900 x 800 px from (300, 200) on" in said
     assert "--frame bounds where QuPath wrote them" in said
     said = output("annotations", "add", "drawn", *STATED, code=1)
@@ -649,4 +651,4 @@ def test_a_registered_slide_is_checked_by_its_id_against_its_content(home: Path)
 
 def test_an_unknown_slide_cannot_be_checked(home: Path) -> None:
     assert not (home / "nowhere-0123456789").exists()
-    assert "nowhere-0123456789" in refusal(invoke("check", "nowhere-0123456789"))
+    assert "nowhere-0123456789" in rejected_file(invoke("check", "nowhere-0123456789"))

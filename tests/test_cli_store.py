@@ -38,7 +38,7 @@ def output(*arguments: str | Path, code: int = 0) -> str:
     return result.stdout
 
 
-def refusal(*arguments: str | Path) -> str:
+def rejected_file(*arguments: str | Path) -> str:
     result = invoke(*arguments)
     assert result.exit_code == 2, result.output
     assert isinstance(result.exception, SystemExit)
@@ -201,7 +201,7 @@ def test_a_catalog_that_was_lost_beside_a_full_store_is_no_cohort_without_slides
     for file in (home / "store").glob("catalog.sqlite*"):
         file.unlink()
     for command in ("status", "run"):
-        line = refusal(command)
+        line = rejected_file(command)
         assert "the catalog knows no slide, and the store" in line
         assert "Restore it from its backup" in line
 
@@ -216,7 +216,7 @@ def test_an_empty_folder_where_the_catalog_knows_a_full_store_is_no_store_to_mak
     (home / "store").rename(home / "unmounted")
     (home / "store").mkdir()
     for command in (["status"], ["run"], ["ingest", home / "a.svs"]):
-        line = refusal(*command)
+        line = rejected_file(*command)
         assert f"{home / 'store'}: was never a store" in line
         assert "Mount its disk" in line
     assert not any((home / "store").iterdir())
@@ -233,7 +233,7 @@ def test_on_a_store_that_is_read_only_what_reads_works_and_what_writes_refuses(h
         assert "0.5" in output("mpp", "show", a.parent.name)
         assert output("annotations", "show") == "no annotations are recorded\n"
         for command in (["run"], ["ingest", home / "a.svs"]):
-            assert "the store is not writable" in refusal(*command)
+            assert "the store is not writable" in rejected_file(*command)
     assert {p.name for p in (home / "store").glob("catalog*")} == {"catalog.sqlite"}
 
 
@@ -275,6 +275,6 @@ def test_a_link_in_the_place_of_our_own_folder_is_refused_with_what_to_do(
     (home / "store" / name).symlink_to(home / "folder")
     shutil.rmtree(features(home, "a"))
     assert [s["features/colour"] for s in states(home)] == ["damaged", "current"]
-    line = refusal("run")
+    line = rejected_file("run")
     assert f"{name}: is a link, which is not followed. Remove it (rm " in line
     assert list((home / "folder").iterdir()) == []

@@ -25,7 +25,7 @@ FULL = np.ones((128, 96), bool)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Where a good slide is, a bad one, a folder, and a bad drawing."""
+    """Where a good slide is, a bad one, a folder, and a bad annotation."""
     folder = tmp_path_factory.mktemp("errors")
     write_formula_tiff(folder / "good.tiff")
     (folder / "bad.svs").write_bytes(b"x" * 100)

@@ -58,7 +58,7 @@ def objects(path: str, tmp_path: Path, label: str):
     yield locations(100_000, tuple(f"{label}{i}" for i in range(1000)))
     yield pathassets.LocationSpec(region="annotations", included_labels=(label,))
     yield from (pathassets.TissueSpec(mpp=4.0), pathassets.ReadSpec(fast=True))
-    yield pathassets.Ledger(n_tiles=9, skipped=list(range(100_000)))
+    yield pathassets.BadTiles(n_tiles=9, skipped=list(range(100_000)))
     yield pathassets.PatchBatch(np.arange(64), np.zeros((64, 8, 8, 3), np.uint8))
     yield pathassets.WholeImageGridPatches(**located, weak_label=label)
     yield mock(path, 3, label)

@@ -44,14 +44,14 @@ def in_code() -> set[str]:
     return {reason for path in files for reason in reasons_in(ast.parse(path.read_text()))}
 
 
-def section() -> str:
+def stage() -> str:
     _, _, rest = (ROOT / "README.md").read_text().partition("## What can be wrong with a slide\n")
     return rest.partition("\n## ")[0]
 
 
 def in_readme() -> list[str]:
     """Codes in the first column of the section's tables."""
-    rows = [line.split("|")[1] for line in section().splitlines() if line.startswith("| `")]
+    rows = [line.split("|")[1] for line in stage().splitlines() if line.startswith("| `")]
     return [code for cell in rows for code in re.findall(r"`([^`]+)`", cell)]
 
 
@@ -62,7 +62,7 @@ def test_the_readme_explains_every_reason_once_and_none_that_there_is_not():
 
 
 def test_the_readme_names_every_fault_of_a_tile():
-    assert all(f"`{reason}`" in section() for reason in get_args(FaultReason))
+    assert all(f"`{reason}`" in stage() for reason in get_args(FaultReason))
 
 
 def test_reasons_are_found_wherever_they_stand():

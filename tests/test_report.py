@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pathassets import report
-from pathassets.catalog.records import Drawing, MppOverride
+from pathassets.catalog.records import AnnotationRecord, MppOverride
 from pathassets.core.address import Address
 from pathassets.core.slides.slide import MppSource
 from pathassets.engine.platform.annotation_matching import Match, MatchState
@@ -114,8 +114,8 @@ def test_what_looks_like_markup_is_printed_as_it_is(
 
 
 def test_lineage_names_an_ancestor_once(capsys: pytest.CaptureFixture[str]) -> None:
-    def at(section: str) -> Address:
-        return Address(section, "x", "a", "0" * 16)
+    def at(stage: str) -> Address:
+        return Address(stage, "x", "a", "0" * 16)
 
     slide = Ancestor(address=Address.of_slide("a", "v"), facts={"sha256": "beef"}, parents=())
     mask = Ancestor(address=at("tissue_mask"), facts={"tissue_mm2": 1.5}, parents=(slide,))
@@ -151,7 +151,7 @@ def test_a_terminal_gets_a_bar(
     assert "new a" in shown
 
 
-DRAWING = Drawing(
+ANNOTATION = AnnotationRecord(
     slide_id="a",
     name="tumour",
     digest="0123",
@@ -167,7 +167,7 @@ DRAWING = Drawing(
 def with_drawing(stand: CohortStatus, n_drawn: int, n_bare: int) -> CohortStatus:
     large = cohort(stand, n_drawn + n_bare, 0)
     slides = tuple(
-        replace(one, planned=replace(one.planned, drawings={"tumour": DRAWING}))
+        replace(one, planned=replace(one.planned, annotations={"tumour": ANNOTATION}))
         for one in large.slides[:n_drawn]
     )
     return replace(large, slides=(*slides, *large.slides[n_drawn:]), annotations=("tumour",))
@@ -196,14 +196,14 @@ def test_a_status_for_machines_has_the_drawings_that_the_recipe_names(stand: Coh
 
 
 def test_drawings_are_told_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
-    gone = replace(DRAWING, digest="", file="", sha256="", n_polygons=0, labels={}, who="Bob")
-    report.drawing_table([DRAWING, gone])
+    gone = replace(ANNOTATION, digest="", file="", sha256="", n_polygons=0, labels={}, who="Bob")
+    report.annotation_table([ANNOTATION, gone])
     shown = capsys.readouterr().out
     assert "[red]a[/].geojson" in shown
     assert "none 1, [b]Tumor[/] 2" in shown
     assert "1 polygon " in shown
     assert " withdrawn " in shown
-    report.drawing_table([])
+    report.annotation_table([])
     assert capsys.readouterr().out == "no annotations are recorded\n"
 
 
@@ -220,8 +220,8 @@ def test_files_of_a_folder_are_counted_by_what_became_of_them() -> None:
 
 
 def test_what_was_left_out_of_a_drawing_is_said_with_it() -> None:
-    recorded = Recorded(drawing=DRAWING, is_new=True, notes=("left out: 2 points",))
-    assert report.drawing_line(recorded) == (
+    recorded = Recorded(annotation=ANNOTATION, is_new=True, notes=("left out: 2 points",))
+    assert report.annotation_line(recorded) == (
         "new a: tumour, 1 polygon from [red]a[/].geojson; left out: 2 points"
     )
 
@@ -246,7 +246,9 @@ def test_no_text_gives_the_terminal_an_order(
     odd = replace(slide, planned=planned, cells=(cell, *rest))
     report.status_table(replace(stand, slides=(odd,)))
     report.failures((odd,))
-    report.drawing_table([replace(DRAWING, file=order, who=order, why=order, labels={order: 1})])
+    report.annotation_table(
+        [replace(ANNOTATION, file=order, who=order, why=order, labels={order: 1})]
+    )
     facts = {"labels": {order: order}, "patient": order}
     report.lineage_tree(Ancestor(address=Address.of_slide("a", "v"), facts=facts, parents=()))
     override = MppOverride(slide_id="a", mpp=0.5, who=order, why=order)
@@ -271,8 +273,8 @@ def test_a_line_about_a_file_is_one_line_whatever_it_is_called() -> None:
     refused = Registration(path=Path(name), state="refused", error=SpecError(f"{name}: no"))
     assert len(report.registration_line(refused).splitlines()) == 1
     match = Match(path=Path(name), state="unmatched", slide_id="", said=name)
-    recorded = Recorded(drawing=replace(DRAWING, file=name), is_new=True, notes=())
-    for line in (report.match_line(match), report.drawing_line(recorded)):
+    recorded = Recorded(annotation=replace(ANNOTATION, file=name), is_new=True, notes=())
+    for line in (report.match_line(match), report.annotation_line(recorded)):
         assert len(line.splitlines()) == 1
         assert line.isprintable()
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from pathassets.core.recipe import Recipe, Weigh, parse_recipe
+from pathassets.core.recipe import HashWeights, Recipe, parse_recipe
 from pathassets.errors import SpecError
 
 DEEPEST = 4
@@ -21,7 +21,7 @@ MOST_VALUES = 20_000
 """A few aliases of aliases stand for more than any memory holds."""
 
 
-def load_recipe(path: Path, weigh: Weigh | None = None) -> Recipe:
+def load_recipe(path: Path, hash_weights: HashWeights | None = None) -> Recipe:
     """Read a recipe file; `weigh` looks at the files with weights that it names.
 
     Raises:
@@ -42,7 +42,11 @@ def load_recipe(path: Path, weigh: Weigh | None = None) -> Recipe:
             place = place[:-1]
         return f"{path}:{lines.get(place, 1)}"
 
-    return parse_recipe(data, where) if weigh is None else parse_recipe(data, where, weigh)
+    return (
+        parse_recipe(data, where)
+        if hash_weights is None
+        else parse_recipe(data, where, hash_weights)
+    )
 
 
 def _text_of(path: Path) -> str:

@@ -24,6 +24,16 @@ from sqlalchemy import (
 
 from pathassets.catalog.connect import open_engine, open_reader, reading, writing
 from pathassets.catalog.dialects import lock_for_registration, upsert
+from pathassets.catalog.human_inputs import (
+    PAGE_ROWS,
+    HumanInputs,
+    check_known,
+    disputes,
+    find_heir,
+    now,
+    require_free,
+    unknown_slide,
+)
 from pathassets.catalog.records import (
     ArtifactRecord,
     AttemptRecord,
@@ -31,7 +41,7 @@ from pathassets.catalog.records import (
     Entered,
     MergedSlide,
     PathRecord,
-    RefusalRecord,
+    RejectedFile,
     SlideRecord,
 )
 from pathassets.catalog.rows import (
@@ -46,16 +56,6 @@ from pathassets.catalog.rows import (
     slide_record,
     slide_row,
 )
-from pathassets.catalog.statements import (
-    PAGE_ROWS,
-    Statements,
-    check_known,
-    disputes,
-    find_heir,
-    now,
-    require_free,
-    unknown_slide,
-)
 from pathassets.catalog.tables import (
     ADDRESS,
     PARENT,
@@ -64,7 +64,7 @@ from pathassets.catalog.tables import (
     artifact_parent,
     attempt,
     merged_slide,
-    refusal,
+    rejected_file,
     slide,
     slide_path,
 )
@@ -76,13 +76,13 @@ from pathassets.errors import CatalogError
 logger = logging.getLogger(__name__)
 
 Key = tuple[str, str, str]
-"""(section, name, subject): one station of one subject, whatever the digest."""
+"""(stage, name, partition key): one stage of one subject, whatever the digest."""
 
 _SLIDE_FACTS = [column for column in slide.c if column.name != "thumbnail"]
 _COHORT_FACTS = ("patient", "label")
 
 
-class Catalog(Statements):
+class Catalog(HumanInputs):
     """The SQL catalog. One per process, for all of its threads; each call is one transaction.
 
     Every method raises `CatalogError` where the database cannot do what it was asked.
@@ -161,7 +161,7 @@ class Catalog(Statements):
                 keep_known=[*_COHORT_FACTS, "thumbnail"],
             )
             upsert(connection, slide_path, [flat(path) | {"slide_id": slide_id, "seen_at": at}])
-            connection.execute(delete(refusal).where(refusal.c.path == path.path))
+            connection.execute(delete(rejected_file).where(rejected_file.c.path == path.path))
         return Entered(slide_id=slide_id, is_new=known_id is None)
 
     def slides(self) -> list[SlideRecord]:
@@ -254,15 +254,15 @@ class Catalog(Statements):
                 update(slide_path).where(known).values(flat(path) | {"seen_at": now()})
             )
 
-    def refuse(self, record: RefusalRecord) -> None:
+    def refuse(self, record: RejectedFile) -> None:
         """Enter a file that could not be registered; a later registration forgets it."""
         with writing(self._engine) as connection:
-            upsert(connection, refusal, [flat(record) | {"refused_at": now()}])
+            upsert(connection, rejected_file, [flat(record) | {"rejected_at": now()}])
 
-    def refusals(self) -> list[RefusalRecord]:
+    def rejected_files(self) -> list[RejectedFile]:
         """All refused files, by path."""
-        found = self._rows(select(refusal).order_by(refusal.c.path))
-        return [RefusalRecord(**row) for row in found]
+        found = self._rows(select(rejected_file).order_by(rejected_file.c.path))
+        return [RejectedFile(**row) for row in found]
 
     # Artifacts
 
@@ -290,13 +290,13 @@ class Catalog(Statements):
             return connection.execute(select(artifact.c.digest).limit(1)).first() is not None
 
     def artifacts(
-        self, section: str | None = None, name: str | None = None
+        self, stage: str | None = None, name: str | None = None
     ) -> Iterator[ArtifactRecord]:
         """Artifacts by address, all or those of one section or entry.
 
         They are read as they are asked for, from one consistent view that is held until the last.
         """
-        given = {"section": section, "name": name}
+        given = {"stage": stage, "name": name}
         chosen = [artifact.c[n] == v for n, v in given.items() if v is not None]
         query = select(artifact).where(*chosen).order_by(*artifact.primary_key)
         with reading(self._engine) as connection:
@@ -338,29 +338,33 @@ class Catalog(Statements):
             with writing(self._engine) as connection:
                 connection.execute(insert(attempt), rows)
 
-    def latest_attempts(self, subjects: Collection[str] | None = None) -> dict[Key, AttemptRecord]:
-        """The newest attempt at each station of each subject, or of some hundreds of them."""
-        key = (attempt.c.subject, attempt.c.section, attempt.c.name)
+    def latest_attempts(
+        self, partition_keys: Collection[str] | None = None
+    ) -> dict[Key, AttemptRecord]:
+        """The newest attempt at each stage of each subject, or of some hundreds of them."""
+        key = (attempt.c.partition_key, attempt.c.stage, attempt.c.name)
         newest = select(func.max(attempt.c.id)).group_by(*key)
-        if subjects is not None:
-            newest = newest.where(attempt.c.subject.in_(subjects))
+        if partition_keys is not None:
+            newest = newest.where(attempt.c.partition_key.in_(partition_keys))
         found = self._rows(select(attempt).where(attempt.c.id.in_(newest)))
-        return {(row["section"], row["name"], row["subject"]): attempt_record(row) for row in found}
+        return {
+            (row["stage"], row["name"], row["partition_key"]): attempt_record(row) for row in found
+        }
 
     def newest_attempt_id(self, *, besides: str) -> int:
         """Number of the last attempt at any section but one; 0 where there is none. It only grows.
 
         The cheapest way to ask whether anything was tried since: one row is read.
         """
-        others = select(attempt.c.id).where(attempt.c.section != besides)
+        others = select(attempt.c.id).where(attempt.c.stage != besides)
         rows = self._rows(others.order_by(attempt.c.id.desc()).limit(1))
         return rows[0]["id"] if rows else 0
 
     def attempts(
-        self, *, run_id: str | None = None, subject: str | None = None
+        self, *, run_id: str | None = None, partition_key: str | None = None
     ) -> list[AttemptRecord]:
         """All attempts of a run, of a subject or of both, oldest first."""
-        given = {"run_id": run_id, "subject": subject}
+        given = {"run_id": run_id, "partition_key": partition_key}
         chosen = [attempt.c[n] == v for n, v in given.items() if v is not None]
         found = self._rows(select(attempt).where(*chosen).order_by(attempt.c.id))
         return [attempt_record(row) for row in found]

@@ -89,7 +89,7 @@ class PathRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RefusalRecord:
+class RejectedFile:
     """One file that could not be registered, and why."""
 
     path: str
@@ -99,7 +99,7 @@ class RefusalRecord:
     remedy: str
     size_bytes: int
     mtime_ns: int
-    refused_at: datetime = field(default=UNSTAMPED, compare=False)
+    rejected_at: datetime = field(default=UNSTAMPED, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +124,7 @@ class MppOverride:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Drawing:
+class AnnotationRecord:
     """What a person drew on a slide, or that it counts no more."""
 
     slide_id: str
@@ -181,7 +181,7 @@ class ArtifactRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptRecord:
-    """What became of one subject at one station in one run."""
+    """What became of one subject at one stage in one run."""
 
     run_id: str
     address: Address

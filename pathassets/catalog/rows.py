@@ -78,4 +78,4 @@ def address_of(row: Row) -> Address:
 
 
 def _parts(address: Address) -> tuple[str, str, str, str]:
-    return address.section, address.name, address.subject, address.digest
+    return address.stage, address.name, address.partition_key, address.digest

@@ -26,7 +26,7 @@ from sqlalchemy import (
 THUMBNAIL_LIMIT_BYTES = 16_384
 """A thumbnail is smaller: 10,000 of them stay under 160 MB."""
 
-ADDRESS = ("section", "name", "subject", "digest")
+ADDRESS = ("stage", "name", "partition_key", "digest")
 """Columns of an address."""
 
 
@@ -114,8 +114,8 @@ merged_slide = Table(
     Column("merged_at", Moment, nullable=False),
 )
 
-refusal = Table(
-    "refusal",
+rejected_file = Table(
+    "rejected_file",
     metadata,
     _words("path", primary_key=True),
     _words("reason"),
@@ -123,7 +123,7 @@ refusal = Table(
     _words("remedy"),
     Column("size_bytes", BigInteger, nullable=False),
     Column("mtime_ns", BigInteger, nullable=False),
-    Column("refused_at", Moment, nullable=False),
+    Column("rejected_at", Moment, nullable=False),
 )
 
 mpp_override = Table(
@@ -137,8 +137,8 @@ mpp_override = Table(
     Column("made_at", Moment, nullable=False),
 )
 
-drawing = Table(
-    "drawing",
+annotation = Table(
+    "annotation",
     metadata,
     Column("id", Integer, primary_key=True),
     _of_slide(),
@@ -196,5 +196,5 @@ attempt = Table(
     Column("seconds", Double),
     Column("at", Moment, nullable=False),
     # Serves both the attempts of a subject and, alone, the newest id of each key.
-    Index(None, "subject", "section", "name", "id"),
+    Index(None, "partition_key", "stage", "name", "id"),
 )

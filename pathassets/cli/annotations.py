@@ -14,7 +14,12 @@ from pathassets.cli.home import SOME_FAILED, opened
 from pathassets.cli.options import WORDS
 from pathassets.core.frames import Frame
 from pathassets.engine.platform.annotation_matching import match_files
-from pathassets.engine.platform.annotations import Statement, drawings_of, record_file, withdraw
+from pathassets.engine.platform.annotations import (
+    AnnotationSource,
+    annotations_of,
+    record_file,
+    withdraw,
+)
 from pathassets.engine.platform.platform import Platform, open_to_read
 from pathassets.engine.settings import read_settings
 
@@ -56,11 +61,11 @@ def set_file(  # noqa: PLR0913 - the options of a statement
     slide_id: str, file: Path, name: str, who: str, why: str, *, frame: Frame | None
 ) -> None:
     """Record what FILE draws on a slide: polygons, or a mask picture."""
-    stated = Statement(name=name, who=who, why=why, frame=frame)
+    stated = AnnotationSource(name=name, who=who, why=why, frame=frame)
     with opened() as (platform, instance):
         recorded = record_file(platform, slide_id, file, stated)
-        _report_drawings(platform, instance, [recorded.drawing.slide_id])
-        click.echo(report.drawing_line(recorded))
+        _report_annotations(platform, instance, [recorded.annotation.slide_id])
+        click.echo(report.annotation_line(recorded))
 
 
 @recorded.command("add")
@@ -72,13 +77,13 @@ def add_folder(  # noqa: PLR0913 - the options of a statement
     folder: Path, name: str, who: str, why: str, *, frame: Frame | None, dry_run: bool
 ) -> None:
     """Record the files of FOLDER, and of those below, that are called like a slide."""
-    stated = Statement(name=name, who=who, why=why, frame=frame)
+    stated = AnnotationSource(name=name, who=who, why=why, frame=frame)
     with opened() as (platform, instance):
         done = []
         for match in match_files(platform, folder, stated, is_dry=dry_run):
             click.echo(report.match_line(match))
             done.append(match)
-        _report_drawings(platform, instance, [match.slide_id for match in done])
+        _report_annotations(platform, instance, [match.slide_id for match in done])
     click.echo(report.matches_end(done))
     if any(match.said for match in done):
         sys.exit(SOME_FAILED)
@@ -90,11 +95,11 @@ def add_folder(  # noqa: PLR0913 - the options of a statement
 def show(slide_id: str | None, *, as_json: bool) -> None:
     """Print what is drawn on all slides now, or all that was ever stated of one."""
     with open_to_read(read_settings()) as platform:
-        found = drawings_of(platform, slide_id)
+        found = annotations_of(platform, slide_id)
     if as_json:
-        click.echo(report.drawings_json(found))
+        click.echo(report.annotations_json(found))
     else:
-        report.drawing_table(found)
+        report.annotation_table(found)
 
 
 @recorded.command("withdraw")
@@ -103,12 +108,14 @@ def show(slide_id: str | None, *, as_json: bool) -> None:
 def withdraw_name(slide_id: str, name: str, who: str, why: str) -> None:
     """State that what was drawn on a slide counts no more."""
     with opened() as (platform, instance):
-        drawn = withdraw(platform, slide_id, Statement(name=name, who=who, why=why))
-        _report_drawings(platform, instance, [drawn.slide_id])
+        drawn = withdraw(platform, slide_id, AnnotationSource(name=name, who=who, why=why))
+        _report_annotations(platform, instance, [drawn.slide_id])
         click.echo(f"{drawn.slide_id}: {name} is withdrawn; what was made with it is stale now")
 
 
-def _report_drawings(platform: Platform, instance: dg.DagsterInstance, slides: list[str]) -> None:
+def _report_annotations(
+    platform: Platform, instance: dg.DagsterInstance, slides: list[str]
+) -> None:
     from pathassets.defs.assets.annotations import report_annotations  # noqa: PLC0415 - takes seconds
 
     report_annotations(instance, platform, slides)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 ALL_SLIDES = "all"
 """Subject of an artifact over all slides, such as a dataset."""
-SLIDE_SECTION = "slide"
+SLIDE_STAGE = "slide"
 """Section of the root: a slide itself, as a parent of what is made from it."""
 
 
@@ -18,11 +18,11 @@ class Address:
     'features/resnet18_p256/CMU-1-0123456789/89abcdef01234567'
     """
 
-    section: str
+    stage: str
     """Kind of artifact, such as `tissue_mask`; `slide` for a slide itself."""
     name: str
     """Entry of the recipe; empty for a slide itself."""
-    subject: str
+    partition_key: str
     """A slide id, or `all` for an artifact over all slides."""
     digest: str
     """Digest of spec, code version and parents; the data version for a slide itself."""
@@ -30,12 +30,12 @@ class Address:
     @classmethod
     def of_slide(cls, slide_id: str, data_version: str) -> Address:
         """Address a slide itself: its content and the resolution in force."""
-        return cls(SLIDE_SECTION, "", slide_id, data_version)
+        return cls(SLIDE_STAGE, "", slide_id, data_version)
 
     @property
     def key(self) -> tuple[str, str]:
-        """Which asset it belongs to: (section, name)."""
-        return self.section, self.name
+        """Which asset it belongs to: (stage, name)."""
+        return self.stage, self.name
 
     def __str__(self) -> str:
-        return f"{self.section}/{self.name}/{self.subject}/{self.digest}"
+        return f"{self.stage}/{self.name}/{self.partition_key}/{self.digest}"

@@ -70,7 +70,7 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
+class Appearance:
     """What one slide shows; no pieces is bare glass."""
 
     width_px0: int
@@ -100,7 +100,7 @@ class Painting:
     """(height_px0 // 8, width_px0 // 8): 255 on tissue, lumens of glands included, tears not."""
 
 
-def paint(look: Look, *, seed: int) -> Painting:
+def paint(look: Appearance, *, seed: int) -> Painting:
     """Paint a slide, at 0.6 s of CPU for 2600 x 2000 px (bare glass 0.1 s)."""
     rng = np.random.default_rng(seed)
     outline = _lay_outline(look, rng)
@@ -131,7 +131,7 @@ class _Gland:
         return np.asarray(self.centre_px0 + radii[:, None] * ways)
 
 
-def _lay_outline(look: Look, rng: np.random.Generator) -> Bytes:
+def _lay_outline(look: Appearance, rng: np.random.Generator) -> Bytes:
     """Depth under the surface on the coarse grid, 16 steps a pixel; EDGE is the surface."""
     height, width = look.height_px0 // TRUTH_DOWNSAMPLE, look.width_px0 // TRUTH_DOWNSAMPLE
     y, x = np.mgrid[0:height, 0:width].astype(np.float64)
@@ -151,7 +151,7 @@ def _lay_outline(look: Look, rng: np.random.Generator) -> Bytes:
     return _quantise(depth * 16 + EDGE)
 
 
-def _stain(look: Look, rng: np.random.Generator, outline: Bytes) -> Bytes:
+def _stain(look: Appearance, rng: np.random.Generator, outline: Bytes) -> Bytes:
     """Concentrations of eosin and haematoxylin, (2, y, x), as if the tissue had no edge."""
     fibre, slope = _weave(look, rng)
     lymphoid = _region(rng, outline, look.lymphoid_share)
@@ -182,7 +182,7 @@ def _draw_gland(dyes: Bytes, taken: Bytes, gland: _Gland) -> None:
             cv2.fillPoly(plane, ring, value, cv2.LINE_AA, SUBPIXEL_BITS)
 
 
-def _draw_nuclei(look: Look, rng: np.random.Generator, nuclei: Floats) -> Bytes:
+def _draw_nuclei(look: Appearance, rng: np.random.Generator, nuclei: Floats) -> Bytes:
     """Draw ellipses with a darker rim and mottled chromatin."""
     drawn = np.zeros((look.height_px0, look.width_px0), np.uint8)
     for nucleus, points in zip(nuclei, _subpixel(nuclei[:, :4]).tolist(), strict=True):
@@ -193,7 +193,7 @@ def _draw_nuclei(look: Look, rng: np.random.Generator, nuclei: Floats) -> Bytes:
     return np.asarray(cv2.GaussianBlur(_times(drawn, chromatin), (0, 0), 0.8), np.uint8)
 
 
-def _lay_glands(look: Look, rng: np.random.Generator, outline: Bytes) -> list[_Gland]:
+def _lay_glands(look: Appearance, rng: np.random.Generator, outline: Bytes) -> list[_Gland]:
     """Glands of 46-72 px0 radius in their region, clear of the surface."""
     deep = cv2.erode(outline, np.ones((19, 19), np.uint8))
     zone = np.minimum(_region(rng, outline, look.gland_share), np.asarray(deep, np.uint8))
@@ -223,7 +223,7 @@ def _wall_nuclei(gland: _Gland, rng: np.random.Generator) -> Floats:
     return np.concatenate(rows)
 
 
-def _spindles(look: Look, rng: np.random.Generator, slope: Floats, lymphoid: Bytes) -> Floats:
+def _spindles(look: Appearance, rng: np.random.Generator, slope: Floats, lymphoid: Bytes) -> Floats:
     """Nuclei of fibroblasts, strewn along the fibres: 7-12 um by 2.5-4.5 um."""
     sites = _sites(look, rng, 34)
     draws = rng.uniform(-1, 1, size=(len(sites), 5))
@@ -232,7 +232,7 @@ def _spindles(look: Look, rng: np.random.Generator, slope: Floats, lymphoid: Byt
     return _nuclei(sites, turns, draws[:, 2:] * (2.5, 0.9, 35) + (9.5, 3.4, 120))[there]
 
 
-def _lymphocytes(look: Look, rng: np.random.Generator, lymphoid: Bytes) -> Floats:
+def _lymphocytes(look: Appearance, rng: np.random.Generator, lymphoid: Bytes) -> Floats:
     """Small, round, dark, crowded nuclei of 5.5-7.5 um, fewer towards the aggregate's border."""
     sites = _sites(look, rng, 17)
     draws = rng.uniform(-1, 1, size=(len(sites), 5))
@@ -245,7 +245,7 @@ def _nuclei(xy: Floats, turns: Floats, shapes: Floats) -> Floats:
     return np.column_stack([xy, shapes[:, :2], turns, shapes[:, 2]])
 
 
-def _sites(look: Look, rng: np.random.Generator, pitch_px0: int) -> Floats:
+def _sites(look: Appearance, rng: np.random.Generator, pitch_px0: int) -> Floats:
     """Points of a jittered brick lattice, (n, 2): crowded with few overlaps."""
     y, x = np.mgrid[0 : look.height_px0 : pitch_px0, 0 : look.width_px0 : pitch_px0].astype(float)
     x[1::2] += pitch_px0 / 2
@@ -254,7 +254,7 @@ def _sites(look: Look, rng: np.random.Generator, pitch_px0: int) -> Floats:
     )
 
 
-def _weave(look: Look, rng: np.random.Generator) -> tuple[Bytes, Floats]:
+def _weave(look: Appearance, rng: np.random.Generator) -> tuple[Bytes, Floats]:
     """Wavy collagen: streaks read along warped lines, and the lines' slope (coarse, radians)."""
     bundles, threads = (_cloud(rng, (1024, 1024), cell_px) for cell_px in ((80, 14), (48, 4)))
     streaks = cv2.equalizeHist(cv2.addWeighted(bundles, 0.5, threads, 0.5, 0))
@@ -301,7 +301,7 @@ def _cloud(rng: np.random.Generator, shape: tuple[int, ...], cell_px: tuple[int,
     return np.asarray(cv2.equalizeHist(soft), np.uint8)
 
 
-def _enlarge(coarse: NDArray[Any], look: Look) -> NDArray[Any]:
+def _enlarge(coarse: NDArray[Any], look: Appearance) -> NDArray[Any]:
     """Coarse grid -> level 0, without the facets that linear interpolation leaves in bytes."""
     n = TRUTH_DOWNSAMPLE
     large = cv2.resize(coarse, None, fx=n, fy=n, interpolation=cv2.INTER_LINEAR_EXACT)
@@ -317,7 +317,7 @@ def _at(field: NDArray[Any], points_px0: Floats, downsample: int = 1) -> NDArray
     return np.asarray(field[y.clip(0, height - 1), x.clip(0, width - 1)])
 
 
-def _grain(look: Look, rng: np.random.Generator) -> Bytes:
+def _grain(look: Appearance, rng: np.random.Generator) -> Bytes:
     """What lamp and sensor take away, in grey: up to 6 towards the corners, 0-4 of noise."""
     shape = look.height_px0, look.width_px0
     y, x = (np.linspace(-1, 1, side_px0 // TRUTH_DOWNSAMPLE) for side_px0 in shape)
@@ -326,7 +326,7 @@ def _grain(look: Look, rng: np.random.Generator) -> Bytes:
     return np.asarray(cv2.merge([shade + noise] * 3), np.uint8)
 
 
-def _mixtures(look: Look) -> Bytes:
+def _mixtures(look: Appearance) -> Bytes:
     """Colour of every mixture by the law of Beer and Lambert: (eosin, haematoxylin, 3)."""
     tone = (1 - look.warmth) * np.array(EOSIN_OD) + look.warmth * np.array(WARM_EOSIN_OD)
     steps = np.arange(256) * OD_PER_STEP

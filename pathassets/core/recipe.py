@@ -6,9 +6,9 @@
                 └─ annotations/… ──┘
                    recorded by people, slide by slide
 
-A section is a station of the chain. An entry has a name, a spec, and one parent: an entry of a
+A section is a stage of the chain. An entry has a name, a spec, and one parent: an entry of a
 section before it, named by a key called like that section. One that can start from what people
-drew names an entry of `annotations` as well. Its asset key is (section, name).
+drew names an entry of `annotations` as well. Its asset key is (stage, name).
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from pathassets.core.features.encoder_cards import card_of
 from pathassets.core.features.features import FeatureSpec, files_of, told, with_files
 from pathassets.core.features.preprocessing import Preprocessing
 from pathassets.core.spec import EntryName, canonical_json, digest_of
-from pathassets.core.stages import ANNOTATIONS, DATASET, SECTIONS, SLIDE, Scope, Section
+from pathassets.core.stages import ANNOTATIONS, DATASET, SLIDE, STAGES, Scope, Stage
 from pathassets.errors import SpecError, closest, did_you_mean
 
-__all__ = ["ANNOTATIONS", "DATASET", "SECTIONS", "SLIDE", "Entry", "Key", "Recipe", "parse_recipe"]
+__all__ = ["ANNOTATIONS", "DATASET", "SLIDE", "STAGES", "Entry", "Key", "Recipe", "parse_recipe"]
 
 Key = tuple[str, str]
-"""(section, name)."""
+"""(stage, name)."""
 Where = Callable[[tuple[Any, ...]], str]
 """Place of an item of the file, such as `recipe.yaml:12`, from its path of keys."""
-Weigh = Callable[[str], tuple[str, str]]
+HashWeights = Callable[[str], tuple[str, str]]
 """Path of a file or folder with weights, as the recipe has it -> whole path, SHA-256 of it all. It
 raises SpecError, saying neither place nor entry."""
 _ENTRY_NAME = TypeAdapter(EntryName)
@@ -49,30 +49,30 @@ _SPEC_REMEDIES = {"missing": "Add the key", "float_type": _NUMBER, "int_type": _
 class Entry:
     """One asset of the recipe."""
 
-    section: Section
+    stage: Stage
     name: str
     spec: Any
     parent: Key | None
     """None for entries made from the slide itself."""
-    drawing: Key | None = None
+    annotation: Key | None = None
     """The annotations that it names; None where it names none."""
     file_sha256: str = ""
     """Of the files with weights that it names; their paths are no part of its identity."""
 
     @property
     def key(self) -> Key:
-        """(section, name)."""
-        return self.section.name, self.name
+        """(stage, name)."""
+        return self.stage.name, self.name
 
     @property
     def parents(self) -> tuple[Key, ...]:
         """All entries that it is made from, or may be."""
-        return tuple(key for key in (self.parent, self.drawing) if key is not None)
+        return tuple(key for key in (self.parent, self.annotation) if key is not None)
 
     @property
-    def needs_drawing(self) -> bool:
+    def needs_annotation(self) -> bool:
         """Whether nothing can be made of a slide whose annotations are not recorded."""
-        return self.section.drawing(self.spec) == "required"
+        return self.stage.annotation(self.spec) == "required"
 
     @property
     def code_version(self) -> str:
@@ -80,7 +80,7 @@ class Entry:
         card = self.card
         own = getattr(self.spec, "version", "")  # of a user's code
         added = card.version if card is not None else own
-        return f"{self.section.code_version}+{added}" if added else self.section.code_version
+        return f"{self.stage.code_version}+{added}" if added else self.stage.code_version
 
     @property
     def card(self) -> EncoderCard | None:
@@ -107,7 +107,7 @@ class Entry:
         """Identity of the artifact: spec, code, weights, and the versions it is made from."""
         return digest_of(
             {
-                "section": self.section.name,
+                "section": self.stage.name,
                 "spec": self.parameters,
                 "code_version": self.code_version,
                 "weights_sha256": self.weights_sha256,
@@ -131,7 +131,7 @@ class Recipe:
         for entry in self.entries:
             if entry.key == key:
                 return entry
-        known = {e.name: "/".join(e.key) for e in self.entries if e.section.name == key[0]}
+        known = {e.name: "/".join(e.key) for e in self.entries if e.stage.name == key[0]}
         if close := closest(key[1], known):
             remedy = f"Did you mean {known[close]!r}?"
         else:
@@ -154,7 +154,7 @@ class Recipe:
         return self._of("cohort")
 
     def _of(self, scope: Scope) -> tuple[Entry, ...]:
-        return tuple(e for e in self.entries if e.section.scope == scope)
+        return tuple(e for e in self.entries if e.stage.scope == scope)
 
     def lineage(self, entry: Entry) -> tuple[Entry, ...]:
         """The entry and all it is made from, each once, in the order of the recipe."""
@@ -169,23 +169,23 @@ def _refuse_files(path: str) -> tuple[str, str]:
     raise SpecError(f"{path}: no file can be looked at here", remedy="Read the recipe from a file")
 
 
-def parse_recipe(data: object, where: Where, weigh: Weigh = _refuse_files) -> Recipe:
+def parse_recipe(data: object, where: Where, hash_weights: HashWeights = _refuse_files) -> Recipe:
     """Check a recipe and give it types; `weigh` looks at the files with weights that it names.
 
     Raises:
         SpecError: names the place, what is wrong there, and the remedy.
     """
-    sections = _mapping(data, (), where, "a recipe")
-    for name in sections:
-        _known(name, SECTIONS, (name,), where, "section")
+    stages = _mapping(data, (), where, "a recipe")
+    for name in stages:
+        _known(name, STAGES, (name,), where, "section")
     entries = [
-        _weighed(_parse_entry(section, name, body, where), where, weigh)
-        for section in SECTIONS.values()
+        _with_hashes(_parse_entry(stage, name, body, where), where, hash_weights)
+        for stage in STAGES.values()
         for name, body in _mapping(
-            sections.get(section.name, {}), (section.name,), where, "a section"
+            stages.get(stage.name, {}), (stage.name,), where, "a section"
         ).items()
     ]
-    if all(e.section.scope == "recorded" for e in entries):
+    if all(e.stage.scope == "recorded" for e in entries):
         raise SpecError(f"{where(())}: the recipe builds nothing", remedy="Add a tissue_mask entry")
     keys = {e.key for e in entries}
     for entry in entries:
@@ -194,24 +194,24 @@ def parse_recipe(data: object, where: Where, weigh: Weigh = _refuse_files) -> Re
     return Recipe(entries=tuple(entries))
 
 
-def _parse_entry(section: Section, name: object, body: object, where: Where) -> Entry:
-    place = (section.name, _parse_name(name, (section.name, name), where))
+def _parse_entry(stage: Stage, name: object, body: object, where: Where) -> Entry:
+    place = (stage.name, _parse_name(name, (stage.name, name), where))
     fields = dict(_mapping({} if body is None else body, place, where, "an entry"))
-    known = {*section.spec.__dataclass_fields__, section.parent} - {SLIDE}
-    if section.may_name_annotations:
+    known = {*stage.spec.__dataclass_fields__, stage.parent} - {SLIDE}
+    if stage.may_name_annotations:
         known.add(ANNOTATIONS)
     for field in fields:
         _known(field, known, (*place, field), where, f"key of {'/'.join(place)}")
     parent = None
-    if section.parent != SLIDE:
-        parent = (section.parent, _parse_parent(section, fields, place, where))
-    drawn = fields.pop(ANNOTATIONS, None) if section.may_name_annotations else None
-    if section.spec is FeatureSpec:
+    if stage.parent != SLIDE:
+        parent = (stage.parent, _parse_parent(stage, fields, place, where))
+    drawn = fields.pop(ANNOTATIONS, None) if stage.may_name_annotations else None
+    if stage.spec is FeatureSpec:
         _parse_encoder(fields, place, where)
-    spec = _parse_spec(section.spec, fields, place, where)
-    drawing = None if drawn is None else (ANNOTATIONS, str(drawn))
-    entry = Entry(section=section, name=place[1], spec=spec, parent=parent, drawing=drawing)
-    _check_drawing(entry, where)
+    spec = _parse_spec(stage.spec, fields, place, where)
+    annotation = None if drawn is None else (ANNOTATIONS, str(drawn))
+    entry = Entry(stage=stage, name=place[1], spec=spec, parent=parent, annotation=annotation)
+    _check_annotation(entry, where)
     return entry
 
 
@@ -225,13 +225,13 @@ def _parse_name(name: object, place: tuple[Any, ...], where: Where) -> str:
         ) from error
 
 
-def _parse_parent(section: Section, fields: dict[str, Any], place: Key, where: Where) -> str:
+def _parse_parent(stage: Stage, fields: dict[str, Any], place: Key, where: Where) -> str:
     """Take the parent's name out of the fields."""
-    name = fields.pop(section.parent, None)
+    name = fields.pop(stage.parent, None)
     if name is None:
         raise SpecError(
             f"{where(place)}: {'/'.join(place)} does not say what it is made from",
-            remedy=f"Add '{section.parent}: NAME', naming an entry of that section",
+            remedy=f"Add '{stage.parent}: NAME', naming an entry of that section",
         )
     return str(name)
 
@@ -250,18 +250,18 @@ def _parse_encoder(fields: dict[str, Any], place: Key, where: Where) -> None:
     fields["encoder"] = _parse_spec(EncoderRequest, found, spot, where)
 
 
-def _weighed(entry: Entry, where: Where, weigh: Weigh) -> Entry:
+def _with_hashes(entry: Entry, where: Where, hash_weights: HashWeights) -> Entry:
     """The entry, with what is known of its encoder and of the files that it names."""
     spec, place = entry.spec, (*entry.key, "encoder")
     try:
         if isinstance(spec, FeatureSpec):
-            files = {name: weigh(path) for name, path in files_of(spec.encoder).items()}
+            files = {name: hash_weights(path) for name, path in files_of(spec.encoder).items()}
             paths = {name: path for name, (path, _) in files.items()}
             spec = replace(spec, encoder=with_files(spec.encoder, paths))
             card_of(spec.encoder)
         elif isinstance(spec, EmbeddingSpec) and spec.weights is not None:
             place = (*entry.key, "weights")
-            files = {"weights": weigh(spec.weights)}
+            files = {"weights": hash_weights(spec.weights)}
             spec = replace(spec, weights=files["weights"][0])
         else:
             return entry
@@ -271,16 +271,16 @@ def _weighed(entry: Entry, where: Where, weigh: Weigh) -> Entry:
     return replace(entry, spec=spec, file_sha256="+".join(hashes))
 
 
-def _check_drawing(entry: Entry, where: Where) -> None:
+def _check_annotation(entry: Entry, where: Where) -> None:
     """Refuse annotations that nothing would be made from, and their lack."""
-    need, place = entry.section.drawing(entry.spec), "/".join(entry.key)
-    if need == "required" and entry.drawing is None:
+    need, place = entry.stage.annotation(entry.spec), "/".join(entry.key)
+    if need == "required" and entry.annotation is None:
         raise SpecError(
             f"{where((*entry.key, 'region'))}: {place} has region {entry.spec.region} and does not "
             "say whose",
             remedy=f"Add '{ANNOTATIONS}: NAME', naming an entry of that section",
         )
-    if need == "refused" and entry.drawing is not None:
+    if need == "refused" and entry.annotation is not None:
         raise SpecError(
             f"{where((*entry.key, ANNOTATIONS))}: {place} names annotations, and its region is "
             f"{entry.spec.region}",
@@ -310,13 +310,13 @@ def _parse_spec(
 def _require_entry(entry: Entry, parent: Key, keys: set[Key], where: Where) -> None:
     if parent in keys:
         return
-    section, name = parent
-    known = sorted(n for s, n in keys if s == section)
+    stage, name = parent
+    known = sorted(n for s, n in keys if s == stage)
     raise SpecError(
-        f"{where((*entry.key, section))}: {'/'.join(entry.key)} is made from {section}/{name}, "
+        f"{where((*entry.key, stage))}: {'/'.join(entry.key)} is made from {stage}/{name}, "
         "which the recipe does not have",
         remedy=did_you_mean(
-            name, known, f"Add {section}/{name}{', or name one of' if known else ''}"
+            name, known, f"Add {stage}/{name}{', or name one of' if known else ''}"
         ),
     )
 

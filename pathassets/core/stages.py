@@ -1,4 +1,4 @@
-"""The stations of the chain: what an entry of each holds, and what it is made from."""
+"""The stages of the chain: what an entry of each holds, and what it is made from."""
 
 from __future__ import annotations
 
@@ -37,24 +37,24 @@ class AnnotationSpec:
     """In words, for the page."""
 
 
-def _no_drawing(spec: Any) -> Need:
+def _no_annotation(spec: Any) -> Need:
     del spec
     return "refused"
 
 
-def _drawing_goes_first(spec: Any) -> Need:
+def _annotation_goes_first(spec: Any) -> Need:
     """Annotations of a slide that has some stand in for what would be computed."""
     del spec
     return "optional"
 
 
-def _drawing_by_region(spec: locations.LocationSpec) -> Need:
+def _annotation_by_region(spec: locations.LocationSpec) -> Need:
     return "refused" if spec.region == "tissue" else "required"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Section:
-    """One station: what its entries hold, and what they are made from."""
+class Stage:
+    """One stage: what its entries hold, and what they are made from."""
 
     name: str
     spec: type[Any]
@@ -63,58 +63,58 @@ class Section:
     code_version: str
     """Changes when the same spec and parents would give other bytes."""
     scope: Scope = "slide"
-    drawing: Callable[[Any], Need] = _no_drawing
+    annotation: Callable[[Any], Need] = _no_annotation
     """Whether an entry with that spec names annotations, too."""
 
     @property
     def may_name_annotations(self) -> bool:
         """Whether any entry of it does."""
-        return self.drawing is not _no_drawing
+        return self.annotation is not _no_annotation
 
 
-SECTIONS = {
+STAGES = {
     s.name: s
     for s in (
-        Section(
+        Stage(
             name=ANNOTATIONS,
             spec=AnnotationSpec,
             parent=SLIDE,
             code_version="1",
             scope="recorded",
         ),
-        Section(
+        Stage(
             name="tissue_mask",
             spec=tissue.TissueSpec,
             parent=SLIDE,
             code_version=f"{tissue.CODE_VERSION}.{patches.CODE_VERSION}",
-            drawing=_drawing_goes_first,
+            annotation=_annotation_goes_first,
         ),
-        Section(
+        Stage(
             name="patch_locations",
             spec=locations.LocationSpec,
             parent="tissue_mask",
             code_version=locations.CODE_VERSION,
-            drawing=_drawing_by_region,
+            annotation=_annotation_by_region,
         ),
-        Section(
+        Stage(
             name="patch_set",
             spec=patch_set.PatchSetSpec,
             parent="patch_locations",
             code_version=f"{patch_set.CODE_VERSION}.{patches.CODE_VERSION}",
         ),
-        Section(
+        Stage(
             name=FEATURES,
             spec=features.FeatureSpec,
             parent="patch_locations",
             code_version=f"{features.CODE_VERSION}.{patches.CODE_VERSION}",
         ),
-        Section(
+        Stage(
             name="slide_embedding",
             spec=embedding.EmbeddingSpec,
             parent=FEATURES,
             code_version=embedding.CODE_VERSION,
         ),
-        Section(
+        Stage(
             name=DATASET,
             spec=dataset.DatasetSpec,
             parent=FEATURES,

@@ -55,10 +55,10 @@ def choose_entries(platform: Platform, select: Iterable[str]) -> tuple[Entry, ..
     makeable = [*platform.recipe.per_slide, *platform.recipe.datasets]
     chosen: set[Key] = set()
     for text in select:
-        section, _, name = text.partition("/")
-        keys = {e.key for e in makeable if e.section.name == section and name in {"", e.name}}
+        stage, _, name = text.partition("/")
+        keys = {e.key for e in makeable if e.stage.name == stage and name in {"", e.name}}
         if not keys:
-            if section == ANNOTATIONS:
+            if stage == ANNOTATIONS:
                 raise SpecError(
                     f"--select {text}: annotations are recorded, not made",
                     remedy="Record some: pathassets annotations set",
@@ -85,7 +85,7 @@ def run_slides_here(
     Raises:
         CatalogError: a named slide is not registered.
     """
-    keys = {e.key for e in wanted.entries if e.section.scope == "slide"}
+    keys = {e.key for e in wanted.entries if e.stage.scope == "slide"}
     _require_known(stand, wanted.slide_ids)
     chosen = [s for s in stand.slides if _is_chosen(s, wanted.slide_ids)]
     report_annotations(instance, platform, [s.planned.slide_id for s in chosen])
@@ -112,7 +112,7 @@ def build_datasets_here(
     definitions: dg.Definitions, instance: dg.DagsterInstance, wanted: Wanted, stand: CohortStatus
 ) -> int:
     """Build the datasets whose slides would give another version now; returns how many."""
-    asked = {e.key for e in wanted.entries if e.section.scope == "cohort"}
+    asked = {e.key for e in wanted.entries if e.stage.scope == "cohort"}
     due = {
         c.key
         for c in stand.datasets

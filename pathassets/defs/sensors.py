@@ -76,7 +76,7 @@ def _ingestions(
 ) -> Iterator[dg.RunRequest]:
     """Ingest runs for files whose content is neither registered nor refused."""
     stamps = {(p.path, p.size_bytes, p.mtime_ns) for paths in known.values() for p in paths}
-    stamps |= {(r.path, r.size_bytes, r.mtime_ns) for r in platform.catalog.refusals()}
+    stamps |= {(r.path, r.size_bytes, r.mtime_ns) for r in platform.catalog.rejected_files()}
     for path, sight in whole.items():
         stamp = (path, sight.size_bytes, sight.mtime_ns)
         if stamp not in stamps:

@@ -1,9 +1,9 @@
 """Outcomes -> what a terminal shows: tables, bars, plain lines in a log, or JSON for machines."""
 
 from pathassets.report.annotations import (
-    drawing_line,
-    drawing_table,
-    drawings_json,
+    annotation_line,
+    annotation_table,
+    annotations_json,
     match_line,
     matches_end,
 )
@@ -30,14 +30,14 @@ from pathassets.report.slides import check, checks_json, registration_line, reso
 __all__ = [
     "MAX_FAILURES",
     "NO_SLIDES",
+    "annotation_line",
+    "annotation_table",
+    "annotations_json",
     "check",
     "checks_json",
     "counted",
     "damages",
     "demo_end",
-    "drawing_line",
-    "drawing_table",
-    "drawings_json",
     "encoder_check",
     "encoder_check_json",
     "encoder_table",

@@ -10,17 +10,17 @@ from typing import Any, get_args
 from rich.markup import escape
 from rich.table import Table
 
-from pathassets.catalog.records import Drawing
+from pathassets.catalog.records import AnnotationRecord
 from pathassets.core.text import visible
 from pathassets.engine.platform.annotation_matching import Match, MatchState
 from pathassets.engine.platform.annotations import Recorded
 from pathassets.report.console import counted, open_console
 
 
-def drawing_table(drawings: Iterable[Drawing]) -> None:
+def annotation_table(annotations: Iterable[AnnotationRecord]) -> None:
     """Print one row a statement."""
     table = Table("slide", "name", "what", "labels", "file", "frame", "who", "when", "why")
-    for one in drawings:
+    for one in annotations:
         labels = ", ".join(f"{label or 'none'} {n}" for label, n in one.labels.items())
         what = "withdrawn" if one.is_withdrawn else counted(one.n_polygons, "polygon")
         when = f"{one.made_at:%Y-%m-%d %H:%M}"
@@ -29,13 +29,13 @@ def drawing_table(drawings: Iterable[Drawing]) -> None:
     open_console().print(table if table.rows else "no annotations are recorded")
 
 
-def drawings_json(drawings: Iterable[Drawing]) -> str:
+def annotations_json(annotations: Iterable[AnnotationRecord]) -> str:
     """The same for machines."""
-    rows = [{"slide_id": d.slide_id, "name": d.name, **drawing_plain(d)} for d in drawings]
+    rows = [{"slide_id": d.slide_id, "name": d.name, **annotation_plain(d)} for d in annotations]
     return json.dumps(rows, indent=1)
 
 
-def drawing_plain(drawn: Drawing) -> dict[str, Any]:
+def annotation_plain(drawn: AnnotationRecord) -> dict[str, Any]:
     """One statement for machines; what was withdrawn has no digest."""
     return {
         "digest": drawn.digest,
@@ -50,9 +50,9 @@ def drawing_plain(drawn: Drawing) -> dict[str, Any]:
     }
 
 
-def drawing_line(recorded: Recorded) -> str:
+def annotation_line(recorded: Recorded) -> str:
     """One line about a file that was recorded."""
-    drawn = recorded.drawing
+    drawn = recorded.annotation
     said = f"{'new' if recorded.is_new else 'known'} {drawn.slide_id}: {drawn.name}, "
     said += f"{counted(drawn.n_polygons, 'polygon')} from {drawn.file}"
     said += f", frame {drawn.frame}" if drawn.frame else ""
@@ -62,7 +62,7 @@ def drawing_line(recorded: Recorded) -> str:
 def match_line(match: Match) -> str:
     """One line about a file of a folder."""
     if match.recorded is not None:
-        return drawing_line(match.recorded)
+        return annotation_line(match.recorded)
     return visible(f"{match.state} {match.path}: {match.said or match.slide_id}")
 
 

@@ -14,7 +14,7 @@ from rich.table import Table
 from pathassets.core.text import visible
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.status import Cell, CohortStatus, SlideStatus, cohort_status
-from pathassets.report.annotations import drawing_plain
+from pathassets.report.annotations import annotation_plain
 from pathassets.report.console import counted, open_console, paragraph
 
 _STYLES = {
@@ -41,7 +41,7 @@ def status_table(stand: CohortStatus, *, is_whole: bool = False) -> None:
     others as there is room for, unless the whole is asked for.
     """
     console = open_console()
-    if not stand.slides and not stand.refusals:
+    if not stand.slides and not stand.rejected_files:
         console.print(NO_SLIDES)
         return
     if stand.slides:
@@ -59,7 +59,7 @@ def status_table(stand: CohortStatus, *, is_whole: bool = False) -> None:
     damages(stand.slides, stand.datasets)
     for cell in stand.datasets:
         console.print(f"{'/'.join(cell.key)}: {_cell_text(cell)}")
-    refused = [escape(paragraph(f"{r.message}. {r.remedy}")) for r in stand.refusals]
+    refused = [escape(paragraph(f"{r.message}. {r.remedy}")) for r in stand.rejected_files]
     for line in refused[:MAX_FAILURES]:
         console.print(f"[red]refused[/] {line}")
     if len(refused) > MAX_FAILURES:
@@ -67,7 +67,7 @@ def status_table(stand: CohortStatus, *, is_whole: bool = False) -> None:
 
 
 def _is_all_current(slide: SlideStatus) -> bool:
-    return not slide.drawings and all(cell.state == "current" for cell in slide.cells)
+    return not slide.annotations and all(cell.state == "current" for cell in slide.cells)
 
 
 def _table(stand: CohortStatus, rows: tuple[SlideStatus, ...]) -> Table:
@@ -77,7 +77,7 @@ def _table(stand: CohortStatus, rows: tuple[SlideStatus, ...]) -> Table:
     table.add_column("patient", overflow="fold")
     table.add_column("mpp")
     for name in stand.annotations:
-        n_drawn = sum(slide.planned.drawing(name) is not None for slide in stand.slides)
+        n_drawn = sum(slide.planned.annotation(name) is not None for slide in stand.slides)
         table.add_column(f"annotations\n{name}", footer=f"{n_drawn} recorded", overflow="fold")
     for key in (cell.key for cell in rows[0].cells):
         counts = "\n".join(f"{n} {state}" for state, n in stand.counts(key).items())
@@ -120,9 +120,9 @@ def _reasons(title: str, cells: list[Cell]) -> None:
 
 
 def _drawn_text(slide: SlideStatus, name: str) -> str:
-    if (lost := slide.drawings.get(name)) is not None:
+    if (lost := slide.annotations.get(name)) is not None:
         return _cell_text(lost)
-    drawn = slide.planned.drawing(name)
+    drawn = slide.planned.annotation(name)
     return "[dim]none[/]" if drawn is None else counted(drawn.n_polygons, "polygon")
 
 
@@ -142,7 +142,8 @@ def status_json(stand: CohortStatus) -> str:
             "slides": [_slide_plain(slide, stand.annotations) for slide in stand.slides],
             "datasets": {"/".join(c.key): _cell_plain(c) for c in stand.datasets},
             "refused": [
-                {k: v for k, v in asdict(r).items() if k != "refused_at"} for r in stand.refusals
+                {k: v for k, v in asdict(r).items() if k != "rejected_at"}
+                for r in stand.rejected_files
             ],
         },
         indent=1,
@@ -151,7 +152,7 @@ def status_json(stand: CohortStatus) -> str:
 
 def _slide_plain(slide: SlideStatus, names: Iterable[str]) -> dict[str, Any]:
     planned = slide.planned
-    drawn = {name: planned.drawing(name) for name in names}
+    drawn = {name: planned.annotation(name) for name in names}
     return {
         "slide_id": planned.slide_id,
         "sha256": planned.record.fingerprint,
@@ -160,14 +161,16 @@ def _slide_plain(slide: SlideStatus, names: Iterable[str]) -> dict[str, Any]:
         "patient": planned.record.patient,
         "label": planned.record.label,
         "annotations": {
-            n: drawing_plain(d) | _lost_plain(slide, n) for n, d in drawn.items() if d is not None
+            n: annotation_plain(d) | _lost_plain(slide, n)
+            for n, d in drawn.items()
+            if d is not None
         },
         "assets": {"/".join(cell.key): _cell_plain(cell) for cell in slide.cells},
     }
 
 
 def _lost_plain(slide: SlideStatus, name: str) -> dict[str, Any]:
-    lost = slide.drawings.get(name)
+    lost = slide.annotations.get(name)
     return {} if lost is None else _cell_plain(lost)
 
 

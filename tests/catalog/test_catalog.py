@@ -16,7 +16,7 @@ from pathassets.catalog.records import (
     Entered,
     FileRecord,
     PathRecord,
-    RefusalRecord,
+    RejectedFile,
     SlideRecord,
 )
 from pathassets.catalog.rows import slide_row
@@ -109,8 +109,8 @@ def path_of(slide: SlideRecord, path: str = "/scans/a.svs", mtime_ns: int = 2**6
     )
 
 
-def refusal_of(path: str) -> RefusalRecord:
-    return RefusalRecord(
+def refusal_of(path: str) -> RejectedFile:
+    return RejectedFile(
         path=path, reason="slide_unreadable", message="empty", remedy="", size_bytes=0, mtime_ns=1
     )
 
@@ -265,12 +265,12 @@ def test_a_refusal_stays_until_the_file_can_be_registered(catalog) -> None:
     catalog.refuse(refusal_of("/scans/b.svs"))
     catalog.refuse(refusal_of("/scans/a.svs"))
     catalog.refuse(replace(refusal_of("/scans/a.svs"), message="truncated"))
-    assert catalog.refusals() == [
+    assert catalog.rejected_files() == [
         replace(refusal_of("/scans/a.svs"), message="truncated"),
         refusal_of("/scans/b.svs"),
     ]
     catalog.register_slide(SLIDE, path_of(SLIDE, "/scans/a.svs"))
-    assert [r.path for r in catalog.refusals()] == ["/scans/b.svs"]
+    assert [r.path for r in catalog.rejected_files()] == ["/scans/b.svs"]
 
 
 def test_an_unknown_slide_is_answered_with_ids_like_it(catalog) -> None:
@@ -407,13 +407,13 @@ def test_the_newest_attempt_is_told_by_a_number_that_grows(catalog) -> None:
 def test_attempts_are_found_by_run_and_by_subject(catalog) -> None:
     one, two, three = (
         attempt_at(MASK, "run-1"),
-        attempt_at(replace(MASK, subject="other"), "run-1"),
+        attempt_at(replace(MASK, partition_key="other"), "run-1"),
         attempt_at(MASK, "run-2", "current"),
     )
     catalog.record_attempts([one, two, three])
     assert catalog.attempts(run_id="run-1") == [one, two]
-    assert catalog.attempts(subject=MASK.subject) == [one, three]
-    assert catalog.attempts(run_id="run-2", subject="other") == []
+    assert catalog.attempts(partition_key=MASK.partition_key) == [one, three]
+    assert catalog.attempts(run_id="run-2", partition_key="other") == []
 
 
 def test_many_threads_may_write_through_one_catalog(catalog) -> None:
@@ -422,7 +422,7 @@ def test_many_threads_may_write_through_one_catalog(catalog) -> None:
     def work(thread: int) -> None:
         try:
             for i in range(10):
-                address = replace(MASK, subject=f"{thread}-{i}")
+                address = replace(MASK, partition_key=f"{thread}-{i}")
                 catalog.record_artifact(artifact_at(address), [FEATURES])
                 catalog.record_attempts([attempt_at(address)])
         except CatalogError as error:
@@ -445,7 +445,7 @@ def test_listing_costs_the_same_number_of_queries_for_any_number_of_slides(
             slide = replace(BARE, slide_id=f"s{i}", fingerprint=f"{i:064}")
             catalog.register_slide(slide, path_of(slide, f"/{i}"))
             catalog.override_mpp(slide.slide_id, 0.5, who="Ann", why="ruler")
-            catalog.record_attempts([attempt_at(replace(MASK, subject=slide.slide_id))])
+            catalog.record_attempts([attempt_at(replace(MASK, partition_key=slide.slide_id))])
         for listing in (
             catalog.slides,
             catalog.all_paths,

@@ -12,20 +12,44 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Insert, Table, create_engine, inspect, select, text
+from sqlalchemy import Column, Insert, MetaData, Table, create_engine, inspect, select, text
 
 from pathassets.catalog import connect
 from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.connect import MIGRATIONS, open_engine, reading, writing
 from pathassets.catalog.migrations import HEAD, VERSION_TABLE
-from pathassets.catalog.records import CohortFacts, Drawing, PathRecord, RefusalRecord, SlideRecord
+from pathassets.catalog.records import (
+    AnnotationRecord,
+    CohortFacts,
+    PathRecord,
+    RejectedFile,
+    SlideRecord,
+)
 from pathassets.catalog.rows import slide_row
-from pathassets.catalog.tables import drawing, metadata, mpp_override, refusal, slide, slide_path
+from pathassets.catalog.tables import (
+    annotation,
+    metadata,
+    mpp_override,
+    rejected_file,
+    slide,
+    slide_path,
+)
 from pathassets.catalog.urls import name_of
+from pathassets.core.address import Address
 from pathassets.errors import CatalogError
 from tests.unprivileged import read_only
 
-REFUSAL = RefusalRecord(path="/a", reason="r", message="m", remedy="", size_bytes=1, mtime_ns=1)
+DRAWING = Table(
+    "drawing",
+    MetaData(),
+    *(
+        Column(c.name, c.type, primary_key=c.name == "id")
+        for c in annotation.c
+        if c.name != "frame"
+    ),
+)
+"""What the table of annotations was called, before it knew frames."""
+REJECTED = RejectedFile(path="/a", reason="r", message="m", remedy="", size_bytes=1, mtime_ns=1)
 SLIDE = SlideRecord(
     slide_id="a",
     fingerprint="f" * 64,
@@ -39,6 +63,26 @@ SLIDE = SlideRecord(
     mpp=None,
     mpp_sources=(),
 )
+NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
+DRAWN = dict.fromkeys(("name", "digest", "file", "sha256", "who", "why"), "x") | {
+    "slide_id": "a",
+    "n_polygons": 1,
+    "labels": {"": 1},
+}
+OF_OTHER_WORDS = (
+    "INSERT INTO refusal VALUES ('/a', 'r', 'm', '', 1, 1, :now)",
+    (
+        "INSERT INTO artifact VALUES "
+        "(:section, 'default', 'a', :digest, 'uri', '{}', '1', '{}', '[]', 'run', :now)"
+    ),
+    "INSERT INTO artifact_parent VALUES (:section, 'default', 'a', :digest, 'slide', '', 'a', 'v')",
+    (
+        "INSERT INTO attempt (section, name, subject, digest, run_id, state, reason, message, remedy, "
+        "is_final, at) VALUES "
+        "(:section, 'default', 'a', :digest, 'run', 'made', '', '', '', :no, :now)"
+    ),
+)
+"""Rows as the fifth revision had them."""
 OPEN_WHEN_TOLD = """
 import sys
 from pathassets.catalog.catalog import Catalog
@@ -138,7 +182,7 @@ def stated(table: Table, slide_id: str, **values: object) -> Insert:
 
 def drawn(slide_id: str, name: str, digest: str) -> Insert:
     return stated(
-        drawing, slide_id, name=name, digest=digest, file="x", sha256="", n_polygons=1, labels={}
+        DRAWING, slide_id, name=name, digest=digest, file="x", sha256="", n_polygons=1, labels={}
     )
 
 
@@ -175,7 +219,7 @@ def test_slides_of_one_content_are_merged_into_the_first_with_all_that_people_st
         assert {p.path for p in catalog.paths("z")} == {"/z", "/b", "/a"}
         assert [o.mpp for o in catalog.mpp_history("z")] == [0.25, 0.5]
         assert catalog.overrides()["z"].mpp == 0.25
-        assert {n: d.digest for n, d in catalog.drawings()["z"].items()} == {
+        assert {n: d.digest for n, d in catalog.annotations()["z"].items()} == {
             "tumour": "one",
             "stroma": "two",
         }
@@ -217,7 +261,9 @@ def test_an_id_that_was_merged_away_stands_for_the_slide_it_became_and_is_not_gi
             catalog.register_slide(new, path)
 
 
-def test_drawings_of_a_catalog_that_knew_no_frames_are_kept_and_have_none(url, monkeypatch) -> None:
+def test_annotations_of_a_catalog_that_knew_no_frames_are_kept_and_have_none(
+    url, monkeypatch
+) -> None:
     monkeypatch.setattr(connect, "HEAD", "0004")
     old = open_engine(url)
     monkeypatch.undo()
@@ -226,20 +272,47 @@ def test_drawings_of_a_catalog_that_knew_no_frames_are_kept_and_have_none(url, m
     row = words | {"slide_id": SLIDE.slide_id, "n_polygons": 1, "labels": {"": 1}}
     with writing(old) as connection:
         connection.execute(slide.insert(), slide_row(SLIDE) | {"registered_at": now})
-        connection.execute(drawing.insert(), row | {"made_at": now})
+        connection.execute(DRAWING.insert(), row | {"made_at": now})
     old.dispose()
     with Catalog.open(url) as catalog:
-        assert catalog.drawing_history(SLIDE.slide_id) == [Drawing(**row)]
-        framed = Drawing(**row, frame="bounds")
-        assert catalog.record_drawing(framed)
-        assert catalog.drawings() == {SLIDE.slide_id: {"x": framed}}
+        assert catalog.annotation_history(SLIDE.slide_id) == [AnnotationRecord(**row)]
+        framed = AnnotationRecord(**row, frame="bounds")
+        assert catalog.record_annotation(framed)
+        assert catalog.annotations() == {SLIDE.slide_id: {"x": framed}}
+
+
+def test_a_catalog_of_other_words_is_read_whole(url, monkeypatch) -> None:
+    monkeypatch.setattr(connect, "HEAD", "0005")
+    old = open_engine(url)
+    monkeypatch.undo()
+    mask = Address("tissue_mask", "default", "a", "0123")
+    values = {"section": mask.stage, "digest": mask.digest, "now": NOW.isoformat(), "no": False}
+    with writing(old) as connection:
+        connection.execute(slide.insert(), slide_row(SLIDE) | {"registered_at": NOW})
+        connection.execute(DRAWING.insert(), DRAWN | {"made_at": NOW})
+        for statement in OF_OTHER_WORDS:
+            connection.execute(text(statement), values)
+    old.dispose()
+    with Catalog.open(url) as catalog:
+        [made] = catalog.artifacts(stage="tissue_mask")
+        assert made.address == mask
+        assert catalog.parents_of(made.address) == [Address.of_slide("a", "v")]
+        [tried] = catalog.attempts(partition_key="a")
+        assert (tried.address, tried.state) == (made.address, "made")
+        catalog.record_attempts([tried])
+        assert len(catalog.attempts(partition_key="a")) == 2
+        assert catalog.rejected_files() == [REJECTED]
+        assert catalog.annotation_history("a") == [AnnotationRecord(**DRAWN)]
+        again = AnnotationRecord(**DRAWN | {"who": "Bob"})
+        assert catalog.record_annotation(again)
+        assert catalog.annotations() == {"a": {"x": again}}
 
 
 def test_opening_twice_keeps_what_is_there(url) -> None:
     with Catalog.open(url) as catalog:
-        catalog.refuse(REFUSAL)
+        catalog.refuse(REJECTED)
     with Catalog.open(url) as catalog:
-        assert catalog.refusals() == [REFUSAL]
+        assert catalog.rejected_files() == [REJECTED]
 
 
 def test_an_up_to_date_catalog_opens_quickly_and_without_alembic(sqlite_url, start_python) -> None:
@@ -311,7 +384,7 @@ def test_the_file_of_a_catalog_is_its_owners_alone(tmp_path) -> None:
     before = os.umask(0)
     try:
         with Catalog.open(f"sqlite:///{place}") as catalog:
-            catalog.refuse(REFUSAL)
+            catalog.refuse(REJECTED)
             assert {p.name: mode_of(p) for p in tmp_path.iterdir()} == {
                 "catalog.db": 0o600,
                 "catalog.db-wal": 0o600,
@@ -373,7 +446,7 @@ def test_a_catalog_opened_read_only_says_so(sqlite_url, tmp_path) -> None:
     with Catalog.open(read_only) as catalog:
         assert catalog.slides() == []
         with pytest.raises(CatalogError, match=r"is read-only .*Make the file .* writable"):
-            catalog.refuse(REFUSAL)
+            catalog.refuse(REJECTED)
 
 
 @pytest.mark.parametrize("name", ["catalog.db", "50% of it?.db"])
@@ -381,9 +454,9 @@ def test_a_catalog_opened_to_read_writes_nothing_beside_it(tmp_path, name) -> No
     folder = tmp_path / "catalog"
     url = f"sqlite:///{(folder / name).as_posix().replace('?', '%3F')}"
     with Catalog.open(url) as catalog:
-        catalog.refuse(REFUSAL)
+        catalog.refuse(REJECTED)
     with read_only(folder), Catalog.open_to_read(url) as catalog:
-        assert catalog.refusals() == [REFUSAL]
+        assert catalog.rejected_files() == [REJECTED]
     assert [path.name for path in folder.iterdir()] == [name]
 
 
@@ -392,16 +465,16 @@ def test_a_catalog_is_opened_to_read_by_whatever_url_opens_it(tmp_path) -> None:
     url = f"sqlite+pysqlite:///{folder / 'catalog.db'}?timeout=5"
     Catalog.open(url).close()
     with read_only(folder), Catalog.open_to_read(url) as catalog:
-        assert catalog.refusals() == []
+        assert catalog.rejected_files() == []
 
 
 def test_what_a_writer_left_in_the_log_of_a_name_in_percent_signs_is_read(tmp_path) -> None:
     folder = tmp_path / "catalog"
     url = f"sqlite:///{folder}/it%3F.db"
     with Catalog.open(url) as writer:
-        writer.refuse(REFUSAL)
+        writer.refuse(REJECTED)
         with read_only(folder), Catalog.open_to_read(url) as catalog:
-            assert catalog.refusals() == [REFUSAL]
+            assert catalog.rejected_files() == [REJECTED]
 
 
 def test_a_catalog_of_another_version_is_not_read_as_if_it_were_of_this(sqlite_url) -> None:
@@ -463,7 +536,7 @@ def test_a_locked_catalog_is_refused_after_the_timeout(sqlite_url, tmp_path) -> 
         pass
     assert "try again" in caught.value.remedy
     with reading(engine) as connection:
-        assert connection.execute(select(refusal)).all() == []
+        assert connection.execute(select(rejected_file)).all() == []
     engine.dispose()
     holder.close()
 
@@ -477,12 +550,12 @@ def test_a_new_catalog_that_another_process_locks_is_refused_after_the_timeout(t
 
 
 def test_what_fails_inside_a_transaction_is_not_written(engine) -> None:
-    row = dict.fromkeys(("path", "reason", "message", "remedy", "refused_at"), "x")
-    row |= {"size_bytes": 1, "mtime_ns": 1, "refused_at": None}
+    row = dict.fromkeys(("path", "reason", "message", "remedy", "rejected_at"), "x")
+    row |= {"size_bytes": 1, "mtime_ns": 1, "rejected_at": None}
     with pytest.raises(CatalogError), writing(engine) as connection:
-        connection.execute(refusal.insert(), row)
+        connection.execute(rejected_file.insert(), row)
     with reading(engine) as connection:
-        assert connection.execute(select(refusal.c.path)).all() == []
+        assert connection.execute(select(rejected_file.c.path)).all() == []
 
 
 def test_a_catalog_is_named_by_its_file(engine, tmp_path) -> None:

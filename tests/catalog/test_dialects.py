@@ -13,8 +13,8 @@ from sqlalchemy.exc import OperationalError
 from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.connect import open_engine, reading, writing
 from pathassets.catalog.dialects import BEGIN, upsert
-from pathassets.catalog.records import RefusalRecord
-from pathassets.catalog.tables import refusal
+from pathassets.catalog.records import RejectedFile
+from pathassets.catalog.tables import rejected_file
 from pathassets.errors import CatalogError
 
 WRITE_200 = """
@@ -58,7 +58,7 @@ def wait(*args):
 SLOW_ON_POSTGRES = pytest.mark.parametrize(
     "url", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)], indirect=True
 )
-REFUSAL = RefusalRecord(path="/a", reason="r", message="m", remedy="", size_bytes=1, mtime_ns=1)
+REFUSAL = RejectedFile(path="/a", reason="r", message="m", remedy="", size_bytes=1, mtime_ns=1)
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def sqlite_engine(sqlite_url):
 
 def refusal_row(path: str = "/a", **changes: object) -> dict[str, object]:
     row = {"path": path, "reason": "r", "message": "m", "remedy": "", "size_bytes": 1}
-    return row | {"mtime_ns": 1, "refused_at": datetime.now(UTC)} | changes
+    return row | {"mtime_ns": 1, "rejected_at": datetime.now(UTC)} | changes
 
 
 def test_sqlite_runs_as_the_design_says(sqlite_engine) -> None:
@@ -123,10 +123,10 @@ def test_turning_on_the_log_waits_for_a_writer_though_sqlite_does_not(tmp_path) 
 
 def test_an_upsert_takes_new_values_but_for_what_is_kept(engine) -> None:
     with writing(engine) as connection:
-        upsert(connection, refusal, [refusal_row("/a"), refusal_row("/b")])
+        upsert(connection, rejected_file, [refusal_row("/a"), refusal_row("/b")])
         new = refusal_row("/a", reason="new", message="new", size_bytes=2)
-        upsert(connection, refusal, [new], keep_first=["message"], keep_known=["size_bytes"])
-        rows = connection.execute(select(refusal).order_by(refusal.c.path)).all()
+        upsert(connection, rejected_file, [new], keep_first=["message"], keep_known=["size_bytes"])
+        rows = connection.execute(select(rejected_file).order_by(rejected_file.c.path)).all()
     assert [(r.path, r.reason, r.message, r.size_bytes) for r in rows] == [
         ("/a", "new", "m", 2),
         ("/b", "r", "m", 1),
@@ -140,10 +140,10 @@ def test_a_writer_waits_for_the_one_before_it_though_it_reads_first(engine) -> N
     def add(path: str, wait_s: float) -> None:
         try:
             with writing(engine) as connection:
-                connection.execute(select(refusal)).all()
+                connection.execute(select(rejected_file)).all()
                 has_begun.set()
                 time.sleep(wait_s)
-                connection.execute(refusal.insert(), refusal_row(path))
+                connection.execute(rejected_file.insert(), refusal_row(path))
         except CatalogError as error:
             failures.append(error)
 
@@ -154,24 +154,24 @@ def test_a_writer_waits_for_the_one_before_it_though_it_reads_first(engine) -> N
     first.join()
     assert failures == []
     with reading(engine) as connection:
-        assert set(connection.execute(select(refusal.c.path)).scalars()) == {"/a", "/b"}
+        assert set(connection.execute(select(rejected_file.c.path)).scalars()) == {"/a", "/b"}
 
 
 def test_a_deferred_transaction_would_fail_where_an_immediate_one_waits(sqlite_engine) -> None:
     deferred = sqlite_engine.execution_options(**{BEGIN: "BEGIN"})
     with deferred.connect() as connection:
-        connection.execute(select(refusal)).all()
+        connection.execute(select(rejected_file)).all()
         with writing(sqlite_engine) as other:
-            other.execute(refusal.insert(), refusal_row("/a"))
+            other.execute(rejected_file.insert(), refusal_row("/a"))
         with pytest.raises(OperationalError, match="database is locked"):
-            connection.execute(refusal.insert(), refusal_row("/b"))
+            connection.execute(rejected_file.insert(), refusal_row("/b"))
 
 
 def test_a_reader_sees_the_state_before_a_transaction_and_does_not_wait_for_it(engine) -> None:
     with writing(engine) as writer:
-        writer.execute(refusal.insert(), refusal_row("/a"))
+        writer.execute(rejected_file.insert(), refusal_row("/a"))
         with reading(engine) as reader:
-            assert reader.execute(select(refusal)).all() == []
+            assert reader.execute(select(rejected_file)).all() == []
 
 
 @SLOW_ON_POSTGRES

@@ -9,14 +9,14 @@ from pathassets.core.demo_painting import (
     HAEMATOXYLIN_OD,
     SAMPLE_MPP,
     TRUTH_DOWNSAMPLE,
-    Look,
+    Appearance,
     Piece,
     _mixtures,
     paint,
 )
 
 BLOB = Piece(x=0.5, y=0.5, length=0.45, width=0.35)
-STROMA = Look(width_px0=1005, height_px0=807, pieces=(BLOB,))
+STROMA = Appearance(width_px0=1005, height_px0=807, pieces=(BLOB,))
 GLASS = replace(STROMA, pieces=())
 
 

@@ -56,8 +56,8 @@ def with_item(good: dict[str, Any], path: str, value: object) -> dict[str, Any]:
 
 def without(path: str, good: dict[str, Any] = GOOD) -> dict[str, Any]:
     data = copy.deepcopy(good)
-    section, name, field = path.split("/")
-    del data[section][name][field]
+    stage, name, field = path.split("/")
+    del data[stage][name][field]
     return data
 
 
@@ -134,7 +134,7 @@ def test_annotations_come_first_and_are_recorded_not_made() -> None:
         ("annotations", "tumour"), ("annotations", "edited")
     ]  # fmt: skip
     assert recipe.recorded == recipe.entries[:2]
-    assert [e.section.name for e in recipe.per_slide] == [
+    assert [e.stage.name for e in recipe.per_slide] == [
         "tissue_mask", "tissue_mask", "patch_locations", "patch_locations", "patch_locations",
         "patch_set", "features",
     ]  # fmt: skip
@@ -143,7 +143,7 @@ def test_annotations_come_first_and_are_recorded_not_made() -> None:
 
 def test_an_entry_names_the_annotations_that_it_starts_from() -> None:
     recipe = parse(DRAWN)
-    named = {e.key: (e.parents, e.needs_drawing) for e in recipe.entries}
+    named = {e.key: (e.parents, e.needs_annotation) for e in recipe.entries}
     edited, tumour = ("annotations", "edited"), ("annotations", "tumour")
     assert named["tissue_mask", "otsu"] == ((edited,), False)
     assert named["tissue_mask", "plain"] == ((), False)
@@ -439,8 +439,8 @@ def test_the_recipe_these_are_made_from_is_good() -> None:
 
 def test_equal_recipes_have_equal_digests_whatever_the_order_of_their_keys() -> None:
     other = {
-        section: dict(reversed([(n, dict(reversed(b.items()))) for n, b in entries.items()]))
-        for section, entries in reversed(GOOD.items())
+        stage: dict(reversed([(n, dict(reversed(b.items()))) for n, b in entries.items()]))
+        for stage, entries in reversed(GOOD.items())
     }
     assert versions_of(parse(other)) == versions_of(parse(GOOD))
 
@@ -464,7 +464,7 @@ def test_a_digest_names_section_spec_code_weights_and_parents() -> None:
     entry = entry_of(("features", "resnet"))
     assert entry.digest(["v1", "v2"]) == digest_of(
         {
-            "section": "features",
+            "stage": "features",
             "spec": {
                 "encoder": "resnet18",
                 "fast": False,
@@ -486,8 +486,8 @@ def test_other_parents_or_another_order_of_them_give_another_digest() -> None:
 
 def test_another_code_version_of_the_section_gives_another_digest() -> None:
     entry = entry_of(("tissue_mask", "otsu"))
-    section = dataclasses.replace(entry.section, code_version="next")
-    assert dataclasses.replace(entry, section=section).digest(["v"]) != entry.digest(["v"])
+    stage = dataclasses.replace(entry.stage, code_version="next")
+    assert dataclasses.replace(entry, stage=stage).digest(["v"]) != entry.digest(["v"])
 
 
 def change_resnet18(monkeypatch, **change) -> None:
@@ -559,8 +559,8 @@ def test_changing_one_entry_changes_it_and_what_is_made_from_it_and_nothing_else
 
 def test_the_recipe_of_the_package_is_good() -> None:
     recipe = load_recipe(Path(pathassets.__file__).parent / "recipe.yaml")
-    built = set(recipe_module.SECTIONS) - {"annotations", "patch_set", "slide_embedding"}
-    assert {e.section.name for e in recipe.entries} == built
+    built = set(recipe_module.STAGES) - {"annotations", "patch_set", "slide_embedding"}
+    assert {e.stage.name for e in recipe.entries} == built
     for entry in recipe.datasets:
         assert len(recipe.lineage(entry)) == 4
 
@@ -572,8 +572,8 @@ def test_the_examples_in_the_recipe_of_the_package_are_good(tmp_path) -> None:
     example = tmp_path / "recipe.yaml"
     example.write_text(re.sub("^# ", "", rest, flags=re.MULTILINE))
     recipe = load_recipe(example)
-    assert {e.section.name for e in recipe.entries} == set(recipe_module.SECTIONS)
-    [drawn] = [e for e in recipe.entries if e.needs_drawing]
+    assert {e.stage.name for e in recipe.entries} == set(recipe_module.STAGES)
+    [drawn] = [e for e in recipe.entries if e.needs_annotation]
     assert drawn.key == ("patch_locations", "tumour_256px_05um")
     mask = recipe.entry(("tissue_mask", "otsu_8um"))
-    assert mask.drawing == ("annotations", "mended_tissue")
+    assert mask.annotation == ("annotations", "mended_tissue")

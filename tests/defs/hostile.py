@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import tifffile
+from tests.engine.annotations import write_boxes
 
 from tests.defs.small_slides import write_slide
-from tests.engine.drawings import write_boxes
 
 BAIT = "bait."
 """What an address begins with that nobody should ask for; no slide id has a point in it."""
@@ -41,7 +41,7 @@ class Hostile:
     no_slide: Path
     """A file that is none."""
     cohort: Path
-    drawing: Path
+    annotation: Path
 
 
 def write_recipe(home: Path) -> None:
@@ -74,7 +74,7 @@ def write_hostile(folder: Path) -> Hostile:
         lost=write_slide(folder / f"c {bait('lost')}.svs", 3),
         no_slide=folder / f"d {bait('refused')}.svs",
         cohort=folder / "cohort.csv",
-        drawing=folder / f"a {bait('drawing')}.geojson",
+        annotation=folder / f"a {bait('annotation')}.geojson",
     )
     header = tifffile.tiffcomment(written.stated)
     said = f"MPP = ![x]({BAIT}header) <img src={BAIT}header> \x1b[2J{'x' * 100_000}"
@@ -82,5 +82,5 @@ def write_hostile(folder: Path) -> Hostile:
     written.no_slide.write_bytes(b"not a slide")
     patient, label = cell_bait("patient"), cell_bait("label")
     written.cohort.write_text(f'file,patient,label\n"{written.named.name}","{patient}","{label}"\n')
-    write_boxes(written.drawing, (200.0, 200.0, 500.0, 500.0), labels=(bait("class"),))
+    write_boxes(written.annotation, (200.0, 200.0, 500.0, 500.0), labels=(bait("class"),))
     return written

@@ -119,9 +119,9 @@ def test_only_the_inbox_waits_to_be_switched_on(
     }
 
 
-@pytest.mark.parametrize("sections", [["tissue_mask"], ["tissue_mask", "patch_locations"]])
-def test_a_recipe_may_end_before_the_dataset(recipe: Recipe, sections: list[str]) -> None:
-    short = Recipe(entries=tuple(e for e in recipe.entries if e.section.name in sections))
+@pytest.mark.parametrize("stages", [["tissue_mask"], ["tissue_mask", "patch_locations"]])
+def test_a_recipe_may_end_before_the_dataset(recipe: Recipe, stages: list[str]) -> None:
+    short = Recipe(entries=tuple(e for e in recipe.entries if e.stage.name in stages))
     definitions = build_definitions(short)
     dg.Definitions.validate_loadable(definitions)
     jobs = {job.name for job in definitions.resolve_all_job_defs()}

@@ -279,8 +279,8 @@ def test_lineage_leads_from_the_dataset_to_the_scan(daemon: Daemon, home: Path) 
     assert set(rows.index) == made
 
     traced = json.loads(pathassets(home, "lineage", manifest, "--json").stdout)
-    features = next(p for p in traced["parents"] if p["address"]["subject"] == slide_id)
-    roots = [one for one in ancestors(features) if one["address"]["section"] == "slide"]
+    features = next(p for p in traced["parents"] if p["address"]["partition_key"] == slide_id)
+    roots = [one for one in ancestors(features) if one["address"]["stage"] == "slide"]
     scan = home / "inbox" / "scan.svs"
     fingerprint = sha256(scan.read_bytes()).hexdigest()
     assert rows.loc[slide_id, "slide_sha256"] == fingerprint

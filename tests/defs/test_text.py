@@ -19,7 +19,7 @@ from pathassets.core.text import shortened, visible
 from pathassets.defs.assets.annotations import report_annotations
 from pathassets.defs.assets.slide import report_slides
 from pathassets.defs.text import QUOTED_CHARS, TEXT_CHARS, bullets, quoted, text_value
-from pathassets.engine.platform.annotations import Statement, record_file
+from pathassets.engine.platform.annotations import AnnotationSource, record_file
 from pathassets.engine.platform.ingestion.cohort_table import read_cohort
 from pathassets.engine.platform.ingestion.ingest import find_files, ingest
 from tests.defs.hostile import BAIT, bait, write_hostile, write_recipe
@@ -105,8 +105,8 @@ def test_no_event_or_asset_tells_a_strangers_text_as_markdown(bench: Workbench, 
     found = {one.path: one.slide_id for one in ingest(bench.platform, files, cohort=cohort)}
     bench.platform.catalog.override_mpp(found[written.named], 0.5, who=bait("who"), why=bait("why"))
     report_slides(bench.instance, bench.platform, found.values())
-    said = Statement(name="tumour", who=bait("drawer"), why=bait("drawn"))
-    record_file(bench.platform, found[written.named], written.drawing, said)
+    said = AnnotationSource(name="tumour", who=bait("drawer"), why=bait("drawn"))
+    record_file(bench.platform, found[written.named], written.annotation, said)
     report_annotations(bench.instance, bench.platform, found.values())
     written.lost.unlink()
     assert not bench.run(may_break=True).success
@@ -121,7 +121,7 @@ def test_no_event_or_asset_tells_a_strangers_text_as_markdown(bench: Workbench, 
 
     # Each was there to be told, and none tells the terminal or the reader's eye what to do.
     everything = json.dumps([*entries, told])
-    fields = ("name", "lost", "refused", "drawing", "patient", "label", "header", "class")
+    fields = ("name", "lost", "refused", "annotation", "patient", "label", "header", "class")
     people = ("who", "why", "drawer", "drawn", "about", "parameter", "error")
     assert [field for field in (*fields, *people) if f"{BAIT}{field}" not in everything] == []
     assert "xxxxxxxxxx" * 10 not in everything

@@ -12,20 +12,20 @@ import dagster as dg
 from dagster._core.definitions.data_version import CachingStaleStatusResolver
 from dagster._core.loader import LoadingContextForTest
 from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
+from tests.engine.annotations import Box, record_boxes
 
-from pathassets.catalog.records import Drawing
+from pathassets.catalog.records import AnnotationRecord
 from pathassets.defs.assets.annotations import report_annotations
 from pathassets.defs.assets.slide import report_slides
 from pathassets.defs.build import build_definitions
 from pathassets.defs.instance import open_instance
 from pathassets.defs.launch import QUIET
 from pathassets.defs.partitions import SLIDES, range_tags, slide_order
-from pathassets.engine.platform.annotations import Statement, withdraw
+from pathassets.engine.platform.annotations import AnnotationSource, withdraw
 from pathassets.engine.platform.ingestion.ingest import find_files, ingest
 from pathassets.engine.platform.platform import Platform, open_platform
 from pathassets.engine.platform.status import cohort_status
 from pathassets.engine.settings import read_settings
-from tests.engine.drawings import Box, record_boxes
 
 
 @dataclass(frozen=True)
@@ -63,15 +63,15 @@ class Workbench:
         self.platform.catalog.override_mpp(slide_id, mpp, who="a test", why="it wants to")
         report_slides(self.instance, self.platform, [slide_id])
 
-    def draw(self, slide_id: str, *boxes_px0: Box, name: str = "tumour") -> Drawing:
+    def draw(self, slide_id: str, *boxes_px0: Box, name: str = "tumour") -> AnnotationRecord:
         """Record rectangles, as `pathassets annotations set` does."""
-        drawn = record_boxes(self.platform, slide_id, *boxes_px0, name=name).drawing
+        drawn = record_boxes(self.platform, slide_id, *boxes_px0, name=name).annotation
         report_annotations(self.instance, self.platform, [slide_id])
         return drawn
 
     def withdraw(self, slide_id: str, name: str = "tumour") -> None:
-        """Take a drawing back, as `pathassets annotations withdraw` does."""
-        withdraw(self.platform, slide_id, Statement(name=name, who="Bob", why="wrong slide"))
+        """Take an annotation back, as `pathassets annotations withdraw` does."""
+        withdraw(self.platform, slide_id, AnnotationSource(name=name, who="Bob", why="wrong slide"))
         report_annotations(self.instance, self.platform, [slide_id])
 
     def health(self, entry: str) -> dict[str, list[str]]:

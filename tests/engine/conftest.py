@@ -195,11 +195,9 @@ def register() -> Callable[..., list[PlannedSlide]]:
 def make_task(tmp_path: Path) -> Callable[..., SlideTask]:
     """Give the task of all entries of one planned slide, or of some sections of them."""
 
-    def make(platform: Platform, planned: PlannedSlide, *sections: str) -> SlideTask:
+    def make(platform: Platform, planned: PlannedSlide, *stages: str) -> SlideTask:
         wanted = [
-            entry
-            for entry in platform.recipe.per_slide
-            if not sections or entry.section.name in sections
+            entry for entry in platform.recipe.per_slide if not stages or entry.stage.name in stages
         ]
         return task_for(platform, planned, wanted, tmp_path / "staging")
 

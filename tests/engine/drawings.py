@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 
 from pathassets.core.annotations.annotations import AnnotationPolygon, to_geojson
-from pathassets.engine.platform.annotations import Recorded, Statement, record_file
+from pathassets.engine.platform.annotations import AnnotationSource, Recorded, record_file
 from pathassets.engine.platform.platform import Platform
 
 Box = tuple[float, float, float, float]
 NOTHING = '{"type": "FeatureCollection", "features": []}'
-ANN_SAYS = Statement(name="tumour", who="Ann", why="review of 3 May")
+ANN_SAYS = AnnotationSource(name="tumour", who="Ann", why="review of 3 May")
 
 
 def polygon(box_px0: Box, label: str = "") -> AnnotationPolygon:
@@ -34,7 +34,7 @@ def record_boxes(
     """Write rectangles beside the store, record them, and take the file away."""
     file = platform.settings.home / f"{slide_id}.geojson"
     write_boxes(file, *boxes_px0, **how)
-    stated = Statement(name=name, who="Ann", why="review of 3 May")
+    stated = AnnotationSource(name=name, who="Ann", why="review of 3 May")
     recorded = record_file(platform, slide_id, file, stated)
     file.unlink()
     return recorded

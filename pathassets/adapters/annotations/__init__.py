@@ -1,1 +1,1 @@
-"""Files of drawings -> Annotations: each format has a module, and `reader` finds which it is."""
+"""Annotation files -> Annotations: each format has a module, and `reader` finds which it is."""

@@ -10,7 +10,7 @@ from xml.etree.ElementTree import Element as XmlElement
 
 import numpy as np
 
-from pathassets.adapters.annotations.builder import Drawing, Element
+from pathassets.adapters.annotations.builder import AnnotationBuilder, Element
 from pathassets.adapters.annotations.xml_tree import attribute_of, child_of, name_of, numbers_of
 
 ASAP = "ASAP XML"
@@ -22,18 +22,18 @@ AUTOMATIC = re.compile(r"Annotation \d+")
 """Names that ASAP gives by itself."""
 
 
-def draw_asap(drawing: Drawing, root: XmlElement) -> str:
+def build_asap(builder: AnnotationBuilder, root: XmlElement) -> str:
     """Take the areas of a file."""
-    annotations = child_of(drawing, root, "Annotations", f"<{ROOT}>")
+    annotations = child_of(builder, root, "Annotations", f"<{ROOT}>")
     for i, annotation in enumerate(annotations.findall("Annotation"), 1):
         where = name_of("annotation", i, annotation.get("Name"))
-        kind = attribute_of(drawing, annotation, "Type", where)
+        kind = attribute_of(builder, annotation, "Type", where)
         if kind.lower() not in AREAS:
-            drawing.leave_out(kind)
+            builder.leave_out(kind)
             continue
-        coordinates = child_of(drawing, annotation, "Coordinates", where)
+        coordinates = child_of(builder, annotation, "Coordinates", where)
         element = Element(where=where, label=_label_of(annotation), facts=dict(annotation.attrib))
-        drawing.add(element, _points(drawing, coordinates, where))
+        builder.add(element, _points(builder, coordinates, where))
     return ASAP
 
 
@@ -46,10 +46,10 @@ def _label_of(annotation: XmlElement) -> str:
     return "" if AUTOMATIC.fullmatch(name) else name
 
 
-def _points(drawing: Drawing, coordinates: XmlElement, where: str) -> np.ndarray:
+def _points(builder: AnnotationBuilder, coordinates: XmlElement, where: str) -> np.ndarray:
     found = coordinates.findall("Coordinate")
-    points = numbers_of(drawing, found, ("X", "Y"), where)
+    points = numbers_of(builder, found, ("X", "Y"), where)
     if all("Order" in coordinate.attrib for coordinate in found):
-        order = numbers_of(drawing, found, ("Order",), where)[:, 0]
+        order = numbers_of(builder, found, ("Order",), where)[:, 0]
         points = points[np.argsort(order, kind="stable")]
     return points

@@ -1,4 +1,4 @@
-"""Elements of a file of drawings -> Annotations; what each format's reader writes into."""
+"""Elements of an annotation file -> Annotations; what each format's reader writes into."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Element:
     """What the file says about it, for a label by the user's rule."""
 
 
-class Drawing:
+class AnnotationBuilder:
     """The areas of one file, as far as they are read."""
 
     def __init__(self, source: str, get_label: GetLabel | None = None) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from xml.etree.ElementTree import Element as XmlElement
 
-from pathassets.adapters.annotations.builder import Drawing
+from pathassets.adapters.annotations.builder import AnnotationBuilder
 from pathassets.errors import AnnotationError
 
 ROOT = "Annotations"
@@ -29,6 +29,6 @@ def is_halo(root: XmlElement) -> bool:
     )
 
 
-def refused(drawing: Drawing) -> AnnotationError:
+def refused(builder: AnnotationBuilder) -> AnnotationError:
     """Build the error that such a file is."""
-    return drawing.error("", "is HALO's XML, which is not read", remedy=REMEDY)
+    return builder.error("", "is HALO's XML, which is not read", remedy=REMEDY)

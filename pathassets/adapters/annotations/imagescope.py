@@ -18,7 +18,7 @@ import shapely
 
 from pathassets.adapters.annotations.builder import (
     MEND,
-    Drawing,
+    AnnotationBuilder,
     Element,
     box_of,
     ellipse_in,
@@ -46,7 +46,7 @@ class _Layer:
     negative: list[tuple[Element, np.ndarray]] = field(default_factory=list)
 
 
-def draw_imagescope(drawing: Drawing, root: XmlElement) -> str:
+def build_imagescope(builder: AnnotationBuilder, root: XmlElement) -> str:
     """Take the areas of a file."""
     for i, annotation in enumerate(root.findall("Annotation"), 1):
         where = name_of("annotation", i, annotation.get("Id"))
@@ -54,8 +54,8 @@ def draw_imagescope(drawing: Drawing, root: XmlElement) -> str:
         layer = _Layer()
         for j, region in enumerate([] if regions is None else regions.findall("Region"), 1):
             spot = f"{where}, {name_of('region', j, region.get('Id'))}"
-            _read_region(drawing, layer, _element_of(spot, annotation, region), region)
-        _draw_layer(drawing, layer)
+            _read_region(builder, layer, _element_of(spot, annotation, region), region)
+        _build_layer(builder, layer)
     return IMAGESCOPE
 
 
@@ -86,19 +86,21 @@ def _label_of(facts: dict[str, Any]) -> str:
     return next((label for label in candidates if label), "")
 
 
-def _read_region(drawing: Drawing, layer: _Layer, element: Element, region: XmlElement) -> None:
+def _read_region(
+    builder: AnnotationBuilder, layer: _Layer, element: Element, region: XmlElement
+) -> None:
     kind = region.get("Type", "0")
     if kind not in AREAS:
         if not kind.isdecimal():
-            raise drawing.error(element.where, f"Type {kind!r} is none of ImageScope's")
-        drawing.leave_out(NO_AREAS.get(kind, f"region of type {kind}"))
+            raise builder.error(element.where, f"Type {kind!r} is none of ImageScope's")
+        builder.leave_out(NO_AREAS.get(kind, f"region of type {kind}"))
         return
-    vertices = child_of(drawing, region, "Vertices", element.where)
-    points = numbers_of(drawing, vertices.findall("Vertex"), ("X", "Y"), element.where)
+    vertices = child_of(builder, region, "Vertices", element.where)
+    points = numbers_of(builder, vertices.findall("Vertex"), ("X", "Y"), element.where)
     corners = _shaped(kind, points)
     is_negative = region.get("NegativeROA", "0")
     if is_negative not in ("0", "1"):
-        raise drawing.error(element.where, f"NegativeROA={is_negative!r} is neither 0 nor 1")
+        raise builder.error(element.where, f"NegativeROA={is_negative!r} is neither 0 nor 1")
     (layer.negative if is_negative == "1" else layer.areas).append((element, corners))
 
 
@@ -118,24 +120,24 @@ def _is_box(points: np.ndarray) -> bool:
     return lines == [2, 2]
 
 
-def _draw_layer(drawing: Drawing, layer: _Layer) -> None:
+def _build_layer(builder: AnnotationBuilder, layer: _Layer) -> None:
     """Take a layer's areas, each with the negative ones in it as holes.
 
     A negative region that lies within none is a hole of those that it overlaps without holding
     them; where there are none of these either, it is left out.
     """
     holes: list[list[np.ndarray]] = [[] for _ in layer.areas]
-    for place, corners in _holes(drawing, layer) if layer.negative else ():
+    for place, corners in _holes(builder, layer) if layer.negative else ():
         holes[place].append(corners)
     for (element, corners), cut in zip(layer.areas, holes, strict=True):
-        drawing.add(element, corners, cut)
+        builder.add(element, corners, cut)
 
 
-def _holes(drawing: Drawing, layer: _Layer) -> Iterator[tuple[int, np.ndarray]]:
+def _holes(builder: AnnotationBuilder, layer: _Layer) -> Iterator[tuple[int, np.ndarray]]:
     """Which of the areas each negative region is a hole of."""
-    areas = _outlines(drawing, layer.areas)
+    areas = _outlines(builder, layer.areas)
     tree = shapely.STRtree(areas)
-    negatives = _outlines(drawing, layer.negative)
+    negatives = _outlines(builder, layer.negative)
     for (_, corners), negative in zip(layer.negative, negatives, strict=True):
         found = tree.query(negative, predicate="covered_by")
         if not len(found):
@@ -143,16 +145,16 @@ def _holes(drawing: Drawing, layer: _Layer) -> Iterator[tuple[int, np.ndarray]]:
             shared = shapely.area(shapely.intersection(areas[met], negative))
             found = met[(shared > 0) & ~shapely.covered_by(areas[met], negative)]
         if not len(found):
-            drawing.leave_out("negative region outside all areas")
+            builder.leave_out("negative region outside all areas")
         for place in found.tolist():
             yield place, corners
 
 
-def _outlines(drawing: Drawing, regions: list[tuple[Element, np.ndarray]]) -> np.ndarray:
+def _outlines(builder: AnnotationBuilder, regions: list[tuple[Element, np.ndarray]]) -> np.ndarray:
     polygons = []
     for element, corners in regions:
         try:
             polygons.append(AnnotationPolygon(points=corners))
         except SpecError as error:
-            raise drawing.error(element.where, error.message, remedy=MEND) from error
+            raise builder.error(element.where, error.message, remedy=MEND) from error
     return outlines_of(polygons)

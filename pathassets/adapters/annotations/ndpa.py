@@ -10,7 +10,7 @@ from xml.etree.ElementTree import Element as XmlElement
 
 import numpy as np
 
-from pathassets.adapters.annotations.builder import Drawing, Element, box_of, ellipse_in
+from pathassets.adapters.annotations.builder import AnnotationBuilder, Element, box_of, ellipse_in
 from pathassets.adapters.annotations.xml_tree import attribute_of, child_of, name_of, text_of
 from pathassets.core.slides.slide import SlideInfo
 from pathassets.errors import SpecError
@@ -91,7 +91,7 @@ def _property(properties: Mapping[str, str], name: str) -> float:
         ) from error
 
 
-def draw_ndpa(drawing: Drawing, root: XmlElement, frame: NdpaFrame | None) -> str:
+def build_ndpa(builder: AnnotationBuilder, root: XmlElement, frame: NdpaFrame | None) -> str:
     """Take the areas of a file.
 
     Raises:
@@ -101,16 +101,16 @@ def draw_ndpa(drawing: Drawing, root: XmlElement, frame: NdpaFrame | None) -> st
         where = name_of("ndpviewstate", i, state.get("id"))
         annotation = state.find("annotation")
         if annotation is None:  # a place that was only looked at
-            drawing.leave_out("view")
+            builder.leave_out("view")
             continue
-        points_nm = _points_nm(drawing, annotation, where)
+        points_nm = _points_nm(builder, annotation, where)
         if points_nm is None:
             continue
         unit = text_of(state, "coordformat")
         if unit not in UNITS:
-            raise drawing.error(where, f"its coordformat is {unit!r}, not nanometers")
+            raise builder.error(where, f"its coordformat is {unit!r}, not nanometers")
         if frame is None:
-            raise drawing.error(
+            raise builder.error(
                 where, "lies in nanometres from the centre of the glass",
                 remedy="Give an NdpaFrame: mpp, the slide's width and height, and the properties "
                 f"{' and '.join(OFFSETS)} as OpenSlide tells them",
@@ -119,39 +119,39 @@ def draw_ndpa(drawing: Drawing, root: XmlElement, frame: NdpaFrame | None) -> st
             "title": text_of(state, "title"), "details": text_of(state, "details"),
         }  # fmt: skip
         element = Element(where=where, label=facts["title"], facts=facts)
-        drawing.add(element, frame.to_px0(points_nm))
+        builder.add(element, frame.to_px0(points_nm))
     return NDPA
 
 
-def _points_nm(drawing: Drawing, annotation: XmlElement, where: str) -> np.ndarray | None:
+def _points_nm(builder: AnnotationBuilder, annotation: XmlElement, where: str) -> np.ndarray | None:
     """Corners of an area; None, and counted, where it is none."""
-    kind = attribute_of(drawing, annotation, "type", where)
+    kind = attribute_of(builder, annotation, "type", where)
     if kind == "circle":
-        return _circle_nm(drawing, annotation, where)
+        return _circle_nm(builder, annotation, where)
     if kind != "freehand":
-        drawing.leave_out(kind)
+        builder.leave_out(kind)
         return None
     closed = text_of(annotation, "closed")
     if closed not in ("0", "1"):
-        raise drawing.error(
+        raise builder.error(
             where, f"its <closed> is {closed!r}, neither 0 (a line) nor 1 (an area)"
         )
     if closed == "0":
-        drawing.leave_out("open freehand")
+        builder.leave_out("open freehand")
         return None
-    points = child_of(drawing, annotation, "pointlist", where).findall("point")
+    points = child_of(builder, annotation, "pointlist", where).findall("point")
     return np.array(
-        [_point_nm(drawing, point, f"{where}, point {i}") for i, point in enumerate(points, 1)]
+        [_point_nm(builder, point, f"{where}, point {i}") for i, point in enumerate(points, 1)]
     ).reshape(-1, 2)
 
 
-def _circle_nm(drawing: Drawing, annotation: XmlElement, where: str) -> np.ndarray:
-    centre = np.array(_point_nm(drawing, annotation, where))
-    radius = drawing.number(text_of(annotation, "radius"), f"{where}, radius")
+def _circle_nm(builder: AnnotationBuilder, annotation: XmlElement, where: str) -> np.ndarray:
+    centre = np.array(_point_nm(builder, annotation, where))
+    radius = builder.number(text_of(annotation, "radius"), f"{where}, radius")
     if radius <= 0:
-        raise drawing.error(where, f"its radius is {radius:g} nm")
+        raise builder.error(where, f"its radius is {radius:g} nm")
     return ellipse_in(box_of(np.array([centre - radius, centre + radius])))
 
 
-def _point_nm(drawing: Drawing, element: XmlElement, where: str) -> list[float]:
-    return [drawing.number(element.findtext(axis), f"{where}, {axis}") for axis in "xy"]
+def _point_nm(builder: AnnotationBuilder, element: XmlElement, where: str) -> list[float]:
+    return [builder.number(element.findtext(axis), f"{where}, {axis}") for axis in "xy"]

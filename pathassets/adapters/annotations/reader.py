@@ -1,4 +1,4 @@
-"""A file of drawings -> Annotations; which format it is in, its content tells.
+"""An annotation file -> Annotations; which format it is in, its content tells.
 
 bytes ─┬▶ JSON ─┬▶ GeoJSON (QuPath)
        │        └▶ a list of {points, label, holes}
@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from pathassets.adapters.annotations import asap, halo, imagescope, ndpa, sedeen
-from pathassets.adapters.annotations.builder import Drawing, GetLabel
-from pathassets.adapters.annotations.geojson import draw_json
+from pathassets.adapters.annotations.builder import AnnotationBuilder, GetLabel
+from pathassets.adapters.annotations.geojson import build_geojson
 from pathassets.adapters.annotations.ndpa import NdpaFrame
 from pathassets.adapters.annotations.xml_tree import parse_xml
 from pathassets.core.annotations.annotations import Annotations
@@ -32,7 +32,7 @@ BEFORE_TEXT = b"\xef\xbb\xbf\xff\xfe\x00 \t\r\n"
 def read_annotations(
     path: str | Path, *, get_label: GetLabel | None = None, ndpa_frame: NdpaFrame | None = None
 ) -> Annotations:
-    """Read the areas of a file of drawings, in level-0 pixels.
+    """Read the areas of an annotation file, in level-0 pixels.
 
     Coordinates are taken as the file tells them. Of a slide that has bounds QuPath counts from
     their corner: there, use `read_annotations` of the open slide.
@@ -62,15 +62,15 @@ def parse_annotations(
     Raises:
         AnnotationError: as `read_annotations`.
     """
-    drawing = Drawing(source, get_label)
+    builder = AnnotationBuilder(source, get_label)
     if isinstance(data, str):
         data = data.removeprefix("\ufeff")
     first = _first_sign(data)
     if first in (b"{", b"["):
-        return drawing.finish(_draw_json(drawing, data))
+        return builder.finish(_build_json(builder, data))
     if first == b"<":
-        return drawing.finish(_draw_xml(drawing, data, ndpa_frame))
-    raise _unknown(drawing, data)
+        return builder.finish(_build_xml(builder, data, ndpa_frame))
+    raise _unknown(builder, data)
 
 
 def _bytes_of(path: Path) -> bytes:
@@ -98,38 +98,38 @@ def _first_sign(data: bytes | str) -> bytes:
     return head.lstrip(BEFORE_TEXT)[:1]
 
 
-def _unknown(drawing: Drawing, data: bytes | str) -> AnnotationError:
+def _unknown(builder: AnnotationBuilder, data: bytes | str) -> AnnotationError:
     fact = "is neither JSON nor XML" if data.strip() else "is empty"
-    return drawing.error("", fact, remedy=KNOWN)
+    return builder.error("", fact, remedy=KNOWN)
 
 
-def _draw_json(drawing: Drawing, data: bytes | str) -> str:
+def _build_json(builder: AnnotationBuilder, data: bytes | str) -> str:
     try:
-        return draw_json(drawing, _parsed_json(drawing, data))
+        return build_geojson(builder, _parsed_json(builder, data))
     except RecursionError as error:
-        raise drawing.error("", "is nested deeper than any drawing") from error
+        raise builder.error("", "is nested deeper than any annotation") from error
 
 
-def _parsed_json(drawing: Drawing, data: bytes | str) -> Any:
+def _parsed_json(builder: AnnotationBuilder, data: bytes | str) -> Any:
     try:
         return json.loads(data)
     except json.JSONDecodeError as error:
-        raise drawing.error("", f"not JSON: {error}", remedy="Export it again") from error
+        raise builder.error("", f"not JSON: {error}", remedy="Export it again") from error
     except ValueError as error:  # undecodable text, or a number of 5,000 digits
-        raise drawing.error("", f"not JSON: {error}", remedy="Save it as UTF-8") from error
+        raise builder.error("", f"not JSON: {error}", remedy="Save it as UTF-8") from error
 
 
-def _draw_xml(drawing: Drawing, data: bytes | str, ndpa_frame: NdpaFrame | None) -> str:
-    root = parse_xml(drawing, data)
+def _build_xml(builder: AnnotationBuilder, data: bytes | str, ndpa_frame: NdpaFrame | None) -> str:
+    root = parse_xml(builder, data)
     if root.tag == ndpa.ROOT:
-        return ndpa.draw_ndpa(drawing, root, ndpa_frame)
+        return ndpa.build_ndpa(builder, root, ndpa_frame)
     if root.tag == halo.ROOT and halo.is_halo(root):
-        raise halo.refused(drawing)
+        raise halo.refused(builder)
     draw = {
-        asap.ROOT: asap.draw_asap,
-        imagescope.ROOT: imagescope.draw_imagescope,
-        sedeen.ROOT: sedeen.draw_sedeen,
+        asap.ROOT: asap.build_asap,
+        imagescope.ROOT: imagescope.build_imagescope,
+        sedeen.ROOT: sedeen.build_sedeen,
     }.get(root.tag)
     if draw is None:
-        raise drawing.error("", f"is XML with the root <{root.tag}>", remedy=KNOWN)
-    return draw(drawing, root)
+        raise builder.error("", f"is XML with the root <{root.tag}>", remedy=KNOWN)
+    return draw(builder, root)

@@ -8,10 +8,10 @@ import numpy as np
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import ParseError, fromstring
 
-from pathassets.adapters.annotations.builder import Drawing, number_of
+from pathassets.adapters.annotations.builder import AnnotationBuilder, number_of
 
 
-def parse_xml(drawing: Drawing, data: bytes | str) -> XmlElement:
+def parse_xml(builder: AnnotationBuilder, data: bytes | str) -> XmlElement:
     """Parse a file.
 
     Raises:
@@ -20,23 +20,23 @@ def parse_xml(drawing: Drawing, data: bytes | str) -> XmlElement:
     try:
         root: XmlElement = fromstring(data)
     except ParseError as error:
-        raise drawing.error("", f"not XML: {error}", remedy="Export it again") from error
+        raise builder.error("", f"not XML: {error}", remedy="Export it again") from error
     except DefusedXmlException as error:
-        raise drawing.error(
+        raise builder.error(
             "",
-            f"defines entities or refers to other files, which no drawing needs: {error}",
+            f"defines entities or refers to other files, which no annotation needs: {error}",
             remedy="Look where it is from before you go on",
         ) from error
     except (ValueError, LookupError) as error:  # an encoding that is not known
-        raise drawing.error("", f"not XML: {error}", remedy="Save it as UTF-8") from error
+        raise builder.error("", f"not XML: {error}", remedy="Save it as UTF-8") from error
     return root
 
 
-def child_of(drawing: Drawing, element: XmlElement, tag: str, where: str) -> XmlElement:
+def child_of(builder: AnnotationBuilder, element: XmlElement, tag: str, where: str) -> XmlElement:
     """The child that an element must have."""
     child = element.find(tag)
     if child is None:
-        raise drawing.error(where, f"has no <{tag}>")
+        raise builder.error(where, f"has no <{tag}>")
     return child
 
 
@@ -45,16 +45,16 @@ def text_of(element: XmlElement, tag: str) -> str:
     return (element.findtext(tag) or "").strip()
 
 
-def attribute_of(drawing: Drawing, element: XmlElement, name: str, where: str) -> str:
+def attribute_of(builder: AnnotationBuilder, element: XmlElement, name: str, where: str) -> str:
     """The attribute that an element must have."""
     value = element.get(name)
     if value is None:
-        raise drawing.error(where, f"<{element.tag}> has no {name}")
+        raise builder.error(where, f"<{element.tag}> has no {name}")
     return value
 
 
 def numbers_of(
-    drawing: Drawing, elements: list[XmlElement], names: tuple[str, ...], where: str
+    builder: AnnotationBuilder, elements: list[XmlElement], names: tuple[str, ...], where: str
 ) -> np.ndarray:
     """Numbers that some attributes of elements are, float64 (elements, names)."""
     rows = []
@@ -62,9 +62,9 @@ def numbers_of(
         try:
             rows.append([number_of(element.attrib[name]) for name in names])
         except KeyError as error:
-            raise drawing.error(f"{where}, {element.tag} {i}", f"has no {error.args[0]}") from error
+            raise builder.error(f"{where}, {element.tag} {i}", f"has no {error.args[0]}") from error
         except ValueError as error:
-            raise drawing.error(f"{where}, {element.tag} {i}", str(error)) from error
+            raise builder.error(f"{where}, {element.tag} {i}", str(error)) from error
     return np.array(rows).reshape(-1, len(names))
 
 

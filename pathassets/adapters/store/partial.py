@@ -122,14 +122,14 @@ def sweep_partials(store: Store, kept_s: float = KEPT_S) -> int:
 
 
 def _name_of(address: Address) -> str:
-    return "-".join((*address.key, address.subject, address.digest))
+    return "-".join((*address.key, address.partition_key, address.digest))
 
 
 def _is_done(store: Store, name: str) -> bool:
-    section, entry, rest = name.split("-", 2)  # neither has a hyphen; a slide's id may
-    subject, _, digest = rest.rpartition("-")
+    stage, entry, rest = name.split("-", 2)  # neither has a hyphen; a slide's id may
+    partition_key, _, digest = rest.rpartition("-")
     try:
-        store.read_whole(Address(section, entry, subject, digest))
+        store.read_whole(Address(stage, entry, partition_key, digest))
     except StoreError:
         return False
     return True

@@ -98,7 +98,7 @@ class Store:
 
     def path_of(self, address: Address) -> Path:
         """Where the artifact is, or would be."""
-        return self.root / address.section / address.name / address.subject / address.digest
+        return self.root / address.stage / address.name / address.partition_key / address.digest
 
     def has(self, address: Address) -> bool:
         """Whether the artifact was published. One look at the disk."""
@@ -118,7 +118,7 @@ class Store:
             key = "/".join(address.key)
             raise ArtifactMissing(
                 path.parent,
-                f"{key} of {address.subject} was never made, and was not asked for",
+                f"{key} of {address.partition_key} was never made, and was not asked for",
                 remedy=f"Run {key} too",
             ) from error
         except (OSError, ValueError, KeyError, TypeError) as error:

@@ -46,7 +46,7 @@ _SECTION_BYTES = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class TagEntry:
     """One tag of a directory: where its values are."""
 
     kind: int
@@ -67,7 +67,7 @@ class Directory:
     number: int
     start_bytes: int
     end_bytes: int
-    entries: dict[int, Entry]
+    entries: dict[int, TagEntry]
     """By tag; of a tag that stands there twice the first, as libtiff reads it."""
     repeated: frozenset[int]
     """Tags that stand there twice."""
@@ -102,7 +102,7 @@ class TiffBytes:
             raise truncated(self.path, f"{what} cannot be read whole")
         return data
 
-    def numbers(self, entry: Entry, what: str) -> np.ndarray:
+    def numbers(self, entry: TagEntry, what: str) -> np.ndarray:
         """The values of a tag, as int64 below 2**62.
 
         Raises:
@@ -219,7 +219,7 @@ def read_directory(file: TiffBytes, number: int, at_bytes: int) -> tuple[Directo
     first_bytes = at_bytes + count_bytes
     next_bytes = struct.calcsize("=" + next_code)
     data = file.read(first_bytes, n_entries * entry_bytes + next_bytes, what)
-    entries: dict[int, Entry] = {}
+    entries: dict[int, TagEntry] = {}
     repeated = set()
     for index in range(n_entries):
         start = index * entry_bytes
@@ -232,11 +232,13 @@ def read_directory(file: TiffBytes, number: int, at_bytes: int) -> tuple[Directo
     return Directory(number, at_bytes, end_bytes, entries, frozenset(repeated)), int(following)
 
 
-def _parse_entry(file: TiffBytes, data: bytes, at_bytes: int) -> tuple[int, Entry]:
+def _parse_entry(file: TiffBytes, data: bytes, at_bytes: int) -> tuple[int, TagEntry]:
     code = "HHQQ" if file.is_big else "HHII"
     tag, kind, count, pointer = struct.unpack(file.order + code, data)
     n_bytes = count * _ITEM_BYTES.get(kind, 0)
     slot_bytes = 8 if file.is_big else 4
     if n_bytes <= slot_bytes:
-        return tag, Entry(kind, count, at_bytes + len(data) - slot_bytes, n_bytes, is_apart=False)
-    return tag, Entry(kind, count, pointer, n_bytes, is_apart=True)
+        return tag, TagEntry(
+            kind, count, at_bytes + len(data) - slot_bytes, n_bytes, is_apart=False
+        )
+    return tag, TagEntry(kind, count, pointer, n_bytes, is_apart=True)

@@ -39,7 +39,7 @@ MAX_TILE_SIDE_PX, MAX_TILE_PX = 16_384, 1 << 26
 
 
 @dataclass(frozen=True, slots=True)
-class Pixels:
+class PixelFormat:
     """How an image stores its pixels; the same for all levels of a slide."""
 
     compression: int
@@ -159,7 +159,7 @@ class Fields:
                 found.append(MppSource(source=name, value=f"{unit_um * below / above:.6g}"))
         return tuple(found)
 
-    def pixels(self) -> Pixels:
+    def pixels(self) -> PixelFormat:
         """How it stores its pixels.
 
         Raises:
@@ -178,7 +178,7 @@ class Fields:
         predictor = self.number(PREDICTOR, 1) if has_predictor else 1
         if predictor not in {1, 2} or (has_predictor and self._has_lost_predictor()):
             raise damaged(self.file.path, f"{self} does not say whether it stores differences")
-        return Pixels(
+        return PixelFormat(
             compression=compression,
             photometric=photometric,
             planar=self.number(PLANAR, 1),

@@ -35,7 +35,7 @@ from pathassets.adapters.tiff.fields import (
     STRIP_OFFSETS,
     SUB_DIRECTORIES,
     Fields,
-    Pixels,
+    PixelFormat,
 )
 from pathassets.adapters.tiff.levels import TiffLayout, TiffLevel, read_grid, read_level
 from pathassets.adapters.tiff.slide_image import MAX_TEXT_BYTES, find_slide_image
@@ -115,7 +115,7 @@ def _sub_images(file: TiffBytes, first: Fields) -> list[Fields]:
     return [i for i in images if i.is_tiled and i.is_reduced]
 
 
-def _read_levels(images: Sequence[Fields], pixels: Pixels) -> list[TiffLevel]:
+def _read_levels(images: Sequence[Fields], pixels: PixelFormat) -> list[TiffLevel]:
     """The levels, all stored in the same way; none where that is left to OpenSlide."""
     first = images[0]
     for image in images[1:]:
@@ -134,7 +134,7 @@ def _read_levels(images: Sequence[Fields], pixels: Pixels) -> list[TiffLevel]:
     return levels
 
 
-def _require_stack(image: Fields, pixels: Pixels) -> None:
+def _require_stack(image: Fields, pixels: PixelFormat) -> None:
     """Planes kept apart need as many tiles each; else the tag that says so is damaged."""
     if pixels.planar == 1 and pixels.depth == 1:
         return

@@ -19,7 +19,7 @@ from pathassets.adapters.tiff.fields import (
     WIDTH,
     Codec,
     Fields,
-    Pixels,
+    PixelFormat,
 )
 from pathassets.adapters.tile_headers import are_tables
 from pathassets.core.slides.slide import MppSource
@@ -79,7 +79,7 @@ class TiffLayout:
         return found[0] if len(found) == 1 else None
 
 
-def read_level(fields: Fields, pixels: Pixels, codec: Codec) -> TiffLevel:
+def read_level(fields: Fields, pixels: PixelFormat, codec: Codec) -> TiffLevel:
     """Read a level of which it is known how it stores its pixels.
 
     Raises:

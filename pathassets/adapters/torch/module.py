@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from pathassets.adapters.torch.outputs import find_tensor, pool
-from pathassets.adapters.torch.pixels import Pixels
+from pathassets.adapters.torch.pixels import InputPixels
 from pathassets.adapters.torch.process import CPU_ROWS, CUDA_ROWS, settle, translate
 from pathassets.adapters.torch.runner import Runner
 from pathassets.core.features.encoder import EncoderCard, Pooling, Precision, check_batch
@@ -60,7 +60,7 @@ class TorchEncoder:
         self._pooling = _choose_pooling(card, pooling)
         self._is_measured = False
         self._card = replace(card, precision=self._precision)
-        self._pixels = Pixels(card.preprocessing, card.name)
+        self._pixels = InputPixels(card.preprocessing, card.name)
         if self._precision == "float32" and device != "cpu":
             torch.backends.cuda.matmul.allow_tf32 = False
         with translate(card, device):

@@ -9,7 +9,7 @@ from pathassets.core.features.preprocessing import Preprocessing
 from pathassets.errors import EncoderError
 
 
-class Pixels:
+class InputPixels:
     """Prepares passes, all in one buffer as long as their shape stays."""
 
     def __init__(self, how: Preprocessing, name: str) -> None:

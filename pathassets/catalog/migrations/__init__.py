@@ -4,7 +4,7 @@ To change a table: change tables.py, add versions/NNNN_what.py by hand, and name
 holds that the migrations give exactly the tables, on SQLite and on PostgreSQL.
 """
 
-HEAD = "0005"
+HEAD = "0006"
 """Revision of the tables in tables.py; known here so that opening needs no alembic."""
 VERSION_TABLE = "pathassets_revision"
 """Not alembic's default: Dagster keeps its own revision under that name in a shared database."""

@@ -1,6 +1,6 @@
 """Outlines that a person or a program drew -> AnnotationPolygon: one area of a slide, labelled.
 
-    a file of drawings ─▶ AnnotationPolygon ─▶ outlines: valid shapely areas, one for each,
+    an annotation file ─▶ AnnotationPolygon ─▶ outlines: valid shapely areas, one for each,
     (adapters)            as it was drawn      what crosses itself mended, holes cut out
 
 What is done for many polygons is done by arrays of shapely: 100,000 take seconds.
@@ -102,7 +102,7 @@ class AnnotationPolygon:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Annotations:
-    """What a file of drawings holds."""
+    """What an annotation file holds."""
 
     polygons: tuple[AnnotationPolygon, ...]
     """In the order of the file."""

@@ -55,7 +55,7 @@ class _Darts(NamedTuple):
     y: np.ndarray
 
 
-def lay_disks(
+def place_disks(
     n: np.ndarray, spacing: np.ndarray, streams: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Fill rectangles of `n` (r, 2) whole-number points: which rectangle, x and y, row by row.

@@ -15,7 +15,7 @@ import numpy as np
 import shapely
 
 from pathassets.core.draws import below, streams_of, words_of
-from pathassets.core.locations.poisson_disk import lay_disks
+from pathassets.core.locations.poisson_disk import place_disks
 from pathassets.core.locations.squares import BLOCK, ROUNDED_PX0, Areas, Found, Judge, Squares
 from pathassets.core.tissue.coverage import Coverage
 from pathassets.errors import SpecError
@@ -217,7 +217,7 @@ def _poisson(sampler: PoissonDiskSampler, judge: Judge) -> Found:
             remedy=f"Choose a larger spacing: at most {MOST_DISKS} are laid in one area",
         )
     streams = streams_of(sampler.seed, len(first))
-    area, x, y = lay_disks(n, sampler.spacing_px0, streams)
+    area, x, y = place_disks(n, sampler.spacing_px0, streams)
     return judge.keep_all(area, x + first[area, 0], y + first[area, 1])
 
 

@@ -29,7 +29,7 @@ class BadTilePolicy:
 
 
 @dataclass(slots=True, kw_only=True)
-class Ledger:
+class BadTiles:
     """What one pass over a slide could not read, and what it left out for that."""
 
     n_tiles: int = 0

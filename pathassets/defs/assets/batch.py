@@ -1,6 +1,6 @@
 """The batch asset: one run, many slides, each its own partition with its own outcome.
 
-It holds every per-slide station of the recipe. The body never yields an output, so Dagster adds no
+It holds every per-slide stage of the recipe. The body never yields an output, so Dagster adds no
 materialization of its own; each slide's events are logged as it finishes. A partition that was
 planned and not materialized in a failed run is shown failed, the others stay green.
 """
@@ -90,10 +90,10 @@ def run_slides(
 
 
 def _spec(recipe: Recipe, entry: Entry) -> dg.AssetSpec:
-    words, kinds = _WORDS[entry.section.name]
+    words, kinds = _WORDS[entry.stage.name]
     # Dagster looks for changes no further than at an asset's own parents, so that what nobody
-    # makes, slides and drawings, is a parent of all that goes back to it.
-    recorded = [one.key for one in recipe.lineage(entry) if one.section.scope == "recorded"]
+    # makes, slides and annotations, is a parent of all that goes back to it.
+    recorded = [one.key for one in recipe.lineage(entry) if one.stage.scope == "recorded"]
     parents = [dg.AssetKey([*key]) for key in dict.fromkeys((*entry.parents, *recorded))]
     card = entry.card
     fields = [f"{name}: {value}" for name, value in entry.parameters.items()]
@@ -102,7 +102,7 @@ def _spec(recipe: Recipe, entry: Entry) -> dg.AssetSpec:
         key=[*entry.key],
         deps=[SLIDE_KEY, *parents],
         description=f"{words} {quoted(card.description) if card else ''}\n\n{bullets(fields)}",
-        group_name=entry.section.name,
+        group_name=entry.stage.name,
         kinds=kinds | ({"torch"} if card is not None and card.can_use_gpu else set()),
         owners=[OWNER],
         tags={"untrained": ""} if is_untrained else {},

@@ -23,7 +23,7 @@ def build_dataset_asset(recipe: Recipe, entry: Entry) -> dg.AssetsDefinition:
         deps=[dg.AssetDep(parent, partition_mapping=dg.AllPartitionMapping())],
         description="A versioned table of slides one can train on: labels, patients, a split that "
         "never parts a patient, feature files with their SHA-256, and what each was made from.",
-        group_name=entry.section.name,
+        group_name=entry.stage.name,
         kinds={"parquet", "pandas"},
         owners=[OWNER],
         code_version=code_version(recipe, entry),

@@ -41,12 +41,12 @@ _BLOCKING = {ARE_FINITE}
 def check_specs(recipe: Recipe) -> Iterator[dg.AssetCheckSpec]:
     """The checks of the recipe's assets."""
     for entry in recipe.per_slide:
-        if entry.section.name in _WORDS:
+        if entry.stage.name in _WORDS:
             yield _spec(entry)
 
 
 def _spec(entry: Entry) -> dg.AssetCheckSpec:
-    name, words = _WORDS[entry.section.name]
+    name, words = _WORDS[entry.stage.name]
     return dg.AssetCheckSpec(
         name,
         asset=[*entry.key],

@@ -12,7 +12,7 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
     AssetCheckEvaluationTargetMaterializationData,
 )
 
-from pathassets.core.address import SLIDE_SECTION, Address
+from pathassets.core.address import SLIDE_STAGE, Address
 from pathassets.core.recipe import ANNOTATIONS, Entry, Recipe
 from pathassets.core.spec import digest_of
 from pathassets.defs.partitions import SLIDE_KEY, parts
@@ -31,7 +31,7 @@ would add up to 0, and take for NULL."""
 
 def asset_key(address: Address) -> dg.AssetKey:
     """Asset that an artifact, or a slide itself, belongs to."""
-    return SLIDE_KEY if address.section == SLIDE_SECTION else dg.AssetKey([*address.key])
+    return SLIDE_KEY if address.stage == SLIDE_STAGE else dg.AssetKey([*address.key])
 
 
 def code_version(recipe: Recipe, entry: Entry) -> str:
@@ -42,7 +42,7 @@ def code_version(recipe: Recipe, entry: Entry) -> str:
     """
     digest = ""
     for one in recipe.lineage(entry):
-        is_made = one.section.scope != "recorded"
+        is_made = one.stage.scope != "recorded"
         digest = one.digest([digest]) if is_made else digest_of([digest, one.name])
     return f"{entry.code_version}-{digest[:N_DIGITS]}"
 
@@ -69,7 +69,7 @@ class Provenance:
         entries = list(wanted)
         made = {entry.key for entry in entries}
         self._recorded = {
-            entry.key: [e.key for e in recipe.lineage(entry) if e.section.scope == "recorded"]
+            entry.key: [e.key for e in recipe.lineage(entry) if e.stage.scope == "recorded"]
             for entry in entries
         }
         read = {parent for entry in entries for parent in entry.parents} - made
@@ -86,13 +86,17 @@ class Provenance:
         """Tags of the materialization of a step; its parents' were logged before."""
         tags = data_version_tags(step.address.digest)
         tags["dagster/code_version"] = self._code[step.entry.key]
-        versions = {asset_key(parent): parent.digest for parent in (*step.parents, *step.drawings)}
-        for drawing in self._recorded[step.entry.key]:
-            versions.setdefault(dg.AssetKey([*drawing]), NOT_DRAWN)
+        versions = {
+            asset_key(parent): parent.digest for parent in (*step.parents, *step.annotations)
+        }
+        for annotation in self._recorded[step.entry.key]:
+            versions.setdefault(dg.AssetKey([*annotation]), NOT_DRAWN)
         for key, version in versions.items():
             name = key.to_user_string()
             tags[f"dagster/input_data_version/{name}"] = version
-            tags[f"dagster/input_event_pointer/{name}"] = self._event(key, step.address.subject)
+            tags[f"dagster/input_event_pointer/{name}"] = self._event(
+                key, step.address.partition_key
+            )
         return tags
 
     def newest(

@@ -7,7 +7,7 @@ import dagster as dg
 from dagster_shared.record import replace
 
 from pathassets.adapters.opencv import icon_webp
-from pathassets.catalog.records import Drawing, SlideRecord
+from pathassets.catalog.records import AnnotationRecord, SlideRecord
 from pathassets.core.address import Address
 from pathassets.core.recipe import ANNOTATIONS
 from pathassets.defs.events.data_versions import Provenance, asset_key, data_version_tags
@@ -27,7 +27,7 @@ ARE_FINITE = "features_are_finite"
 UNLIKE = 0.25
 """Share by which patches may differ in resolution from what an encoder was trained on."""
 WITHDRAWN = "withdrawn"
-"""Data version of a drawing that counts no more."""
+"""Data version of an annotation that counts no more."""
 
 Metadata = dict[str, dg.MetadataValue]
 
@@ -60,8 +60,8 @@ def events_of(outcome: SlideOutcome, provenance: Provenance) -> Iterator[Event]:
             metadata=_metadata(step),
             tags=provenance.tags(step.step),
         )
-        if address.section in _CHECKS:
-            yield _aimed(_CHECKS[address.section](step.artifact.facts, address), provenance)
+        if address.stage in _CHECKS:
+            yield _aimed(_CHECKS[address.stage](step.artifact.facts, address), provenance)
 
 
 def _reason(outcome: StepOutcome) -> dg.AssetObservation:
@@ -69,7 +69,7 @@ def _reason(outcome: StepOutcome) -> dg.AssetObservation:
     address = outcome.step.address
     return dg.AssetObservation(
         asset_key=asset_key(address),
-        partition=address.subject,
+        partition=address.partition_key,
         description=quoted(outcome.message),
         metadata={
             "state": outcome.state,
@@ -98,7 +98,7 @@ def _has_tissue(facts: Mapping[str, Any], address: Address) -> dg.AssetCheckEval
         severity=dg.AssetCheckSeverity.WARN,
         description="" if facts["tissue_mm2"] > 0 else "bare glass: no tissue was found",
         metadata={"tissue_mm2": facts["tissue_mm2"]},
-        partition=address.subject,
+        partition=address.partition_key,
     )
 
 
@@ -114,7 +114,7 @@ def _has_patches(
         severity=dg.AssetCheckSeverity.WARN,
         description="" if facts["n_patches"] > 0 else fault,
         metadata={"n_patches": facts["n_patches"]},
-        partition=address.subject,
+        partition=address.partition_key,
     )
 
 
@@ -130,7 +130,7 @@ def _are_finite(facts: Mapping[str, Any], address: Address) -> dg.AssetCheckEval
         passed=True,
         severity=dg.AssetCheckSeverity.ERROR,
         metadata={"n_patches": facts["n_patches"]},
-        partition=address.subject,
+        partition=address.partition_key,
     )
 
 
@@ -144,7 +144,7 @@ def _not_finite(outcome: StepOutcome) -> dg.AssetCheckEvaluation:
         severity=dg.AssetCheckSeverity.ERROR,
         description=quoted(outcome.message),
         metadata={"remedy": text_value(outcome.remedy)},
-        partition=address.subject,
+        partition=address.partition_key,
     )
 
 
@@ -162,7 +162,7 @@ def _metadata(outcome: StepOutcome) -> Metadata:
         return {}
     metadata: Metadata = {}
     if outcome.preview:
-        metadata |= pictures(_PREVIEWS[artifact.address.section], outcome.preview)
+        metadata |= pictures(_PREVIEWS[artifact.address.stage], outcome.preview)
     facts = artifact.facts.items()
     metadata |= {name: _value(value) for name, value in facts if value not in ([], None)}
     metadata["bytes"] = dg.MetadataValue.int(artifact.size_bytes)
@@ -256,13 +256,13 @@ def slide_events(
     return seen, made
 
 
-def drawing_version(drawn: Drawing) -> str:
+def annotation_version(drawn: AnnotationRecord) -> str:
     """Data version of what is, or is no more, drawn on a slide."""
     return WITHDRAWN if drawn.is_withdrawn else drawn.digest
 
 
-def drawing_events(
-    drawn: Drawing, preview: bytes
+def annotation_events(
+    drawn: AnnotationRecord, preview: bytes
 ) -> tuple[dg.AssetMaterialization, dg.AssetObservation]:
     """What is drawn on a slide, as recording it reports.
 
@@ -270,7 +270,7 @@ def drawing_events(
     were reported.
     """
     key = dg.AssetKey([ANNOTATIONS, drawn.name])
-    tags = data_version_tags(drawing_version(drawn))
+    tags = data_version_tags(annotation_version(drawn))
     metadata: Metadata = pictures("outlines", preview) if preview else {}
     if not drawn.is_withdrawn:
         metadata |= {

@@ -78,7 +78,7 @@ class _Begun:
     wait: Callable[[], np.ndarray]
 
 
-class Passes:
+class BatchFiller:
     """What waits for one encoder, and what it has begun."""
 
     def __init__(self, encoder: Encoder) -> None:

@@ -25,14 +25,14 @@ from pathassets.core.features.encoder import Encoder
 from pathassets.core.features.features import require_finite
 from pathassets.core.locations.locations import PatchLocations
 from pathassets.core.patches.read_plan import ReadSpec
-from pathassets.core.slides.bad_tiles import Ledger
-from pathassets.engine.features.batches import Passes, Share, handed_rows
+from pathassets.core.slides.bad_tiles import BadTiles
+from pathassets.engine.features.batches import BatchFiller, Share, handed_rows
 from pathassets.engine.features.timed_slide import TimedSlide
-from pathassets.engine.slides.bad_tiles import WholeLedger
+from pathassets.engine.slides.bad_tiles import BadTilesOfAll
 from pathassets.engine.slides.open import OpenedSlide
 from pathassets.engine.slides.read_patches import BUDGET_BYTES, read_patches
 from pathassets.engine.workers.buffers import Buffers
-from pathassets.engine.workers.prefetch import Feed, Over, Starved
+from pathassets.engine.workers.prefetch import Over, Prefetcher, Starved
 
 PATIENCE_S = 0.2
 """How long a pass waits to be filled up, once the works themselves are waited for."""
@@ -89,7 +89,7 @@ class SlideEncoded:
     """What became of a slide."""
 
     work: SlideWork
-    ledger: Ledger
+    bad_tiles: BadTiles
     """What could not be read."""
     stats: EncodingStats
     error: Exception | None = None
@@ -133,11 +133,11 @@ class _Line:
     def __init__(self, works: Iterable[SlideWork], how: EncodingHow) -> None:
         self._works = works
         self._how = how
-        self._feed = Feed(
+        self._feed = Prefetcher(
             self._read_all(), waiting_bytes=how.waiting_bytes,
             memory_threshold=how.memory_threshold,
         )  # fmt: skip
-        self._passes: dict[int, Passes] = {}
+        self._passes: dict[int, BatchFiller] = {}
         """By the identity of their encoder, as long as one of its slides is under way."""
         self._open: list[_Run] = []
         self._process = psutil.Process()
@@ -205,7 +205,7 @@ class _Line:
             if number in run.target_errors or not is_new.any():
                 continue
             first = int(np.argmax(is_new))
-            passes = self._passes.setdefault(id(target.encoder), Passes(target.encoder))
+            passes = self._passes.setdefault(id(target.encoder), BatchFiller(target.encoder))
             run.n_open += len(piece.places) - first
             passes.add(Share(owner=own, places=piece.places[first:], pixels=piece.pixels[first:]))
 
@@ -291,7 +291,7 @@ class _Run:
     def __init__(self, work: SlideWork) -> None:
         self.work = work
         self.began_s = time.perf_counter()
-        self.ledger = WholeLedger()
+        self.bad_tiles = BadTilesOfAll()
         self.stats = EncodingStats()
         self.error: Exception | None = None
         self.target_errors: dict[int, Exception] = {}
@@ -330,7 +330,7 @@ class _Run:
         self.stats.n_halved = self.count_halved() - self.n_halved
         self.stats.wall_s = time.perf_counter() - self.began_s
         return SlideEncoded(
-            work=self.work, ledger=self.ledger.plain(), stats=self.stats, error=self.error,
+            work=self.work, bad_tiles=self.bad_tiles.plain(), stats=self.stats, error=self.error,
             target_errors=self.target_errors,
         )  # fmt: skip
 
@@ -342,7 +342,7 @@ class _Run:
         with work.open() as opened:
             slide = TimedSlide(opened)
             order = self._order()
-            self.ledger.plan(slide, locations, work.spec)
+            self.bad_tiles.plan(slide, locations, work.spec)
             wanted = replace(
                 locations, x_px0=locations.x_px0[order], y_px0=locations.y_px0[order],
                 tissue_share=locations.tissue_share[order], labels=("",), label_codes=None,
@@ -352,7 +352,7 @@ class _Run:
             fits = how.waiting_bytes // (4 * 3 * locations.patch_px**2)
             reading = read_patches(
                 slide, wanted, spec=work.spec, n_batch=max(1, min(n_batch, fits)),
-                n_threads=how.n_threads, ledger=self.ledger, allocate=buffers.take,
+                n_threads=how.n_threads, bad_tiles=self.bad_tiles, allocate=buffers.take,
                 budget_bytes=max(1, min(BUDGET_BYTES, how.waiting_bytes)),
             )  # fmt: skip
             try:
@@ -364,13 +364,13 @@ class _Run:
                 self.late = self._newly_skipped(order)
             finally:
                 self.stats.reading_s = slide.reading_s
-                self.ledger.n_tiles = self.ledger.n_whole
-                self.ledger.skipped = order[self.ledger.skipped].tolist()
+                self.bad_tiles.n_tiles = self.bad_tiles.n_whole
+                self.bad_tiles.skipped = order[self.bad_tiles.skipped].tolist()
 
     def _newly_skipped(self, order: np.ndarray) -> list[int]:
         """Locations that could not be read, without those told before."""
-        told, self._n_told = self._n_told, len(self.ledger.skipped)
-        places: list[int] = order[self.ledger.skipped[told:]].tolist()
+        told, self._n_told = self._n_told, len(self.bad_tiles.skipped)
+        places: list[int] = order[self.bad_tiles.skipped[told:]].tolist()
         return places
 
     def _order(self) -> np.ndarray:

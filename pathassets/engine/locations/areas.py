@@ -41,7 +41,7 @@ ReadFile = Callable[[str | Path], Annotations]
 """Reads a file of polygons, or a text of JSON, in the frame of the slide."""
 
 
-class Drawn(NamedTuple):
+class AnnotatedAreas(NamedTuple):
     """Areas before they grow or shrink."""
 
     outlines: np.ndarray
@@ -52,7 +52,7 @@ class Drawn(NamedTuple):
 class Region(Protocol):
     """Which areas."""
 
-    def draw(self, bounds: shapely.Geometry, read: ReadFile) -> Drawn:
+    def draw(self, bounds: shapely.Geometry, read: ReadFile) -> AnnotatedAreas:
         """The areas of a slide whose foreground has these bounds.
 
         Raises:
@@ -74,10 +74,10 @@ class WholeImage:
     def __post_init__(self) -> None:
         _check_label("weak_label", self.weak_label)
 
-    def draw(self, bounds: shapely.Geometry, read: ReadFile) -> Drawn:
+    def draw(self, bounds: shapely.Geometry, read: ReadFile) -> AnnotatedAreas:
         """One area."""
         del read
-        return Drawn(as_array([bounds]), (self.weak_label,))
+        return AnnotatedAreas(as_array([bounds]), (self.weak_label,))
 
     def finish(self, outlines: np.ndarray, *, side_px0: int, path: str) -> np.ndarray:
         """Nothing."""
@@ -105,7 +105,7 @@ class WholeImageInverted:
         _check_label("weak_label", self.weak_label)
         _check_labels(self.included_labels, self.excluded_labels)
 
-    def draw(self, bounds: shapely.Geometry, read: ReadFile) -> Drawn:
+    def draw(self, bounds: shapely.Geometry, read: ReadFile) -> AnnotatedAreas:
         """One area."""
         drawn = _read_polygons(self.polygon_data, read)
         polygons = select_labels(drawn, self.included_labels, self.excluded_labels)
@@ -113,7 +113,7 @@ class WholeImageInverted:
         filled = shapely.polygons(rings) if len(rings) else rings
         # 1 s for 100,000 nuclei that are apart, where union_all takes 38.
         left = shapely.difference(bounds, shapely.disjoint_subset_union_all(filled))
-        return Drawn(as_array([left]), (self.weak_label,))
+        return AnnotatedAreas(as_array([left]), (self.weak_label,))
 
     def finish(self, outlines: np.ndarray, *, side_px0: int, path: str) -> np.ndarray:
         """Nothing."""
@@ -139,12 +139,12 @@ class PolygonRegion:
         check_flag("check_polygons", self.check_polygons)
         _check_labels(self.included_labels, self.excluded_labels)
 
-    def draw(self, bounds: shapely.Geometry, read: ReadFile) -> Drawn:
+    def draw(self, bounds: shapely.Geometry, read: ReadFile) -> AnnotatedAreas:
         """An area for each polygon."""
         del bounds
         drawn = _read_polygons(self.polygon_data, read)
         polygons = select_labels(drawn, self.included_labels, self.excluded_labels)
-        return Drawn(outlines_of(polygons), tuple(polygon.label for polygon in polygons))
+        return AnnotatedAreas(outlines_of(polygons), tuple(polygon.label for polygon in polygons))
 
     def finish(self, outlines: np.ndarray, *, side_px0: int, path: str) -> np.ndarray:
         """Cut polygons out of those that they lie in."""

@@ -20,7 +20,7 @@ from pathassets.core.slides.resolution import as_level_or_mpp
 from pathassets.core.spec import seed_of
 from pathassets.core.tissue.coverage import Coverage
 from pathassets.core.tissue.tissue_mask import TissueMask
-from pathassets.engine.locations.areas import Drawn, Region, foreground_bounds, grow
+from pathassets.engine.locations.areas import AnnotatedAreas, Region, foreground_bounds, grow
 from pathassets.engine.locations.numbers import spread
 from pathassets.engine.locations.requests import Sampling, Scale, SlideRequest
 from pathassets.engine.locations.rows import code_labels
@@ -44,7 +44,7 @@ class Found:
     """What was found on one slide."""
 
     locations: PatchLocations
-    drawn: Drawn
+    drawn: AnnotatedAreas
     """Areas before they grew or shrank."""
     outlines: np.ndarray
     """object (r,): areas that patches were sampled in, in level-0 pixels."""

@@ -20,7 +20,7 @@ VALUE_CHARS = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class ManifestFacts:
     """What a manifest tells of an output beside its images. Picklable plain values."""
 
     slide: str
@@ -34,7 +34,7 @@ class Told:
     """Of the extractor: all that decide what is written, none that decide how fast."""
 
 
-def manifest_text(path: str, manifest_id: str, told: Told, rows: Sequence[Row]) -> str:
+def manifest_text(path: str, manifest_id: str, told: ManifestFacts, rows: Sequence[Row]) -> str:
     """Write the manifest, which is kept at `path`."""
     labels = Counter({row["index"]: row["label"] for row in rows}.values())
     lines = [

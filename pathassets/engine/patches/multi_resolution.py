@@ -19,7 +19,7 @@ import numpy as np
 from pathassets.core.locations.locations import PatchLocations
 from pathassets.core.patches.read_plan import ReadSpec
 from pathassets.core.patches.seamless import SeamlessRead, plan_seamless, resample_square
-from pathassets.core.slides.bad_tiles import Ledger
+from pathassets.core.slides.bad_tiles import BadTiles
 from pathassets.core.slides.resolution import LevelOrMpp, downsample_of, matching_level, unit_of
 from pathassets.core.slides.slide import Slide
 from pathassets.engine.patches.extraction import ExtractionJob
@@ -76,7 +76,7 @@ def read_sets(
     how: ReadHow,
     *,
     part: slice = slice(None),
-    ledger: Ledger | None = None,
+    bad_tiles: BadTiles | None = None,
 ) -> Generator[ReadSet, None, None]:
     """Yield a part of a job's patches of a slide that is open, in order.
 
@@ -89,19 +89,19 @@ def read_sets(
     """
     views = [_view_of(slide, job, value) for value in job.levels_or_mpps]
     how = how.shared_by(len(views))
-    ledgers = [Ledger() for _ in views]
+    bad_tiles_of_each = [BadTiles() for _ in views]
     first = range(len(job))[part].start if len(job.x_px0[part]) else 0
     with ExitStack() as stack:
         readings = [
             stack.enter_context(closing(view.read(slide, part, how, own)))
-            for view, own in zip(views, ledgers, strict=True)
+            for view, own in zip(views, bad_tiles_of_each, strict=True)
         ]
         for indices, pixels in _together(readings, how.n_batch):
             places = indices + first
             corners_px0 = tuple(view.corners_px0[places] for view in views)
             yield ReadSet(places=places, corners_px0=corners_px0, pixels=pixels)
-    if ledger is not None:
-        _enter_all(ledger, ledgers, first)
+    if bad_tiles is not None:
+        _enter_all(bad_tiles, bad_tiles_of_each, first)
 
 
 def _together(
@@ -130,14 +130,14 @@ def _chosen(batch: PatchBatch, shared: np.ndarray) -> np.ndarray:
     return batch.pixels[np.isin(batch.indices, shared)]
 
 
-def _enter_all(ledger: Ledger, own: list[Ledger], first: int) -> None:
+def _enter_all(bad_tiles: BadTiles, own: list[BadTiles], first: int) -> None:
     """Add up what the readings at all resolutions could not read."""
-    ledger.n_tiles += sum(part.n_tiles for part in own)
-    ledger.is_upsampled |= any(part.is_upsampled for part in own)
+    bad_tiles.n_tiles += sum(part.n_tiles for part in own)
+    bad_tiles.is_upsampled |= any(part.is_upsampled for part in own)
     for part in own:
-        ledger.faults |= part.faults
+        bad_tiles.faults |= part.faults
     skipped = {index + first for part in own for index in part.skipped}
-    ledger.skipped = sorted(skipped.union(ledger.skipped))
+    bad_tiles.skipped = sorted(skipped.union(bad_tiles.skipped))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,12 +171,12 @@ class _View:
     is_seamless: bool
 
     def read(
-        self, slide: Slide, part: slice, how: ReadHow, ledger: Ledger
+        self, slide: Slide, part: slice, how: ReadHow, bad_tiles: BadTiles
     ) -> Generator[PatchBatch, None, None]:
         """Yield the patches of a part of the job."""
         x_px0, y_px0 = np.ascontiguousarray(self.corners_px0[part].T)
         if self.is_seamless and self.level is None:
-            return _read_seamless(slide, self, self.corners_px0[part], how, ledger)
+            return _read_seamless(slide, self, self.corners_px0[part], how, bad_tiles)
         locations = PatchLocations(
             x_px0=x_px0, y_px0=y_px0, tissue_share=np.ones(len(x_px0), np.float32),
             side_px0=max(1, round(self.slot_px * self.downsample)), patch_px=self.slot_px,
@@ -184,7 +184,7 @@ class _View:
         )  # fmt: skip
         return read_patches(
             slide, locations, spec=how.spec, n_batch=how.n_batch, n_threads=how.n_threads,
-            ledger=ledger, allocate=how.allocate, budget_bytes=how.budget_bytes,
+            bad_tiles=bad_tiles, allocate=how.allocate, budget_bytes=how.budget_bytes,
         )  # fmt: skip
 
 
@@ -224,14 +224,14 @@ def _around_centre(
 
 
 def _read_seamless(
-    slide: Slide, view: _View, corners_px0: np.ndarray, how: ReadHow, ledger: Ledger
+    slide: Slide, view: _View, corners_px0: np.ndarray, how: ReadHow, bad_tiles: BadTiles
 ) -> Generator[PatchBatch, None, None]:
     """Yield patches of the level resampled as a whole: native squares around each are read."""
     info, (x_px0, y_px0) = slide.info, corners_px0.T
     read = plan_seamless(x_px0, y_px0, patch_px=view.slot_px, downsample=view.downsample, info=info)
     batches = read_patches(
         slide, _squares_of(read, info.level_downsamples[read.level]), spec=how.spec,
-        n_batch=how.n_batch, n_threads=how.n_threads, ledger=ledger,
+        n_batch=how.n_batch, n_threads=how.n_threads, bad_tiles=bad_tiles,
         budget_bytes=how.budget_bytes,
     )  # fmt: skip
     allocate = how.allocate or _fresh

@@ -21,7 +21,7 @@ from pathassets.core.patches.patch_set import PatchSetSpec, PatchWriter, Row, fa
 from pathassets.core.slides.slide import slide_id_of
 from pathassets.engine.patches.extraction import ExtractionJob
 from pathassets.engine.patches.images import ImageWork, write_images
-from pathassets.engine.patches.manifest import Told, manifest_text
+from pathassets.engine.patches.manifest import ManifestFacts, manifest_text
 from pathassets.engine.patches.multi_resolution import ReadSet, read_job
 
 TABLE = "patches.parquet"
@@ -54,7 +54,7 @@ def write_patch_set(  # noqa: PLR0913 - what, how, where to, and under which nam
     work = ImageWork(job=job, names=names, quality=spec.quality, n_threads=n_threads)
     if batches is None:
         batches = read_job(job, slice(None), n_batch=work.n_batch, n_threads=n_threads, spec=spec)
-    told = Told(slide=slide_id, extractor="patch_set", params=_params(spec))
+    told = ManifestFacts(slide=slide_id, extractor="patch_set", params=_params(spec))
     rows: list[Row] = []
     try:
         writer = _writer_for(spec, names, folder)

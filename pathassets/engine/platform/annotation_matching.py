@@ -1,8 +1,8 @@
-"""A folder of drawings + registered slides -> which file is of which slide.
+"""A folder of annotations + registered slides -> which file is of which slide.
 
 A file is a slide's when it is called like it: by its id, or by its file's name with or without the
 ending. Two slides may have one name, and two files may be of one slide: then a person decides.
-Files that look like drawings and cannot be read are listed, not left out without a word.
+Files that look like annotations and cannot be read are listed, not left out without a word.
 """
 
 from __future__ import annotations
@@ -14,9 +14,14 @@ from pathlib import Path
 from typing import Literal
 
 from pathassets.adapters.annotations.halo import REMEDY as HALO_REMEDY
-from pathassets.engine.platform.annotations import Recorded, Statement, record_file, require_entry
+from pathassets.engine.platform.annotations import (
+    AnnotationSource,
+    Recorded,
+    record_file,
+    require_entry,
+)
 from pathassets.engine.platform.platform import Platform
-from pathassets.engine.stages.context import DRAWN_PICTURES
+from pathassets.engine.stages.context import MASK_PICTURES
 from pathassets.errors import AnnotationError, SlideError, SpecError
 
 _PACKED = "is packed: unpack it"
@@ -28,11 +33,11 @@ FOREIGN_FILES = {
     ".qpdata": "is QuPath's own: export the annotations from there as GeoJSON",
     ".qpproj": "is a project of QuPath's: export the annotations from there as GeoJSON",
     ".roi": "is ImageJ's: send the overlay to QuPath, and export GeoJSON from there",
-    ".svg": "is a drawing without a slide's coordinates: export GeoJSON",
+    ".svg": "is an annotation without a slide's coordinates: export GeoJSON",
     ".wkt": "has no labels and no format of its own: export GeoJSON",
     ".db": "is a database, such as TIAToolbox's AnnotationStore: export GeoJSON",
 }
-"""Endings of files that look like drawings and cannot be read, and what to do with each."""
+"""Endings of files that look like annotations and cannot be read, and what to do with each."""
 POLYGON_FILES = frozenset({".geojson", ".json", ".ndpa", ".xml"})
 """Endings of files with polygons; which format it is, the content tells."""
 
@@ -53,14 +58,14 @@ class Match:
 
 
 def match_files(
-    platform: Platform, folder: Path, stated: Statement, *, is_dry: bool
+    platform: Platform, folder: Path, stated: AnnotationSource, *, is_dry: bool
 ) -> Iterator[Match]:
     """Find the slide of each file in a folder and those below, and record what the file draws.
 
     A dry run stops short of looking into files. One that is malformed is refused, the others go on.
 
     Raises:
-        SpecError: it is no folder, no file in it could be a drawing, or the recipe has no such
+        SpecError: it is no folder, no file in it could be an annotation, or the recipe has no such
             annotations.
         CatalogError: the catalog cannot be written.
         StoreError: the store cannot be written.
@@ -75,9 +80,9 @@ def find_matches(platform: Platform, folder: Path) -> list[Match]:
     """Find the slide of each file in a folder and those below, by names alone.
 
     Raises:
-        SpecError: it is no folder, or no file in it could be a drawing.
+        SpecError: it is no folder, or no file in it could be an annotation.
     """
-    found = _drawings_in(folder, _slide_files(platform))
+    found = _annotations_in(folder, _slide_files(platform))
     passed = [file for file in found if file.suffix.lower() in FOREIGN_FILES]
     files = [file for file in found if file.suffix.lower() not in FOREIGN_FILES]
     by_name = _slides_by_name(platform)
@@ -90,7 +95,7 @@ def find_matches(platform: Platform, folder: Path) -> list[Match]:
     return sorted([*matches, *map(_passed_over, passed)], key=lambda match: match.path)
 
 
-def _record(platform: Platform, match: Match, stated: Statement) -> Match:
+def _record(platform: Platform, match: Match, stated: AnnotationSource) -> Match:
     try:
         done = record_file(platform, match.slide_id, match.path, stated)
     except (AnnotationError, SpecError, SlideError) as error:
@@ -98,11 +103,11 @@ def _record(platform: Platform, match: Match, stated: Statement) -> Match:
     return replace(match, state="recorded", recorded=done)
 
 
-def _drawings_in(folder: Path, slide_files: set[Path]) -> list[Path]:
-    """Files of a folder that may be drawings, or look like some, and are no slides."""
+def _annotations_in(folder: Path, slide_files: set[Path]) -> list[Path]:
+    """Files of a folder that may be annotations, or look like some, and are no slides."""
     if not folder.is_dir():
         raise SpecError(f"{folder}: no such folder", remedy="Look at its spelling")
-    known = POLYGON_FILES | DRAWN_PICTURES
+    known = POLYGON_FILES | MASK_PICTURES
     looked_for = known | FOREIGN_FILES.keys()
     found = [
         path
@@ -114,7 +119,7 @@ def _drawings_in(folder: Path, slide_files: set[Path]) -> list[Path]:
     ]
     if not found:
         raise SpecError(
-            f"{folder}: no drawings in this folder",
+            f"{folder}: no annotations in this folder",
             remedy=f"Name a folder with files of these kinds: {' '.join(sorted(known))}",
         )
     return found
@@ -126,7 +131,7 @@ def _slide_files(platform: Platform) -> set[Path]:
 
 
 def _slides_by_name(platform: Platform) -> dict[str, set[str]]:
-    """Slides by what a drawing of them may be called."""
+    """Slides by what an annotation of them may be called."""
     by_name: dict[str, set[str]] = defaultdict(set)
     for record in platform.catalog.slides():
         by_name[record.slide_id].add(record.slide_id)

@@ -26,22 +26,22 @@ from pathassets.adapters.files import fingerprint_of
 from pathassets.adapters.opencv import preview_jpeg, read_jpeg
 from pathassets.adapters.openslide.reader import DENSE_VENDORS
 from pathassets.adapters.store.store import Artifact
-from pathassets.catalog.records import Drawing, SlideRecord
+from pathassets.catalog.records import AnnotationRecord, SlideRecord
 from pathassets.core.annotations.annotations import Annotations, to_geojson
 from pathassets.core.annotations.mask_outlines import outline_mask
 from pathassets.core.frames import Frame
 from pathassets.core.locations.overlay import PREVIEW_PX, draw_outlines
-from pathassets.core.recipe import ANNOTATIONS, SECTIONS, Entry
+from pathassets.core.recipe import ANNOTATIONS, STAGES, Entry
 from pathassets.core.spec import canonical_json, digest_of
 from pathassets.engine.platform.batch import artifact_record
-from pathassets.engine.platform.plan import drawing_address, slide_paths
+from pathassets.engine.platform.plan import annotation_address, slide_paths
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.slides.bounds import is_offset, on_level0
 from pathassets.engine.slides.open import NDPA_SUFFIX, OpenedSlide, open_slide
 from pathassets.engine.slides.source import find_source
 from pathassets.engine.slides.tissue_mask import place_mask
 from pathassets.engine.software import software_versions
-from pathassets.engine.stages.context import DRAWN_PICTURES, ORIGINAL, POLYGONS, PREVIEW
+from pathassets.engine.stages.context import MASK_PICTURES, ORIGINAL, POLYGONS, PREVIEW
 from pathassets.errors import AnnotationError, CatalogError, SlideError, SpecError
 
 NAME_CHARS = 100
@@ -53,7 +53,7 @@ ON_GLASS = "glass"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Statement:
+class AnnotationSource:
     """Under which name something is drawn, by whom, and where it is from."""
 
     name: str
@@ -74,16 +74,18 @@ class _Read:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
-    """A drawing that is in force."""
+    """An annotation that is in force."""
 
-    drawing: Drawing
+    annotation: AnnotationRecord
     is_new: bool
     """Whether it was not stated before, by the same person for the same reason."""
     notes: tuple[str, ...]
     """What of the file was left out, and what was mended."""
 
 
-def record_file(platform: Platform, slide_id: str, file: Path, stated: Statement) -> Recorded:
+def record_file(
+    platform: Platform, slide_id: str, file: Path, stated: AnnotationSource
+) -> Recorded:
     """Record what a file draws on a slide.
 
     Raises:
@@ -99,7 +101,7 @@ def record_file(platform: Platform, slide_id: str, file: Path, stated: Statement
     sha256 = _sha256(file)
     read = _read(platform, record, file, stated.frame)
     drawn = read.drawn
-    drawing = Drawing(
+    annotation = AnnotationRecord(
         slide_id=record.slide_id,
         name=entry.name,
         digest=_digest(sha256, read),
@@ -111,13 +113,13 @@ def record_file(platform: Platform, slide_id: str, file: Path, stated: Statement
         why=stated.why,
         frame=read.frame,
     )
-    artifact = _publish(platform, drawing, drawn, file)
+    artifact = _publish(platform, annotation, drawn, file)
     platform.catalog.record_artifact(artifact_record(artifact, stated.who), ())
-    is_new = platform.catalog.record_drawing(drawing)
-    return Recorded(drawing=drawing, is_new=is_new, notes=_notes(drawn, record))
+    is_new = platform.catalog.record_annotation(annotation)
+    return Recorded(annotation=annotation, is_new=is_new, notes=_notes(drawn, record))
 
 
-def withdraw(platform: Platform, slide_id: str, stated: Statement) -> Drawing:
+def withdraw(platform: Platform, slide_id: str, stated: AnnotationSource) -> AnnotationRecord:
     """State that what was drawn on a slide counts no more; the history keeps it.
 
     Raises:
@@ -126,41 +128,41 @@ def withdraw(platform: Platform, slide_id: str, stated: Statement) -> Drawing:
     """
     entry = require_entry(platform, stated.name)
     slide_id = platform.catalog.slide(slide_id).slide_id  # it may have had another id
-    in_force = platform.catalog.drawings().get(slide_id, {}).get(entry.name)
+    in_force = platform.catalog.annotations().get(slide_id, {}).get(entry.name)
     if in_force is None or in_force.is_withdrawn:
         raise CatalogError(
             f"{slide_id}: no {ANNOTATIONS}/{entry.name} is recorded for it",
             remedy=f"See what is: pathassets annotations show {slide_id}",
         )
-    withdrawn = Drawing(
+    withdrawn = AnnotationRecord(
         slide_id=slide_id, name=entry.name, digest="", file="", sha256="", n_polygons=0,
         labels={}, who=stated.who, why=stated.why,
     )  # fmt: skip
-    platform.catalog.record_drawing(withdrawn)
+    platform.catalog.record_annotation(withdrawn)
     return withdrawn
 
 
-def drawings_of(platform: Platform, slide_id: str | None = None) -> list[Drawing]:
+def annotations_of(platform: Platform, slide_id: str | None = None) -> list[AnnotationRecord]:
     """What is drawn on all slides now; of one slide all that was ever stated, newest first.
 
     Raises:
         CatalogError: there is no such slide.
     """
     if slide_id is not None:
-        return platform.catalog.drawing_history(platform.catalog.slide(slide_id).slide_id)
-    by_slide = platform.catalog.drawings()
+        return platform.catalog.annotation_history(platform.catalog.slide(slide_id).slide_id)
+    by_slide = platform.catalog.annotations()
     slides = (by_slide.get(record.slide_id, {}) for record in platform.catalog.slides())
     return [one for by_name in slides for one in by_name.values() if not one.is_withdrawn]
 
 
-def find_preview(platform: Platform, drawn: Drawing) -> bytes:
-    """The picture of a drawing; empty where it was withdrawn, or is not whole in the store.
+def find_preview(platform: Platform, drawn: AnnotationRecord) -> bytes:
+    """The picture of an annotation; empty where it was withdrawn, or is not whole in the store.
 
     Of the latter `status` tells, and a run that needs it: what was recorded stays recorded.
     """
-    if drawn.is_withdrawn or not platform.store.is_intact(drawing_address(drawn)):
+    if drawn.is_withdrawn or not platform.store.is_intact(annotation_address(drawn)):
         return b""
-    artifact = platform.store.read(drawing_address(drawn))
+    artifact = platform.store.read(annotation_address(drawn))
     [picture] = [stored for stored in artifact.files if stored.path == PREVIEW]
     return platform.store.read_file(artifact, picture)
 
@@ -197,7 +199,7 @@ def _sha256(file: Path) -> str:
 def _read(platform: Platform, record: SlideRecord, file: Path, stated: Frame | None) -> _Read:
     """What a file draws on a slide; the slide is opened where only it tells what that means."""
     suffix = file.suffix.lower()
-    if suffix in DRAWN_PICTURES:
+    if suffix in MASK_PICTURES:
         return _read_picture(platform, record, file, stated)
     if suffix == NDPA_SUFFIX:
         with _opened(platform, record) as slide:
@@ -261,45 +263,47 @@ def _beside(drawn: Annotations, record: SlideRecord) -> Iterator[str]:
 # ------------------------------------------------------------------------------- the store
 
 
-def _publish(platform: Platform, drawing: Drawing, drawn: Annotations, file: Path) -> Artifact:
+def _publish(
+    platform: Platform, annotation: AnnotationRecord, drawn: Annotations, file: Path
+) -> Artifact:
     draft = Artifact(
-        address=drawing_address(drawing),
+        address=annotation_address(annotation),
         spec={},
-        code_version=SECTIONS[ANNOTATIONS].code_version,
+        code_version=STAGES[ANNOTATIONS].code_version,
         weights_sha256="",
         parents=(),
-        facts=_facts(drawing, drawn),
+        facts=_facts(annotation, drawn),
         software=software_versions(),
     )
     with (
         platform.store.staging(f"{ANNOTATIONS}-{uuid.uuid4().hex}") as staging,
         platform.store.writing(draft.address),
     ):
-        folder = staging / "drawing"
+        folder = staging / "annotation"
         kept = folder / ORIGINAL / _safe_name(file.name)
         kept.parent.mkdir(parents=True)
         shutil.copyfile(file, kept)
-        if fingerprint_of([kept]) != drawing.sha256:
+        if fingerprint_of([kept]) != annotation.sha256:
             raise AnnotationError(
                 file, "changed while it was read", remedy="Record it once it is whole"
             )
-        if file.suffix.lower() not in DRAWN_PICTURES:
+        if file.suffix.lower() not in MASK_PICTURES:
             geojson = canonical_json(to_geojson(drawn.polygons))
             (folder / POLYGONS).write_text(geojson, encoding="utf-8")
-        (folder / PREVIEW).write_bytes(_preview(platform, drawing.slide_id, drawn))
+        (folder / PREVIEW).write_bytes(_preview(platform, annotation.slide_id, drawn))
         return platform.store.publish(draft, folder)
 
 
-def _facts(drawing: Drawing, drawn: Annotations) -> dict[str, Any]:
+def _facts(annotation: AnnotationRecord, drawn: Annotations) -> dict[str, Any]:
     return {
         "format": drawn.file_format,
-        "n_polygons": drawing.n_polygons,
-        "labels": dict(drawing.labels),
+        "n_polygons": annotation.n_polygons,
+        "labels": dict(annotation.labels),
         "n_left_out": dict(drawn.n_left_out),
         "n_repaired": drawn.n_repaired,
         "repairs": list(drawn.repairs),
-        "file_sha256": drawing.sha256,
-        **({"frame": drawing.frame} if drawing.frame else {}),
+        "file_sha256": annotation.sha256,
+        **({"frame": annotation.frame} if annotation.frame else {}),
     }
 
 
@@ -309,7 +313,7 @@ def _safe_name(name: str) -> str:
     >>> _safe_name("..slide 1/2 (é).geojson")
     'slide_1_2_.geojson'
     """
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", name).lstrip("._")[-NAME_CHARS:] or "drawing"
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", name).lstrip("._")[-NAME_CHARS:] or "annotation"
 
 
 def _preview(platform: Platform, slide_id: str, drawn: Annotations) -> bytes:

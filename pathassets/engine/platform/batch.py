@@ -59,7 +59,7 @@ def run_batch(
         platform.store.staging(run_id) as staging,
         open_scratch(settings.scratch, settings.scratch_bytes) as scratch,
     ):
-        ill = _by_subject((*doubted, *_failed_last(platform, planned)))
+        ill = _by_slide((*doubted, *_failed_last(platform, planned)))
         tasks = [
             replace(
                 task_for(platform, one, entries, staging, scratch),
@@ -86,10 +86,10 @@ def _failed_last(platform: Platform, planned: list[PlannedSlide]) -> Iterator[Ad
         yield from (a.address for a in latest.values() if a.state == "failed")
 
 
-def _by_subject(addresses: Iterable[Address]) -> Mapping[str, set[Address]]:
+def _by_slide(addresses: Iterable[Address]) -> Mapping[str, set[Address]]:
     found: defaultdict[str, set[Address]] = defaultdict(set)
     for address in addresses:
-        found[address.subject].add(address)
+        found[address.partition_key].add(address)
     return found
 
 

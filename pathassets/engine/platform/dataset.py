@@ -29,7 +29,7 @@ from pathassets.core.spec import canonical_json
 from pathassets.engine.platform.batch import artifact_record, run_batch
 from pathassets.engine.platform.plan import PlannedSlide, plan_slides
 from pathassets.engine.platform.platform import Platform
-from pathassets.engine.platform.presence import Holdings, damage_said, read_holdings
+from pathassets.engine.platform.presence import StoredArtifacts, damage_said, read_stored_artifacts
 from pathassets.engine.software import software_versions
 
 logger = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ def plan_dataset(
     platform: Platform,
     entry: Entry,
     slides: list[PlannedSlide] | None = None,
-    known: Holdings | None = None,
+    known: StoredArtifacts | None = None,
 ) -> PlannedDataset:
     """Work out a dataset's content and identity: the same slides give the same version.
 
@@ -71,7 +71,7 @@ def plan_dataset(
     and looked spares the second time.
     """
     planned = plan_slides(platform) if slides is None else slides
-    held = read_holdings(platform, planned, entry.parent) if known is None else known
+    held = read_stored_artifacts(platform, planned, entry.parent) if known is None else known
     table, found = _gather(platform, entry, planned, held)
     manifest, left_out = build_manifest(table, entry.spec)
     content = [canonical_json(json.loads(t.to_json(orient="split"))) for t in (manifest, left_out)]
@@ -114,7 +114,7 @@ def _verified(platform: Platform, planned: PlannedDataset, run_id: str) -> Plann
         return planned
     for address, one in damage.items():
         logger.warning("%s", damage_said(address, one)[1])
-    slides = {address.subject for address in damage}
+    slides = {address.partition_key for address in damage}
     again = [one for one in plan_slides(platform) if one.slide_id in slides]
     features = platform.recipe.entry(planned.parents[0].key)
     for _ in run_batch(platform, again, [features], run_id=run_id, doubted=damage):
@@ -133,17 +133,17 @@ def _files_of(
 
 
 def _gather(
-    platform: Platform, entry: Entry, slides: Iterable[PlannedSlide], known: Holdings
+    platform: Platform, entry: Entry, slides: Iterable[PlannedSlide], known: StoredArtifacts
 ) -> tuple[pd.DataFrame, dict[str, Address]]:
     """One row for every slide, with or without features, and the address of each that has them."""
     if entry.parent is None:
         raise ValueError(f"{entry.key}: a dataset is made from features")
     kin = platform.recipe.lineage(platform.recipe.entry(entry.parent))
-    wanted = [e for e in kin if e.section.scope == "slide"]
+    wanted = [e for e in kin if e.stage.scope == "slide"]
     records = {a.address: a for a in platform.catalog.artifacts(*entry.parent)}
     rows, parents = [], {}
     for planned in slides:
-        chain = {e.section.name: planned.steps[e.key].address for e in wanted}
+        chain = {e.stage.name: planned.steps[e.key].address for e in wanted}
         address = chain[entry.parent[0]]
         why = known.why_unusable(address)
         rows.append(_row(planned, chain, None if why else records.get(address), why))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pathassets.catalog.records import ArtifactRecord
-from pathassets.core.address import SLIDE_SECTION, Address
+from pathassets.core.address import SLIDE_STAGE, Address
 from pathassets.core.recipe import ANNOTATIONS
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.presence import damage_said
@@ -59,7 +59,7 @@ def _trace(platform: Platform, record: ArtifactRecord, seen: dict[Address, Ances
     """Trace an artifact; `seen` holds what was traced, for each slide is met three times."""
     parents = []
     addresses = platform.catalog.parents_of(record.address)
-    for address in sorted(addresses, key=lambda a: a.section == SLIDE_SECTION):  # slides last
+    for address in sorted(addresses, key=lambda a: a.stage == SLIDE_STAGE):  # slides last
         if address not in seen:
             seen[address] = _ancestor(platform, record, address, seen)
         parents.append(seen[address])
@@ -82,7 +82,7 @@ def _trace(platform: Platform, record: ArtifactRecord, seen: dict[Address, Ances
 def _ancestor(
     platform: Platform, child: ArtifactRecord, address: Address, seen: dict[Address, Ancestor]
 ) -> Ancestor:
-    if address.section == SLIDE_SECTION:
+    if address.stage == SLIDE_STAGE:
         return _slide(platform, address)
     record = platform.catalog.find_artifact(address)
     if record is None:
@@ -100,10 +100,10 @@ def _damaged(platform: Platform, record: ArtifactRecord) -> dict[str, Any]:
 
 
 def _recorded(platform: Platform, address: Address) -> dict[str, Any]:
-    """Who recorded a drawing, and why; nothing of what was computed."""
-    if address.section != ANNOTATIONS:
+    """Who recorded an annotation, and why; nothing of what was computed."""
+    if address.stage != ANNOTATIONS:
         return {}
-    history = platform.catalog.drawing_history(address.subject)
+    history = platform.catalog.annotation_history(address.partition_key)
     return {
         "recorded": [
             f"{d.file} by {d.who} at {d.made_at:%Y-%m-%d %H:%M}: {d.why}"
@@ -114,7 +114,7 @@ def _recorded(platform: Platform, address: Address) -> dict[str, Any]:
 
 
 def _slide(platform: Platform, address: Address) -> Ancestor:
-    slide = platform.catalog.slide(address.subject)
+    slide = platform.catalog.slide(address.partition_key)
     stated = platform.catalog.mpp_history(slide.slide_id)
     return Ancestor(
         address=address,

@@ -28,8 +28,8 @@ def ids_of_today(catalog: Catalog, slide_ids: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(heirs.get(slide_id, slide_id) for slide_id in slide_ids))
 
 
-def adopt_drawings(store: Store, catalog: Catalog) -> None:
-    """Copy drawings of ids that were merged away to the slide that they became.
+def adopt_annotations(store: Store, catalog: Catalog) -> None:
+    """Copy annotations of ids that were merged away to the slide that they became.
 
     What cannot be copied is told, and tried again the next time. Costs one small query where no
     slides were merged.
@@ -37,9 +37,9 @@ def adopt_drawings(store: Store, catalog: Catalog) -> None:
     old_ids: dict[str, list[str]] = {}
     for merged in catalog.merged():
         old_ids.setdefault(merged.into_slide_id, []).append(merged.slide_id)
-    drawings = catalog.drawings() if old_ids else {}
+    annotations = catalog.annotations() if old_ids else {}
     for slide_id, ids in old_ids.items():
-        for drawn in drawings.get(slide_id, {}).values():
+        for drawn in annotations.get(slide_id, {}).values():
             target = Address(ANNOTATIONS, drawn.name, slide_id, drawn.digest)
             if drawn.is_withdrawn or catalog.find_artifact(target) is not None:
                 continue
@@ -50,14 +50,14 @@ def adopt_drawings(store: Store, catalog: Catalog) -> None:
 
 
 def _adopt(store: Store, catalog: Catalog, target: Address, ids: list[str]) -> None:
-    """Publish a copy of a drawing under its slide's id of today."""
-    for source in (replace(target, subject=slide_id) for slide_id in ids):
+    """Publish a copy of an annotation under its slide's id of today."""
+    for source in (replace(target, partition_key=slide_id) for slide_id in ids):
         record = catalog.find_artifact(source)
         if record is None:
             continue
         artifact = store.read(source)
         with store.staging(f"merge-{uuid.uuid4().hex}") as staging:
-            folder = staging / "drawing"
+            folder = staging / "annotation"
             for file in artifact.files:
                 copy = folder / file.path
                 copy.parent.mkdir(parents=True, exist_ok=True)

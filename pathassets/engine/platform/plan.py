@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pathassets.adapters.files import FileStamp
-from pathassets.catalog.records import Drawing, MppOverride, PathRecord, SlideRecord
+from pathassets.catalog.records import AnnotationRecord, MppOverride, PathRecord, SlideRecord
 from pathassets.core.address import Address
 from pathassets.core.recipe import ANNOTATIONS, Entry, Key, Recipe
 from pathassets.core.slides.slide import slide_version
@@ -32,7 +32,7 @@ class PlannedSlide:
     """Data version of the slide: content and resolution in force."""
     steps: Mapping[Key, Step]
     """One for every per-slide entry, parents before children."""
-    drawings: Mapping[str, Drawing] = field(default_factory=dict)
+    annotations: Mapping[str, AnnotationRecord] = field(default_factory=dict)
     """What is drawn on it, by name: the newest of each, be it a withdrawal."""
 
     @property
@@ -45,9 +45,9 @@ class PlannedSlide:
         """Micrometres per level-0 pixel in force; None where nothing states it."""
         return self.override.mpp if self.override else self.record.mpp
 
-    def drawing(self, name: str) -> Drawing | None:
+    def annotation(self, name: str) -> AnnotationRecord | None:
         """What is drawn under a name; None where nothing is, or no more."""
-        found = self.drawings.get(name)
+        found = self.annotations.get(name)
         return None if found is None or found.is_withdrawn else found
 
 
@@ -55,20 +55,20 @@ def plan_slides(platform: Platform) -> list[PlannedSlide]:
     """Plan every registered slide, in order of registration. A few queries for any cohort."""
     overrides = platform.catalog.overrides()
     paths = platform.catalog.all_paths()
-    drawings = platform.catalog.drawings()
+    annotations = platform.catalog.annotations()
     return [
         plan_slide(
             platform.recipe,
             record,
             overrides.get(record.slide_id),
             paths.get(record.slide_id, ()),
-            drawings.get(record.slide_id, {}),
+            annotations.get(record.slide_id, {}),
         )
         for record in platform.catalog.slides()
     ]
 
 
-NO_DRAWINGS: Mapping[str, Drawing] = {}
+NO_ANNOTATIONS: Mapping[str, AnnotationRecord] = {}
 
 
 def plan_slide(
@@ -76,7 +76,7 @@ def plan_slide(
     record: SlideRecord,
     override: MppOverride | None,
     paths: Iterable[PathRecord],
-    drawings: Mapping[str, Drawing] = NO_DRAWINGS,
+    annotations: Mapping[str, AnnotationRecord] = NO_ANNOTATIONS,
 ) -> PlannedSlide:
     """Work out the address of each artifact of one slide."""
     version = slide_version(record.fingerprint, override.mpp if override else record.mpp)
@@ -84,7 +84,7 @@ def plan_slide(
     steps: dict[Key, Step] = {}
     planned = PlannedSlide(
         record=record, override=override, paths=tuple(paths), version=version, steps=steps,
-        drawings=drawings,
+        annotations=annotations,
     )  # fmt: skip
     for entry in recipe.per_slide:
         steps[entry.key] = _step(entry, root, planned)
@@ -96,24 +96,26 @@ def _step(entry: Entry, root: Address, planned: PlannedSlide) -> Step:
     parent = root if entry.parent is None else planned.steps[entry.parent].address
     drawn = _drawn(entry, planned)
     made_from = (parent,) if drawn is None else (parent, drawn)
-    behind = () if entry.parent is None else planned.steps[entry.parent].drawings
+    behind = () if entry.parent is None else planned.steps[entry.parent].annotations
     return Step(
         entry=entry,
-        address=Address(*entry.key, root.subject, entry.digest([a.digest for a in made_from])),
+        address=Address(
+            *entry.key, root.partition_key, entry.digest([a.digest for a in made_from])
+        ),
         parents=tuple(dict.fromkeys((*made_from, root))),
-        drawings=tuple(dict.fromkeys((*behind, *made_from[1:]))),
-        lacks=entry.drawing if drawn is None and entry.needs_drawing else None,
+        annotations=tuple(dict.fromkeys((*behind, *made_from[1:]))),
+        lacks=entry.annotation if drawn is None and entry.needs_annotation else None,
     )
 
 
 def _drawn(entry: Entry, planned: PlannedSlide) -> Address | None:
     """What was drawn on a slide for an entry; None where nothing was, or it wants nothing."""
-    found = None if entry.drawing is None else planned.drawing(entry.drawing[1])
-    return None if found is None else drawing_address(found)
+    found = None if entry.annotation is None else planned.annotation(entry.annotation[1])
+    return None if found is None else annotation_address(found)
 
 
-def drawing_address(drawn: Drawing) -> Address:
-    """Where a drawing is in the store."""
+def annotation_address(drawn: AnnotationRecord) -> Address:
+    """Where an annotation is in the store."""
     return Address(ANNOTATIONS, drawn.name, drawn.slide_id, drawn.digest)
 
 

@@ -9,7 +9,7 @@ from pathassets.adapters.store.staging import Staging
 from pathassets.adapters.store.store import Store, open_store
 from pathassets.catalog.catalog import Catalog
 from pathassets.core.recipe import Recipe
-from pathassets.engine.platform.merged_slides import adopt_drawings
+from pathassets.engine.platform.merged_slides import adopt_annotations
 from pathassets.engine.platform.recipe import open_recipe
 from pathassets.engine.settings import Settings
 from pathassets.engine.workers.pool import LocalWorkers, Workers
@@ -77,7 +77,7 @@ def open_platform(settings: Settings) -> Platform:
     _require_known(settings)
     store = open_store(settings.store)
     catalog = Catalog.open(settings.catalog_url)
-    adopt_drawings(store, catalog)
+    adopt_annotations(store, catalog)
     return Platform(settings=settings, store=store, catalog=catalog, recipe=recipe)
 
 

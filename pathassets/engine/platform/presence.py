@@ -14,12 +14,12 @@ from pathassets.adapters.store.damage import Damage, ListedFile
 from pathassets.catalog.records import AttemptRecord
 from pathassets.core.address import Address
 from pathassets.core.recipe import Key
-from pathassets.engine.platform.plan import PlannedSlide, drawing_address
+from pathassets.engine.platform.plan import PlannedSlide, annotation_address
 from pathassets.engine.platform.platform import Platform
 from pathassets.errors import ArtifactCorrupt, ArtifactMissing
 
 Place = tuple[str, str, str]
-"""(section, name, subject): one station of one subject, whatever the digest."""
+"""(stage, name, partition key): one stage of one subject, whatever the digest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class FewFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Holdings:
+class StoredArtifacts:
     """What the catalog knows, read once, and what of it the store does not have whole."""
 
     attempts: Mapping[Place, AttemptRecord]
@@ -50,22 +50,22 @@ class Holdings:
 
     def failure(self, address: Address) -> AttemptRecord | None:
         """The attempt at an artifact that failed, where it was the last; None where it did not."""
-        last = self.attempts.get((*address.key, address.subject))
+        last = self.attempts.get((*address.key, address.partition_key))
         is_failed = last is not None and last.address == address and last.state == "failed"
         return last if is_failed else None
 
     def why_unusable(self, address: Address) -> str:
         """Why an artifact cannot be used in a few words; empty where it can."""
         if address not in self.facts:
-            return f"no {address.section}"
+            return f"no {address.stage}"
         if (damage := self.damage.get(address)) is not None:
-            return f"{address.section} gone" if damage.is_gone else f"{address.section} damaged"
-        return f"{address.section} damaged" if self.failure(address) is not None else ""
+            return f"{address.stage} gone" if damage.is_gone else f"{address.stage} damaged"
+        return f"{address.stage} damaged" if self.failure(address) is not None else ""
 
 
-def read_holdings(
+def read_stored_artifacts(
     platform: Platform, slides: Iterable[PlannedSlide], key: Key | None = None
-) -> Holdings:
+) -> StoredArtifacts:
     """Look at what is in force for slides, or at one entry's artifacts of them.
 
     A few queries for any cohort, and a look at each file: 60 us an artifact.
@@ -74,9 +74,9 @@ def read_holdings(
     facts: dict[Address, FewFacts] = {}
     expected = _expected(platform, in_force, key, facts)
     damage = dict(platform.store.survey(expected))
-    made = {(*address.key, address.subject) for address in facts}
+    made = {(*address.key, address.partition_key) for address in facts}
     attempts = platform.catalog.latest_attempts()
-    return Holdings(attempts=attempts, facts=facts, damage=damage, made=made)
+    return StoredArtifacts(attempts=attempts, facts=facts, damage=damage, made=made)
 
 
 def _in_force(slides: Iterable[PlannedSlide], key: Key | None) -> set[Address]:
@@ -86,7 +86,7 @@ def _in_force(slides: Iterable[PlannedSlide], key: Key | None) -> set[Address]:
     found: set[Address] = set()
     for one in slides:
         found.update(step.address for step in one.steps.values())
-        found.update(drawing_address(d) for d in one.drawings.values() if not d.is_withdrawn)
+        found.update(annotation_address(d) for d in one.annotations.values() if not d.is_withdrawn)
     return found
 
 
@@ -111,7 +111,7 @@ def find_damage(platform: Platform, address: Address) -> Damage | None:
 
 def damage_said(address: Address, damage: Damage) -> tuple[str, str]:
     """Reason and message of an artifact that was made and is not whole any more."""
-    what = f"{address.subject}: {'/'.join(address.key)} was made"
+    what = f"{address.partition_key}: {'/'.join(address.key)} was made"
     if damage.is_gone:
         return ArtifactMissing.reason, f"{what}, and is gone from the store"
     return ArtifactCorrupt.reason, f"{what}, and is damaged: {damage}"

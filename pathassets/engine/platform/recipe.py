@@ -31,11 +31,11 @@ def open_recipe(settings: Settings) -> Recipe:
     Raises:
         SpecError: with file, line and remedy.
     """
-    scales = Scales(folder=settings.recipe.parent, kept=settings.home / HASHES)
-    return load_recipe(settings.recipe, scales.weigh)
+    hasher = WeightsHasher(folder=settings.recipe.parent, kept=settings.home / HASHES)
+    return load_recipe(settings.recipe, hasher.hash_weights)
 
 
-class Scales:
+class WeightsHasher:
     """Hashes files with weights, each content once."""
 
     def __init__(self, *, folder: Path, kept: Path) -> None:
@@ -43,7 +43,7 @@ class Scales:
         self._folder = folder
         self._kept = kept
 
-    def weigh(self, path: str) -> tuple[str, str]:
+    def hash_weights(self, path: str) -> tuple[str, str]:
         """The whole path of a file or folder, and the SHA-256 of its content.
 
         Raises:

@@ -8,18 +8,18 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pathassets.adapters.store.damage import Damage
-from pathassets.catalog.records import AttemptRecord, RefusalRecord
+from pathassets.catalog.records import AttemptRecord, RejectedFile
 from pathassets.core.address import ALL_SLIDES, Address
 from pathassets.core.recipe import Key
 from pathassets.engine.platform.dataset import PlannedDataset, plan_dataset
-from pathassets.engine.platform.plan import PlannedSlide, drawing_address, plan_slides
+from pathassets.engine.platform.plan import PlannedSlide, annotation_address, plan_slides
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.presence import (
     FewFacts,
-    Holdings,
+    StoredArtifacts,
     damage_said,
     find_damage,
-    read_holdings,
+    read_stored_artifacts,
 )
 from pathassets.engine.stages.context import record_again
 from pathassets.engine.stages.outcomes import Step
@@ -53,7 +53,7 @@ class SlideStatus:
 
     planned: PlannedSlide
     cells: tuple[Cell, ...]
-    drawings: Mapping[str, Cell] = field(default_factory=dict)
+    annotations: Mapping[str, Cell] = field(default_factory=dict)
     """What was recorded for it and is gone or damaged, by name: no run can make that."""
 
     @property
@@ -64,7 +64,7 @@ class SlideStatus:
     @property
     def damages(self) -> tuple[Cell, ...]:
         """What was made or recorded and is not whole any more."""
-        return (*self.drawings.values(), *(c for c in self.cells if c.state == "damaged"))
+        return (*self.annotations.values(), *(c for c in self.cells if c.state == "damaged"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +76,7 @@ class CohortStatus:
     """Each dataset: stale when its slides would give another version now."""
     annotations: tuple[str, ...]
     """Names under which people may draw on slides."""
-    refusals: tuple[RefusalRecord, ...]
+    rejected_files: tuple[RejectedFile, ...]
 
     def counts(self, key: Key) -> Mapping[str, int]:
         """How many slides stand in each state at one asset."""
@@ -90,10 +90,10 @@ def cohort_status(platform: Platform) -> CohortStatus:
         CatalogError: it knows no slide, though the store holds artifacts.
     """
     planned = plan_slides(platform)
-    refusals = tuple(platform.catalog.refusals())
-    if not planned and not refusals:
+    rejected_files = tuple(platform.catalog.rejected_files())
+    if not planned and not rejected_files:
         require_own_catalog(platform)
-    known = read_holdings(platform, planned)
+    known = read_stored_artifacts(platform, planned)
     return CohortStatus(
         slides=tuple(slide_status(one, known) for one in planned),
         datasets=tuple(
@@ -101,7 +101,7 @@ def cohort_status(platform: Platform) -> CohortStatus:
             for entry in platform.recipe.datasets
         ),
         annotations=tuple(entry.name for entry in platform.recipe.recorded),
-        refusals=refusals,
+        rejected_files=rejected_files,
     )
 
 
@@ -120,26 +120,26 @@ def require_own_catalog(platform: Platform) -> None:
         )
 
 
-def slide_status(planned: PlannedSlide, known: Holdings) -> SlideStatus:
+def slide_status(planned: PlannedSlide, known: StoredArtifacts) -> SlideStatus:
     """Where one slide stands."""
     return SlideStatus(
         planned=planned,
         cells=tuple(_cell(step, known) for step in planned.steps.values()),
-        drawings=dict(_lost_drawings(planned, known)),
+        annotations=dict(_lost_annotations(planned, known)),
     )
 
 
-def _lost_drawings(planned: PlannedSlide, known: Holdings) -> Iterator[tuple[str, Cell]]:
-    for name, drawn in planned.drawings.items():
-        address = drawing_address(drawn)
+def _lost_annotations(planned: PlannedSlide, known: StoredArtifacts) -> Iterator[tuple[str, Cell]]:
+    for name, drawn in planned.annotations.items():
+        address = annotation_address(drawn)
         if not drawn.is_withdrawn and address in known.damage:
             remedy = record_again(drawn.slide_id, name)
             yield name, _damaged(address, known.damage[address], remedy)
 
 
-def _cell(step: Step, known: Holdings) -> Cell:
+def _cell(step: Step, known: StoredArtifacts) -> Cell:
     address = step.address
-    place = (*address.key, address.subject)
+    place = (*address.key, address.partition_key)
     attempt = known.attempts.get(place)
     if (failed := known.failure(address)) is not None:
         return _tried(failed)  # even where it was made once: it could not be made again
@@ -183,7 +183,7 @@ def _tried(attempt: AttemptRecord) -> Cell:
     )
 
 
-def _dataset_cell(platform: Platform, planned: PlannedDataset, known: Holdings) -> Cell:
+def _dataset_cell(platform: Platform, planned: PlannedDataset, known: StoredArtifacts) -> Cell:
     address = planned.address
     if address not in known.facts:
         state: CellState = "stale" if (*address.key, ALL_SLIDES) in known.made else "missing"

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 
 from pathassets.core.locations.locations import PatchLocations
 from pathassets.core.patches.read_plan import ReadSpec, lay_raster, plan_pass, plan_read
-from pathassets.core.slides.bad_tiles import BadTilePolicy, Ledger
+from pathassets.core.slides.bad_tiles import BadTilePolicy, BadTiles
 from pathassets.core.slides.slide import Slide
 from pathassets.core.slides.tiles import TileFault
 
 
 @dataclass(slots=True, kw_only=True)
-class WholeLedger(Ledger):
-    """The ledger of a reading that may be of a part only."""
+class BadTilesOfAll(BadTiles):
+    """The bad tiles of a reading that may be of a part only."""
 
     n_whole: int = 0
     """Tiles that all locations need."""
@@ -31,11 +31,11 @@ class WholeLedger(Ledger):
     def enter(self, fault: TileFault, policy: BadTilePolicy, path: object) -> None:
         """Enter a fault, once."""
         self.n_tiles = self.n_whole
-        Ledger.enter(self, fault, policy, path)
+        BadTiles.enter(self, fault, policy, path)
 
-    def plain(self) -> Ledger:
-        """The same, as the ledger of the whole."""
-        return Ledger(
+    def plain(self) -> BadTiles:
+        """The same, as the bad tiles of the whole."""
+        return BadTiles(
             n_tiles=self.n_tiles, faults=self.faults, is_upsampled=self.is_upsampled,
             skipped=self.skipped,
         )  # fmt: skip

@@ -39,7 +39,7 @@ A = TypeVar("A")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LookTask:
+class InspectionTask:
     """A file to look at."""
 
     place: int
@@ -48,7 +48,7 @@ class LookTask:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
+class FileInspection:
     """A slide, as it was found."""
 
     stamp: FileStamp
@@ -67,7 +67,7 @@ class NoSlide:
     error: SlideError
 
 
-def look_at(task: LookTask) -> Look | NoSlide:
+def inspect_file(task: InspectionTask) -> FileInspection | NoSlide:
     """Look at a file: what it is, or why it is no slide. Reads all of it."""
     path = task.path
     try:
@@ -83,7 +83,7 @@ def look_at(task: LookTask) -> Look | NoSlide:
             )
     except SlideError as error:
         return NoSlide(error=error)
-    return Look(
+    return FileInspection(
         stamp=stamp,
         fingerprint=fingerprint,
         info=info,
@@ -102,20 +102,20 @@ def _thumbnail(slide: OpenedSlide) -> tuple[bytes | None, str]:
     return preview_jpeg(shrink_to(overview)), ""
 
 
-def look_through(
+def inspect_files(
     workers: Workers,
     files: Sequence[Path],
     answer: Callable[[Path], A | None],
     *,
-    look: Callable[[LookTask], Look | NoSlide] = look_at,
-) -> Generator[tuple[Path, A | Look | PathAssetsError], None, None]:
+    look: Callable[[InspectionTask], FileInspection | NoSlide] = inspect_file,
+) -> Generator[tuple[Path, A | FileInspection | PathAssetsError], None, None]:
     """Yield each file and what it is, in the order given; close it to stop.
 
     `answer` is asked first, here: what it knows is not looked at, and where it knows all, no worker
     starts. A slow file holds back none of the next `AHEAD`. Errors come as values: a file that is
     no slide, and `WorkerLost` where the look ended its worker or took too long.
     """
-    line: _Line[A | Look | PathAssetsError] = _Line(len(files))
+    line: _Line[A | FileInspection | PathAssetsError] = _Line(len(files))
     while not line.is_done:
         unknown = _unknown(files, answer, line)
         with closing(workers.imap(look, unknown)) as results:
@@ -156,8 +156,8 @@ class _Line(Generic[A]):
 def _unknown(
     files: Sequence[Path],
     answer: Callable[[Path], A | None],
-    line: _Line[A | Look | PathAssetsError],
-) -> Iterator[LookTask]:
+    line: _Line[A | FileInspection | PathAssetsError],
+) -> Iterator[InspectionTask]:
     """The next files that nobody knows, until too many answers wait."""
     while not line.is_full:
         place = next(line.places, None)
@@ -165,14 +165,16 @@ def _unknown(
             return
         known = answer(files[place])
         if known is None:
-            yield LookTask(place=place, path=files[place])
+            yield InspectionTask(place=place, path=files[place])
         else:
             line.put(place, known)
 
 
-def _said(path: Path, result: Look | NoSlide | Exception) -> Look | PathAssetsError:
+def _said(
+    path: Path, result: FileInspection | NoSlide | Exception
+) -> FileInspection | PathAssetsError:
     """What a worker said of a file, or what its silence says."""
-    if isinstance(result, Look):
+    if isinstance(result, FileInspection):
         return result
     if isinstance(result, NoSlide):
         return result.error

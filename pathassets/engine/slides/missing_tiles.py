@@ -19,7 +19,7 @@ from pathassets.core.slides.regions import shrink as shrunk
 from pathassets.core.slides.tiles import TileGrid, TileSource
 
 
-def find_holes(levels: Sequence[TiffLevel | None]) -> list[frozenset[int]]:
+def find_missing_tiles(levels: Sequence[TiffLevel | None]) -> list[frozenset[int]]:
     """Tiles of each level, finest first, that are not stored or lie above one that is not.
 
     A level that is None is not stored as tiles: it has no holes, and hands none on.
@@ -61,7 +61,7 @@ def _steps(start_px: int, length_px: int, downsample: float, tile_px: int) -> ra
     return range(int(start_px / downsample / tile_px), int(last_px / tile_px) + 1)
 
 
-class MendedTiles:
+class FilledTiles:
     """A level with holes, in the shape of `core.tiles.TileSource`: these tiles are drawn."""
 
     def __init__(self, stored: TileSource, drawn: TileSource, holes: frozenset[int]) -> None:

@@ -39,7 +39,7 @@ from pathassets.core.slides.regions import WHITE, BoxPx, Rgb, read_box, read_reg
 from pathassets.core.slides.slide import SlideInfo, audit_mpp, check_mpp
 from pathassets.core.slides.tiles import TileSource
 from pathassets.engine.slides.bounds import on_level0
-from pathassets.engine.slides.missing_tiles import MendedTiles, find_holes
+from pathassets.engine.slides.missing_tiles import FilledTiles, find_missing_tiles
 from pathassets.engine.slides.notebook_preview import picture_of
 from pathassets.engine.slides.pixel_check import ReadBox, find_difference, look_at_colours
 from pathassets.errors import SlideUnreadable, SpecError
@@ -74,7 +74,7 @@ class OpenedSlide:
             return [reader.tiles(level) for level in range(len(sizes_px))]
         stored = [file.layout.level_of(*size_px) for size_px in sizes_px]
         has_drawn = self.info.vendor == DRAWN_VENDOR
-        holes = find_holes(stored) if has_drawn else [frozenset[int]()] * len(stored)
+        holes = find_missing_tiles(stored) if has_drawn else [frozenset[int]()] * len(stored)
         sources: list[TileSource] = []
         for number, (level, missing) in enumerate(zip(stored, holes, strict=True)):
             if level is None:
@@ -82,14 +82,14 @@ class OpenedSlide:
                 continue
             source: TileSource = file.tiles(level)
             if number and missing and isinstance(reader, OpenSlideReader):
-                source = MendedTiles(source, OpenSlideTiles(reader, number, level.grid), missing)
+                source = FilledTiles(source, OpenSlideTiles(reader, number, level.grid), missing)
             sources.append(source)
         return sources
 
     def drawn_tiles(self, level: int) -> tuple[int, ...]:
         """Tiles of a level that the file does not store, and that are drawn from a finer one."""
         source = self._sources[level]
-        return tuple(sorted(source.holes)) if isinstance(source, MendedTiles) else ()
+        return tuple(sorted(source.holes)) if isinstance(source, FilledTiles) else ()
 
     def noting(self, notes: Iterable[str]) -> Self:
         """Take further notes of it, when it is opened."""
@@ -127,7 +127,7 @@ class OpenedSlide:
         )  # fmt: skip
 
     def read_annotations(self, path: str | Path, *, frame: Frame | None = None) -> Annotations:
-        """The areas of a file of drawings of this slide, or of a text of JSON, in level-0 pixels.
+        """The areas of an annotation file of this slide, or of a text of JSON, in level-0 pixels.
 
         Of a slide that has bounds it must be said from where the program that wrote them counts:
         `frame="bounds"` for QuPath, `"level0"` for programs that show all of level 0. NDPA's

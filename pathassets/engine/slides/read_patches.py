@@ -34,9 +34,9 @@ from pathassets.core.patches.read_plan import (
     plan_pass,
     plan_read,
 )
-from pathassets.core.slides.bad_tiles import Ledger
+from pathassets.core.slides.bad_tiles import BadTiles
 from pathassets.core.slides.slide import Slide
-from pathassets.engine.slides.tile_placement import RunDone, Scatter, ScatterJob
+from pathassets.engine.slides.tile_placement import PlacementJob, RunDone, TilePlacer
 from pathassets.engine.workers.buffers import Buffers
 from pathassets.errors import SpecError
 
@@ -72,7 +72,7 @@ def read_patches(  # noqa: PLR0913 - the public door: each has a default
     n_batch: int = 64,
     n_threads: int = 1,
     order: Order = "location",
-    ledger: Ledger | None = None,
+    bad_tiles: BadTiles | None = None,
     allocate: Callable[..., np.ndarray] | None = None,
     budget_bytes: int | None = None,
 ) -> Generator[PatchBatch, None, None]:
@@ -97,9 +97,9 @@ def read_patches(  # noqa: PLR0913 - the public door: each has a default
     _check(order, n_batch=n_batch, n_threads=n_threads, budget_bytes=budget_bytes)
     for note in slide.info.notes:
         _tell_once(slide.path, note)
-    spec, ledger = spec or ReadSpec(), Ledger() if ledger is None else ledger
+    spec, bad_tiles = spec or ReadSpec(), BadTiles() if bad_tiles is None else bad_tiles
     read = plan_read(locations, slide.info.level_downsamples, fast=spec.fast)
-    ledger.is_upsampled = read.is_upsampled
+    bad_tiles.is_upsampled = read.is_upsampled
     if read.is_upsampled:
         logger.warning(
             "%s: has fewer pixels than asked for, patches of %d px are enlarged from %d px",
@@ -111,14 +111,14 @@ def read_patches(  # noqa: PLR0913 - the public door: each has a default
     if order == "completed":
         index = raster.near_together()
         raster = replace(raster, x_px=raster.x_px[index], y_px=raster.y_px[index])
-    job = ScatterJob(
+    job = PlacementJob(
         level=read.level, source=source, raster=raster, patch_px=read.patch_px, n_batch=n_batch
     )
     way = _Way(
         in_order=order == "location", n_threads=n_threads, budget_bytes=budget_bytes,
         allocate=allocate or Buffers().take,
     )  # fmt: skip
-    return _Crew(slide, spec, ledger, way).read_all(job, index)
+    return _ReaderThreads(slide, spec, bad_tiles, way).read_all(job, index)
 
 
 @lru_cache(maxsize=1024)
@@ -146,7 +146,9 @@ class _Way:
     allocate: Callable[..., np.ndarray]
 
 
-def _parts(job: ScatterJob, squares: slice, plan: Pass, way: _Way) -> Iterator[tuple[slice, Pass]]:
+def _parts(
+    job: PlacementJob, squares: slice, plan: Pass, way: _Way
+) -> Iterator[tuple[slice, Pass]]:
     """Cut the squares into as few passes as the budget allows, each a whole number of batches."""
     n_batches = -(-(squares.stop - squares.start) // job.n_batch)
     if n_batches > 1:
@@ -159,57 +161,59 @@ def _parts(job: ScatterJob, squares: slice, plan: Pass, way: _Way) -> Iterator[t
     yield squares, plan
 
 
-class _Crew:
+class _ReaderThreads:
     """Threads that work off one pass after the other."""
 
-    def __init__(self, slide: Slide, spec: ReadSpec, ledger: Ledger, way: _Way) -> None:
+    def __init__(self, slide: Slide, spec: ReadSpec, bad_tiles: BadTiles, way: _Way) -> None:
         self._path = slide.path
         self._spec = spec
-        self._ledger = ledger
+        self._bad_tiles = bad_tiles
         self._way = way
         self._pool = ThreadPoolExecutor(way.n_threads, "decode")
 
-    def read_all(self, job: ScatterJob, index: np.ndarray) -> Generator[PatchBatch, None, None]:
+    def read_all(self, job: PlacementJob, index: np.ndarray) -> Generator[PatchBatch, None, None]:
         """Yield the batches of all squares, which are the locations `index`."""
         squares = slice(0, len(index))
         whole = plan_pass(job.raster, squares)
-        self._ledger.n_tiles = len(whole.tiles)
+        self._bad_tiles.n_tiles = len(whole.tiles)
         try:
             for part, plan in _parts(job, squares, whole, self._way):
-                scatter = Scatter(job, part, plan, self._way.allocate)
-                yield from self._read(job, scatter, index[part])
+                placer = TilePlacer(job, part, plan, self._way.allocate)
+                yield from self._read(job, placer, index[part])
         finally:
             self._pool.shutdown(cancel_futures=True)
-            self._ledger.skipped.sort()
+            self._bad_tiles.skipped.sort()
 
-    def _read(self, job: ScatterJob, scatter: Scatter, index: np.ndarray) -> Iterator[PatchBatch]:
+    def _read(
+        self, job: PlacementJob, placer: TilePlacer, index: np.ndarray
+    ) -> Iterator[PatchBatch]:
         """Yield the batches of one pass, whose squares are the locations `index`."""
         most_batches = max(2, self._way.budget_bytes // job.batch_bytes)
         most_waiting = 2 * self._way.n_threads
         waiting: deque[Future[RunDone]] = deque()
-        yield from self._deliver(scatter, index)
-        for tiles in scatter.runs(RUN_TILES):
+        yield from self._deliver(placer, index)
+        for tiles in placer.runs(RUN_TILES):
             while waiting and (
-                len(waiting) >= most_waiting or scatter.n_open_with(tiles) > most_batches
+                len(waiting) >= most_waiting or placer.n_open_with(tiles) > most_batches
             ):
-                yield from self._take(scatter, waiting.popleft(), index)
-            scatter.open(tiles)
-            waiting.append(self._pool.submit(scatter.run, tiles))
+                yield from self._take(placer, waiting.popleft(), index)
+            placer.open(tiles)
+            waiting.append(self._pool.submit(placer.run, tiles))
         while waiting:
-            yield from self._take(scatter, waiting.popleft(), index)
+            yield from self._take(placer, waiting.popleft(), index)
 
     def _take(
-        self, scatter: Scatter, done: Future[RunDone], index: np.ndarray
+        self, placer: TilePlacer, done: Future[RunDone], index: np.ndarray
     ) -> Iterator[PatchBatch]:
         """Wait for the oldest run: so the first bad tile is the same one for any thread count."""
         run = done.result()
         for fault in run.faults:
-            self._ledger.enter(fault, self._spec, self._path)
-        scatter.finish(run)
-        yield from self._deliver(scatter, index)
+            self._bad_tiles.enter(fault, self._spec, self._path)
+        placer.finish(run)
+        yield from self._deliver(placer, index)
 
-    def _deliver(self, scatter: Scatter, index: np.ndarray) -> Iterator[PatchBatch]:
-        for squares, lost, pixels in scatter.complete(in_order=self._way.in_order):
-            self._ledger.skipped += index[lost].tolist()
+    def _deliver(self, placer: TilePlacer, index: np.ndarray) -> Iterator[PatchBatch]:
+        for squares, lost, pixels in placer.complete(in_order=self._way.in_order):
+            self._bad_tiles.skipped += index[lost].tolist()
             if len(squares):
                 yield PatchBatch(index[squares], pixels)

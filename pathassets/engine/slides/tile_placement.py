@@ -44,7 +44,7 @@ class RunDone(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ScatterJob:
+class PlacementJob:
     """What all passes over one set of locations share."""
 
     level: int
@@ -79,11 +79,11 @@ class ScatterJob:
         return self.n_batch * n_px * 3
 
 
-class Scatter:
+class TilePlacer:
     """One pass over the tiles that some consecutive squares touch."""
 
     def __init__(
-        self, job: ScatterJob, squares: slice, plan: Pass, allocate: Callable[..., np.ndarray]
+        self, job: PlacementJob, squares: slice, plan: Pass, allocate: Callable[..., np.ndarray]
     ) -> None:
         self._job = job
         self._first_square = squares.start

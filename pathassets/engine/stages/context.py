@@ -1,4 +1,4 @@
-"""What the stations of one slide share while it is worked on: overview, artifacts, handles."""
+"""What the stages of one slide share while it is worked on: overview, artifacts, handles."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ OVERVIEW_MPP = 8.0
 """Resolution of the picture under what is drawn for people."""
 
 ORIGINAL = "original"
-"""Folder of a drawing with the file as a person gave it."""
+"""Folder of an annotation with the file as a person gave it."""
 POLYGONS = "annotations.geojson"
-"""Of a drawing, what the file draws, in level-0 pixels; there is none where it is a picture."""
-DRAWN_PICTURES = frozenset(IMAGE_SUFFIXES | NUMPY_SUFFIXES)
+"""Of an annotation, what the file draws, in level-0 pixels; there is none where it is a picture."""
+MASK_PICTURES = frozenset(IMAGE_SUFFIXES | NUMPY_SUFFIXES)
 """Endings of files that are a mask; all others hold polygons."""
 
 Facts = dict[str, Any]
@@ -39,14 +39,14 @@ Parents = Mapping[str, Address]
 
 
 def record_again(slide_id: str, name: str) -> str:
-    """Remedy where a drawing is gone: a person drew it, so no run can make it."""
+    """Remedy where an annotation is gone: a person drew it, so no run can make it."""
     command = f"pathassets annotations set {slide_id} FILE --name {name} --who NAME --why …"
     return f"Record it again: {command}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What a station is asked to make."""
+    """What a stage is asked to make."""
 
     address: Address
     spec: Any
@@ -88,7 +88,7 @@ def _read_overview(slide: OpenedSlide, mpp: float, slide_mpp: float) -> Overview
 
 @dataclass
 class Bench:
-    """What the stations of one slide share while it is worked on."""
+    """What the stages of one slide share while it is worked on."""
 
     slide_id: str
     slide: OpenedSlide
@@ -117,10 +117,10 @@ class Bench:
         """A published artifact of this slide, its files checked, and its folder."""
         return self.store.read_checked(address), self.store.path_of(address)
 
-    def drawing(self, address: Address) -> tuple[Artifact, Path]:
-        """A drawing that a person recorded, its files checked, and its folder."""
-        what = f"{'/'.join(address.key)} of {address.subject} was recorded, and"
-        remedy = record_again(address.subject, address.name)
+    def annotation(self, address: Address) -> tuple[Artifact, Path]:
+        """An annotation that a person recorded, its files checked, and its folder."""
+        what = f"{'/'.join(address.key)} of {address.partition_key} was recorded, and"
+        remedy = record_again(address.partition_key, address.name)
         try:
             return self.artifact(address)
         except ArtifactMissing as error:

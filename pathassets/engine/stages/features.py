@@ -1,4 +1,4 @@
-"""What the stations beyond the patches do for one slide.
+"""What the stages beyond the patches do for one slide.
 
     features          locations.parquet, patch pixels ─▶ features.zarr, by all encoders in one pass
     slide_embedding   features.zarr                   ─▶ embedding.zarr
@@ -31,7 +31,7 @@ from pathassets.core.features.feature_map import (
     fit_places,
 )
 from pathassets.core.locations.locations import PatchLocations
-from pathassets.core.slides.bad_tiles import Ledger
+from pathassets.core.slides.bad_tiles import BadTiles
 from pathassets.core.spec import canonical_json
 from pathassets.engine.features.batches import shape_of
 from pathassets.engine.features.encoders import open_encoder
@@ -152,14 +152,14 @@ class _Pass:
         """Make the group whole, with a picture of it."""
         encoded = self._encoded
         try:
-            ledger, stats = Ledger(), None
+            bad_tiles, stats = BadTiles(), None
             if encoded is not None and begun.encoder is not None:
                 number = [one.writer for one in encoded.work.targets].index(begun.writer)
                 error = encoded.error or encoded.target_errors.get(number)
                 if error is not None:
                     return error
-                ledger, stats = encoded.ledger, encoded.stats
-            facts = self._facts(begun.card, ledger, begun.writer.left_out)
+                bad_tiles, stats = encoded.bad_tiles, encoded.stats
+            facts = self._facts(begun.card, bad_tiles, begun.writer.left_out)
             begun.partial.note(facts)
             begun.writer.finish(n_patches=facts["n_patches"], n_skipped=facts["n_skipped"])
             self._draw(begun.order)
@@ -167,12 +167,12 @@ class _Pass:
             return error
         return Made(facts=facts, stats=stats)
 
-    def _facts(self, card: EncoderCard, ledger: Ledger, skipped: list[int]) -> Facts:
+    def _facts(self, card: EncoderCard, bad_tiles: BadTiles, skipped: list[int]) -> Facts:
         return {
             "n_patches": len(self._locations) - len(skipped),
             "n_skipped": len(skipped),
             "skipped": skipped,
-            **ledger.facts(),
+            **bad_tiles.facts(),
             "dim": card.dim,
             "encoder": card.name,
             "weights": card.weights,
@@ -196,7 +196,7 @@ class _Pass:
             "patch_mpp": locations.mpp,
             "side_px0": locations.side_px0,
             "patch_locations": str(address),
-            "tissue_mask": next((str(a) for a in parents if a.section == "tissue_mask"), ""),
+            "tissue_mask": next((str(a) for a in parents if a.stage == "tissue_mask"), ""),
             "encoder": card.name,
             "encoder_version": card.version,
             "weights": card.weights,

@@ -22,9 +22,9 @@ class Step:
     entry: Entry
     address: Address
     parents: tuple[Address, ...]
-    """What it is made from: another step's artifact, a drawing, and the slide itself; of each
+    """What it is made from: another step's artifact, an annotation, and the slide itself; of each
     section one at most."""
-    drawings: tuple[Address, ...] = ()
+    annotations: tuple[Address, ...] = ()
     """All that was drawn that it goes back to, by itself or by its parents."""
     lacks: Key | None = None
     """Annotations without which nothing can be made, and that are not recorded for this slide."""
@@ -66,7 +66,7 @@ class StepOutcome:
     artifact: Artifact | None = None
     """For `made` and `current`."""
     preview: bytes = b""
-    """JPEG of a few kB; empty where the station has none."""
+    """JPEG of a few kB; empty where the stage has none."""
     seconds: float | None = None
     """Time it took, its share of it where steps are made together; None where nothing was done."""
     stats: EncodingStats | None = None

@@ -13,7 +13,7 @@ from pathassets.core.locations.locations import PatchLocations
 from pathassets.core.patches.contact_sheet import choose_some, lay_sheet
 from pathassets.core.patches.patch_set import PatchSetSpec
 from pathassets.core.patches.read_plan import ReadSpec
-from pathassets.core.slides.bad_tiles import Ledger
+from pathassets.core.slides.bad_tiles import BadTiles
 from pathassets.core.slides.resolution import LevelOrMpp
 from pathassets.core.spec import seed_of
 from pathassets.engine.patches.extraction import ExtractionJob, ExtractionSpec, job_of
@@ -48,16 +48,16 @@ def write_patches(bench: Bench, order: Order, locations: PatchLocations) -> Fact
     What touches a tile that cannot be read, at any of its resolutions, is left out where the spec
     lets it, and listed by its place among all locations.
     """
-    spec, ledger = order.spec, Ledger()
+    spec, bad_tiles = order.spec, BadTiles()
     job = _job(bench, spec, locations)
     how = ReadHow(n_batch=batch_size_of(job), n_threads=bench.n_threads, spec=spec)
     facts = write_patch_set(
         job, spec, order.folder,
         slide_id=bench.slide_id, digest=order.address.digest, n_threads=bench.n_threads,
-        batches=read_sets(bench.slide, job, how, ledger=ledger),
+        batches=read_sets(bench.slide, job, how, bad_tiles=bad_tiles),
     )  # fmt: skip
-    skipped = job.index[ledger.skipped].tolist()
-    return {**facts, "n_skipped": len(skipped), "skipped": skipped, **ledger.facts()}
+    skipped = job.index[bad_tiles.skipped].tolist()
+    return {**facts, "n_skipped": len(skipped), "skipped": skipped, **bad_tiles.facts()}
 
 
 def lay_contact_sheet(bench: Bench, order: Order, locations: PatchLocations) -> np.ndarray:

@@ -68,7 +68,7 @@ def _reading(step: Step) -> object:
 
 
 class _Line:
-    """The stations of one slide, and what became of each step so far."""
+    """The stages of one slide, and what became of each step so far."""
 
     def __init__(self, task: SlideTask, lazy: _LazyBench) -> None:
         self._staging = Path(task.staging)
@@ -92,7 +92,7 @@ class _Line:
         failed = _failed_parent(steps[0], self._outcomes.values())
         if failed is not None:
             outcomes = [self._shelf.find(step) or _blocked(step, failed) for step in steps]
-        elif steps[0].entry.section.name == FEATURES:
+        elif steps[0].entry.stage.name == FEATURES:
             outcomes = _run_features(steps, self._lazy, self._shelf)
         else:
             outcomes = [_run_step(steps[0], self._lazy, self._shelf, self._staging)]
@@ -305,12 +305,12 @@ def _missing(key: Key, slide_id: str) -> AnnotationsMissing:
 
 def _make(step: Step, lazy: _LazyBench, staging: Path) -> Artifact:
     if step.lacks is not None:
-        raise _missing(step.lacks, step.address.subject)
+        raise _missing(step.lacks, step.address.partition_key)
     bench = lazy.get()
     folder = staging / uuid.uuid4().hex
     folder.mkdir(parents=True)
     try:
-        facts = MAKERS[step.entry.section.name](bench, _order(step, folder))
+        facts = MAKERS[step.entry.stage.name](bench, _order(step, folder))
         bench.check_unchanged()
         return bench.store.publish(_draft(step, facts), folder)
     finally:
@@ -321,7 +321,7 @@ def _order(step: Step, folder: Path) -> Order:
     return Order(
         address=step.address,
         spec=step.entry.spec,
-        parents={address.section: address for address in step.parents},
+        parents={address.stage: address for address in step.parents},
         folder=folder,
         weights_sha256=step.entry.weights_sha256,
     )
@@ -340,13 +340,13 @@ def _draft(step: Step, facts: dict[str, Any]) -> Artifact:
 
 
 def _preview(artifact: Artifact, store: Store) -> bytes:
-    """The artifact's picture, checked; empty where the station makes none."""
+    """The artifact's picture, checked; empty where the stage makes none."""
     found = [file for file in artifact.files if file.path == PREVIEW]
     return store.read_file(artifact, found[0]) if found else b""
 
 
 def _failed(step: Step, error: Exception) -> StepOutcome:
-    slide_id = step.address.subject
+    slide_id = step.address.partition_key
     error = shortage_of(error) or error
     if isinstance(error, PathAssetsError):
         return StepOutcome(
@@ -374,7 +374,7 @@ def _message(error: PathAssetsError, slide_id: str) -> str:
 
 
 def _blocked(step: Step, failed: StepOutcome) -> StepOutcome:
-    why = f"{step.address.subject}: not tried, {'/'.join(failed.step.address.key)} failed"
+    why = f"{step.address.partition_key}: not tried, {'/'.join(failed.step.address.key)} failed"
     return StepOutcome(
         step=step, state="blocked", reason=failed.reason, remedy=failed.remedy,
         message=failed.message if failed.state == "blocked" else why,

@@ -1,7 +1,7 @@
-"""What each station does for one slide: read its parents, compute, write files into a folder.
+"""What each stage does for one slide: read its parents, compute, write files into a folder.
 
-    tissue_mask       overview of the slide, or a drawing  ─▶ tissue.zarr, tissue.geojson
-    patch_locations   tissue.zarr, a drawing               ─▶ locations.parquet
+    tissue_mask       overview of the slide, or an annotation  ─▶ tissue.zarr, tissue.geojson
+    patch_locations   tissue.zarr, an annotation               ─▶ locations.parquet
     patch_set         locations.parquet, patch pixels      ─▶ images or a packed store, their table
 
 Each comes with a preview.jpg, and returns facts. What is made of patches is `feature_stations`'.
@@ -24,7 +24,7 @@ from pathassets.core.locations.locations import PatchLocations, locate
 from pathassets.core.locations.overlay import draw_grid, draw_mask, draw_outlines
 from pathassets.core.patches.read_plan import plan_read
 from pathassets.core.recipe import ANNOTATIONS
-from pathassets.core.slides.bad_tiles import Ledger
+from pathassets.core.slides.bad_tiles import BadTiles
 from pathassets.core.slides.regions import BoxPx
 from pathassets.core.slides.slide import SlideInfo
 from pathassets.core.spec import canonical_json
@@ -51,13 +51,13 @@ OUTLINES = "tissue.geojson"
 
 
 def make_tissue_mask(bench: Bench, order: Order) -> Facts:
-    """Find the tissue on the overview, or take it from a drawing."""
+    """Find the tissue on the overview, or take it from an annotation."""
     overview = bench.overview(order.spec.mpp)
     drawn = order.parents.get(ANNOTATIONS)
     if drawn is None:
         mask, facts = _find_tissue(bench, order.spec, overview)
     else:
-        mask, facts = _drawn_tissue(bench, drawn)
+        mask, facts = _annotated_tissue(bench, drawn)
     outlines = outline_mask(mask)
     save_mask(order.folder / TISSUE, mask)
     geojson = canonical_json(to_geojson(outlines))
@@ -75,22 +75,22 @@ def make_tissue_mask(bench: Bench, order: Order) -> Facts:
 
 
 def _find_tissue(bench: Bench, spec: TissueSpec, overview: Overview) -> tuple[TissueMask, Facts]:
-    ledger = Ledger(n_tiles=overview.n_tiles)
+    bad_tiles = BadTiles(n_tiles=overview.n_tiles)
     for fault in overview.faults:
-        ledger.enter(fault, spec, bench.slide.path)
+        bad_tiles.enter(fault, spec, bench.slide.path)
     mask = find_tissue(
         overview.rgb, downsample=overview.downsample, slide_mpp=bench.slide_mpp, spec=spec
     ).without(_boxes_px(overview, bench.slide.info))
-    return mask, {"method": spec.method, **ledger.facts()}
+    return mask, {"method": spec.method, **bad_tiles.facts()}
 
 
-def _drawn_tissue(bench: Bench, drawn: Address) -> tuple[TissueMask, Facts]:
+def _annotated_tissue(bench: Bench, drawn: Address) -> tuple[TissueMask, Facts]:
     """The mask that a person drew, whatever the overview shows."""
-    return _mask_of(bench, drawn), {"method": "drawn", "drawing": str(drawn)}
+    return _mask_of(bench, drawn), {"method": "drawn", "annotation": str(drawn)}
 
 
 def _mask_of(bench: Bench, drawn: Address) -> TissueMask:
-    artifact, folder = bench.drawing(drawn)
+    artifact, folder = bench.annotation(drawn)
     polygons = _kept_polygons(bench, drawn)
     if polygons is not None:
         return as_tissue_mask(polygons, bench.slide)
@@ -105,14 +105,14 @@ def _kept_polygons(bench: Bench, drawn: Address) -> Sequence[AnnotationPolygon] 
         AnnotationError: the slide has bounds, and it was recorded before anybody was asked whether
             coordinates count from there.
     """
-    artifact, folder = bench.drawing(drawn)
+    artifact, folder = bench.annotation(drawn)
     if all(file.path != POLYGONS for file in artifact.files):
         return None
     if is_offset(bench.slide.info) and not artifact.facts.get("frame"):
         raise AnnotationError(
             drawn,
             "was recorded without a frame, and the slide has bounds",
-            remedy=f"Record it again: pathassets annotations set {drawn.subject} FILE "
+            remedy=f"Record it again: pathassets annotations set {drawn.partition_key} FILE "
             f"--name {drawn.name} --frame bounds (QuPath) or level0 --who NAME --why …",
         )
     return read_annotations(folder / POLYGONS).polygons

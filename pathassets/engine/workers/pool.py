@@ -69,15 +69,17 @@ class LocalWorkers:
         """
         del gpus
         queue = iter(items)
-        crew = _Crew(n_workers=max(1, self.n_workers // cpus), cpus=cpus, timeout_s=self.timeout_s)
+        group = _WorkerGroup(
+            n_workers=max(1, self.n_workers // cpus), cpus=cpus, timeout_s=self.timeout_s
+        )
         try:
-            crew.employ(fn, queue)
-            while crew.is_at_work:
-                for item, result in crew.next_results():
-                    crew.employ(fn, queue)  # first, so that nobody idles while the caller is busy
+            group.employ(fn, queue)
+            while group.is_at_work:
+                for item, result in group.next_results():
+                    group.employ(fn, queue)  # first, so that nobody idles while the caller is busy
                     yield item, result
         finally:
-            crew.end()
+            group.end()
 
 
 @dataclass(eq=False, slots=True)
@@ -163,7 +165,7 @@ class _JobUnread(Exception):
     """A worker died before it had read its job, which can go to another."""
 
 
-class _Crew:
+class _WorkerGroup:
     """The workers of one `imap`, started as items come."""
 
     def __init__(self, *, n_workers: int, cpus: int, timeout_s: float) -> None:

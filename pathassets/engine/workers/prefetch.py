@@ -31,7 +31,7 @@ class Over(Exception):
     """There are no more items."""
 
 
-class Feed(Generic[Item]):
+class Prefetcher(Generic[Item]):
     """Runs a generator of (item, bytes that it holds) in a thread, from the first `take` on."""
 
     def __init__(

@@ -20,7 +20,7 @@ LOOK_S = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TallyPlace:
+class CounterPlace:
     """Where one worker's count stands. Picklable."""
 
     path: str
@@ -33,7 +33,7 @@ class TallyPlace:
             file.write(n.to_bytes(8, "little"))
 
 
-class Tally:
+class ProgressCounter:
     """The counts of some workers, while a `with` block lasts; `advance` is told what is new."""
 
     def __init__(self, n_places: int, advance: Callable[[int], None]) -> None:
@@ -43,9 +43,9 @@ class Tally:
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._look_on, daemon=True)
 
-    def place(self, number: int) -> TallyPlace:
+    def place(self, number: int) -> CounterPlace:
         """Where a worker's count stands."""
-        return TallyPlace(path=self._file.name, number=number)
+        return CounterPlace(path=self._file.name, number=number)
 
     def __enter__(self) -> Self:
         self._file = tempfile.NamedTemporaryFile(prefix="pathassets-tally-")

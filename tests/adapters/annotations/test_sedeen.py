@@ -103,7 +103,7 @@ def test_malformed_sedeen_is_refused_with_its_place(bad, fact) -> None:
 def test_a_sedeen_session_of_several_images_or_none_is_refused() -> None:
     image = sedeen(graphic()).removeprefix('<session software="PathCore">')
     image = image.removesuffix("</session>")
-    with pytest.raises(AnnotationError, match="drawings on 2 images"):
+    with pytest.raises(AnnotationError, match="annotations on 2 images"):
         parse_annotations(f"<session>{image}{image}</session>")
     assert len(parse_annotations(f"<session><image/>{image}</session>").polygons) == 1
     with pytest.raises(AnnotationError, match="<session>: has no <image>"):

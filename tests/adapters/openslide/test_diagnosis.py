@@ -16,7 +16,7 @@ from pathassets.errors import SlideUnreadable
 from tests.adapters.small_tiffs import jpegs, picture, write_tiff
 
 
-def refusal(path):
+def rejected_file(path):
     with pytest.raises(SlideUnreadable) as e:
         require_file(path)
     return e.value
@@ -133,13 +133,13 @@ def test_a_file_with_bytes_is_let_through(tmp_path):
 def test_what_is_not_there_is_missing(tmp_path):
     (tmp_path / "a.svs").write_text("a file")
     for path in (tmp_path / "none.svs", tmp_path / "none" / "b.svs", tmp_path / "a.svs" / "b.svs"):
-        assert refusal(path).reason == "file_missing"
+        assert rejected_file(path).reason == "file_missing"
         assert why_no_slide(path).reason == "file_missing"
 
 
 def test_a_link_to_nothing_says_where_it_leads(tmp_path):
     (tmp_path / "a.svs").symlink_to("/nowhere/gone.svs")
-    error = refusal(tmp_path / "a.svs")
+    error = rejected_file(tmp_path / "a.svs")
     assert error.reason == "dangling_link"
     assert "/nowhere/gone.svs" in error.fact
 
@@ -147,7 +147,7 @@ def test_a_link_to_nothing_says_where_it_leads(tmp_path):
 def test_links_in_a_circle_are_told_as_such(tmp_path):
     (tmp_path / "a.svs").symlink_to("b.svs")
     (tmp_path / "b.svs").symlink_to("a.svs")
-    error = refusal(tmp_path / "a.svs")
+    error = rejected_file(tmp_path / "a.svs")
     assert error.reason == "link_loop"
     assert "b.svs" in error.fact
 
@@ -160,15 +160,15 @@ def test_a_pipe_a_socket_and_a_device_are_not_opened(tmp_path):
         os.close(folder)
         (tmp_path / "device.svs").symlink_to("/dev/null")
         for name, kind in (("pipe", "a named pipe"), ("s", "a socket"), ("device", "a device")):
-            error = refusal(tmp_path / f"{name}.svs")
+            error = rejected_file(tmp_path / f"{name}.svs")
             assert error.reason == "not_a_file"
             assert kind in error.fact
 
 
 def test_a_folder_and_an_empty_file_are_told_apart(tmp_path):
     (tmp_path / "a.svs").touch()
-    assert refusal(tmp_path).reason == "folder_without_slide"
-    assert refusal(tmp_path / "a.svs").reason == "empty_file"
+    assert rejected_file(tmp_path).reason == "folder_without_slide"
+    assert rejected_file(tmp_path / "a.svs").reason == "empty_file"
 
 
 def test_a_file_one_may_not_read_says_so(tmp_path):
@@ -177,4 +177,4 @@ def test_a_file_one_may_not_read_says_so(tmp_path):
     path.chmod(0)
     if os.access(path, os.R_OK):
         pytest.skip("root may read everything")
-    assert refusal(path).reason == "no_permission"
+    assert rejected_file(path).reason == "no_permission"

@@ -299,7 +299,7 @@ def test_damage_is_found_by_the_files_that_somebody_else_lists(store, damage):
 
 
 def test_a_survey_gives_what_is_not_whole_in_the_order_asked(store):
-    addresses = [replace(ADDRESS, subject=f"s{i}") for i in range(600)]
+    addresses = [replace(ADDRESS, partition_key=f"s{i}") for i in range(600)]
     files = publish(store, draft(addresses[0])).files
     for address in addresses[1:]:
         shutil.copytree(store.path_of(addresses[0]), store.path_of(address))
@@ -339,7 +339,7 @@ def test_a_manifest_that_was_tampered_with_is_corrupt(store):
 
 def test_an_artifact_at_another_ones_place_is_corrupt(store):
     publish(store)
-    other = replace(ADDRESS, subject="b-0123456789")
+    other = replace(ADDRESS, partition_key="b-0123456789")
     shutil.copytree(store.path_of(ADDRESS), store.path_of(other))
     with pytest.raises(ArtifactCorrupt, match="its place"):
         store.read(other)
@@ -534,7 +534,7 @@ def test_a_store_one_may_not_write_is_a_store_error(tmp_path):
 
 
 def test_a_disk_that_answers_at_once_is_asked_by_one_thread_and_a_slow_one_by_several():
-    addresses = [replace(ADDRESS, subject=str(i)) for i in range(600)]
+    addresses = [replace(ADDRESS, partition_key=str(i)) for i in range(600)]
     expected = [(address, ()) for address in addresses]
     asked: set[int] = set()
 

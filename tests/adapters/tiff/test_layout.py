@@ -31,7 +31,7 @@ from tests.adapters.small_tiffs import (
 DEFLATE = lossless(8, imagecodecs.zlib_encode, predictor=2)
 
 
-def refusal(path):
+def rejected_file(path):
     with pytest.raises(SlideUnreadable) as e:
         read_layout(path)
     assert e.value.message.startswith(f"{path}: ")
@@ -107,15 +107,15 @@ def test_elsewhere_a_page_that_is_not_marked_as_reduced_is_no_level(tmp_path):
 
 def test_a_file_that_is_no_tiff_is_not_a_slide(tmp_path):
     (tmp_path / "a.svs").write_text("a letter")
-    assert refusal(tmp_path / "a.svs")[0] == "not_a_slide"
+    assert rejected_file(tmp_path / "a.svs")[0] == "not_a_slide"
     os.mkfifo(tmp_path / "b.svs")
-    assert refusal(tmp_path / "b.svs")[0] == "not_a_slide"
-    assert refusal(tmp_path / "c.svs")[0] == "file_missing"
+    assert rejected_file(tmp_path / "b.svs")[0] == "not_a_slide"
+    assert rejected_file(tmp_path / "c.svs")[0] == "file_missing"
 
 
 def test_a_tiff_in_strips_is_told_from_one_in_tiles(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", picture(200, 150), metadata=None)
-    assert refusal(tmp_path / "a.tif")[0] == "striped_tiff"
+    assert rejected_file(tmp_path / "a.tif")[0] == "striped_tiff"
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_a_tiff_in_strips_is_told_from_one_in_tiles(tmp_path):
 def test_tiles_of_other_pixels_than_three_times_8_bits_are_refused(tmp_path, pixels):
     kind = "rgb" if pixels.ndim == 3 else "minisblack"
     tifffile.imwrite(tmp_path / "a.tif", pixels, tile=(64, 64), photometric=kind, metadata=None)
-    reason, fact = refusal(tmp_path / "a.tif")
+    reason, fact = rejected_file(tmp_path / "a.tif")
     assert reason == "not_8bit_rgb"
     assert "bits" in fact
 
@@ -152,7 +152,7 @@ def test_a_file_that_is_cut_is_truncated_wherever_the_cut_is(tmp_path, kept):
     path = tmp_path / "a.svs"
     write_tiff(path, jpegs("420", shared=True))
     path.write_bytes(path.read_bytes()[:kept])
-    assert refusal(path)[0] == "truncated"
+    assert rejected_file(path)[0] == "truncated"
 
 
 def test_a_cut_through_the_strips_of_another_image_is_truncation_too(tmp_path):
@@ -162,7 +162,7 @@ def test_a_cut_through_the_strips_of_another_image_is_truncation_too(tmp_path):
         file.write(picture(64, 20), metadata=None)
     assert len(read_layout(path).levels) == 1
     path.write_bytes(path.read_bytes()[:-5])
-    assert refusal(path)[0] == "truncated"
+    assert rejected_file(path)[0] == "truncated"
 
 
 def test_one_tile_beyond_the_end_is_a_damaged_entry_and_two_are_truncation(tmp_path):
@@ -171,7 +171,7 @@ def test_one_tile_beyond_the_end_is_a_damaged_entry_and_two_are_truncation(tmp_p
     set_tag(path, "TileOffsets", 1 << 30, index=2)
     assert read_layout(path).levels[0].faults.tolist() == [0, 0, 2] + [0] * 9
     set_tag(path, "TileOffsets", 1 << 30, index=5)
-    assert refusal(path)[0] == "truncated"
+    assert rejected_file(path)[0] == "truncated"
 
 
 def test_a_half_that_never_arrived_is_said_to_be_zeros(tmp_path):
@@ -180,7 +180,7 @@ def test_a_half_that_never_arrived_is_said_to_be_zeros(tmp_path):
     start, _ = directory_extents(path)[1]
     data = path.read_bytes()
     path.write_bytes(data[:start] + bytes(len(data) - start))
-    reason, fact = refusal(path)
+    reason, fact = rejected_file(path)
     assert reason == "damaged_structure"
     assert "directory 1 should be are zeros" in fact
 
@@ -216,7 +216,7 @@ def test_a_structure_that_contradicts_itself_is_damaged(tmp_path, name):
     write_tiff(path, jpegs("420", shared=True))
     read_layout(path)
     DAMAGES[name](path)
-    assert refusal(path)[0] in {"damaged_structure", "not_8bit_rgb"}
+    assert rejected_file(path)[0] in {"damaged_structure", "not_8bit_rgb"}
 
 
 def colours_swapped(path):
@@ -237,7 +237,7 @@ def test_colours_that_the_tiles_contradict_are_damage(tmp_path, sampling, colour
     path = tmp_path / "a.svs"
     write_tiff(path, jpegs(sampling, colours, shared=shared))
     colours_swapped(path)
-    reason, fact = refusal(path)
+    reason, fact = rejected_file(path)
     assert reason == "damaged_structure"
     assert "its tiles say otherwise" in fact
 
@@ -254,14 +254,14 @@ def test_rgb_said_to_be_ycbcr_is_damage_even_where_the_tiles_say_nothing(tmp_pat
     write_tiff(path, Kind(7, "rgb", encode, options=AS_RGB))
     assert read_layout(path).levels[0].is_rgb
     colours_swapped(path)
-    assert refusal(path)[0] == "damaged_structure"
+    assert rejected_file(path)[0] == "damaged_structure"
 
 
 def test_tiles_that_are_all_of_another_size_contradict_the_tag(tmp_path):
     path = tmp_path / "a.svs"
     write_tiff(path, jpegs(), size_px=(130, 130), n_levels=1)  # 3 x 3 tiles, as of 48 px, too
     set_tag(path, "TileWidth", 48)
-    reason, fact = refusal(path)
+    reason, fact = rejected_file(path)
     assert reason == "damaged_structure"
     assert "48 x 64 px and are 64 x 64 px" in fact
 
@@ -287,7 +287,7 @@ def test_a_directory_of_too_many_entries_is_damaged(tmp_path):
     path = tmp_path / "a.svs"
     write_tiff(path, jpegs(), size_px=(600, 600))
     put(path, 8, struct.pack("<H", MAX_ENTRIES + 1))
-    assert refusal(path)[0] == "damaged_structure"
+    assert rejected_file(path)[0] == "damaged_structure"
 
 
 FUZZED = {

@@ -55,7 +55,7 @@ def ome(*images, attributes=""):
     return f'<?xml version="1.0"?><OME xmlns="x" {attributes}>{"".join(images)}</OME>'
 
 
-def refusal(path):
+def rejected_file(path):
     with pytest.raises(SlideUnreadable) as caught:
         read_layout(path)
     assert caught.value.reason == "slide_image_unclear"
@@ -141,7 +141,7 @@ def test_levels_below_the_slide_are_its_own_and_none_of_the_labels(tmp_path):
     ids=["equal", "beside alone", "macro alone", "name in doubt", "macro is larger"],
 )
 def test_where_it_cannot_be_told_which_is_the_slide_the_file_is_refused(tmp_path, images, says):
-    assert says in refusal(write_ome(tmp_path / "a.ome.tif", *images))
+    assert says in rejected_file(write_ome(tmp_path / "a.ome.tif", *images))
 
 
 def test_a_name_that_only_has_the_word_is_no_label_where_it_is_alone(tmp_path):
@@ -176,7 +176,7 @@ def test_a_name_that_only_has_the_word_is_no_label_where_it_is_alone(tmp_path):
     ids=["other size", "no such directory", "untold", "other file", "companion"],
 )  # fmt: skip
 def test_xml_that_does_not_fit_the_file_is_no_guide(tmp_path, xml, says):
-    assert says in refusal(write_xml(tmp_path / "a.tif", xml, SLIDE, LABEL))
+    assert says in rejected_file(write_xml(tmp_path / "a.tif", xml, SLIDE, LABEL))
 
 
 def test_a_renamed_file_is_still_the_one_its_xml_names(tmp_path):
@@ -211,7 +211,7 @@ def write_pages(path, *pages):
 @pytest.mark.parametrize("tile", [(64, 64), None])
 def test_a_first_image_smaller_than_another_may_be_a_label(tmp_path, tile):
     path = write_pages(tmp_path / "a.tif", (LABEL, {}), (SLIDE, {"tile": tile}))
-    said = refusal(path)
+    said = rejected_file(path)
     assert "its first image has 120 x 80 px, and directory 1 400 x 300 px" in said
     assert "IN.tif[page=1]" in said
 
@@ -235,7 +235,7 @@ def test_pages_of_one_size_are_a_stack_and_that_is_told(tmp_path):
     ],
 )
 def test_a_first_image_that_calls_itself_a_label_is_none(tmp_path, more):
-    assert "its first image is no slide by its name" in refusal(
+    assert "its first image is no slide by its name" in rejected_file(
         write_pages(tmp_path / "a.tif", (LABEL, more))
     )
 

@@ -150,7 +150,7 @@ def test_without_its_file_it_is_refused_and_with_it_its_card_is_known(
     declared: Declaration,
 ) -> None:
     name = declared.card.name
-    with pytest.raises(SpecError, match=re.escape(declared.card.source)) as refusal:
+    with pytest.raises(SpecError, match=re.escape(declared.card.source)) as rejected_file:
         card_of(name)
-    assert ("on request" in str(refusal.value)) == declared.card.is_gated
+    assert ("on request" in str(rejected_file.value)) == declared.card.is_gated
     assert card_of(EncoderRequest(name=name, weights="weights.safetensors")) == declared.card

@@ -6,11 +6,11 @@ from scipy.stats import qmc
 
 from pathassets.core.draws import streams_of
 from pathassets.core.locations import poisson_disk as disks
-from pathassets.core.locations.poisson_disk import lay_disks
+from pathassets.core.locations.poisson_disk import place_disks
 
 
 def lay(width: int, height: int, spacing: float, seed: int = 0):
-    _, x, y = lay_disks(np.array([[width, height]]), np.array([spacing]), streams_of(seed, 1))
+    _, x, y = place_disks(np.array([[width, height]]), np.array([spacing]), streams_of(seed, 1))
     return x, y
 
 
@@ -68,15 +68,15 @@ def test_rectangles_do_not_depend_on_each_other_nor_on_the_groups_they_are_laid_
 ) -> None:
     n = np.array([[50, 60], [0, 9], [300, 20], [1, 1], [80, 80]])
     spacing, streams = np.array([9.0, 3.0, 5.0, 2.0, 30.0]), streams_of(4, 5)
-    area, x, y = lay_disks(n, spacing, streams)
+    area, x, y = place_disks(n, spacing, streams)
     order = np.lexsort((x, y, area))
     assert (order == np.arange(len(x))).all()
     for i in (0, 2, 3, 4):
-        alone = lay_disks(n[i : i + 1], spacing[i : i + 1], streams[i : i + 1])
+        alone = place_disks(n[i : i + 1], spacing[i : i + 1], streams[i : i + 1])
         assert alone[1].tolist() == x[area == i].tolist()
         assert alone[2].tolist() == y[area == i].tolist()
     monkeypatch.setattr(disks, "GROUP_CELLS", 1)
-    for one, other in zip(lay_disks(n, spacing, streams), (area, x, y), strict=True):
+    for one, other in zip(place_disks(n, spacing, streams), (area, x, y), strict=True):
         assert one.tolist() == other.tolist()
 
 
@@ -87,5 +87,5 @@ def test_they_are_the_ones_of_every_other_machine() -> None:
 
 
 def test_no_rectangle_has_no_points() -> None:
-    nothing = lay_disks(np.empty((0, 2), np.int64), np.empty(0), np.empty(0, np.uint64))
+    nothing = place_disks(np.empty((0, 2), np.int64), np.empty(0), np.empty(0, np.uint64))
     assert [len(column) for column in nothing] == [0, 0, 0]

@@ -6,7 +6,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from pathassets.defs.assets.annotations import report_annotations, reported_drawings
+from pathassets.defs.assets.annotations import report_annotations, reported_annotations
 from tests.defs.small_slides import write_slide
 from tests.defs.workbench import Workbench, open_bench
 
@@ -102,7 +102,7 @@ def test_a_drawing_makes_stale_what_is_made_from_it_and_a_withdrawal_too(
     assert bench.run().success
     assert bench.stale([a, b]) == {}
 
-    # The first drawing of a slide that was made without: its mask was computed.
+    # The first annotation of a slide that was made without: its mask was computed.
     bench.draw(b, LEFT, name="mended")
     assert bench.stale([a, b]) == {b: stale(*ALL)}
     assert bench.run().success
@@ -149,8 +149,8 @@ def test_a_drawing_is_reported_once_with_what_a_person_wants_to_know(
         report_annotations(bench.instance, bench.platform, [a])
     assert len(bench.instance.fetch_materializations(key, limit=9).records) == 1
     assert len(bench.instance.fetch_observations(key, limit=9).records) == 1
-    assert reported_drawings(bench.instance, "tumour") == {a: drawn.digest}
-    assert reported_drawings(bench.instance, "mended") == {}
+    assert reported_annotations(bench.instance, "tumour") == {a: drawn.digest}
+    assert reported_annotations(bench.instance, "mended") == {}
     seen = bench.latest("annotations/tumour", a).asset_materialization
     assert seen is not None
     metadata = {name: value.value for name, value in seen.metadata.items()}
@@ -163,7 +163,7 @@ def test_a_drawing_is_reported_once_with_what_a_person_wants_to_know(
     assert bench.health("annotations/tumour") == {"green": [a], "red": []}
 
     bench.withdraw(a)
-    assert reported_drawings(bench.instance, "tumour") == {a: "withdrawn"}
+    assert reported_annotations(bench.instance, "tumour") == {a: "withdrawn"}
     gone = bench.latest("annotations/tumour", a).asset_materialization
     assert gone is not None
     assert gone.description == "withdrawn"
@@ -174,13 +174,13 @@ def test_a_drawing_is_reported_once_with_what_a_person_wants_to_know(
 def test_what_was_recorded_and_not_reported_is_reported_with_the_next(
     bench: Workbench, home: Path
 ) -> None:
-    from tests.engine.drawings import record_boxes  # noqa: PLC0415  (what was killed stopped here)
+    from tests.engine.annotations import record_boxes  # noqa: PLC0415  (what was killed stopped here)
 
     (a,) = bench.ingest(write_slide(home / "a.svs", 1))
-    drawn = record_boxes(bench.platform, a, LEFT).drawing
-    assert bench.run().success  # on a page that knows of no drawing
+    drawn = record_boxes(bench.platform, a, LEFT).annotation
+    assert bench.run().success  # on a page that knows of no annotation
     report_annotations(bench.instance, bench.platform, [a])
-    assert reported_drawings(bench.instance, "tumour") == {a: drawn.digest}
+    assert reported_annotations(bench.instance, "tumour") == {a: drawn.digest}
     assert bench.stale([a]) == {a: stale(INSIDE, JPEGS)}  # rather too much than too little
     assert bench.run().success
     assert bench.stale([a]) == {}

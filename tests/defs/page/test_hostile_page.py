@@ -35,7 +35,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     who = ["--who", bait("who"), "--why", bait("why")]
     pathassets(home, "mpp", "set", ids["a"], "0.51", *who, **python)
     named = ["--name", "tumour", *who]
-    pathassets(home, "annotations", "set", ids["a"], written.drawing, *named, **python)
+    pathassets(home, "annotations", "set", ids["a"], written.annotation, *named, **python)
     written.lost.unlink()
     pathassets(home, "run", code=1, **python)
     return home
@@ -84,7 +84,7 @@ def test_no_event_makes_the_readers_browser_ask_for_anything(daemon: Daemon, pag
     a, b, c = sorted(daemon.partitions(), key=lambda slide_id: slide_id[0])
     events = [
         ("slide", a, ("name", "patient", "label", "who", "why")),
-        ("annotations/tumour", a, ("drawing", "who", "why")),
+        ("annotations/tumour", a, ("annotation", "who", "why")),
         ("tissue_mask/otsu", b, ("header",)),
         ("tissue_mask/otsu", c, ("lost",)),
         ("features/broken", a, ("error",)),
@@ -93,7 +93,7 @@ def test_no_event_makes_the_readers_browser_ask_for_anything(daemon: Daemon, pag
     for asset, slide_id, fields in events:
         page.open(f"assets/{asset}?view=events")
         page.wait_for_text(slide_id)
-        # The list comes before the event shown, newest first; a drawing is observed last.
+        # The list comes before the event shown, newest first; an annotation is observed last.
         page.click(slide_id, -1 if asset.startswith("annotations") else 0)
         page.wait_for_text(*(f"{BAIT}{field}" for field in fields))
         page.shot(f"hostile_{asset.replace('/', '_')}_{slide_id[0]}")

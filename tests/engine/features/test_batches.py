@@ -3,7 +3,7 @@ import time
 import numpy as np
 import pytest
 
-from pathassets.engine.features.batches import Passes, Share, handed_rows, shape_of
+from pathassets.engine.features.batches import BatchFiller, Share, handed_rows, shape_of
 from pathassets.errors import EncoderError
 from tests.engine.encoding_bench import KindMeans
 
@@ -64,7 +64,7 @@ def test_each_owner_has_its_rows_in_order_whatever_the_shares(kind):
     rng = np.random.default_rng(3)
     encoder, owners = kind(8), [Owner() for _ in range(4)]
     given = {id(owner): [] for owner in owners}
-    passes = Passes(encoder)
+    passes = BatchFiller(encoder)
     for _ in range(60):
         owner = owners[rng.integers(4)]
         values = rng.integers(0, 256, rng.integers(1, 75)).tolist()
@@ -84,7 +84,7 @@ def test_a_pass_that_fails_is_done_again_from_the_owners_own_pixels(kind):
     encoder = kind(8)
     encoder.fails = lambda batch: bool((batch == 99).any())
     owners = [Owner() for _ in range(4)]
-    passes = Passes(encoder)
+    passes = BatchFiller(encoder)
     for number, owner in enumerate(owners):  # the buffer holds the next pass when this one fails
         values = [number + 1] * 20
         if number == 1:
@@ -104,7 +104,7 @@ def test_all_the_time_of_the_encoder_is_somebodys_also_of_what_fails(kind):
     encoder, owners = kind(8), [Owner(), Owner()]
     encoder.pause_s = 0.02
     encoder.fails = lambda batch: bool((batch == 99).any())
-    passes = Passes(encoder)
+    passes = BatchFiller(encoder)
     started_s = time.perf_counter()
     for owner, value in zip(owners, (1, 99), strict=True):
         passes.add(share(owner, [value] * 16))
@@ -118,7 +118,7 @@ def test_too_many_rows_for_one_owner_are_no_rows_of_another():
     encoder, owners = KindMeans(8), [Owner(), Owner()]
     whole = encoder.encode
     encoder.encode = lambda batch: np.repeat(whole(batch), 2, axis=0)
-    passes = Passes(encoder)
+    passes = BatchFiller(encoder)
     for owner in owners:
         passes.add(share(owner, [5] * 3))
     passes.flush()

@@ -46,7 +46,7 @@ def test_a_slide_that_cannot_be_read_stops_no_other_and_is_closed(bench):
              bench.work("c", 40, [encoder])]  # fmt: skip
     found = run(works)
     assert isinstance(found["b"].error, TileUnreadable)
-    assert len(found["b"].ledger.faults) == 1
+    assert len(found["b"].bad_tiles.faults) == 1
     assert bad.is_closed
     for name in "ac":
         assert np.array_equal(bench.features(f"{name}_0"), wanted(lay(40)))
@@ -55,8 +55,8 @@ def test_a_slide_that_cannot_be_read_stops_no_other_and_is_closed(bench):
 def test_patches_that_cannot_be_read_are_left_out(bench):
     bad = slide_of(damaged={0: {1, 200, 250}})
     done = run([bench.work("a", 3000, [Means()], slide=bad, spec=SKIP)])["a"]
-    skipped = done.ledger.skipped
-    assert len(done.ledger.faults) == 3
+    skipped = done.bad_tiles.skipped
+    assert len(done.bad_tiles.faults) == 3
     assert 16 < len(skipped) <= 48
     assert np.array_equal(bench.features("a_0"), np.delete(wanted(lay(3000)), skipped, axis=0))
 
@@ -76,7 +76,7 @@ def test_who_goes_on_lists_the_same_bad_tiles_and_has_the_same_bytes(tmp_path):
     assert isinstance(stopped.target_errors[0], EncoderError)
     resumed = run([work(again, [KindMeans(), KindMeans(name="b")])])["a"]
     assert 0 < resumed.stats.n_patches < 2100
-    assert resumed.ledger == whole.ledger
+    assert resumed.bad_tiles == whole.bad_tiles
     assert again.hashes() == once.hashes()
 
 
@@ -86,8 +86,8 @@ def test_a_share_of_bad_tiles_is_a_share_of_all_wherever_reading_begins(bench):
     bench.writer("a_0", lay(3000)).write(wanted(lay(3000))[:2048])
     done = run([bench.work("a", 3000, [Means()], slide=slide_of(damaged=bad), spec=spec)])["a"]
     assert done.error is None
-    assert done.ledger.n_tiles == 189
-    assert len(done.ledger.skipped) > 0
+    assert done.bad_tiles.n_tiles == 189
+    assert len(done.bad_tiles.skipped) > 0
 
 
 @pytest.mark.parametrize("rows", [8, 64])
@@ -187,7 +187,7 @@ def test_a_patch_that_one_target_has_and_can_be_read_no_more_is_kept(bench):
     )  # fmt: skip
     done = run([work])["a"]
     assert done.target_errors == {}
-    skipped = np.array(done.ledger.skipped)
+    skipped = np.array(done.bad_tiles.skipped)
     assert min(skipped) < 2048 < max(skipped)
     assert np.array_equal(bench.features("a_0"), np.delete(rows, skipped, axis=0))
     late = skipped[skipped >= 2048]

@@ -43,8 +43,8 @@ def encode(path):
     )
     for done in encode_slides([work], EncodingHow(n_threads=2)):
         assert not done.error and not done.target_errors, done
-        writer.finish(**done.ledger.facts())
-    return len(done.ledger.skipped)
+        writer.finish(**done.bad_tiles.facts())
+    return len(done.bad_tiles.skipped)
 
 def n_noted():
     return (folder / "log").stat().st_size

@@ -9,7 +9,7 @@ import pytest
 
 from pathassets.core.locations.locations import PatchLocations
 from pathassets.core.patches.read_plan import ReadSpec
-from pathassets.core.slides.bad_tiles import Ledger
+from pathassets.core.slides.bad_tiles import BadTiles
 from pathassets.engine.patches.extraction import ExtractionSpec, job_of
 from pathassets.engine.patches.multi_resolution import ReadHow, read_job, read_sets
 from pathassets.errors import SlideUnreadable, SpecError, TileUnreadable
@@ -164,10 +164,10 @@ def test_a_set_that_touches_a_bad_tile_at_any_resolution_is_left_out(n_batch, mo
     corners = [(x, y) for y in range(0, 1536, 256) for x in range(0, 2048, 256)]
     spec = ExtractionSpec(levels_or_mpps=(0, 1, 2.6), resampling_mode=mode)
     job = job_of(patches_at("formula.svs", *corners, size=(64, 64)), spec)
-    ledger = Ledger()
+    bad_tiles = BadTiles()
     policy = ReadSpec(bad_tiles="skip", max_bad_tile_share=0.5)
     how = ReadHow(n_batch=n_batch, spec=policy)
-    sets = list(read_sets(slide, job, how, ledger=ledger))
+    sets = list(read_sets(slide, job, how, bad_tiles=bad_tiles))
     kept = np.concatenate([s.places for s in sets]).tolist()
     bad = {(0, 0), (256, 256)}
 
@@ -186,8 +186,8 @@ def test_a_set_that_touches_a_bad_tile_at_any_resolution_is_left_out(n_batch, mo
             assert place not in kept
         elif not near:
             assert place in kept
-    assert sorted({*range(len(corners))} - {*kept}) == ledger.skipped
-    assert {(f.level, f.tile) for f in ledger.in_order()} == {(0, 0), (0, 9), (1, 3)}
+    assert sorted({*range(len(corners))} - {*kept}) == bad_tiles.skipped
+    assert {(f.level, f.tile) for f in bad_tiles.in_order()} == {(0, 0), (0, 9), (1, 3)}
     for s in sets:
         for place, patch in zip(s.places.tolist(), s.pixels[0], strict=True):
             x, y = corners[place]

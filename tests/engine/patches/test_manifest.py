@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pathassets.engine.patches.manifest import Told, manifest_text, plain
+from pathassets.engine.patches.manifest import ManifestFacts, manifest_text, plain
 
 
 def row(n, label="", **where):
@@ -9,7 +9,9 @@ def row(n, label="", **where):
 
 
 def told(**changes):
-    return Told(**{"slide": "a.svs", "extractor": "DiskPatchExtractor", "params": {}} | changes)
+    return ManifestFacts(
+        **{"slide": "a.svs", "extractor": "DiskPatchExtractor", "params": {}} | changes
+    )
 
 
 def values(text):

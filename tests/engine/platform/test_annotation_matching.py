@@ -4,12 +4,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+from tests.engine.annotations import ANN_SAYS, write_boxes
 
 from pathassets.engine.platform.annotation_matching import find_matches, match_files
-from pathassets.engine.platform.annotations import drawings_of
+from pathassets.engine.platform.annotations import annotations_of
 from pathassets.errors import SpecError
 from tests.engine.conftest import RECIPE
-from tests.engine.drawings import ANN_SAYS, write_boxes
 
 BOX = (100.0, 100.0, 300.0, 200.0)
 
@@ -87,7 +87,7 @@ def test_hidden_files_slides_and_files_of_other_kinds_are_no_drawings(
 def test_a_folder_without_drawings_is_refused(platform, slides, tmp_path):
     assert slides
     (tmp_path / "empty").mkdir()
-    with pytest.raises(SpecError, match="no drawings in this folder") as caught:
+    with pytest.raises(SpecError, match="no annotations in this folder") as caught:
         find_matches(platform, tmp_path / "empty")
     assert ".geojson" in caught.value.remedy
     with pytest.raises(SpecError, match="no such folder"):
@@ -126,7 +126,7 @@ def test_what_fits_is_recorded_and_a_malformed_file_stops_nobody(platform, slide
         "a": "recorded", slides[1]: "refused", slides[2]: "recorded", "zzz": "unmatched"
     }  # fmt: skip
     assert "not JSON" in done[slides[1]].said
-    kept = {d.slide_id: d.n_polygons for d in drawings_of(platform)}
+    kept = {d.slide_id: d.n_polygons for d in annotations_of(platform)}
     assert kept == {slides[0]: 1, slides[2]: 2}
     again = list(match_files(platform, folder, ANN_SAYS, is_dry=False))
     assert [m.recorded.is_new for m in again if m.recorded] == [False, False]
@@ -136,7 +136,7 @@ def test_a_dry_run_records_nothing(platform, slides, folder):
     write_boxes(folder / "a.geojson", BOX)
     [match] = match_files(platform, folder, ANN_SAYS, is_dry=True)
     assert (match.state, match.slide_id, match.recorded) == ("fits", slides[0], None)
-    assert drawings_of(platform) == []
+    assert annotations_of(platform) == []
     assert not (platform.store.root / "annotations").exists()
 
 

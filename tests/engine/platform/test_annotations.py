@@ -8,18 +8,19 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from tests.engine.annotations import ANN_SAYS, NOTHING, polygon, record_boxes, write_boxes
 
 from pathassets.adapters.annotations.reader import read_annotations
 from pathassets.core.address import Address
 from pathassets.engine.platform import annotations
 from pathassets.engine.platform.annotations import (
-    Statement,
-    drawings_of,
+    AnnotationSource,
+    annotations_of,
     find_preview,
     record_file,
     withdraw,
 )
-from pathassets.engine.platform.plan import drawing_address, plan_slides
+from pathassets.engine.platform.plan import annotation_address, plan_slides
 from pathassets.errors import (
     AnnotationError,
     CatalogError,
@@ -27,7 +28,6 @@ from pathassets.errors import (
     SpecError,
 )
 from tests.engine.conftest import RECIPE
-from tests.engine.drawings import ANN_SAYS, NOTHING, polygon, record_boxes, write_boxes
 
 DRAWN = RECIPE + "annotations:\n  tumour:\n  edited: {about: Masks that a person mended.}\n"
 ONE, OTHER = (100.0, 100.0, 300.0, 200.0), (350.5, 100.25, 400.0, 180.0)
@@ -53,8 +53,8 @@ def draw(tmp_path: Path, *boxes, name="a (é) [x].geojson", labels=()) -> Path:
 
 
 def kept_files(platform, recorded) -> dict[str, bytes]:
-    folder = platform.store.path_of(drawing_address(recorded.drawing))
-    artifact = platform.store.read_checked(drawing_address(recorded.drawing))
+    folder = platform.store.path_of(annotation_address(recorded.annotation))
+    artifact = platform.store.read_checked(annotation_address(recorded.annotation))
     return {file.path: (folder / file.path).read_bytes() for file in artifact.files}
 
 
@@ -65,26 +65,26 @@ def test_a_drawing_is_kept_whole_and_outlives_its_file(platform, slide_id, tmp_p
     file.unlink()
     assert recorded.is_new
     assert recorded.notes == ()
-    drawing = recorded.drawing
-    assert (drawing.slide_id, drawing.name) == (slide_id, "tumour")
-    assert (drawing.file, drawing.sha256) == (file.name, hashlib.sha256(data).hexdigest())
-    assert (drawing.n_polygons, drawing.labels) == (2, {"": 1, "Tumor/G2": 1})
-    assert (drawing.who, drawing.why) == ("Ann", "review of 3 May")
+    annotation = recorded.annotation
+    assert (annotation.slide_id, annotation.name) == (slide_id, "tumour")
+    assert (annotation.file, annotation.sha256) == (file.name, hashlib.sha256(data).hexdigest())
+    assert (annotation.n_polygons, annotation.labels) == (2, {"": 1, "Tumor/G2": 1})
+    assert (annotation.who, annotation.why) == ("Ann", "review of 3 May")
     kept = kept_files(platform, recorded)
     assert set(kept) == {"annotations.geojson", "original/a_x_.geojson", "preview.jpg"}
     assert kept["original/a_x_.geojson"] == data
-    place = platform.store.path_of(drawing_address(drawing))
+    place = platform.store.path_of(annotation_address(annotation))
     polygons = read_annotations(place / "annotations.geojson").polygons
     assert polygons == (polygon(ONE, "Tumor/G2"), polygon(OTHER))
-    assert drawings_of(platform) == [drawing]
+    assert annotations_of(platform) == [annotation]
 
 
 def test_the_artifact_says_what_it_holds_and_the_catalog_who_recorded_it(
     platform, slide_id, tmp_path
 ):
     recorded = record_file(platform, slide_id, draw(tmp_path, ONE), ANN_SAYS)
-    address = drawing_address(recorded.drawing)
-    assert address == Address("annotations", "tumour", slide_id, recorded.drawing.digest)
+    address = annotation_address(recorded.annotation)
+    assert address == Address("annotations", "tumour", slide_id, recorded.annotation.digest)
     artifact = platform.store.read(address)
     assert artifact.parents == ()
     assert artifact.facts["n_polygons"] == 1
@@ -103,13 +103,13 @@ def test_the_same_drawing_again_is_the_same_artifact_and_one_statement(
     first = record_file(platform, slide_id, file, ANN_SAYS)
     again = record_file(platform, slide_id, file, ANN_SAYS)
     assert (first.is_new, again.is_new) == (True, False)
-    assert again.drawing == first.drawing
+    assert again.annotation == first.annotation
     by_bob = record_file(platform, slide_id, file, replace(ANN_SAYS, who="Bob"))
     assert by_bob.is_new
-    assert by_bob.drawing.digest == first.drawing.digest
-    assert [d.who for d in drawings_of(platform, slide_id)] == ["Bob", "Ann"]
+    assert by_bob.annotation.digest == first.annotation.digest
+    assert [d.who for d in annotations_of(platform, slide_id)] == ["Bob", "Ann"]
     folder = platform.store.root / "annotations" / "tumour" / slide_id
-    assert [path.name for path in folder.iterdir()] == [first.drawing.digest]
+    assert [path.name for path in folder.iterdir()] == [first.annotation.digest]
 
 
 def test_a_deleted_artifact_has_no_picture_and_comes_back_by_recording_it_again(
@@ -117,11 +117,11 @@ def test_a_deleted_artifact_has_no_picture_and_comes_back_by_recording_it_again(
 ):
     file = draw(tmp_path, ONE)
     recorded = record_file(platform, slide_id, file, ANN_SAYS)
-    folder = platform.store.path_of(drawing_address(recorded.drawing))
+    folder = platform.store.path_of(annotation_address(recorded.annotation))
     folder.rename(tmp_path / "gone")
-    assert find_preview(platform, recorded.drawing) == b""
+    assert find_preview(platform, recorded.annotation) == b""
     assert not record_file(platform, slide_id, file, ANN_SAYS).is_new
-    assert find_preview(platform, recorded.drawing).startswith(b"\xff\xd8")
+    assert find_preview(platform, recorded.annotation).startswith(b"\xff\xd8")
 
 
 def test_other_content_has_another_digest_whatever_the_file_is_called(platform, slide_id, tmp_path):
@@ -131,7 +131,7 @@ def test_other_content_has_another_digest_whatever_the_file_is_called(platform, 
         draw(tmp_path, ONE, name="c.geojson", labels=("x",)),
         draw(tmp_path, ONE, name="d.json"),
     ]
-    digests = [record_file(platform, slide_id, f, ANN_SAYS).drawing.digest for f in files]
+    digests = [record_file(platform, slide_id, f, ANN_SAYS).annotation.digest for f in files]
     assert digests[3] == digests[0]
     assert len(set(digests)) == 3
 
@@ -140,9 +140,9 @@ def test_an_empty_drawing_states_that_there_is_nothing(platform, slide_id, tmp_p
     file = tmp_path / "none.geojson"
     file.write_text(NOTHING)
     recorded = record_file(platform, slide_id, file, ANN_SAYS)
-    assert (recorded.drawing.n_polygons, recorded.drawing.labels) == (0, {})
+    assert (recorded.annotation.n_polygons, recorded.annotation.labels) == (0, {})
     [planned] = plan_slides(platform)
-    assert planned.drawing("tumour") == recorded.drawing
+    assert planned.annotation("tumour") == recorded.annotation
 
 
 def test_what_is_left_out_or_mended_is_told(platform, slide_id, tmp_path):
@@ -158,7 +158,7 @@ def test_what_is_left_out_or_mended_is_told(platform, slide_id, tmp_path):
     assert left_out.startswith("left out: 1 ")
     assert mended.startswith("mended: ")
     assert "Self-intersection" in mended
-    facts = platform.store.read(drawing_address(recorded.drawing)).facts
+    facts = platform.store.read(annotation_address(recorded.annotation)).facts
     assert sum(facts["n_left_out"].values()) == facts["n_repaired"] == 1
 
 
@@ -175,7 +175,7 @@ MALFORMED = {
         "numbers",
     ),
     "root.xml": ("<Nonsense/>", "Nonsense"),
-    "notes.txt": ("no drawing", "neither JSON nor XML"),
+    "notes.txt": ("no annotation", "neither JSON nor XML"),
     "empty.geojson": ("", "is empty"),
 }
 
@@ -194,7 +194,7 @@ def test_a_malformed_file_is_refused_and_nothing_is_recorded(
 
 
 def assert_nothing_recorded(platform, slide_id):
-    assert platform.catalog.drawing_history(slide_id) == []
+    assert platform.catalog.annotation_history(slide_id) == []
     assert not (platform.store.root / "annotations").exists()
     assert [p.name for p in (platform.store.root / ".staging").iterdir()] in ([], [".sweep.lock"])
 
@@ -242,7 +242,7 @@ def test_an_unknown_slide_is_refused_before_the_file_is_read(platform, slide_id,
     with pytest.raises(CatalogError, match="not in the catalog"):
         withdraw(platform, slide_id[:-1], ANN_SAYS)
     with pytest.raises(CatalogError, match="not in the catalog"):
-        drawings_of(platform, slide_id[:-1])
+        annotations_of(platform, slide_id[:-1])
 
 
 def test_a_withdrawal_needs_something_to_withdraw_and_is_history_too(platform, slide_id, tmp_path):
@@ -252,8 +252,8 @@ def test_a_withdrawal_needs_something_to_withdraw_and_is_history_too(platform, s
     record_file(platform, slide_id, draw(tmp_path, ONE), ANN_SAYS)
     gone = withdraw(platform, slide_id, why)
     assert gone.is_withdrawn
-    assert drawings_of(platform) == []
-    assert [d.who for d in drawings_of(platform, slide_id)] == ["Bob", "Ann"]
+    assert annotations_of(platform) == []
+    assert [d.who for d in annotations_of(platform, slide_id)] == ["Bob", "Ann"]
     assert find_preview(platform, gone) == b""
     with pytest.raises(CatalogError, match="no annotations/tumour is recorded for it"):
         withdraw(platform, slide_id, why)
@@ -263,9 +263,9 @@ def test_the_picture_shows_the_outlines_where_they_are(platform, slide_id, tmp_p
     nothing = tmp_path / "none.geojson"
     nothing.write_text(NOTHING)
     plain = decoded(
-        find_preview(platform, record_file(platform, slide_id, nothing, ANN_SAYS).drawing)
+        find_preview(platform, record_file(platform, slide_id, nothing, ANN_SAYS).annotation)
     )
-    drawn = decoded(find_preview(platform, record_boxes(platform, slide_id, ONE).drawing))
+    drawn = decoded(find_preview(platform, record_boxes(platform, slide_id, ONE).annotation))
     assert plain.shape == drawn.shape
     differs = np.abs(plain.astype(int) - drawn).max(axis=2) > 60
     rows, columns = np.nonzero(differs)
@@ -292,9 +292,9 @@ def test_a_mask_picture_is_kept_as_it_is_and_counted_by_its_pieces(
     mask[10:40, 10:60] = mask[60:90, 20:40] = 255
     file = tmp_path / "a.png"
     cv2.imwrite(str(file), mask)
-    stated = Statement(name="edited", who="Ann", why="mended in QuPath")
+    stated = AnnotationSource(name="edited", who="Ann", why="mended in QuPath")
     recorded = record_file(platform, slide_id, file, stated)
-    assert (recorded.drawing.n_polygons, recorded.drawing.labels) == (2, {"": 2})
+    assert (recorded.annotation.n_polygons, recorded.annotation.labels) == (2, {"": 2})
     kept = kept_files(platform, recorded)
     assert set(kept) == {"original/a.png", "preview.jpg"}
     assert kept["original/a.png"] == file.read_bytes()
@@ -326,14 +326,14 @@ def test_nanometres_from_the_centre_of_the_glass_need_a_slide_that_knows_where_i
 def test_what_viewers_write_is_recorded_and_read_back_as_it_was(platform, slide_id, shared, name):
     file = shared / "annotations" / name
     recorded = record_file(platform, slide_id, file, ANN_SAYS)
-    folder = platform.store.path_of(drawing_address(recorded.drawing))
+    folder = platform.store.path_of(annotation_address(recorded.annotation))
     kept = read_annotations(folder / "annotations.geojson").polygons
     assert kept == read_annotations(file).polygons
-    assert len(kept) == recorded.drawing.n_polygons > 0
+    assert len(kept) == recorded.annotation.n_polygons > 0
 
 
 def test_what_lies_beside_the_slide_is_told(platform, slide_id, tmp_path):
-    stated = Statement(name="tumour", who="Ann", why="review")
+    stated = AnnotationSource(name="tumour", who="Ann", why="review")
     beyond = (26_353.0, 15_345.0, 26_500.0, 15_400.0)
     (note,) = record_file(platform, slide_id, draw(tmp_path, beyond, ONE), stated).notes
     assert "1 of 2 polygons lie beside the slide, which has 600 x 500 level-0 pixels" in note

@@ -103,10 +103,10 @@ def test_one_bad_slide_is_one_bad_outcome(platform, planned, make_slide, registe
 def test_an_outcome_is_recorded_only_after_it_was_taken(platform, planned):
     outcomes = run_batch(platform, planned, platform.recipe.per_slide, run_id="run")
     for n_taken, outcome in enumerate(outcomes, 1):
-        recorded = {address.subject for address, _ in attempts(platform)}
+        recorded = {address.partition_key for address, _ in attempts(platform)}
         assert outcome.slide_id not in recorded
         assert len(recorded) == n_taken - 1
-    assert len({address.subject for address, _ in attempts(platform)}) == 3
+    assert len({address.partition_key for address, _ in attempts(platform)}) == 3
 
 
 @pytest.mark.usefixtures("planned")

@@ -72,8 +72,8 @@ def test_a_row_tells_what_one_trains_on_and_what_it_was_made_from(platform, plan
     assert row["n_patches"] == artifact.facts["n_patches"]
     assert row["slide_sha256"] == planned[0].record.fingerprint
     assert (row["slide_mpp"], row["slide_version"]) == (0.5, planned[0].version)
-    for (section, _), step in planned[0].steps.items():
-        assert row[f"{section}_digest"] == step.address.digest
+    for (stage, _), step in planned[0].steps.items():
+        assert row[f"{stage}_digest"] == step.address.digest
     group = zarr.open_group(platform.store.root / row["features_uri"], mode="r")
     assert group["features"].shape[0] == row["n_patches"]
 

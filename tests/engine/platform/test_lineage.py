@@ -2,15 +2,15 @@ import shutil
 from pathlib import Path
 
 import pytest
+from tests.engine.annotations import record_boxes
 
 from pathassets.adapters.store.damage import MANIFEST
 from pathassets.engine.platform.batch import run_batch
 from pathassets.engine.platform.dataset import build_dataset
 from pathassets.engine.platform.lineage import lineage_of
-from pathassets.engine.platform.plan import drawing_address, plan_slides
+from pathassets.engine.platform.plan import annotation_address, plan_slides
 from pathassets.errors import CatalogError, StoreError
 from tests.engine.conftest import RECIPE
-from tests.engine.drawings import record_boxes
 
 pytestmark = pytest.mark.usefixtures("here")
 FEATURES = ("features", "stats")
@@ -25,17 +25,17 @@ def folder_of(platform, planned, key=FEATURES):
     return platform.store.path_of(planned.steps[key].address)
 
 
-def sections(ancestor):
+def stages(ancestor):
     """The chain to the slide, by the first parent of each."""
     if not ancestor.parents:
-        return [ancestor.address.section]
-    return [ancestor.address.section, *sections(ancestor.parents[0])]
+        return [ancestor.address.stage]
+    return [ancestor.address.stage, *stages(ancestor.parents[0])]
 
 
 @pytest.mark.parametrize("below", [".", "features.zarr", "features.zarr/features/c/0/0"])
 def test_any_file_of_an_artifact_is_traced_to_the_slide(platform, planned, below):
     traced = lineage_of(platform, folder_of(platform, planned[0]) / below)
-    assert sections(traced) == ["features", "patch_locations", "tissue_mask", "slide"]
+    assert stages(traced) == ["features", "patch_locations", "tissue_mask", "slide"]
     assert traced.address == planned[0].steps[FEATURES].address
     assert traced.facts["made_by"] == "run-1"
     assert traced.facts["spec"] == {
@@ -51,8 +51,8 @@ def test_the_slide_is_told_with_its_content_places_and_resolution(platform, plan
     platform.catalog.override_mpp(one.slide_id, 0.5, who="Ada", why="the scanner's log")
     traced = lineage_of(platform, folder_of(platform, one))
     slide = traced.parents[1]
-    assert slide.address.section == "slide"
-    assert slide.address.subject == one.slide_id
+    assert slide.address.stage == "slide"
+    assert slide.address.partition_key == one.slide_id
     assert slide.facts["sha256"] == one.record.fingerprint
     assert slide.facts["paths"] == [str(ready_home(2, is_run=True).home.parent / "scans" / "a.svs")]
     assert slide.facts["mpp_in_file"] == 0.5
@@ -66,10 +66,10 @@ def test_a_dataset_is_traced_to_each_of_its_slides(platform, planned):
     built = build_dataset(platform, entry, run_id="run-2")
     folder = platform.store.path_of(built.artifact.address)
     traced = lineage_of(platform, folder / "manifest.parquet")
-    assert sections(traced) == [
+    assert stages(traced) == [
         "dataset", "features", "patch_locations", "tissue_mask", "slide"
     ]  # fmt: skip
-    assert {p.address.subject for p in traced.parents} == {p.slide_id for p in planned}
+    assert {p.address.partition_key for p in traced.parents} == {p.slide_id for p in planned}
 
 
 def test_a_drawing_is_traced_with_who_recorded_it_and_why(reopen, make_slide, register):
@@ -78,16 +78,16 @@ def test_a_drawing_is_traced_with_who_recorded_it_and_why(reopen, make_slide, re
         + "annotations:\n  tumour:\n"
     )
     [planned] = register(platform, make_slide())
-    first = record_boxes(platform, planned.slide_id, (0.0, 0.0, 90.0, 90.0)).drawing
-    drawn = record_boxes(platform, planned.slide_id, (60.0, 60.0, 540.0, 440.0)).drawing
+    first = record_boxes(platform, planned.slide_id, (0.0, 0.0, 90.0, 90.0)).annotation
+    drawn = record_boxes(platform, planned.slide_id, (60.0, 60.0, 540.0, 440.0)).annotation
     assert first.digest != drawn.digest
     [planned] = plan_slides(platform)
     list(run_batch(platform, [planned], platform.recipe.per_slide, run_id="run-1"))
     traced = lineage_of(platform, folder_of(platform, planned))
     locations = traced.parents[0]
-    assert [p.address.section for p in locations.parents] == ["annotations", "tissue_mask", "slide"]
+    assert [p.address.stage for p in locations.parents] == ["annotations", "tissue_mask", "slide"]
     recorded = locations.parents[0]
-    assert recorded.address == drawing_address(drawn)
+    assert recorded.address == annotation_address(drawn)
     assert recorded.parents == ()
     assert recorded.facts["n_polygons"] == 1
     [said] = recorded.facts["recorded"]
@@ -96,7 +96,7 @@ def test_a_drawing_is_traced_with_who_recorded_it_and_why(reopen, make_slide, re
     assert set(recorded.facts["files"]) == {
         "annotations.geojson", f"original/{drawn.file}", "preview.jpg"
     }  # fmt: skip
-    by_itself = lineage_of(platform, platform.store.path_of(drawing_address(drawn)))
+    by_itself = lineage_of(platform, platform.store.path_of(annotation_address(drawn)))
     assert by_itself.facts == recorded.facts
 
 
@@ -119,7 +119,7 @@ def test_what_is_gone_or_damaged_can_still_be_traced_and_is_said_to_be_so(
     assert "damaged" not in lineage_of(platform, folder).facts
     damage(folder)
     traced = lineage_of(platform, folder / "features.zarr")
-    assert traced.address.subject == one.slide_id
+    assert traced.address.partition_key == one.slide_id
     assert traced.facts["damaged"] == f"{one.slide_id}: features/stats was made, and {said}"
     assert "damaged" not in traced.parents[0].facts
     damage(folder_of(platform, one, ("patch_locations", "grid")))

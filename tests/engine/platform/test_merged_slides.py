@@ -5,19 +5,19 @@ import shutil
 
 import pytest
 from sqlalchemy import delete, update
+from tests.engine.annotations import record_boxes
 
 from pathassets.catalog import connect
-from pathassets.catalog.tables import drawing, mpp_override, slide, slide_path
-from pathassets.engine.platform.annotations import Statement, find_preview, withdraw
+from pathassets.catalog.tables import annotation, mpp_override, slide, slide_path
+from pathassets.engine.platform.annotations import AnnotationSource, find_preview, withdraw
 from pathassets.engine.platform.batch import run_batch
 from pathassets.engine.platform.lineage import lineage_of
-from pathassets.engine.platform.plan import drawing_address, plan_slides
+from pathassets.engine.platform.plan import annotation_address, plan_slides
 from tests.catalog.merges import remember_merge
 from tests.engine.conftest import RECIPE
-from tests.engine.drawings import record_boxes
 
 DRAWN = RECIPE + "annotations:\n  tumour:\n"
-STATED = Statement(name="tumour", who="Ann", why="drawn anew")
+STATED = AnnotationSource(name="tumour", who="Ann", why="drawn anew")
 BOX = (100.0, 100.0, 300.0, 200.0)
 
 
@@ -25,7 +25,7 @@ def merge(platform, old_id: str, into: str) -> None:
     """What the migration does to the catalog."""
     remember_merge(platform.catalog, old_id, into=into)
     with connect.writing(platform.catalog._engine) as connection:
-        for table in (slide_path, mpp_override, drawing):
+        for table in (slide_path, mpp_override, annotation):
             moved = update(table).where(table.c.slide_id == old_id)
             connection.execute(moved.values(slide_id=into))
         connection.execute(delete(slide).where(slide.c.slide_id == old_id))
@@ -49,14 +49,14 @@ def test_what_was_drawn_on_a_merged_slide_is_where_the_other_one_has_it_and_its_
 
     platform = reopen()
     (planned,) = plan_slides(platform)
-    drawn = planned.drawing("tumour")
+    drawn = planned.annotation("tumour")
     assert drawn.slide_id == kept_id
-    assert find_preview(platform, drawn) == find_preview(platform, recorded.drawing)
-    assert platform.catalog.find_artifact(drawing_address(drawn)) is not None
+    assert find_preview(platform, drawn) == find_preview(platform, recorded.annotation)
+    assert platform.catalog.find_artifact(annotation_address(drawn)) is not None
 
     features = outcome.steps[-1].artifact
     ancestor = lineage_of(platform, platform.store.path_of(features.address))
-    assert ancestor.address.subject == old.slide_id
+    assert ancestor.address.partition_key == old.slide_id
     root = ancestor.parents[-1]
     assert root.facts["sha256"] == planned.record.fingerprint
     assert len(root.facts["paths"]) == 2
@@ -67,7 +67,7 @@ def test_a_drawing_that_is_gone_is_told_at_every_opening_and_stops_nothing(
 ) -> None:
     platform, kept_id, old = two
     recorded = record_boxes(platform, old.slide_id, BOX)
-    shutil.rmtree(platform.store.path_of(drawing_address(recorded.drawing)))
+    shutil.rmtree(platform.store.path_of(annotation_address(recorded.annotation)))
     merge(platform, old.slide_id, kept_id)
     for _ in range(2):
         caplog.clear()
@@ -81,5 +81,5 @@ def test_what_is_drawn_under_the_old_id_is_of_the_slide_it_became(two, reopen) -
     platform, kept_id, old = two
     merge(platform, old.slide_id, kept_id)
     platform = reopen()
-    assert record_boxes(platform, old.slide_id, BOX).drawing.slide_id == kept_id
+    assert record_boxes(platform, old.slide_id, BOX).annotation.slide_id == kept_id
     assert withdraw(platform, old.slide_id, STATED).slide_id == kept_id

@@ -4,13 +4,14 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from tests.engine.annotations import record_boxes
 
 from pathassets.adapters.files import stamp_of
 from pathassets.core.address import Address
 from pathassets.core.slides.slide import slide_version
-from pathassets.engine.platform.annotations import Statement, withdraw
+from pathassets.engine.platform.annotations import AnnotationSource, withdraw
 from pathassets.engine.platform.plan import (
-    drawing_address,
+    annotation_address,
     path_record,
     plan_slide,
     plan_slides,
@@ -19,7 +20,6 @@ from pathassets.engine.platform.plan import (
 )
 from pathassets.engine.slides.scratch import open_scratch
 from tests.engine.conftest import RECIPE
-from tests.engine.drawings import record_boxes
 
 MASK, GRID, STATS = ("tissue_mask", "otsu"), ("patch_locations", "grid"), ("features", "stats")
 
@@ -43,7 +43,7 @@ def test_every_per_slide_entry_has_a_step_after_that_of_its_parent(planned):
     assert planned.steps[MASK].parents == (root,)
     assert planned.steps[GRID].parents == (planned.steps[MASK].address, root)
     assert planned.steps[STATS].parents == (planned.steps[GRID].address, root)
-    assert {step.address.subject for step in planned.steps.values()} == {planned.slide_id}
+    assert {step.address.partition_key for step in planned.steps.values()} == {planned.slide_id}
 
 
 def test_the_version_is_of_content_and_resolution(planned):
@@ -123,16 +123,16 @@ def test_without_drawings_a_mask_that_may_take_one_is_what_it_was(reopen, planne
 
 def test_a_step_names_the_drawing_among_its_parents(reopen, planned):
     platform = reopen(DRAWN)
-    drawn = record_boxes(platform, planned.slide_id, BOX).drawing
-    mended = record_boxes(platform, planned.slide_id, BOX, name="mended").drawing
+    drawn = record_boxes(platform, planned.slide_id, BOX).annotation
+    mended = record_boxes(platform, planned.slide_id, BOX, name="mended").annotation
     [one] = plan_slides(platform)
     root = Address.of_slide(one.slide_id, one.version)
     steps = one.steps
-    assert steps[MASK].parents == (root, drawing_address(mended))
-    assert steps[INSIDE].parents == (steps[MASK].address, drawing_address(drawn), root)
+    assert steps[MASK].parents == (root, annotation_address(mended))
+    assert steps[INSIDE].parents == (steps[MASK].address, annotation_address(drawn), root)
     assert steps[GRID].parents == (steps[MASK].address, root)
     assert {key: step.lacks for key, step in steps.items() if step.lacks} == {}
-    behind = {key: [a.name for a in step.drawings] for key, step in steps.items()}
+    behind = {key: [a.name for a in step.annotations] for key, step in steps.items()}
     assert behind == {
         MASK: ["mended"], GRID: ["mended"], STATS: ["mended"],
         INSIDE: ["mended", "tumour"], PNGS: ["mended", "tumour"],
@@ -144,7 +144,7 @@ def test_a_step_lacks_only_what_it_cannot_do_without(reopen, planned):
     assert one.slide_id == planned.slide_id
     lacking = {key: step.lacks for key, step in one.steps.items() if step.lacks}
     assert lacking == {INSIDE: ("annotations", "tumour")}
-    assert one.drawing("tumour") is None
+    assert one.annotation("tumour") is None
 
 
 def test_what_is_withdrawn_is_as_if_it_had_never_been(reopen, planned):
@@ -152,12 +152,14 @@ def test_what_is_withdrawn_is_as_if_it_had_never_been(reopen, planned):
     [before] = plan_slides(platform)
     for name in ("tumour", "mended"):
         record_boxes(platform, planned.slide_id, BOX, name=name)
-        withdraw(platform, planned.slide_id, Statement(name=name, who="Bob", why="wrong slide"))
+        withdraw(
+            platform, planned.slide_id, AnnotationSource(name=name, who="Bob", why="wrong slide")
+        )
     [after] = plan_slides(platform)
     assert changed(before, after) == set()
     assert after.steps[INSIDE].lacks == ("annotations", "tumour")
-    assert after.drawing("tumour") is None
-    assert after.drawings["tumour"].is_withdrawn
+    assert after.annotation("tumour") is None
+    assert after.annotations["tumour"].is_withdrawn
 
 
 def test_a_drawing_is_one_slide_s(reopen, get_ready):

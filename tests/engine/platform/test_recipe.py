@@ -4,7 +4,7 @@ import pytest
 
 from pathassets.adapters import files
 from pathassets.engine.platform import recipe as recipes
-from pathassets.engine.platform.recipe import HASHES, Scales, open_recipe
+from pathassets.engine.platform.recipe import HASHES, WeightsHasher, open_recipe
 from pathassets.errors import SpecError
 
 RECIPE = """\
@@ -97,20 +97,20 @@ def test_a_missing_file_is_told_with_its_line(read, settings):
 def test_a_folder_is_told_by_all_its_files(tmp_path):
     folder = tmp_path / "model"
     (folder / "deep").mkdir(parents=True)
-    scales = Scales(folder=tmp_path, kept=tmp_path / "kept")
+    hasher = WeightsHasher(folder=tmp_path, kept=tmp_path / "kept")
     with pytest.raises(SpecError, match="an empty folder"):
-        scales.weigh("model")
+        hasher.hash_weights("model")
     (folder / "config.json").write_text("{}")
-    path, one = scales.weigh("model")
+    path, one = hasher.hash_weights("model")
     assert path == str(folder)
     (folder / "deep" / "w").write_text("1")
-    assert scales.weigh("model")[1] != one
+    assert hasher.hash_weights("model")[1] != one
 
 
 def test_a_home_that_cannot_be_written_costs_time_alone(tmp_path, caplog):
     (tmp_path / "w").write_text("1")
     (tmp_path / "kept").write_text("a file in its place")
-    _, sha256 = Scales(folder=tmp_path, kept=tmp_path / "kept").weigh("w")
+    _, sha256 = WeightsHasher(folder=tmp_path, kept=tmp_path / "kept").hash_weights("w")
     assert sha256 == files.fingerprint_of([tmp_path / "w"])
     assert "cannot be kept" in caplog.text
 

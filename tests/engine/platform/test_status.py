@@ -3,6 +3,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.engine.annotations import record_boxes
 
 from pathassets.adapters.store.damage import MANIFEST
 from pathassets.adapters.store.staging import STAGING
@@ -11,11 +12,10 @@ from pathassets.engine.platform.annotations import find_preview
 from pathassets.engine.platform.batch import run_batch
 from pathassets.engine.platform.dataset import build_dataset
 from pathassets.engine.platform.ingestion.ingest import ingest
-from pathassets.engine.platform.plan import drawing_address, plan_slides
+from pathassets.engine.platform.plan import annotation_address, plan_slides
 from pathassets.engine.platform.status import Cell, SlideStatus, cohort_status, needs_work
 from pathassets.errors import CatalogError
 from tests.engine.conftest import RECIPE
-from tests.engine.drawings import record_boxes
 
 pytestmark = pytest.mark.usefixtures("here")
 MASK, GRID, STATS = ("tissue_mask", "otsu"), ("patch_locations", "grid"), ("features", "stats")
@@ -23,8 +23,8 @@ KEYS = {MASK, GRID, STATS}
 COHORT = ("dataset", "cohort")
 
 
-def run(platform, *, sections=(), run_id="run"):
-    wanted = [e for e in platform.recipe.per_slide if not sections or e.section.name in sections]
+def run(platform, *, stages=(), run_id="run"):
+    wanted = [e for e in platform.recipe.per_slide if not stages or e.stage.name in stages]
     return list(run_batch(platform, plan_slides(platform), wanted, run_id=run_id))
 
 
@@ -79,7 +79,7 @@ def test_a_made_slide_is_current_and_tells_its_numbers(platform):
 
 @pytest.mark.usefixtures("registered")
 def test_what_was_not_asked_for_is_missing(platform):
-    run(platform, sections=["tissue_mask"])
+    run(platform, stages=["tissue_mask"])
     row = only(platform)
     assert [c.state for c in row.cells] == ["current", "missing", "missing"]
     assert not needs_work(row, {MASK}, retry=False)
@@ -255,14 +255,14 @@ def test_a_recorded_drawing_that_is_gone_says_to_record_it_again(
     platform = reopen(INSIDE)
     [planned] = register(platform, make_slide())
     box = (100.0, 100.0, 300.0, 300.0)
-    drawn = record_boxes(platform, planned.slide_id, box).drawing
+    drawn = record_boxes(platform, planned.slide_id, box).annotation
     run(platform)
-    assert only(platform).drawings == {}
-    damage(platform.store.path_of(drawing_address(drawn)))
+    assert only(platform).annotations == {}
+    damage(platform.store.path_of(annotation_address(drawn)))
     row = only(platform)
     assert [c.state for c in row.cells] == ["current"] * 3
     [lost] = row.damages
-    assert row.drawings == {"tumour": lost}
+    assert row.annotations == {"tumour": lost}
     assert lost.reason == reason
     assert lost.remedy.startswith("Record it again: pathassets annotations set ")
     assert find_preview(platform, drawn) == b""
@@ -271,7 +271,7 @@ def test_a_recorded_drawing_that_is_gone_says_to_record_it_again(
     failure = only(platform).failure
     assert failure.reason == reason
     assert failure.remedy == lost.remedy
-    assert record_boxes(platform, planned.slide_id, box).drawing == drawn
+    assert record_boxes(platform, planned.slide_id, box).annotation == drawn
     run(platform, run_id="mended")
     row = only(platform)
     assert [c.state for c in row.cells] == ["current"] * 3
@@ -307,7 +307,7 @@ def test_refused_files_are_part_of_the_status(platform, tmp_path):
     list(ingest(platform, [tmp_path / "text.svs"]))
     stand = cohort_status(platform)
     assert stand.slides == ()
-    assert [r.reason for r in stand.refusals] == ["not_a_slide"]
+    assert [r.reason for r in stand.rejected_files] == ["not_a_slide"]
 
 
 @pytest.mark.usefixtures("made")

@@ -22,7 +22,7 @@ from pathassets.engine.platform.ingestion.ingest import Registration, find_files
 from pathassets.engine.platform.plan import plan_slides
 from pathassets.engine.platform.platform import open_platform
 from pathassets.engine.settings import Settings
-from pathassets.engine.slides.inspect_files import LookTask, NoSlide, look_at
+from pathassets.engine.slides.inspect_files import InspectionTask, NoSlide, inspect_file
 from pathassets.engine.slides.open import open_slide
 from pathassets.engine.stages.outcomes import SlideOutcome
 from pathassets.engine.workers.pool import LocalWorkers
@@ -301,7 +301,7 @@ def test_what_one_may_not_read_says_so(open_folder, name):
         assert e.value.reason == "no_permission"
         assert e.value.remedy
         assert find_files([path]) == [path]
-        found = look_at(LookTask(place=0, path=path))
+        found = inspect_file(InspectionTask(place=0, path=path))
     assert isinstance(found, NoSlide)
     assert found.error.reason == "no_permission"
 
@@ -310,7 +310,7 @@ def test_a_name_that_no_file_can_have_is_refused(tmp_path):
     path = tmp_path / ("x" * 300 + ".svs")
     with pytest.raises(SlideUnreadable, match="name too long"):
         open_slide(path)
-    assert isinstance(look_at(LookTask(place=0, path=path)), NoSlide)
+    assert isinstance(inspect_file(InspectionTask(place=0, path=path)), NoSlide)
 
 
 def test_a_file_that_is_cut_while_it_is_open_reads_what_is_left(tmp_path):

@@ -10,6 +10,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
+from tests.engine.annotations import ANN_SAYS, write_boxes
 
 from pathassets import DeepFeatureExtractor, PolygonRegionGridPatches
 from pathassets.adapters.annotations.reader import read_annotations
@@ -18,8 +19,13 @@ from pathassets.adapters.parquet import load_locations
 from pathassets.adapters.zarr.arrays import load_mask
 from pathassets.core.tissue.tissue_mask import TissueMask
 from pathassets.engine.features.extractor import SlidesFailed
-from pathassets.engine.platform.annotations import drawings_of, find_preview, record_file, withdraw
-from pathassets.engine.platform.plan import drawing_address, plan_slides
+from pathassets.engine.platform.annotations import (
+    annotations_of,
+    find_preview,
+    record_file,
+    withdraw,
+)
+from pathassets.engine.platform.plan import annotation_address, plan_slides
 from pathassets.engine.slides.open import open_slide
 from pathassets.engine.slides.tissue_mask import as_tissue_mask
 from pathassets.engine.stages.context import LOCATIONS
@@ -28,7 +34,6 @@ from pathassets.errors import SlideUnreadable, SpecError
 from tests.bounded_slides import write_mrxs, write_scn
 from tests.core.formula_slide import FormulaSlide
 from tests.engine.conftest import RECIPE
-from tests.engine.drawings import ANN_SAYS, write_boxes
 from tests.engine.probe_encoder import Probe
 
 CANVAS_PX0, SCAN_PX0, CORNER_PX0 = (1500, 1200), (1024, 768), (300, 200)
@@ -82,8 +87,8 @@ def box_of(polygons) -> list[float]:
     return [*points.min(0), *points.max(0)]
 
 
-def facts_of(platform, drawing):
-    return platform.store.read(drawing_address(drawing)).facts
+def facts_of(platform, annotation):
+    return platform.store.read(annotation_address(annotation)).facts
 
 
 # ------------------------------------------------------------------------------- the slide
@@ -123,27 +128,30 @@ def test_polygons_are_refused_until_their_frame_is_said(platform, slide_id, file
     with pytest.raises(SpecError, match=r"has bounds, 1024 x 768 px of 1500 x 1200 px") as caught:
         record_file(platform, slide_id, file, ANN_SAYS)
     assert "--frame bounds where QuPath wrote them" in caught.value.remedy
-    assert platform.catalog.drawing_history(slide_id) == []
+    assert platform.catalog.annotation_history(slide_id) == []
 
 
 def test_polygons_of_the_bounds_are_kept_in_level_0_pixels_and_the_frame_is_recorded(
     platform, slide_id, file
 ):
-    drawing = record_file(platform, slide_id, file, IN_BOUNDS).drawing
-    kept = platform.store.path_of(drawing_address(drawing)) / "annotations.geojson"
+    annotation = record_file(platform, slide_id, file, IN_BOUNDS).annotation
+    kept = platform.store.path_of(annotation_address(annotation)) / "annotations.geojson"
     assert box_of(read_annotations(kept).polygons) == list(TISSUE_PX0)
-    assert (drawing.frame, facts_of(platform, drawing)["frame"]) == ("bounds", "bounds")
-    assert drawings_of(platform, slide_id) == [drawing]
+    assert (annotation.frame, facts_of(platform, annotation)["frame"]) == ("bounds", "bounds")
+    assert annotations_of(platform, slide_id) == [annotation]
 
 
 def test_another_frame_is_another_drawing(platform, slide_id, file, tmp_path):
     in_bounds = record_file(platform, slide_id, file, IN_BOUNDS)
     on_level0 = record_file(platform, slide_id, file, ON_LEVEL0)
     assert on_level0.is_new
-    assert on_level0.drawing.digest != in_bounds.drawing.digest
+    assert on_level0.annotation.digest != in_bounds.annotation.digest
     moved = write_boxes(tmp_path / "moved.geojson", TISSUE_PX0)
     same_place = record_file(platform, slide_id, moved, ON_LEVEL0)
-    assert same_place.drawing.digest not in {in_bounds.drawing.digest, on_level0.drawing.digest}
+    assert same_place.annotation.digest not in {
+        in_bounds.annotation.digest,
+        on_level0.annotation.digest,
+    }
     gone = withdraw(platform, slide_id, ANN_SAYS)
     assert gone.frame == ""
 
@@ -151,7 +159,7 @@ def test_another_frame_is_another_drawing(platform, slide_id, file, tmp_path):
 def test_the_outline_a_person_looks_at_lies_on_the_tissue(platform, slide_id, file):
     seen = {}
     for stated in (IN_BOUNDS, ON_LEVEL0):
-        jpeg = find_preview(platform, record_file(platform, slide_id, file, stated).drawing)
+        jpeg = find_preview(platform, record_file(platform, slide_id, file, stated).annotation)
         bgr = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR).astype(int)
         is_red = (bgr[..., 2] - np.maximum(bgr[..., 0], bgr[..., 1])) > 60
         rows, columns = np.nonzero(is_red)
@@ -169,13 +177,13 @@ def test_a_slide_without_bounds_is_asked_nothing_and_says_nothing(
     [*_, planned] = register(platform, make_slide("whole.svs"))
     file = write_boxes(tmp_path / "whole.geojson", (100.0, 100.0, 300.0, 200.0))
     digests = {
-        record_file(platform, planned.slide_id, file, stated).drawing.digest
+        record_file(platform, planned.slide_id, file, stated).annotation.digest
         for stated in (ANN_SAYS, IN_BOUNDS, ON_LEVEL0)
     }
     assert len(digests) == 1
-    [drawing] = drawings_of(platform, planned.slide_id)
-    assert drawing.frame == ""
-    assert "frame" not in facts_of(platform, drawing)
+    [annotation] = annotations_of(platform, planned.slide_id)
+    assert annotation.frame == ""
+    assert "frame" not in facts_of(platform, annotation)
 
 
 def test_patches_in_what_was_drawn_in_the_bounds_lie_on_the_tissue(
@@ -186,7 +194,7 @@ def test_patches_in_what_was_drawn_in_the_bounds_lie_on_the_tissue(
         make_task(platform, plan_slides(platform)[0], "tissue_mask", "patch_locations")
     )
     assert outcome.failure is None, outcome.failure
-    made = {step.step.address.section: step for step in outcome.steps}
+    made = {step.step.address.stage: step for step in outcome.steps}
     place = platform.store.path_of(made["patch_locations"].step.address)
     boxes = load_locations(place / LOCATIONS, side_px0=64, patch_px=64, mpp=0.5).boxes_px0
     assert len(boxes) > 20
@@ -199,14 +207,14 @@ def test_a_drawing_that_was_recorded_before_anybody_asked_is_refused_by_its_name
     platform, slide_id, file, make_task, monkeypatch
 ):
     monkeypatch.setattr("pathassets.engine.platform.annotations.DENSE_VENDORS", {"leica"})
-    old = record_file(platform, slide_id, file, ANN_SAYS).drawing
+    old = record_file(platform, slide_id, file, ANN_SAYS).annotation
     assert old.frame == ""
     failure = run_slide(make_task(platform, plan_slides(platform)[0])).failure
     assert failure.reason == "annotation_error"
     assert f"annotations/tumour/{slide_id}" in failure.message
     assert f"annotations set {slide_id} FILE --name tumour --frame bounds" in failure.remedy
     monkeypatch.undo()
-    new = record_file(platform, slide_id, file, ON_LEVEL0).drawing
+    new = record_file(platform, slide_id, file, ON_LEVEL0).annotation
     assert new.digest != old.digest
 
 
@@ -221,8 +229,8 @@ def test_a_mirax_slide_is_asked_too_and_its_annotations_lie_where_they_belong(
     [*_, planned] = register(platform, path)
     with pytest.raises(SpecError, match=r"768 x 512 px of 1792 x 1280 px from \(512, 256\) on"):
         record_file(platform, planned.slide_id, file, ANN_SAYS)
-    drawing = record_file(platform, planned.slide_id, file, IN_BOUNDS).drawing
-    kept = platform.store.path_of(drawing_address(drawing)) / "annotations.geojson"
+    annotation = record_file(platform, planned.slide_id, file, IN_BOUNDS).annotation
+    kept = platform.store.path_of(annotation_address(annotation)) / "annotations.geojson"
     x0, y0, x1, y1 = TISSUE
     assert box_of(read_annotations(kept).polygons) == [x0 + 512, y0 + 256, x1 + 512, y1 + 256]
     path.unlink()
@@ -242,8 +250,8 @@ def test_the_size_of_a_mask_tells_its_frame(  # noqa: PLR0913, PLR0917
 ):
     file = picture(tmp_path, area_px0, tissue)
     stated = replace(ANN_SAYS, name="mended")
-    drawing = record_file(platform, slide_id, file, stated).drawing
-    assert (drawing.frame, facts_of(platform, drawing)["frame"]) == (frame, frame)
+    annotation = record_file(platform, slide_id, file, stated).annotation
+    assert (annotation.frame, facts_of(platform, annotation)["frame"]) == (frame, frame)
     record_boxes_of(platform, slide_id)
     outcome = run_slide(make_task(platform, plan_slides(platform)[0], "tissue_mask"))
     [step] = outcome.steps

@@ -47,7 +47,7 @@ It hangs on the weights of `fuzzing.SHARE_OF`: see there.
 
 
 @dataclass
-class Tally:
+class ProgressCounter:
     """What came of many cases."""
 
     outcomes: Counter = field(default_factory=Counter)
@@ -86,12 +86,12 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_good(tmp_path_factory.mktemp("fuzz") / "good.svs")
 
 
-def tally_of(good: Path, cases: list[Case]) -> Tally:
-    tally, data, areas = Tally(), good.read_bytes(), read_map(good)
+def tally_of(good: Path, cases: list[Case]) -> ProgressCounter:
+    counter, data, areas = ProgressCounter(), good.read_bytes(), read_map(good)
     workers = LocalWorkers(n_workers=2, timeout_s=TIMEOUT_S)
     for case, found in workers.imap(read_case, cases):
-        tally.enter(case, found, data, areas)
-    return tally
+        counter.enter(case, found, data, areas)
+    return counter
 
 
 def test_the_map_knows_every_byte_of_the_slide(good: Path) -> None:
@@ -118,33 +118,33 @@ def test_a_healthy_slide_passes_the_harness(good: Path) -> None:
 
 def test_the_harness_sees_a_change_beyond_the_damage(good: Path) -> None:
     data, areas = good.read_bytes(), read_map(good)
-    tally = Tally()
+    counter = ProgressCounter()
     case = Case(good.parent, 0, "byte", edits=((int(areas.at("entropy")[0]), b"\0"),))
-    tally.enter(case, Found(changed=(0,)), data, areas)
-    assert tally.wrong == []
-    tally.enter(case, Found(changed=(0, 1)), data, areas)
-    tally.enter(case, Found(error="unheard_of"), data, areas)
-    tally.enter(case, ZeroDivisionError("by zero"), data, areas)
-    assert len(tally.wrong) == 3
+    counter.enter(case, Found(changed=(0,)), data, areas)
+    assert counter.wrong == []
+    counter.enter(case, Found(changed=(0, 1)), data, areas)
+    counter.enter(case, Found(error="unheard_of"), data, areas)
+    counter.enter(case, ZeroDivisionError("by zero"), data, areas)
+    assert len(counter.wrong) == 3
 
 
 def test_no_damage_of_a_hundred_cases_goes_unsaid(good: Path) -> None:
-    tally = tally_of(good, draw_cases(good, good.parent, 120, seed=1))
-    assert tally.wrong == []
-    assert sum(tally.outcomes.values()) == 120
-    assert len(tally.outcomes) > 4
+    counter = tally_of(good, draw_cases(good, good.parent, 120, seed=1))
+    assert counter.wrong == []
+    assert sum(counter.outcomes.values()) == 120
+    assert len(counter.outcomes) > 4
 
 
 @pytest.mark.slow
 def test_no_damage_of_two_thousand_cases_goes_unsaid(good: Path) -> None:
-    tally = tally_of(good, draw_cases(good, good.parent, 2000, seed=2))
-    print(f"\n{dict(tally.outcomes)}\n{shares(tally.caught)}\nof all {tally.share:.1%}")  # noqa: T201
-    assert tally.wrong == []
-    assert sum(tally.outcomes.values()) == 2000
-    assert {kind: tally.share_of(kind) >= floor for kind, floor in FLOORS.items()} == dict.fromkeys(
-        FLOORS, True
-    )
-    assert tally.share >= FLOOR
+    counter = tally_of(good, draw_cases(good, good.parent, 2000, seed=2))
+    print(f"\n{dict(counter.outcomes)}\n{shares(counter.caught)}\nof all {counter.share:.1%}")  # noqa: T201
+    assert counter.wrong == []
+    assert sum(counter.outcomes.values()) == 2000
+    assert {
+        kind: counter.share_of(kind) >= floor for kind, floor in FLOORS.items()
+    } == dict.fromkeys(FLOORS, True)
+    assert counter.share >= FLOOR
 
 
 @pytest.mark.parametrize("area", ["offsets", "counts", "directory"])
@@ -155,9 +155,9 @@ def test_no_flip_in_the_structure_changes_a_tile_that_is_not_named(good: Path, a
         Case(good.parent, i, area, ((at, bytes([data[at] ^ flip])),))
         for i, (at, flip) in enumerate((at, flip) for at in places for flip in (1, 255))
     ]
-    tally = tally_of(good, cases)
-    assert tally.wrong == []
-    assert len(tally.outcomes) > 1
+    counter = tally_of(good, cases)
+    assert counter.wrong == []
+    assert len(counter.outcomes) > 1
 
 
 def test_a_registered_slide_that_is_flipped_is_changed_before_a_pixel_is_read(  # noqa: PLR0913, PLR0917

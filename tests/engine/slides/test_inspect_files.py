@@ -7,7 +7,13 @@ import pytest
 from pathassets.adapters.files import fingerprint_of, stamp_of
 from pathassets.adapters.tifffile import corrupt_tile
 from pathassets.engine.slides import inspect_files as look_module
-from pathassets.engine.slides.inspect_files import Look, LookTask, NoSlide, look_at, look_through
+from pathassets.engine.slides.inspect_files import (
+    FileInspection,
+    InspectionTask,
+    NoSlide,
+    inspect_file,
+    inspect_files,
+)
 from pathassets.engine.workers.pool import LocalWorkers
 from pathassets.errors import WorkerLost
 from tests.engine.look_tasks import note
@@ -24,7 +30,7 @@ def answer_none(_path):
 
 def noted(files, answer=answer_none, n_workers=2):
     workers = LocalWorkers(n_workers=n_workers, timeout_s=60)
-    return look_through(workers, files, answer, look=note)
+    return inspect_files(workers, files, answer, look=note)
 
 
 def n_seen_by(found):
@@ -33,8 +39,8 @@ def n_seen_by(found):
 
 def test_a_look_tells_what_a_slide_is(make_slide):
     path = make_slide()
-    found = look_at(LookTask(place=0, path=path))
-    assert isinstance(found, Look)
+    found = inspect_file(InspectionTask(place=0, path=path))
+    assert isinstance(found, FileInspection)
     assert found.stamp == stamp_of([path])
     assert found.fingerprint == fingerprint_of([path])
     assert (found.info.width_px0, found.info.height_px0, found.info.audit.mpp) == (600, 500, 0.5)
@@ -45,7 +51,7 @@ def test_a_look_tells_what_a_slide_is(make_slide):
 def test_a_look_at_what_is_no_slide_tells_why(tmp_path):
     path = tmp_path / "text.svs"
     path.write_text("no slide")
-    found = look_at(LookTask(place=0, path=path))
+    found = inspect_file(InspectionTask(place=0, path=path))
     assert isinstance(found, NoSlide)
     assert found.error.reason == "not_a_slide"
 
@@ -53,7 +59,7 @@ def test_a_look_at_what_is_no_slide_tells_why(tmp_path):
 def test_a_slide_whose_picture_cannot_be_made_is_a_slide(make_slide):
     path = make_slide()
     corrupt_tile(path, level=0, tile_index=34)
-    found = look_at(LookTask(place=0, path=path))
+    found = inspect_file(InspectionTask(place=0, path=path))
     assert found.thumbnail is None
     assert str(path) in found.thumbnail_problem
 
@@ -69,7 +75,7 @@ def test_a_file_that_changes_while_it_is_read_is_no_slide_yet(make_slide, monkey
         return found
 
     monkeypatch.setattr(look_module, "fingerprint_of", read_and_disturb)
-    found = look_at(LookTask(place=0, path=path))
+    found = inspect_file(InspectionTask(place=0, path=path))
     assert found.error.reason == "slide_changed"
     assert "once it is whole" in found.error.remedy
 
@@ -108,7 +114,7 @@ def test_where_all_is_known_no_worker_is_asked(tmp_path, monkeypatch):
             asked.extend((fn, item) for item in items)
             yield from ()
 
-    found = list(look_through(Idle(), files, lambda path: path.name))
+    found = list(inspect_files(Idle(), files, lambda path: path.name))
     assert found == [(path, path.name) for path in files]
     assert asked == []
 

@@ -8,7 +8,7 @@ import tifffile
 from pathassets.adapters.tiff.layout import read_layout
 from pathassets.adapters.tifffile import PyramidSpec, write_pyramid
 from pathassets.core.slides.tiles import TileDamaged
-from pathassets.engine.slides.missing_tiles import find_holes
+from pathassets.engine.slides.missing_tiles import find_missing_tiles
 from pathassets.engine.slides.open import open_slide
 
 SPEC = PyramidSpec(tile_px=128, n_levels=3, factor=2, quality=90)
@@ -53,12 +53,12 @@ def tile_of(pixels, grid, tile):
 def test_what_lies_above_a_hole_is_a_hole(make_holes):
     levels = read_layout(make_holes(level0=19)).levels
     assert [level.grid.n_columns for level in levels] == [8, 4, 2]
-    assert find_holes(levels) == [{19}, {5}, {0}]
-    assert find_holes([levels[0], None, levels[2]]) == [{19}, set(), set()]
+    assert find_missing_tiles(levels) == [{19}, {5}, {0}]
+    assert find_missing_tiles([levels[0], None, levels[2]]) == [{19}, set(), set()]
 
 
 def test_a_whole_slide_has_no_holes(make_holes):
-    assert not any(find_holes(read_layout(make_holes()).levels))
+    assert not any(find_missing_tiles(read_layout(make_holes()).levels))
 
 
 @pytest.mark.parametrize("level", [1, 2])

@@ -18,7 +18,7 @@ TRESTLE = {"software": "MedScan", "description": "OverlapsXY=0 0;Background Colo
 """By which OpenSlide knows a Trestle slide, which it reads itself."""
 
 
-def section(width_px: int = 600, height_px: int = 500) -> np.ndarray:
+def stage(width_px: int = 600, height_px: int = 500) -> np.ndarray:
     """Glass with a stained ellipse."""
     y, x = np.mgrid[:height_px, :width_px]
     rgb = np.full((height_px, width_px, 3), 243.0)
@@ -36,7 +36,7 @@ def write(path: Path, rgb: np.ndarray, **more: object) -> Path:
 
 @pytest.mark.parametrize("more", [{}, TRESTLE], ids=["by tiles", "by OpenSlide"])
 def test_planes_that_the_header_calls_rgb_are_refused_by_every_reader(tmp_path, more) -> None:
-    path = write(tmp_path / "a.tif", planes_of(section()), **more)
+    path = write(tmp_path / "a.tif", planes_of(stage()), **more)
     with pytest.raises(SlideUnreadable, match=r"no picture's.*YCbCr.*Convert it anew") as caught:
         open_slide(path)
     assert caught.value.reason == "wrong_colours"
@@ -48,7 +48,7 @@ def test_planes_that_the_header_calls_rgb_are_refused_by_every_reader(tmp_path, 
 @pytest.mark.parametrize("more", [{}, TRESTLE], ids=["by tiles", "by OpenSlide"])
 @pytest.mark.parametrize("colour", [None, (0, 0, 0), (255, 255, 255), (240, 128, 140)])
 def test_what_is_a_picture_is_opened(tmp_path, more, colour) -> None:
-    rgb = section() if colour is None else np.full((500, 600, 3), colour, np.uint8)
+    rgb = stage() if colour is None else np.full((500, 600, 3), colour, np.uint8)
     with open_slide(write(tmp_path / "a.tif", rgb, **more)) as slide:
         assert slide.info.notes == ()
 
@@ -63,12 +63,12 @@ def test_a_section_of_one_blue_dye_with_a_strip_of_glass_is_a_picture(tmp_path, 
 
 
 def test_magenta_glass_is_told(tmp_path) -> None:
-    with open_slide(write(tmp_path / "a.tif", rgb_of(section()))) as slide:
+    with open_slide(write(tmp_path / "a.tif", rgb_of(stage()))) as slide:
         assert "the glass of level 0 is magenta" in slide.info.notes[0]
 
 
 def test_nothing_is_concluded_from_what_is_not_stored(tmp_path) -> None:
-    path = write(tmp_path / "a.tif", planes_of(section()), **TRESTLE)
+    path = write(tmp_path / "a.tif", planes_of(stage()), **TRESTLE)
     with tifffile.TiffFile(path) as file:
         offsets, sizes = file.pages[0].dataoffsets, file.pages[0].databytecounts
     with path.open("r+b") as file:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pathassets.core.locations.locations import PatchLocations
 from pathassets.core.patches import read_plan as patches
 from pathassets.core.patches.read_plan import ReadSpec, plan_read
-from pathassets.core.slides.bad_tiles import Ledger
+from pathassets.core.slides.bad_tiles import BadTiles
 from pathassets.core.slides.regions import resample
 from pathassets.engine.slides import read_patches as patch_reader
 from pathassets.engine.slides.read_patches import read_patches
@@ -476,31 +476,31 @@ def test_two_readers_of_one_slide_do_not_disturb_each_other() -> None:
 
 @pytest.mark.parametrize(("side_px0", "is_upsampled"), [(64, True), (128, False), (127, False)])
 def test_enlarging_is_allowed_and_recorded(caplog, side_px0, is_upsampled) -> None:
-    ledger = Ledger()
+    bad_tiles = BadTiles()
     locations = at([(0, 0)], side_px0=side_px0, patch_px=128 if side_px0 != 127 else 127)
-    [batch] = read_patches(FormulaSlide(400, 200), locations, ledger=ledger)
+    [batch] = read_patches(FormulaSlide(400, 200), locations, bad_tiles=bad_tiles)
     assert batch.pixels.shape[1] == locations.patch_px
-    assert ledger.is_upsampled is is_upsampled
+    assert bad_tiles.is_upsampled is is_upsampled
     assert ("enlarged from 64 px" in caplog.text) is is_upsampled
 
 
 def test_no_location_reads_nothing() -> None:
-    slide, ledger = FormulaSlide(400, 200), Ledger()
+    slide, bad_tiles = FormulaSlide(400, 200), BadTiles()
     nothing = at([], side_px0=32, patch_px=32)
     for order in ("location", "completed"):
-        assert list(read_patches(slide, nothing, n_batch=4, order=order, ledger=ledger)) == []
+        assert list(read_patches(slide, nothing, n_batch=4, order=order, bad_tiles=bad_tiles)) == []
     assert slide.reads == []
-    assert (ledger.n_tiles, ledger.faults, ledger.skipped) == (0, {}, [])
+    assert (bad_tiles.n_tiles, bad_tiles.faults, bad_tiles.skipped) == (0, {}, [])
 
 
 def test_patches_all_beside_the_slide_are_white_and_read_nothing() -> None:
-    slide, ledger = FormulaSlide(400, 200), Ledger()
+    slide, bad_tiles = FormulaSlide(400, 200), BadTiles()
     locations = at([(-32, 0), (400, 0), (0, 200), (9999, -9999), (0, -32)], side_px0=32, patch_px=8)
-    batches = list(read_patches(slide, locations, n_batch=2, ledger=ledger))
+    batches = list(read_patches(slide, locations, n_batch=2, bad_tiles=bad_tiles))
     assert [indices.tolist() for indices, _ in batches] == [[0, 1], [2, 3], [4]]
     assert all((pixels == 255).all() for _, pixels in batches)
     assert slide.reads == []
-    assert ledger.n_tiles == 0
+    assert bad_tiles.n_tiles == 0
 
 
 @pytest.mark.parametrize(
@@ -532,18 +532,18 @@ def test_skipping_leaves_out_exactly_the_patches_that_touch_a_bad_tile(
     slide, locations = case
     n_batch, n_threads = threads
     slide.damaged = dict.fromkeys(range(3), damaged)
-    ledger, under = Ledger(), tiles_under(slide, locations)
+    bad_tiles, under = BadTiles(), tiles_under(slide, locations)
     batches = list(
         read_patches(
             slide, locations, spec=SKIP_ALL, n_batch=n_batch, n_threads=n_threads,
-            order=order, ledger=ledger,
+            order=order, bad_tiles=bad_tiles,
         )
     )  # fmt: skip
     lost = [i for i, tiles in enumerate(under) if tiles & damaged]
-    assert ledger.skipped == lost
+    assert bad_tiles.skipped == lost
     touched = set().union(*under)
-    assert ledger.n_tiles == len(touched)
-    assert sorted(fault.tile for fault in ledger.faults.values()) == sorted(touched & damaged)
+    assert bad_tiles.n_tiles == len(touched)
+    assert sorted(fault.tile for fault in bad_tiles.faults.values()) == sorted(touched & damaged)
     delivered = [i for indices, _ in batches for i in indices.tolist()]
     assert sorted(delivered) == [i for i in range(len(locations)) if i not in lost]
     if order == "location":
@@ -578,14 +578,20 @@ def test_a_patch_is_skipped_when_its_bad_tile_is_found_before_its_good_ones(
     monkeypatch.setattr(patch_reader, "RUN_TILES", 1)
     slide = LateTile(128, 32, tile_px=(32, 32), damaged={0: {1}})
     locations = at([(16, 0), (0, 0), (64, 0), (96, 0)], side_px0=32, patch_px=patch_px)
-    ledger = Ledger()
+    bad_tiles = BadTiles()
     batches = list(
         read_patches(
-            slide, locations, spec=SKIP_ALL, n_batch=1, n_threads=2, order=order, ledger=ledger
+            slide,
+            locations,
+            spec=SKIP_ALL,
+            n_batch=1,
+            n_threads=2,
+            order=order,
+            bad_tiles=bad_tiles,
         )
     )
     assert sorted(indices.item() for indices, _ in batches) == [1, 2, 3]
-    assert ledger.skipped == [0]
+    assert bad_tiles.skipped == [0]
 
 
 @pytest.mark.parametrize("order", ["location", "completed"])
@@ -634,29 +640,31 @@ def test_failing_names_the_same_tile_after_the_same_batches_for_any_number_of_th
 def test_skipped_patches_are_listed_in_the_order_of_the_locations(order) -> None:
     points = grid_of(256, 256, 32)
     points = [points[i] for i in np.random.default_rng(5).permutation(len(points))]
-    slide, ledger = FormulaSlide(256, 256, tile_px=(64, 64), damaged={0: {1, 6, 12}}), Ledger()
+    slide, bad_tiles = FormulaSlide(256, 256, tile_px=(64, 64), damaged={0: {1, 6, 12}}), BadTiles()
     locations = at(points, side_px0=32, patch_px=32)
     lost = [i for i, tiles in enumerate(tiles_under(slide, locations)) if tiles & {1, 6, 12}]
-    for _ in read_patches(slide, locations, spec=SKIP_ALL, n_batch=5, order=order, ledger=ledger):
+    for _ in read_patches(
+        slide, locations, spec=SKIP_ALL, n_batch=5, order=order, bad_tiles=bad_tiles
+    ):
         pass
-    assert ledger.skipped == lost
+    assert bad_tiles.skipped == lost
     assert len(lost) == 12
 
 
 def test_failing_is_ledgered_too() -> None:
-    slide, ledger = FormulaSlide(320, 320, tile_px=(64, 64), damaged={0: {7}}), Ledger()
+    slide, bad_tiles = FormulaSlide(320, 320, tile_px=(64, 64), damaged={0: {7}}), BadTiles()
     locations = at(grid_of(320, 320, 64), side_px0=64, patch_px=64)
-    _, error = until_it_fails(slide, locations, ledger=ledger)
-    assert [fault.tile for fault in ledger.faults.values()] == [7]
-    assert ledger.n_tiles == 25
+    _, error = until_it_fails(slide, locations, bad_tiles=bad_tiles)
+    assert [fault.tile for fault in bad_tiles.faults.values()] == [7]
+    assert bad_tiles.n_tiles == 25
     assert error.remedy
 
 
 def test_a_bad_tile_beside_the_patches_is_no_matter() -> None:
-    slide, ledger = FormulaSlide(320, 320, tile_px=(64, 64), damaged={0: {24}}), Ledger()
+    slide, bad_tiles = FormulaSlide(320, 320, tile_px=(64, 64), damaged={0: {24}}), BadTiles()
     locations = at([(0, 0), (64, 64)], side_px0=64, patch_px=64)
-    check(slide, locations, list(read_patches(slide, locations, n_batch=2, ledger=ledger)), 2)
-    assert ledger.faults == {}
+    check(slide, locations, list(read_patches(slide, locations, n_batch=2, bad_tiles=bad_tiles)), 2)
+    assert bad_tiles.faults == {}
 
 
 @pytest.mark.parametrize(("n_bad", "share"), [(1, 0.01), (7, 0.07), (29, 0.29), (58, 0.58)])
@@ -664,9 +672,9 @@ def test_a_share_of_exactly_the_bound_passes_and_one_tile_more_does_not(n_bad, s
     locations = at(grid_of(160, 160, 16), side_px0=16, patch_px=16)
     spec = ReadSpec(bad_tiles="skip", max_bad_tile_share=share)
     slide = FormulaSlide(160, 160, tile_px=(16, 16), damaged={0: set(range(n_bad))})
-    ledger = Ledger()
-    n = sum(len(i) for i, _ in read_patches(slide, locations, spec=spec, ledger=ledger))
-    assert (n, ledger.n_tiles, ledger.skipped) == (100 - n_bad, 100, list(range(n_bad)))
+    bad_tiles = BadTiles()
+    n = sum(len(i) for i, _ in read_patches(slide, locations, spec=spec, bad_tiles=bad_tiles))
+    assert (n, bad_tiles.n_tiles, bad_tiles.skipped) == (100 - n_bad, 100, list(range(n_bad)))
     slide.damaged = {0: set(range(20, 21 + n_bad))}
     _, error = until_it_fails(slide, locations, spec=spec)
     assert f"more than {share:.2%} of the 100 tiles" in error.message
@@ -685,20 +693,22 @@ def test_a_tile_that_is_read_in_two_passes_is_one_bad_tile(monkeypatch) -> None:
     monkeypatch.setattr(patch_reader, "BUDGET_BYTES", 1)
     slide = FormulaSlide(160, 160, tile_px=(80, 80), damaged={0: {1}})
     locations = at(grid_of(160, 160, 20), side_px0=20, patch_px=20)
-    ledger = Ledger()
+    bad_tiles = BadTiles()
     spec = ReadSpec(bad_tiles="skip", max_bad_tile_share=0.25)
-    n = sum(len(i) for i, _ in read_patches(slide, locations, spec=spec, n_batch=2, ledger=ledger))
+    n = sum(
+        len(i) for i, _ in read_patches(slide, locations, spec=spec, n_batch=2, bad_tiles=bad_tiles)
+    )
     assert n == 48
     assert slide.tile_counts[1] > 1
-    assert len(ledger.faults) == 1
-    assert len(ledger.skipped) == 16
+    assert len(bad_tiles.faults) == 1
+    assert len(bad_tiles.skipped) == 16
 
 
 def test_all_patches_may_be_left_out() -> None:
-    slide, ledger = FormulaSlide(64, 64, tile_px=(64, 64), damaged={0: {0}}), Ledger()
+    slide, bad_tiles = FormulaSlide(64, 64, tile_px=(64, 64), damaged={0: {0}}), BadTiles()
     locations = at(grid_of(64, 64, 16), side_px0=16, patch_px=16)
-    assert list(read_patches(slide, locations, spec=SKIP_ALL, n_batch=3, ledger=ledger)) == []
-    assert ledger.skipped == list(range(16))
+    assert list(read_patches(slide, locations, spec=SKIP_ALL, n_batch=3, bad_tiles=bad_tiles)) == []
+    assert bad_tiles.skipped == list(range(16))
 
 
 def test_a_bad_tile_that_is_one_patch_does_not_reach_the_next_patch_in_its_buffer() -> None:

@@ -15,7 +15,7 @@ from pathassets.core.slides.regions import read_overview
 from pathassets.core.slides.tiles import TileDamaged
 from pathassets.engine.platform.ingestion.ingest import find_files, ingest
 from pathassets.engine.slides import open as slides
-from pathassets.engine.slides.inspect_files import LookTask, look_at
+from pathassets.engine.slides.inspect_files import InspectionTask, inspect_file
 from pathassets.engine.slides.open import open_slide
 from pathassets.engine.slides.tile_check import CheckTask, check_slide
 from pathassets.errors import SlideUnreadable, SpecError
@@ -77,7 +77,7 @@ def test_openslide_would_have_read_the_label(tmp_path) -> None:
 
 
 def test_no_thumbnail_is_the_labels(tmp_path) -> None:
-    look = look_at(LookTask(place=0, path=write(tmp_path / "a.ome.tif")))
+    look = inspect_file(InspectionTask(place=0, path=write(tmp_path / "a.ome.tif")))
     thumbnail = cv2.imdecode(np.frombuffer(look.thumbnail, np.uint8), cv2.IMREAD_COLOR_RGB)
     with open_slide(tmp_path / "a.ome.tif") as slide:
         overview = shrink_to(read_overview(slide, downsample=1.0)[0])

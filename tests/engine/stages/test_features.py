@@ -96,7 +96,7 @@ def states(outcome):
 
 def group_of(task, step):
     folder = Path(task.store_root, str(step.step.address))
-    return zarr.open_group(folder / f"{step.step.entry.section.name.split('_')[-1]}.zarr", mode="r")
+    return zarr.open_group(folder / f"{step.step.entry.stage.name.split('_')[-1]}.zarr", mode="r")
 
 
 ALL_MADE = dict.fromkeys(["otsu", "grid", "one", "two", "fast", "mean", "peak"], "made")

@@ -7,12 +7,13 @@ from pathlib import Path
 import openslide
 import pytest
 import zarr
+from tests.engine.annotations import record_boxes
 
 from pathassets.adapters.files import stamp_of
 from pathassets.adapters.store.damage import MANIFEST
 from pathassets.adapters.tifffile import PyramidSpec, corrupt_tile
 from pathassets.core.features.encoder import COLOUR_STATS_CARD
-from pathassets.engine.platform.plan import drawing_address, plan_slides
+from pathassets.engine.platform.plan import annotation_address, plan_slides
 from pathassets.engine.slides import source
 from pathassets.engine.slides.source import SlidePath
 from pathassets.engine.software import software_versions
@@ -20,7 +21,6 @@ from pathassets.engine.stages import slide_task
 from pathassets.engine.stages.slide_task import failed_outcome, run_slide
 from pathassets.errors import WorkerLost
 from tests.engine.conftest import PYRAMID, RECIPE
-from tests.engine.drawings import record_boxes
 
 IN_TISSUE = 34
 """Index of a level-0 tile whose pixels belong to patches."""
@@ -46,7 +46,7 @@ def states(outcome):
 
 
 def names(outcome):
-    return {step.step.address.section: step for step in outcome.steps}
+    return {step.step.address.stage: step for step in outcome.steps}
 
 
 def assert_nothing_staged(task):
@@ -78,9 +78,9 @@ def test_an_artifact_says_what_it_was_made_from_and_with(task):
 
 def test_mask_grid_and_features_come_with_a_picture(task):
     steps = names(run_slide(task))
-    for section in ("tissue_mask", "patch_locations", "features"):
-        assert steps[section].preview.startswith(b"\xff\xd8")
-        assert len(steps[section].preview) <= 12_000
+    for stage in ("tissue_mask", "patch_locations", "features"):
+        assert steps[stage].preview.startswith(b"\xff\xd8")
+        assert len(steps[stage].preview) <= 12_000
 
 
 def test_a_corrupt_tile_fails_the_features_and_leaves_mask_and_grid_made(slide, task):
@@ -89,7 +89,7 @@ def test_a_corrupt_tile_fails_the_features_and_leaves_mask_and_grid_made(slide, 
     outcome = run_slide(task)
     assert states(outcome) == ["made", "made", "failed"]
     failure = outcome.failure
-    assert failure.step.address.section == "features"
+    assert failure.step.address.stage == "features"
     assert failure.reason == "tile_unreadable"
     assert failure.is_final
     assert failure.message.startswith(f"{task.slide_id} ({slide}): ")
@@ -441,8 +441,8 @@ def test_a_drawing_that_is_gone_from_the_store_says_to_record_it_again(
 ):
     platform = reopen(INSIDE)
     [planned] = register(platform, slide)
-    drawn = record_boxes(platform, planned.slide_id, BOX).drawing
-    shutil.rmtree(platform.store.path_of(drawing_address(drawn)))
+    drawn = record_boxes(platform, planned.slide_id, BOX).annotation
+    shutil.rmtree(platform.store.path_of(annotation_address(drawn)))
     [planned] = plan_slides(platform)
     outcome = run_slide(make_task(platform, planned))
     assert states(outcome) == ["made", "failed", "blocked"]
@@ -457,7 +457,7 @@ def test_a_drawing_whose_bytes_changed_in_the_store_is_not_believed(
     platform = reopen(INSIDE)
     [planned] = register(platform, slide)
     folder = platform.store.path_of(
-        drawing_address(record_boxes(platform, planned.slide_id, BOX).drawing)
+        annotation_address(record_boxes(platform, planned.slide_id, BOX).annotation)
     )
     path = folder / "annotations.geojson"
     path.write_text(path.read_text().replace("300.0", "400.0"))

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 import zarr
+from tests.engine.annotations import record_boxes
 
 from pathassets.adapters.annotations.reader import read_annotations
 from pathassets.adapters.files import stamp_of
@@ -12,13 +13,12 @@ from pathassets.adapters.tifffile import PyramidSpec, corrupt_tile
 from pathassets.adapters.zarr.arrays import load_mask
 from pathassets.core.features.colour_stats import ColourStats
 from pathassets.core.features.encoder import COLOUR_STATS_CARD
-from pathassets.engine.platform.annotations import Statement, record_file
+from pathassets.engine.platform.annotations import AnnotationSource, record_file
 from pathassets.engine.platform.plan import plan_slides
 from pathassets.engine.slides.open import open_slide
 from pathassets.engine.stages.context import Bench
 from pathassets.engine.stages.slide_task import run_slide
 from pathassets.errors import SlideChanged, SlideUnreadable
-from tests.engine.drawings import record_boxes
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def made(platform, slide, register, make_task):
     """Artifact and folder of each section of the slide."""
     outcome = run_slide(make_task(platform, register(platform, slide)[0]))
     return {
-        step.step.address.section: (step.artifact, platform.store.path_of(step.step.address))
+        step.step.address.stage: (step.artifact, platform.store.path_of(step.step.address))
         for step in outcome.steps
     }
 
@@ -129,7 +129,7 @@ features:
 def run_with(reopen, register, make_task, slide, recipe):
     platform = reopen(recipe)
     outcome = run_slide(make_task(platform, register(platform, slide)[-1]))
-    return {step.step.address.section: step for step in outcome.steps}, platform
+    return {step.step.address.stage: step for step in outcome.steps}, platform
 
 
 def test_patches_on_a_bad_tile_are_left_out_and_listed(reopen, register, make_task, make_slide):
@@ -300,7 +300,7 @@ def test_a_mask_that_somebody_drew_takes_the_place_of_the_computed_one(
     assert artifact.facts["method"] == "drawn"
     assert artifact.facts["n_pieces"] == 1
     assert artifact.facts["tissue_mm2"] == pytest.approx((320 * 0.5 / 1000) ** 2)
-    assert artifact.parents[1].section == "annotations"
+    assert artifact.parents[1].stage == "annotations"
     facts = made["inside"][0].facts
     assert facts["n_by_label"] == {"one": 12, "two": 0, "glass": 1}
 
@@ -324,7 +324,7 @@ def test_a_mask_picture_is_a_mask_and_an_area(reopen, register, make_task, slide
     picture[25:75, 25:100] = 255  # of 4 px: from (100, 100) to (400, 300)
     cv2.imwrite(str(tmp_path / "mask.png"), picture)
     for name in ("tumour", "mended"):
-        stated = Statement(name=name, who="Ann", why="mended")
+        stated = AnnotationSource(name=name, who="Ann", why="mended")
         record_file(platform, planned.slide_id, tmp_path / "mask.png", stated)
     outcome = run_slide(make_task(platform, plan_slides(platform)[0]))
     assert outcome.failure is None, outcome.failure
@@ -389,6 +389,6 @@ def test_a_patch_set_of_no_patches_is_one_too(reopen, register, make_task, make_
     record_boxes(platform, planned.slide_id)
     outcome = run_slide(make_task(platform, plan_slides(platform)[0]))
     assert outcome.failure is None
-    sets = [step for step in outcome.steps if step.step.address.section == "patch_set"]
+    sets = [step for step in outcome.steps if step.step.address.stage == "patch_set"]
     assert [step.artifact.facts["n_images"] for step in sets] == [0, 0]
     assert all(step.preview.startswith(b"\xff\xd8") for step in sets)

@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from pathassets.engine.workers.prefetch import MOST_HELD, Feed, Over, Starved
+from pathassets.engine.workers.prefetch import MOST_HELD, Over, Prefetcher, Starved
 
 
 class Source:
@@ -24,8 +24,10 @@ class Source:
             self.is_closed = True
 
 
-def feed_of(source: Source, *, waiting_bytes: int = 1000, memory_threshold=None) -> Feed:
-    return Feed(source.items(), waiting_bytes=waiting_bytes, memory_threshold=memory_threshold)
+def feed_of(source: Source, *, waiting_bytes: int = 1000, memory_threshold=None) -> Prefetcher:
+    return Prefetcher(
+        source.items(), waiting_bytes=waiting_bytes, memory_threshold=memory_threshold
+    )
 
 
 def settled(source: Source, n: int) -> int:
@@ -72,7 +74,7 @@ def test_who_waits_for_an_item_hears_that_the_source_breaks():
         raise ValueError("late")
         yield 0, 0
 
-    feed = Feed(slow(), waiting_bytes=1, memory_threshold=None)
+    feed = Prefetcher(slow(), waiting_bytes=1, memory_threshold=None)
     with pytest.raises(ValueError, match="late"):
         feed.take(20)
     feed.close()
@@ -139,7 +141,7 @@ def test_only_an_idle_source_starves_its_taker():
         time.sleep(0.1)
         yield "x", 1
 
-    feed = Feed(items(), waiting_bytes=1, memory_threshold=None)
+    feed = Prefetcher(items(), waiting_bytes=1, memory_threshold=None)
     with pytest.raises(Starved):
         feed.take(0.01)
     goes_on.set()

@@ -26,7 +26,7 @@ from pathassets.engine.patches.disk.request import DiskRequest, check_number, di
 from pathassets.engine.patches.disk.slides import SlideDone, SlideOrder, write_slide
 from pathassets.engine.patches.extraction import Patches, ResamplingMode
 from pathassets.engine.workers.pool import LocalWorkers
-from pathassets.engine.workers.progress import Tally
+from pathassets.engine.workers.progress import ProgressCounter
 from pathassets.errors import PathAssetsError, SpecError
 
 logger = logging.getLogger(__name__)
@@ -216,9 +216,9 @@ def _shown(orders: Sequence[SlideOrder], *, is_shown: bool) -> Iterator[Sequence
     unit = "sets" if any(order.job.is_set for order in orders) else "patches"
     with (
         progress_bar(n_patches, unit=unit, label="saved", is_shown=True) as advance,
-        Tally(len(orders), advance) as tally,
+        ProgressCounter(len(orders), advance) as counter,
     ):
-        yield [replace(order, tally=tally.place(i)) for i, order in enumerate(orders)]
+        yield [replace(order, counter=counter.place(i)) for i, order in enumerate(orders)]
 
 
 def _listed(patches_pool: Iterable[Patches]) -> list[Patches]:

@@ -29,7 +29,7 @@ from pathassets.engine.patches.extraction import (
     ResamplingMode,
     job_of,
 )
-from pathassets.engine.patches.manifest import Told, plain
+from pathassets.engine.patches.manifest import ManifestFacts, plain
 from pathassets.errors import SpecError, WrongArguments
 
 
@@ -76,7 +76,7 @@ class DiskRequest:
             raise unwritable(self.output_dir, error) from error
         return orders
 
-    def _told(self, patches: Patches, job: ExtractionJob) -> Told:
+    def _told(self, patches: Patches, job: ExtractionJob) -> ManifestFacts:
         asked, names = self.extraction, self.names
         params: dict[str, Any] = {
             "create_subdirs": names.create_subdirs,
@@ -94,7 +94,7 @@ class DiskRequest:
                 "levels_or_mpps": list(job.levels_or_mpps),
             }
         told = getattr(patches, "param_info", None) or {}
-        return Told(
+        return ManifestFacts(
             slide=Path(job.wsi_file).name,
             patch_class=str(getattr(patches, "class_name", None) or type(patches).__name__),
             patch_params={str(name): plain(_without_folder(value)) for name, value in told.items()},

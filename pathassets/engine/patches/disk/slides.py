@@ -49,9 +49,9 @@ from pathassets.core.patches.names import (
 from pathassets.core.patches.patch_set import Row
 from pathassets.engine.patches.extraction import ExtractionJob
 from pathassets.engine.patches.images import ImageWork, write_images
-from pathassets.engine.patches.manifest import Told, manifest_text
+from pathassets.engine.patches.manifest import ManifestFacts, manifest_text
 from pathassets.engine.patches.multi_resolution import read_job
-from pathassets.engine.workers.progress import TallyPlace
+from pathassets.engine.workers.progress import CounterPlace
 from pathassets.errors import ArtifactCorrupt, OutputExists, PathAssetsError, SlideChanged
 
 
@@ -71,10 +71,10 @@ class SlideOrder:
     """Of all slides that are written to the folder."""
     first_set: int
     counts_globally: bool
-    told: Told
+    told: ManifestFacts
     n_threads: int
     n_chunk: int
-    tally: TallyPlace | None = None
+    counter: CounterPlace | None = None
     """Where to say how many of its patches are done."""
 
 
@@ -108,8 +108,8 @@ def write_slide(order: SlideOrder) -> SlideDone:
             if rows is None:
                 rows = _write(output, journal, members, stamp)
             journal.remove()
-    if order.tally is not None:
-        order.tally.note(len(order.job))
+    if order.counter is not None:
+        order.counter.note(len(order.job))
     return SlideDone(
         manifest_id=output.names.manifest_id, n_images=len(rows), pid=os.getpid(), is_new=is_new
     )
@@ -186,8 +186,8 @@ class _Output:
 
     def _note_kept(self, n_kept: int) -> None:
         self._n_kept = n_kept
-        if self._order.tally is not None:
-            self._order.tally.note(n_kept)
+        if self._order.counter is not None:
+            self._order.counter.note(n_kept)
 
     def _kept(self, journal: Journal) -> dict[int, list[Row]]:
         """Rows of the patches that an earlier process finished, by index; its parts are removed."""

@@ -20,7 +20,14 @@ import numpy as np
 
 from pathassets.adapters.files import fingerprint_of
 from pathassets.adapters.tifffile import PyramidSpec, corrupt_tile, write_pyramid
-from pathassets.core.demo_painting import SAMPLE_MPP, TRUTH_DOWNSAMPLE, Look, Painting, Piece, paint
+from pathassets.core.demo_painting import (
+    SAMPLE_MPP,
+    TRUTH_DOWNSAMPLE,
+    Appearance,
+    Painting,
+    Piece,
+    paint,
+)
 from pathassets.core.spec import seed_of
 from pathassets.errors import StoreError
 
@@ -56,7 +63,7 @@ class _Plan:
     name: str
     patient: str
     label: str
-    look: Look
+    look: Appearance
     kind: Kind = "good"
 
     @property
@@ -74,12 +81,16 @@ _FRAGMENTS = (
     Piece(x=0.7, y=0.62, length=0.33, width=0.25, turn=-0.7),
 )
 _CRESCENT = Piece(x=0.49, y=0.42, length=0.52, width=0.27, bend=0.4)
-_GLANDS = Look(width_px0=2650, height_px0=2030, pieces=(_OVAL,), gland_share=0.6, tear_share=0.03)
-_FIBRES = Look(
+_GLANDS = Appearance(
+    width_px0=2650, height_px0=2030, pieces=(_OVAL,), gland_share=0.6, tear_share=0.03
+)
+_FIBRES = Appearance(
     width_px0=2700, height_px0=1950, pieces=_CORES, gland_share=0.25, eosin=1.15, warmth=0.8
 )
-_NODES = Look(width_px0=2570, height_px0=2050, pieces=_FRAGMENTS, lymphoid_share=0.5, warmth=0.3)
-_PALE = Look(
+_NODES = Appearance(
+    width_px0=2570, height_px0=2050, pieces=_FRAGMENTS, lymphoid_share=0.5, warmth=0.3
+)
+_PALE = Appearance(
     width_px0=2610,
     height_px0=1990,
     pieces=(_CRESCENT,),
@@ -87,7 +98,7 @@ _PALE = Look(
     tear_share=0.06,
     eosin=0.6,
 )
-_GLASS = Look(width_px0=2590, height_px0=2010)
+_GLASS = Appearance(width_px0=2590, height_px0=2010)
 _MIXED = replace(_GLANDS, width_px0=2630, height_px0=1970, lymphoid_share=0.15, warmth=0.6)
 _BLANK, _CORRUPT = "demo-05-blank.svs", "demo-06-corrupt.svs"
 _PLANS = (

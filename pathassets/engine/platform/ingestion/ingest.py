@@ -20,7 +20,7 @@ from typing import Literal
 
 from pathassets.adapters.files import FileStamp, stamp_of
 from pathassets.adapters.openslide.members import find_slides, first_of_series, members_of
-from pathassets.catalog.records import CohortFacts, PathRecord, RefusalRecord, SlideRecord
+from pathassets.catalog.records import CohortFacts, PathRecord, RejectedFile, SlideRecord
 from pathassets.core.slides.slide import check_slide_id, slide_id_of
 from pathassets.engine.platform.ingestion.cohort_matching import (
     CohortFit,
@@ -31,12 +31,12 @@ from pathassets.engine.platform.ingestion.cohort_matching import (
 from pathassets.engine.platform.ingestion.cohort_table import NO_COHORT, Cohort, CohortRow
 from pathassets.engine.platform.plan import path_record, recorded_stamp
 from pathassets.engine.platform.platform import Platform
-from pathassets.engine.slides.inspect_files import Look, look_through
+from pathassets.engine.slides.inspect_files import FileInspection, inspect_files
 from pathassets.errors import PathAssetsError, SlideError, SlideUnreadable, SpecError
 
 logger = logging.getLogger(__name__)
 
-Found = PathRecord | Look | PathAssetsError
+Found = PathRecord | FileInspection | PathAssetsError
 """A file that is known and unchanged, one that was looked at, or why it is refused."""
 IdScheme = Literal["stem", "hash", "manifest"]
 """What a slide is called: file name and hash, hash alone, or what the cohort table says."""
@@ -111,12 +111,12 @@ def ingest(
         for row in fit.rows.values():
             if row.slide_id is not None:
                 check_slide_id(row.slide_id, subject=cohort.place(row))
-    desk = _Desk(platform, fit, scheme)
+    registrar = _Registrar(platform, fit, scheme)
     looks: Generator[tuple[Path, Found], None, None]
-    looks = look_through(platform.workers, files, desk.find_known)
+    looks = inspect_files(platform.workers, files, registrar.find_known)
     with closing(looks):
         for path, found in looks:
-            yield desk.register(path, found)
+            yield registrar.register(path, found)
     if cohort.rows:
         tell_unfit(fit, _known_files(platform) if fit.unused else (), platform.settings.home)
         tell_alike_known(fit, platform.catalog.slides())
@@ -126,10 +126,10 @@ def _known_files(platform: Platform) -> Iterator[Path]:
     """Files that hold slides, and those that were refused."""
     for paths in platform.catalog.all_paths().values():
         yield from (Path(one.path) for one in paths)
-    yield from (Path(one.path) for one in platform.catalog.refusals())
+    yield from (Path(one.path) for one in platform.catalog.rejected_files())
 
 
-class _Desk:
+class _Registrar:
     """Where files are registered: looked at by workers, entered here."""
 
     def __init__(self, platform: Platform, fit: CohortFit, scheme: IdScheme) -> None:
@@ -137,7 +137,7 @@ class _Desk:
         self._catalog = platform.catalog
         self._fit = fit
         self._scheme = scheme
-        self._refused = {refusal.path for refusal in self._catalog.refusals()}
+        self._refused = {rejected_file.path for rejected_file in self._catalog.rejected_files()}
         self._used: dict[CohortRow, str] = {}
         """Lines of the cohort table that fitted a file that is a slide, and its id."""
         self._said: dict[tuple[str, str], CohortRow] = {}
@@ -172,7 +172,7 @@ class _Desk:
         self._add_cohort_facts(path, slide_id)
         return Registration(path=path, state="known" if is_known else "new", slide_id=slide_id)
 
-    def _enter(self, path: Path, look: Look) -> tuple[str, bool]:
+    def _enter(self, path: Path, look: FileInspection) -> tuple[str, bool]:
         """Register a slide; returns its id, and whether its content was known under it."""
         row = self._fit.rows.get(path)
         slide_id = _slide_id(path, look.fingerprint, row, self._scheme)
@@ -246,7 +246,7 @@ def _refuse(platform: Platform, path: Path, error: PathAssetsError) -> None:
     except SlideError:
         stamp = FileStamp(size_bytes=0, mtime_ns=0, ctime_ns=0)
     platform.catalog.refuse(
-        RefusalRecord(
+        RejectedFile(
             path=str(path),
             reason=error.reason,
             message=error.message,
@@ -268,7 +268,7 @@ def _slide_id(path: Path, fingerprint: str, row: CohortRow | None, scheme: IdSch
     return row.slide_id
 
 
-def _record(slide_id: str, look: Look) -> SlideRecord:
+def _record(slide_id: str, look: FileInspection) -> SlideRecord:
     info = look.info
     return SlideRecord(
         slide_id=slide_id,

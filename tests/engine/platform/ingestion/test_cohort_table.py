@@ -96,7 +96,7 @@ def test_what_means_unknown_can_be_stated_and_what_was_taken_so_is_told(tmp_path
 def test_what_a_spreadsheet_of_a_european_lab_writes_is_read(
     tmp_path, encode, charset, separator, newline
 ):
-    lines = [["FILE ", "Patient", "Label", "MPP", "Station"], ["ä.svs", "Müller", "x", "0,25", "a"]]
+    lines = [["FILE ", "Patient", "Label", "MPP", "Stage"], ["ä.svs", "Müller", "x", "0,25", "a"]]
     cells = [[f'"{cell}"' if separator in cell else cell for cell in line] for line in lines]
     text = "".join(separator.join(line) + newline for line in cells)
     cohort = read(tmp_path, encode(text))

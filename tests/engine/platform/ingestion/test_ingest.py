@@ -214,8 +214,8 @@ def test_what_is_no_slide_is_refused_with_its_reason(platform, tmp_path):
         "pipe.svs": "not_a_file",
         "text.svs": "not_a_slide",
     }
-    assert {Path(r.path).name: r.reason for r in platform.catalog.refusals()} == reasons
-    assert all(r.remedy for r in platform.catalog.refusals())
+    assert {Path(r.path).name: r.reason for r in platform.catalog.rejected_files()} == reasons
+    assert all(r.remedy for r in platform.catalog.rejected_files())
     assert platform.catalog.slides() == []
 
 
@@ -226,7 +226,7 @@ def test_a_refusal_is_forgotten_once_the_file_is_mended(platform, make_slide):
     assert states(register(platform, path)) == ["refused"]
     path.write_bytes(whole)
     assert states(register(platform, path)) == ["new"]
-    assert platform.catalog.refusals() == []
+    assert platform.catalog.rejected_files() == []
 
 
 def test_a_refusal_is_forgotten_once_a_known_file_is_back(platform, make_slide):
@@ -236,10 +236,10 @@ def test_a_refusal_is_forgotten_once_a_known_file_is_back(platform, make_slide):
     assert states(register(platform, link)) == ["new"]
     path.rename(path.with_name("away.svs"))
     assert states(register(platform, link)) == ["refused"]
-    assert [r.reason for r in platform.catalog.refusals()] == ["dangling_link"]
+    assert [r.reason for r in platform.catalog.rejected_files()] == ["dangling_link"]
     path.with_name("away.svs").rename(path)
     assert states(register(platform, link)) == ["known"]
-    assert platform.catalog.refusals() == []
+    assert platform.catalog.rejected_files() == []
 
 
 def test_a_name_that_is_not_utf_8_is_refused_and_can_be_shown(platform, make_slide):
@@ -249,7 +249,7 @@ def test_a_name_that_is_not_utf_8_is_refused_and_can_be_shown(platform, make_sli
     assert (found.state, found.error.reason) == ("refused", "bad_name")
     assert str(found.path).endswith("pr\\xe4parat.svs")
     assert str(found.error).encode()
-    assert [r.path for r in platform.catalog.refusals()] == [str(found.path)]
+    assert [r.path for r in platform.catalog.rejected_files()] == [str(found.path)]
 
 
 def test_a_file_whose_look_dies_is_refused_and_the_next_are_registered(
@@ -263,11 +263,14 @@ def test_a_file_whose_look_dies_is_refused_and_the_next_are_registered(
     killer.join()
     assert states(found) == ["new", "refused", "new"]
     assert found[1].error.message == f"{huge}: worker process ended with code -9"
-    [refusal] = platform.catalog.refusals()
-    assert (refusal.path, refusal.reason) == (str(huge), "worker_lost")
-    assert (refusal.message, refusal.remedy) == (found[1].error.message, found[1].error.remedy)
-    assert refusal.size_bytes == huge.stat().st_size
-    assert refusal.remedy
+    [rejected_file] = platform.catalog.rejected_files()
+    assert (rejected_file.path, rejected_file.reason) == (str(huge), "worker_lost")
+    assert (rejected_file.message, rejected_file.remedy) == (
+        found[1].error.message,
+        found[1].error.remedy,
+    )
+    assert rejected_file.size_bytes == huge.stat().st_size
+    assert rejected_file.remedy
     assert workers_now() == []
 
 
@@ -278,13 +281,13 @@ def test_a_file_whose_look_takes_too_long_is_refused_and_the_next_are_registered
     huge = make_huge("huge.svs")
     found = register(platform, huge, make_slide("a.svs"), make_slide("b.svs", seed=1))
     assert states(found) == ["refused", "new", "new"]
-    [refusal] = platform.catalog.refusals()
-    assert (refusal.path, refusal.reason) == (str(huge), "worker_lost")
-    assert refusal.message == f"{huge}: no result within 6 s"
+    [rejected_file] = platform.catalog.rejected_files()
+    assert (rejected_file.path, rejected_file.reason) == (str(huge), "worker_lost")
+    assert rejected_file.message == f"{huge}: no result within 6 s"
     assert workers_now() == []
     os.truncate(huge, huge.stat().st_size % HUGE_BYTES)
     assert states(register(platform, huge)) == ["new"]
-    assert platform.catalog.refusals() == []
+    assert platform.catalog.rejected_files() == []
 
 
 def test_the_cohort_table_gives_patient_label_and_mpp(platform, make_slide):
@@ -609,4 +612,4 @@ with open_platform(read_settings()) as platform:
         _, err = process.communicate(timeout=120)
         assert (process.returncode, err) == (0, "")
     assert len(platform.catalog.slides()) == 4
-    assert platform.catalog.refusals() == []
+    assert platform.catalog.rejected_files() == []

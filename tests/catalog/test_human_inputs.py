@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pathassets.catalog.records import UNSTAMPED, Drawing, MppOverride
+from pathassets.catalog.records import UNSTAMPED, AnnotationRecord, MppOverride
 from pathassets.errors import CatalogError
 from tests.catalog.test_catalog import BARE, SLIDE, path_of
 
-TUMOUR = Drawing(
+TUMOUR = AnnotationRecord(
     slide_id=SLIDE.slide_id,
     name="tumour",
     digest="aaaa",
@@ -53,12 +53,12 @@ def test_an_override_of_an_unknown_slide_is_refused(catalog) -> None:
 
 
 def test_a_drawing_comes_back_as_it_went_in_with_its_time(drawn_on) -> None:
-    assert drawn_on.record_drawing(TUMOUR)
-    [kept] = drawn_on.drawing_history(SLIDE.slide_id)
+    assert drawn_on.record_annotation(TUMOUR)
+    [kept] = drawn_on.annotation_history(SLIDE.slide_id)
     assert kept == TUMOUR
     assert kept.made_at != UNSTAMPED
     assert timedelta(0) <= datetime.now(UTC) - kept.made_at < timedelta(minutes=1)
-    assert drawn_on.drawings() == {SLIDE.slide_id: {"tumour": TUMOUR}}
+    assert drawn_on.annotations() == {SLIDE.slide_id: {"tumour": TUMOUR}}
 
 
 def test_the_newest_drawing_of_a_name_is_in_force_and_the_old_ones_are_kept(drawn_on) -> None:
@@ -66,41 +66,41 @@ def test_the_newest_drawing_of_a_name_is_in_force_and_the_old_ones_are_kept(draw
     stroma = replace(TUMOUR, name="stroma", digest="cccc")
     elsewhere = replace(TUMOUR, slide_id=BARE.slide_id)
     for one in (TUMOUR, stroma, second, elsewhere):
-        assert drawn_on.record_drawing(one)
-    assert drawn_on.drawings() == {
+        assert drawn_on.record_annotation(one)
+    assert drawn_on.annotations() == {
         SLIDE.slide_id: {"stroma": stroma, "tumour": second},
         BARE.slide_id: {"tumour": elsewhere},
     }
-    assert drawn_on.drawing_history(SLIDE.slide_id) == [second, stroma, TUMOUR]
+    assert drawn_on.annotation_history(SLIDE.slide_id) == [second, stroma, TUMOUR]
 
 
 def test_a_drawing_that_is_withdrawn_is_not_in_force_and_can_be_recorded_again(drawn_on) -> None:
-    drawn_on.record_drawing(TUMOUR)
-    assert drawn_on.record_drawing(WITHDRAWN)
-    [in_force] = drawn_on.drawings()[SLIDE.slide_id].values()
+    drawn_on.record_annotation(TUMOUR)
+    assert drawn_on.record_annotation(WITHDRAWN)
+    [in_force] = drawn_on.annotations()[SLIDE.slide_id].values()
     assert in_force == WITHDRAWN
     assert in_force.is_withdrawn
-    assert drawn_on.record_drawing(TUMOUR)
-    assert drawn_on.drawings()[SLIDE.slide_id] == {"tumour": TUMOUR}
-    assert drawn_on.drawing_history(SLIDE.slide_id) == [TUMOUR, WITHDRAWN, TUMOUR]
+    assert drawn_on.record_annotation(TUMOUR)
+    assert drawn_on.annotations()[SLIDE.slide_id] == {"tumour": TUMOUR}
+    assert drawn_on.annotation_history(SLIDE.slide_id) == [TUMOUR, WITHDRAWN, TUMOUR]
 
 
 def test_a_drawing_is_entered_once_and_again_where_another_person_says_so(drawn_on) -> None:
-    drawn_on.record_drawing(TUMOUR)
-    assert not drawn_on.record_drawing(TUMOUR)
+    drawn_on.record_annotation(TUMOUR)
+    assert not drawn_on.record_annotation(TUMOUR)
     confirmed = replace(TUMOUR, who="Bob", why="second opinion")
-    assert drawn_on.record_drawing(confirmed)
-    assert drawn_on.record_drawing(TUMOUR)
-    assert drawn_on.drawing_history(SLIDE.slide_id) == [TUMOUR, confirmed, TUMOUR]
+    assert drawn_on.record_annotation(confirmed)
+    assert drawn_on.record_annotation(TUMOUR)
+    assert drawn_on.annotation_history(SLIDE.slide_id) == [TUMOUR, confirmed, TUMOUR]
 
 
 def test_a_drawing_of_an_unknown_slide_is_refused(drawn_on) -> None:
     with pytest.raises(CatalogError, match=r"Did you mean b-1111111111\?"):
-        drawn_on.record_drawing(replace(TUMOUR, slide_id="b-111111111"))
-    assert drawn_on.drawings() == {}
+        drawn_on.record_annotation(replace(TUMOUR, slide_id="b-111111111"))
+    assert drawn_on.annotations() == {}
 
 
 def test_a_label_that_no_database_can_hold_is_refused(drawn_on) -> None:
     with pytest.raises(CatalogError, match="catalog"):
-        drawn_on.record_drawing(replace(TUMOUR, why="\udc80"))
-    assert drawn_on.drawing_history(SLIDE.slide_id) == []
+        drawn_on.record_annotation(replace(TUMOUR, why="\udc80"))
+    assert drawn_on.annotation_history(SLIDE.slide_id) == []

@@ -14,19 +14,19 @@ from typing import Any
 from sqlalchemy import Connection, Engine, RowMapping, Select, func, insert, select
 
 from pathassets.catalog.connect import reading, writing
-from pathassets.catalog.records import Drawing, MppOverride
+from pathassets.catalog.records import AnnotationRecord, MppOverride
 from pathassets.catalog.rows import flat
-from pathassets.catalog.tables import drawing, merged_slide, mpp_override, slide, slide_path
+from pathassets.catalog.tables import annotation, merged_slide, mpp_override, slide, slide_path
 from pathassets.errors import CatalogError
 
 PAGE_ROWS = 900
 """Rows fetched at once, and values in one IN: SQLite takes 32,766 of them, an old one 999."""
 
 _OVERRIDE = [column for column in mpp_override.c if column.name != "id"]
-_DRAWING = [column for column in drawing.c if column.name != "id"]
+_ANNOTATION = [column for column in annotation.c if column.name != "id"]
 
 
-class Statements:
+class HumanInputs:
     """The part of the catalog that people fill."""
 
     def __init__(self, engine: Engine) -> None:
@@ -58,9 +58,9 @@ class Statements:
             MppOverride(**row) for row in self._rows(of_slide.order_by(mpp_override.c.id.desc()))
         ]
 
-    # Drawings
+    # Annotations
 
-    def record_drawing(self, new: Drawing) -> bool:
+    def record_annotation(self, new: AnnotationRecord) -> bool:
         """State what is drawn on a slide under a name; the newest statement is in force.
 
         One that says in every word what is in force already is not entered again. Returns whether
@@ -69,29 +69,35 @@ class Statements:
         Raises:
             CatalogError: there is no such slide.
         """
-        of_name = (drawing.c.slide_id == new.slide_id) & (drawing.c.name == new.name)
-        newest = select(*_DRAWING).where(of_name).order_by(drawing.c.id.desc()).limit(1)
+        of_name = (annotation.c.slide_id == new.slide_id) & (annotation.c.name == new.name)
+        newest = select(*_ANNOTATION).where(of_name).order_by(annotation.c.id.desc()).limit(1)
         with writing(self._engine) as connection:
             check_known(connection, [new.slide_id])
             old = connection.execute(newest).mappings().one_or_none()
-            if old is not None and Drawing(**old) == new:
+            if old is not None and AnnotationRecord(**old) == new:
                 return False
-            connection.execute(insert(drawing), flat(new) | {"made_at": now()})
+            connection.execute(insert(annotation), flat(new) | {"made_at": now()})
             return True
 
-    def drawings(self) -> dict[str, Mapping[str, Drawing]]:
+    def annotations(self) -> dict[str, Mapping[str, AnnotationRecord]]:
         """What is in force of every slide that was ever drawn on, by name; withdrawals, too."""
-        newest = select(func.max(drawing.c.id)).group_by(drawing.c.slide_id, drawing.c.name)
-        in_order = select(*_DRAWING).where(drawing.c.id.in_(newest)).order_by(drawing.c.name)
-        found: dict[str, dict[str, Drawing]] = defaultdict(dict)
+        newest = select(func.max(annotation.c.id)).group_by(
+            annotation.c.slide_id, annotation.c.name
+        )
+        in_order = (
+            select(*_ANNOTATION).where(annotation.c.id.in_(newest)).order_by(annotation.c.name)
+        )
+        found: dict[str, dict[str, AnnotationRecord]] = defaultdict(dict)
         for row in self._rows(in_order):
-            found[row["slide_id"]][row["name"]] = Drawing(**row)
+            found[row["slide_id"]][row["name"]] = AnnotationRecord(**row)
         return dict(found)
 
-    def drawing_history(self, slide_id: str) -> list[Drawing]:
+    def annotation_history(self, slide_id: str) -> list[AnnotationRecord]:
         """All that was drawn on a slide and withdrawn, newest first."""
-        of_slide = select(*_DRAWING).where(drawing.c.slide_id == slide_id)
-        return [Drawing(**row) for row in self._rows(of_slide.order_by(drawing.c.id.desc()))]
+        of_slide = select(*_ANNOTATION).where(annotation.c.slide_id == slide_id)
+        return [
+            AnnotationRecord(**row) for row in self._rows(of_slide.order_by(annotation.c.id.desc()))
+        ]
 
     def _rows(self, query: Select[Any]) -> Sequence[RowMapping]:
         with reading(self._engine) as connection:
