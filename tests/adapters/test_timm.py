@@ -154,8 +154,8 @@ if {mend}:
     from tests import torchvision_ops
     torchvision_ops.declare()
 from pathassets.adapters.timm import open_model
-from pathassets.core.encoder import EncoderRequest
-from pathassets.core.encoder_table import card_of
+from pathassets.core.features.encoder import EncoderRequest
+from pathassets.core.features.encoder_cards import card_of
 from pathassets.errors import EncoderError
 try:
     name = "vit_tiny_patch16_224"

@@ -62,7 +62,7 @@ def newest_of(ask: Ask, asset: str, check: str, slide_id: str) -> dict[str, Any]
 
 DEFINITIONS = """
 from pathassets.defs.build import build_definitions
-from pathassets.engine.recipes import open_recipe
+from pathassets.engine.platform.recipe import open_recipe
 from pathassets.engine.settings import read_settings
 
 defs = build_definitions(open_recipe(read_settings()))

@@ -30,7 +30,7 @@ from tests.defs.workbench import Workbench
 HOLD_THE_POOL = """
 import time
 import dagster as dg
-from pathassets.defs.batch import POOL
+from pathassets.defs.assets.batch import POOL
 from pathassets.defs.instance import open_instance
 from pathassets.defs.resources import PlatformResource
 from pathassets.engine.settings import read_settings

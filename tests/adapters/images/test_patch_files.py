@@ -22,7 +22,7 @@ from tests.adapters.encoded_patches import encoded
 HOLD = """
 import sys, time
 from pathlib import Path
-from pathassets.adapters.patch_files import hold_journal
+from pathassets.adapters.images.patch_files import hold_journal
 with hold_journal(Path(sys.argv[1]), "abc") as journal:
     journal.note({"rows": [1]})
     print("held", flush=True)

@@ -51,7 +51,7 @@ with store.staging(run) as staging:
 MENDER = """
 import os, sys
 from pathlib import Path
-from tests.adapters.test_store import ADDRESS, draft, fill, open_store
+from tests.adapters.store.test_store import ADDRESS, draft, fill, open_store
 store = open_store(Path(sys.argv[1]))
 for i in range(int(sys.argv[2])):
     (store.path_of(ADDRESS) / "x.bin").unlink(missing_ok=True)
@@ -64,7 +64,7 @@ KILLED_MENDER = """
 import os, sys
 from pathlib import Path
 from pathassets.adapters import store as module
-from tests.adapters.test_store import ADDRESS, draft, fill, open_store
+from tests.adapters.store.test_store import ADDRESS, draft, fill, open_store
 store, rename = open_store(Path(sys.argv[1])), module._take_name
 def rename_or_die(folder, target):
     return rename(folder, target) if target.exists() else os._exit(9)

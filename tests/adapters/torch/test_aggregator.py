@@ -7,7 +7,7 @@ from pathassets.adapters.torch.aggregator import aggregate
 from pathassets.errors import EncoderError
 
 BAG = np.arange(12, dtype=np.float32).reshape(4, 3)
-HERE = "tests.adapters.test_torch_aggregator"
+HERE = "tests.adapters.torch.test_aggregator"
 
 
 class Pool(nn.Module):

@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from tests.adapters.test_torch_module import card, patches
 from torch import nn
 
 from pathassets.adapters.torch.module import TorchEncoder
 from pathassets.adapters.torch.programs import open_program
 from pathassets.adapters.torch.weights import file_sha256, load_weights, weights_sha256_of
 from pathassets.errors import EncoderError
+from tests.adapters.torch.test_module import card, patches
 
 
 def net(seed: int = 0) -> nn.Sequential:

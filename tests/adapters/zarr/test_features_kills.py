@@ -111,7 +111,7 @@ import hashlib, os, signal, sys, threading
 from pathlib import Path
 import numpy as np
 import zarr
-from pathassets.adapters.feature_store import FeatureWriter, is_finished
+from pathassets.adapters.zarr.features import FeatureWriter, is_finished
 
 folder, n, n_ways = Path(sys.argv[1]), 2300, int(sys.argv[2])
 rows = np.arange(n * 5, dtype=np.float32).reshape(n, 5)
@@ -208,7 +208,7 @@ WRITES_SLOWLY = """
 import sys, time
 from pathlib import Path
 import numpy as np
-from pathassets.adapters.feature_store import FeatureWriter, is_finished
+from pathassets.adapters.zarr.features import FeatureWriter, is_finished
 
 path, n, pause_s = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
 rows = np.arange(n * 5, dtype=np.float32).reshape(n, 5) + 0.25

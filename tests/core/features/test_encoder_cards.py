@@ -129,7 +129,7 @@ def test_of_what_is_not_open_nothing_is_claimed() -> None:
 def test_cards_are_found_without_torch() -> None:
     code = """if True:
         import sys
-        from pathassets.core.encoder_table import card_of
+        from pathassets.core.features.encoder_cards import card_of
         card_of("timm:x"), card_of("resnet18")
         assert not {"torch", "timm", "transformers"} & set(sys.modules)"""
     subprocess.run([sys.executable, "-c", code], check=True)  # noqa: S603

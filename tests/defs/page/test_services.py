@@ -106,7 +106,7 @@ def test_all_end_where_one_of_them_does(background: Background) -> None:
 
 SLOW = """
 import time
-from pathassets.core.colour_stats import ColourStats
+from pathassets.core.features.colour_stats import ColourStats
 
 class Slow(ColourStats):
     def begin(self, batch):

@@ -137,7 +137,7 @@ def test_programs_of_both_kinds_give_the_features_of_their_module(tmp_path) -> N
 def test_colour_statistics_do_not_import_torch() -> None:
     code = """if True:
         import sys
-        from pathassets.engine.encoders import open_encoder
+        from pathassets.engine.features.encoders import open_encoder
         open_encoder("colour_stats")
         assert "torch" not in sys.modules
         open_encoder("resnet18")

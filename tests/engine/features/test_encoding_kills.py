@@ -7,11 +7,11 @@ import os, random, signal, sys, time
 from pathlib import Path
 import numpy as np
 from tests.core.formula_slide import FormulaSlide
-from pathassets.adapters.feature_store import FeatureWriter, is_finished
-from pathassets.core.colour_stats import ColourStats
+from pathassets.adapters.zarr.features import FeatureWriter, is_finished
+from pathassets.core.features.colour_stats import ColourStats
 from pathassets.core.locations import PatchLocations
 from pathassets.core.patches import ReadSpec
-from pathassets.engine.encoding import EncodingHow, SlideWork, Target, encode_slides
+from pathassets.engine.features.encoding import EncodingHow, SlideWork, Target, encode_slides
 
 class Slide(FormulaSlide):
     def __enter__(self):

@@ -8,11 +8,11 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
-from tests.core.test_gamut import planes_of, rgb_of
 
 from pathassets.engine.slides.open import open_slide
 from pathassets.engine.slides.tile_check import CheckTask, check_slide
 from pathassets.errors import SlideUnreadable
+from tests.core.slides.test_colour_space import planes_of, rgb_of
 
 TRESTLE = {"software": "MedScan", "description": "OverlapsXY=0 0;Background Color=FFFFFF"}
 """By which OpenSlide knows a Trestle slide, which it reads itself."""

@@ -23,7 +23,7 @@ BORROW = """
 import sys, time
 from pathlib import Path
 from pathassets.adapters.files import fingerprint_of
-from pathassets.engine import copies, scratch
+from pathassets.engine.slides import scratch_copy as copies; from pathassets.engine.slides import scratch
 root, path, slowness_s = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3])
 
 def slowly(source, real=copies._chunks):
@@ -44,7 +44,7 @@ FULL = """
 import sys
 from pathlib import Path
 from pathassets.adapters.files import fingerprint_of
-from pathassets.engine.scratch import open_scratch
+from pathassets.engine.slides.scratch import open_scratch
 root, path = Path(sys.argv[1]), Path(sys.argv[2])
 with open_scratch(root, 10**9) as opened:
     print(opened.borrow(path, [path], fingerprint_of([path])).why)

@@ -229,7 +229,7 @@ def nothing():
 
 
 def test_a_module_of_one_s_own_makes_the_embedding(reopen, register, make_task, slide):
-    here = "tests.engine.test_feature_stations"
+    here = "tests.engine.stages.test_features"
     recipe = TWO.replace("method: max", f"method: '{here}:double'")
     platform = reopen(recipe + f"  bad: {{features: one, method: '{here}:nothing'}}\n")
     task = make_task(platform, register(platform, slide)[0])

@@ -11,7 +11,7 @@ HOLDER = """
 import sys
 import time
 from pathlib import Path
-from pathassets.engine import devices
+from pathassets.engine.workers import devices
 
 devices._gpus = lambda wanted: tuple(sys.argv[2].split(","))
 log = Path(sys.argv[1])

@@ -30,7 +30,7 @@ from tests.engine.pool_tasks import (
 ORPHANS = """
 import sys
 from pathlib import Path
-from pathassets.engine.pool import LocalWorkers
+from pathassets.engine.workers.pool import LocalWorkers
 from tests.engine.pool_tasks import note_and_sleep
 
 workers = LocalWorkers(n_workers=2, timeout_s=600)
@@ -38,7 +38,7 @@ list(workers.imap(note_and_sleep, [Path(sys.argv[1])] * 4))
 """
 THREADLESS = """
 import os, sys
-from pathassets.engine import worker
+from pathassets.engine.workers import worker
 from tests.engine.pool_tasks import leave_no_memory
 
 sys.argv = ["worker", "0", str(os.getppid())]
@@ -46,7 +46,7 @@ leave_no_memory(1)
 worker.main()
 """
 UNGUARDED = """
-from pathassets.engine.pool import LocalWorkers
+from pathassets.engine.workers.pool import LocalWorkers
 from tests.engine.pool_tasks import square
 
 print("once")
@@ -54,7 +54,7 @@ print(sorted(r for _, r in LocalWorkers(n_workers=2, timeout_s=60).imap(square, 
 """
 WHOLE_LIFE = """
 import psutil
-from pathassets.engine.pool import LocalWorkers
+from pathassets.engine.workers.pool import LocalWorkers
 from tests.engine.pool_tasks import square
 
 family = set()

@@ -25,7 +25,7 @@ SMALL = RingShape(n_slots=6, slot_bytes=100)
 DIES_WITH_A_NAME = """
 import os, sys
 from multiprocessing.shared_memory import SharedMemory
-from pathassets.engine.ring import RingShape, make_ring
+from pathassets.engine.workers.ring import RingShape, make_ring
 
 def die(self):
     print(self.name, os.path.exists("/dev/shm/" + self.name), flush=True)

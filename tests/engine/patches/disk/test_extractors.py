@@ -27,7 +27,7 @@ from tests.formula_tiff import write_formula_tiff
 RUN = """
 import multiprocessing, sys
 from pathlib import Path
-from pathassets.engine.disk_extractors import MultiResDiskPatchExtractorPool
+from pathassets.engine.patches.disk.extractors import MultiResDiskPatchExtractorPool
 from tests.engine.patch_objects import grid_on
 
 slides, folder, method = sys.argv[1].split(":"), sys.argv[2], sys.argv[3]

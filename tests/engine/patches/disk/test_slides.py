@@ -23,7 +23,7 @@ KILL = """
 import itertools, os, signal, sys
 from pathlib import Path
 
-import pathassets.engine.disk_extractors as extractors
+import pathassets.engine.patches.disk.extractors as extractors
 from tests.engine.patch_objects import grid_on
 
 slide, root, is_set, moments = sys.argv[1], Path(sys.argv[2]), sys.argv[3] == "True", sys.argv[4:]
@@ -50,7 +50,7 @@ def kill_at(method, number, is_before):
     setattr(owner, method, hooked)
 
 
-from pathassets.adapters.patch_files import Journal
+from pathassets.adapters.images.patch_files import Journal
 extractors_of = {
     "replace": (Path, Path.replace),
     "write_bytes": (Path, Path.write_bytes),

@@ -33,7 +33,7 @@ from tests.formula_tiff import formula_box, write_formula_tiff
 UNGUARDED = """
 import sys
 from types import SimpleNamespace
-from pathassets.engine.mem_extractors import MemPatchExtractorPool
+from pathassets.engine.patches.memory.extractors import MemPatchExtractorPool
 
 print("run", flush=True)
 patches = SimpleNamespace(

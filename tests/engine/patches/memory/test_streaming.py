@@ -28,7 +28,7 @@ from tests.formula_tiff import write_formula_tiff
 PARENT = """
 import sys, time
 from types import SimpleNamespace
-from pathassets.engine.mem_extractors import MemPatchExtractorPool
+from pathassets.engine.patches.memory.extractors import MemPatchExtractorPool
 
 path, moment = sys.argv[1:]
 corners = [(x, y) for y in range(0, 1536, 16) for x in range(0, 2048, 16)]

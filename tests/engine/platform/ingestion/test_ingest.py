@@ -598,7 +598,7 @@ def test_two_processes_may_register_the_same_files(platform, make_slide, start_p
     script = f"""
 import sys
 from pathlib import Path
-from pathassets.engine.ingest import find_files, ingest
+from pathassets.engine.platform.ingestion.ingest import find_files, ingest
 from pathassets.engine.platform import open_platform
 from pathassets.engine.settings import read_settings
 import os
