@@ -77,8 +77,8 @@ OF_OTHER_WORDS = (
     ),
     "INSERT INTO artifact_parent VALUES (:section, 'default', 'a', :digest, 'slide', '', 'a', 'v')",
     (
-        "INSERT INTO attempt (section, name, subject, digest, run_id, state, reason, message, remedy, "
-        "is_final, at) VALUES "
+        "INSERT INTO attempt (section, name, subject, digest, run_id, state, reason, message, "
+        "remedy, is_final, at) VALUES "
         "(:section, 'default', 'a', :digest, 'run', 'made', '', '', '', :no, :now)"
     ),
 )

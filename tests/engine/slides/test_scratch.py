@@ -23,7 +23,7 @@ BORROW = """
 import sys, time
 from pathlib import Path
 from pathassets.adapters.files import fingerprint_of
-from pathassets.engine.slides import scratch_copy as copies; from pathassets.engine.slides import scratch
+from pathassets.engine.slides import scratch, scratch_copy as copies
 root, path, slowness_s = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3])
 
 def slowly(source, real=copies._chunks):
