@@ -21,8 +21,8 @@ from pathassets.engine.platform.presence import (
     find_damage,
     read_stored_artifacts,
 )
-from pathassets.engine.stages.context import record_again
 from pathassets.engine.stages.outcomes import Step
+from pathassets.engine.stages.recorded_annotation import record_again
 from pathassets.errors import CatalogError
 
 CellState = Literal["current", "stale", "damaged", "failed", "blocked", "missing"]
