@@ -5,7 +5,7 @@
 The house, each floor importing only those below it:
 
     definitions   what `dagster dev` loads         cli      the `pathassets` command
-    defs          thin Dagster: assets, events,    report   what people look at: terminal, cohort page
+    defs          thin Dagster: assets, events,    report   what a terminal shows
                   the page, sensors, schedules
     engine        how work is run, in wings, top to bottom:
                   platform · stages · patches | features | locations · slides · workers
