@@ -1,4 +1,4 @@
-"""README, CONTRIBUTING and docs/: what they tell a reader to type is typed, what they name is there.
+"""README and docs/: what they tell a reader to type is typed, what they name is there.
 
 A fenced block is told by its language:
 
@@ -25,13 +25,13 @@ import click
 import pytest
 import yaml
 from click.testing import CliRunner
-from tests.defs.small_slides import write_slide
-from tests.engine.annotations import write_boxes
-from tests.engine.workers_here import workers_here
 
 from pathassets.cli import main
 from pathassets.core.recipe import parse_recipe
 from pathassets.engine import settings
+from tests.defs.small_slides import write_slide
+from tests.engine.annotations import write_boxes
+from tests.engine.workers_here import workers_here
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "pathassets"
@@ -190,7 +190,7 @@ def test_the_first_recipe_is_the_default_one() -> None:
 @pytest.mark.parametrize("text", cases("yaml"))
 def test_every_part_of_a_recipe_is_one(text: str) -> None:
     whole = merged((PACKAGE / "recipe.yaml").read_text(), text)
-    parse_recipe(whole, lambda path: str(path), lambda path: (path, "0" * 64))
+    parse_recipe(whole, str, lambda path: (path, "0" * 64))
 
 
 MODELS = """
@@ -247,10 +247,9 @@ def shell_lines(*pages: Path) -> list[str]:
     return [line.partition("  #")[0].strip() for line in found if line]
 
 
-def test_the_documented_recipe_is_built_by_the_documented_commands(home: Path) -> None:
-    ingest, run, status = [
-        line for line in shell_lines(README) if re.match(r"pathassets ", line)
-    ]
+@pytest.mark.usefixtures("home")
+def test_the_documented_recipe_is_built_by_the_documented_commands() -> None:
+    ingest, run, status = [line for line in shell_lines(README) if re.match(r"pathassets ", line)]
     assert "1 new slide, 0 known, 0 refused" in typed(ingest)
     (slide,) = json.loads(typed("pathassets status --json"))["slides"]
     stated = f"{slide['slide_id']} one.geojson --name tumour --who Ann --why review"

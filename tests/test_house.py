@@ -36,6 +36,7 @@ PUBLIC_HOSTS = {
     "git-lfs.github.com",
     "github.com",
     "huggingface.co",
+    "keepachangelog.com",
     "localhost",
     "openslide.org",
     "www.apache.org",

@@ -303,7 +303,7 @@ def _parse_spec(
         value = f" = {first['input']!r}" if has_value else ""
         raise SpecError(
             f"{where(spot)}: {'.'.join(map(str, spot))}{value}: {said}",
-            remedy=_SPEC_REMEDIES.get(first["type"], "Change the value; docs/recipe.md has an example"),
+            remedy=_SPEC_REMEDIES.get(first["type"], "Change the value; see docs/recipe.md"),
         ) from error
 
 
