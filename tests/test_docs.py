@@ -17,6 +17,7 @@ import re
 import runpy
 import shutil
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,13 @@ def test_the_tree_of_the_front_page_is_the_package() -> None:
     named = re.findall(r"^  ([\w.]+)/? ", tree, re.MULTILINE)
     there = {path.name for path in PACKAGE.iterdir() if not path.name.startswith("__")}
     assert set(named) == there - {"recipe.yaml", "dagster.yaml", "py.typed"}
+
+
+def test_the_house_says_why_of_every_dependency() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    named = {re.match(r"[\w-]+", each)[0] for each in project["dependencies"]}
+    _, _, table = (ROOT / "docs" / "house.md").read_text().partition("## Dependencies")
+    assert {word for word in named if not re.search(rf"\b{word}\b", table)} == set()
 
 
 def command_paths(command: click.Command, path: str) -> Iterator[str]:
