@@ -303,7 +303,7 @@ def _parse_spec(
         value = f" = {first['input']!r}" if has_value else ""
         raise SpecError(
             f"{where(spot)}: {'.'.join(map(str, spot))}{value}: {said}",
-            remedy=_SPEC_REMEDIES.get(first["type"], "Change the value; the README has an example"),
+            remedy=_SPEC_REMEDIES.get(first["type"], "Change the value; see docs/recipe.md"),
         ) from error
 
 
@@ -327,7 +327,7 @@ def _mapping(value: object, place: tuple[Any, ...], where: Where, what: str) -> 
     raise SpecError(
         f"{where(place)}: {what} is a mapping of names, found "
         f"{'nothing' if value is None else type(value).__name__}",
-        remedy="See the recipe in the README",
+        remedy="See docs/recipe.md",
     )
 
 
