@@ -31,7 +31,7 @@ BY_HAND = (
     "Its process was killed; what was published is kept. To go on, type the command again, or take "
     "'Materialize all', 'Failed and missing' at the job process_slides"
 )
-DAEMON_CURSOR = "EVENT_LOG_CONSUMER_CURSOR-RUN_FAILURE"
+DAEMON_CURSOR = f"EVENT_LOG_CONSUMER_CURSOR-{dg.DagsterEventType.RUN_FAILURE.value}"
 """Where Dagster's daemon notes up to which event it looked for runs to be started again."""
 NEVER_AGAIN = {MAX_RETRIES_TAG: "0"}
 """Tags of a run that the daemon is not to start again: whoever asked for it sees to that."""
