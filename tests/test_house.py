@@ -151,6 +151,28 @@ def test_the_environment_is_read_by_one_module() -> None:
     assert readers == set()
 
 
+PRIVATE_DAGSTER_DOOR = PACKAGE / "defs" / "dagster_internals.py"
+
+
+def test_dagster_s_private_modules_are_named_by_one_module() -> None:
+    others = [path for path in MODULES if path != PRIVATE_DAGSTER_DOOR]
+    assert [named(path) for path in others if "dagster._" in path.read_text()] == []
+
+
+def test_help_does_not_wait_for_dagster() -> None:
+    script = """
+import sys
+from pathassets.cli import main
+for command in ("--help", "run --help", "ui --help", "annotations set --help"):
+    main(command.split(), standalone_mode=False)
+print("dagster" in sys.modules, file=sys.stderr)
+"""
+    result = subprocess.run(  # noqa: S603  (our own script)
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert result.stderr == "False\n"
+
+
 TEXT_DOOR = PACKAGE / "defs" / "text.py"
 RENDERED = {"md", "MarkdownMetadataValue"}
 """What makes Markdown of a text."""
