@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 import tifffile
 from click.testing import CliRunner, Result
-from tests.engine.annotations import write_boxes
 
 from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.migrations import VERSION_TABLE
@@ -28,6 +27,7 @@ from tests.bounded_slides import write_scn
 from tests.catalog.merges import remember_merge
 from tests.defs.daemon import COMMAND, environment, pathassets
 from tests.defs.small_slides import RECIPE, write_corrupt_slide, write_slide
+from tests.engine.annotations import write_boxes
 from tests.engine.workers_here import workers_here
 
 Prepare = Callable[[Path], None]

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import tifffile
-from tests.engine.annotations import write_boxes
 
 from tests.defs.small_slides import write_slide
+from tests.engine.annotations import write_boxes
 
 BAIT = "bait."
 """What an address begins with that nobody should ask for; no slide id has a point in it."""

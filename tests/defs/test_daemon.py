@@ -17,8 +17,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from tests.defs.browser import Page, browsing
 from tests.defs.daemon import LOCATION, POLL_S, Daemon, pathassets, running, wait_for
-from tests.defs.page import Page, browsing
 from tests.defs.small_slides import RECIPE, write_corrupt_slide, write_slide
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]

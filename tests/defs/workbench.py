@@ -12,7 +12,6 @@ import dagster as dg
 from dagster._core.definitions.data_version import CachingStaleStatusResolver
 from dagster._core.loader import LoadingContextForTest
 from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
-from tests.engine.annotations import Box, record_boxes
 
 from pathassets.catalog.records import AnnotationRecord
 from pathassets.defs.assets.annotations import report_annotations
@@ -26,6 +25,7 @@ from pathassets.engine.platform.ingestion.ingest import find_files, ingest
 from pathassets.engine.platform.platform import Platform, open_platform
 from pathassets.engine.platform.status import cohort_status
 from pathassets.engine.settings import read_settings
+from tests.engine.annotations import Box, record_boxes
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ import pandas as pd
 import pytest
 
 from pathassets.adapters.tifffile import PyramidSpec, write_pyramid
+from tests.defs.browser import browsing
 from tests.defs.checks_shown import newest_of, verdicts
 from tests.defs.daemon import Daemon, pathassets, running, wait_for
-from tests.defs.page import browsing
 from tests.defs.small_slides import MPP, RECIPE, write_corrupt_slide, write_slide
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]

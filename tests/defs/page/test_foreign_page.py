@@ -13,8 +13,8 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.defs.browser import Page, browsing
 from tests.defs.daemon import Daemon, pathassets, running, wait_for
-from tests.defs.page import Page, browsing
 from tests.defs.small_slides import RECIPE, write_slide
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]

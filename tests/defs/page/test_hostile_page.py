@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.defs.browser import Page, browsing
 from tests.defs.daemon import ENDED, Daemon, pathassets, running, wait_for
 from tests.defs.hostile import BAIT, bait, write_hostile, write_recipe
-from tests.defs.page import Page, browsing
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 

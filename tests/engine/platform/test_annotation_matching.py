@@ -4,11 +4,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.engine.annotations import ANN_SAYS, write_boxes
 
 from pathassets.engine.platform.annotation_matching import find_matches, match_files
 from pathassets.engine.platform.annotations import annotations_of
 from pathassets.errors import SpecError
+from tests.engine.annotations import ANN_SAYS, write_boxes
 from tests.engine.conftest import RECIPE
 
 BOX = (100.0, 100.0, 300.0, 200.0)

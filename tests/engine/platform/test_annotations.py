@@ -8,7 +8,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from tests.engine.annotations import ANN_SAYS, NOTHING, polygon, record_boxes, write_boxes
 
 from pathassets.adapters.annotations.reader import read_annotations
 from pathassets.core.address import Address
@@ -27,6 +26,7 @@ from pathassets.errors import (
     SlideUnreadable,
     SpecError,
 )
+from tests.engine.annotations import ANN_SAYS, NOTHING, polygon, record_boxes, write_boxes
 from tests.engine.conftest import RECIPE
 
 DRAWN = RECIPE + "annotations:\n  tumour:\n  edited: {about: Masks that a person mended.}\n"

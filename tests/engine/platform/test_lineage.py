@@ -2,7 +2,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.engine.annotations import record_boxes
 
 from pathassets.adapters.store.damage import MANIFEST
 from pathassets.engine.platform.batch import run_batch
@@ -10,6 +9,7 @@ from pathassets.engine.platform.dataset import build_dataset
 from pathassets.engine.platform.lineage import lineage_of
 from pathassets.engine.platform.plan import annotation_address, plan_slides
 from pathassets.errors import CatalogError, StoreError
+from tests.engine.annotations import record_boxes
 from tests.engine.conftest import RECIPE
 
 pytestmark = pytest.mark.usefixtures("here")

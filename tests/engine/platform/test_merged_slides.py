@@ -5,7 +5,6 @@ import shutil
 
 import pytest
 from sqlalchemy import delete, update
-from tests.engine.annotations import record_boxes
 
 from pathassets.catalog import connect
 from pathassets.catalog.tables import annotation, mpp_override, slide, slide_path
@@ -14,6 +13,7 @@ from pathassets.engine.platform.batch import run_batch
 from pathassets.engine.platform.lineage import lineage_of
 from pathassets.engine.platform.plan import annotation_address, plan_slides
 from tests.catalog.merges import remember_merge
+from tests.engine.annotations import record_boxes
 from tests.engine.conftest import RECIPE
 
 DRAWN = RECIPE + "annotations:\n  tumour:\n"

@@ -4,7 +4,6 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from tests.engine.annotations import record_boxes
 
 from pathassets.adapters.files import stamp_of
 from pathassets.core.address import Address
@@ -19,6 +18,7 @@ from pathassets.engine.platform.plan import (
     task_for,
 )
 from pathassets.engine.slides.scratch import open_scratch
+from tests.engine.annotations import record_boxes
 from tests.engine.conftest import RECIPE
 
 MASK, GRID, STATS = ("tissue_mask", "otsu"), ("patch_locations", "grid"), ("features", "stats")

@@ -3,7 +3,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.engine.annotations import record_boxes
 
 from pathassets.adapters.store.damage import MANIFEST
 from pathassets.adapters.store.staging import STAGING
@@ -15,6 +14,7 @@ from pathassets.engine.platform.ingestion.ingest import ingest
 from pathassets.engine.platform.plan import annotation_address, plan_slides
 from pathassets.engine.platform.status import Cell, SlideStatus, cohort_status, needs_work
 from pathassets.errors import CatalogError
+from tests.engine.annotations import record_boxes
 from tests.engine.conftest import RECIPE
 
 pytestmark = pytest.mark.usefixtures("here")

@@ -10,7 +10,6 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
-from tests.engine.annotations import ANN_SAYS, write_boxes
 
 from pathassets import DeepFeatureExtractor, PolygonRegionGridPatches
 from pathassets.adapters.annotations.reader import read_annotations
@@ -33,6 +32,7 @@ from pathassets.engine.stages.slide_task import run_slide
 from pathassets.errors import SlideUnreadable, SpecError
 from tests.bounded_slides import write_mrxs, write_scn
 from tests.core.formula_slide import FormulaSlide
+from tests.engine.annotations import ANN_SAYS, write_boxes
 from tests.engine.conftest import RECIPE
 from tests.engine.probe_encoder import Probe
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import openslide
 import pytest
 import zarr
-from tests.engine.annotations import record_boxes
 
 from pathassets.adapters.files import stamp_of
 from pathassets.adapters.store.damage import MANIFEST
@@ -20,6 +19,7 @@ from pathassets.engine.software import software_versions
 from pathassets.engine.stages import slide_task
 from pathassets.engine.stages.slide_task import failed_outcome, run_slide
 from pathassets.errors import WorkerLost
+from tests.engine.annotations import record_boxes
 from tests.engine.conftest import PYRAMID, RECIPE
 
 IN_TISSUE = 34

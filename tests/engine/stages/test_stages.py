@@ -4,7 +4,6 @@ import cv2
 import numpy as np
 import pytest
 import zarr
-from tests.engine.annotations import record_boxes
 
 from pathassets.adapters.annotations.reader import read_annotations
 from pathassets.adapters.files import stamp_of
@@ -19,6 +18,7 @@ from pathassets.engine.slides.open import open_slide
 from pathassets.engine.stages.context import Bench
 from pathassets.engine.stages.slide_task import run_slide
 from pathassets.errors import SlideChanged, SlideUnreadable
+from tests.engine.annotations import record_boxes
 
 
 @pytest.fixture
