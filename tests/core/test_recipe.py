@@ -464,7 +464,7 @@ def test_a_digest_names_section_spec_code_weights_and_parents() -> None:
     entry = entry_of(("features", "resnet"))
     assert entry.digest(["v1", "v2"]) == digest_of(
         {
-            "stage": "features",
+            "section": "features",
             "spec": {
                 "encoder": "resnet18",
                 "fast": False,

@@ -26,7 +26,7 @@ ADDRESS = Address("features", "stats", "a-0123456789", "89abcdef01234567")
 PUBLISHER = """
 import sys
 from pathlib import Path
-from pathassets.adapters.store import Artifact, open_store
+from pathassets.adapters.store.store import Artifact, open_store
 from pathassets.core.address import Address
 
 store, run, n_artifacts = open_store(Path(sys.argv[1])), sys.argv[2], int(sys.argv[3])
@@ -63,7 +63,7 @@ for i in range(int(sys.argv[2])):
 KILLED_MENDER = """
 import os, sys
 from pathlib import Path
-from pathassets.adapters import store as module
+from pathassets.adapters.store import store as module
 from tests.adapters.store.test_store import ADDRESS, draft, fill, open_store
 store, rename = open_store(Path(sys.argv[1])), module._take_name
 def rename_or_die(folder, target):
