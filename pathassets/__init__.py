@@ -4,13 +4,43 @@
 
 The house, each floor importing only those below it:
 
-    definitions   what `dagster dev` loads         cli   the `pathassets` command
-    defs          thin Dagster: assets, sensors, schedules, jobs
-    engine        how work is run: settings, pools, stages of a slide, batches
+    definitions   what `dagster dev` loads         cli      the `pathassets` command
+    defs          thin Dagster: assets, events,    report   what a terminal shows
+                  the page, sensors, schedules
+    engine        how work is run, in wings, top to bottom:
+                  platform · stages · patches | features | locations · slides · workers
     catalog       what exists and where it came from, in SQL
-    adapters      one door for each foreign package
+    adapters      one door for each foreign package or file format
     core          the science, pure
     errors        what can go wrong
+
+What is done with a noun of the chain is `engine/<noun>`, its science `core/<noun>`; `tests` mirrors
+both: `engine/patches`, `core/patches`, `tests/engine/patches`, `tests/core/patches`.
+
+Words, and what others call them:
+
+    slide            a whole-slide image (WSI): one scan, in one file or several
+    slide id         its name here, from the file's name and content; Dagster's partition key
+    level            one resolution of the slide's pyramid; level 0 is the finest
+    downsample       level-0 pixels per pixel; names ending in `_px0` are in level-0 pixels
+    mpp              micrometres per pixel; objective power, or magnification, is near 10 / mpp
+    tile             a rectangle of pixels as the file stores it, compressed by itself; not a patch
+    patch            a square of pixels that an encoder sees; elsewhere also a tile or crop
+    patch locations  where the patches of a slide are: corners at level 0, side, labels
+    patch set        the patches of a slide, saved as images
+    bag              the features of a slide's patches, as in multiple-instance learning (MIL)
+    tissue mask      a raster of where there is something to look at; the foreground
+    annotation       what a person drew on a slide: polygons with labels; regions of interest
+    bad tiles        tiles that cannot be read, and what was left out for them
+    stage            a step of the chain, and what it makes: tissue_mask, features, …
+    recipe entry     a stage with a name and parameters, its spec; an asset in Dagster
+    artifact         what an entry made of one slide: a folder, never changed once published
+    digest           hash of spec, code version and parents; a cache key, Dagster's data version
+    address          stage / entry / partition key / digest: the identity of an artifact
+    dataset          the table to train on, a row a slide, split by patient; a release of the cohort
+    store            the folder of artifacts; an artifact or object store
+    catalog          the SQL database of slides, artifacts and failures; a metadata database
+    home             the folder with store, inbox, recipe and Dagster's state; a workspace
 
 As a library:
 
@@ -25,197 +55,25 @@ As a library:
 
     extractor = pathassets.DeepFeatureExtractor("resnet18")
     extractor.run(["slide.svs"], patch_mode=False, save_dir="features", …)
+
+The public names stand in `__init__.pyi`. Each is imported when it is first asked for: OpenSlide and
+OpenCV take half a second.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from lazy_loader import attach_stub
+
+from pathassets.engine.public_help import with_parameters
 
 __version__ = "0.1.0"
 
-if TYPE_CHECKING:
-    from pathassets.adapters.annotations.reader import (
-        read_annotations,
-    )
-    from pathassets.core.annotations.annotations import (
-        AnnotationPolygon,
-    )
-    from pathassets.core.locations.locations import (
-        LocationSpec,
-        PatchLocations,
-    )
-    from pathassets.core.patches.read_plan import (
-        ReadSpec,
-    )
-    from pathassets.core.slides.bad_tiles import (
-        BadTiles,
-    )
-    from pathassets.core.tissue.tissue_mask import (
-        TissueMask,
-        TissueSpec,
-    )
-    from pathassets.engine.features.extractor import (
-        DeepFeatureExtractor,
-    )
-    from pathassets.engine.locations.classes import (
-        PolygonRegionCustomPatches,
-        PolygonRegionGridPatches,
-        PolygonRegionPoissonDiskPatches,
-        PolygonRegionRandomPatches,
-        WholeImageCustomPatches,
-        WholeImageGridPatches,
-        WholeImageInvertedCustomPatches,
-        WholeImageInvertedGridPatches,
-        WholeImageInvertedPoissonDiskPatches,
-        WholeImageInvertedRandomPatches,
-        WholeImagePoissonDiskPatches,
-        WholeImageRandomPatches,
-    )
-    from pathassets.engine.locations.patches_mock import (
-        PatchesMock,
-    )
-    from pathassets.engine.locations.pools import (
-        PolygonRegionCustomPatchesPool,
-        PolygonRegionGridPatchesPool,
-        PolygonRegionPoissonDiskPatchesPool,
-        PolygonRegionRandomPatchesPool,
-        WholeImageCustomPatchesPool,
-        WholeImageGridPatchesPool,
-        WholeImageInvertedCustomPatchesPool,
-        WholeImageInvertedGridPatchesPool,
-        WholeImageInvertedPoissonDiskPatchesPool,
-        WholeImageInvertedRandomPatchesPool,
-        WholeImagePoissonDiskPatchesPool,
-        WholeImageRandomPatchesPool,
-    )
-    from pathassets.engine.patches.disk.extractors import (
-        DiskPatchExtractor,
-        DiskPatchExtractorPool,
-        MultiResDiskPatchExtractor,
-        MultiResDiskPatchExtractorPool,
-    )
-    from pathassets.engine.patches.memory.extractors import (
-        MemPatchExtractor,
-        MemPatchExtractorPool,
-        MultiResMemPatchExtractor,
-        MultiResMemPatchExtractorPool,
-    )
-    from pathassets.engine.slides.open import (
-        open_slide,
-    )
-    from pathassets.engine.slides.read_patches import (
-        PatchBatch,
-        read_patches,
-    )
-    from pathassets.engine.slides.tissue_mask import (
-        tissue_mask_of,
-    )
-
-__all__ = [
-    "AnnotationPolygon",
-    "BadTiles",
-    "DeepFeatureExtractor",
-    "DiskPatchExtractor",
-    "DiskPatchExtractorPool",
-    "LocationSpec",
-    "MemPatchExtractor",
-    "MemPatchExtractorPool",
-    "MultiResDiskPatchExtractor",
-    "MultiResDiskPatchExtractorPool",
-    "MultiResMemPatchExtractor",
-    "MultiResMemPatchExtractorPool",
-    "PatchBatch",
-    "PatchLocations",
-    "PatchesMock",
-    "PolygonRegionCustomPatches",
-    "PolygonRegionCustomPatchesPool",
-    "PolygonRegionGridPatches",
-    "PolygonRegionGridPatchesPool",
-    "PolygonRegionPoissonDiskPatches",
-    "PolygonRegionPoissonDiskPatchesPool",
-    "PolygonRegionRandomPatches",
-    "PolygonRegionRandomPatchesPool",
-    "ReadSpec",
-    "TissueMask",
-    "TissueSpec",
-    "WholeImageCustomPatches",
-    "WholeImageCustomPatchesPool",
-    "WholeImageGridPatches",
-    "WholeImageGridPatchesPool",
-    "WholeImageInvertedCustomPatches",
-    "WholeImageInvertedCustomPatchesPool",
-    "WholeImageInvertedGridPatches",
-    "WholeImageInvertedGridPatchesPool",
-    "WholeImageInvertedPoissonDiskPatches",
-    "WholeImageInvertedPoissonDiskPatchesPool",
-    "WholeImageInvertedRandomPatches",
-    "WholeImageInvertedRandomPatchesPool",
-    "WholeImagePoissonDiskPatches",
-    "WholeImagePoissonDiskPatchesPool",
-    "WholeImageRandomPatches",
-    "WholeImageRandomPatchesPool",
-    "open_slide",
-    "read_annotations",
-    "read_patches",
-    "tissue_mask_of",
-]
-
-_HOMES = {
-    "AnnotationPolygon": "pathassets.core.annotations.annotations",
-    "DeepFeatureExtractor": "pathassets.engine.features.extractor",
-    "DiskPatchExtractor": "pathassets.engine.patches.disk.extractors",
-    "DiskPatchExtractorPool": "pathassets.engine.patches.disk.extractors",
-    "BadTiles": "pathassets.core.slides.bad_tiles",
-    "LocationSpec": "pathassets.core.locations.locations",
-    "MemPatchExtractor": "pathassets.engine.patches.memory.extractors",
-    "MemPatchExtractorPool": "pathassets.engine.patches.memory.extractors",
-    "MultiResDiskPatchExtractor": "pathassets.engine.patches.disk.extractors",
-    "MultiResDiskPatchExtractorPool": "pathassets.engine.patches.disk.extractors",
-    "MultiResMemPatchExtractor": "pathassets.engine.patches.memory.extractors",
-    "MultiResMemPatchExtractorPool": "pathassets.engine.patches.memory.extractors",
-    "PatchBatch": "pathassets.engine.slides.read_patches",
-    "PatchLocations": "pathassets.core.locations.locations",
-    "PatchesMock": "pathassets.engine.locations.patches_mock",
-    "PolygonRegionCustomPatches": "pathassets.engine.locations.classes",
-    "PolygonRegionCustomPatchesPool": "pathassets.engine.locations.pools",
-    "PolygonRegionGridPatches": "pathassets.engine.locations.classes",
-    "PolygonRegionGridPatchesPool": "pathassets.engine.locations.pools",
-    "PolygonRegionPoissonDiskPatches": "pathassets.engine.locations.classes",
-    "PolygonRegionPoissonDiskPatchesPool": "pathassets.engine.locations.pools",
-    "PolygonRegionRandomPatches": "pathassets.engine.locations.classes",
-    "PolygonRegionRandomPatchesPool": "pathassets.engine.locations.pools",
-    "ReadSpec": "pathassets.core.patches.read_plan",
-    "TissueMask": "pathassets.core.tissue.tissue_mask",
-    "TissueSpec": "pathassets.core.tissue.tissue_mask",
-    "WholeImageCustomPatches": "pathassets.engine.locations.classes",
-    "WholeImageCustomPatchesPool": "pathassets.engine.locations.pools",
-    "WholeImageGridPatches": "pathassets.engine.locations.classes",
-    "WholeImageGridPatchesPool": "pathassets.engine.locations.pools",
-    "WholeImageInvertedCustomPatches": "pathassets.engine.locations.classes",
-    "WholeImageInvertedCustomPatchesPool": "pathassets.engine.locations.pools",
-    "WholeImageInvertedGridPatches": "pathassets.engine.locations.classes",
-    "WholeImageInvertedGridPatchesPool": "pathassets.engine.locations.pools",
-    "WholeImageInvertedPoissonDiskPatches": "pathassets.engine.locations.classes",
-    "WholeImageInvertedPoissonDiskPatchesPool": "pathassets.engine.locations.pools",
-    "WholeImageInvertedRandomPatches": "pathassets.engine.locations.classes",
-    "WholeImageInvertedRandomPatchesPool": "pathassets.engine.locations.pools",
-    "WholeImagePoissonDiskPatches": "pathassets.engine.locations.classes",
-    "WholeImagePoissonDiskPatchesPool": "pathassets.engine.locations.pools",
-    "WholeImageRandomPatches": "pathassets.engine.locations.classes",
-    "WholeImageRandomPatchesPool": "pathassets.engine.locations.pools",
-    "open_slide": "pathassets.engine.slides.open",
-    "read_annotations": "pathassets.adapters.annotations.reader",
-    "read_patches": "pathassets.engine.slides.read_patches",
-    "tissue_mask_of": "pathassets.engine.slides.tissue_mask",
-}
-"""Imported when first asked for: OpenSlide and OpenCV take half a second."""
+_import_public, __dir__, __all__ = attach_stub(__name__, __file__)
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        public = getattr(import_module(_HOMES[name]), name)
-        if isinstance(public, type):
-            from pathassets.engine.public_help import with_parameters  # noqa: PLC0415 - as all else
-
-            return with_parameters(public)
-        return public
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    """A public name; `help` of a class tells all its parameters from then on."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    public = _import_public(name)
+    return with_parameters(public) if isinstance(public, type) else public

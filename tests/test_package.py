@@ -1,7 +1,9 @@
+import ast
 import inspect
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -52,8 +54,14 @@ def test_help_of_a_class_is_the_same_however_often_it_is_asked_for():
     assert pathassets.TissueSpec.__doc__.count("Parameters:") == 1
 
 
-def test_the_public_names_are_those_that_have_a_home():
-    assert sorted(pathassets._HOMES) == sorted(pathassets.__all__)
+def test_a_public_name_is_written_once_where_type_checkers_see_it_and_comes_from_its_module():
+    stub = ast.parse(Path(pathassets.__file__).with_suffix(".pyi").read_text())
+    froms = [node for node in stub.body if isinstance(node, ast.ImportFrom)]
+    written = [(f"pathassets.{node.module}", alias) for node in froms for alias in node.names]
+    assert sorted(alias.name for _, alias in written) == pathassets.__all__
+    assert [alias.name for _, alias in written if alias.asname != alias.name] == []
+    defined = {alias.name: getattr(pathassets, alias.name).__module__ for _, alias in written}
+    assert defined == {alias.name: module for module, alias in written}
 
 
 def test_an_unknown_name_is_an_attribute_error():

@@ -112,22 +112,27 @@ class CohortFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MppOverride:
-    """A resolution stated by a person."""
+class Stated:
+    """What a person stated of a slide: the newest is in force, all are kept."""
 
     slide_id: str
-    mpp: float
-    """Micrometres per pixel of level 0."""
     who: str
     why: str
     made_at: datetime = field(default=UNSTAMPED, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AnnotationRecord:
+class MppOverride(Stated):
+    """A resolution."""
+
+    mpp: float
+    """Micrometres per pixel of level 0."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnnotationRecord(Stated):
     """What a person drew on a slide, or that it counts no more."""
 
-    slide_id: str
     name: str
     """Entry of the recipe's `annotations`."""
     digest: str
@@ -139,12 +144,9 @@ class AnnotationRecord:
     n_polygons: int
     labels: Mapping[str, int]
     """Polygons of each label; "" is no label."""
-    who: str
-    why: str
     frame: str = ""
     """What its coordinates were, of a slide that has bounds: `level0`, `bounds`, or `glass` where
     the file lies there by itself. Empty where the slide has none."""
-    made_at: datetime = field(default=UNSTAMPED, compare=False)
 
     @property
     def is_withdrawn(self) -> bool:

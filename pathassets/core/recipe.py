@@ -107,7 +107,7 @@ class Entry:
         """Identity of the artifact: spec, code, weights, and the versions it is made from."""
         return digest_of(
             {
-                "section": self.stage.name,
+                "section": self.stage.name,  # what stages were called; another key, another digest
                 "spec": self.parameters,
                 "code_version": self.code_version,
                 "weights_sha256": self.weights_sha256,

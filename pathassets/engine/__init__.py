@@ -7,4 +7,18 @@
     workers      where work runs: processes, threads, shared memory, devices
 
 `settings`, `software` and `public_help` are the ground under all of them.
+
+From a slide to its features:
+
+    defs/assets/batch.py         the slides and entries that were asked for in a run
+      platform/plan.py           recipe, catalog ─▶ PlannedSlide ─▶ SlideTask: steps, parents first
+      platform/batch.py          all there? ─yes─▶ outcome; else a worker process for each slide:
+        workers/pool.py            one that dies or hangs is one lost slide
+          stages/slide_task.py     the steps in order; what is made already is left as it is
+            stages/features.py     patches of one slide, all encoders that want them
+              features/encoding.py   read by threads, encoded in whole batches (features/batches.py)
+              adapters/zarr/features.py   whole chunks, in adapters/store/partial.py's folder
+            stages/published.py    the folder gets its final name, with artifact.json
+      platform/batch.py          SlideOutcome ─▶ the caller, then the catalog (record_outcome)
+    defs/events/slide_events.py  SlideOutcome ─▶ what Dagster shows of it
 """

@@ -192,6 +192,7 @@ def test_two_processes_write_at_the_same_time(url, start_python) -> None:
 def test_a_bulk_write_that_is_killed_before_it_is_committed_leaves_nothing(
     sqlite_url, tmp_path, start_python
 ) -> None:
+    Catalog.open(sqlite_url).close()  # its migrations copy attempts, too
     process = start_python(f"{WAIT_AFTER_INSERT}{WRITE_BULK}", sqlite_url)
     assert [process.stdout.readline() for _ in range(2)] == ["ready\n", "written\n"]
     process.kill()

@@ -460,7 +460,7 @@ def entry_of(key: Key) -> Entry:
     return parse(GOOD).entry(key)
 
 
-def test_a_digest_names_section_spec_code_weights_and_parents() -> None:
+def test_a_digest_names_stage_spec_code_weights_and_parents() -> None:
     entry = entry_of(("features", "resnet"))
     assert entry.digest(["v1", "v2"]) == digest_of(
         {
@@ -484,7 +484,7 @@ def test_other_parents_or_another_order_of_them_give_another_digest() -> None:
     assert len(digests) == 5
 
 
-def test_another_code_version_of_the_section_gives_another_digest() -> None:
+def test_another_code_version_of_the_stage_gives_another_digest() -> None:
     entry = entry_of(("tissue_mask", "otsu"))
     stage = dataclasses.replace(entry.stage, code_version="next")
     assert dataclasses.replace(entry, stage=stage).digest(["v"]) != entry.digest(["v"])

@@ -317,14 +317,22 @@ def _parse(text: bytes, address: Address) -> Artifact:
     artifact = Artifact(
         **{
             **data,
-            "address": Address(**data["address"]),
-            "parents": tuple(Address(**parent) for parent in data["parents"]),
+            "address": _parse_address(data["address"]),
+            "parents": tuple(_parse_address(parent) for parent in data["parents"]),
             "files": tuple(StoredFile(**file) for file in data["files"]),
         }
     )
     if artifact.address != address or artifact.content_sha256 != stated:
         raise ValueError("it contradicts itself or its place")
     return artifact
+
+
+_OF_OLD = {"section": "stage", "subject": "partition_key"}
+"""What the parts of an address were called up to 0.1.0."""
+
+
+def _parse_address(plain: dict[str, str]) -> Address:
+    return Address(**{_OF_OLD.get(name, name): part for name, part in plain.items()})
 
 
 def _synced_files(folder: Path) -> tuple[StoredFile, ...]:

@@ -7,7 +7,6 @@ uint8 patches ─▶ Runner's passes ─▶ Pixels ─▶ module ─▶ outputs.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, cast, get_args
 
@@ -18,8 +17,8 @@ from torch import nn
 from pathassets.adapters.torch.outputs import find_tensor, pool
 from pathassets.adapters.torch.pixels import InputPixels
 from pathassets.adapters.torch.process import CPU_ROWS, CUDA_ROWS, settle, translate
-from pathassets.adapters.torch.runner import Runner
-from pathassets.core.features.encoder import EncoderCard, Pooling, Precision, check_batch
+from pathassets.adapters.torch.runner import Runner, RunnerEncoder
+from pathassets.core.features.encoder import EncoderCard, Pooling, Precision
 from pathassets.errors import EncoderError
 
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -32,7 +31,7 @@ channels first takes 0.4.
 """
 
 
-class TorchEncoder:
+class TorchEncoder(RunnerEncoder):
     """An nn.Module as an encoder.
 
     A plain module gets float32 (n, 3, y, x), prepared as its card says; one that has
@@ -75,44 +74,12 @@ class TorchEncoder:
         )  # fmt: skip
         side_px = card.input_px or card.preprocessing.resize_px or card.preprocessing.crop_px
         if side_px:
-            self._begin(np.zeros((1, side_px, side_px, 3), dtype=np.uint8))()
+            self._runner.begin(np.zeros((1, side_px, side_px, 3), dtype=np.uint8))()
 
     @property
     def card(self) -> EncoderCard:
         """What it is; its dim may be known from the first batch on only."""
         return self._card
-
-    @property
-    def rows(self) -> int:
-        """Patches in one pass."""
-        return self._runner.rows
-
-    @property
-    def n_halved(self) -> int:
-        """How often `rows` was halved for want of the device's memory."""
-        return self._runner.n_halved
-
-    def encode(self, batch: np.ndarray) -> np.ndarray:
-        """Encode RGB uint8 (n, y, x, 3) as float32 (n, *card.shape).
-
-        Raises:
-            EncoderError: the batch is not what the card asks for, or the model cannot do it.
-        """
-        return self.begin(batch)()
-
-    def begin(self, batch: np.ndarray) -> Callable[[], np.ndarray]:
-        """Begin to encode; calling what is returned waits for the features.
-
-        Raises:
-            EncoderError: the batch is not what the card asks for, or the model cannot do it.
-        """
-        check_batch(self._card, batch)
-        if not len(batch):
-            return lambda: np.empty((0, *self._card.shape), dtype=np.float32)
-        return self._begin(batch)
-
-    def _begin(self, batch: np.ndarray) -> Callable[[], np.ndarray]:
-        return self._runner.begin(batch)
 
     def _forward(self, pixels: torch.Tensor) -> torch.Tensor:
         dtype = _DTYPES.get(self._precision)

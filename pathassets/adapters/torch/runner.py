@@ -6,13 +6,14 @@ batch ─▶ staged, filled up with black ─▶ forward ─▶ float32 rows
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 import numpy as np
 import torch
 
 from pathassets.adapters.torch.process import translate
-from pathassets.core.features.encoder import EncoderCard
+from pathassets.core.features.encoder import EncoderCard, check_batch
 
 Forward = Callable[[torch.Tensor], torch.Tensor]
 """uint8 (n, y, x, 3) on the device -> features (n, …), there."""
@@ -87,6 +88,46 @@ class Runner:
         rows = self._forward(torch.from_numpy(pixels))[: len(part)]
         features = rows.to(torch.float32).numpy().copy()
         return lambda: features
+
+
+class RunnerEncoder(ABC):
+    """What encoders share that run on torch: checked batches go to a `Runner`."""
+
+    _runner: Runner
+
+    @property
+    @abstractmethod
+    def card(self) -> EncoderCard:
+        """What it is."""
+
+    @property
+    def rows(self) -> int:
+        """Patches in one pass."""
+        return self._runner.rows
+
+    @property
+    def n_halved(self) -> int:
+        """How often `rows` was halved for want of the device's memory."""
+        return self._runner.n_halved
+
+    def encode(self, batch: np.ndarray) -> np.ndarray:
+        """Encode RGB uint8 (n, y, x, 3) as float32 (n, *card.shape).
+
+        Raises:
+            EncoderError: the batch is not what the card asks for, or the model cannot do it.
+        """
+        return self.begin(batch)()
+
+    def begin(self, batch: np.ndarray) -> Wait:
+        """Begin to encode; calling what is returned waits for the features.
+
+        Raises:
+            EncoderError: the batch is not what the card asks for, or the model cannot do it.
+        """
+        check_batch(self.card, batch)
+        if not len(batch):
+            return lambda: np.empty((0, *self.card.shape), dtype=np.float32)
+        return self._runner.begin(batch)
 
 
 class _Staging:

@@ -21,7 +21,7 @@ from pathassets.engine.platform.annotations import (
     require_entry,
 )
 from pathassets.engine.platform.platform import Platform
-from pathassets.engine.stages.context import MASK_PICTURES
+from pathassets.engine.stages.recorded_annotation import MASK_PICTURES
 from pathassets.errors import AnnotationError, SlideError, SpecError
 
 _PACKED = "is packed: unpack it"

@@ -41,7 +41,8 @@ from pathassets.engine.slides.open import NDPA_SUFFIX, OpenedSlide, open_slide
 from pathassets.engine.slides.source import find_source
 from pathassets.engine.slides.tissue_mask import place_mask
 from pathassets.engine.software import software_versions
-from pathassets.engine.stages.context import MASK_PICTURES, ORIGINAL, POLYGONS, PREVIEW
+from pathassets.engine.stages.job import PREVIEW
+from pathassets.engine.stages.recorded_annotation import MASK_PICTURES, ORIGINAL, POLYGONS
 from pathassets.errors import AnnotationError, CatalogError, SlideError, SpecError
 
 NAME_CHARS = 100
@@ -229,7 +230,7 @@ def _opened(platform: Platform, record: SlideRecord) -> Iterator[OpenedSlide]:
     """The slide, with the resolution that is in force."""
     slide_id = record.slide_id
     override = platform.catalog.overrides().get(slide_id)
-    places = slide_paths(platform, platform.catalog.paths(slide_id))
+    places = slide_paths(platform.catalog.paths(slide_id), platform.settings.verify)
     with closing(find_source(slide_id, record.fingerprint, places, None)) as source:
         mpp = record.mpp if override is None else override.mpp
         with open_slide(source.path, mpp=mpp) as slide:

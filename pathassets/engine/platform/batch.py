@@ -17,7 +17,8 @@ from contextlib import closing
 from dataclasses import replace
 
 from pathassets.adapters.store.partial import sweep_partials
-from pathassets.adapters.store.store import Artifact
+from pathassets.adapters.store.store import Artifact, Store
+from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.records import ArtifactRecord, AttemptRecord, FileRecord
 from pathassets.core.address import Address
 from pathassets.core.recipe import Entry
@@ -25,7 +26,9 @@ from pathassets.engine.platform.plan import PlannedSlide, path_record, task_for
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.slides.scratch import open_scratch, tell_no_scratch
 from pathassets.engine.stages.outcomes import SlideOutcome, SlideTask, StepOutcome
-from pathassets.engine.stages.slide_task import Shelf, failed_outcome, run_slide
+from pathassets.engine.stages.published import Published
+from pathassets.engine.stages.slide_task import failed_outcome, run_slide
+from pathassets.engine.workers.pool import Workers
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +62,7 @@ def run_batch(
         platform.store.staging(run_id) as staging,
         open_scratch(settings.scratch, settings.scratch_bytes) as scratch,
     ):
-        ill = _by_slide((*doubted, *_failed_last(platform, planned)))
+        ill = _by_slide((*doubted, *_failed_last(platform.catalog, planned)))
         tasks = [
             replace(
                 task_for(platform, one, entries, staging, scratch),
@@ -68,21 +71,21 @@ def run_batch(
             for one in planned
         ]
         is_told = False
-        with closing(_outcomes(platform, tasks)) as outcomes:
+        with closing(_outcomes(tasks, platform.store, platform.workers)) as outcomes:
             for n_done, outcome in enumerate(outcomes, 1):
                 yield outcome
-                record_outcome(platform, outcome, run_id)
+                record_outcome(platform.catalog, outcome, run_id)
                 _report(outcome, n_done, len(tasks))
                 if outcome.no_scratch and not is_told:
                     tell_no_scratch(outcome.slide_id, outcome.no_scratch)
                     is_told = True
 
 
-def _failed_last(platform: Platform, planned: list[PlannedSlide]) -> Iterator[Address]:
+def _failed_last(catalog: Catalog, planned: list[PlannedSlide]) -> Iterator[Address]:
     """What of these slides failed when it was last tried."""
     slide_ids = [one.slide_id for one in planned]
     for start in range(0, len(slide_ids), _N_ASKED):
-        latest = platform.catalog.latest_attempts(slide_ids[start : start + _N_ASKED])
+        latest = catalog.latest_attempts(slide_ids[start : start + _N_ASKED])
         yield from (a.address for a in latest.values() if a.state == "failed")
 
 
@@ -93,30 +96,33 @@ def _by_slide(addresses: Iterable[Address]) -> Mapping[str, set[Address]]:
     return found
 
 
-def _outcomes(platform: Platform, tasks: list[SlideTask]) -> Generator[SlideOutcome, None, None]:
+def _outcomes(
+    tasks: list[SlideTask], store: Store, workers: Workers
+) -> Generator[SlideOutcome, None, None]:
+    """Those that are all there at once, then the others as workers finish them."""
     to_do = []
     for task in tasks:
-        shelf = Shelf(platform.store, set(task.doubted))
-        steps = [found for step in task.steps if (found := shelf.find(step)) is not None]
-        if len(steps) == len(task.steps):
-            yield SlideOutcome(slide_id=task.slide_id, steps=tuple(steps))
+        found = Published(store, task.doubted).find_all(task.steps)
+        if len(found) == len(task.steps):
+            steps = tuple(found[step.address] for step in task.steps)
+            yield SlideOutcome(slide_id=task.slide_id, steps=steps)
         else:
             to_do.append(task)
-    with closing(platform.workers.imap(run_slide, to_do)) as results:
+    with closing(workers.imap(run_slide, to_do)) as results:
         for task, result in results:
             yield failed_outcome(task, result) if isinstance(result, Exception) else result
 
 
-def record_outcome(platform: Platform, outcome: SlideOutcome, run_id: str) -> None:
+def record_outcome(catalog: Catalog, outcome: SlideOutcome, run_id: str) -> None:
     """Write into the catalog what exists now, what was tried, and how a verified file looks."""
     for step in outcome.all_steps:
         if step.artifact is not None:
             record = artifact_record(step.artifact, run_id)
-            platform.catalog.record_artifact(record, step.artifact.parents)
-    platform.catalog.record_attempts([_attempt(step, run_id) for step in outcome.all_steps])
+            catalog.record_artifact(record, step.artifact.parents)
+    catalog.record_attempts([_attempt(step, run_id) for step in outcome.all_steps])
     if outcome.verified is not None:
         seen = outcome.verified
-        platform.catalog.confirm_path(path_record(seen.path, outcome.slide_id, seen.stamp))
+        catalog.confirm_path(path_record(seen.path, outcome.slide_id, seen.stamp))
 
 
 def artifact_record(artifact: Artifact, run_id: str) -> ArtifactRecord:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pathassets.adapters.files import FileStamp
+from pathassets.adapters.store.store import Store
+from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.records import AnnotationRecord, MppOverride, PathRecord, SlideRecord
 from pathassets.core.address import Address
 from pathassets.core.recipe import ANNOTATIONS, Entry, Key, Recipe
@@ -131,7 +133,7 @@ def task_for(
     return SlideTask(
         slide_id=planned.slide_id,
         fingerprint=planned.record.fingerprint,
-        paths=slide_paths(platform, planned.paths),
+        paths=slide_paths(planned.paths, platform.settings.verify),
         slide_mpp=planned.slide_mpp,
         resolution_reason=planned.record.resolution_reason,
         resolution_fact=planned.record.resolution_message,
@@ -151,20 +153,20 @@ def _behind(platform: Platform, planned: PlannedSlide, keys: set[Key]) -> Iterat
         return
     kin = {e.key for key in keys for e in platform.recipe.lineage(platform.recipe.entry(key))}
     for key, step in planned.steps.items():
-        if key in kin - keys and _was_made(platform, step.address):
+        if key in kin - keys and _was_made(platform.store, platform.catalog, step.address):
             yield step
 
 
-def _was_made(platform: Platform, address: Address) -> bool:
-    return platform.store.has(address) or platform.catalog.find_artifact(address) is not None
+def _was_made(store: Store, catalog: Catalog, address: Address) -> bool:
+    return store.has(address) or catalog.find_artifact(address) is not None
 
 
-def slide_paths(platform: Platform, paths: Iterable[PathRecord]) -> tuple[SlidePath, ...]:
+def slide_paths(paths: Iterable[PathRecord], verify: str) -> tuple[SlidePath, ...]:
     """Where to look for a slide, and how it looked there."""
-    return tuple(_place(path, verify=platform.settings.verify) for path in paths)
+    return tuple(_place(path, verify) for path in paths)
 
 
-def _place(path: PathRecord, *, verify: str) -> SlidePath:
+def _place(path: PathRecord, verify: str) -> SlidePath:
     """A place to look for the slide; a stamp that no file can have makes its reader hash it."""
     stamp = recorded_stamp(path)
     return SlidePath(

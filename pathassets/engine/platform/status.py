@@ -21,8 +21,8 @@ from pathassets.engine.platform.presence import (
     find_damage,
     read_stored_artifacts,
 )
-from pathassets.engine.stages.context import record_again
-from pathassets.engine.stages.outcomes import Step
+from pathassets.engine.stages.outcomes import Explained, Step
+from pathassets.engine.stages.recorded_annotation import record_again
 from pathassets.errors import CatalogError
 
 CellState = Literal["current", "stale", "damaged", "failed", "blocked", "missing"]
@@ -30,7 +30,7 @@ MADE_ANEW = "pathassets run makes it anew"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
+class Cell(Explained):
     """Where one asset of one slide stands."""
 
     key: Key
@@ -41,10 +41,6 @@ class Cell:
     """Of the artifact that the recipe would make now."""
     n_patches: int | None = None
     tissue_mm2: float | None = None
-    reason: str = ""
-    message: str = ""
-    remedy: str = ""
-    is_final: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

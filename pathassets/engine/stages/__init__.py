@@ -1,1 +1,27 @@
-"""What is made of one slide: tissue mask, patch locations, patch set, features, embedding."""
+"""What is made of one slide, stage by stage: a module for each, one value for each in `registry`.
+
+The data's way:
+
+    slide ─▶ tissue_mask ─▶ patch_locations ─┬▶ patch_set
+                 ▲               ▲           └▶ features ─▶ slide_embedding
+                 └─ annotations ─┘                │
+                                                  └▶ dataset, over all slides: engine/platform
+
+The way of the work, in a worker process:
+
+    SlideTask ─▶ slide_task    groups of steps, parents first; mends what they are made from
+    (outcomes)       │
+                     ▼
+                 step_group    for each group:
+                     ├ published     made already? ─yes─▶ current
+                     ├ context       the slide, opened by the first step that has to compute
+                     ├ registry      the stage's value: how its steps are made, and which together
+                     │   ├ tissue_mask · patch_locations · patch_set · features · slide_embedding
+                     │   │           StageJob ─▶ files in a folder, Made     (job)
+                     │   └ recorded_annotation     what tissue and locations take from people
+                     ├ published     the folder gets its final name
+                     └ failures      what was raised, in words
+                     │
+                     ▼
+                 SlideOutcome  a StepOutcome for each step: made, current, failed or blocked
+"""

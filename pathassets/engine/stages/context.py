@@ -1,8 +1,10 @@
-"""What the stages of one slide share while it is worked on: overview, artifacts, handles."""
+"""What the stages of one slide share while it is worked on: handle, overview, artifacts.
+
+SlideTask ─▶ LazyContext ─▶ SlideContext    opened by the first step that has to compute
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,52 +12,19 @@ from typing import Any
 import numpy as np
 
 from pathassets.adapters.files import FileStamp, stamp_of
-from pathassets.adapters.images.mask_files import IMAGE_SUFFIXES, NUMPY_SUFFIXES
 from pathassets.adapters.store.store import Artifact, Store
 from pathassets.core.address import Address
 from pathassets.core.slides.regions import read_overview
 from pathassets.core.slides.resolution import coarsest_level, downsample_for
+from pathassets.core.slides.slide import resolution_error
 from pathassets.core.slides.tiles import TileFault
-from pathassets.engine.slides.open import OpenedSlide
-from pathassets.errors import ArtifactCorrupt, ArtifactMissing, SlideChanged
+from pathassets.engine.slides.open import OpenedSlide, open_slide
+from pathassets.engine.slides.source import Source, find_source
+from pathassets.engine.stages.outcomes import SlideTask
+from pathassets.errors import PathAssetsError, SlideChanged
 
-PREVIEW = "preview.jpg"
-"""Picture of an artifact, for a person to judge it by."""
-LOCATIONS = "locations.parquet"
 OVERVIEW_MPP = 8.0
 """Resolution of the picture under what is drawn for people."""
-
-ORIGINAL = "original"
-"""Folder of an annotation with the file as a person gave it."""
-POLYGONS = "annotations.geojson"
-"""Of an annotation, what the file draws, in level-0 pixels; there is none where it is a picture."""
-MASK_PICTURES = frozenset(IMAGE_SUFFIXES | NUMPY_SUFFIXES)
-"""Endings of files that are a mask; all others hold polygons."""
-
-Facts = dict[str, Any]
-"""What a person wants to know of an artifact. They are part of it, so they hold no clock."""
-Parents = Mapping[str, Address]
-"""What an artifact is made from, by section."""
-
-
-def record_again(slide_id: str, name: str) -> str:
-    """Remedy where an annotation is gone: a person drew it, so no run can make it."""
-    command = f"pathassets annotations set {slide_id} FILE --name {name} --who NAME --why …"
-    return f"Record it again: {command}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """What a stage is asked to make."""
-
-    address: Address
-    spec: Any
-    """Of its section's kind."""
-    parents: Parents
-    folder: Path
-    """Where its files go."""
-    weights_sha256: str = ""
-    """Weights that decide its bytes; empty where there are none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +56,7 @@ def _read_overview(slide: OpenedSlide, mpp: float, slide_mpp: float) -> Overview
 
 
 @dataclass
-class Bench:
+class SlideContext:
     """What the stages of one slide share while it is worked on."""
 
     slide_id: str
@@ -117,21 +86,10 @@ class Bench:
         """A published artifact of this slide, its files checked, and its folder."""
         return self.store.read_checked(address), self.store.path_of(address)
 
-    def annotation(self, address: Address) -> tuple[Artifact, Path]:
-        """An annotation that a person recorded, its files checked, and its folder."""
-        what = f"{'/'.join(address.key)} of {address.partition_key} was recorded, and"
-        remedy = record_again(address.partition_key, address.name)
-        try:
-            return self.artifact(address)
-        except ArtifactMissing as error:
-            raise ArtifactMissing(error.uri, f"{what} is gone", remedy=remedy) from error
-        except ArtifactCorrupt as error:
-            raise ArtifactCorrupt(error.uri, f"{what} is damaged", remedy=remedy) from error
-
-    def reader_facts(self) -> Facts:
+    def reader_facts(self) -> dict[str, Any]:
         """What read the pixels, why not the tile reader where it could have, and what is left."""
         info = self.slide.info
-        facts: Facts = {"reader": info.reader}
+        facts: dict[str, Any] = {"reader": info.reader}
         if info.fallback:
             facts["fallback"] = info.fallback
         if info.notes:
@@ -156,3 +114,63 @@ class Bench:
         """Give the slide's handle and the overview's memory back."""
         self._overview = None
         self.slide.close()
+
+
+class LazyContext:
+    """A context that is opened by the first step that has to compute; if that fails, it fails all.
+
+    A slide whose artifacts are all there is not looked for.
+    """
+
+    def __init__(self, task: SlideTask) -> None:
+        self._task = task
+        self.store = Store(Path(task.store_root))
+        self.source: Source | None = None
+        """Where the slide is read; None where nobody looked for it."""
+        self._context: SlideContext | None = None
+        self._error: PathAssetsError | None = None
+
+    def get(self) -> SlideContext:
+        """Open it, once.
+
+        Raises:
+            SlideError: the slide has no resolution, or it cannot be found or opened.
+            StoreError: the scratch folder cannot be read or written.
+        """
+        if self._error is not None:
+            raise self._error
+        if self._context is None:
+            try:
+                self._context = self._open()
+            except PathAssetsError as error:
+                self._error = error
+                raise
+        return self._context
+
+    def _open(self) -> SlideContext:
+        task = self._task
+        if task.slide_mpp is None:
+            raise resolution_error(task.slide_id, task.resolution_reason, task.resolution_fact)
+        self.source = find_source(task.slide_id, task.fingerprint, task.paths, task.scratch)
+        return SlideContext(
+            slide_id=task.slide_id,
+            slide=open_slide(self.source.path, mpp=task.slide_mpp),
+            members=self.source.members,
+            stamp=self.source.stamp,
+            fingerprint=task.fingerprint,
+            slide_mpp=task.slide_mpp,
+            store=self.store,
+            device=task.device,
+            n_threads=task.read_threads,
+        )
+
+    def named(self, error: Exception) -> Exception:
+        """Say of the registered file what was found out about its copy."""
+        return error if self.source is None else self.source.named(error)
+
+    def close(self) -> None:
+        """Give back what was opened, and the slide's copy."""
+        if self._context is not None:
+            self._context.close()
+        if self.source is not None:
+            self.source.close()

@@ -58,7 +58,19 @@ class SlideTask:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StepOutcome:
+class Explained:
+    """Why something was not made, or is not whole: all empty where it was and is."""
+
+    reason: str = ""
+    """Documented code, for machines."""
+    message: str = ""
+    remedy: str = ""
+    is_final: bool = False
+    """Whether the same work on the same content would fail the same way."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepOutcome(Explained):
     """What became of a step."""
 
     step: Step
@@ -71,11 +83,6 @@ class StepOutcome:
     """Time it took, its share of it where steps are made together; None where nothing was done."""
     stats: EncodingStats | None = None
     """What the pass took that encoded its patches."""
-    reason: str = ""
-    message: str = ""
-    remedy: str = ""
-    is_final: bool = False
-    """Whether the same work on the same content would fail the same way."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ import pytest
 
 from pathassets.core.features.colour_stats import ColourStats
 from pathassets.core.features.encoder import COLOUR_STATS_CARD
-from pathassets.engine.stages import features as feature_stations
+from pathassets.engine.stages import features as feature_stage
 from pathassets.engine.workers.pool import LocalWorkers
 from tests.defs.small_slides import N_PATCHES, RECIPE, write_corrupt_slide, write_slide
 from tests.defs.workbench import Workbench, open_bench
@@ -114,7 +114,7 @@ def test_features_that_are_not_finite_fail_a_blocking_check_that_names_the_patch
             return lambda: rows
 
     encoder = Spoiled()
-    monkeypatch.setattr(feature_stations, "_opened", lambda *_: encoder)
+    monkeypatch.setattr(feature_stage, "_opened", lambda *_: encoder)
     monkeypatch.setattr(LocalWorkers, "imap", in_this_process)
     assert not bench.run().success
     assert bench.health("features/colour") == {"green": [a], "red": [b]}
@@ -137,7 +137,7 @@ def test_patches_unlike_those_an_encoder_was_trained_on_come_with_a_warning(
     class Trained(ColourStats):
         card = replace(COLOUR_STATS_CARD, mpp=0.25)
 
-    monkeypatch.setattr(feature_stations, "_opened", lambda *_: Trained())
+    monkeypatch.setattr(feature_stage, "_opened", lambda *_: Trained())
     monkeypatch.setattr(LocalWorkers, "imap", in_this_process)
     assert bench.run().success
     made = bench.latest("features/colour", a).asset_materialization

@@ -12,7 +12,7 @@ import pytest
 
 from pathassets.core.features.colour_stats import ColourStats
 from pathassets.defs.recovery import PROCESS_TAG, fail_dead_runs
-from pathassets.engine.stages import features as feature_stations
+from pathassets.engine.stages import features as feature_stage
 from tests.defs.checks_shown import Ask, newest_of, verdicts, webserver_here
 from tests.defs.small_slides import RECIPE, write_corrupt_slide, write_slide
 from tests.defs.test_jobs import repair
@@ -168,7 +168,7 @@ def test_features_that_are_not_finite_failed_be_there_older_ones_or_not(
             rows = np.full_like(self.encode(batch), np.nan)
             return lambda: rows
 
-    monkeypatch.setattr(feature_stations, "_opened", lambda *_: Spoiled())
+    monkeypatch.setattr(feature_stage, "_opened", lambda *_: Spoiled())
     bench.restate(a, 0.4)
     assert not bench.run().success
     both = {"succeeded": [a, b]}

@@ -27,7 +27,7 @@ from pathassets.engine.platform.annotations import (
 from pathassets.engine.platform.plan import annotation_address, plan_slides
 from pathassets.engine.slides.open import open_slide
 from pathassets.engine.slides.tissue_mask import as_tissue_mask
-from pathassets.engine.stages.context import LOCATIONS
+from pathassets.engine.stages.patch_locations import LOCATIONS
 from pathassets.engine.stages.slide_task import run_slide
 from pathassets.errors import SlideUnreadable, SpecError
 from tests.bounded_slides import write_mrxs, write_scn

@@ -1,4 +1,4 @@
-"""Features and embeddings of one slide: together, each by itself, and continued after a kill."""
+"""Patch locations -> features: together, each by itself, and continued after a kill."""
 
 import hashlib
 import os
@@ -11,29 +11,33 @@ import pytest
 import zarr
 
 from pathassets.adapters.opencv import read_jpeg
-from pathassets.adapters.store.partial import KEPT_S, PARTIAL, hold_partials, sweep_partials
+from pathassets.adapters.store.partial import (
+    KEPT_S,
+    PARTIAL,
+    Partial,
+    hold_partials,
+    sweep_partials,
+)
 from pathassets.adapters.store.store import Artifact
 from pathassets.adapters.tifffile import corrupt_tile
 from pathassets.adapters.zarr import features as feature_store
 from pathassets.core.address import Address
 from pathassets.core.features.colour_stats import ColourStats
-from pathassets.engine.stages import features as feature_stations
-from pathassets.engine.stages import slide_task
+from pathassets.core.features.encoder import COLOUR_STATS_CARD
+from pathassets.engine.slides.open import open_slide
+from pathassets.engine.stages import features as stage
+from pathassets.engine.stages import published
 from pathassets.engine.stages.slide_task import run_slide
+from tests.engine.stages.chains import (
+    ALL_MADE,
+    SKIP,
+    TWO_ENCODERS,
+    by_name,
+    group_of,
+    run_with,
+    states,
+)
 
-TWO = """\
-tissue_mask:
-  otsu: {mpp: 8.0}
-patch_locations:
-  grid: {tissue_mask: otsu, patch_px: 16, mpp: 0.5}
-features:
-  one: {patch_locations: grid, encoder: colour_stats}
-  two: {patch_locations: grid, encoder: {name: FACTORY, version: "2"}}
-  fast: {patch_locations: grid, encoder: colour_stats, fast: true}
-slide_embedding:
-  mean: {features: one}
-  peak: {features: two, method: max}
-""".replace("FACTORY", "tests.engine.encoder_factories:make_encoder")
 CHUNK = 64
 
 
@@ -63,13 +67,8 @@ def spoil(rows):
 
 
 @pytest.fixture
-def slide(make_slide):
-    return make_slide()
-
-
-@pytest.fixture
 def task(reopen, register, make_task, slide):
-    platform = reopen(TWO)
+    platform = reopen(TWO_ENCODERS)
     return make_task(platform, register(platform, slide)[0])
 
 
@@ -78,39 +77,23 @@ def encoders(monkeypatch):
     """What is opened in place of each encoder, by the version asked for."""
     spies = {}
 
-    def opened(question, _device):
-        request = question.request
+    def opened(key, _device):
+        request = key.request
         return spies.setdefault(request.version, Spy(request.version))
 
-    monkeypatch.setattr(feature_stations, "_opened", opened)
+    monkeypatch.setattr(stage, "_opened", opened)
     return spies
-
-
-def by_name(outcome):
-    return {step.step.entry.name: step for step in outcome.steps}
-
-
-def states(outcome):
-    return {name: step.state for name, step in by_name(outcome).items()}
-
-
-def group_of(task, step):
-    folder = Path(task.store_root, str(step.step.address))
-    return zarr.open_group(folder / f"{step.step.entry.stage.name.split('_')[-1]}.zarr", mode="r")
-
-
-ALL_MADE = dict.fromkeys(["otsu", "grid", "one", "two", "fast", "mean", "peak"], "made")
 
 
 def test_encoders_of_the_same_patches_share_one_reading(task, monkeypatch):
     n_passes = []
-    encode = feature_stations.encode_slides
+    encode = stage.encode_slides
 
     def counted(works, how):
         n_passes.append([len(work.targets) for work in works])
         return encode(works, how)
 
-    monkeypatch.setattr(feature_stations, "encode_slides", counted)
+    monkeypatch.setattr(stage, "encode_slides", counted)
     outcome = run_slide(task)
     assert states(outcome) == ALL_MADE
     assert n_passes == [[2], [1]]
@@ -193,64 +176,6 @@ def test_the_picture_shows_the_squares(task):
     assert np.abs(corner - corner.mean()).max() < 12  # glass, faded
 
 
-def test_an_embedding_is_made_of_all_rows(task):
-    steps = by_name(run_slide(task))
-    features = group_of(task, steps["one"])["features"][:]
-    for name, wanted in (
-        ("mean", features.mean(axis=0, dtype=float)),
-        ("peak", features.max(axis=0)),
-    ):
-        found = group_of(task, steps[name])
-        np.testing.assert_allclose(found["embedding"][:], wanted, rtol=1e-6)
-        facts = steps[name].artifact.facts
-        assert facts["n_patches"] == len(features)
-        assert facts["norm"] == pytest.approx(np.linalg.norm(wanted))
-        assert found.attrs["slide_id"] == task.slide_id
-
-
-def double():
-    from torch import nn  # noqa: PLC0415 - seconds that only one test pays
-
-    class Double(nn.Module):
-        def forward(self, bag):
-            return 2 * bag.mean(dim=0)
-
-    return Double()
-
-
-def nothing():
-    from torch import nn  # noqa: PLC0415
-
-    class Nothing(nn.Module):
-        def forward(self, bag):
-            return bag[0] / 0
-
-    return Nothing()
-
-
-def test_a_module_of_one_s_own_makes_the_embedding(reopen, register, make_task, slide):
-    here = "tests.engine.stages.test_features"
-    recipe = TWO.replace("method: max", f"method: '{here}:double'")
-    platform = reopen(recipe + f"  bad: {{features: one, method: '{here}:nothing'}}\n")
-    task = make_task(platform, register(platform, slide)[0])
-    steps = by_name(run_slide(task))
-    mean, double = (group_of(task, steps[name])["embedding"][:] for name in ("mean", "peak"))
-    np.testing.assert_allclose(double, 2 * mean, rtol=1e-4)
-    assert steps["bad"].reason == "features_not_finite"
-
-
-def test_bare_glass_has_an_embedding_of_no_number(reopen, register, make_task, make_slide):
-    platform = reopen(TWO)
-    task = make_task(platform, register(platform, make_slide(blank=True))[0])
-    outcome = run_slide(task)
-    assert states(outcome) == ALL_MADE
-    steps = by_name(outcome)
-    assert group_of(task, steps["one"])["features"].shape == (0, 25)
-    assert group_of(task, steps["mean"])["embedding"].shape == (0,)
-    assert steps["mean"].artifact.facts["norm"] == 0.0
-    assert steps["one"].preview.startswith(b"\xff\xd8")
-
-
 def test_a_changed_slide_leaves_nothing_that_could_be_continued(task, slide, encoders):
     def touch(_batch):
         with slide.open("ab") as file:
@@ -266,12 +191,91 @@ def test_a_changed_slide_leaves_nothing_that_could_be_continued(task, slide, enc
 def test_what_would_fail_again_leaves_nothing_that_could_be_continued(
     reopen, register, make_task, slide
 ):
-    platform = reopen(TWO)
+    platform = reopen(TWO_ENCODERS)
     corrupt_tile(slide, level=0, tile_index=34)
     outcome = run_slide(make_task(platform, register(platform, slide)[0]))
     assert by_name(outcome)["one"].reason == "tile_unreadable"
     assert outcome.failure.is_final
     assert not [p for p in (platform.store.root / PARTIAL).iterdir() if p.is_dir()]
+
+
+def test_the_features_are_those_of_the_pixels_at_the_coordinates(made, slide):
+    artifact, folder = made["features"]
+    group = zarr.open_group(folder / "features.zarr", mode="r")
+    boxes = group["coordinates"][:]
+    with open_slide(slide, backend="openslide") as opened:
+        patches = [
+            opened.read_region(int(x), int(y), level=0, width_px=64, height_px=64)
+            for x, y in boxes[:, :2]
+        ]
+    assert np.array_equal(group["features"][:], ColourStats().encode(np.stack(patches)))
+    assert (boxes[:, 2:] - boxes[:, :2] == 64).all()
+    assert artifact.facts["n_patches"] == len(boxes)
+    assert artifact.facts["dim"] == COLOUR_STATS_CARD.dim
+    assert artifact.facts["device"] == "cpu"
+
+
+def test_the_features_tell_a_stranger_where_they_are_from(made, register, platform):
+    folder = made["features"][1]
+    attributes = dict(zarr.open_group(folder / "features.zarr", mode="r").attrs)
+    [planned] = register(platform)
+    assert attributes["slide_id"] == planned.slide_id
+    assert attributes["slide_sha256"] == planned.record.fingerprint
+    assert (attributes["slide_mpp"], attributes["patch_mpp"]) == (0.5, 0.5)
+    assert attributes["encoder"] == "colour_stats"
+    assert attributes["feature_names"] == list(COLOUR_STATS_CARD.feature_names)
+
+
+def test_patches_on_a_bad_tile_are_left_out_and_listed(reopen, register, make_task, make_slide):
+    healthy, platform = run_with(reopen, register, make_task, make_slide("good.svs"), SKIP)
+    bad_slide = make_slide("bad.svs")
+    corrupt_tile(bad_slide, 0, 34)  # tiles of 64 px, ten a row: from (256, 192) to (320, 256)
+    made, _ = run_with(reopen, register, make_task, bad_slide, SKIP)
+    assert [step.state for step in made.values()] == ["made"] * 3
+
+    facts = made["features"].artifact.facts
+    assert facts["n_bad_tiles"] == 1
+    [fault] = facts["bad_tiles"]
+    assert (fault["level"], fault["tile"], fault["reason"]) == (0, 34, "undecodable")
+    assert (fault["x_px"], fault["y_px"], fault["width_px"]) == (256, 192, 64)
+
+    def read(step):
+        group = zarr.open_group(platform.store.path_of(step.step.address) / "features.zarr")
+        return group["coordinates"][:], group["features"][:]
+
+    whole_boxes, whole = read(healthy["features"])
+    boxes, features = read(made["features"])
+    x0, y0, x1, y1 = whole_boxes.T
+    touches = (x0 < 320) & (x1 > 256) & (y0 < 256) & (y1 > 192)
+    assert facts["skipped"] == np.flatnonzero(touches).tolist()
+    assert facts["n_skipped"] == touches.sum() > 1
+    assert facts["n_patches"] == len(boxes) == (~touches).sum()
+    assert np.array_equal(boxes, whole_boxes[~touches])
+    assert np.array_equal(features, whole[~touches])
+    assert not np.isnan(features).any()
+
+
+def test_more_bad_tiles_than_allowed_fail_the_slide(reopen, register, make_task, make_slide):
+    slide = make_slide()
+    corrupt_tile(slide, 0, 34)
+    recipe = SKIP.replace("max_bad_tile_share: 0.05", "max_bad_tile_share: 0.01")
+    made, _ = run_with(reopen, register, make_task, slide, recipe)
+    failed = made["features"]
+    assert (failed.state, failed.reason, failed.is_final) == ("failed", "tile_unreadable", True)
+    assert "more than 1.00% of the" in failed.message
+    assert "level 0, tile 34 at (256, 192), 64 x 64 px" in failed.message
+    assert "max_bad_tile_share" in failed.remedy
+
+
+def test_a_bad_tile_fails_the_slide_unless_it_is_allowed_to_skip(
+    reopen, register, make_task, make_slide
+):
+    slide = make_slide()
+    corrupt_tile(slide, 0, 34)
+    recipe = SKIP.replace("bad_tiles: skip, max_bad_tile_share: 0.05", "bad_tiles: fail")
+    made, _ = run_with(reopen, register, make_task, slide, recipe)
+    assert made["features"].state == "failed"
+    assert "level 0, tile 34 at (256, 192), 64 x 64 px" in made["features"].message
 
 
 # Kills. A forked child dies where it is told to, as by kill -9 from outside.
@@ -329,12 +333,12 @@ def test_a_slide_killed_at_many_points_goes_on_and_has_the_same_bytes(task, monk
         return sum(map(int, log.read_text().split())) if log.exists() else 0
 
     for n in (1, 3, 4, 6, 3, 5, 4):
-        monkeypatch.setattr(feature_stations, "_opened", lambda *_, n=n: Mortal(log, n))
+        monkeypatch.setattr(stage, "_opened", lambda *_, n=n: Mortal(log, n))
         assert in_child(task) == signal.SIGKILL
-    monkeypatch.setattr(feature_stations, "_opened", lambda *_: Mortal(log, 10**6))
+    monkeypatch.setattr(stage, "_opened", lambda *_: Mortal(log, 10**6))
     batch = int(log.read_text().split()[0])
-    points = [(feature_store.FeatureWriter, "finish"), (feature_stations._Pass, "_draw"),
-              (slide_task, "_draft"), (feature_stations.Partial, "remove")]  # fmt: skip
+    points = [(feature_store.FeatureWriter, "finish"), (stage._SharedReading, "_draw"),
+              (published, "_draft"), (Partial, "remove")]  # fmt: skip
     for holder, name in points:
         with monkeypatch.context() as patch:
             patch.setattr(holder, name, die)
@@ -353,10 +357,10 @@ def test_a_kill_costs_one_chunk_at_most(task, monkeypatch, tmp_path):
         task, steps=tuple(s for s in task.steps if s.entry.name in {"otsu", "grid", "one"})
     )
     log = tmp_path / "log"
-    monkeypatch.setattr(feature_stations, "_opened", lambda *_: Mortal(log, 15))
+    monkeypatch.setattr(stage, "_opened", lambda *_: Mortal(log, 15))
     assert in_child(task) == signal.SIGKILL
     before = sum(map(int, log.read_text().split()))
-    monkeypatch.setattr(feature_stations, "_opened", lambda *_: Mortal(log, 10**6))
+    monkeypatch.setattr(stage, "_opened", lambda *_: Mortal(log, 10**6))
     step = by_name(run_slide(task))["one"]
     again = sum(map(int, log.read_text().split())) - before
     n_patches = step.artifact.facts["n_patches"]

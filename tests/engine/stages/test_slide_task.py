@@ -16,7 +16,8 @@ from pathassets.engine.platform.plan import annotation_address, plan_slides
 from pathassets.engine.slides import source
 from pathassets.engine.slides.source import SlidePath
 from pathassets.engine.software import software_versions
-from pathassets.engine.stages import slide_task
+from pathassets.engine.stages import context
+from pathassets.engine.stages.registry import SLIDE_STAGES
 from pathassets.engine.stages.slide_task import failed_outcome, run_slide
 from pathassets.errors import WorkerLost
 from tests.engine.annotations import record_boxes
@@ -47,6 +48,11 @@ def states(outcome):
 
 def names(outcome):
     return {step.step.address.stage: step for step in outcome.steps}
+
+
+def put_in_place_of(monkeypatch, name, make):
+    """Let a stage be made by something else."""
+    monkeypatch.setitem(SLIDE_STAGES, name, replace(SLIDE_STAGES[name], make=make))
 
 
 def assert_nothing_staged(task):
@@ -217,15 +223,15 @@ def test_of_two_bad_places_the_changed_one_is_told(platform, slide, register, ma
 def test_a_slide_that_changes_while_it_is_read_publishes_nothing(
     platform, slide, task, monkeypatch
 ):
-    real = slide_task.MAKERS["tissue_mask"]
+    stage = SLIDE_STAGES["tissue_mask"]
 
     def make_and_disturb(*args):
-        facts = real(*args)
+        made = stage.make(*args)
         with slide.open("ab") as file:
             file.write(b"more")
-        return facts
+        return made
 
-    monkeypatch.setitem(slide_task.MAKERS, "tissue_mask", make_and_disturb)
+    put_in_place_of(monkeypatch, "tissue_mask", make_and_disturb)
     outcome = run_slide(task)
     assert states(outcome) == ["failed", "blocked", "blocked"]
     assert outcome.failure.reason == "slide_changed"
@@ -339,7 +345,7 @@ def test_an_ancestor_that_cannot_be_made_again_is_the_slides_failure(
     def fail(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setitem(slide_task.MAKERS, "patch_locations", fail)
+    put_in_place_of(monkeypatch, "patch_locations", fail)
     outcome = run_slide(make_task(platform, planned, "features"))
     assert states(outcome) == ["blocked"]
     assert outcome.failure == outcome.mended[0]
@@ -371,8 +377,8 @@ def test_what_fails_to_open_fails_each_first_step_alike_and_is_tried_once(
         paths=(SlidePath(path=str(path), stamp=stamp_of([path])),),
     )
     tried = []
-    real = slide_task.find_source
-    monkeypatch.setattr(slide_task, "find_source", lambda *a: tried.append(a) or real(*a))
+    real = context.find_source
+    monkeypatch.setattr(context, "find_source", lambda *a: tried.append(a) or real(*a))
     outcome = run_slide(task)
     assert states(outcome) == ["failed", "failed", "blocked", "blocked"]
     one, other = outcome.steps[:2]
@@ -470,7 +476,7 @@ def test_a_fault_of_ours_is_an_outcome_with_its_traceback(task, monkeypatch):
     def fail(*_):
         raise ZeroDivisionError("by zero")
 
-    monkeypatch.setitem(slide_task.MAKERS, "patch_locations", fail)
+    put_in_place_of(monkeypatch, "patch_locations", fail)
     outcome = run_slide(task)
     assert states(outcome) == ["made", "failed", "blocked"]
     assert outcome.failure.reason == "unexpected"

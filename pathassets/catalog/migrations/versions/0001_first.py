@@ -5,6 +5,13 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from pathassets.catalog.migrations.artifact_tables import (
+    make_artifact,
+    make_artifact_parent,
+    make_attempt,
+    words,
+)
+
 revision = "0001"
 down_revision = None
 branch_labels = None
@@ -20,32 +27,28 @@ def upgrade() -> None:
     _make_slide_path()
     _make_refusal()
     _make_mpp_override()
-    _make_artifact()
-    _make_artifact_parent()
-    _make_attempt()
-
-
-def _words(*names: str) -> list[sa.Column[str]]:
-    return [sa.Column(name, sa.Text(), nullable=False) for name in names]
+    make_artifact(ADDRESS)
+    make_artifact_parent(ADDRESS, PARENT)
+    make_attempt(ADDRESS)
 
 
 def _make_slide() -> None:
     op.create_table(
         "slide",
-        *_words("slide_id", "fingerprint"),
+        *words("slide_id", "fingerprint"),
         sa.Column("size_bytes", sa.BigInteger(), nullable=False),
-        *_words("vendor", "reader"),
+        *words("vendor", "reader"),
         sa.Column("width_px0", sa.Integer(), nullable=False),
         sa.Column("height_px0", sa.Integer(), nullable=False),
         sa.Column("n_levels", sa.Integer(), nullable=False),
         sa.Column("level_downsamples", sa.JSON(), nullable=False),
         sa.Column("mpp", sa.Double()),
         sa.Column("mpp_sources", sa.JSON(), nullable=False),
-        *_words("resolution_reason", "resolution_message"),
+        *words("resolution_reason", "resolution_message"),
         sa.Column("objective_power", sa.Double()),
         sa.Column("patient", sa.Text()),
         sa.Column("label", sa.Text()),
-        *_words("registered_at"),
+        *words("registered_at"),
         sa.Column("thumbnail", sa.LargeBinary()),
         sa.PrimaryKeyConstraint("slide_id", name=op.f("pk_slide")),
     )
@@ -55,10 +58,10 @@ def _make_slide() -> None:
 def _make_slide_path() -> None:
     op.create_table(
         "slide_path",
-        *_words("path", "slide_id"),
+        *words("path", "slide_id"),
         sa.Column("size_bytes", sa.BigInteger(), nullable=False),
         sa.Column("mtime_ns", sa.BigInteger(), nullable=False),
-        *_words("seen_at"),
+        *words("seen_at"),
         sa.PrimaryKeyConstraint("path", name=op.f("pk_slide_path")),
         sa.ForeignKeyConstraint(["slide_id"], ["slide.slide_id"], name=op.f("fk_slide_path_slide")),
     )
@@ -68,10 +71,10 @@ def _make_slide_path() -> None:
 def _make_refusal() -> None:
     op.create_table(
         "refusal",
-        *_words("path", "reason", "message", "remedy"),
+        *words("path", "reason", "message", "remedy"),
         sa.Column("size_bytes", sa.BigInteger(), nullable=False),
         sa.Column("mtime_ns", sa.BigInteger(), nullable=False),
-        *_words("refused_at"),
+        *words("refused_at"),
         sa.PrimaryKeyConstraint("path", name=op.f("pk_refusal")),
     )
 
@@ -80,57 +83,12 @@ def _make_mpp_override() -> None:
     op.create_table(
         "mpp_override",
         sa.Column("id", sa.Integer(), nullable=False),
-        *_words("slide_id"),
+        *words("slide_id"),
         sa.Column("mpp", sa.Double(), nullable=False),
-        *_words("who", "why", "made_at"),
+        *words("who", "why", "made_at"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_mpp_override")),
         sa.ForeignKeyConstraint(
             ["slide_id"], ["slide.slide_id"], name=op.f("fk_mpp_override_slide")
         ),
     )
     op.create_index(op.f("ix_mpp_override_slide_id"), "mpp_override", ["slide_id"])
-
-
-def _make_artifact() -> None:
-    op.create_table(
-        "artifact",
-        *_words(*ADDRESS, "uri"),
-        sa.Column("spec", sa.JSON(), nullable=False),
-        *_words("code_version"),
-        sa.Column("facts", sa.JSON(), nullable=False),
-        sa.Column("files", sa.JSON(), nullable=False),
-        *_words("made_by", "made_at"),
-        sa.PrimaryKeyConstraint(*ADDRESS, name=op.f("pk_artifact")),
-    )
-    op.create_index(op.f("ix_artifact_uri"), "artifact", ["uri"])
-
-
-def _make_artifact_parent() -> None:
-    op.create_table(
-        "artifact_parent",
-        *_words(*ADDRESS, *PARENT),
-        sa.PrimaryKeyConstraint(*ADDRESS, *PARENT, name=op.f("pk_artifact_parent")),
-        sa.ForeignKeyConstraint(
-            ADDRESS,
-            [f"artifact.{name}" for name in ADDRESS],
-            name=op.f("fk_artifact_parent_artifact"),
-        ),
-        sqlite_with_rowid=False,
-    )
-    op.create_index(op.f("ix_artifact_parent_parent"), "artifact_parent", list(PARENT))
-
-
-def _make_attempt() -> None:
-    op.create_table(
-        "attempt",
-        sa.Column("id", sa.Integer(), nullable=False),
-        *_words("run_id", *ADDRESS, "state", "reason", "message", "remedy"),
-        sa.Column("is_final", sa.Boolean(), nullable=False),
-        sa.Column("seconds", sa.Double()),
-        *_words("at"),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_attempt")),
-    )
-    op.create_index(op.f("ix_attempt_run_id"), "attempt", ["run_id"])
-    op.create_index(
-        op.f("ix_attempt_subject_section_name_id"), "attempt", ["subject", "section", "name", "id"]
-    )

@@ -15,6 +15,13 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from alembic import op
 
+from pathassets.catalog.migrations.artifact_tables import (
+    make_artifact,
+    make_artifact_parent,
+    make_attempt,
+    words,
+)
+
 revision = "0006"
 down_revision = "0005"
 branch_labels = None
@@ -70,15 +77,9 @@ def _make_anew() -> None:
         op.rename_table(name, f"old_{name}")
     _make_annotation()
     _make_rejected_file()
-    _make_artifact()
-    _make_artifact_parent()
-    _make_attempt()
+    _make_artifacts()
     for name in ("drawing", "refusal", "old_artifact_parent", "old_artifact", "old_attempt"):
         op.drop_table(name)
-
-
-def _words(*names: str) -> list[sa.Column[str]]:
-    return [sa.Column(name, sa.Text(), nullable=False) for name in names]
 
 
 def _fill(table: str, source: str, old: Sequence[str], new: Sequence[str]) -> None:
@@ -90,10 +91,10 @@ def _make_annotation() -> None:
     op.create_table(
         "annotation",
         sa.Column("id", sa.Integer(), nullable=False),
-        *_words("slide_id", "name", "digest", "file", "sha256"),
+        *words("slide_id", "name", "digest", "file", "sha256"),
         sa.Column("n_polygons", sa.Integer(), nullable=False),
         sa.Column("labels", sa.JSON(), nullable=False),
-        *_words("who", "why", "made_at"),
+        *words("who", "why", "made_at"),
         sa.Column("frame", sa.Text(), nullable=False, server_default=sa.text("''")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_annotation")),
         sa.ForeignKeyConstraint(["slide_id"], ["slide.slide_id"], name=op.f("fk_annotation_slide")),
@@ -107,69 +108,27 @@ def _make_annotation() -> None:
 def _make_rejected_file() -> None:
     op.create_table(
         "rejected_file",
-        *_words("path", "reason", "message", "remedy"),
+        *words("path", "reason", "message", "remedy"),
         sa.Column("size_bytes", sa.BigInteger(), nullable=False),
         sa.Column("mtime_ns", sa.BigInteger(), nullable=False),
-        *_words("rejected_at"),
+        *words("rejected_at"),
         sa.PrimaryKeyConstraint("path", name=op.f("pk_rejected_file")),
     )
     columns = ("path", "reason", "message", "remedy", "size_bytes", "mtime_ns")
     _fill("rejected_file", "refusal", (*columns, "refused_at"), (*columns, "rejected_at"))
 
 
-def _make_artifact() -> None:
-    op.create_table(
-        "artifact",
-        *_words(*ADDRESS, "uri"),
-        sa.Column("spec", sa.JSON(), nullable=False),
-        *_words("code_version"),
-        sa.Column("facts", sa.JSON(), nullable=False),
-        sa.Column("files", sa.JSON(), nullable=False),
-        *_words("made_by", "made_at"),
-        sa.PrimaryKeyConstraint(*ADDRESS, name=op.f("pk_artifact")),
-    )
-    op.create_index(op.f("ix_artifact_uri"), "artifact", ["uri"])
+def _make_artifacts() -> None:
+    make_artifact(ADDRESS)
     rest = ("uri", "spec", "code_version", "facts", "files", "made_by", "made_at")
     _fill("artifact", "old_artifact", (*OLD_ADDRESS, *rest), (*ADDRESS, *rest))
-
-
-def _make_artifact_parent() -> None:
-    op.create_table(
-        "artifact_parent",
-        *_words(*ADDRESS, *PARENT),
-        sa.PrimaryKeyConstraint(*ADDRESS, *PARENT, name=op.f("pk_artifact_parent")),
-        sa.ForeignKeyConstraint(
-            ADDRESS,
-            [f"artifact.{name}" for name in ADDRESS],
-            name=op.f("fk_artifact_parent_artifact"),
-        ),
-        sqlite_with_rowid=False,
-    )
-    op.create_index(op.f("ix_artifact_parent_parent"), "artifact_parent", list(PARENT))
+    make_artifact_parent(ADDRESS, PARENT)
     _fill(
         "artifact_parent", "old_artifact_parent", (*OLD_ADDRESS, *OLD_PARENT), (*ADDRESS, *PARENT)
     )
-
-
-def _make_attempt() -> None:
-    rest = ("state", "reason", "message", "remedy")
-    op.create_table(
-        "attempt",
-        sa.Column("id", sa.Integer(), nullable=False),
-        *_words("run_id", *ADDRESS, *rest),
-        sa.Column("is_final", sa.Boolean(), nullable=False),
-        sa.Column("seconds", sa.Double()),
-        *_words("at"),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_attempt")),
-    )
-    op.create_index(op.f("ix_attempt_run_id"), "attempt", ["run_id"])
-    op.create_index(
-        op.f("ix_attempt_partition_key_stage_name_id"),
-        "attempt",
-        ["partition_key", "stage", "name", "id"],
-    )
-    ends = (*rest, "is_final", "seconds", "at")
+    make_attempt(ADDRESS)
+    rest = ("state", "reason", "message", "remedy", "is_final", "seconds", "at")
     _fill(
-        "attempt", "old_attempt", ("id", "run_id", *OLD_ADDRESS, *ends),
-        ("id", "run_id", *ADDRESS, *ends),
+        "attempt", "old_attempt", ("id", "run_id", *OLD_ADDRESS, *rest),
+        ("id", "run_id", *ADDRESS, *rest),
     )  # fmt: skip

@@ -17,21 +17,25 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple
 
 from pathassets.adapters.tqdm import progress_bar
 from pathassets.core import display as shown
 from pathassets.core.slides.resolution import LevelOrMpp
-from pathassets.engine.patches.disk.request import DiskRequest, check_number, disk_request
+from pathassets.engine.patches.disk.request import DiskRequest, disk_request
 from pathassets.engine.patches.disk.slides import SlideDone, SlideOrder, write_slide
 from pathassets.engine.patches.extraction import Patches, ResamplingMode
+from pathassets.engine.patches.parameters import (
+    OnError,
+    check_counts,
+    check_on_error,
+    extraction_spec,
+)
 from pathassets.engine.workers.pool import LocalWorkers
 from pathassets.engine.workers.progress import ProgressCounter
 from pathassets.errors import PathAssetsError, SpecError
 
 logger = logging.getLogger(__name__)
-
-OnError = Literal["raise", "skip", "collect"]
 
 TIMEOUT_S = 24 * 3600.0
 """Time a slide may take: its file may lie on a disk that does not answer. 100,000 PNGs take one
@@ -89,14 +93,13 @@ class DiskPatchExtractor(_Single):
         included_labels: Sequence[str] = (), excluded_labels: Sequence[str] = (),
         quality: int | None = None,
     ) -> None:  # fmt: skip
-        check_number("num_workers", num_workers, least=1)
-        check_number("mp_chunksize", mp_chunksize, least=1)
+        check_counts(num_workers=num_workers, mp_chunksize=mp_chunksize)
+        spec = extraction_spec(None, resampling_mode, included_labels, excluded_labels)
         request = disk_request(
-            output_dir=output_dir, image_type=image_type, filename_comment=filename_comment,
-            filename_separator=filename_separator, create_subdirs=create_subdirs, quality=quality,
-            resampling_mode=resampling_mode, included_labels=included_labels,
-            excluded_labels=excluded_labels, levels_or_mpps=None, global_counter=None,
-            n_threads=num_workers, n_chunk=mp_chunksize,
+            spec, output_dir=output_dir, image_type=image_type,
+            filename_comment=filename_comment, filename_separator=filename_separator,
+            create_subdirs=create_subdirs, quality=quality, n_threads=num_workers,
+            n_chunk=mp_chunksize,
         )  # fmt: skip
         super().__init__(request, patches)
 
@@ -117,14 +120,13 @@ class MultiResDiskPatchExtractor(_Single):
         resampling_mode: ResamplingMode | None = None, included_labels: Sequence[str] = (),
         excluded_labels: Sequence[str] = (), quality: int | None = None,
     ) -> None:  # fmt: skip
-        check_number("num_workers", num_workers, least=1)
-        check_number("mp_chunksize", mp_chunksize, least=1)
+        check_counts(num_workers=num_workers, mp_chunksize=mp_chunksize)
+        spec = extraction_spec(levels_or_mpps, resampling_mode, included_labels, excluded_labels)
         request = disk_request(
-            output_dir=output_dir, image_type=image_type, filename_comment=filename_comment,
-            filename_separator=filename_separator, create_subdirs=create_subdirs, quality=quality,
-            resampling_mode=resampling_mode, included_labels=included_labels,
-            excluded_labels=excluded_labels, levels_or_mpps=levels_or_mpps,
-            global_counter=global_counter, n_threads=num_workers, n_chunk=mp_chunksize,
+            spec, output_dir=output_dir, image_type=image_type,
+            filename_comment=filename_comment, filename_separator=filename_separator,
+            create_subdirs=create_subdirs, quality=quality, n_threads=num_workers,
+            n_chunk=mp_chunksize, global_counter=global_counter,
         )  # fmt: skip
         super().__init__(request, patches)
 
@@ -151,12 +153,8 @@ class _Pool:
         self, request: DiskRequest, patches_pool: Iterable[Patches], *,
         proc_num_workers: int, proc_mp_chunksize: int, on_error: OnError, verbose: bool,
     ) -> None:  # fmt: skip
-        check_number("proc_num_workers", proc_num_workers, least=1)
-        check_number("proc_mp_chunksize", proc_mp_chunksize, least=1)
-        if on_error not in get_args(OnError):
-            raise SpecError(
-                f"extractor: no on_error={on_error!r}", remedy="Give 'raise', 'skip' or 'collect'"
-            )
+        check_counts(proc_num_workers=proc_num_workers, proc_mp_chunksize=proc_mp_chunksize)
+        check_on_error(on_error)
         self._orders = orders = request.orders(_listed(patches_pool))
         self._done: dict[int, SlideDone] = {}
         self.errors = {}
@@ -276,14 +274,13 @@ class DiskPatchExtractorPool(_Pool):
         included_labels: Sequence[str] = (), excluded_labels: Sequence[str] = (),
         on_error: OnError = "raise", quality: int | None = None, verbose: bool = False,
     ) -> None:  # fmt: skip
-        check_number("thread_num_workers", thread_num_workers, least=1)
-        check_number("thread_mp_chunksize", thread_mp_chunksize, least=1)
+        check_counts(thread_num_workers=thread_num_workers, thread_mp_chunksize=thread_mp_chunksize)
+        spec = extraction_spec(None, resampling_mode, included_labels, excluded_labels)
         request = disk_request(
-            output_dir=output_dir, image_type=image_type, filename_comment=filename_comment,
-            filename_separator=filename_separator, create_subdirs=create_subdirs, quality=quality,
-            resampling_mode=resampling_mode, included_labels=included_labels,
-            excluded_labels=excluded_labels, levels_or_mpps=None, global_counter=None,
-            n_threads=thread_num_workers, n_chunk=thread_mp_chunksize,
+            spec, output_dir=output_dir, image_type=image_type,
+            filename_comment=filename_comment, filename_separator=filename_separator,
+            create_subdirs=create_subdirs, quality=quality, n_threads=thread_num_workers,
+            n_chunk=thread_mp_chunksize,
         )  # fmt: skip
         super().__init__(
             request, patches_pool, proc_num_workers=proc_num_workers,
@@ -307,15 +304,13 @@ class MultiResDiskPatchExtractorPool(_Pool):
         excluded_labels: Sequence[str] = (), on_error: OnError = "raise",
         quality: int | None = None, verbose: bool = False,
     ) -> None:  # fmt: skip
-        check_number("thread_num_workers", thread_num_workers, least=1)
-        check_number("thread_mp_chunksize", thread_mp_chunksize, least=1)
+        check_counts(thread_num_workers=thread_num_workers, thread_mp_chunksize=thread_mp_chunksize)
+        spec = extraction_spec(levels_or_mpps, resampling_mode, included_labels, excluded_labels)
         request = disk_request(
-            output_dir=output_dir, image_type=image_type, filename_comment=filename_comment,
-            filename_separator=filename_separator, create_subdirs=create_subdirs, quality=quality,
-            resampling_mode=resampling_mode, included_labels=included_labels,
-            excluded_labels=excluded_labels, levels_or_mpps=levels_or_mpps,
-            global_counter=global_counter, n_threads=thread_num_workers,
-            n_chunk=thread_mp_chunksize,
+            spec, output_dir=output_dir, image_type=image_type,
+            filename_comment=filename_comment, filename_separator=filename_separator,
+            create_subdirs=create_subdirs, quality=quality, n_threads=thread_num_workers,
+            n_chunk=thread_mp_chunksize, global_counter=global_counter,
         )  # fmt: skip
         super().__init__(
             request, patches_pool, proc_num_workers=proc_num_workers,

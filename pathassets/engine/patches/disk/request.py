@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,18 +19,16 @@ import numpy as np
 from pathassets.adapters.images.patch_files import unwritable
 from pathassets.core.patches.names import NameSpec
 from pathassets.core.patches.patch_set import check_quality
-from pathassets.core.slides.resolution import LevelOrMpp
 from pathassets.core.spec import canonical_json
 from pathassets.engine.patches.disk.slides import SlideOrder
 from pathassets.engine.patches.extraction import (
     ExtractionJob,
     ExtractionSpec,
     Patches,
-    ResamplingMode,
     job_of,
 )
 from pathassets.engine.patches.manifest import ManifestFacts, plain
-from pathassets.errors import SpecError, WrongArguments
+from pathassets.engine.patches.parameters import check_number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,12 +124,10 @@ def _digest_of(job: ExtractionJob) -> str:
     return hasher.hexdigest()
 
 
-def disk_request(  # noqa: PLR0913 - the users' parameters, all of them
-    *, output_dir: str | Path, image_type: str, filename_comment: str, filename_separator: str,
-    create_subdirs: bool, quality: int | None, resampling_mode: ResamplingMode | None,
-    included_labels: Sequence[str], excluded_labels: Sequence[str],
-    levels_or_mpps: Sequence[LevelOrMpp] | None, global_counter: int | None,
-    n_threads: int, n_chunk: int,
+def disk_request(  # noqa: PLR0913 - what the users' parameters come to
+    extraction: ExtractionSpec, *, output_dir: str | Path, image_type: str, filename_comment: str,
+    filename_separator: str, create_subdirs: bool, quality: int | None, n_threads: int,
+    n_chunk: int, global_counter: int | None = None,
 ) -> DiskRequest:  # fmt: skip
     """Check what a user gives.
 
@@ -145,34 +141,7 @@ def disk_request(  # noqa: PLR0913 - the users' parameters, all of them
         create_subdirs=create_subdirs,
     )  # fmt: skip
     check_quality(quality, image_type)
-    extraction = ExtractionSpec(
-        levels_or_mpps=None if levels_or_mpps is None else tuple(levels_or_mpps),
-        resampling_mode=resampling_mode,
-        included_labels=_labels("included_labels", included_labels),
-        excluded_labels=_labels("excluded_labels", excluded_labels),
-    )
     return DiskRequest(
         extraction=extraction, output_dir=str(Path(output_dir).absolute()), names=names,
         quality=quality, global_counter=global_counter, n_threads=n_threads, n_chunk=n_chunk,
     )  # fmt: skip
-
-
-def check_number(name: str, number: object, *, least: int) -> None:
-    """Refuse what is no whole number, or too small a one.
-
-    Raises:
-        SpecError: it is so.
-    """
-    is_whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
-    if not is_whole or number < least:  # type: ignore[operator] # it is a number then
-        kind = SpecError if is_whole else WrongArguments
-        raise kind(
-            f"extractor: {name}={number!r} is no whole number of {least} or more",
-            remedy=f"Give {least} or more",
-        )
-
-
-def _labels(name: str, labels: Sequence[str] | None) -> tuple[str, ...]:
-    if isinstance(labels, str):
-        raise SpecError(f"extractor: {name}={labels!r} is no list", remedy=f"Give [{labels!r}]")
-    return tuple(labels or ())

@@ -11,10 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from typing import Generic, Self, TypeVar, get_args
+from functools import partial
+from typing import Generic, Self, TypeVar
 from weakref import WeakSet
-
-import numpy as np
 
 from pathassets.adapters.tqdm import progress_bar
 from pathassets.core import display as shown
@@ -27,22 +26,50 @@ from pathassets.engine.patches.extraction import (
     job_of,
 )
 from pathassets.engine.patches.memory.patches import Patch, cut_patches, cut_sets
-from pathassets.engine.patches.memory.streaming import (
-    OnError,
-    Progress,
-    Stream,
-    StreamSpec,
-    n_batch_of,
-)
+from pathassets.engine.patches.memory.streaming import Progress, Stream, StreamSpec, n_batch_of
 from pathassets.engine.patches.multi_resolution import ReadSet, read_job
+from pathassets.engine.patches.parameters import (
+    OnError,
+    check_counts,
+    check_on_error,
+    extraction_spec,
+)
 from pathassets.engine.workers.ring import SLOT_BYTES
-from pathassets.errors import PathAssetsError, SpecError, WrongArguments
+from pathassets.errors import PathAssetsError, SpecError
 
 T = TypeVar("T")
 Cut = Callable[[ExtractionJob, ReadSet], Iterator[T]]
 
 
-class MemPatchExtractor:
+class _Single:
+    """What both single-slide classes share."""
+
+    def __init__(
+        self, patches: Patches, spec: ExtractionSpec, *, num_workers: int, mp_chunksize: int
+    ) -> None:
+        check_counts(num_workers=num_workers, mp_chunksize=mp_chunksize)
+        self._job = job_of(patches, spec)
+
+    def __repr__(self) -> str:
+        return shown.line(self, *self._job.facts())
+
+    @property
+    def patch_count(self) -> int:
+        """Number of patches, in all sets."""
+        return len(self._job) * len(self._job.levels_or_mpps)
+
+    @property
+    def patch_data(self) -> list[tuple[tuple[int, int], tuple[int, int], str]]:
+        """((x, y) in level-0 pixels, (width, height), label) of what is read, or read around."""
+        return self._job.patch_data
+
+    @property
+    def patch_labels(self) -> list[str]:
+        """Distinct labels of what is read, sorted."""
+        return self._job.patch_labels
+
+
+class MemPatchExtractor(_Single):
     """The patches of one slide, read by threads of this process.
 
     `patch_stream` can be gone through once. It reads ahead by a few batches, and its patches come
@@ -55,95 +82,43 @@ class MemPatchExtractor:
             impossible.
     """
 
-    def __init__(  # noqa: PLR0913 - the signature that users know
-        self,
-        *,
-        patches: Patches,
-        num_workers: int,
-        mp_chunksize: int = 1,
-        resampling_mode: ResamplingMode | None = None,
-        included_labels: Sequence[str] = (),
-        excluded_labels: Sequence[str] = (),
-        inference_mode: bool = False,
-    ) -> None:
-        _require_counts(num_workers=num_workers, mp_chunksize=mp_chunksize)
-        spec = _spec_of(None, resampling_mode, included_labels, excluded_labels)
-        self._job = job_of(patches, spec)
+    def __init__(  # noqa: PLR0913 - the users' documents name them
+        self, *, patches: Patches, num_workers: int, mp_chunksize: int = 1,
+        resampling_mode: ResamplingMode | None = None, included_labels: Sequence[str] = (),
+        excluded_labels: Sequence[str] = (), inference_mode: bool = False,
+    ) -> None:  # fmt: skip
+        spec = extraction_spec(None, resampling_mode, included_labels, excluded_labels)
+        super().__init__(patches, spec, num_workers=num_workers, mp_chunksize=mp_chunksize)
         self._stream = _stream_of(
-            self._job, num_workers, lambda job, sets: cut_patches(job, sets, placed=inference_mode)
+            self._job, num_workers, partial(cut_patches, placed=inference_mode)
         )
-
-    def __repr__(self) -> str:
-        return shown.line(self, *self._job.facts())
 
     @property
     def patch_stream(self) -> Iterator[Patch]:
         """The patches, as they are read; a SlideError where they cannot be."""
         return self._stream
 
-    @property
-    def patch_count(self) -> int:
-        """Number of patches."""
-        return len(self._job)
 
-    @property
-    def patch_data(self) -> list[tuple[tuple[int, int], tuple[int, int], str]]:
-        """((x, y) in level-0 pixels, (width, height), label) of the patches that are read."""
-        return self._job.patch_data
-
-    @property
-    def patch_labels(self) -> list[str]:
-        """Distinct labels of the patches that are read, sorted."""
-        return self._job.patch_labels
-
-
-class MultiResMemPatchExtractor:
+class MultiResMemPatchExtractor(_Single):
     """Sets of patches of one slide, one at each of `levels_or_mpps`, around a shared centre.
 
     As `MemPatchExtractor`, but for the items: lists of patches, in the order of `levels_or_mpps`.
     """
 
-    def __init__(  # noqa: PLR0913 - the signature that users know
-        self,
-        *,
-        patches: Patches,
-        num_workers: int,
-        levels_or_mpps: Sequence[LevelOrMpp],
-        mp_chunksize: int = 1,
-        resampling_mode: ResamplingMode | None = None,
-        included_labels: Sequence[str] = (),
-        excluded_labels: Sequence[str] = (),
+    def __init__(  # noqa: PLR0913 - the users' documents name them
+        self, *, patches: Patches, num_workers: int, levels_or_mpps: Sequence[LevelOrMpp],
+        mp_chunksize: int = 1, resampling_mode: ResamplingMode | None = None,
+        included_labels: Sequence[str] = (), excluded_labels: Sequence[str] = (),
         inference_mode: bool = False,
-    ) -> None:
-        _require_counts(num_workers=num_workers, mp_chunksize=mp_chunksize)
-        spec = _spec_of(levels_or_mpps, resampling_mode, included_labels, excluded_labels)
-        self._job = job_of(patches, spec)
-        self._stream = _stream_of(
-            self._job, num_workers, lambda job, sets: cut_sets(job, sets, placed=inference_mode)
-        )
-
-    def __repr__(self) -> str:
-        return shown.line(self, *self._job.facts())
+    ) -> None:  # fmt: skip
+        spec = extraction_spec(levels_or_mpps, resampling_mode, included_labels, excluded_labels)
+        super().__init__(patches, spec, num_workers=num_workers, mp_chunksize=mp_chunksize)
+        self._stream = _stream_of(self._job, num_workers, partial(cut_sets, placed=inference_mode))
 
     @property
     def patch_stream(self) -> Iterator[list[Patch]]:
         """The sets, as they are read; a SlideError where they cannot be."""
         return self._stream
-
-    @property
-    def patch_count(self) -> int:
-        """Number of patches in all sets."""
-        return len(self._job) * len(self._job.levels_or_mpps)
-
-    @property
-    def patch_data(self) -> list[tuple[tuple[int, int], tuple[int, int], str]]:
-        """((x, y) in level-0 pixels, (width, height), label) of what sets are read around."""
-        return self._job.patch_data
-
-    @property
-    def patch_labels(self) -> list[str]:
-        """Distinct labels of the sets that are read, sorted."""
-        return self._job.patch_labels
 
 
 class PatchList(Generic[T]):
@@ -204,10 +179,20 @@ class PatchList(Generic[T]):
             stream.end()
 
 
-class _MemPool(Generic[T]):
-    """What both pools have."""
+class _Pool(Generic[T]):
+    """What both pools share."""
 
-    _list: PatchList[T]
+    def __init__(  # noqa: PLR0913 - what the pools' parameters come to
+        self, patches_pool: Iterable[Patches], spec: ExtractionSpec, cut: Cut[T], *,
+        ordered: bool, on_error: OnError, verbose: bool, **counts: int,
+    ) -> None:  # fmt: skip
+        check_counts(**counts)
+        check_on_error(on_error)
+        how = StreamSpec(
+            n_processes=int(counts["proc_num_workers"]),
+            n_threads=int(counts["thread_num_workers"]), is_ordered=ordered, on_error=on_error,
+        )  # fmt: skip
+        self._list = PatchList(_jobs_of(patches_pool, spec), how, cut, is_shown=verbose)
 
     def __repr__(self) -> str:
         return shown.line(self, *self._list.facts())
@@ -241,7 +226,7 @@ class _MemPool(Generic[T]):
         self.close()
 
 
-class MemPatchExtractorPool(_MemPool[Patch]):
+class MemPatchExtractorPool(_Pool[Patch]):
     """The patches of many slides, read by worker processes.
 
     `patches_pool` is gone through once, here. `proc_num_workers` processes start at once; each
@@ -268,30 +253,19 @@ class MemPatchExtractorPool(_MemPool[Patch]):
         PathAssetsError: there is too little shared memory.
     """
 
-    def __init__(  # noqa: PLR0913 - the signature that users know
-        self,
-        *,
-        patches_pool: Iterable[Patches],
-        proc_num_workers: int,
-        thread_num_workers: int,
-        proc_mp_chunksize: int = 1,
-        thread_mp_chunksize: int = 1,
-        resampling_mode: ResamplingMode | None = None,
-        included_labels: Sequence[str] = (),
-        excluded_labels: Sequence[str] = (),
-        ordered: bool = False,
-        on_error: OnError = "raise",
+    def __init__(  # noqa: PLR0913 - the users' documents name them
+        self, *, patches_pool: Iterable[Patches], proc_num_workers: int, thread_num_workers: int,
+        proc_mp_chunksize: int = 1, thread_mp_chunksize: int = 1,
+        resampling_mode: ResamplingMode | None = None, included_labels: Sequence[str] = (),
+        excluded_labels: Sequence[str] = (), ordered: bool = False, on_error: OnError = "raise",
         verbose: bool = False,
-    ) -> None:
-        _require_counts(
-            proc_num_workers=proc_num_workers, thread_num_workers=thread_num_workers,
+    ) -> None:  # fmt: skip
+        super().__init__(
+            patches_pool, extraction_spec(None, resampling_mode, included_labels, excluded_labels),
+            cut_patches, proc_num_workers=proc_num_workers, thread_num_workers=thread_num_workers,
             proc_mp_chunksize=proc_mp_chunksize, thread_mp_chunksize=thread_mp_chunksize,
+            ordered=ordered, on_error=on_error, verbose=verbose,
         )  # fmt: skip
-        how = _stream_spec(
-            proc_num_workers, thread_num_workers, is_ordered=ordered, on_error=on_error
-        )
-        spec = _spec_of(None, resampling_mode, included_labels, excluded_labels)
-        self._list = PatchList(_jobs_of(patches_pool, spec), how, cut_patches, is_shown=verbose)
 
     @property
     def patch_count(self) -> int:
@@ -299,39 +273,27 @@ class MemPatchExtractorPool(_MemPool[Patch]):
         return len(self._list)
 
 
-class MultiResMemPatchExtractorPool(_MemPool[list[Patch]]):
+class MultiResMemPatchExtractorPool(_Pool[list[Patch]]):
     """Sets of patches of many slides, one at each of `levels_or_mpps`, around a shared centre.
 
     As `MemPatchExtractorPool`, but for the items of `patch_list`: lists of patches, in the order of
     `levels_or_mpps`.
     """
 
-    def __init__(  # noqa: PLR0913 - the signature that users know
-        self,
-        *,
-        patches_pool: Iterable[Patches],
-        levels_or_mpps: Sequence[LevelOrMpp],
-        proc_num_workers: int,
-        thread_num_workers: int,
-        proc_mp_chunksize: int = 1,
-        thread_mp_chunksize: int = 1,
-        resampling_mode: ResamplingMode | None = None,
-        included_labels: Sequence[str] = (),
-        excluded_labels: Sequence[str] = (),
-        ordered: bool = False,
-        on_error: OnError = "raise",
-        verbose: bool = False,
-    ) -> None:
-        _require_counts(
+    def __init__(  # noqa: PLR0913 - the users' documents name them
+        self, *, patches_pool: Iterable[Patches], levels_or_mpps: Sequence[LevelOrMpp],
+        proc_num_workers: int, thread_num_workers: int, proc_mp_chunksize: int = 1,
+        thread_mp_chunksize: int = 1, resampling_mode: ResamplingMode | None = None,
+        included_labels: Sequence[str] = (), excluded_labels: Sequence[str] = (),
+        ordered: bool = False, on_error: OnError = "raise", verbose: bool = False,
+    ) -> None:  # fmt: skip
+        spec = extraction_spec(levels_or_mpps, resampling_mode, included_labels, excluded_labels)
+        self._n_resolutions = len(spec.levels_or_mpps or ())
+        super().__init__(
+            patches_pool, spec, cut_sets, ordered=ordered, on_error=on_error, verbose=verbose,
             proc_num_workers=proc_num_workers, thread_num_workers=thread_num_workers,
             proc_mp_chunksize=proc_mp_chunksize, thread_mp_chunksize=thread_mp_chunksize,
         )  # fmt: skip
-        how = _stream_spec(
-            proc_num_workers, thread_num_workers, is_ordered=ordered, on_error=on_error
-        )
-        spec = _spec_of(levels_or_mpps, resampling_mode, included_labels, excluded_labels)
-        self._n_resolutions = len(spec.levels_or_mpps or ())
-        self._list = PatchList(_jobs_of(patches_pool, spec), how, cut_sets, is_shown=verbose)
 
     @property
     def patchset_count(self) -> int:
@@ -344,49 +306,6 @@ class MultiResMemPatchExtractorPool(_MemPool[list[Patch]]):
         return self.patchset_count * self._n_resolutions
 
 
-def _require_counts(**numbers: object) -> None:
-    for name, number in numbers.items():
-        is_whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
-        if not is_whole or number < 1:  # type: ignore[operator] # it is a number then
-            kind = SpecError if is_whole else WrongArguments
-            raise kind(
-                f"in-memory patches: {name}={number!r} is no number of 1 or more",
-                remedy="Give 1 or more",
-            )
-
-
-def _spec_of(
-    levels_or_mpps: Sequence[LevelOrMpp] | None,
-    resampling_mode: ResamplingMode | None,
-    included_labels: Sequence[str] | None,
-    excluded_labels: Sequence[str] | None,
-) -> ExtractionSpec:
-    for name, labels in (("included", included_labels), ("excluded", excluded_labels)):
-        if isinstance(labels, str):
-            raise SpecError(
-                f"in-memory patches: {name}_labels={labels!r} is one text",
-                remedy=f"Give a list: [{labels!r}]",
-            )
-    return ExtractionSpec(
-        levels_or_mpps=None if levels_or_mpps is None else tuple(levels_or_mpps),
-        resampling_mode=resampling_mode,
-        included_labels=tuple(included_labels or ()),
-        excluded_labels=tuple(excluded_labels or ()),
-    )
-
-
-def _stream_spec(
-    n_processes: int, n_threads: int, *, is_ordered: bool, on_error: OnError
-) -> StreamSpec:
-    if on_error not in get_args(OnError):
-        known = ", ".join(get_args(OnError))
-        raise SpecError(f"in-memory patches: no on_error={on_error!r}", remedy=f"Give {known}")
-    return StreamSpec(
-        n_processes=int(n_processes), n_threads=int(n_threads), is_ordered=is_ordered,
-        on_error=on_error,
-    )  # fmt: skip
-
-
 def _jobs_of(patches_pool: Iterable[Patches], spec: ExtractionSpec) -> list[ExtractionJob]:
     if not isinstance(patches_pool, Iterable):
         raise SpecError(
@@ -397,6 +316,7 @@ def _jobs_of(patches_pool: Iterable[Patches], spec: ExtractionSpec) -> list[Extr
 
 
 def _stream_of(job: ExtractionJob, n_threads: int, cut: Cut[T]) -> Generator[T, None, None]:
+    """Read one slide; no method, so that an extractor that is dropped ends its threads at once."""
     n_batch = n_batch_of(job, SLOT_BYTES)
     sets = read_job(job, slice(0, len(job)), n_batch=n_batch, n_threads=n_threads)
     with closing(sets):

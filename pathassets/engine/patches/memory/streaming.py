@@ -20,7 +20,6 @@ from functools import partial
 from itertools import islice
 from multiprocessing.connection import wait
 from selectors import EVENT_READ, DefaultSelector
-from typing import Literal
 
 import numpy as np
 
@@ -40,14 +39,13 @@ from pathassets.engine.patches.memory.parts import (
     Schedule,
 )
 from pathassets.engine.patches.multi_resolution import ReadSet
+from pathassets.engine.patches.parameters import OnError
 from pathassets.engine.workers.buffers import Buffers
 from pathassets.engine.workers.pool import WorkerProcess, lost, start_worker
 from pathassets.engine.workers.ring import Held, make_ring, shape_ring
 from pathassets.errors import PathAssetsError, WorkerLost, shortage_of
 
 logger = logging.getLogger(__name__)
-
-OnError = Literal["raise", "skip", "collect"]
 
 PART_PATCHES = 250
 """Least in a part of a slide, in no order: some 50 ms. Tiles on its edge are decoded again."""
