@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.defs.daemon import pathassets
 
 
@@ -24,6 +26,7 @@ def snapshot(store: Path) -> dict[str, tuple[int, str]]:
     }
 
 
+@pytest.mark.slow
 def test_the_demo_shows_good_blank_and_corrupt_and_recomputes_nothing(tmp_path: Path) -> None:
     first = pathassets(tmp_path, "demo").stdout
     rows = {
