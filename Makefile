@@ -45,7 +45,7 @@ test: $(STAMP) ## the one gate: format, lint, types, floors, tests (all but the 
 	$(BIN)/pytest -n 2 --dist worksteal
 
 slow: $(STAMP) ## the slow tests: real daemon, PostgreSQL, browser
-	$(BIN)/pytest --slow -m slow
+	$(BIN)/pytest --slow -m slow -n 2 --dist loadfile
 
 format: $(STAMP) ## rewrite the code as the gate wants it
 	$(BIN)/ruff format

@@ -34,7 +34,7 @@ import numpy as np
 import openslide
 import tifffile
 
-from pathassets.core.demo_painting import Look, Piece, paint
+from pathassets.core.demo_painting import Appearance, Piece, paint
 from pathassets.core.locations.locations import PatchLocations
 from pathassets.core.patches.read_plan import ReadSpec
 from pathassets.core.slides.tiles import find_touches
@@ -83,7 +83,7 @@ MEMORY_MB = 600
 def paint_tissue() -> np.ndarray:
     """RGB uint8 (y, x, 3) with tissue from edge to edge."""
     piece = Piece(x=0.5, y=0.5, length=3.0, width=3.0)
-    look = Look(width_px0=2880, height_px0=2880, pieces=(piece,), gland_share=0.4,
+    look = Appearance(width_px0=2880, height_px0=2880, pieces=(piece,), gland_share=0.4,
                 lymphoid_share=0.1)  # fmt: skip
     return paint(look, seed=3).rgb
 

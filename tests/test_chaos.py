@@ -247,7 +247,7 @@ def busy_worker(home: Home) -> psutil.Process | None:
         return None
     for process in home.processes():
         with suppress(psutil.Error):
-            is_worker = "engine/worker.py" in " ".join(process.cmdline())
+            is_worker = "engine/workers/worker.py" in " ".join(process.cmdline())
             if is_worker and any(f.path.endswith(".svs") for f in process.open_files()):
                 return process
     return None

@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.defs.daemon import pathassets
 
 
@@ -38,6 +40,7 @@ def without_pace(text: str) -> list[str]:
     return sorted(re.sub(r"in \d+\.\d s", "in # s", counted).splitlines())
 
 
+@pytest.mark.slow
 def test_the_demo_shows_good_blank_and_corrupt_and_recomputes_nothing(tmp_path: Path) -> None:
     first = pathassets(tmp_path, "demo", COLUMNS="1000").stdout
     printed, printed_again = said_by_the_readme(tmp_path)

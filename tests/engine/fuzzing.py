@@ -13,14 +13,16 @@ import numpy as np
 import simplejpeg
 import tifffile
 
-from pathassets.core.demo_painting import Look, Piece, paint
+from pathassets.core.demo_painting import Appearance, Piece, paint
 from pathassets.core.slides.tiles import TileDamaged
 from pathassets.engine.slides.open import open_slide
 from pathassets.errors import SlideError
 
 TILE_PX, QUALITY, FACTOR = 256, 80, 4
 PIECE = Piece(x=0.5, y=0.5, length=0.75, width=0.6, turn=0.3)
-LOOK = Look(width_px0=1400, height_px0=1100, pieces=(PIECE,), gland_share=0.6, tear_share=0.03)
+LOOK = Appearance(
+    width_px0=1400, height_px0=1100, pieces=(PIECE,), gland_share=0.6, tear_share=0.03
+)
 SECTOR_BYTES, PAGE_BYTES = 512, 4096
 WHOLE = ("header", "entropy", "offsets", "counts", "tables", "description", "directory", "nothing")
 """What a byte can belong to."""

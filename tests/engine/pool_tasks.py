@@ -28,7 +28,7 @@ def workers_now():
 
 def is_worker(process):
     try:
-        return any("engine/worker.py" in part for part in process.cmdline())
+        return any("engine/workers/worker.py" in part for part in process.cmdline())
     except psutil.Error:  # it has just ended
         return False
 

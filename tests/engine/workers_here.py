@@ -9,16 +9,18 @@ import pickle
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 import pytest
 
 from pathassets.engine.platform import platform
+from pathassets.engine.workers import worker
 
 
 @dataclass(frozen=True)
 class WorkersHere:
-    """Like `LocalWorkers`, with every job and result pickled, too."""
+    """Like `LocalWorkers`, with every job and answer pickled, and errors for answers, too."""
 
     n_workers: int
     timeout_s: float
@@ -28,17 +30,13 @@ class WorkersHere:
     ) -> Generator[tuple[Any, Any], None, None]:
         assert (cpus, gpus) == (1, 0)
         for item in items:
-            work, job = copied((fn, item))
-            yield item, copied(work(job))
-
-
-def copied(value: Any) -> Any:
-    return pickle.loads(pickle.dumps(value))  # noqa: S301  (what was pickled here)
+            answer = worker._attempt(pickle.dumps((fn, item)))
+            yield item, pickle.loads(answer)  # noqa: S301  (what was pickled here)
 
 
 @contextmanager
-def workers_here() -> Iterator[None]:
-    """Let platforms start no process for ingestion and batches."""
+def workers_here(user: ModuleType = platform) -> Iterator[None]:
+    """Let a module that uses workers, platforms for ingestion and batches, start no process."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(platform, "LocalWorkers", WorkersHere)
+        patch.setattr(user, "LocalWorkers", WorkersHere)
         yield

@@ -175,27 +175,21 @@ def test_one_patch_at_every_place_of_a_pass_has_one_row(encoder) -> None:
     assert len({row.tobytes() for row in rows}) == 1
 
 
-def test_another_process_gives_the_same_bytes_on_one_thread_and_on_two(encoder) -> None:
+def test_another_process_gives_the_same_bytes_on_one_thread_and_then_on_two(encoder) -> None:
     code = """if True:
-        import hashlib, sys
+        import hashlib, torch
         from pathassets.adapters.torch import ResNet18Encoder, prepare_process
         from tests.engine.encoder_contract import draw_patches
-        prepare_process(int({threads}))
-        features = ResNet18Encoder().encode(draw_patches(9, 128))
-        print(hashlib.sha256(features.tobytes()).hexdigest())"""
+        for n_threads in (1, 2):
+            prepare_process(n_threads)
+            assert (torch.get_num_threads(), torch.get_num_interop_threads()) == (n_threads, 1)
+            features = ResNet18Encoder().encode(draw_patches(9, 128))
+            print(hashlib.sha256(features.tobytes()).hexdigest())"""
     here = hashlib.sha256(encoder.encode(draw_patches(9, 128)).tobytes()).hexdigest()
-    assert [run_alone(code.format(threads=n)) for n in (1, 2)] == [here, here]
+    assert run_alone(code).split() == [here, here]
 
 
-def test_a_process_is_prepared_once_or_again_even_after_work() -> None:
-    code = """if True:
-        import torch
-        from pathassets.adapters.torch import prepare_process
-        prepare_process(1)
-        assert (torch.get_num_threads(), torch.get_num_interop_threads()) == (1, 1)
-        prepare_process(2)
-        assert (torch.get_num_threads(), torch.get_num_interop_threads()) == (2, 1)"""
-    assert run_alone(code) == ""
+def test_a_process_is_prepared_even_after_work() -> None:
     late = """if True:
         import torch
         from pathassets.adapters.torch import prepare_process

@@ -84,6 +84,6 @@ def test_squares_on_an_outline_of_20_000_corners_have_their_exact_share() -> Non
     area = star(rng, x=50_000, y=40_000, radius=35_000, n=20_000)
     x, y = rng.integers(15_000, 85_000, 20_000), rng.integers(5_000, 75_000, 20_000)
     shares = Overlap(np.array([area], object), side_px0=512).share_of(x * 0, x, y)
-    squares = shapely.box(x, y, x + 512, y + 512)[:50]
+    squares = shapely.box(x, y, x + 512, y + 512)[:16]  # GEOS takes 65 ms for each
     wanted = shapely.area(shapely.intersection(area, squares)) / 512**2
-    np.testing.assert_allclose(shares[:50], wanted, atol=1e-9)
+    np.testing.assert_allclose(shares[:16], wanted, atol=1e-9)

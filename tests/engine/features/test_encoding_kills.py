@@ -9,8 +9,8 @@ import numpy as np
 from tests.core.formula_slide import FormulaSlide
 from pathassets.adapters.zarr.features import FeatureWriter, is_finished
 from pathassets.core.features.colour_stats import ColourStats
-from pathassets.core.locations import PatchLocations
-from pathassets.core.patches import ReadSpec
+from pathassets.core.locations.locations import PatchLocations
+from pathassets.core.patches.read_plan import ReadSpec
 from pathassets.engine.features.encoding import EncodingHow, SlideWork, Target, encode_slides
 
 class Slide(FormulaSlide):

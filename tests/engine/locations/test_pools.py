@@ -25,6 +25,7 @@ from pathassets.engine.locations.pools import (
     locate,
 )
 from pathassets.errors import ResolutionMissing, SlideError, SlideUnreadable, SpecError, WorkerLost
+from tests.engine.workers_here import workers_here
 from tests.formula_tiff import write_formula_tiff
 
 FULL = np.ones((128, 96), bool)
@@ -35,6 +36,13 @@ SAMPLERS = ("Grid", "Random", "PoissonDisk", "Custom")
 def square(x, y, side, label="a"):
     corners = [(x, y), (x + side, y), (x + side, y + side), (x, y + side)]
     return AnnotationPolygon(points=corners, label=label)
+
+
+@pytest.fixture
+def here():
+    """Start no worker processes: for tests of what is asked of a slide, and of what comes out."""
+    with workers_here(location_pools):
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -260,6 +268,7 @@ def test_draws_are_the_same_for_any_number_of_workers(slides):
     assert [len(rows) for rows in one] == [5, 6, 7, 8]
 
 
+@pytest.mark.usefixtures("here")
 def test_lists_are_by_slide_and_lists_in_them_by_polygon(slides):
     areas = [
         [square(0, 0, 512, "a"), square(512, 512, 512, "b")],
@@ -286,6 +295,7 @@ def test_lists_are_by_slide_and_lists_in_them_by_polygon(slides):
     assert [one.patch_info for one in for_all] == [{"b": 4}, {}, {"b": 8}]
 
 
+@pytest.mark.usefixtures("here")
 def test_points_and_resolutions_are_by_slide(slides):
     found = pool(
         slides[:2], PolygonRegionCustomPatchesPool, polygon_data_list=[[square(0, 0, 2000)]] * 2,
@@ -299,6 +309,7 @@ def test_points_and_resolutions_are_by_slide(slides):
     assert [one.slide_mpp for one in found] == [None, 0.25]
 
 
+@pytest.mark.usefixtures("here")
 def test_a_preview_of_each_slide_is_saved_under_its_name(slides, tmp_path):
     (tmp_path / "far").mkdir()
     twin = shutil.copy(slides[0], tmp_path / "far")
@@ -379,6 +390,7 @@ def test_a_bad_slide_is_kept_apart_and_harms_no_other(mixed, n_workers):
     assert len(found.pids) == 3
 
 
+@pytest.mark.usefixtures("here")
 def test_a_bad_slide_is_logged_where_it_is_skipped(mixed, caplog):
     with caplog.at_level(logging.WARNING, "pathassets.engine.locations.pools"):
         found = pool(mixed, on_error="skip")
@@ -497,6 +509,7 @@ def test_a_worker_that_dies_harms_no_other_slide(slides):
         pool(slides, mask_data_list=masks)
 
 
+@pytest.mark.usefixtures("here")
 def test_what_is_impossible_for_one_slide_alone_is_that_slides_error(slides, tmp_path):
     no_mpp = str(write_formula_tiff(tmp_path / "no_mpp.tiff", mpp=None))
     found = pool(
@@ -510,6 +523,7 @@ def test_what_is_impossible_for_one_slide_alone_is_that_slides_error(slides, tmp
     assert slides[0] in str(found.errors[0])
 
 
+@pytest.mark.usefixtures("here")
 def test_the_arguments_are_left_as_they_were(slides):
     files, masks, args = [Path(path) for path in slides], [FULL] * 4, {"weak_label": list("abcd")}
     found = pool(files, mask_data_list=masks, patches_args=args)

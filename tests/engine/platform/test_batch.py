@@ -22,6 +22,7 @@ from pathassets.engine.stages.slide_task import run_slide
 from pathassets.errors import StoreError
 from tests.engine.conftest import RECIPE
 from tests.engine.pool_tasks import workers_now
+from tests.engine.workers_here import workers_here
 
 LONG = RECIPE.replace("patch_px: 64", "patch_px: 64, stride_px: 2")
 """Thirty thousand patches a slide: half a minute of work."""
@@ -72,6 +73,7 @@ def test_every_slide_is_made_and_recorded(platform, planned):
     assert staged(platform) == set()
 
 
+@pytest.mark.usefixtures("here")
 def test_what_is_current_is_said_again_and_not_made(platform, planned):
     run(platform, planned[:1])
     again = run(platform, planned, run_id="again")
@@ -81,6 +83,7 @@ def test_what_is_current_is_said_again_and_not_made(platform, planned):
     assert (step.address, "current") in attempts(platform, "again")
 
 
+@pytest.mark.usefixtures("here")
 def test_one_bad_slide_is_one_bad_outcome(platform, planned, make_slide, register):
     bad = make_slide("bad.svs", seed=9)
     corrupt_tile(bad, level=0, tile_index=34)
@@ -100,6 +103,7 @@ def test_one_bad_slide_is_one_bad_outcome(platform, planned, make_slide, registe
     assert attempt.seconds > 0
 
 
+@pytest.mark.usefixtures("here")
 def test_an_outcome_is_recorded_only_after_it_was_taken(platform, planned):
     outcomes = run_batch(platform, planned, platform.recipe.per_slide, run_id="run")
     for n_taken, outcome in enumerate(outcomes, 1):
@@ -169,6 +173,7 @@ def test_a_slide_that_takes_too_long_is_given_up_and_what_was_made_is_kept(reope
     assert "no result within 4 s" in outcome.failure.message
 
 
+@pytest.mark.usefixtures("here")
 def test_a_file_that_was_only_touched_is_hashed_once_and_then_known_by_its_new_look(
     platform, own, make_task, monkeypatch
 ):
@@ -211,7 +216,8 @@ def left_in(scratch):
 def test_slides_on_another_disk_are_read_from_copies_of_which_none_is_left(
     platform, planned, make_far, near, caplog
 ):
-    run(platform, planned)
+    with workers_here():
+        run(platform, planned)
     scratch, far = near.settings.scratch, make_far(planned)
     copied = set()
     with caplog.at_level(logging.WARNING):
@@ -224,12 +230,14 @@ def test_slides_on_another_disk_are_read_from_copies_of_which_none_is_left(
     assert caplog.messages == []
 
 
+@pytest.mark.usefixtures("here")
 def test_slides_on_the_same_disk_are_read_where_they_are(planned, near):
     for outcome in run_batch(near, planned, near.recipe.per_slide, run_id="run"):
         assert states(outcome) == ["made"] * 3
         assert not list(near.settings.scratch.glob(f"*/{FILES}"))
 
 
+@pytest.mark.usefixtures("here")
 def test_slides_that_do_not_fit_are_read_where_they_are_which_is_said_once(
     planned, make_far, reopen, tmp_path, caplog
 ):
@@ -241,6 +249,7 @@ def test_slides_that_do_not_fit_are_read_where_they_are_which_is_said_once(
     assert "PATHASSETS_SCRATCH_GB" in said
 
 
+@pytest.mark.usefixtures("here")
 def test_a_slide_that_changed_on_its_slow_disk_is_found_out_while_it_is_copied(
     planned, make_far, near
 ):
@@ -256,6 +265,7 @@ def test_a_slide_that_changed_on_its_slow_disk_is_found_out_while_it_is_copied(
     assert left_in(near.settings.scratch) == set()
 
 
+@pytest.mark.usefixtures("here")
 def test_what_is_wrong_with_a_copy_is_said_of_the_slide(make_far, near, make_slide, register):
     bad = make_slide("bad.svs", seed=9)
     corrupt_tile(bad, level=0, tile_index=34)
@@ -291,6 +301,7 @@ def test_a_worker_killed_during_a_slide_leaves_no_copy(make_far, reopen, tmp_pat
     assert left_in(tmp_path / "scratch") == set()
 
 
+@pytest.mark.usefixtures("here")
 def test_a_scratch_folder_that_cannot_be_made_is_said_before_any_work(planned, reopen, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match="scratch folder cannot be used") as e:
@@ -317,10 +328,11 @@ def test_artifacts_have_the_same_bytes_however_they_are_made(
     run(four, planned)
     assert content(four, planned) == expected
     alone = reopen(n_workers=1, store=tmp_path / "alone")
-    for entry in alone.recipe.per_slide:
-        for some in (planned[2:], planned[1::-1]):
-            for outcome in run_batch(alone, some, [entry], run_id="run"):
-                assert states(outcome) == ["made"]
+    with workers_here():  # what processes differ in was seen above
+        for entry in alone.recipe.per_slide:
+            for some in (planned[2:], planned[1::-1]):
+                for outcome in run_batch(alone, some, [entry], run_id="run"):
+                    assert states(outcome) == ["made"]
     assert content(alone, planned) == expected
     assert settings.n_workers == 2
 
@@ -340,6 +352,7 @@ def test_features_of_a_model_have_the_same_bytes_however_they_are_made(
     assert content(alone, planned) == content(two, planned)
 
 
+@pytest.mark.usefixtures("here")
 def test_what_a_killed_run_left_is_swept_by_the_next(platform, planned):
     left = platform.store.root / STAGING / "dead" / "half"
     left.mkdir(parents=True)
@@ -351,6 +364,7 @@ def test_no_slides_are_no_outcomes(platform):
     assert run(platform, []) == []
 
 
+@pytest.mark.usefixtures("here")
 def test_each_slide_is_one_line_of_the_log(platform, own, caplog):
     Path(own[1].paths[0].path).unlink()
     with caplog.at_level(logging.INFO, logger="pathassets.engine.platform.batch"):

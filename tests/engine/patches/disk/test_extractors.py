@@ -12,6 +12,7 @@ import pytest
 from pathassets.adapters.images.encode import decode_image
 from pathassets.adapters.parquet import load_manifest
 from pathassets.adapters.tifffile import corrupt_tile
+from pathassets.engine.patches.disk import extractors
 from pathassets.engine.patches.disk.extractors import (
     DiskPatchExtractor,
     DiskPatchExtractorPool,
@@ -22,6 +23,7 @@ from pathassets.engine.patches.memory.extractors import MemPatchExtractor
 from pathassets.errors import OutputExists, SlideUnreadable, SpecError, StoreError, WorkerLost
 from tests.engine.disk_trees import images_in, is_right, tree_of
 from tests.engine.patch_objects import grid_on, patches_on
+from tests.engine.workers_here import workers_here
 from tests.formula_tiff import write_formula_tiff
 
 RUN = """
@@ -38,6 +40,13 @@ pool = MultiResDiskPatchExtractorPool(
 )
 print(*pool.manifest_ids)
 """
+
+
+@pytest.fixture
+def here():
+    """Start no worker processes: for tests of what is asked of a slide, and of what comes out."""
+    with workers_here(extractors):
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +142,7 @@ def sets_of_one(folder, patches, **changes):
     return MultiResDiskPatchExtractor(patches=patches, output_dir=folder, **given)
 
 
+@pytest.mark.usefixtures("here")
 def test_no_set_has_patches_of_two_slides(tmp_path, slide):
     other = write_formula_tiff(tmp_path / "other.tiff")
     out = tmp_path / "out"
@@ -156,6 +166,7 @@ def test_no_set_has_patches_of_two_slides(tmp_path, slide):
     assert sets_of_one(out, grid_on(slide, n=3)).manifest_id == first.manifest_id  # as before
 
 
+@pytest.mark.usefixtures("here")
 def test_slides_of_one_name_share_no_set_either(tmp_path, slide):
     (tmp_path / "b").mkdir()
     twin = write_formula_tiff(tmp_path / "b" / Path(slide).name, mpp=0.25)
@@ -242,6 +253,7 @@ def test_content_depends_on_neither_processes_nor_threads_nor_chunks(tmp_path, s
     assert all(tree == trees[0] for tree in trees)
 
 
+@pytest.mark.usefixtures("here")
 def test_a_pool_writes_what_its_single_class_writes(tmp_path, slide):
     patches = labelled(slide, ["a", "b"] * 10)
     pool_of(tmp_path / "pool", [patches])
@@ -261,6 +273,7 @@ def test_numbers_do_not_depend_on_how_processes_start(tmp_path, slides, start_py
     assert tree_of(tmp_path / "a") == tree_of(tmp_path / "b")
 
 
+@pytest.mark.usefixtures("here")
 def test_sets_are_numbered_in_input_order_after_filtering_without_gaps(tmp_path, slides):
     pool = [
         labelled(slides[0], ["a", "b", "a", "b"]),
@@ -277,6 +290,7 @@ def test_sets_are_numbered_in_input_order_after_filtering_without_gaps(tmp_path,
     assert again.manifest_ids == made.manifest_ids  # nothing is counted on from pool to pool
 
 
+@pytest.mark.usefixtures("here")
 def test_slides_of_one_name_and_one_slide_twice_never_share_a_file(tmp_path, slides):
     patches = [grid_on(slide, side_px=256) for slide in [*slides, slides[0]]]
     made = pool_of(tmp_path, patches)
@@ -285,6 +299,7 @@ def test_slides_of_one_name_and_one_slide_twice_never_share_a_file(tmp_path, sli
     assert len(list(tmp_path.glob("manifests/*.txt"))) == 4
 
 
+@pytest.mark.usefixtures("here")
 def test_a_repeated_pool_finds_its_own_files(tmp_path, slides):
     patches = [grid_on(slide, side_px=256, n=8) for slide in [*slides[:2], slides[0]]]
     first, tree = pool_of(tmp_path, patches), tree_of(tmp_path)
@@ -314,6 +329,7 @@ def test_bad_slides_are_collected_and_the_others_are_complete(tmp_path, slide):
     assert sum(name.startswith("f_") for name in images_in(tmp_path / "out")) == 96
 
 
+@pytest.mark.usefixtures("here")
 def test_bad_slides_are_skipped_and_logged(tmp_path, slide, caplog):
     made = pool_of(tmp_path / "out", bad_pool(tmp_path, slide)[:2], on_error="skip")
     assert made.patch_count == 48
@@ -329,6 +345,7 @@ def test_the_first_bad_slide_is_raised_once_the_others_are_complete(tmp_path, sl
     assert sum(name.startswith("f_") for name in images_in(tmp_path / "out")) == 96
 
 
+@pytest.mark.usefixtures("here")
 def test_sets_of_a_bad_slide_keep_their_numbers(tmp_path, slide):
     pool = [grid_on(tmp_path / "gone.svs", n=3), grid_on(slide, n=2)]
     made = sets_of(tmp_path / "out", pool, on_error="collect")
@@ -336,6 +353,7 @@ def test_sets_of_a_bad_slide_keep_their_numbers(tmp_path, slide):
     assert made.patchset_count == 2
 
 
+@pytest.mark.usefixtures("here")
 def test_labels_of_all_slides_have_folders_of_their_own(tmp_path, slides):
     labels = ["a/b", "a\\b", "a:b", "[x]", "Tumor", "tumor", "腫瘍", "..", "", "manifests"]
     pool_of(
@@ -392,6 +410,7 @@ def test_what_is_impossible_is_refused_before_anything_is_made(tmp_path, slide, 
     assert psutil.Process().children(recursive=True) == started
 
 
+@pytest.mark.usefixtures("here")
 def test_a_folder_is_made_and_one_that_cannot_be_is_told(tmp_path, slide):
     pool_of(tmp_path / "a" / "b", [grid_on(slide, n=1)])
     assert len(images_in(tmp_path / "a" / "b")) == 1
@@ -400,6 +419,7 @@ def test_a_folder_is_made_and_one_that_cannot_be_is_told(tmp_path, slide):
         pool_of(tmp_path / "file" / "out", [grid_on(slide, n=1)])
 
 
+@pytest.mark.usefixtures("here")
 @pytest.mark.parametrize(
     "image_type", ["Tiff", *(pytest.param(t, marks=pytest.mark.slow) for t in ("JPG", "webp"))]
 )
@@ -467,6 +487,7 @@ def test_a_killed_worker_is_its_slides_error_and_the_next_run_finishes(
     assert tree_of(tmp_path) == undisturbed
 
 
+@pytest.mark.usefixtures("here")
 def test_half_a_million_bytes_of_labels_do_no_harm(tmp_path, slide):
     labels = ["x" * 5000 + str(n) for n in range(100)]
     made = pool_of(Path(tmp_path), [labelled(slide, labels)], create_subdirs=True)

@@ -599,7 +599,7 @@ def test_two_processes_may_register_the_same_files(platform, make_slide, start_p
 import sys
 from pathlib import Path
 from pathassets.engine.platform.ingestion.ingest import find_files, ingest
-from pathassets.engine.platform import open_platform
+from pathassets.engine.platform.platform import open_platform
 from pathassets.engine.settings import read_settings
 import os
 os.environ["PATHASSETS_HOME"] = {str(settings.home)!r}
