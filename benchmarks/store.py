@@ -206,21 +206,25 @@ def time_looks() -> None:
 
         def slow(address: Any, files: Any) -> Any:
             time.sleep(SHARE_S * (2 + len(files)))
-            return platform.store.look(address, files)
+            return platform.store.check_sizes(address, files)
 
         for n_threads in (1, 2, 8):
             took = _time(
-                damage.survey_side_by_side(platform.store.look, expected, n_threads=n_threads)
+                damage.find_damage_side_by_side(
+                    platform.store.check_sizes, expected, n_threads=n_threads
+                )
             )
             per_us = 1e6 * took.cpu_s / len(expected)
             print(f"  {n_threads} threads: {took}, {per_us:.0f} us an artifact")
         some = expected[:2000]
         for n_threads in (1, 8):
-            took = _time(damage.survey_side_by_side(slow, some, n_threads=n_threads, n_batch=20))
+            took = _time(
+                damage.find_damage_side_by_side(slow, some, n_threads=n_threads, n_batch=20)
+            )
             print(
                 f"  a share that answers in {SHARE_S * 1e3} ms, 2000, {n_threads} threads: {took}"
             )
-        took = _time(platform.store.survey_bytes(some, n_threads=2))
+        took = _time(platform.store.find_damaged_bytes(some, n_threads=2))
         print(f"  every byte of 2000, 2 threads: {took}")
 
 

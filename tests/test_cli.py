@@ -84,7 +84,7 @@ def status() -> dict[str, Any]:
     [
         ("method: otsu", "methd: otsu", "recipe.yaml:2: unknown key", "method"),
         ("method: otsu", "method: magic", "recipe.yaml:2", "otsu"),
-        ("mpp: 8.0", "mpp: -1", "recipe.yaml:2: tissue_mask.otsu.mpp = -1", "README"),
+        ("mpp: 8.0", "mpp: -1", "recipe.yaml:2: tissue_mask.otsu.mpp = -1", "docs/recipe.md"),
         ("tissue_mask: otsu,", "tissue_mask: oTsu,", "recipe.yaml:3: patch_locations/grid", "otsu"),
         (
             "encoder: colour_stats",

@@ -134,7 +134,7 @@ def test_a_run_with_nothing_to_do_looks_at_each_artifact_once(
         looked[address] += 1
         return look(store, address, files)
 
-    monkeypatch.setattr(Store, "look", counting)
+    monkeypatch.setattr(Store, "check_sizes", counting)
     assert output("run").startswith("nothing to do")
     assert looked
     assert set(looked.values()) == {1}

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
-import click
 import pytest
 import yaml
 
@@ -37,6 +36,7 @@ PUBLIC_HOSTS = {
     "git-lfs.github.com",
     "github.com",
     "huggingface.co",
+    "keepachangelog.com",
     "localhost",
     "openslide.org",
     "www.apache.org",
@@ -151,6 +151,28 @@ def test_the_environment_is_read_by_one_module() -> None:
     assert readers == set()
 
 
+PRIVATE_DAGSTER_DOOR = PACKAGE / "defs" / "dagster_internals.py"
+
+
+def test_dagster_s_private_modules_are_named_by_one_module() -> None:
+    others = [path for path in MODULES if path != PRIVATE_DAGSTER_DOOR]
+    assert [named(path) for path in others if "dagster._" in path.read_text()] == []
+
+
+def test_help_does_not_wait_for_dagster() -> None:
+    script = """
+import sys
+from pathassets.cli import main
+for command in ("--help", "run --help", "ui --help", "annotations set --help"):
+    main(command.split(), standalone_mode=False)
+print("dagster" in sys.modules, file=sys.stderr)
+"""
+    result = subprocess.run(  # noqa: S603  (our own script)
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert result.stderr == "False\n"
+
+
 TEXT_DOOR = PACKAGE / "defs" / "text.py"
 RENDERED = {"md", "MarkdownMetadataValue"}
 """What makes Markdown of a text."""
@@ -217,22 +239,6 @@ def test_no_file_names_a_private_folder_or_host() -> None:
         ]
     ]
     assert found == []
-
-
-def command_paths(command: click.Command, path: str) -> Iterator[str]:
-    """`pathassets a`, `pathassets a b`, ... of all commands that do something."""
-    if isinstance(command, click.Group):
-        for name, child in command.commands.items():
-            yield from command_paths(child, f"{path} {name}")
-    else:
-        yield path
-
-
-def test_the_readme_names_every_command() -> None:
-    from pathassets.cli import main  # noqa: PLC0415  (its errors are this test's only)
-
-    readme = (ROOT / "README.md").read_text()
-    assert [path for path in command_paths(main, "pathassets") if path not in readme] == []
 
 
 def test_the_package_ships_the_instance_that_the_checkout_uses() -> None:

@@ -10,7 +10,7 @@ from defusedxml.ElementTree import fromstring
 
 import pathassets
 from pathassets.adapters.tifffile import corrupt_tile
-from pathassets.core import display as shown
+from pathassets.core import display
 from tests.formula_tiff import write_formula_tiff
 
 HOSTILE = "<img src=x onerror=alert(1)>&'\"\n"
@@ -94,7 +94,7 @@ def test_every_public_object_is_a_line_whatever_the_data(path, tmp_path, label):
     for one in objects(path, tmp_path, label):
         text = repr(one)
         assert text.isprintable(), text
-        assert len(text) <= 1500 if text.startswith("[") else len(text) <= shown.LINE_CHARS
+        assert len(text) <= 1500 if text.startswith("[") else len(text) <= display.LINE_CHARS
         assert "array(" not in text
         assert "object at 0x" not in text
         seen.add(type(one).__name__)
@@ -153,7 +153,7 @@ def test_a_notebook_shows_a_slide_and_a_mask_as_pictures(path):
     svg = fromstring(mask._repr_svg_())
     assert (svg.get("width"), svg.get("height"), svg.get("viewBox")) == ("512", "256", "0 0 192 96")
     glass, drawn = svg
-    assert (glass.get("fill"), drawn.get("fill")) == (shown.GLASS, shown.TISSUE)
+    assert (glass.get("fill"), drawn.get("fill")) == (display.GLASS, display.TISSUE)
     assert drawn.get("d") == "".join(f"M0 {y}h96v1h-96z" for y in range(96))
 
 
@@ -179,7 +179,7 @@ def test_a_slide_with_a_bad_tile_is_shown_as_a_line(tmp_path):
 
 def test_a_notebook_shows_the_first_rows_of_a_table(path):
     html = locations(7, ("<b>", ""))._repr_html_()
-    assert html.count("<tr>") == 1 + shown.N_ROWS
+    assert html.count("<tr>") == 1 + display.N_ROWS
     assert "<td>0</td><td>0</td><td>1.000</td><td>&lt;b&gt;</td>" in html
     assert "… 7 rows" in html
     found = pathassets.WholeImageGridPatches(wsi_file=path, mask_data=FULL)

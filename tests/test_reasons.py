@@ -1,4 +1,4 @@
-"""Reason codes are for machines and for people: the README's tables have them all, and no other."""
+"""Reason codes are for machines and for people: docs/slides.md has them all, and no other."""
 
 from __future__ import annotations
 
@@ -44,25 +44,24 @@ def in_code() -> set[str]:
     return {reason for path in files for reason in reasons_in(ast.parse(path.read_text()))}
 
 
-def stage() -> str:
-    _, _, rest = (ROOT / "README.md").read_text().partition("## What can be wrong with a slide\n")
-    return rest.partition("\n## ")[0]
+def page() -> str:
+    return (ROOT / "docs" / "slides.md").read_text()
 
 
-def in_readme() -> list[str]:
-    """Codes in the first column of the section's tables."""
-    rows = [line.split("|")[1] for line in stage().splitlines() if line.startswith("| `")]
+def on_page() -> list[str]:
+    """Codes in the first column of the page's tables."""
+    rows = [line.split("|")[1] for line in page().splitlines() if line.startswith("| `")]
     return [code for cell in rows for code in re.findall(r"`([^`]+)`", cell)]
 
 
-def test_the_readme_explains_every_reason_once_and_none_that_there_is_not():
-    documented = in_readme()
+def test_the_page_explains_every_reason_once_and_none_that_there_is_not():
+    documented = on_page()
     assert len(documented) == len(set(documented))
     assert set(documented) == in_code() - BASES
 
 
-def test_the_readme_names_every_fault_of_a_tile():
-    assert all(f"`{reason}`" in stage() for reason in get_args(FaultReason))
+def test_the_page_names_every_fault_of_a_tile():
+    assert all(f"`{reason}`" in page() for reason in get_args(FaultReason))
 
 
 def test_reasons_are_found_wherever_they_stand():

@@ -6,8 +6,8 @@
                 └─ annotations/… ──┘
                    recorded by people, slide by slide
 
-A section is a stage of the chain. An entry has a name, a spec, and one parent: an entry of a
-section before it, named by a key called like that section. One that can start from what people
+A section of the file is a stage of the chain. An entry has a name, a spec, and one parent: an entry
+of a section before it, named by a key called like that section. One that can start from what people
 drew names an entry of `annotations` as well. Its asset key is (stage, name).
 """
 
@@ -23,7 +23,7 @@ from pydantic import TypeAdapter, ValidationError
 from pathassets.core.features.embedding import EmbeddingSpec
 from pathassets.core.features.encoder import EncoderCard, EncoderRequest
 from pathassets.core.features.encoder_cards import card_of
-from pathassets.core.features.features import FeatureSpec, files_of, told, with_files
+from pathassets.core.features.features import FeatureSpec, files_of, recipe_value, with_files
 from pathassets.core.features.preprocessing import Preprocessing
 from pathassets.core.spec import EntryName, canonical_json, digest_of
 from pathassets.core.stages import ANNOTATIONS, DATASET, SLIDE, STAGES, Scope, Stage
@@ -92,7 +92,7 @@ class Entry:
         """What decides its bytes, in plain JSON, as an artifact and a page tell it; no path."""
         plain: dict[str, Any] = json.loads(canonical_json(self.spec))
         if isinstance(self.spec, FeatureSpec):
-            plain["encoder"] = told(self.spec.encoder)
+            plain["encoder"] = recipe_value(self.spec.encoder)
         if isinstance(self.spec, EmbeddingSpec):
             del plain["weights"]  # the path; the digest has its content
         return {name: plain[name] for name in self.spec.__dataclass_fields__ if name in plain}
@@ -303,7 +303,7 @@ def _parse_spec(
         value = f" = {first['input']!r}" if has_value else ""
         raise SpecError(
             f"{where(spot)}: {'.'.join(map(str, spot))}{value}: {said}",
-            remedy=_SPEC_REMEDIES.get(first["type"], "Change the value; the README has an example"),
+            remedy=_SPEC_REMEDIES.get(first["type"], "Change the value; see docs/recipe.md"),
         ) from error
 
 
@@ -327,7 +327,7 @@ def _mapping(value: object, place: tuple[Any, ...], where: Where, what: str) -> 
     raise SpecError(
         f"{where(place)}: {what} is a mapping of names, found "
         f"{'nothing' if value is None else type(value).__name__}",
-        remedy="See the recipe in the README",
+        remedy="See docs/recipe.md",
     )
 
 

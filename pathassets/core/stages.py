@@ -11,10 +11,9 @@ from pydantic.dataclasses import dataclass as spec_dataclass
 from pathassets.core import dataset
 from pathassets.core.features import embedding, features
 from pathassets.core.locations import locations
-from pathassets.core.patches import patch_set
-from pathassets.core.patches import read_plan as patches
+from pathassets.core.patches import patch_set, read_plan
 from pathassets.core.spec import STRICT
-from pathassets.core.tissue import tissue_mask as tissue
+from pathassets.core.tissue import tissue_mask
 
 Scope = Literal["recorded", "slide", "cohort"]
 """Recorded by a person for a slide, made of each slide, or made of all."""
@@ -84,9 +83,9 @@ STAGES = {
         ),
         Stage(
             name="tissue_mask",
-            spec=tissue.TissueSpec,
+            spec=tissue_mask.TissueSpec,
             parent=SLIDE,
-            code_version=f"{tissue.CODE_VERSION}.{patches.CODE_VERSION}",
+            code_version=f"{tissue_mask.CODE_VERSION}.{read_plan.CODE_VERSION}",
             annotation=_annotation_goes_first,
         ),
         Stage(
@@ -100,13 +99,13 @@ STAGES = {
             name="patch_set",
             spec=patch_set.PatchSetSpec,
             parent="patch_locations",
-            code_version=f"{patch_set.CODE_VERSION}.{patches.CODE_VERSION}",
+            code_version=f"{patch_set.CODE_VERSION}.{read_plan.CODE_VERSION}",
         ),
         Stage(
             name=FEATURES,
             spec=features.FeatureSpec,
             parent="patch_locations",
-            code_version=f"{features.CODE_VERSION}.{patches.CODE_VERSION}",
+            code_version=f"{features.CODE_VERSION}.{read_plan.CODE_VERSION}",
         ),
         Stage(
             name="slide_embedding",

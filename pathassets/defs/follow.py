@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from typing import Self
 
 import dagster as dg
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
-from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
-from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from pathassets.core.recipe import Key
 from pathassets.defs.assets.dataset import due_datasets
+from pathassets.defs.dagster_internals import AssetJob, is_backfilling
 from pathassets.defs.partitions import slide_order
+from pathassets.defs.recovery import UNFINISHED
 from pathassets.engine.platform.platform import Platform
 
 INTERVAL_S = 15
@@ -26,7 +25,6 @@ FOLLOW = "datasets_follow"
 MAX_LOOKED = 20_000
 """Slides of which a tick works out what a dataset would be: 0.4 ms each, and Dagster gives a tick a
 minute. Of more the run finds out."""
-UNDER_WAY = [BulkActionStatus.REQUESTED, BulkActionStatus.CANCELING, BulkActionStatus.FAILING]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +46,7 @@ class _Cursor:
         return f"{self.done}:{self.seen}"
 
 
-def build_follow_sensor(build_datasets: UnresolvedAssetJobDefinition) -> dg.SensorDefinition:
+def build_follow_sensor(build_datasets: AssetJob) -> dg.SensorDefinition:
     """Make the sensor that asks for the dataset job; looking when nothing was done is one query."""
 
     @dg.sensor(
@@ -94,8 +92,5 @@ def _due(instance: dg.DagsterInstance, platform: Platform) -> list[Key]:
 
 def _is_under_way(instance: dg.DagsterInstance) -> bool:
     """Whether a run or a backfill has not ended: it may make more that goes into a dataset."""
-    unfinished = dg.RunsFilter(statuses=NOT_FINISHED_STATUSES)
-    backfills = BulkActionsFilter(statuses=UNDER_WAY)
-    return bool(instance.get_run_ids(unfinished, limit=1)) or bool(
-        instance.get_backfills(backfills, limit=1)
-    )
+    unfinished = dg.RunsFilter(statuses=UNFINISHED)
+    return bool(instance.get_run_ids(unfinished, limit=1)) or is_backfilling(instance)

@@ -12,31 +12,22 @@ get their names when they are whole.
 import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import yaml
-from dagster._core.instance.ref import InstanceRef
-from dagster._core.storage.event_log.sqlite.sqlite_event_log import (
-    INDEX_SHARD_NAME,
-    SqliteEventLogStorage,
-)
 from filelock import FileLock
 
 from pathassets.adapters.files import keep_private
+from pathassets.defs.dagster_internals import NO_COMPUTE_LOGS, open_with, sqlite_files
 from pathassets.engine.settings import Settings
 from pathassets.errors import SpecError, StoreError
 
 CONFIG = "dagster.yaml"
 TEMPLATE = Path(__file__).parent.parent / CONFIG
-OVERRIDES = {
-    "compute_logs": {
-        "module": "dagster._core.storage.noop_compute_log_manager",
-        "class": "NoOpComputeLogManager",
-    }
-}
+OVERRIDES = NO_COMPUTE_LOGS
 """Dagster would lead a command's own output through two helper processes, which a Ctrl-C in the
 terminal ends with a traceback each."""
 DATABASES = ("history", "schedules")
@@ -62,8 +53,7 @@ def _open(folder: Path) -> dg.DagsterInstance:
             remedy="Make it, or unset DAGSTER_HOME to keep Dagster's state in PATHASSETS_HOME",
         )
     try:
-        ref = InstanceRef.from_dir(str(folder), overrides=OVERRIDES)
-        return dg.DagsterInstance.from_ref(ref)
+        return open_with(folder, OVERRIDES)
     except OSError as error:
         raise _not_writable(folder, error) from error
     except (dg.DagsterError, yaml.YAMLError) as error:
@@ -155,12 +145,8 @@ def fast_events(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
     is closed, SQLite moves its write-ahead log into it and deletes the log; with one more
     connection, which does nothing, none is the last.
     """
-    storage = instance.event_log_storage
-    if not isinstance(storage, SqliteEventLogStorage):
-        yield
-        return
-    index, own = (storage.path_for_shard(shard) for shard in (INDEX_SHARD_NAME, run_id))
-    with closing(sqlite3.connect(index)) as one, closing(sqlite3.connect(own)) as other:
-        for connection in (one, other):
+    with ExitStack() as stack:
+        for file in sqlite_files(instance, run_id):
+            connection = stack.enter_context(closing(sqlite3.connect(file)))
             connection.execute("SELECT name FROM sqlite_master").fetchall()  # opens the log, too
         yield

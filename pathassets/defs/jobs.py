@@ -6,12 +6,12 @@ https://docs.dagster.io/guides/build/jobs
 from pathlib import Path
 
 import dagster as dg
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 from pydantic import Field
 
 from pathassets.core.recipe import Recipe
 from pathassets.defs.assets.batch import POOL, run_slides
 from pathassets.defs.assets.slide import report_slides
+from pathassets.defs.dagster_internals import AssetJob
 from pathassets.defs.text import bullets
 from pathassets.engine.platform.ingestion.ingest import find_files, ingest
 from pathassets.engine.platform.merged_slides import ids_of_today
@@ -23,7 +23,7 @@ REPAIR_SLIDES = "repair_slides"
 INGEST_FILES = "ingest_files"
 
 
-def build_asset_jobs(recipe: Recipe) -> list[UnresolvedAssetJobDefinition]:
+def build_asset_jobs(recipe: Recipe) -> list[AssetJob]:
     """Jobs over the recipe's assets."""
     jobs = []
     if recipe.per_slide:

@@ -12,15 +12,14 @@ from dataclasses import dataclass
 
 import dagster as dg
 import psutil
-from dagster._core.errors import DagsterExecutionInterruptedError, DagsterUserCodeExecutionError
-from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
 
 from pathassets.core.recipe import ANNOTATIONS, Entry, Key
 from pathassets.defs.assets.annotations import report_annotations
 from pathassets.defs.assets.batch import MAX_SLIDES, POOL
 from pathassets.defs.assets.dataset import shown_version
+from pathassets.defs.events.data_versions import MATERIALIZED
 from pathassets.defs.jobs import BUILD_DATASETS, PROCESS_SLIDES
-from pathassets.defs.partitions import SLIDES, range_tags, slide_order, stretches
+from pathassets.defs.partitions import SLIDES, parts, range_tags, slide_order, stretches
 from pathassets.defs.recovery import NEVER_AGAIN, fail_dead_runs, process_tags
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.status import CohortStatus, SlideStatus, needs_work
@@ -90,7 +89,7 @@ def run_slides_here(
     chosen = [s for s in stand.slides if _is_chosen(s, wanted.slide_ids)]
     report_annotations(instance, platform, [s.planned.slide_id for s in chosen])
     order = slide_order(instance)
-    not_shown = {key: set(order) - _green(instance, dg.AssetKey([*key])) for key in keys}
+    not_shown = {key: set(order) - _green(instance, dg.AssetKey([*key]), order) for key in keys}
     needy = {
         s.planned.slide_id
         for s in chosen
@@ -145,9 +144,9 @@ def _execute(
         )
     except dg.Failure:
         pass  # slides failed: the catalog knows which and why
-    except DagsterExecutionInterruptedError as error:
+    except dg.DagsterExecutionInterruptedError as error:
         raise KeyboardInterrupt from error
-    except DagsterUserCodeExecutionError as error:
+    except dg.DagsterUserCodeExecutionError as error:
         raise error.user_exception from None  # wrapped: the platform could not be opened
 
 
@@ -178,14 +177,16 @@ def _require_known(status: CohortStatus, slide_ids: frozenset[str]) -> None:
         )
 
 
-def _green(instance: dg.DagsterInstance, key: dg.AssetKey) -> set[str]:
+def _green(instance: dg.DagsterInstance, key: dg.AssetKey, slide_ids: list[str]) -> set[str]:
+    """Slides of which Dagster shows an asset as made, though a run may be making it again."""
     with dg.partition_loading_context(dynamic_partitions_store=instance):
-        cache = get_and_update_asset_status_cache_value(instance, key, SLIDES)
-        if cache is None:
-            return set()
-        made = cache.deserialize_materialized_partition_subsets(SLIDES)
-        failed = cache.deserialize_failed_partition_subsets(SLIDES)
-        return set(made.get_partition_keys()) - set(failed.get_partition_keys())
+        states = instance.get_status_by_partition(key, slide_ids, SLIDES) or {}
+    green = {s for s, state in states.items() if state == dg.AssetPartitionStatus.MATERIALIZED}
+    events = instance.event_log_storage
+    again = [s for s, state in states.items() if state == dg.AssetPartitionStatus.IN_PROGRESS]
+    for part in parts(again):
+        green |= {*events.get_latest_storage_id_by_partition(key, MATERIALIZED, set(part))}
+    return green
 
 
 def _is_unreported(status: SlideStatus, not_shown: Mapping[Key, set[str]]) -> bool:

@@ -10,19 +10,21 @@ import socket
 
 import dagster as dg
 import psutil
-from dagster._core.storage.tags import MAX_RETRIES_TAG
 
 from pathassets.defs.events.checks import withdraw_checks
 
 PROCESS_TAG = "pathassets/process"
 """host:pid:start:run. The host and the start tell other processes of the same number apart; the run
 tells the tag from one that a re-execution inherited from the run it repeats."""
-UNFINISHED = [
+AT_WORK = [
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
+"""States of a run that may have a process."""
+UNFINISHED = [*AT_WORK, dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.SUSPENDED]
+"""States of a run that has not ended."""
 AGAIN = (
     "Its process was killed; what was published is kept. The daemon starts it again, unless it "
     "did so twice: 'Re-execute' does it by hand"
@@ -31,9 +33,9 @@ BY_HAND = (
     "Its process was killed; what was published is kept. To go on, type the command again, or take "
     "'Materialize all', 'Failed and missing' at the job process_slides"
 )
-DAEMON_CURSOR = "EVENT_LOG_CONSUMER_CURSOR-RUN_FAILURE"
+DAEMON_CURSOR = f"EVENT_LOG_CONSUMER_CURSOR-{dg.DagsterEventType.RUN_FAILURE.value}"
 """Where Dagster's daemon notes up to which event it looked for runs to be started again."""
-NEVER_AGAIN = {MAX_RETRIES_TAG: "0"}
+NEVER_AGAIN = {"dagster/max_retries": "0"}
 """Tags of a run that the daemon is not to start again: whoever asked for it sees to that."""
 CLOCK_SLACK_S = 2
 """A process start is reckoned from the machine's, which moves when the clock is set."""
@@ -55,8 +57,8 @@ def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
 
     What a person cancelled stays so.
     """
-    unfinished = instance.get_runs(filters=dg.RunsFilter(statuses=UNFINISHED))
-    dead = [run for run in unfinished if _is_dead(run)]
+    at_work = instance.get_runs(filters=dg.RunsFilter(statuses=AT_WORK))
+    dead = [run for run in at_work if _is_dead(run)]
     if dead:
         _begin_to_look(instance)
     for run in dead:

@@ -4,12 +4,13 @@ https://docs.dagster.io/guides/automate/schedules
 """
 
 import dagster as dg
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+from pathassets.defs.dagster_internals import AssetJob
 
 NIGHTLY = "0 2 * * *"
 
 
-def build_nightly_schedule(build_datasets: UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
+def build_nightly_schedule(build_datasets: AssetJob) -> dg.ScheduleDefinition:
     """Make the schedule of the dataset job."""
     return dg.ScheduleDefinition(
         name="nightly_datasets",

@@ -13,15 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
-from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from pathassets.catalog.records import PathRecord
 from pathassets.defs.assets.batch import MAX_SLIDES
 from pathassets.defs.assets.slide import report_slides
+from pathassets.defs.dagster_internals import AssetJob
 from pathassets.defs.jobs import INGEST_FILES, PROCESS_SLIDES, FilesConfig, ingest_files
 from pathassets.defs.partitions import range_of, range_tags, slide_order, stretches
-from pathassets.defs.recovery import NEVER_AGAIN, fail_dead_runs
+from pathassets.defs.recovery import NEVER_AGAIN, UNFINISHED, fail_dead_runs
 from pathassets.engine.platform.ingestion.inbox import (
     Sightings,
     dump_sightings,
@@ -41,7 +40,7 @@ KnownPaths = Mapping[str, list[PathRecord]]
 """Files of every slide, by slide id."""
 
 
-def build_inbox_sensor(process_slides: UnresolvedAssetJobDefinition) -> dg.SensorDefinition:
+def build_inbox_sensor(process_slides: AssetJob) -> dg.SensorDefinition:
     """Make the inbox sensor: it asks for the ingestion of files and the batch over new slides."""
 
     @dg.sensor(
@@ -101,7 +100,7 @@ def _batches(
     if not waiting.issubset(slide_order(instance)):  # an ingestion was killed before it said so
         report_slides(instance, platform, waiting)
     order = slide_order(instance)
-    unfinished = instance.get_runs(filters=dg.RunsFilter(statuses=NOT_FINISHED_STATUSES))
+    unfinished = instance.get_runs(filters=dg.RunsFilter(statuses=UNFINISHED))
     held = {slide_id for run in unfinished for slide_id in range_of(run.tags, order)}
     for stretch in stretches(order, waiting - held, set()):
         for start in range(0, len(stretch), MAX_SLIDES):

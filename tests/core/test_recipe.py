@@ -208,8 +208,8 @@ def test_another_spelling_of_an_encoder_makes_no_other_artifact() -> None:
 
 
 BAD = {
-    "empty file": (None, ":", "a recipe is a mapping of names, found nothing", "README"),
-    "list": (["tissue_mask"], ":", "a recipe is a mapping of names, found list", "README"),
+    "empty file": (None, ":", "a recipe is a mapping of names, found nothing", "docs/recipe.md"),
+    "list": (["tissue_mask"], ":", "a recipe is a mapping of names, found list", "docs/recipe.md"),
     "no section": ({}, ":", "the recipe builds nothing", "Add a tissue_mask entry"),
     "only annotations": (
         {"annotations": {"tumour": None}},
@@ -288,13 +288,13 @@ BAD = {
         changed("features", None),
         ":features",
         "a section is a mapping of names, found nothing",
-        "README",
+        "docs/recipe.md",
     ),
     "entry that is a text": (
         changed("tissue_mask/otsu", "8 um"),
         ":tissue_mask.otsu",
         "an entry is a mapping of names, found str",
-        "README",
+        "docs/recipe.md",
     ),
     "bad entry name": (
         changed("tissue_mask/8um", {}),

@@ -1,8 +1,8 @@
 """Files that an artifact should have -> what of them is gone, or is not what was published.
 
-    look       presence and sizes    60 us an artifact whose files the kernel knows: what every
-                                     command can pay
-    examine    the bytes, hashed     1 to 2 GB/s: before others are told what the bytes are
+    check_sizes    presence and sizes    60 us an artifact whose files the kernel knows: what every
+                                         command can pay
+    check_bytes    the bytes, hashed     1 to 2 GB/s: before others are told what the bytes are
 
 No link is followed: what lies behind one was not published.
 """
@@ -28,14 +28,14 @@ MANIFEST = "artifact.json"
 """Of every artifact the file that says what it is, and names the others."""
 MANIFEST_ENDS = b"{\n", b"\n}\n"
 """How it begins and ends."""
-N_LOOKERS = 8
-"""Threads that look at once where each look waits for an answer, as on a share: eight look eight
+N_CHECKERS = 8
+"""Threads that check at once where each check waits for an answer, as on a share: eight are eight
 times as fast. On a local disk they cost four times the CPU of one, and are slower."""
 _WAITING = 8.0
-"""How many times longer than its CPU time a batch takes where looking is waiting."""
+"""How many times longer than its CPU time a batch takes where checking is waiting."""
 _N_BATCH = 256
-"""Artifacts that a thread looks at before it is asked again: handing over one costs as much as a
-look."""
+"""Artifacts that a thread checks before it is asked again: handing over one costs as much as a
+check."""
 LINKED = "is a link, which is not followed"
 _GONE = "is gone"
 
@@ -74,9 +74,9 @@ class Damage:
         return f"{self.path or 'its folder'} {self.fact}"
 
 
-def look(folder: Path, files: Iterable[ListedFile]) -> Damage | None:
+def check_sizes(folder: Path, files: Iterable[ListedFile]) -> Damage | None:
     """Find the first file that is not there with its size, `artifact.json` among them."""
-    place = str(folder)  # joining paths costs more than the look
+    place = str(folder)  # joining paths costs more than the check
     if (fault := _folder_fault(place)) is not None:
         return Damage(path="", fact=fault)
     if (fault := _manifest_fault(f"{place}/{MANIFEST}")) is not None:
@@ -88,10 +88,10 @@ def look(folder: Path, files: Iterable[ListedFile]) -> Damage | None:
     return None
 
 
-def examine(folder: Path, files: Iterable[ListedFile]) -> Damage | None:
+def check_bytes(folder: Path, files: Iterable[ListedFile]) -> Damage | None:
     """Find the first file that does not have the bytes that were published; reads them all."""
     listed = list(files)
-    if (damage := look(folder, listed)) is not None:
+    if (damage := check_sizes(folder, listed)) is not None:
         return damage
     for file in listed:
         try:
@@ -102,14 +102,14 @@ def examine(folder: Path, files: Iterable[ListedFile]) -> Damage | None:
     return None
 
 
-Inspection = Callable[[Address, Iterable[ListedFile]], Damage | None]
-"""A look, or an examination, of one artifact."""
+Check = Callable[[Address, Iterable[ListedFile]], Damage | None]
+"""The check of one artifact, by sizes or by bytes."""
 Expected = Iterable[tuple[Address, Iterable[ListedFile]]]
 """Artifacts, and the files that each should have."""
 
 
-def survey(inspect: Inspection, expected: Expected) -> Iterator[tuple[Address, Damage]]:
-    """Inspect artifacts; give those that are not whole, and why, in order.
+def find_damage(check: Check, expected: Expected) -> Iterator[tuple[Address, Damage]]:
+    """Check artifacts; give those that are not whole, and why, in order.
 
     One after the other while the disk answers at once, for then threads only wait for each other's
     interpreter lock; side by side as soon as one batch took mostly waiting. What is expected is
@@ -118,30 +118,30 @@ def survey(inspect: Inspection, expected: Expected) -> Iterator[tuple[Address, D
     items = iter(expected)
     while batch := list(islice(items, _N_BATCH)):
         began_s, began_cpu_s = time.perf_counter(), time.thread_time()
-        yield from _inspect_all(inspect, batch)
+        yield from _check_all(check, batch)
         wall_s, cpu_s = time.perf_counter() - began_s, time.thread_time() - began_cpu_s
         if wall_s > _WAITING * cpu_s:
-            yield from survey_side_by_side(inspect, items, n_threads=N_LOOKERS)
+            yield from find_damage_side_by_side(check, items, n_threads=N_CHECKERS)
             return
 
 
-def survey_side_by_side(
-    inspect: Inspection, expected: Expected, *, n_threads: int, n_batch: int = _N_BATCH
+def find_damage_side_by_side(
+    check: Check, expected: Expected, *, n_threads: int, n_batch: int = _N_BATCH
 ) -> Iterator[tuple[Address, Damage]]:
-    """Inspect artifacts by so many threads, as `survey` does by one."""
+    """Check artifacts by so many threads, as `find_damage` does by one."""
     items = iter(expected)
     waiting: deque[Future[list[tuple[Address, Damage]]]] = deque()
     with ThreadPoolExecutor(n_threads) as pool:
         while batch := list(islice(items, n_batch)):
-            waiting.append(pool.submit(_inspect_all, inspect, batch))
+            waiting.append(pool.submit(_check_all, check, batch))
             if len(waiting) > 2 * n_threads:
                 yield from waiting.popleft().result()
         for done in waiting:
             yield from done.result()
 
 
-def _inspect_all(inspect: Inspection, batch: Expected) -> list[tuple[Address, Damage]]:
-    found = ((address, inspect(address, files)) for address, files in batch)
+def _check_all(check: Check, batch: Expected) -> list[tuple[Address, Damage]]:
+    found = ((address, check(address, files)) for address, files in batch)
     return [(address, damage) for address, damage in found if damage is not None]
 
 
@@ -198,7 +198,7 @@ def _manifest_fault(path: str) -> str | None:
 
 
 def _file_fault(path: str, size_bytes: int | None) -> str | None:
-    """What is wrong with a file, as far as a look tells; without a size it must not be empty."""
+    """What is wrong with a file, as far as its size tells; without a size it must not be empty."""
     try:
         found = os.lstat(path)
     except OSError as error:

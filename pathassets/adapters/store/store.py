@@ -29,11 +29,11 @@ from pathassets.adapters.store.damage import (
     Damage,
     Expected,
     ListedFile,
-    examine,
-    look,
+    check_bytes,
+    check_sizes,
+    find_damage,
+    find_damage_side_by_side,
     read_plain,
-    survey,
-    survey_side_by_side,
 )
 from pathassets.adapters.store.folders import (
     make_synced,
@@ -132,7 +132,7 @@ class Store:
             ArtifactCorrupt: a file is gone or has another size.
         """
         artifact = self.read(address)
-        self._refuse(address, self.look(address, artifact.files))
+        self._refuse(address, self.check_sizes(address, artifact.files))
         return artifact
 
     def read_checked(self, address: Address) -> Artifact:
@@ -145,16 +145,16 @@ class Store:
             ArtifactCorrupt: a file is gone or has other bytes.
         """
         artifact = self.read(address)
-        self._refuse(address, self.examine(address, artifact.files))
+        self._refuse(address, self.check_bytes(address, artifact.files))
         return artifact
 
-    def look(self, address: Address, files: Iterable[ListedFile]) -> Damage | None:
+    def check_sizes(self, address: Address, files: Iterable[ListedFile]) -> Damage | None:
         """Whether these files, and what names them, are there with their sizes."""
-        return look(self.path_of(address), files)
+        return check_sizes(self.path_of(address), files)
 
-    def examine(self, address: Address, files: Iterable[ListedFile]) -> Damage | None:
+    def check_bytes(self, address: Address, files: Iterable[ListedFile]) -> Damage | None:
         """Whether these files have the bytes that they had, and what names them can be read."""
-        damage = examine(self.path_of(address), files)
+        damage = check_bytes(self.path_of(address), files)
         if damage is None:
             try:
                 self.read(address)
@@ -162,15 +162,15 @@ class Store:
                 return Damage(path=MANIFEST, fact=f"is damaged: {error.message}")
         return damage
 
-    def survey(self, expected: Expected) -> Iterator[tuple[Address, Damage]]:
-        """Look at many artifacts; give those that are not whole, and why."""
-        return survey(self.look, expected)
+    def find_damage(self, expected: Expected) -> Iterator[tuple[Address, Damage]]:
+        """Check many artifacts by their sizes; give those that are not whole, and why."""
+        return find_damage(self.check_sizes, expected)
 
-    def survey_bytes(
+    def find_damaged_bytes(
         self, expected: Expected, *, n_threads: int
     ) -> Iterator[tuple[Address, Damage]]:
-        """Examine many artifacts, as `survey` looks at them: every byte is read."""
-        return survey_side_by_side(self.examine, expected, n_threads=n_threads, n_batch=1)
+        """Check many artifacts as `find_damage` does, but read every byte."""
+        return find_damage_side_by_side(self.check_bytes, expected, n_threads=n_threads, n_batch=1)
 
     def _refuse(self, address: Address, damage: Damage | None) -> None:
         if damage is not None:

@@ -1,7 +1,7 @@
 """What the tiles say of themselves, against what the directories say of them.
 
 A damaged tag would change all tiles of a level at once, without any of them being damaged. So a few
-tiles of each level are asked. A single tile that contradicts is a damaged tile, a bad one.
+tiles of each level are asked. A single tile that contradicts is a damaged one, a bad tile.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _headers(file: TiffBytes, level: TiffLevel) -> Iterator[tuple[int, TileHeade
         try:
             yield tile, read(data)
         except ValueError:
-            continue  # the bad tiles', when it is read
+            continue  # listed among the bad tiles when it is read
 
 
 def _require_size(file: TiffBytes, level: TiffLevel, headers: Sequence[TileHeader]) -> None:

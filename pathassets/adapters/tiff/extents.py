@@ -65,7 +65,7 @@ def is_cut(starts: np.ndarray, ends: np.ndarray, size_bytes: int) -> bool:
 
     Either several things lie wholly beyond it, or the last of those that begin before reaches over
     it. One that reaches over it from amid others has a damaged byte count; one alone that lies
-    beyond has a damaged offset: these are for the bad tiles.
+    beyond has a damaged offset: these become bad tiles.
 
     >>> is_cut(np.array([0, 10]), np.array([10, 20]), 15)
     True

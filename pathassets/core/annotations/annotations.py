@@ -17,7 +17,7 @@ import numpy as np
 import shapely
 from numpy.typing import ArrayLike
 
-from pathassets.core import display as shown
+from pathassets.core import display
 from pathassets.errors import SpecError
 
 LARGEST_PX0 = 1e9
@@ -91,7 +91,7 @@ class AnnotationPolygon:
 
     def __repr__(self) -> str:
         return (
-            f"AnnotationPolygon(label={shown.label(self.label)}, {len(self.points)} points, "
+            f"AnnotationPolygon(label={display.label(self.label)}, {len(self.points)} points, "
             f"{len(self.holes)} holes)"
         )
 

@@ -44,7 +44,7 @@ class _Edges(NamedTuple):
         return _Edges(*(column[places] for column in self))
 
 
-class _Table(NamedTuple):
+class _CellTable(NamedTuple):
     """Numbers sorted by cell: those of cell c are `columns[:, starts[c]:starts[c + 1]]`."""
 
     starts: np.ndarray
@@ -146,7 +146,7 @@ class Overlap:
         top += _sum_pairs(self._crossings, cell, boxes, _length_after)
         return np.asarray(top * (y1 - y0) + _sum_pairs(self._edges, cell, boxes, _area_above))
 
-    def _cross(self, edges: _Edges, n_cells: int) -> tuple[_Table, np.ndarray]:
+    def _cross(self, edges: _Edges, n_cells: int) -> tuple[_CellTable, np.ndarray]:
         """Where edges cross the tops of cells, with +1 where the area begins, and -1 where it ends.
 
         And whether each cell's upper left corner is inside: 1, or 0. A top belongs to the cell
@@ -164,7 +164,7 @@ class Overlap:
         # All crossings of a top add up to nothing, so that each row begins with none.
         return table, np.concatenate([[0.0], begun[:-1]])[:n_cells]
 
-    def _lay(self, edges: _Edges, n_cells: int) -> _Table:
+    def _lay(self, edges: _Edges, n_cells: int) -> _CellTable:
         """Cut edges at the tops of cells, and tell each part to the cells that it runs through.
 
         One that lies on a top is of the cell below.
@@ -243,15 +243,17 @@ def _between(edges: _Edges, low: np.ndarray, high: np.ndarray) -> _Edges:
     return _Edges(edges.area, x0, y0, x1, y1)
 
 
-def _table(cell: np.ndarray, columns: np.ndarray, n_cells: int) -> _Table:
+def _table(cell: np.ndarray, columns: np.ndarray, n_cells: int) -> _CellTable:
     counts = np.bincount(cell, minlength=n_cells)
-    return _Table(
+    return _CellTable(
         starts=np.concatenate([[0], np.cumsum(counts)]),
         columns=columns[:, np.argsort(cell, kind="stable")],
     )
 
 
-def _sum_pairs(table: _Table, cell: np.ndarray, boxes: np.ndarray, measure: _Measure) -> np.ndarray:
+def _sum_pairs(
+    table: _CellTable, cell: np.ndarray, boxes: np.ndarray, measure: _Measure
+) -> np.ndarray:
     """For each box the sum of a measure over all that its cell has."""
     first, last = table.starts[cell], table.starts[cell + 1]
     ends = np.cumsum(last - first)

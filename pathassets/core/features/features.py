@@ -62,12 +62,12 @@ def with_files(request: EncoderRequest, paths: dict[str, str]) -> EncoderRequest
     return replace(request, **changed)
 
 
-def told(request: EncoderRequest) -> Any:
+def recipe_value(request: EncoderRequest) -> Any:
     """What of a request decides the features, in plain JSON: no folder, and no default.
 
-    >>> told(EncoderRequest(name="resnet18"))
+    >>> recipe_value(EncoderRequest(name="resnet18"))
     'resnet18'
-    >>> told(EncoderRequest(name="/models/mine.pt2", precision="bfloat16"))
+    >>> recipe_value(EncoderRequest(name="/models/mine.pt2", precision="bfloat16"))
     {'name': 'mine.pt2', 'precision': 'bfloat16'}
     """
     name = plain_name(request.name)

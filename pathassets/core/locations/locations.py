@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic.dataclasses import dataclass as spec_dataclass
 from pydantic_core import ArgsKwargs
 
-from pathassets.core import display as shown
+from pathassets.core import display
 from pathassets.core.annotations.annotations import (
     AnnotationPolygon,
     cut_out_contained,
@@ -113,7 +113,7 @@ class LocationSpec:
     """Another seed gives other draws; which ones, slide and spec decide together."""
 
     def __repr__(self) -> str:
-        return shown.spec_line(self)
+        return display.spec_line(self)
 
     @model_validator(mode="before")
     @classmethod
@@ -218,16 +218,18 @@ class PatchLocations:
         return len(self.x_px0)
 
     def __repr__(self) -> str:
-        at = f"{self.patch_px} px", shown.resolution(self.level, self.mpp)
-        facts = shown.count(len(self), "patch"), *at, f"side {self.side_px0} px0"
-        return shown.line(self, *facts, shown.labels(self.labels))
+        at = f"{self.patch_px} px", display.resolution(self.level, self.mpp)
+        facts = display.count(len(self), "patch"), *at, f"side {self.side_px0} px0"
+        return display.line(self, *facts, display.labels(self.labels))
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the first rows."""
         codes = np.zeros(len(self), int) if self.label_codes is None else self.label_codes
         rows = zip(self.x_px0, self.y_px0, self.tissue_share, codes, strict=True)
-        told = ((x, y, f"{share:.3f}", self.labels[code]) for x, y, share, code in rows)
-        return shown.table(repr(self), ("x_px0", "y_px0", "tissue_share", "label"), told, len(self))
+        cells = ((x, y, f"{share:.3f}", self.labels[code]) for x, y, share, code in rows)
+        return display.table(
+            repr(self), ("x_px0", "y_px0", "tissue_share", "label"), cells, len(self)
+        )
 
     @property
     def boxes_px0(self) -> np.ndarray:
@@ -238,7 +240,7 @@ class PatchLocations:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Scale:
+class _SpecScale:
     """What a spec's lengths are on one slide."""
 
     spec: LocationSpec
@@ -313,7 +315,7 @@ def locate(
         SpecError: the slide has no such level, or no known mpp; or an area is too small for the
             number of random patches.
     """
-    scale = _Scale(spec=spec, info=info, slide_key=slide_key)
+    scale = _SpecScale(spec=spec, info=info, slide_key=slide_key)
     seed = seed_of(digest_of(spec), slide_key)
     areas = _areas_of(scale, annotations)
     squares = Squares(
@@ -326,7 +328,7 @@ def locate(
     return _as_locations(scale, areas, sampled, kept)
 
 
-def _areas_of(scale: _Scale, annotations: Sequence[AnnotationPolygon] | None) -> Areas:
+def _areas_of(scale: _SpecScale, annotations: Sequence[AnnotationPolygon] | None) -> Areas:
     spec, slide = scale.spec, shapely.box(0, 0, scale.info.width_px0, scale.info.height_px0)
     if spec.region == "tissue":
         return _areas([slide], ("",), spec, min_area_share=0.0)
@@ -361,7 +363,7 @@ def _areas(
     )  # fmt: skip
 
 
-def _sampler_of(scale: _Scale, areas: Areas, mask: TissueMask, seed: int) -> Sampler:
+def _sampler_of(scale: _SpecScale, areas: Areas, mask: TissueMask, seed: int) -> Sampler:
     spec, n_areas = scale.spec, len(areas.labels)
     if spec.sampler == "random":
         # Where there can be no patch none is asked for: bare glass is a value, and no error.
@@ -384,7 +386,7 @@ def _choose(n: int, most: int | None, seed: int) -> np.ndarray:
 
 
 def _as_locations(
-    scale: _Scale, areas: Areas, sampled: Sampled, kept: np.ndarray
+    scale: _SpecScale, areas: Areas, sampled: Sampled, kept: np.ndarray
 ) -> PatchLocations:
     labels = tuple(dict.fromkeys(areas.labels)) or ("",)
     label_codes = None

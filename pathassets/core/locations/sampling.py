@@ -16,7 +16,7 @@ import shapely
 
 from pathassets.core.draws import below, streams_of, words_of
 from pathassets.core.locations.poisson_disk import place_disks
-from pathassets.core.locations.squares import BLOCK, ROUNDED_PX0, Areas, Found, Judge, Squares
+from pathassets.core.locations.squares import BLOCK, ROUNDED_PX0, Areas, Judge, KeptSquares, Squares
 from pathassets.core.tissue.coverage import Coverage
 from pathassets.errors import SpecError
 
@@ -131,7 +131,7 @@ def _blocks(counts: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         yield owner, candidate - (ends - counts)[owner]
 
 
-def _grid(sampler: GridSampler, judge: Judge) -> Found:
+def _grid(sampler: GridSampler, judge: Judge) -> KeptSquares:
     step = sampler.step_px0
     _require_a_pixel(step, "step", judge)
     low, high = judge.bounds[:, :2], judge.bounds[:, 2:]
@@ -148,7 +148,7 @@ def _grid(sampler: GridSampler, judge: Judge) -> Found:
             for axis, i in ((0, column), (1, row))
         )
         found.append(judge.keep(area, x, y))
-    return Found.joined(found)
+    return KeptSquares.joined(found)
 
 
 def _first_node(origin: np.ndarray, step: np.ndarray, at: np.ndarray) -> np.ndarray:
@@ -159,7 +159,7 @@ def _first_node(origin: np.ndarray, step: np.ndarray, at: np.ndarray) -> np.ndar
     return np.asarray(i.astype(np.int64))
 
 
-def _random(sampler: RandomSampler, judge: Judge) -> Found:
+def _random(sampler: RandomSampler, judge: Judge) -> KeptSquares:
     """Draw in rounds for all areas at once.
 
     What an area gets are the first squares of its stream that may stay, so the size of the rounds
@@ -169,7 +169,7 @@ def _random(sampler: RandomSampler, judge: Judge) -> Found:
     streams = streams_of(sampler.seed, len(first))
     wanted = sampler.n_patches.clip(0)
     most = np.where(n.all(1), sampler.max_tries * wanted, 0)
-    drawn, found = np.zeros_like(wanted), Found.joined([])
+    drawn, found = np.zeros_like(wanted), KeptSquares.joined([])
     n_short = wanted
     while n_short.any():
         _require_tries(drawn, most, wanted, n_short, judge)
@@ -183,7 +183,7 @@ def _random(sampler: RandomSampler, judge: Judge) -> Found:
             )
             parts.append(judge.keep(area, x, y))
         drawn = drawn + now
-        found = Found.joined(parts)
+        found = KeptSquares.joined(parts)
         found = found.without_repeats(found.area)
         n_short = (wanted - np.bincount(found.area, minlength=len(wanted))).clip(0)
     found = found.at(np.argsort(found.area, kind="stable"))
@@ -205,7 +205,7 @@ def _require_tries(
     )
 
 
-def _poisson(sampler: PoissonDiskSampler, judge: Judge) -> Found:
+def _poisson(sampler: PoissonDiskSampler, judge: Judge) -> KeptSquares:
     _require_a_pixel(sampler.spacing_px0, "spacing", judge)
     first, n = judge.corners()
     n_disks = n.prod(1, dtype=np.float64) * DISKS_PER_SPACING / sampler.spacing_px0**2
@@ -221,7 +221,7 @@ def _poisson(sampler: PoissonDiskSampler, judge: Judge) -> Found:
     return judge.keep_all(area, x + first[area, 0], y + first[area, 1])
 
 
-def _points(sampler: PointSampler, judge: Judge) -> Found:
+def _points(sampler: PointSampler, judge: Judge) -> KeptSquares:
     """Try each point in every area: only in those that its square meets, where that is asked."""
     side = judge.squares.side_px0
     alone = judge.coverage.exact_share_of(sampler.x_px0, sampler.y_px0, side)

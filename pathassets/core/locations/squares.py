@@ -59,7 +59,7 @@ _Measure = Callable[[np.ndarray, bool], np.ndarray]
 """(places among squares, whether all of them is asked for) -> a share of each."""
 
 
-class Found(NamedTuple):
+class KeptSquares(NamedTuple):
     """Squares that may stay."""
 
     area: np.ndarray
@@ -104,7 +104,7 @@ class Judge:
         if (self._within > 0).any():
             self._overlap = Overlap(areas.outlines, side_px0=squares.side_px0)
 
-    def keep(self, area: np.ndarray, x: np.ndarray, y: np.ndarray) -> Found:
+    def keep(self, area: np.ndarray, x: np.ndarray, y: np.ndarray) -> KeptSquares:
         """Leave out squares with too little tissue, or too little within their area.
 
         Squares become whole pixels, which costs none its place: one that then lacks a sliver of
@@ -129,7 +129,7 @@ class Judge:
             share, self._tissue[area], tissue_again, SHARE_DECIMALS[0], slack=ROUNDED_PX0 / side
         )
         kept = np.flatnonzero(is_tissue)
-        found = Found(area, x_px0, y_px0, share.astype(np.float32)).at(kept)
+        found = KeptSquares(area, x_px0, y_px0, share.astype(np.float32)).at(kept)
         if overlap is None:
             return found
         area, x, y = found.area, x[kept], y[kept]
@@ -143,10 +143,10 @@ class Judge:
         )
         return found.at(np.flatnonzero(is_inside))
 
-    def keep_all(self, area: np.ndarray, x_px0: np.ndarray, y_px0: np.ndarray) -> Found:
+    def keep_all(self, area: np.ndarray, x_px0: np.ndarray, y_px0: np.ndarray) -> KeptSquares:
         """The same for any number, block by block."""
         blocks = (slice(start, start + BLOCK) for start in range(0, len(area), BLOCK))
-        return Found.joined([self.keep(area[b], x_px0[b], y_px0[b]) for b in blocks])
+        return KeptSquares.joined([self.keep(area[b], x_px0[b], y_px0[b]) for b in blocks])
 
     def corners(self) -> tuple[np.ndarray, np.ndarray]:
         """Where the upper left corner of a square may lie that could stay: first, and how many.

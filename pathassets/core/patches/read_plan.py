@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from pydantic.dataclasses import dataclass as spec_dataclass
 
-from pathassets.core import display as shown
+from pathassets.core import display
 from pathassets.core.locations.locations import PatchLocations
 from pathassets.core.slides.bad_tiles import BadTilePolicy
 from pathassets.core.slides.resolution import choose_level, shrink_of
@@ -37,7 +37,7 @@ class ReadSpec(BadTilePolicy):
     """Let the JPEG decoder shrink by 2, 4 or 8, where it can; else areas are averaged exactly."""
 
     def __repr__(self) -> str:
-        return shown.spec_line(self)
+        return display.spec_line(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

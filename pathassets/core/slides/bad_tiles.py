@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic.dataclasses import dataclass as spec_dataclass
 
-from pathassets.core import display as shown
+from pathassets.core import display
 from pathassets.core.slides.slide import tile_error
 from pathassets.core.slides.tiles import TileFault
 from pathassets.core.spec import STRICT, Share
@@ -42,9 +42,9 @@ class BadTiles:
     """Indices of the locations that were left out, ascending once the pass has ended."""
 
     def __repr__(self) -> str:
-        return shown.line(
-            self, shown.count(self.n_tiles, "tile"), f"{len(self.faults):,} bad",
-            f"{shown.count(len(self.skipped), 'patch')} left out",
+        return display.line(
+            self, display.count(self.n_tiles, "tile"), f"{len(self.faults):,} bad",
+            f"{display.count(len(self.skipped), 'patch')} left out",
         )  # fmt: skip
 
     def enter(self, fault: TileFault, policy: BadTilePolicy, path: object) -> None:

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
-from pathassets.core import display as shown
+from pathassets.core import display
 from pathassets.core.slides.resolution import Scales
 from pathassets.core.slides.tiles import FaultReason, TileFault, TileSource
 from pathassets.core.spec import digest_of
@@ -83,13 +83,13 @@ class SlideInfo:
     """What of the file is not read, or not as it is stored: for people, and in each artifact."""
 
     def __repr__(self) -> str:
-        return shown.line(self, *self.told())
+        return display.line(self, *self.summary())
 
-    def told(self) -> tuple[str, ...]:
+    def summary(self) -> tuple[str, ...]:
         """What a person wants to know of it."""
-        mpp = "no mpp" if self.mpp is None else shown.resolution(None, self.mpp)
+        mpp = "no mpp" if self.mpp is None else display.resolution(None, self.mpp)
         size = f"{self.width_px0} x {self.height_px0} px"
-        return size, mpp, shown.count(self.n_levels, "level"), self.vendor[: shown.TEXT_CHARS]
+        return size, mpp, display.count(self.n_levels, "level"), self.vendor[: display.TEXT_CHARS]
 
     @property
     def n_levels(self) -> int:
@@ -198,15 +198,15 @@ def audit_mpp(sources: tuple[MppSource, ...], objective_power: float | None = No
         if objective_power:
             fact += f"; objective power {objective_power:g} alone does not fix it"
         return MppAudit(sources=sources, mpp=None, reason="resolution_missing", fact=fact)
-    told = tuple(replace(s, value=header_text(s.value)) for s in sources)
+    readable = tuple(replace(s, value=header_text(s.value)) for s in sources)
     counted = [_number(s.value) for s in _counted(sources)]
     problem = _problem(counted, objective_power)
     if problem:
-        seen = ", ".join(f"{s.source}={s.value}" for s in told)
+        seen = ", ".join(f"{s.source}={s.value}" for s in readable)
         return MppAudit(
-            sources=told, mpp=None, reason="resolution_implausible", fact=f"{problem} ({seen})"
+            sources=readable, mpp=None, reason="resolution_implausible", fact=f"{problem} ({seen})"
         )
-    return MppAudit(sources=told, mpp=counted[0])
+    return MppAudit(sources=readable, mpp=counted[0])
 
 
 def _counted(sources: tuple[MppSource, ...]) -> list[MppSource]:

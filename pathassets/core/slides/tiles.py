@@ -95,7 +95,7 @@ class TileGrid:
         return column * self.tile_width_px, row * self.tile_height_px
 
     def fault(self, level: int, tile: int, damage: TileDamaged) -> TileFault:
-        """The bad tiles's line for a tile that was found damaged."""
+        """What is listed of a tile that was found damaged."""
         x_px, y_px = self.corner_px(tile)
         return TileFault(
             level=level,

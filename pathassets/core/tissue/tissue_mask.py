@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass as spec_dataclass
 
-from pathassets.core import display as shown
+from pathassets.core import display
 from pathassets.core.frames import mm2_of
 from pathassets.core.slides.bad_tiles import BadTilePolicy
 from pathassets.core.slides.regions import BoxPx
@@ -92,7 +92,7 @@ class TissueSpec(BadTilePolicy):
     """
 
     def __repr__(self) -> str:
-        return shown.spec_line(self)
+        return display.spec_line(self)
 
     @model_validator(mode="after")
     def _filters_fit(self) -> Self:
@@ -119,14 +119,14 @@ class TissueMask:
     def __repr__(self) -> str:
         height_px, width_px = self.tissue.shape
         area = "" if self.slide_mpp is None else f"{self.tissue_mm2:.4g} mm2"
-        return shown.line(
+        return display.line(
             self, f"{width_px} x {height_px} px", f"downsample {self.downsample:.5g}",
             f"{self.tissue_share:.1%} tissue", area,
         )  # fmt: skip
 
     def _repr_svg_(self) -> str | None:
         """What a notebook shows."""
-        return shown.mask_svg(self.tissue) if self.tissue.size else None
+        return display.mask_svg(self.tissue) if self.tissue.size else None
 
     @property
     def tissue_share(self) -> float:

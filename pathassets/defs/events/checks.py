@@ -8,11 +8,9 @@ that has no features has no verdict on them either: so whoever ends a run withdr
 from collections.abc import Iterator
 
 import dagster as dg
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
-from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
-from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 
 from pathassets.core.recipe import Entry, Recipe
+from pathassets.defs.dagster_internals import delete_planned_checks
 from pathassets.defs.events.slide_events import ARE_FINITE, HAS_PATCHES, HAS_TISSUE
 from pathassets.defs.partitions import SLIDES
 
@@ -57,21 +55,7 @@ def _spec(entry: Entry) -> dg.AssetCheckSpec:
 
 
 def withdraw_checks(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
-    """Forget the checks that a run planned and did not come to, be it at an end or dead.
-
-    Dagster has no word for it: they are rows of its own table.
-    """
-    storage = instance.event_log_storage
-    if run.execution_plan_snapshot_id is None or not isinstance(storage, SqlEventLogStorage):
-        return
-    snapshot = instance.get_execution_plan_snapshot(run.execution_plan_snapshot_id)
-    column = AssetCheckExecutionsTable.c
-    with storage.index_connection() as connection:
-        for key in snapshot.asset_check_keys:
-            planned = (
-                (column.asset_key == key.asset_key.to_string())
-                & (column.check_name == key.name)
-                & (column.run_id == run.run_id)
-                & (column.execution_status == AssetCheckExecutionRecordStatus.PLANNED.value)
-            )
-            connection.execute(AssetCheckExecutionsTable.delete().where(planned))
+    """Forget the checks that a run planned and did not come to, be it at an end or dead."""
+    if run.execution_plan_snapshot_id is not None:
+        plan = instance.get_execution_plan_snapshot(run.execution_plan_snapshot_id)
+        delete_planned_checks(instance, run.run_id, plan.asset_check_keys)

@@ -8,13 +8,11 @@ true: with none, a parent may change and nothing looks stale.
 from collections.abc import Iterable
 
 import dagster as dg
-from dagster._core.definitions.asset_checks.asset_check_evaluation import (
-    AssetCheckEvaluationTargetMaterializationData,
-)
 
 from pathassets.core.address import SLIDE_STAGE, Address
 from pathassets.core.recipe import ANNOTATIONS, Entry, Recipe
 from pathassets.core.spec import digest_of
+from pathassets.defs.dagster_internals import CheckTarget
 from pathassets.defs.partitions import SLIDE_KEY, parts
 from pathassets.engine.stages.outcomes import Step
 
@@ -99,9 +97,7 @@ class Provenance:
             )
         return tags
 
-    def newest(
-        self, key: dg.AssetKey, slide_id: str
-    ) -> AssetCheckEvaluationTargetMaterializationData | None:
+    def newest(self, key: dg.AssetKey, slide_id: str) -> CheckTarget | None:
         """The newest materialization of a partition, as a check points to it; None if never made.
 
         It is remembered for what is made from it in this run.
@@ -109,7 +105,7 @@ class Provenance:
         one = dg.AssetRecordsFilter(asset_key=key, asset_partitions=[slide_id])
         for found in self._instance.fetch_materializations(one, limit=1).records:
             self._events[key, slide_id] = found.storage_id
-            return AssetCheckEvaluationTargetMaterializationData(
+            return CheckTarget(
                 storage_id=found.storage_id, run_id=found.run_id, timestamp=found.timestamp
             )
         return None

@@ -1,6 +1,7 @@
 """One of Dagster's programs, ended with `pathassets ui` however that ends.
 
-`python -m pathassets.defs.page.service LEASH MODULE ARGUMENT…` runs a module as `python -m` would.
+`python -m pathassets.defs.page.service LEASH PROGRAM ARGUMENT…` runs an installed command, such as
+`dagster-daemon`, or else a module as `python -m` would.
 LEASH is the reading end of a pipe that only `pathassets ui` can write to: the kernel closes it when
 that process is gone, be it by kill -9, and then nothing may go on serving. (Linux' parent-death
 signal would not reach what the program starts, and comes too early: with a thread.)
@@ -12,6 +13,7 @@ import signal
 import sys
 from collections.abc import Collection
 from contextlib import suppress
+from importlib.metadata import entry_points
 from threading import Thread
 
 import psutil
@@ -37,11 +39,15 @@ def kill(processes: Collection[psutil.Process]) -> None:
     psutil.wait_procs([*processes], timeout=KILLED_S)
 
 
-def main(leash: int, module: str, arguments: list[str]) -> None:
-    """Run a module, and end with the holder of the leash."""
+def main(leash: int, program: str, arguments: list[str]) -> None:
+    """Run a program, and end with the holder of the leash."""
     Thread(target=_end_with, args=(leash,), daemon=True).start()
-    sys.argv = [module, *arguments]
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    sys.argv = [program, *arguments]
+    commands = entry_points(group="console_scripts", name=program)
+    if commands:
+        commands[program].load()()
+    else:
+        runpy.run_module(program, run_name="__main__", alter_sys=True)
 
 
 def _end_with(leash: int) -> None:

@@ -45,7 +45,7 @@ class Services:
     """Programs by name."""
 
     def start(self, name: str, *command: str) -> None:
-        """Start a module as a program.
+        """Start an installed command or a module as a program.
 
         In a session of its own: Ctrl-C in a terminal is for us, who end all in their order.
         """
@@ -109,7 +109,7 @@ def serve(port: int, environment: Mapping[str, str]) -> None:
                 pass
             if not stops:
                 known = ["--workspace", str(workspace)]
-                services.start("the daemon", "dagster._daemon", "run", *known)
+                services.start("the daemon", "dagster-daemon", "run", *known)
                 page = "pathassets.defs.page.webserver"
                 services.start("the webserver", page, "--port", str(port), *known)
             while services.is_going_on():

@@ -1,8 +1,8 @@
 """Dagster's webserver behind the guard: `python -m pathassets.defs.page.webserver`.
 
-Dagster gives no way to put something before its webserver, so this does what its command does. The
-private names below are all that is needed of it: the context of a workspace, and the ASGI
-application over one.
+Dagster gives no way to put something before its webserver, so this does what its command does, with
+the context of a workspace and the ASGI application over one. `dagster_webserver` documents neither
+its application nor its defaults; a test holds them.
 """
 
 import logging
@@ -11,8 +11,6 @@ from pathlib import Path
 import click
 import dagster as dg
 import uvicorn
-from dagster._core.workspace.context import WorkspaceProcessContext
-from dagster._core.workspace.load_target import WorkspaceFileTarget
 from dagster_webserver.app import create_app_from_workspace_process_context
 from dagster_webserver.cli import (
     DEFAULT_DB_STATEMENT_TIMEOUT,
@@ -21,6 +19,7 @@ from dagster_webserver.cli import (
 )
 from dagster_webserver.version import __version__
 
+from pathassets.defs.dagster_internals import open_workspace
 from pathassets.defs.page.guard import LOOPBACK, Guard, own_hosts
 
 POLL_MS = 2000
@@ -39,9 +38,7 @@ def main(port: int, workspace: Path) -> None:
         instance.optimize_for_webserver(
             DEFAULT_DB_STATEMENT_TIMEOUT, DEFAULT_POOL_RECYCLE, DEFAULT_POOL_MAX_OVERFLOW
         )
-        with WorkspaceProcessContext(
-            instance, WorkspaceFileTarget([str(workspace)]), version=__version__
-        ) as context:
+        with open_workspace(instance, workspace, __version__) as context:
             app = create_app_from_workspace_process_context(context, live_data_poll_rate=POLL_MS)
             uvicorn.run(
                 Guard(app=app, hosts=own_hosts(port)),

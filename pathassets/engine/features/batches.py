@@ -1,9 +1,10 @@
-"""Pixels of any owners -> passes of one encoder, filled across the owners' ends.
+"""Pixels of any owners -> batches for one encoder, filled across the owners' ends.
 
-    shares of rows ─▶ passes, all of one size ─▶ encoder, one batch ahead ─▶ rows to their owners
+    shares of rows ─▶ batches, all of one size ─▶ encoder, one ahead ─▶ rows to their owners
 
-Rows of one batch are handed over where they were decoded. A pass from several is copied together,
-25 us for a patch of 256 px, into one buffer that is used again.
+A batch is a whole number of forward passes of the model. Rows of one share are handed over where
+they were decoded. A batch from several is copied together, 25 us for a patch of 256 px, into one
+buffer that is used again.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pathassets.core.features.encoder import Encoder
 from pathassets.errors import EncoderError
 
 LEAST_ROWS = 32
-"""Patches that are handed to an encoder at once, where its own passes are smaller."""
+"""Patches that are handed to an encoder at once, where its forward passes are smaller."""
 
 
 def shape_of(encoder: Encoder, height_px: int, width_px: int) -> tuple[int, ...]:
@@ -40,7 +41,7 @@ def shape_of(encoder: Encoder, height_px: int, width_px: int) -> tuple[int, ...]
 
 
 def handed_rows(encoder: Encoder) -> int:
-    """Patches that an encoder is handed at once: whole passes of the model."""
+    """Patches that an encoder is handed at once: whole forward passes of the model."""
     return encoder.rows * max(1, LEAST_ROWS // encoder.rows)
 
 
@@ -73,7 +74,7 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Begun:
+class _PendingBatch:
     shares: list[Share]
     wait: Callable[[], np.ndarray]
 
@@ -86,16 +87,16 @@ class BatchFiller:
         self._n_rows = handed_rows(encoder)
         self._shares: deque[Share] = deque()
         self._n_waiting = 0
-        self._begun: _Begun | None = None
+        self._pending: _PendingBatch | None = None
         self._buffer = np.empty((0, 0, 0, 3), np.uint8)
 
     @property
     def is_empty(self) -> bool:
         """Whether nobody waits for a row."""
-        return not self._n_waiting and self._begun is None
+        return not self._n_waiting and self._pending is None
 
     def add(self, share: Share) -> None:
-        """Take patches, and encode whole passes; patches of another size are never in one pass."""
+        """Take patches, and encode whole batches; patches of two sizes are never in one."""
         if self._shares and self._shares[0].pixels.shape[1:] != share.pixels.shape[1:]:
             self._encode(self._n_waiting)
         self._shares.append(share)
@@ -122,7 +123,7 @@ class BatchFiller:
             n -= len(share.places)
         started_s = time.perf_counter()
         try:
-            begun = _Begun(shares=shares, wait=self._encoder.begin(self._together(shares)))
+            begun = _PendingBatch(shares=shares, wait=self._encoder.begin(self._together(shares)))
         except Exception as error:  # noqa: BLE001 - the boundary between slides
             _spend(shares, time.perf_counter() - started_s)
             self._finish()
@@ -130,7 +131,7 @@ class BatchFiller:
             return
         _spend(shares, time.perf_counter() - started_s)
         self._finish()
-        self._begun = begun
+        self._pending = begun
 
     def _together(self, shares: list[Share]) -> np.ndarray:
         if len(shares) == 1:
@@ -146,9 +147,9 @@ class BatchFiller:
 
     def _finish(self) -> None:
         """Deliver what was begun."""
-        if self._begun is None:
+        if self._pending is None:
             return
-        begun, self._begun = self._begun, None
+        begun, self._pending = self._pending, None
         started_s = time.perf_counter()
         try:
             rows = begun.wait()

@@ -208,7 +208,7 @@ def _check_company(encoder: Encoder, tiles: np.ndarray, features: np.ndarray, de
     back = np.empty_like(mixed)
     back[_ORDER] = mixed
     alone = np.concatenate([_encode(encoder, tiles[i : i + 1]) for i in range(len(tiles))])
-    # On the CPU passes have one size, so that nothing adds up in another order.
+    # On the CPU forward passes have one size, so that nothing adds up in another order.
     allowed = 0.0 if device == "cpu" else tolerance_of(encoder.card)
     for company, found in (("in another order", back), ("alone", alone)):
         differences = differ(found, features)

@@ -1,10 +1,10 @@
 """Slides, their locations -> features on disk, by encoders that share one decoding.
 
-    works ─▶ reader threads ─▶ uint8 batches, filled across ─▶ encoders' passes ─▶ whole chunks
+    works ─▶ reader threads ─▶ uint8 batches, filled across ─▶ encoders' batches ─▶ whole chunks
              (next slide         the ends of slides                (device)           (writers)
               opened ahead)
 
-A feeding thread goes through the works, opens slides and leads those that decode; the caller's
+A reading thread goes through the works, opens slides and leads those that decode; the caller's
 thread drives the encoders. A pass of rows of one batch is encoded where they were decoded; only
 where slides meet are rows copied, into one buffer for each encoder.
 """
@@ -32,7 +32,7 @@ from pathassets.engine.slides.bad_tiles import BadTilesOfAll
 from pathassets.engine.slides.open import OpenedSlide
 from pathassets.engine.slides.read_patches import BUDGET_BYTES, read_patches
 from pathassets.engine.workers.buffers import Buffers
-from pathassets.engine.workers.prefetch import Over, Prefetcher, Starved
+from pathassets.engine.workers.prefetch import Exhausted, NothingReady, Prefetcher
 
 PATIENCE_S = 0.2
 """How long a pass waits to be filled up, once the works themselves are waited for."""
@@ -43,10 +43,10 @@ class Target:
     """An encoder, and where its features of one slide go."""
 
     encoder: Encoder
-    """The same object for all slides: passes are filled across their ends."""
+    """The same object for all slides: batches are filled across their ends."""
     writer: FeatureWriter
     """Its caller finishes it, once the slide is done."""
-    told: Callable[[int], None] | None = None
+    on_rows: Callable[[int], None] | None = None
     """Hears how many more rows the writer has."""
 
 
@@ -120,39 +120,39 @@ def encode_slides(
     the generator ends its threads, once the work that they ask for has come. `works` are gone
     through in a thread of the pipeline, ahead of the encoders; what they raise is raised here.
     """
-    line = _Line(works, how or EncodingHow())
+    pipeline = _Pipeline(works, how or EncodingHow())
     try:
-        yield from line.run()
+        yield from pipeline.run()
     finally:
-        line.close()
+        pipeline.close()
 
 
-class _Line:
+class _Pipeline:
     """The encoding thread's end: pieces of slides in, slides that are done out."""
 
     def __init__(self, works: Iterable[SlideWork], how: EncodingHow) -> None:
         self._works = works
         self._how = how
-        self._feed = Prefetcher(
+        self._prefetcher = Prefetcher(
             self._read_all(), waiting_bytes=how.waiting_bytes,
             memory_threshold=how.memory_threshold,
         )  # fmt: skip
-        self._passes: dict[int, BatchFiller] = {}
+        self._fillers: dict[int, BatchFiller] = {}
         """By the identity of their encoder, as long as one of its slides is under way."""
         self._open: list[_Run] = []
         self._process = psutil.Process()
 
     def close(self) -> None:
         """End the threads."""
-        self._feed.close()
+        self._prefetcher.close()
 
-    def _read_all(self) -> Generator[tuple[_Piece, int], None, None]:
-        """In the feeding thread: read one slide after the other."""
+    def _read_all(self) -> Generator[tuple[_PatchBatch, int], None, None]:
+        """In the reading thread: read one slide after the other."""
         buffers, works = Buffers(), iter(self._works)
         while True:
-            self._feed.is_idle = True
+            self._prefetcher.is_idle = True
             work = next(works, None)
-            self._feed.is_idle = False
+            self._prefetcher.is_idle = False
             if work is None:
                 return
             run = _Run(work)
@@ -164,36 +164,36 @@ class _Line:
                             break
             except Exception as error:  # noqa: BLE001 - the slide boundary
                 run.error = error
-            yield _Piece(run, _NO_PLACES, _NO_PIXELS, run.late, is_last=True), 0
+            yield _PatchBatch(run, _NO_PLACES, _NO_PIXELS, run.late, is_last=True), 0
 
     def run(self) -> Generator[SlideEncoded, None, None]:
         """Yield each slide once all its rows were handed over."""
         while True:
-            has_waiting = any(not passes.is_empty for passes in self._passes.values())
+            has_waiting = any(not filler.is_empty for filler in self._fillers.values())
             started_s = time.perf_counter()
             try:
-                piece, n_bytes = self._feed.take(PATIENCE_S if has_waiting else None)
-            except Starved:
+                piece, n_bytes = self._prefetcher.take(PATIENCE_S if has_waiting else None)
+            except NothingReady:
                 self._flush(set())
-            except Over:
+            except Exhausted:
                 break
             else:
                 piece.run.stats.waiting_s += time.perf_counter() - started_s
                 self._take(piece)
-                self._feed.give_back(n_bytes)
+                self._prefetcher.give_back(n_bytes)
                 del piece
             yield from self._done()
         self._flush(set())
         yield from self._done()
 
-    def _take(self, piece: _Piece) -> None:
+    def _take(self, piece: _PatchBatch) -> None:
         """Give the encoders what a piece has for them."""
         run = piece.run
         if run not in self._open:
             self._open.append(run)
             run.n_halved = run.count_halved()
             self._flush({id(target.encoder) for target in run.work.targets})
-        run.look(self._process)
+        run.sample_usage(self._process)
         run.is_read = piece.is_last
         if run.error is not None:
             return
@@ -205,23 +205,23 @@ class _Line:
             if number in run.target_errors or not is_new.any():
                 continue
             first = int(np.argmax(is_new))
-            passes = self._passes.setdefault(id(target.encoder), BatchFiller(target.encoder))
+            filler = self._fillers.setdefault(id(target.encoder), BatchFiller(target.encoder))
             run.n_open += len(piece.places) - first
-            passes.add(Share(owner=own, places=piece.places[first:], pixels=piece.pixels[first:]))
+            filler.add(Share(owner=own, places=piece.places[first:], pixels=piece.pixels[first:]))
 
     def _flush(self, kept: set[int]) -> None:
         """Let all encoders finish but those that go on."""
-        for key in [key for key in self._passes if key not in kept]:
-            self._passes.pop(key).flush()
+        for key in [key for key in self._fillers if key not in kept]:
+            self._fillers.pop(key).flush()
 
     def _done(self) -> Generator[SlideEncoded, None, None]:
         for run in [run for run in self._open if run.is_done]:
             self._open.remove(run)
-            run.look(self._process)
+            run.sample_usage(self._process)
             yield run.outcome()
 
 
-class _Piece(NamedTuple):
+class _PatchBatch(NamedTuple):
     """A batch of a slide's patches."""
 
     run: _Run
@@ -269,8 +269,8 @@ class _TargetRun:
         try:
             require_finite(rows, places, run.work.locations, target.encoder.card.name)
             target.writer.write(rows)
-            if target.told is not None:
-                target.told(len(rows))
+            if target.on_rows is not None:
+                target.on_rows(len(rows))
         except Exception as error:  # noqa: BLE001 - one target of one slide, and no other
             run.target_errors[self._number] = error
         run.n_open -= len(places)
@@ -286,7 +286,7 @@ class _TargetRun:
 
 
 class _Run:
-    """A slide that is under way; begun by the feeding thread, counted by the encoding one."""
+    """A slide that is under way; begun by the reading thread, counted by the encoding one."""
 
     def __init__(self, work: SlideWork) -> None:
         self.work = work
@@ -303,7 +303,7 @@ class _Run:
         self.n_open = 0
         """Rows that encoders have, or wait for."""
         self.is_read = False
-        self._n_told = 0
+        self._n_reported = 0
         self.n_halved = 0
         """Of its encoders, before its first patch."""
 
@@ -317,7 +317,7 @@ class _Run:
         """Whether nothing more becomes of it."""
         return self.is_read and (not self.n_open or self.error is not None)
 
-    def look(self, process: psutil.Process) -> None:
+    def sample_usage(self, process: psutil.Process) -> None:
         """See how much memory there is in use."""
         self.stats.peak_bytes = max(self.stats.peak_bytes, process.memory_info().rss)
 
@@ -334,7 +334,7 @@ class _Run:
             target_errors=self.target_errors,
         )  # fmt: skip
 
-    def read(self, how: EncodingHow, buffers: Buffers) -> Generator[_Piece, None, None]:
+    def read(self, how: EncodingHow, buffers: Buffers) -> Generator[_PatchBatch, None, None]:
         """Open the slide and read what any target lacks."""
         work, locations = self.work, self.work.locations
         if not len(locations) or not work.targets:
@@ -360,7 +360,9 @@ class _Run:
                     for indices, pixels in batches:
                         self.stats.reading_s = slide.reading_s
                         left_out = self._newly_skipped(order)
-                        yield _Piece(self, order[indices], _cropped(pixels, work.crop_px), left_out)
+                        yield _PatchBatch(
+                            self, order[indices], _cropped(pixels, work.crop_px), left_out
+                        )
                 self.late = self._newly_skipped(order)
             finally:
                 self.stats.reading_s = slide.reading_s
@@ -369,8 +371,8 @@ class _Run:
 
     def _newly_skipped(self, order: np.ndarray) -> list[int]:
         """Locations that could not be read, without those told before."""
-        told, self._n_told = self._n_told, len(self.bad_tiles.skipped)
-        places: list[int] = order[self.bad_tiles.skipped[told:]].tolist()
+        n_before, self._n_reported = self._n_reported, len(self.bad_tiles.skipped)
+        places: list[int] = order[self.bad_tiles.skipped[n_before:]].tolist()
         return places
 
     def _order(self) -> np.ndarray:

@@ -67,9 +67,9 @@ class SlidesFailed(PathAssetsError):
         """Of the others."""
         n_all = len(outputs) + len(self.errors)
         first = list(self.errors.items())[:3]
-        told = "; ".join(with_subject(key, str(error)) for key, error in first)
+        listed = "; ".join(with_subject(key, str(error)) for key, error in first)
         super().__init__(
-            f"{len(self.errors)} of {n_all} slides failed: {told}",
+            f"{len(self.errors)} of {n_all} slides failed: {listed}",
             remedy="The others are done: see .outputs and .errors; "
             "on_error='collect' returns in place of raising",
         )
@@ -116,8 +116,8 @@ class DeepFeatureExtractor:
         self._opened = (device, batch_size), self._open(device, batch_size)
 
     def __repr__(self) -> str:
-        told = ", ".join(f"{name}={value!r}" for name, value in self._defaults.items())
-        return f"{type(self).__name__}({self.card.name!r}, {told})"
+        settings = ", ".join(f"{name}={value!r}" for name, value in self._defaults.items())
+        return f"{type(self).__name__}({self.card.name!r}, {settings})"
 
     @property
     def card(self) -> EncoderCard:

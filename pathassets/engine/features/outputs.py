@@ -99,9 +99,9 @@ class Place:
         Raises:
             OutputExists: something else is in its place, which must not be replaced.
         """
-        told = stated(self.final)
+        record = stated(self.final)
         if overwrite:
-            is_own = told.get("slide_sha256") in {None, self.fingerprint}
+            is_own = record.get("slide_sha256") in {None, self.fingerprint}
             if self.final.exists() and not (is_own and (self.final / METADATA).is_file()):
                 raise OutputExists(
                     self.final, "is in the way, and is no output of this slide",

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathassets.adapters.tqdm import progress_bar
 
 
-class Progress:
+class SlideProgressBar:
     """What is shown of one slide; the next one is laid out before any row of it is there."""
 
     def __init__(self, n_patches: int, *, label: str, is_shown: bool) -> None:

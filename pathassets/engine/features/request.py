@@ -127,10 +127,10 @@ def run_params(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> RunPara
         if name not in known:
             hint = did_you_mean(name, known)
             raise TypeError(f"run() got an unexpected keyword argument {name!r}. {hint}")
-    told = {k: v for k, v in given.items() if v is not None}
-    if "device" in told:
-        told["device"] = device_of(told["device"])
-    return RunParams(**{**defaults, **told})
+    given_values = {k: v for k, v in given.items() if v is not None}
+    if "device" in given_values:
+        given_values["device"] = device_of(given_values["device"])
+    return RunParams(**{**defaults, **given_values})
 
 
 def check_count(name: str, number: object, *, least: int) -> None:
@@ -232,12 +232,13 @@ def _agreed(name: str, keyword: object, ioconfig: object, parse: Any) -> Any:
             f"ioconfig: {type(ioconfig).__name__} has no {name}",
             remedy="Give an object with input_resolutions, patch_input_shape and stride_shape",
         )
-    told = getattr(ioconfig, name, None)
+    in_config = getattr(ioconfig, name, None)
     by_keyword = None if keyword is None else parse(name, keyword)
-    by_config = None if told is None else parse(name, told)
+    by_config = None if in_config is None else parse(name, in_config)
     if by_keyword is not None and by_config is not None and by_keyword != by_config:
         raise SpecError(
-            f"{name}: {keyword!r}, and {told!r} in the ioconfig", remedy="Give it in one place"
+            f"{name}: {keyword!r}, and {in_config!r} in the ioconfig",
+            remedy="Give it in one place",
         )
     return by_config if by_keyword is None else by_keyword
 

@@ -25,18 +25,18 @@ from pathassets.adapters.images.mask_files import (
 )
 from pathassets.adapters.openslide.members import members_of
 from pathassets.adapters.zarr.features import FeatureWriter
-from pathassets.core.features import patch_grid as feature_grid
+from pathassets.core.features import patch_grid
 from pathassets.core.features.encoder import Encoder, EncoderCard
 from pathassets.core.features.patch_grid import FeatureGrid, GridSpec, lay_grid
-from pathassets.core.patches import read_plan as patches
+from pathassets.core.patches import read_plan
 from pathassets.core.slides.slide import SlideInfo, slide_id_of
 from pathassets.core.spec import canonical_json, digest_of
-from pathassets.core.tissue import tissue_mask as tissue
+from pathassets.core.tissue import tissue_mask
 from pathassets.core.tissue.coverage import Coverage
 from pathassets.core.tissue.tissue_mask import TissueMask, TissueSpec
 from pathassets.engine.features.encoding import SlideEncoded, SlideWork, Target
 from pathassets.engine.features.outputs import MemoryWriter, OutputFolder, Place, remove_part
-from pathassets.engine.features.progress import Progress
+from pathassets.engine.features.progress import SlideProgressBar
 from pathassets.engine.features.request import RunParams, SlideInput
 from pathassets.engine.slides.open import OpenedSlide, open_slide
 from pathassets.engine.slides.tissue_mask import (
@@ -79,7 +79,7 @@ class _Job:
     work: SlideWork
     grid: FeatureGrid
     attributes: dict[str, Any]
-    progress: Progress
+    progress: SlideProgressBar
 
     @property
     def writer(self) -> FeatureWriter:
@@ -162,14 +162,14 @@ class SlideRun:
         attributes["patch_mpp"] = grid.locations.mpp
         attributes["scale_factor"] = [grid.downsample, grid.downsample]
         writer = self._writer(place, grid, attributes)
-        progress = Progress(
+        progress = SlideProgressBar(
             len(grid.locations) - writer.n_done, is_shown=asked.params.verbose,
             label=f"{number}/{len(asked.slides)} {slide.path.name}",
         )  # fmt: skip
         work = SlideWork(
             name=str(slide.path), open=partial(open_slide, slide.path, mpp=slide.mpp),
             locations=grid.locations, crop_px=grid.crop_px,
-            targets=(Target(encoder=asked.encoder, writer=writer, told=progress.advance),),
+            targets=(Target(encoder=asked.encoder, writer=writer, on_rows=progress.advance),),
         )  # fmt: skip
         return _Job(
             slide=slide, members=members, stamp=stamp, place=place, work=work, grid=grid,
@@ -203,7 +203,7 @@ class SlideRun:
             "slide_sha256": fingerprint, "slide_mpp": info.mpp, "mask": mask, "grid": spec,
             "objective_power": slide.power or info.objective_power, "encoder": card,
             "label": slide.label,
-            "code": [feature_grid.CODE_VERSION, patches.CODE_VERSION],
+            "code": [patch_grid.CODE_VERSION, read_plan.CODE_VERSION],
         }  # fmt: skip
         return {
             "request": digest_of(identity),
@@ -308,7 +308,7 @@ def mask_identity(given: TissueMask | np.ndarray | None, *, is_auto: bool) -> di
     if given is None:
         if not is_auto:
             return {"kind": "none"}
-        return {"kind": "auto", "spec": TissueSpec(), "code": tissue.CODE_VERSION}
+        return {"kind": "auto", "spec": TissueSpec(), "code": tissue_mask.CODE_VERSION}
     if isinstance(given, TissueMask):
         sha256 = _sha256(given.tissue)
         return {"kind": "given", "sha256": sha256, "downsample": given.downsample}

@@ -15,7 +15,7 @@ from pathassets.errors import EncoderError, SpecError
 
 
 def open_model(model: Any, weights: str | None, *, device: str, rows: int) -> Encoder:
-    """Open a model, whatever it was given as, for passes of `rows` patches.
+    """Open a model, whatever it was given as, for forward passes of `rows` patches.
 
     Raises:
         TypeError: it is nothing of the kind.

@@ -21,7 +21,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from pathassets.core import display as shown
+from pathassets.core import display
 from pathassets.core.locations.locations import PatchLocations
 from pathassets.core.slides.resolution import LevelOrMpp, as_level_or_mpp
 from pathassets.core.tissue.tissue_mask import TissueMask
@@ -53,7 +53,7 @@ from pathassets.engine.slides.open import OpenedSlide, open_slide
 from pathassets.errors import SpecError
 
 _LISTED = 20
-"""Longest list that is told whole."""
+"""Longest list that is given in full."""
 
 LocationRow = tuple[tuple[int, int], tuple[int, int], str]
 
@@ -128,7 +128,7 @@ class LocatedPatches:
         self.level_or_mpp = as_level_or_mpp(asked.level_or_mpp)
         self.locations = found.locations
         self.patch_size = found.locations.patch_px
-        self.param_info = _told(request, self.patch_size)
+        self.param_info = _param_info(request, self.patch_size)
         self.patch_data = _rows(found.locations)
         self.patch_count = len(found.locations)
         self.patch_labels = list(found.locations.labels)
@@ -163,15 +163,15 @@ class LocatedPatches:
         return self.patch_count
 
     def __repr__(self) -> str:
-        return shown.line(
-            self, shown.path(self.wsi_file), shown.count(self.patch_count, "patch"),
-            shown.labels(self.patch_labels),
+        return display.line(
+            self, display.path(self.wsi_file), display.count(self.patch_count, "patch"),
+            display.labels(self.patch_labels),
         )  # fmt: skip
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the first rows."""
         rows = ((*corner, label) for corner, _, label in self.patch_data)
-        return shown.table(repr(self), ("x_px0", "y_px0", "label"), rows, len(self))
+        return display.table(repr(self), ("x_px0", "y_px0", "label"), rows, len(self))
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the open slide: another process opens its own."""
@@ -261,15 +261,15 @@ def _count(locations: PatchLocations) -> dict[str, int]:
     return dict(zip(locations.labels, counts, strict=True))
 
 
-def _told(request: Request, patch_px: int) -> dict[str, Any]:
+def _param_info(request: Request, patch_px: int) -> dict[str, Any]:
     """What was asked, in words and numbers that can be printed: what was not given is left out."""
-    told = {
+    info = {
         field.name: _tell(getattr(asked, field.name))
         for asked in (request.sampling, request.region, request.slide)
         for field in fields(asked)  # type: ignore[arg-type] # each is a dataclass
         if getattr(asked, field.name) is not None
     }
-    return told | {"patch_size": patch_px}
+    return info | {"patch_size": patch_px}
 
 
 def _tell(value: Any) -> Any:

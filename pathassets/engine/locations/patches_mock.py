@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pathassets.core import display as shown
+from pathassets.core import display
 from pathassets.core.slides.resolution import LevelOrMpp, as_level_or_mpp
 from pathassets.engine.locations.rows import PatchRows, rows_of
 from pathassets.errors import SpecError
@@ -66,9 +66,9 @@ class PatchesMock:
         return self.patch_count
 
     def __repr__(self) -> str:
-        return shown.line(
-            self, shown.path(self.wsi_file), shown.count(self.patch_count, "patch"),
-            shown.labels(self.patch_labels),
+        return display.line(
+            self, display.path(self.wsi_file), display.count(self.patch_count, "patch"),
+            display.labels(self.patch_labels),
         )  # fmt: skip
 
 

@@ -18,8 +18,8 @@ from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple
 
 from pathassets.adapters.tqdm import progress_bar
-from pathassets.core import display as shown
-from pathassets.engine.locations import classes as single
+from pathassets.core import display
+from pathassets.engine.locations import classes
 from pathassets.engine.locations.classes import LocatedPatches
 from pathassets.engine.locations.pool_tasks import LISTS, OWN_LISTS, LocationTask, Plan
 from pathassets.engine.workers.pool import LocalWorkers
@@ -138,8 +138,8 @@ class LocationsPool(Sequence[LocatedPatches]):
     def _enter(self, index: int, error: Exception, plan: Plan) -> None:
         self.errors[index] = error
         if plan.on_error == "skip":
-            told = with_subject(plan.wsi_files[index], str(error))
-            logger.warning("slide %d is left out: %s", index, told)
+            said = with_subject(plan.wsi_files[index], str(error))
+            logger.warning("slide %d is left out: %s", index, said)
 
     def __getitem__(self, index: Any) -> Any:
         return self._results[index]
@@ -149,13 +149,13 @@ class LocationsPool(Sequence[LocatedPatches]):
 
     def __repr__(self) -> str:
         failed = f"{len(self.errors):,} failed" if self.errors else ""
-        slides = shown.count(len(self), "slide")
-        return shown.line(self, slides, shown.count(self.patch_count, "patch"), failed)
+        slides = display.count(len(self), "slide")
+        return display.line(self, slides, display.count(self.patch_count, "patch"), failed)
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the first slides."""
-        rows = ((one.wsi_file[-shown.TEXT_CHARS :], one.patch_count) for one in self._results)
-        return shown.table(repr(self), ("slide", "patches"), rows, len(self))
+        rows = ((one.wsi_file[-display.TEXT_CHARS :], one.patch_count) for one in self._results)
+        return display.table(repr(self), ("slide", "patches"), rows, len(self))
 
     def __iter__(self) -> Iterator[LocatedPatches]:
         return iter(self._results)
@@ -206,59 +206,59 @@ def _of_slide(error: Exception, wsi_file: str) -> Exception:
     return error
 
 
-class WholeImageGridPatchesPool(LocationsPool, patches=single.WholeImageGridPatches):
+class WholeImageGridPatchesPool(LocationsPool, patches=classes.WholeImageGridPatches):
     """`WholeImageGridPatches` of many slides."""
 
 
-class WholeImageRandomPatchesPool(LocationsPool, patches=single.WholeImageRandomPatches):
+class WholeImageRandomPatchesPool(LocationsPool, patches=classes.WholeImageRandomPatches):
     """`WholeImageRandomPatches` of many slides."""
 
 
-class WholeImagePoissonDiskPatchesPool(LocationsPool, patches=single.WholeImagePoissonDiskPatches):
+class WholeImagePoissonDiskPatchesPool(LocationsPool, patches=classes.WholeImagePoissonDiskPatches):
     """`WholeImagePoissonDiskPatches` of many slides."""
 
 
-class WholeImageCustomPatchesPool(LocationsPool, patches=single.WholeImageCustomPatches):
+class WholeImageCustomPatchesPool(LocationsPool, patches=classes.WholeImageCustomPatches):
     """`WholeImageCustomPatches` of many slides."""
 
 
 class WholeImageInvertedGridPatchesPool(
-    LocationsPool, patches=single.WholeImageInvertedGridPatches
+    LocationsPool, patches=classes.WholeImageInvertedGridPatches
 ):
     """`WholeImageInvertedGridPatches` of many slides."""
 
 
 class WholeImageInvertedRandomPatchesPool(
-    LocationsPool, patches=single.WholeImageInvertedRandomPatches
+    LocationsPool, patches=classes.WholeImageInvertedRandomPatches
 ):
     """`WholeImageInvertedRandomPatches` of many slides."""
 
 
 class WholeImageInvertedPoissonDiskPatchesPool(
-    LocationsPool, patches=single.WholeImageInvertedPoissonDiskPatches
+    LocationsPool, patches=classes.WholeImageInvertedPoissonDiskPatches
 ):
     """`WholeImageInvertedPoissonDiskPatches` of many slides."""
 
 
 class WholeImageInvertedCustomPatchesPool(
-    LocationsPool, patches=single.WholeImageInvertedCustomPatches
+    LocationsPool, patches=classes.WholeImageInvertedCustomPatches
 ):
     """`WholeImageInvertedCustomPatches` of many slides."""
 
 
-class PolygonRegionGridPatchesPool(LocationsPool, patches=single.PolygonRegionGridPatches):
+class PolygonRegionGridPatchesPool(LocationsPool, patches=classes.PolygonRegionGridPatches):
     """`PolygonRegionGridPatches` of many slides."""
 
 
-class PolygonRegionRandomPatchesPool(LocationsPool, patches=single.PolygonRegionRandomPatches):
+class PolygonRegionRandomPatchesPool(LocationsPool, patches=classes.PolygonRegionRandomPatches):
     """`PolygonRegionRandomPatches` of many slides."""
 
 
 class PolygonRegionPoissonDiskPatchesPool(
-    LocationsPool, patches=single.PolygonRegionPoissonDiskPatches
+    LocationsPool, patches=classes.PolygonRegionPoissonDiskPatches
 ):
     """`PolygonRegionPoissonDiskPatches` of many slides."""
 
 
-class PolygonRegionCustomPatchesPool(LocationsPool, patches=single.PolygonRegionCustomPatches):
+class PolygonRegionCustomPatchesPool(LocationsPool, patches=classes.PolygonRegionCustomPatches):
     """`PolygonRegionCustomPatches` of many slides."""

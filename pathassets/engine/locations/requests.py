@@ -92,7 +92,7 @@ class SlideRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scale:
+class SlideScale:
     """A slide's resolution, its mask's, and that of the patches that are asked for."""
 
     path: str
@@ -156,7 +156,7 @@ def _no_mpp(path: str, info: SlideInfo) -> SlideError:
 class Sampling(Protocol):
     """How squares are found in areas."""
 
-    def numbers(self, n_areas: int, scale: Scale, patch_px: int) -> np.ndarray:
+    def numbers(self, n_areas: int, scale: SlideScale, patch_px: int) -> np.ndarray:
         """What is asked of each area, float64 (n_areas,), lengths in level-0 pixels.
 
         Raises:
@@ -177,7 +177,7 @@ class Grid:
     def __post_init__(self) -> None:
         STRIDE.check_all("patch_stride", self.patch_stride)
 
-    def numbers(self, n_areas: int, scale: Scale, patch_px: int) -> np.ndarray:
+    def numbers(self, n_areas: int, scale: SlideScale, patch_px: int) -> np.ndarray:
         """Steps in level-0 pixels."""
         strides = spread("patch_stride", self.patch_stride, n_areas)
         return _one_px0("patch_stride", strides * patch_px * scale.downsample)
@@ -202,7 +202,7 @@ class Random:
         COUNT.check_all("num_patches", self.num_patches)
         COUNT.check("seed", self.seed)
 
-    def numbers(self, n_areas: int, scale: Scale, patch_px: int) -> np.ndarray:
+    def numbers(self, n_areas: int, scale: SlideScale, patch_px: int) -> np.ndarray:
         """Numbers of patches."""
         del scale, patch_px
         return spread("num_patches", self.num_patches, n_areas)
@@ -230,7 +230,7 @@ class PoissonDisk:
                 LENGTH.check_all(name, getattr(self, name))
         COUNT.check("seed", self.seed)
 
-    def numbers(self, n_areas: int, scale: Scale, patch_px: int) -> np.ndarray:
+    def numbers(self, n_areas: int, scale: SlideScale, patch_px: int) -> np.ndarray:
         """Spacings in level-0 pixels."""
         del patch_px
         spacings_px0 = scale.lengths_px0(
@@ -253,7 +253,7 @@ class Custom:
     def __post_init__(self) -> None:
         _corners_px0(self.points)
 
-    def numbers(self, n_areas: int, scale: Scale, patch_px: int) -> np.ndarray:
+    def numbers(self, n_areas: int, scale: SlideScale, patch_px: int) -> np.ndarray:
         """Nothing is asked of an area."""
         del scale, patch_px
         return np.zeros(n_areas)

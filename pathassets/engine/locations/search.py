@@ -22,7 +22,7 @@ from pathassets.core.tissue.coverage import Coverage
 from pathassets.core.tissue.tissue_mask import TissueMask
 from pathassets.engine.locations.areas import AnnotatedAreas, Region, foreground_bounds, grow
 from pathassets.engine.locations.numbers import spread
-from pathassets.engine.locations.requests import Sampling, Scale, SlideRequest
+from pathassets.engine.locations.requests import Sampling, SlideRequest, SlideScale
 from pathassets.engine.locations.rows import code_labels
 from pathassets.engine.slides.open import OpenedSlide
 from pathassets.engine.slides.tissue_mask import as_tissue_mask
@@ -40,7 +40,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class FoundPatches:
     """What was found on one slide."""
 
     locations: PatchLocations
@@ -53,7 +53,7 @@ class Found:
     mask_downsample: float
 
 
-def find_patches(request: Request, slide: OpenedSlide) -> Found:
+def find_patches(request: Request, slide: OpenedSlide) -> FoundPatches:
     """Find the patches of a slide.
 
     Raises:
@@ -63,7 +63,7 @@ def find_patches(request: Request, slide: OpenedSlide) -> Found:
     """
     asked, info = request.slide, slide.info
     mask = as_tissue_mask(asked.mask_data, slide)
-    scale = Scale(
+    scale = SlideScale(
         path=slide.path, info=info, mask_downsample=mask.downsample,
         level_or_mpp=as_level_or_mpp(asked.level_or_mpp),
     )  # fmt: skip
@@ -84,7 +84,7 @@ def find_patches(request: Request, slide: OpenedSlide) -> Found:
     seed = _seed_of(request, squares, areas, np.stack([buffers_px0, numbers]))
     sampled = _sample(request.sampling, areas, numbers, squares, mask=mask, seed=seed)
     height_px, width_px = mask.tissue.shape
-    return Found(
+    return FoundPatches(
         locations=_locations(sampled, squares.side_px0, patch_px, scale, drawn.labels),
         drawn=drawn, outlines=outlines,
         mask_width_px=width_px, mask_height_px=height_px, mask_downsample=mask.downsample,
@@ -101,7 +101,7 @@ def _areas(asked: SlideRequest, outlines: np.ndarray, labels: tuple[str, ...]) -
 
 
 def _locations(
-    sampled: Sampled, side_px0: int, patch_px: int, scale: Scale, labels: tuple[str, ...]
+    sampled: Sampled, side_px0: int, patch_px: int, scale: SlideScale, labels: tuple[str, ...]
 ) -> PatchLocations:
     names, codes = code_labels(labels)
     return PatchLocations(

@@ -20,7 +20,7 @@ from typing import Any, Literal, NamedTuple, Protocol, get_args
 
 import numpy as np
 
-from pathassets.core import display as shown
+from pathassets.core import display
 from pathassets.core.locations.locations import PatchLocations
 from pathassets.core.patches.names import resolution_part
 from pathassets.core.slides.resolution import LevelOrMpp, as_level_or_mpp
@@ -129,15 +129,15 @@ class ExtractionJob:
         return _stem_of(self.wsi_file)
 
     def __repr__(self) -> str:
-        return shown.line(self, *self.facts())
+        return display.line(self, *self.facts())
 
     def facts(self) -> tuple[str, ...]:
         """What a person wants to know of it."""
         values = self.levels_or_mpps
-        at = [resolution_part(value) for value in values[: shown.N_LABELS]]
+        at = [resolution_part(value) for value in values[: display.N_LABELS]]
         at += ["…"] * (len(values) > len(at))
-        n = shown.count(len(self), self.unit)
-        return shown.path(self.wsi_file), n, f"at {' '.join(at)}"
+        n = display.count(len(self), self.unit)
+        return display.path(self.wsi_file), n, f"at {' '.join(at)}"
 
     @property
     def unit(self) -> str:
@@ -197,7 +197,7 @@ def job_of(patches: Patches, spec: ExtractionSpec) -> ExtractionJob:
     )  # fmt: skip
 
 
-class _Table(NamedTuple):
+class _PatchTable(NamedTuple):
     """All patches of an object, as arrays (n,)."""
 
     x_px0: np.ndarray
@@ -208,12 +208,12 @@ class _Table(NamedTuple):
     label_codes: np.ndarray
 
 
-def _table_of(patches: Patches) -> _Table:
+def _table_of(patches: Patches) -> _PatchTable:
     locations = getattr(patches, "locations", None)
     if isinstance(locations, PatchLocations):
         side_px = np.full(len(locations), locations.patch_px, np.int64)
         codes = locations.label_codes
-        return _Table(
+        return _PatchTable(
             locations.x_px0, locations.y_px0, side_px, side_px, locations.labels,
             np.zeros(len(locations), np.int32) if codes is None else codes,
         )  # fmt: skip
@@ -227,7 +227,7 @@ def _table_of(patches: Patches) -> _Table:
     code_of = {label: code for code, label in enumerate(labels)}
     codes = np.array([code_of[label] for label in said], np.int32)
     x_px0, y_px0, width_px, height_px = np.ascontiguousarray(numbers.T)
-    return _Table(x_px0, y_px0, width_px, height_px, labels, codes)
+    return _PatchTable(x_px0, y_px0, width_px, height_px, labels, codes)
 
 
 def _is_wanted(labels: tuple[str, ...], spec: ExtractionSpec, wsi_file: str) -> np.ndarray:

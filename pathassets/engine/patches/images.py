@@ -146,14 +146,14 @@ class _Placing:
         job, first_set, again = self._job, self._first_set, self._again
         width_px, height_px = int(job.width_px[place]), int(job.height_px[place])
         x_px0, y_px0 = batch.corners_px0[view][number].tolist()
-        told = PatchPlace(
+        patch = PatchPlace(
             index=int(job.index[place]), label=job.labels[job.label_codes[place]],
             x_px0=x_px0, y_px0=y_px0, width_px=width_px, height_px=height_px,
             level_or_mpp=job.levels_or_mpps[view],
             set_number=None if first_set is None else first_set + place,
             repeat=self._repeats[view] if again is None else again[place],
         )  # fmt: skip
-        return told, batch.pixels[view][number, :height_px, :width_px]
+        return patch, batch.pixels[view][number, :height_px, :width_px]
 
 
 def _is_same(one: object, other: object) -> bool:

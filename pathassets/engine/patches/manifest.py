@@ -34,26 +34,26 @@ class ManifestFacts:
     """Of the extractor: all that decide what is written, none that decide how fast."""
 
 
-def manifest_text(path: str, manifest_id: str, told: ManifestFacts, rows: Sequence[Row]) -> str:
+def manifest_text(path: str, manifest_id: str, facts: ManifestFacts, rows: Sequence[Row]) -> str:
     """Write the manifest, which is kept at `path`."""
     labels = Counter({row["index"]: row["label"] for row in rows}.values())
     lines = [
         _line("Manifest ID:", manifest_id),
         _line("Manifest file path:", path),
-        _line("Slide file:", plain(told.slide)),
+        _line("Slide file:", plain(facts.slide)),
     ]
-    if told.slide_sha256:
-        lines.append(_line("Slide SHA-256:", told.slide_sha256))
+    if facts.slide_sha256:
+        lines.append(_line("Slide SHA-256:", facts.slide_sha256))
     lines.append(RULE)
-    if told.patch_class:
-        lines.append(_line("Patch class:", plain(told.patch_class)))
-        lines += ["Patch class params:", *_params(told.patch_params)]
+    if facts.patch_class:
+        lines.append(_line("Patch class:", plain(facts.patch_class)))
+        lines += ["Patch class params:", *_params(facts.patch_params)]
     lines += [
         _line("Patch count:", str(labels.total())),
         _line("Patch labels:", plain(dict(sorted(labels.items())))),
-        _line("Extractor class:", told.extractor),
+        _line("Extractor class:", facts.extractor),
         "Extractor class params:",
-        *_params({name: plain(value) for name, value in told.params.items()}),
+        *_params({name: plain(value) for name, value in facts.params.items()}),
         "Saved patches:",
         *(_line("", _where(row)) for row in rows),
         _line("Disk file count:", str(len(rows))),

@@ -54,7 +54,7 @@ def write_patch_set(  # noqa: PLR0913 - what, how, where to, and under which nam
     work = ImageWork(job=job, names=names, quality=spec.quality, n_threads=n_threads)
     if batches is None:
         batches = read_job(job, slice(None), n_batch=work.n_batch, n_threads=n_threads, spec=spec)
-    told = ManifestFacts(slide=slide_id, extractor="patch_set", params=_params(spec))
+    facts = ManifestFacts(slide=slide_id, extractor="patch_set", params=_params(spec))
     rows: list[Row] = []
     try:
         writer = _writer_for(spec, names, folder)
@@ -63,7 +63,7 @@ def write_patch_set(  # noqa: PLR0913 - what, how, where to, and under which nam
                 rows += new
         writer.close()
         save_manifest(folder / TABLE, rows, writer.where)
-        (folder / TEXT).write_text(manifest_text(TEXT, names.manifest_id, told, rows), "utf-8")
+        (folder / TEXT).write_text(manifest_text(TEXT, names.manifest_id, facts, rows), "utf-8")
     except OSError as error:
         raise unwritable(folder, error) from error
     return facts_of(rows) | {"manifest_id": names.manifest_id}

@@ -109,7 +109,7 @@ def build_dataset(platform: Platform, entry: Entry, *, run_id: str) -> BuiltData
 def _verified(platform: Platform, planned: PlannedDataset, run_id: str) -> PlannedDataset:
     """The version of features that have the bytes that it names; what is damaged is made again."""
     files = list(_files_of(platform, planned))  # hashing takes hours: no query stays open so long
-    damage = dict(platform.store.survey_bytes(files, n_threads=platform.settings.n_workers))
+    damage = dict(platform.store.find_damaged_bytes(files, n_threads=platform.settings.n_workers))
     if not damage:
         return planned
     for address, one in damage.items():

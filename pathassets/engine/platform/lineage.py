@@ -95,7 +95,7 @@ def _ancestor(
 
 def _damaged(platform: Platform, record: ArtifactRecord) -> dict[str, Any]:
     """What a look at its files finds; nothing where they are there with their sizes."""
-    damage = platform.store.look(record.address, record.files)
+    damage = platform.store.check_sizes(record.address, record.files)
     return {} if damage is None else {"damaged": damage_said(record.address, damage)[1]}
 
 

@@ -73,7 +73,7 @@ def read_stored_artifacts(
     in_force = _in_force(slides, key)
     facts: dict[Address, FewFacts] = {}
     expected = _expected(platform, in_force, key, facts)
-    damage = dict(platform.store.survey(expected))
+    damage = dict(platform.store.find_damage(expected))
     made = {(*address.key, address.partition_key) for address in facts}
     attempts = platform.catalog.latest_attempts()
     return StoredArtifacts(attempts=attempts, facts=facts, damage=damage, made=made)
@@ -106,7 +106,7 @@ def _expected(
 def find_damage(platform: Platform, address: Address) -> Damage | None:
     """What is wrong with one artifact; None where nothing is, or the catalog does not know it."""
     record = platform.catalog.find_artifact(address)
-    return None if record is None else platform.store.look(address, record.files)
+    return None if record is None else platform.store.check_sizes(address, record.files)
 
 
 def damage_said(address: Address, damage: Damage) -> tuple[str, str]:

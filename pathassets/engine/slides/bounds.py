@@ -39,7 +39,7 @@ def on_level0(
 
 
 def unsaid_frame(info: SlideInfo, *, subject: str, what: str = "coordinates") -> SpecError:
-    """Build the error that an annotation is whose frame is not told."""
+    """Build the error for an annotation that does not say from where it counts."""
     x0, y0, x1, y1 = info.bounds_px0 or (0, 0, info.width_px0, info.height_px0)
     return SpecError(
         f"{subject}: has bounds, {x1 - x0} x {y1 - y0} px of {info.width_px0} x "

@@ -115,18 +115,18 @@ def inspect_files(
     starts. A slow file holds back none of the next `AHEAD`. Errors come as values: a file that is
     no slide, and `WorkerLost` where the look ended its worker or took too long.
     """
-    line: _Line[A | FileInspection | PathAssetsError] = _Line(len(files))
-    while not line.is_done:
-        unknown = _unknown(files, answer, line)
+    answers: _Reorder[A | FileInspection | PathAssetsError] = _Reorder(len(files))
+    while not answers.is_done:
+        unknown = _unknown(files, answer, answers)
         with closing(workers.imap(look, unknown)) as results:
             for task, result in results:
-                line.put(task.place, _said(task.path, result))
-                yield from ((files[place], found) for place, found in line.ready())
-        yield from ((files[place], found) for place, found in line.ready())
+                answers.put(task.place, _said(task.path, result))
+                yield from ((files[place], found) for place, found in answers.ready())
+        yield from ((files[place], found) for place, found in answers.ready())
 
 
-class _Line(Generic[A]):
-    """Where answers wait for those before them."""
+class _Reorder(Generic[A]):
+    """Where answers wait for those before them: a reorder buffer."""
 
     def __init__(self, n_places: int) -> None:
         self.places = iter(range(n_places))
@@ -156,18 +156,18 @@ class _Line(Generic[A]):
 def _unknown(
     files: Sequence[Path],
     answer: Callable[[Path], A | None],
-    line: _Line[A | FileInspection | PathAssetsError],
+    answers: _Reorder[A | FileInspection | PathAssetsError],
 ) -> Iterator[InspectionTask]:
     """The next files that nobody knows, until too many answers wait."""
-    while not line.is_full:
-        place = next(line.places, None)
+    while not answers.is_full:
+        place = next(answers.places, None)
         if place is None:
             return
         known = answer(files[place])
         if known is None:
             yield InspectionTask(place=place, path=files[place])
         else:
-            line.put(place, known)
+            answers.put(place, known)
 
 
 def _said(

@@ -1,6 +1,6 @@
 """Tiles that are not stored -> tiles that OpenSlide draws in their place.
 
-Aperio's writer leaves some tiles out, and what it stores above such a hole, in the coarser levels,
+Aperio's writer leaves some tiles out, and what it stores above such a one, in the coarser levels,
 is sometimes of another place: it counts as not stored, too. OpenSlide draws both from the next
 finer level; where nothing is stored there either, that is a fault.
 
@@ -15,26 +15,26 @@ import numpy as np
 
 from pathassets.adapters.tiff.extents import FAULTS
 from pathassets.adapters.tiff.levels import TiffLevel
-from pathassets.core.slides.regions import shrink as shrunk
+from pathassets.core.slides.regions import shrink as shrink_tile
 from pathassets.core.slides.tiles import TileGrid, TileSource
 
 
 def find_missing_tiles(levels: Sequence[TiffLevel | None]) -> list[frozenset[int]]:
     """Tiles of each level, finest first, that are not stored or lie above one that is not.
 
-    A level that is None is not stored as tiles: it has no holes, and hands none on.
+    A level that is None is not stored as tiles: none of it is missing, and it hands none on.
     """
-    holes: list[frozenset[int]] = []
+    missing: list[frozenset[int]] = []
     finer: TileGrid | None = None
     for level in levels:
         own: set[int] = set()
         if level is not None:
             own.update(np.flatnonzero(level.faults == _MISSING).tolist())
             if finer is not None:
-                own.update(t for hole in holes[-1] for t in _above(finer, hole, level.grid))
+                own.update(t for tile in missing[-1] for t in _above(finer, tile, level.grid))
         finer = None if level is None else level.grid
-        holes.append(frozenset(own))
-    return holes
+        missing.append(frozenset(own))
+    return missing
 
 
 _MISSING = FAULTS.index("missing") + 1
@@ -62,14 +62,14 @@ def _steps(start_px: int, length_px: int, downsample: float, tile_px: int) -> ra
 
 
 class FilledTiles:
-    """A level with holes, in the shape of `core.tiles.TileSource`: these tiles are drawn."""
+    """A level, in the shape of `core.slides.tiles.TileSource`, whose missing tiles are drawn."""
 
-    def __init__(self, stored: TileSource, drawn: TileSource, holes: frozenset[int]) -> None:
+    def __init__(self, stored: TileSource, drawn: TileSource, missing: frozenset[int]) -> None:
         self.grid = stored.grid
         self.can_shrink = stored.can_shrink
         self._stored = stored
         self._drawn = drawn
-        self.holes = holes
+        self.missing = missing
 
     def read(self, tile: int, *, shrink: int = 1, out: np.ndarray | None = None) -> np.ndarray:
         """RGB uint8 (tile_height_px / shrink, tile_width_px / shrink, 3), whole also at the edges.
@@ -77,9 +77,9 @@ class FilledTiles:
         Raises:
             TileDamaged: it is not stored and cannot be drawn, or cannot be decoded or believed.
         """
-        if tile not in self.holes:
+        if tile not in self.missing:
             return self._stored.read(tile, shrink=shrink, out=out)
-        rgb = shrunk(self._drawn.read(tile), shrink)
+        rgb = shrink_tile(self._drawn.read(tile), shrink)
         if out is None:
             return rgb
         out[:] = rgb

@@ -32,7 +32,7 @@ from pathassets.adapters.tiff.alone import NoOpenSlide, facts_of
 from pathassets.adapters.tiff.layout import TiffLayout, read_layout
 from pathassets.adapters.tiff.remedies import alone
 from pathassets.adapters.tiff.tiles import TiledTiff, open_tiles
-from pathassets.core import display as shown
+from pathassets.core import display
 from pathassets.core.annotations.annotations import Annotations
 from pathassets.core.frames import Frame
 from pathassets.core.slides.regions import WHITE, BoxPx, Rgb, read_box, read_region
@@ -41,7 +41,7 @@ from pathassets.core.slides.tiles import TileSource
 from pathassets.engine.slides.bounds import on_level0
 from pathassets.engine.slides.missing_tiles import FilledTiles, find_missing_tiles
 from pathassets.engine.slides.notebook_preview import picture_of
-from pathassets.engine.slides.pixel_check import ReadBox, find_difference, look_at_colours
+from pathassets.engine.slides.pixel_check import ReadBox, check_colours, find_difference
 from pathassets.errors import SlideUnreadable, SpecError
 
 Backend = Literal["auto", "openslide", "tiles"]
@@ -74,9 +74,11 @@ class OpenedSlide:
             return [reader.tiles(level) for level in range(len(sizes_px))]
         stored = [file.layout.level_of(*size_px) for size_px in sizes_px]
         has_drawn = self.info.vendor == DRAWN_VENDOR
-        holes = find_missing_tiles(stored) if has_drawn else [frozenset[int]()] * len(stored)
+        missing_tiles = (
+            find_missing_tiles(stored) if has_drawn else [frozenset[int]()] * len(stored)
+        )
         sources: list[TileSource] = []
-        for number, (level, missing) in enumerate(zip(stored, holes, strict=True)):
+        for number, (level, missing) in enumerate(zip(stored, missing_tiles, strict=True)):
             if level is None:
                 sources.append(reader.tiles(number))
                 continue
@@ -89,7 +91,7 @@ class OpenedSlide:
     def drawn_tiles(self, level: int) -> tuple[int, ...]:
         """Tiles of a level that the file does not store, and that are drawn from a finer one."""
         source = self._sources[level]
-        return tuple(sorted(source.holes)) if isinstance(source, FilledTiles) else ()
+        return tuple(sorted(source.missing)) if isinstance(source, FilledTiles) else ()
 
     def noting(self, notes: Iterable[str]) -> Self:
         """Take further notes of it, when it is opened."""
@@ -163,7 +165,7 @@ class OpenedSlide:
         return self._reader.read_associated(name)
 
     def __repr__(self) -> str:
-        return shown.line(self, shown.path(self.path), *self.info.told())
+        return display.line(self, display.path(self.path), *self.info.summary())
 
     def _repr_png_(self) -> bytes | None:
         """What a notebook shows: the overview, where it can be read."""
@@ -279,14 +281,14 @@ def _left_to(reader: OpenSlideReader, info: SlideInfo) -> OpenedSlide:
         if not reader.is_exact(level)
     ]
     slide = OpenedSlide(reader, replace(info, notes=(*info.notes, *notes)))
-    odd = look_at_colours(slide, range(info.n_levels), _reading(reader.read_stored))
+    odd = check_colours(slide, range(info.n_levels), _reading(reader.read_stored))
     return slide.noting(odd)
 
 
 def _with_colours(slide: OpenedSlide) -> OpenedSlide:
     """Let a tiled TIFF through whose colours are a picture's; all levels say the same of them."""
     coarsest = slide.info.n_levels - 1
-    odd = look_at_colours(slide, [coarsest], lambda level, box_px: read_box(slide, level, box_px))
+    odd = check_colours(slide, [coarsest], lambda level, box_px: read_box(slide, level, box_px))
     return slide.noting(odd)
 
 

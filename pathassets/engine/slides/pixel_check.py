@@ -27,7 +27,7 @@ COMPARED_PX = 64
 """Side of such a region: across the corner of four tiles it costs 1 ms."""
 LOSSY_DIFFERENCE = {"jpeg2000": 1}
 """Steps of 255 by which two right decoders of a codec may differ; 0 for all others."""
-LOOKED_PX, LOOKED_STEP = 64, 2
+COLOUR_BOX_PX, COLOUR_STEP = 64, 2
 """Side of a region whose colours are looked at; every second pixel along both axes, so that a level
 takes 0.5 ms beside the decoding of some tiles."""
 QUARTERS, FEWER_QUARTERS = (0, 1, 2, 3), (0, 3)
@@ -93,7 +93,7 @@ def _compared_at(grid: TileGrid, n_bytes: np.ndarray, downsample: float) -> list
     return corners
 
 
-def look_at_colours(slide: Slide, levels: Sequence[int], read: ReadBox) -> tuple[str, ...]:
+def check_colours(slide: Slide, levels: Sequence[int], read: ReadBox) -> tuple[str, ...]:
     """Let a slide through whose colours can be those of a picture; what is odd about them.
 
     The last of the levels is the coarsest.
@@ -105,11 +105,11 @@ def look_at_colours(slide: Slide, levels: Sequence[int], read: ReadBox) -> tuple
     for level in levels:
         grid = slide.tiles(level).grid
         quarters = QUARTERS if level == levels[-1] else FEWER_QUARTERS
-        pixels = _some_pixels(_looked_at(grid, quarters), level, read)
+        pixels = _some_pixels(_colour_boxes(grid, quarters), level, read)
         if not len(pixels):
             continue
         if are_planes(pixels) and are_planes(
-            _some_pixels(_looked_at(grid, MORE_QUARTERS), level, read)
+            _some_pixels(_colour_boxes(grid, MORE_QUARTERS), level, read)
         ):
             raise SlideUnreadable(
                 slide.path,
@@ -131,17 +131,17 @@ def _some_pixels(boxes: Sequence[BoxPx], level: int, read: ReadBox) -> np.ndarra
     seen = [_NONE]
     for box_px in boxes:
         try:
-            rows = read(level, box_px)[::LOOKED_STEP]
+            rows = read(level, box_px)[::COLOUR_STEP]
         except (TileDamaged, TileUnreadable):
             continue
-        seen.append(rows.reshape(-1, 3)[::LOOKED_STEP])
+        seen.append(rows.reshape(-1, 3)[::COLOUR_STEP])
     return np.concatenate(seen)
 
 
 _NONE = np.empty((0, 3), np.uint8)
 
 
-def _looked_at(grid: TileGrid, quarters: Sequence[int]) -> list[BoxPx]:
+def _colour_boxes(grid: TileGrid, quarters: Sequence[int]) -> list[BoxPx]:
     """A box in some quarters of a level, each within one tile."""
     rng = np.random.default_rng(seed_of("colours", grid))
     boxes = []
@@ -159,5 +159,5 @@ def _span(rng: np.random.Generator, half: int, length_px: int, tile_px: int) -> 
     drawn_px = int(rng.integers(min(low_px, high_px - 1), high_px))
     tile_start_px = drawn_px // tile_px * tile_px
     tile_end_px = min(tile_start_px + tile_px, length_px)
-    start_px = max(tile_start_px, min(drawn_px, tile_end_px - LOOKED_PX))
-    return start_px, min(start_px + LOOKED_PX, tile_end_px)
+    start_px = max(tile_start_px, min(drawn_px, tile_end_px - COLOUR_BOX_PX))
+    return start_px, min(start_px + COLOUR_BOX_PX, tile_end_px)

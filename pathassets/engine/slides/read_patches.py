@@ -24,7 +24,7 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
-from pathassets.core import display as shown
+from pathassets.core import display
 from pathassets.core.locations.locations import PatchLocations
 from pathassets.core.patches.read_plan import (
     Pass,
@@ -61,7 +61,7 @@ class PatchBatch(NamedTuple):
     def __repr__(self) -> str:
         _, height_px, width_px, _ = self.pixels.shape
         size = f"{width_px} x {height_px} px"
-        return shown.line(self, shown.count(len(self.indices), "patch"), size)
+        return display.line(self, display.count(len(self.indices), "patch"), size)
 
 
 def read_patches(  # noqa: PLR0913 - the public door: each has a default
@@ -114,11 +114,11 @@ def read_patches(  # noqa: PLR0913 - the public door: each has a default
     job = PlacementJob(
         level=read.level, source=source, raster=raster, patch_px=read.patch_px, n_batch=n_batch
     )
-    way = _Way(
+    setup = _ReadSetup(
         in_order=order == "location", n_threads=n_threads, budget_bytes=budget_bytes,
         allocate=allocate or Buffers().take,
     )  # fmt: skip
-    return _ReaderThreads(slide, spec, bad_tiles, way).read_all(job, index)
+    return _ReaderThreads(slide, spec, bad_tiles, setup).read_all(job, index)
 
 
 @lru_cache(maxsize=1024)
@@ -137,8 +137,8 @@ def _check(order: Order, **numbers: int) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Way:
-    """How a crew goes about it; of no account for what a batch holds."""
+class _ReadSetup:
+    """How the threads go about it; of no account for what a batch holds."""
 
     in_order: bool
     n_threads: int
@@ -147,16 +147,16 @@ class _Way:
 
 
 def _parts(
-    job: PlacementJob, squares: slice, plan: Pass, way: _Way
+    job: PlacementJob, squares: slice, plan: Pass, setup: _ReadSetup
 ) -> Iterator[tuple[slice, Pass]]:
     """Cut the squares into as few passes as the budget allows, each a whole number of batches."""
     n_batches = -(-(squares.stop - squares.start) // job.n_batch)
     if n_batches > 1:
-        n_open = most_open(plan, job.n_batch, in_order=way.in_order)
-        if n_open * job.batch_bytes > way.budget_bytes:
+        n_open = most_open(plan, job.n_batch, in_order=setup.in_order)
+        if n_open * job.batch_bytes > setup.budget_bytes:
             middle = squares.start + n_batches // 2 * job.n_batch
             for half in (slice(squares.start, middle), slice(middle, squares.stop)):
-                yield from _parts(job, half, plan_pass(job.raster, half), way)
+                yield from _parts(job, half, plan_pass(job.raster, half), setup)
             return
     yield squares, plan
 
@@ -164,12 +164,14 @@ def _parts(
 class _ReaderThreads:
     """Threads that work off one pass after the other."""
 
-    def __init__(self, slide: Slide, spec: ReadSpec, bad_tiles: BadTiles, way: _Way) -> None:
+    def __init__(
+        self, slide: Slide, spec: ReadSpec, bad_tiles: BadTiles, setup: _ReadSetup
+    ) -> None:
         self._path = slide.path
         self._spec = spec
         self._bad_tiles = bad_tiles
-        self._way = way
-        self._pool = ThreadPoolExecutor(way.n_threads, "decode")
+        self._setup = setup
+        self._pool = ThreadPoolExecutor(setup.n_threads, "decode")
 
     def read_all(self, job: PlacementJob, index: np.ndarray) -> Generator[PatchBatch, None, None]:
         """Yield the batches of all squares, which are the locations `index`."""
@@ -177,8 +179,8 @@ class _ReaderThreads:
         whole = plan_pass(job.raster, squares)
         self._bad_tiles.n_tiles = len(whole.tiles)
         try:
-            for part, plan in _parts(job, squares, whole, self._way):
-                placer = TilePlacer(job, part, plan, self._way.allocate)
+            for part, plan in _parts(job, squares, whole, self._setup):
+                placer = TilePlacer(job, part, plan, self._setup.allocate)
                 yield from self._read(job, placer, index[part])
         finally:
             self._pool.shutdown(cancel_futures=True)
@@ -188,8 +190,8 @@ class _ReaderThreads:
         self, job: PlacementJob, placer: TilePlacer, index: np.ndarray
     ) -> Iterator[PatchBatch]:
         """Yield the batches of one pass, whose squares are the locations `index`."""
-        most_batches = max(2, self._way.budget_bytes // job.batch_bytes)
-        most_waiting = 2 * self._way.n_threads
+        most_batches = max(2, self._setup.budget_bytes // job.batch_bytes)
+        most_waiting = 2 * self._setup.n_threads
         waiting: deque[Future[RunDone]] = deque()
         yield from self._deliver(placer, index)
         for tiles in placer.runs(RUN_TILES):
@@ -213,7 +215,7 @@ class _ReaderThreads:
         yield from self._deliver(placer, index)
 
     def _deliver(self, placer: TilePlacer, index: np.ndarray) -> Iterator[PatchBatch]:
-        for squares, lost, pixels in placer.complete(in_order=self._way.in_order):
+        for squares, lost, pixels in placer.complete(in_order=self._setup.in_order):
             self._bad_tiles.skipped += index[lost].tolist()
             if len(squares):
                 yield PatchBatch(index[squares], pixels)

@@ -3,7 +3,7 @@
     <scratch>/.lock                        held, briefly, by whoever begins, ends or removes a copy
     <scratch>/<batch>.run                  held by a batch as long as it lives
     <scratch>/<fingerprint>-<bytes>.part/  a copy that is being made, or was when its maker died
-    <scratch>/<fingerprint>-<bytes>/       a whole one, locked by those that read it (copies.py)
+    <scratch>/<fingerprint>-<bytes>/       a whole one, locked by its readers (scratch_copy.py)
 
 Locks end with their holder, so what a killed worker or batch leaves is seen to be nobody's.
 """
@@ -23,7 +23,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from pathassets.adapters.files import content_changed, stamp_of, unreadable
-from pathassets.engine.slides import scratch_copy as copies
+from pathassets.engine.slides import scratch_copy
 from pathassets.engine.slides.scratch_copy import Borrowed
 from pathassets.errors import StoreError
 
@@ -45,7 +45,7 @@ class NoRoom:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Begun:
+class _PendingCopy:
     """A copy that is being made."""
 
     part: Path
@@ -135,16 +135,16 @@ class Scratch:
         whole = self.root / f"{fingerprint}-{n_bytes}"
         try:
             while True:
-                handle = copies.share(whole)
+                handle = scratch_copy.share(whole)
                 if handle is not None:
-                    return copies.borrowed(whole, handle, is_new=False)
+                    return scratch_copy.borrowed(whole, handle, is_new=False)
                 begun = self._begin(whole, n_bytes)
                 if isinstance(begun, NoRoom):
                     return begun
                 if begun is not None:
                     self._copy(begun, path, members, fingerprint)
-                    return copies.borrowed(whole, begun.handle, is_new=True)
-                copies.wait_for(copies.part_of(whole))
+                    return scratch_copy.borrowed(whole, begun.handle, is_new=True)
+                scratch_copy.wait_for(scratch_copy.part_of(whole))
         except PermissionError as error:
             return NoRoom(why=f"{whole} belongs to another user: {error.strerror}")
         except OSError as error:
@@ -162,22 +162,22 @@ class Scratch:
         """Remove the copies of batches that live no more, but for those that somebody reads."""
         living = {run.name.removesuffix(RUN) for run in self.root.glob(f"*{RUN}") if _lives(run)}
         for folder, _ in self._copies():
-            handle = copies.grab(folder)
+            handle = scratch_copy.grab(folder)
             if handle is not None:
-                is_left = copies.maker(folder) not in living
-                copies.remove(folder, handle) if is_left else os.close(handle)
+                is_left = scratch_copy.maker(folder) not in living
+                scratch_copy.remove(folder, handle) if is_left else os.close(handle)
 
-    def _begin(self, whole: Path, n_bytes: int) -> _Begun | NoRoom | None:
+    def _begin(self, whole: Path, n_bytes: int) -> _PendingCopy | NoRoom | None:
         """Lock a new, empty copy, room made for it; None where another process has, by now."""
         with self.alone():
-            part = copies.part_of(whole)
+            part = scratch_copy.part_of(whole)
             if whole.exists() or (part.exists() and not _remove_if_free(part)):
                 return None
             problem = self._make_room(n_bytes)
             if problem is not None:
                 return problem
             part.mkdir(mode=0o700)  # slides are patients' data, whatever the folder above allows
-            return _Begun(part=part, whole=whole, handle=copies.lock(part))
+            return _PendingCopy(part=part, whole=whole, handle=scratch_copy.lock(part))
 
     def _make_room(self, n_bytes: int) -> NoRoom | None:
         """Remove as many copies as it takes that nobody holds, longest unused first; or none."""
@@ -186,11 +186,11 @@ class Scratch:
                 why=f"{n_bytes / _GB:.2f} GB are more than PATHASSETS_SCRATCH_GB, "
                 f"{self.limit_bytes / _GB:g}, lets {self.root} hold"
             )
-        present = sorted(self._copies(), key=lambda copy: copies.used_ns(copy[0]))
+        present = sorted(self._copies(), key=lambda copy: scratch_copy.used_ns(copy[0]))
         n_over = sum(size for _, size in present) + n_bytes - self.limit_bytes
         free: list[tuple[Path, int]] = []
         for folder, size in present:
-            handle = copies.grab(folder) if n_over > 0 else None
+            handle = scratch_copy.grab(folder) if n_over > 0 else None
             if handle is not None:
                 free.append((folder, handle))
                 n_over -= size
@@ -199,7 +199,7 @@ class Scratch:
                 os.close(handle)
             return NoRoom(why=f"the slides that are being read fill {self.root}")
         for folder, handle in free:
-            copies.remove(folder, handle)
+            scratch_copy.remove(folder, handle)
         return None
 
     def _copies(self) -> list[tuple[Path, int]]:
@@ -207,28 +207,28 @@ class Scratch:
         found = [(path, _COPY_NAME.fullmatch(path.name)) for path in self.root.iterdir()]
         return [(path, int(match[1])) for path, match in found if match is not None]
 
-    def _copy(self, begun: _Begun, path: Path, members: list[Path], fingerprint: str) -> None:
+    def _copy(self, begun: _PendingCopy, path: Path, members: list[Path], fingerprint: str) -> None:
         """Copy a slide into the folder that was begun, and give that its name."""
         try:
             self._fill(begun, path, members, fingerprint)
             with self.alone():  # nobody may grab it between the two locks
-                copies.finish(begun.part, begun.whole, begun.handle)
+                scratch_copy.finish(begun.part, begun.whole, begun.handle)
         except BaseException:
             with self.alone():
-                copies.remove(begun.part, begun.handle)
+                scratch_copy.remove(begun.part, begun.handle)
             raise
 
-    def _fill(self, begun: _Begun, path: Path, members: list[Path], fingerprint: str) -> None:
-        found = copies.fill(begun.part, begun.handle, self.batch, path, members)
+    def _fill(self, begun: _PendingCopy, path: Path, members: list[Path], fingerprint: str) -> None:
+        found = scratch_copy.fill(begun.part, begun.handle, self.batch, path, members)
         if found != fingerprint:
             raise content_changed(path)
 
 
 def _remove_if_free(folder: Path) -> bool:
-    handle = copies.grab(folder)
+    handle = scratch_copy.grab(folder)
     if handle is None:
         return False
-    copies.remove(folder, handle)
+    scratch_copy.remove(folder, handle)
     return True
 
 

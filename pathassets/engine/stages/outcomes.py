@@ -23,7 +23,7 @@ class Step:
     address: Address
     parents: tuple[Address, ...]
     """What it is made from: another step's artifact, an annotation, and the slide itself; of each
-    section one at most."""
+    stage one at most."""
     annotations: tuple[Address, ...] = ()
     """All that was drawn that it goes back to, by itself or by its parents."""
     lacks: Key | None = None
@@ -82,7 +82,7 @@ class StepOutcome(Explained):
     seconds: float | None = None
     """Time it took, its share of it where steps are made together; None where nothing was done."""
     stats: EncodingStats | None = None
-    """What the pass took that encoded its patches."""
+    """What encoding its patches took, maybe by several encoders at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

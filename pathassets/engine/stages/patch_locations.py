@@ -16,7 +16,7 @@ from pathassets.core.annotations.mask_outlines import outline_mask
 from pathassets.core.locations.locations import PatchLocations, locate
 from pathassets.core.locations.overlay import draw_grid, draw_outlines
 from pathassets.core.patches.read_plan import plan_read
-from pathassets.core.recipe import ANNOTATIONS
+from pathassets.core.stages import ANNOTATIONS
 from pathassets.engine.stages.context import OVERVIEW_MPP, SlideContext
 from pathassets.engine.stages.job import Facts, StageJob
 from pathassets.engine.stages.recorded_annotation import read_mask, read_polygons

@@ -36,8 +36,8 @@ class Published:
 
     def find_all(self, steps: Iterable[Step]) -> dict[Address, StepOutcome]:
         """Outcomes of those steps that are made already."""
-        looked = ((step.address, self.find(step)) for step in steps)
-        return {address: found for address, found in looked if found is not None}
+        pairs = ((step.address, self.find(step)) for step in steps)
+        return {address: found for address, found in pairs if found is not None}
 
 
 def publish(store: Store, job: StageJob, made: Made) -> StepOutcome:

@@ -46,8 +46,9 @@ def _share_time(outcomes: list[StepOutcome], seconds: float) -> list[StepOutcome
     """Give each step that was worked on an equal share of the time."""
     share_s = seconds / max(1, sum(one.state != "current" for one in outcomes))
     return [
-        one if one.state == "current" else replace(one, seconds=share_s) for one in outcomes
-    ]  # fmt: skip
+        outcome if outcome.state == "current" else replace(outcome, seconds=share_s)
+        for outcome in outcomes
+    ]
 
 
 def _make(

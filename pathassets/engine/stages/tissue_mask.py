@@ -12,11 +12,11 @@ from pathassets.core.address import Address
 from pathassets.core.annotations.annotations import to_geojson
 from pathassets.core.annotations.mask_outlines import outline_mask
 from pathassets.core.locations.overlay import draw_mask
-from pathassets.core.recipe import ANNOTATIONS
 from pathassets.core.slides.bad_tiles import BadTiles
 from pathassets.core.slides.regions import BoxPx
 from pathassets.core.slides.slide import SlideInfo
 from pathassets.core.spec import canonical_json
+from pathassets.core.stages import ANNOTATIONS
 from pathassets.core.tissue.tissue_mask import TissueMask, TissueSpec, find_tissue
 from pathassets.engine.stages.context import Overview, SlideContext
 from pathassets.engine.stages.job import Facts, StageJob

@@ -8,8 +8,9 @@ Every worker has a pipe of its own, so none can leave a lock held or a queue hal
 killed. (Tried: pebble 5.2, whose workers share both. There an exit with code 0 is noticed only at
 the timeout, and one exception that does not unpickle breaks the pool.)
 
-Workers are plain processes that run `engine/worker.py`. (Tried: multiprocessing's forkserver, whose
-workers start sooner, but import the caller's `__main__` again, and so run an unguarded script.)
+Workers are plain processes that run `engine/workers/worker.py`. (Tried: multiprocessing's
+forkserver, whose workers start sooner, but import the caller's `__main__` again, and so run an
+unguarded script.)
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol, TypeVar
 
 from pathassets.engine.settings import worker_environment
-from pathassets.engine.workers import worker as entry
+from pathassets.engine.workers import worker as worker_program
 from pathassets.errors import ResourcesShort, WorkerLost, shortage_of
 
 T = TypeVar("T")
@@ -115,7 +116,9 @@ def _has_ended(process: subprocess.Popen[bytes], patience_s: float) -> bool:
     return True
 
 
-def start_worker(serve: entry.Serve, *, cpus: int = 1, fds: tuple[int, ...] = ()) -> WorkerProcess:
+def start_worker(
+    serve: worker_program.Serve, *, cpus: int = 1, fds: tuple[int, ...] = ()
+) -> WorkerProcess:
     """Start a process that calls `serve`, which can be imported, with its end of a pipe.
 
     It has no standard input, ends with this process, inherits `fds`, and runs OpenCV on so many
@@ -126,7 +129,13 @@ def start_worker(serve: entry.Serve, *, cpus: int = 1, fds: tuple[int, ...] = ()
     """
     ours, theirs = Pipe()
     with theirs:
-        command = [sys.executable, "-P", entry.__file__, str(theirs.fileno()), str(os.getpid())]
+        command = [
+            sys.executable,
+            "-P",
+            worker_program.__file__,
+            str(theirs.fileno()),
+            str(os.getpid()),
+        ]
         try:
             process = subprocess.Popen(  # noqa: S603 - our own interpreter and file
                 command, stdin=subprocess.DEVNULL, pass_fds=(theirs.fileno(), *fds),
@@ -210,7 +219,7 @@ class _WorkerGroup:
             if worker.take_on(job, self._timeout_s):
                 return worker
             worker.end()  # it died while it had nothing to do: no item is lost
-        started = start_worker(entry.serve_jobs, cpus=self._cpus)
+        started = start_worker(worker_program.serve_jobs, cpus=self._cpus)
         worker = _Worker(started.process, started.pipe)
         worker.take_on(job, self._timeout_s)  # where it dies at once, the wait will tell
         return worker
@@ -274,7 +283,7 @@ def _too_late(timeout_s: float) -> WorkerLost:
 
 def lost(exitcode: int | None) -> WorkerLost | ResourcesShort:
     """What became of an item whose worker has ended."""
-    if exitcode == entry.NO_THREAD:
+    if exitcode == worker_program.NO_THREAD:
         return ResourcesShort("its worker could not start a thread")
     return WorkerLost(
         f"worker process ended with code {exitcode}",

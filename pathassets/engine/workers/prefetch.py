@@ -19,15 +19,15 @@ Item = TypeVar("Item")
 
 MOST_HELD = 64
 """Items that may wait: one without bytes, such as a slide's end, still holds its maker's things."""
-MEMORY_LOOK_S = 0.1
+MEMORY_POLL_S = 0.1
 """How often memory is looked at while it is short."""
 
 
-class Starved(Exception):
+class NothingReady(Exception):
     """Nothing came, and what makes the items says that it has to wait itself."""
 
 
-class Over(Exception):
+class Exhausted(Exception):
     """There are no more items."""
 
 
@@ -68,7 +68,7 @@ class Prefetcher(Generic[Item]):
         """Let it wait for the taker, once there is room; False where nobody wants it any more."""
         with self._changed:
             while not self._is_stopped and not self._has_room(n_bytes):
-                self._changed.wait(MEMORY_LOOK_S)
+                self._changed.wait(MEMORY_POLL_S)
             self._held.append((item, n_bytes))
             self._n_bytes += n_bytes
             self._changed.notify_all()
@@ -89,8 +89,8 @@ class Prefetcher(Generic[Item]):
         """Wait for the next item; who is done with it gives its bytes back.
 
         Raises:
-            Starved: none came for `patience_s`, and the generator is idle.
-            Over: there are no more.
+            NothingReady: none came for `patience_s`, and the generator is idle.
+            Exhausted: there are no more.
             ResourcesShort: there is no thread for it.
         """
         if not self._thread.ident:
@@ -98,12 +98,12 @@ class Prefetcher(Generic[Item]):
         with self._changed:
             while not self._held and not self._is_over:
                 if not self._changed.wait(patience_s) and self.is_idle and not self._held:
-                    raise Starved
+                    raise NothingReady
             if self._held:
                 return self._held.popleft()
         if self._error is not None:
             raise self._error
-        raise Over
+        raise Exhausted
 
     def _start(self) -> None:
         try:

@@ -15,7 +15,7 @@ from typing import Self
 
 import numpy as np
 
-LOOK_S = 0.2
+POLL_S = 0.2
 """Between two looks at the counts."""
 
 
@@ -39,9 +39,9 @@ class ProgressCounter:
     def __init__(self, n_places: int, advance: Callable[[int], None]) -> None:
         self._n_places = n_places
         self._advance = advance
-        self._n_told = 0
+        self._n_reported = 0
         self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._look_on, daemon=True)
+        self._thread = threading.Thread(target=self._poll, daemon=True)
 
     def place(self, number: int) -> CounterPlace:
         """Where a worker's count stands."""
@@ -56,15 +56,15 @@ class ProgressCounter:
     def __exit__(self, *_: object) -> None:
         self._is_over.set()
         self._thread.join()
-        self._look()
+        self._report()
         self._file.close()
 
-    def _look_on(self) -> None:
-        while not self._is_over.wait(LOOK_S):
-            self._look()
+    def _poll(self) -> None:
+        while not self._is_over.wait(POLL_S):
+            self._report()
 
-    def _look(self) -> None:
+    def _report(self) -> None:
         n = int(np.fromfile(self._file.name, "<i8").sum())
-        if n > self._n_told:
-            self._advance(n - self._n_told)
-            self._n_told = n
+        if n > self._n_reported:
+            self._advance(n - self._n_reported)
+            self._n_reported = n

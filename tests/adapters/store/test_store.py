@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pathassets.adapters.store.damage import MANIFEST, survey
+from pathassets.adapters.store.damage import MANIFEST, find_damage
 from pathassets.adapters.store.staging import REPLACE_LOCK, STAGING, SWEEP_LOCK
 from pathassets.adapters.store.store import Artifact, Store, open_store
 from pathassets.core.address import Address
@@ -278,11 +278,11 @@ def test_a_link_above_an_artifacts_place_is_refused_with_what_to_do(store, tmp_p
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_damage_is_found_by_the_files_that_somebody_else_lists(store, damage):
     files = publish(store).files
-    assert store.look(ADDRESS, files) is None
-    assert store.examine(ADDRESS, files) is None
+    assert store.check_sizes(ADDRESS, files) is None
+    assert store.check_bytes(ADDRESS, files) is None
     damage(store.path_of(ADDRESS))
-    assert (store.look(ADDRESS, files) is None) is (damage is flip_bit)
-    found = store.examine(ADDRESS, files)
+    assert (store.check_sizes(ADDRESS, files) is None) is (damage is flip_bit)
+    found = store.check_bytes(ADDRESS, files)
     assert found.is_gone is (damage is lose_all)
     assert (
         str(found)
@@ -306,11 +306,11 @@ def test_a_survey_gives_what_is_not_whole_in_the_order_asked(store):
     lost = [addresses[7], addresses[300], addresses[599]]
     for address in lost:
         lose_file(store.path_of(address))
-    found = list(store.survey((address, files) for address in addresses))
+    found = list(store.find_damage((address, files) for address in addresses))
     assert [address for address, _ in found] == lost
     assert {str(damage) for _, damage in found} == {"f.zarr/c/0 is gone"}
     # Every byte is read, so that of all copies the manifest names another artifact.
-    deep = list(store.survey_bytes(((a, files) for a in addresses[:3]), n_threads=2))
+    deep = list(store.find_damaged_bytes(((a, files) for a in addresses[:3]), n_threads=2))
     assert [address for address, _ in deep] == addresses[1:3]
 
 
@@ -344,7 +344,7 @@ def test_an_artifact_whose_address_is_in_the_words_of_0_1_0_is_read(store):
         path.write_text(path.read_text().replace(f'"{new}"', f'"{old}"'))
     assert '"section"' in path.read_text()
     assert store.read(ADDRESS) == artifact
-    assert store.look(ADDRESS, artifact.files) is None
+    assert store.check_sizes(ADDRESS, artifact.files) is None
 
 
 def test_an_artifact_at_another_ones_place_is_corrupt(store):
@@ -553,12 +553,12 @@ def test_a_disk_that_answers_at_once_is_asked_by_one_thread_and_a_slow_one_by_se
 
     with monkeypatch.context() as patch:
         patch.setattr(time, "perf_counter", time.thread_time)  # nobody else takes the core
-        assert list(survey(ask, expected)) == []
+        assert list(find_damage(ask, expected)) == []
     assert asked == {threading.get_ident()}
 
     def ask_slowly(address, files):
         ask(address, files)
         time.sleep(0.001)  # without the interpreter's lock, as a share lets wait
 
-    assert list(survey(ask_slowly, expected)) == []
+    assert list(find_damage(ask_slowly, expected)) == []
     assert len(asked) > 2

@@ -13,7 +13,7 @@ from pathassets.core.features.encoder_cards import (
     kind_of,
     known_name,
 )
-from pathassets.core.features.features import FeatureSpec, told
+from pathassets.core.features.features import FeatureSpec, recipe_value
 from pathassets.core.features.preprocessing import Preprocessing
 from pathassets.errors import SpecError
 
@@ -147,7 +147,7 @@ def test_cards_are_found_without_torch() -> None:
 def test_another_spelling_is_the_encoder_that_has_the_name(name, meant) -> None:
     request = EncoderRequest(name=name, weights=None if meant in OWN else "w.bin")
     assert card_of(request).name == meant
-    assert told(FeatureSpec(encoder=name).encoder) == meant
+    assert recipe_value(FeatureSpec(encoder=name).encoder) == meant
 
 
 def test_no_two_encoders_have_spellings_of_one_name() -> None:

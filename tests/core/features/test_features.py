@@ -6,8 +6,8 @@ from pathassets.core.features.encoder import EncoderRequest
 from pathassets.core.features.features import (
     FeatureSpec,
     files_of,
+    recipe_value,
     require_finite,
-    told,
     with_files,
 )
 from pathassets.core.locations.locations import PatchLocations
@@ -73,7 +73,7 @@ def test_encoders_that_read_alike_have_one_reading() -> None:
 )
 def test_a_request_is_told_without_paths_and_defaults(request_, files, said) -> None:
     assert files_of(request_) == files
-    assert told(request_) == said
+    assert recipe_value(request_) == said
     moved = with_files(request_, {field: f"/far/{path}" for field, path in files.items()})
-    assert told(moved) == said
+    assert recipe_value(moved) == said
     assert files_of(moved) == {field: f"/far/{path}" for field, path in files.items()}

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy.stats import qmc
 
 from pathassets.core.draws import streams_of
-from pathassets.core.locations import poisson_disk as disks
+from pathassets.core.locations import poisson_disk
 from pathassets.core.locations.poisson_disk import place_disks
 
 
@@ -75,7 +75,7 @@ def test_rectangles_do_not_depend_on_each_other_nor_on_the_groups_they_are_laid_
         alone = place_disks(n[i : i + 1], spacing[i : i + 1], streams[i : i + 1])
         assert alone[1].tolist() == x[area == i].tolist()
         assert alone[2].tolist() == y[area == i].tolist()
-    monkeypatch.setattr(disks, "GROUP_CELLS", 1)
+    monkeypatch.setattr(poisson_disk, "GROUP_CELLS", 1)
     for one, other in zip(place_disks(n, spacing, streams), (area, x, y), strict=True):
         assert one.tolist() == other.tolist()
 

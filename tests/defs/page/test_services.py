@@ -96,7 +96,7 @@ def test_nothing_goes_on_serving_after_a_kill_and_the_next_one_starts_at_once(
 
 def test_all_end_where_one_of_them_does(background: Background) -> None:
     processes = background.start()
-    (daemon,) = (one for one in processes if "dagster._daemon" in one.cmdline())
+    (daemon,) = (one for one in processes if "dagster-daemon" in one.cmdline())
     daemon.kill()
     assert left(processes) == []
     assert (

@@ -8,7 +8,7 @@ def row(n, label="", **where):
     return {"index": n, "label": label} | (where or {"file": f"T/{n}.png"})
 
 
-def told(**changes):
+def facts(**changes):
     return ManifestFacts(
         **{"slide": "a.svs", "extractor": "DiskPatchExtractor", "params": {}} | changes
     )
@@ -19,7 +19,7 @@ def values(text):
 
 
 def test_values_stand_from_column_24_on():
-    text = manifest_text("manifests/m.txt", "0a1b2c3d", told(slide_sha256="ff"), [row(0), row(1)])
+    text = manifest_text("manifests/m.txt", "0a1b2c3d", facts(slide_sha256="ff"), [row(0), row(1)])
     lines = values(text)
     assert lines["Manifest ID:"] == "0a1b2c3d"
     assert lines["Manifest file path:"] == "manifests/m.txt"
@@ -30,7 +30,7 @@ def test_values_stand_from_column_24_on():
 
 
 def test_parameters_are_sorted():
-    text = manifest_text("m", "i", told(params={"b": 1, "a": [0.5]}, patch_class="Grid",
+    text = manifest_text("m", "i", facts(params={"b": 1, "a": [0.5]}, patch_class="Grid",
                                         patch_params={"z": "1", "y": "2"}), [])  # fmt: skip
     lines = [line.strip() for line in text.splitlines()]
     assert lines.index("a: [0.5]") < lines.index("b: 1")
@@ -39,7 +39,7 @@ def test_parameters_are_sorted():
 
 def test_patches_of_a_set_count_once():
     rows = [row(n, "T", file=f"{n}{level}") for n in range(3) for level in (0, 1)]
-    lines = values(manifest_text("m", "i", told(), rows))
+    lines = values(manifest_text("m", "i", facts(), rows))
     assert (lines["Patch count:"], lines["Disk file count:"]) == ("3", "6")
     assert lines["Patch labels:"] == "{'T': 3}"
 
@@ -50,10 +50,12 @@ def test_patches_of_a_set_count_once():
 def test_no_text_of_a_user_makes_a_line_or_breaks_the_file(text):
     rows = [row(0, text)]
     written = manifest_text(
-        "m", "i", told(slide=text, params={text: text, "p": [text]}, patch_class=text), rows
+        "m", "i", facts(slide=text, params={text: text, "p": [text]}, patch_class=text), rows
     )
     assert written.encode()
-    assert len(values(written)) == len(values(manifest_text("m", "i", told(patch_class="a"), rows)))
+    assert len(values(written)) == len(
+        values(manifest_text("m", "i", facts(patch_class="a"), rows))
+    )
     assert values(written)["Disk file count:"] == "1"
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from pathassets.adapters.files import fingerprint_of, stamp_of
 from pathassets.adapters.tifffile import corrupt_tile
-from pathassets.engine.slides import inspect_files as look_module
+from pathassets.engine.slides import inspect_files as inspect_module
 from pathassets.engine.slides.inspect_files import (
     FileInspection,
     InspectionTask,
@@ -66,7 +66,7 @@ def test_a_slide_whose_picture_cannot_be_made_is_a_slide(make_slide):
 
 def test_a_file_that_changes_while_it_is_read_is_no_slide_yet(make_slide, monkeypatch):
     path = make_slide()
-    real = look_module.fingerprint_of
+    real = inspect_module.fingerprint_of
 
     def read_and_disturb(members):
         found = real(members)
@@ -74,7 +74,7 @@ def test_a_file_that_changes_while_it_is_read_is_no_slide_yet(make_slide, monkey
             file.write(b"more")
         return found
 
-    monkeypatch.setattr(look_module, "fingerprint_of", read_and_disturb)
+    monkeypatch.setattr(inspect_module, "fingerprint_of", read_and_disturb)
     found = inspect_file(InspectionTask(place=0, path=path))
     assert found.error.reason == "slide_changed"
     assert "once it is whole" in found.error.remedy
@@ -88,7 +88,7 @@ def test_files_come_in_the_order_given_and_a_slow_one_holds_back_no_other(tmp_pa
 
 
 def test_no_more_looks_wait_for_a_slow_one_than_there_is_memory_for(tmp_path, monkeypatch):
-    monkeypatch.setattr(look_module, "AHEAD", 4)
+    monkeypatch.setattr(inspect_module, "AHEAD", 4)
     files = files_in(tmp_path, "slow", *"abcdefghijklmnop")
     found = list(noted(files))
     assert [path for path, _ in found] == files
@@ -105,7 +105,7 @@ def test_what_is_known_is_not_looked_at(tmp_path):
 
 
 def test_where_all_is_known_no_worker_is_asked(tmp_path, monkeypatch):
-    monkeypatch.setattr(look_module, "AHEAD", 3)
+    monkeypatch.setattr(inspect_module, "AHEAD", 3)
     files = files_in(tmp_path, *"abcdefgh")
     asked = []
 
@@ -120,7 +120,7 @@ def test_where_all_is_known_no_worker_is_asked(tmp_path, monkeypatch):
 
 
 def test_files_are_asked_about_as_they_are_needed(tmp_path, monkeypatch):
-    monkeypatch.setattr(look_module, "AHEAD", 4)
+    monkeypatch.setattr(inspect_module, "AHEAD", 4)
     files = files_in(tmp_path, *(str(i) for i in range(100)))
     asked = []
     with closing(noted(files, lambda path: asked.append(path) or "known")) as found:

@@ -15,7 +15,7 @@ from pathassets.adapters.tifffile import PyramidSpec, corrupt_tile, write_pyrami
 from pathassets.core.slides.regions import read_overview
 from pathassets.core.slides.tiles import TileDamaged
 from pathassets.engine.platform.ingestion.ingest import find_files, ingest
-from pathassets.engine.slides import open as slides
+from pathassets.engine.slides import open as open_module
 from pathassets.engine.slides.open import open_slide
 from pathassets.engine.stages.slide_task import run_slide
 from pathassets.errors import SlideUnreadable, SpecError, TileUnreadable
@@ -106,7 +106,7 @@ def garble_strips(path: Path) -> int:
 
 def test_tiles_are_read_directly_and_the_slide_says_so(plain) -> None:
     with open_slide(plain) as slide:
-        assert slide.info.reader == slides.READER
+        assert slide.info.reader == open_module.READER
         assert "simplejpeg" in slide.info.reader
         assert slide.info.fallback == ""
         assert np.array_equal(ours(slide), theirs(plain))
@@ -142,14 +142,14 @@ def wrong_decoder(monkeypatch):
     """Make the tile reader wrong by one step of 255, on one level."""
 
     def make(level: int) -> None:
-        real = slides.OpenedSlide.tiles
+        real = open_module.OpenedSlide.tiles
 
         def tiles(slide, number):
             source = real(slide, number)
-            is_ours = slide.info.reader == slides.READER
+            is_ours = slide.info.reader == open_module.READER
             return OffByOne(source) if is_ours and number == level else source
 
-        monkeypatch.setattr(slides.OpenedSlide, "tiles", tiles)
+        monkeypatch.setattr(open_module.OpenedSlide, "tiles", tiles)
 
     return make
 
@@ -176,7 +176,7 @@ def test_where_both_cannot_read_a_compared_region_nothing_is_concluded(plain) ->
         for tile in range(count):
             corrupt_tile(plain, level, tile)
     with open_slide(plain) as slide:
-        assert slide.info.reader == slides.READER
+        assert slide.info.reader == open_module.READER
         with pytest.raises(TileUnreadable):
             ours(slide)
 
@@ -302,7 +302,7 @@ def test_associated_images_are_listed_and_read_by_name_alone(labelled) -> None:
 def test_garbage_in_label_and_macro_is_never_met_but_by_who_asks(labelled) -> None:
     assert garble_strips(labelled) > 3000
     with open_slide(labelled) as slide:
-        assert slide.info.reader == slides.READER
+        assert slide.info.reader == open_module.READER
         assert np.array_equal(ours(slide), theirs(labelled))
         assert read_overview(slide, downsample=16)[0].shape == (31, 37, 3)
         with pytest.raises(SlideUnreadable, match="image 'label' cannot be decoded"):

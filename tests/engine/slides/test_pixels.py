@@ -11,7 +11,7 @@ import pytest
 from pathassets.adapters.tifffile import PyramidSpec, write_pyramid
 from pathassets.core.locations.locations import PatchLocations
 from pathassets.core.patches.read_plan import ReadSpec
-from pathassets.engine.slides import open as slides
+from pathassets.engine.slides import open as open_module
 from pathassets.engine.slides.open import OpenedSlide, open_slide
 from pathassets.engine.slides.read_patches import read_patches
 
@@ -128,7 +128,7 @@ def test_the_corners_and_what_lies_beyond_them_are_right(tmp_path, corner) -> No
 def test_every_pixel_of_a_real_jpeg_slide_is_openslides(shared) -> None:
     path = shared / "slides" / "CMU-1-Small-Region.svs"
     with open_slide(path, backend="tiles") as slide:
-        assert slide.info.reader == slides.READER
+        assert slide.info.reader == open_module.READER
         assert slide.tiles(0).grid.tile_width_px == 240
         assert difference(by_region(slide, 0), theirs(path, 0)) == 0
         assert difference(by_patches(slide, 0, 256, 0), theirs(path, 0)) == 0

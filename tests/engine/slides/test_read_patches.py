@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pathassets.core.locations.locations import PatchLocations
-from pathassets.core.patches import read_plan as patches
+from pathassets.core.patches import read_plan
 from pathassets.core.patches.read_plan import ReadSpec, plan_read
 from pathassets.core.slides.bad_tiles import BadTiles
 from pathassets.core.slides.regions import resample
@@ -230,7 +230,7 @@ def test_shrinking_tiles_first_gives_the_bytes_of_shrinking_last(monkeypatch) ->
         locations = at(points, side_px0=16 * factor, patch_px=16)
         first = as_bytes(read_patches(slide, locations, n_batch=4, n_threads=2))
         with monkeypatch.context() as patch:
-            patch.setattr(patches, "_area_shrink", lambda *_: 1)
+            patch.setattr(read_plan, "_area_shrink", lambda *_: 1)
             last = as_bytes(read_patches(slide, locations, n_batch=4))
         assert first == last
         check(slide, locations, list(read_patches(slide, locations, n_batch=4)), 4)
@@ -768,7 +768,7 @@ def test_no_pass_is_planned_twice(monkeypatch, budget_bytes) -> None:
 
     def plan(raster, squares):
         planned.append((squares.start, squares.stop))
-        return patches.plan_pass(raster, squares)
+        return read_plan.plan_pass(raster, squares)
 
     monkeypatch.setattr(patch_reader, "plan_pass", plan)
     slide = FormulaSlide(160, 160, tile_px=(32, 32))

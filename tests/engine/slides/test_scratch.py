@@ -13,7 +13,7 @@ from functools import partial
 import pytest
 
 from pathassets.adapters.files import fingerprint_of
-from pathassets.engine.slides import scratch_copy as copies_module
+from pathassets.engine.slides import scratch_copy
 from pathassets.engine.slides.scratch import LOCK, RUN, NoRoom, is_elsewhere, open_scratch
 from pathassets.engine.slides.scratch_copy import CARD, FILES, PART, Borrowed
 from pathassets.errors import SlideChanged, SlideUnreadable, StoreError
@@ -23,16 +23,16 @@ BORROW = """
 import sys, time
 from pathlib import Path
 from pathassets.adapters.files import fingerprint_of
-from pathassets.engine.slides import scratch, scratch_copy as copies
+from pathassets.engine.slides import scratch, scratch_copy
 root, path, slowness_s = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3])
 
-def slowly(source, real=copies._chunks):
+def slowly(source, real=scratch_copy._chunks):
     for chunk in real(source):
         yield chunk
         print("copied", flush=True)
         time.sleep(slowness_s)
 
-copies._chunks = slowly
+scratch_copy._chunks = slowly
 with scratch.open_scratch(root, 10**9) as opened:
     borrowed = opened.borrow(path, [path], fingerprint_of([path]))
     print("new" if borrowed.is_new else "old", flush=True)
@@ -322,9 +322,9 @@ def test_a_removal_that_was_killed_leaves_no_half_copy_to_be_read(root, make_fil
         borrow(scratch, path).close()
         [whole] = copies(root).values()
         with monkeypatch.context() as patch:
-            patch.setattr(copies_module.shutil, "rmtree", _be_killed)
+            patch.setattr(scratch_copy.shutil, "rmtree", _be_killed)
             with scratch.alone(), pytest.raises(KeyboardInterrupt):
-                copies_module.remove(whole, copies_module.lock(whole))
+                scratch_copy.remove(whole, scratch_copy.lock(whole))
         (root / f"{whole.name}{PART}" / CARD).unlink()
         borrowed = borrow(scratch, path)
         assert borrowed.is_new

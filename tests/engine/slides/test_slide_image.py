@@ -14,7 +14,7 @@ from pathassets.core.locations.overlay import shrink_to
 from pathassets.core.slides.regions import read_overview
 from pathassets.core.slides.tiles import TileDamaged
 from pathassets.engine.platform.ingestion.ingest import find_files, ingest
-from pathassets.engine.slides import open as slides
+from pathassets.engine.slides import open as open_module
 from pathassets.engine.slides.inspect_files import InspectionTask, inspect_file
 from pathassets.engine.slides.open import open_slide
 from pathassets.engine.slides.tile_check import CheckTask, check_slide
@@ -56,7 +56,7 @@ def test_the_slide_behind_its_label_is_read_with_all_its_levels(tmp_path, kind, 
     with tifffile.TiffFile(path) as file:
         stored = file.pages[1].asarray()
     with open_slide(path) as slide:
-        assert slide.info.reader == slides.READER
+        assert slide.info.reader == open_module.READER
         assert slide.info.level_sizes_px == (SLIDE_PX, (350, 250))
         assert slide.info.level_downsamples == (1.0, 2.0)
         assert slide.info.mpp == 0.5

@@ -10,7 +10,7 @@ import pytest
 import tifffile
 
 from pathassets.core.slides.regions import read_box
-from pathassets.engine.slides import open as slides
+from pathassets.engine.slides import open as open_module
 from pathassets.engine.slides.open import OpenedSlide, open_slide
 
 TILED = {"tile": (256, 256), "photometric": "ycbcr", "subsampling": (2, 2), "compression": "jpeg"}
@@ -161,7 +161,7 @@ def test_an_ome_tiffs_xml_says_its_resolution(tmp_path, size, unit, mpp) -> None
         for level in lower:
             file.write(level, subfiletype=1, metadata=None, **TILED)
     with open_slide(path) as slide:
-        assert slide.info.reader == slides.READER
+        assert slide.info.reader == open_module.READER
         assert slide.info.mpp == pytest.approx(mpp)
         assert any("ome" in source.source.lower() for source in slide.info.audit.sources)
         compare(slide, path)

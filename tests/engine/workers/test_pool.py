@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from pathassets.engine.workers import pool as pool_module
-from pathassets.engine.workers import worker as entry
+from pathassets.engine.workers import worker as worker_program
 from pathassets.engine.workers.pool import LocalWorkers, lost
 from pathassets.errors import ResourcesShort, WorkerLost
 from tests.engine.pool_tasks import (
@@ -188,7 +188,7 @@ def test_a_want_of_memory_or_threads_has_a_reason_of_its_own(want):
 
 def test_a_worker_that_cannot_start_its_own_thread_says_so(start_python):
     process = start_python(THREADLESS)
-    assert process.wait(60) == entry.NO_THREAD
+    assert process.wait(60) == worker_program.NO_THREAD
     assert lost(process.returncode).reason == "resources_short"
 
 

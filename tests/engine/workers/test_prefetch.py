@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from pathassets.engine.workers.prefetch import MOST_HELD, Over, Prefetcher, Starved
+from pathassets.engine.workers.prefetch import MOST_HELD, Exhausted, NothingReady, Prefetcher
 
 
 class Source:
@@ -52,7 +52,7 @@ def test_items_come_in_order_and_then_it_is_over_for_good():
         assert item == i
         feed.give_back(n_bytes)
     for _ in range(2):
-        with pytest.raises(Over):
+        with pytest.raises(Exhausted):
             feed.take()
     feed.close()
     assert feeds() == []
@@ -142,7 +142,7 @@ def test_only_an_idle_source_starves_its_taker():
         yield "x", 1
 
     feed = Prefetcher(items(), waiting_bytes=1, memory_threshold=None)
-    with pytest.raises(Starved):
+    with pytest.raises(NothingReady):
         feed.take(0.01)
     goes_on.set()
     while feed.is_idle:

@@ -18,6 +18,6 @@ def test_a_count_that_shrinks_takes_nothing_back():
     told = []
     with ProgressCounter(1, told.append) as counter:
         counter.place(0).note(4)
-        counter._look()
+        counter._report()
         counter.place(0).note(1)
     assert told == [4]

@@ -63,7 +63,7 @@ class DiskRequest:
                     job=job, job_digest=digest, ordinal=seen[job.slide_id, digest],
                     root=self.output_dir, spec=self.names, quality=self.quality, labels=labels,
                     first_set=1 if number is None else number, counts_globally=number is not None,
-                    told=self._told(patches, job), n_threads=self.n_threads, n_chunk=self.n_chunk,
+                    facts=self._facts(patches, job), n_threads=self.n_threads, n_chunk=self.n_chunk,
                 )
             )  # fmt: skip
             seen[job.slide_id, digest] += 1
@@ -74,7 +74,7 @@ class DiskRequest:
             raise unwritable(self.output_dir, error) from error
         return orders
 
-    def _told(self, patches: Patches, job: ExtractionJob) -> ManifestFacts:
+    def _facts(self, patches: Patches, job: ExtractionJob) -> ManifestFacts:
         asked, names = self.extraction, self.names
         params: dict[str, Any] = {
             "create_subdirs": names.create_subdirs,
@@ -91,11 +91,13 @@ class DiskRequest:
                 "global_counter": self.global_counter,
                 "levels_or_mpps": list(job.levels_or_mpps),
             }
-        told = getattr(patches, "param_info", None) or {}
+        params = getattr(patches, "param_info", None) or {}
         return ManifestFacts(
             slide=Path(job.wsi_file).name,
             patch_class=str(getattr(patches, "class_name", None) or type(patches).__name__),
-            patch_params={str(name): plain(_without_folder(value)) for name, value in told.items()},
+            patch_params={
+                str(name): plain(_without_folder(value)) for name, value in params.items()
+            },
             extractor="MultiResDiskPatchExtractor" if job.is_set else "DiskPatchExtractor",
             params=params,
         )

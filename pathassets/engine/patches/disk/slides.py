@@ -37,8 +37,7 @@ from pathassets.adapters.images.patch_files import (
 from pathassets.adapters.openslide.diagnosis import require_file
 from pathassets.adapters.openslide.members import find_slides, members_of
 from pathassets.adapters.parquet import load_manifest, save_manifest
-from pathassets.core.patches import patch_set
-from pathassets.core.patches import read_plan as patches
+from pathassets.core.patches import patch_set, read_plan
 from pathassets.core.patches.names import (
     MANIFESTS,
     NameSpec,
@@ -57,7 +56,7 @@ from pathassets.errors import ArtifactCorrupt, OutputExists, PathAssetsError, Sl
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlideOrder:
-    """One slide's part of what an extractor writes. Picklable."""
+    """A job: one slide's part of what an extractor writes. Picklable."""
 
     job: ExtractionJob
     job_digest: str
@@ -71,7 +70,7 @@ class SlideOrder:
     """Of all slides that are written to the folder."""
     first_set: int
     counts_globally: bool
-    told: ManifestFacts
+    facts: ManifestFacts
     n_threads: int
     n_chunk: int
     counter: CounterPlace | None = None
@@ -145,7 +144,7 @@ class _Output:
 
     def __init__(self, order: SlideOrder, fingerprint: str) -> None:
         self._order = order
-        self._told = replace(order.told, slide_sha256=fingerprint)
+        self._facts = replace(order.facts, slide_sha256=fingerprint)
         self.root = Path(order.root)
         self.names = _names_of(order, fingerprint)
         self._files = PatchFiles(self.root, output_id=self.names.manifest_id)
@@ -155,11 +154,11 @@ class _Output:
 
     def complete_rows(self) -> list[Row] | None:
         """The rows of the manifests, where they and all their files are there."""
-        rows = self._rows_told() if self._text.is_file() else None
+        rows = self._rows_noted() if self._text.is_file() else None
         is_complete = rows is not None and all(has_size(self.root, row) for row in rows)
         return rows if is_complete else None
 
-    def _rows_told(self) -> list[Row] | None:
+    def _rows_noted(self) -> list[Row] | None:
         """The rows of the table; None where there is none to be read, so that it is made anew."""
         try:
             return load_manifest(self._table)
@@ -191,15 +190,15 @@ class _Output:
 
     def _kept(self, journal: Journal) -> dict[int, list[Row]]:
         """Rows of the patches that an earlier process finished, by index; its parts are removed."""
-        told = self._rows_told() or []
-        if told or not journal.is_new:
+        noted = self._rows_noted() or []
+        if noted or not journal.is_new:
             remove_parts(self._folders(), self.names.manifest_id)
         # From here on the journal tells, however soon this process ends: that parts may lie about,
         # and what an output that looked complete still has.
-        journal.note({"rows": told})
+        journal.note({"rows": noted})
         for path in (self._text, self._table):
             path.unlink(missing_ok=True)
-        rows = [row for entry in journal.entries for row in entry["rows"]] + told
+        rows = [row for entry in journal.entries for row in entry["rows"]] + noted
         n_views = len(self._order.job.levels_or_mpps)
         return {
             index: patch
@@ -245,7 +244,7 @@ class _Output:
             save_manifest(part, rows, self._files.where)
         path = f"{self.names.manifest}.txt"
         with self._files.whole(self._text) as part:
-            text = manifest_text(path, self.names.manifest_id, self._told, rows)
+            text = manifest_text(path, self.names.manifest_id, self._facts, rows)
             part.write_text(text, "utf-8")
 
     def note_failure(self, error: PathAssetsError, journal: Journal) -> None:
@@ -267,7 +266,7 @@ def _names_of(order: SlideOrder, fingerprint: str) -> PatchNames:
     )
     used = [label for label in job.patch_labels if label]
     identity: dict[str, Any] = {
-        "code": [patch_set.CODE_VERSION, patches.CODE_VERSION],
+        "code": [patch_set.CODE_VERSION, read_plan.CODE_VERSION],
         "slide": fingerprint,
         "slide_id": job.slide_id,
         "job": order.job_digest,

@@ -70,7 +70,7 @@ class Schedule:
             self._job, self._start = job + 1, 0
 
 
-class Line:
+class ReorderBuffer:
     """Where what comes too early waits for its turn; nothing does where nothing is ordered."""
 
     def __init__(self, *, is_ordered: bool) -> None:

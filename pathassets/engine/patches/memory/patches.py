@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pathassets.core import display as shown
+from pathassets.core import display
 from pathassets.core.patches.names import resolution_part
 from pathassets.core.slides.resolution import LevelOrMpp
 from pathassets.engine.patches.extraction import ExtractionJob
@@ -46,10 +46,10 @@ class Patch:  # noqa: PLW1641 - as a tuple with a picture it has no hash
 
     def __repr__(self) -> str:
         height_px, width_px = self.pixels.shape[:2]
-        return shown.line(
-            self, shown.path(self.slide_id), f"x_px0={self.x_px0}", f"y_px0={self.y_px0}",
+        return display.line(
+            self, display.path(self.slide_id), f"x_px0={self.x_px0}", f"y_px0={self.y_px0}",
             f"{width_px} x {height_px} px", resolution_part(self.level_or_mpp),
-            shown.labels([self.label]),
+            display.labels([self.label]),
         )  # fmt: skip
 
     @property

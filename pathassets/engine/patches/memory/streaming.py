@@ -34,8 +34,8 @@ from pathassets.engine.patches.memory.parts import (
     WAITING_BYTES,
     Delivered,
     End,
-    Line,
     Part,
+    ReorderBuffer,
     Schedule,
 )
 from pathassets.engine.patches.multi_resolution import ReadSet
@@ -79,7 +79,7 @@ class Progress:
 
 
 @dataclass(eq=False, slots=True)
-class _Worker(WorkerProcess):
+class _PartWorker(WorkerProcess):
     """One that reads parts."""
 
     ring: np.ndarray
@@ -117,7 +117,7 @@ class Stream:
         self._spec = spec
         self.progress = Progress()
         sizes = [len(job) for job in jobs]
-        self._line = Line(is_ordered=spec.is_ordered)
+        self._reorder = ReorderBuffer(is_ordered=spec.is_ordered)
         self._n_left = list(sizes)
         """Patches of each job in parts that are not over."""
         self._n_given = [0] * len(jobs)
@@ -130,10 +130,10 @@ class Stream:
         self._n_workers = min(spec.n_processes, n_parts)
         patch_bytes = max((3 * job.slot_px**2 for job in jobs), default=1)
         self._shape = shape_ring(n_workers=max(1, self._n_workers), patch_bytes=patch_bytes)
-        self._workers: list[_Worker] = []
+        self._workers: list[_PartWorker] = []
         self._finalizer = weakref.finalize(self, _end_all, self._workers)
         self._schedule, first = (Schedule(sizes, self._part_size) for _ in range(2))
-        self._idle: list[_Worker] = []
+        self._idle: list[_PartWorker] = []
         """The one that is employed next is the last."""
         try:
             for part in islice(iter(first.next, None), self._n_workers):
@@ -150,7 +150,7 @@ class Stream:
         set_bytes = 3 * self._jobs[job].slot_px ** 2 * len(self._jobs[job].levels_or_mpps)
         return max(1, max(ORDERED_PART_BYTES, WAITING_BYTES // (self._n_workers - 1)) // set_bytes)
 
-    def _start(self, job: int) -> _Worker:
+    def _start(self, job: int) -> _PartWorker:
         """Start a worker that opens the slide of its first job while it has none yet."""
         ring, fd = make_ring(self._shape)
         serve = partial(serve_parts, fd=fd, shape=self._shape, first=self._jobs[job].source)
@@ -158,7 +158,7 @@ class Stream:
             started = start_worker(serve, fds=(fd,))
         finally:
             os.close(fd)
-        self._workers.append(_Worker(started.process, started.pipe, ring))
+        self._workers.append(_PartWorker(started.process, started.pipe, ring))
         return self._workers[-1]
 
     def run(self) -> Generator[Delivered, None, None]:
@@ -175,7 +175,7 @@ class Stream:
                 for worker in self._heard():
                     self._hear(worker)
                     self._employ()  # first, so that nobody idles while the caller is busy
-                    for event in self._line.ready():
+                    for event in self._reorder.ready():
                         if isinstance(event, End):
                             self._finish(event)
                         elif event.job not in self._bad:
@@ -226,24 +226,24 @@ class Stream:
         worker.take_on(part, task)  # where it dies at once, the wait will tell
         self._selector.register(worker.pipe, EVENT_READ, worker)
 
-    def _discard(self, worker: _Worker) -> None:
+    def _discard(self, worker: _PartWorker) -> None:
         self._workers.remove(worker)
         worker.end()
 
-    def _heard(self) -> list[_Worker]:
+    def _heard(self) -> list[_PartWorker]:
         """Wait until any worker has something to say."""
-        if self._line.is_full:
-            turn = self._line.turn
+        if self._reorder.is_full:
+            turn = self._reorder.turn
             (worker,) = (w for w in self._busy if w.part is not None and w.part.number == turn)
             wait([worker.pipe])
             return [worker]
         return [key.data for key, _ in self._selector.select()]
 
     @property
-    def _busy(self) -> list[_Worker]:
+    def _busy(self) -> list[_PartWorker]:
         return [worker for worker in self._workers if worker.part is not None]
 
-    def _hear(self, worker: _Worker) -> None:
+    def _hear(self, worker: _PartWorker) -> None:
         """Take what a worker says to the line."""
         part = worker.part
         if part is None:
@@ -263,12 +263,12 @@ class Stream:
         self._idle.append(worker)
         self._end_part(worker, part, said)
 
-    def _end_part(self, worker: _Worker, part: Part, error: Exception | None) -> None:
+    def _end_part(self, worker: _PartWorker, part: Part, error: Exception | None) -> None:
         worker.part = None
         said = None if error is None else _named(self._jobs[part.job].wsi_file, error)
         if said is not None:
             self._schedule.drop(part.job)
-        self._line.put(part.number, End(part, worker.process.pid, said))
+        self._reorder.put(part.number, End(part, worker.process.pid, said))
 
     def _give_back(self) -> None:
         """Tell workers which of their slots nobody looks at any more."""
@@ -276,7 +276,7 @@ class Stream:
             for slot in worker.held.returned():
                 worker.give_back(slot)
 
-    def _gather(self, worker: _Worker, part: Part, said: SlotDescription) -> None:
+    def _gather(self, worker: _PartWorker, part: Part, said: SlotDescription) -> None:
         """Lend a slot to the receiver, or copy it out; with the last resolution a set is whole."""
         n_bytes = math.prod(said.shape)
         if worker.held.has_room:
@@ -292,7 +292,7 @@ class Stream:
         worker.gathered = []
         worker.n_left -= len(said.places)
         places = said.places + part.squares.start
-        self._line.put(part.number, Delivered(part.job, ReadSet(places, corners_px0, batches)))
+        self._reorder.put(part.number, Delivered(part.job, ReadSet(places, corners_px0, batches)))
 
     def _finish(self, end: End) -> None:
         """Note that a part is over."""
@@ -319,7 +319,7 @@ def n_batch_of(job: ExtractionJob, batch_bytes: int) -> int:
     return max(1, min(BATCH_PATCHES, batch_bytes // (3 * job.slot_px**2)))
 
 
-def _end_all(workers: list[_Worker]) -> None:
+def _end_all(workers: list[_PartWorker]) -> None:
     for worker in workers:
         worker.process.kill()
     for worker in workers:

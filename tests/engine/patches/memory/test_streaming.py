@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pathassets.adapters.tifffile import corrupt_tile
 from pathassets.engine.patches.extraction import ExtractionSpec, job_of
 from pathassets.engine.patches.memory import parts, streaming
-from pathassets.engine.patches.memory.parts import Delivered, End, Line, Part, Schedule
+from pathassets.engine.patches.memory.parts import Delivered, End, Part, ReorderBuffer, Schedule
 from pathassets.engine.patches.memory.streaming import Stream, StreamSpec
 from pathassets.engine.patches.multi_resolution import ReadSet
 from pathassets.engine.workers import ring
@@ -133,7 +133,7 @@ def sets_of(n_bytes):
 
 def test_what_comes_too_early_waits_for_its_turn(monkeypatch) -> None:
     monkeypatch.setattr(parts, "WAITING_BYTES", 25)
-    line = Line(is_ordered=True)
+    line = ReorderBuffer(is_ordered=True)
     events = {number: Delivered(number, sets_of(10)) for number in range(3)}
     line.put(2, events[2])
     line.put(2, End(Part(2, 2, slice(0)), 0, None))

@@ -1,0 +1,112 @@
+"""Dagster's private modules: all that is used of them, and the only place that names `dagster._`.
+
+Dagster may move or change these in any release. Each stands here with what it is for and why no
+public name does it; `tests/defs/test_dagster_internals.py` fails when one is no longer what it was.
+Before an upgrade, read that test and look whether a public name has come.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from dagster._core.definitions.asset_checks.asset_check_evaluation import (
+    AssetCheckEvaluationTargetMaterializationData,
+)
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
+from dagster._core.instance.ref import InstanceRef
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
+from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import (
+    INDEX_SHARD_NAME,
+    SqliteEventLogStorage,
+)
+from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
+from dagster._core.workspace.context import WorkspaceProcessContext
+from dagster._core.workspace.load_target import WorkspaceFileTarget
+
+AssetJob = UnresolvedAssetJobDefinition
+"""What `dg.define_asset_job` returns: a public function whose type has no public name."""
+
+CheckTarget = AssetCheckEvaluationTargetMaterializationData
+"""Which materialization a check is about: `dg.AssetCheckEvaluation` takes it and has no public name
+for it. `dg.AssetCheckResult` fills it in, but only for a step's own output."""
+
+NO_COMPUTE_LOGS: Mapping[str, Any] = {
+    "compute_logs": {
+        "module": NoOpComputeLogManager.__module__,
+        "class": NoOpComputeLogManager.__name__,
+    }
+}
+"""The setting by which Dagster leaves a process' own output alone. The class is public in Dagster's
+documents, as text of a `dagster.yaml`, and is not to be imported from its public package."""
+
+BACKFILLS_UNDER_WAY = (
+    BulkActionStatus.REQUESTED,
+    BulkActionStatus.CANCELING,
+    BulkActionStatus.FAILING,
+)
+
+
+def open_with(folder: Path, overrides: Mapping[str, Any]) -> dg.DagsterInstance:
+    """Open the instance of a folder's `dagster.yaml` with other settings than stand in it.
+
+    `dg.DagsterInstance.from_config` takes the file as it is. To write another one is no way: the
+    folder may be one that DAGSTER_HOME names, where nothing is ours to write.
+    """
+    return dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(folder), overrides={**overrides}))
+
+
+def is_backfilling(instance: dg.DagsterInstance) -> bool:
+    """Whether a backfill has not ended.
+
+    `get_backfills` is the instance's, the filter it takes is private; without one it reads every
+    backfill there ever was.
+    """
+    filters = BulkActionsFilter(statuses=BACKFILLS_UNDER_WAY)
+    return bool(instance.get_backfills(filters, limit=1))
+
+
+def sqlite_files(instance: dg.DagsterInstance, run_id: str) -> tuple[str, ...]:
+    """SQLite files that the events of a run are written to; none where events are kept elsewhere.
+
+    Dagster tells nobody where its databases are, nor of which kind.
+    """
+    storage = instance.event_log_storage
+    if not isinstance(storage, SqliteEventLogStorage):
+        return ()
+    return (storage.path_for_shard(INDEX_SHARD_NAME), storage.path_for_shard(run_id))
+
+
+def delete_planned_checks(
+    instance: dg.DagsterInstance, run_id: str, checks: Iterable[dg.AssetCheckKey]
+) -> None:
+    """Forget that a run planned checks and did not come to them.
+
+    Dagster has no word for it: a planned check can pass or fail. So its table's rows are deleted.
+    """
+    storage = instance.event_log_storage
+    if not isinstance(storage, SqlEventLogStorage):
+        return
+    column = AssetCheckExecutionsTable.c
+    with storage.index_connection() as connection:
+        for key in checks:
+            planned = (
+                (column.asset_key == key.asset_key.to_string())
+                & (column.check_name == key.name)
+                & (column.run_id == run_id)
+                & (column.execution_status == AssetCheckExecutionRecordStatus.PLANNED.value)
+            )
+            connection.execute(AssetCheckExecutionsTable.delete().where(planned))
+
+
+def open_workspace(
+    instance: dg.DagsterInstance, workspace: Path, version: str
+) -> WorkspaceProcessContext:
+    """Open what Dagster's webserver serves: the code locations of a `workspace.yaml`.
+
+    Its command makes this and gives no way to put a guard before what it serves.
+    """
+    return WorkspaceProcessContext(instance, WorkspaceFileTarget([str(workspace)]), version=version)
