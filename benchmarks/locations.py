@@ -16,7 +16,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from pathassets.core.annotations.annotations import AnnotationPolygon
-from pathassets.core.locations.locations import LocationSpec, locate
+from pathassets.core.locations.location_spec import LocationSpec
+from pathassets.core.locations.locations import locate
 from pathassets.core.slides.slide import MppAudit, SlideInfo
 from pathassets.core.tissue.tissue_mask import TissueMask
 

@@ -16,10 +16,8 @@ from .adapters.annotations.reader import read_annotations as read_annotations
 from .core.annotations.annotations import AnnotationPolygon as AnnotationPolygon
 
 # Locations: where the patches of a slide are, and pools of many slides
-from .core.locations.locations import (
-    LocationSpec as LocationSpec,
-    PatchLocations as PatchLocations,
-)
+from .core.locations.location_spec import LocationSpec as LocationSpec
+from .core.locations.locations import PatchLocations as PatchLocations
 from .engine.locations.classes import (
     WholeImageGridPatches as WholeImageGridPatches,
     WholeImageRandomPatches as WholeImageRandomPatches,

@@ -11,6 +11,7 @@ from pydantic.dataclasses import dataclass as spec_dataclass
 from pathassets.core import dataset
 from pathassets.core.features import embedding, features
 from pathassets.core.locations import locations
+from pathassets.core.locations.location_spec import LocationSpec
 from pathassets.core.patches import patch_set, read_plan
 from pathassets.core.spec import STRICT
 from pathassets.core.tissue import tissue_mask
@@ -47,7 +48,7 @@ def _annotation_goes_first(spec: Any) -> Need:
     return "optional"
 
 
-def _annotation_by_region(spec: locations.LocationSpec) -> Need:
+def _annotation_by_region(spec: LocationSpec) -> Need:
     return "refused" if spec.region == "tissue" else "required"
 
 
@@ -90,7 +91,7 @@ STAGES = {
         ),
         Stage(
             name="patch_locations",
-            spec=locations.LocationSpec,
+            spec=LocationSpec,
             parent="tissue_mask",
             code_version=locations.CODE_VERSION,
             annotation=_annotation_by_region,

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from pathassets.core.dataset import DatasetSpec
 from pathassets.core.features.features import FeatureSpec
-from pathassets.core.locations.locations import LocationSpec
+from pathassets.core.locations.location_spec import LocationSpec
 from pathassets.core.spec import EntryName, canonical_json, digest_of, seed_of
 from pathassets.core.tissue.tissue_mask import TissueSpec
 

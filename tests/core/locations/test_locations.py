@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from pathassets.core.annotations.annotations import AnnotationPolygon
-from pathassets.core.locations.locations import LocationSpec, PatchLocations, locate
+from pathassets.core.locations.location_spec import LocationSpec
+from pathassets.core.locations.locations import PatchLocations, locate
 from pathassets.core.slides.slide import MppAudit, SlideInfo
 from pathassets.core.spec import digest_of
 from pathassets.core.tissue.tissue_mask import TissueMask
