@@ -43,7 +43,7 @@ from pools import Stopwatch, _memory_mb
 from read import SIDE_PX, paint_tissue, write_slide
 from torch import nn
 
-from pathassets.adapters.zarr.features import FeatureWriter
+from pathassets.adapters.zarr.feature_writer import FeatureWriter
 from pathassets.core.features.encoder import Encoder
 from pathassets.core.locations.locations import PatchLocations
 from pathassets.engine.features.encoders import encoder_of_module

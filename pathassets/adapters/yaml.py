@@ -22,7 +22,7 @@ MOST_VALUES = 20_000
 
 
 def load_recipe(path: Path, hash_weights: HashWeights | None = None) -> Recipe:
-    """Read a recipe file; `weigh` looks at the files with weights that it names.
+    """Read a recipe file; `hash_weights` looks at the files with weights that it names.
 
     Raises:
         SpecError: with file, line and remedy.

@@ -76,7 +76,7 @@ from pathassets.errors import CatalogError
 logger = logging.getLogger(__name__)
 
 Key = tuple[str, str, str]
-"""(stage, name, partition key): one stage of one subject, whatever the digest."""
+"""(stage, name, partition key): one stage of one slide, whatever the digest."""
 
 _SLIDE_FACTS = [column for column in slide.c if column.name != "thumbnail"]
 _COHORT_FACTS = ("patient", "label")
@@ -292,7 +292,7 @@ class Catalog(HumanInputs):
     def artifacts(
         self, stage: str | None = None, name: str | None = None
     ) -> Iterator[ArtifactRecord]:
-        """Artifacts by address, all or those of one section or entry.
+        """Artifacts by address, all or those of one stage or entry.
 
         They are read as they are asked for, from one consistent view that is held until the last.
         """
@@ -341,7 +341,7 @@ class Catalog(HumanInputs):
     def latest_attempts(
         self, partition_keys: Collection[str] | None = None
     ) -> dict[Key, AttemptRecord]:
-        """The newest attempt at each stage of each subject, or of some hundreds of them."""
+        """The newest attempt at each stage of each slide, or of some hundreds of them."""
         key = (attempt.c.partition_key, attempt.c.stage, attempt.c.name)
         newest = select(func.max(attempt.c.id)).group_by(*key)
         if partition_keys is not None:
@@ -352,7 +352,7 @@ class Catalog(HumanInputs):
         }
 
     def newest_attempt_id(self, *, besides: str) -> int:
-        """Number of the last attempt at any section but one; 0 where there is none. It only grows.
+        """Number of the last attempt at any stage but one; 0 where there is none. It only grows.
 
         The cheapest way to ask whether anything was tried since: one row is read.
         """
@@ -363,7 +363,7 @@ class Catalog(HumanInputs):
     def attempts(
         self, *, run_id: str | None = None, partition_key: str | None = None
     ) -> list[AttemptRecord]:
-        """All attempts of a run, of a subject or of both, oldest first."""
+        """All attempts of a run, of a slide or of both, oldest first."""
         given = {"run_id": run_id, "partition_key": partition_key}
         chosen = [attempt.c[n] == v for n, v in given.items() if v is not None]
         found = self._rows(select(attempt).where(*chosen).order_by(attempt.c.id))

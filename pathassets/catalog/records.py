@@ -183,7 +183,7 @@ class ArtifactRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptRecord:
-    """What became of one subject at one stage in one run."""
+    """What became of one slide, or all, at one stage in one run."""
 
     run_id: str
     address: Address

@@ -195,6 +195,6 @@ attempt = Table(
     Column("is_final", Boolean, nullable=False),
     Column("seconds", Double),
     Column("at", Moment, nullable=False),
-    # Serves both the attempts of a subject and, alone, the newest id of each key.
+    # Serves both the attempts of a partition and, alone, the newest id of each key.
     Index(None, "partition_key", "stage", "name", "id"),
 )

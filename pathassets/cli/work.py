@@ -17,7 +17,7 @@ from pathassets.engine.settings import read_settings
 
 @click.command()
 @click.option("--slides", multiple=True, help="Slide ids, a,b or repeated; all if none is named.")
-@click.option("--select", multiple=True, help="section or section/name, a,b or repeated.")
+@click.option("--select", multiple=True, help="stage or stage/name, a,b or repeated.")
 @click.option("--retry", is_flag=True, help="Try again what fails by the slide's content alone.")
 def run(slides: tuple[str, ...], select: tuple[str, ...], *, retry: bool) -> None:
     """Make what is missing or stale; what is current is left alone."""

@@ -1,13 +1,13 @@
-"""Address: where an artifact stands among all others, as section, name, subject and digest."""
+"""Address: where an artifact stands among all others, as stage, name, partition key and digest."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 ALL_SLIDES = "all"
-"""Subject of an artifact over all slides, such as a dataset."""
+"""Partition key of an artifact over all slides, such as a dataset."""
 SLIDE_STAGE = "slide"
-"""Section of the root: a slide itself, as a parent of what is made from it."""
+"""Stage of the root: a slide itself, as a parent of what is made from it."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -170,7 +170,7 @@ def _refuse_files(path: str) -> tuple[str, str]:
 
 
 def parse_recipe(data: object, where: Where, hash_weights: HashWeights = _refuse_files) -> Recipe:
-    """Check a recipe and give it types; `weigh` looks at the files with weights that it names.
+    """Check a recipe and give it types; `hash_weights` hashes the files with weights in it.
 
     Raises:
         SpecError: names the place, what is wrong there, and the remedy.

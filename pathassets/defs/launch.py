@@ -46,10 +46,10 @@ class Wanted:
 
 
 def choose_entries(platform: Platform, select: Iterable[str]) -> tuple[Entry, ...]:
-    """Entries that names stand for: a section, or section/name; all where none is named.
+    """Entries that names stand for: a stage, or stage/name; all where none is named.
 
     Raises:
-        SpecError: the recipe has no such section or entry, or nothing of it can be made.
+        SpecError: the recipe has no such stage or entry, or nothing of it can be made.
     """
     makeable = [*platform.recipe.per_slide, *platform.recipe.datasets]
     chosen: set[Key] = set()

@@ -88,7 +88,7 @@ def _batches(
     instance: dg.DagsterInstance, platform: Platform, known: KnownPaths
 ) -> Iterator[dg.RunRequest]:
     """Batch runs for slides of the inbox that were never tried and that no unfinished run holds."""
-    tried = {subject for _, _, subject in platform.catalog.latest_attempts()}
+    tried = {slide_id for _, _, slide_id in platform.catalog.latest_attempts()}
     inbox = platform.settings.inbox
     waiting = {
         slide_id

@@ -17,7 +17,7 @@ From a slide to its features:
           stages/slide_task.py     the steps in order; what is made already is left as it is
             stages/features.py     patches of one slide, all encoders that want them
               features/encoding.py   read by threads, encoded in whole batches (features/batches.py)
-              adapters/zarr/features.py   whole chunks, in adapters/store/partial.py's folder
+              adapters/zarr/feature_writer.py   whole chunks, in adapters/store/partial.py's folder
             stages/published.py    the folder gets its final name, with artifact.json
       platform/batch.py          SlideOutcome ─▶ the caller, then the catalog (record_outcome)
     defs/events/slide_events.py  SlideOutcome ─▶ what Dagster shows of it

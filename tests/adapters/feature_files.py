@@ -4,7 +4,7 @@ import hashlib
 
 import numpy as np
 
-from pathassets.adapters.zarr.features import FeatureWriter
+from pathassets.adapters.zarr.feature_writer import FeatureWriter
 
 DIM = 5
 ATTRIBUTES = {"encoder": "e", "mpp": 0.5, "left": [1, 2]}

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import zarr
 
-from pathassets.adapters.zarr.features import FeatureWriter
+from pathassets.adapters.zarr.feature_writer import FeatureWriter
 from pathassets.core.features.encoder import COLOUR_STATS_CARD
 from pathassets.core.locations.locations import PatchLocations
 from pathassets.core.patches.read_plan import ReadSpec

@@ -1,6 +1,6 @@
 """Artifacts that are begun: a folder for each, which survives a kill, and is continued.
 
-    <store>/.partial/<section>-<name>-<subject>-<digest>/files/    moved away whole once it is done
+    <store>/.partial/<stage>-<name>-<partition key>-<digest>/files/    moved away once it is done
                                                         /facts.json   known before it is moved
 
 Who works on one holds its lock; the system gives that back when its holder dies.

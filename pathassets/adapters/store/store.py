@@ -1,7 +1,7 @@
 """Artifacts <-> folders on disk, published whole or not at all.
 
     <store>/.staging/<run>/<token>/           written here, fsynced …
-    <store>/<section>/<name>/<subject>/<digest>/   … then renamed to here
+    <store>/<stage>/<name>/<partition key>/<digest>/   … then renamed to here
         artifact.json       what it is, what it was made from and with, SHA-256 of every file
         features.zarr/ …    the files
 

@@ -1,1 +1,1 @@
-"""How a tiled TIFF is built, read byte by byte; its tiles are read by `adapters.tiled_tiff`."""
+"""How a tiled TIFF is built, read byte by byte; its tiles are read by `tiles`."""

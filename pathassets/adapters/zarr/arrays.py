@@ -1,4 +1,4 @@
-"""Masks and embeddings <-> Zarr v3 on disk; features are read here, `feature_store` writes them."""
+"""Masks and embeddings <-> Zarr v3 on disk; features are read here, written by `feature_writer`."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class FeatureRows:
         """Open them.
 
         Raises:
-            ArtifactCorrupt: they are not what `feature_store` writes.
+            ArtifactCorrupt: they are not what `feature_writer` writes.
         """
         self._path = path
         with _telling(path):

@@ -119,7 +119,7 @@ class SlideInfo:
 class Slide(Protocol):
     """An open slide: its facts, and its pixels tile by tile, for any number of threads at once.
 
-    `core.regions` makes regions and overviews of them, `engine.patch_reader` patches.
+    `core.slides.regions` makes regions and overviews, `engine.slides.read_patches` patches.
     """
 
     @property

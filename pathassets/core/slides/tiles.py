@@ -39,7 +39,7 @@ class TileDamaged(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TileFault:
-    """One line of a slide's ledger: pixels that cannot be read, or not be believed."""
+    """One entry of a slide's bad tiles: pixels that cannot be read, or not be believed."""
 
     level: int
     tile: int | None

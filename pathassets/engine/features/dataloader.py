@@ -15,7 +15,7 @@ import numpy as np
 import psutil
 
 from pathassets.adapters.tqdm import progress_bar
-from pathassets.adapters.zarr.growing_features import GrowingWriter, open_rows
+from pathassets.adapters.zarr.feature_appender import GrowingWriter, open_rows
 from pathassets.core.features.encoder import Encoder, EncoderCard
 from pathassets.engine.features.outputs import publish, refuse_existing, remove_part
 from pathassets.engine.features.request import RunParams

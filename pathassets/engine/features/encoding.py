@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 import psutil
 
-from pathassets.adapters.zarr.features import FeatureWriter
+from pathassets.adapters.zarr.feature_writer import FeatureWriter
 from pathassets.core.features.encoder import Encoder
 from pathassets.core.features.features import require_finite
 from pathassets.core.locations.locations import PatchLocations

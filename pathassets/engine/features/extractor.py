@@ -14,7 +14,7 @@ from typing import Any, Unpack
 import numpy as np
 
 from pathassets.adapters.tqdm import progress_bar
-from pathassets.adapters.zarr.features import FeatureWriter
+from pathassets.adapters.zarr.feature_writer import FeatureWriter
 from pathassets.core.features.encoder import Encoder, EncoderCard
 from pathassets.engine.features.batches import shape_of
 from pathassets.engine.features.dataloader import encode_loader, finite_rows, joined

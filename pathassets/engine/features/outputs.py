@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 
-from pathassets.adapters.zarr.features import METADATA, FeatureWriter, is_finished
+from pathassets.adapters.zarr.feature_writer import METADATA, FeatureWriter, is_finished
 from pathassets.core.slides.slide import FINGERPRINT_CHARS
 from pathassets.errors import OutputExists, StoreError
 

@@ -24,7 +24,7 @@ from pathassets.adapters.images.mask_files import (
     load_mask_image,
 )
 from pathassets.adapters.openslide.members import members_of
-from pathassets.adapters.zarr.features import FeatureWriter
+from pathassets.adapters.zarr.feature_writer import FeatureWriter
 from pathassets.core.features import patch_grid
 from pathassets.core.features.encoder import Encoder, EncoderCard
 from pathassets.core.features.patch_grid import FeatureGrid, GridSpec, lay_grid

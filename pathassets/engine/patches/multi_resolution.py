@@ -81,7 +81,7 @@ def read_sets(
     """Yield a part of a job's patches of a slide that is open, in order.
 
     Where bad tiles may be skipped, what touches one at any resolution is left out at all, and
-    listed in `ledger` by its place in the job.
+    listed in `bad_tiles` by its place in the job.
 
     Raises:
         TileUnreadable: a tile cannot be read; with `skip`, more of them than the spec allows.
@@ -120,7 +120,7 @@ def _together(
             next(reading, None) if number == min(numbers) else batch
             for reading, number, batch in zip(readings, numbers, batches, strict=True)
         ]
-    for reading in readings:  # to its end, so that its ledger is whole
+    for reading in readings:  # to its end, so that its bad tiles are all known
         deque(reading, maxlen=0)
 
 

@@ -50,7 +50,7 @@ def lineage_of(platform: Platform, path: Path) -> Ancestor:
     if record is None:
         raise CatalogError(
             f"{path}: the catalog knows no artifact here",
-            remedy="Name a file inside <section>/<name>/<slide>/<digest>/",
+            remedy="Name a file inside <stage>/<name>/<slide>/<digest>/",
         )
     return _trace(platform, record, {})
 

@@ -19,7 +19,7 @@ from pathassets.engine.platform.platform import Platform
 from pathassets.errors import ArtifactCorrupt, ArtifactMissing
 
 Place = tuple[str, str, str]
-"""(stage, name, partition key): one stage of one subject, whatever the digest."""
+"""(stage, name, partition key): one stage of one slide, whatever the digest."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,7 +80,7 @@ def read_patches(  # noqa: PLR0913 - the public door: each has a default
 
     With order "location" they come as the locations do. "completed" yields each batch as soon as it
     is whole; squares near to each other share one. What a batch holds is the same for any number of
-    threads. Parts beyond the slide are white. `ledger` is filled with what could not be read, and
+    threads. Parts beyond the slide are white. `bad_tiles` gets what could not be read, and
     says whether patches were enlarged, because the slide has fewer pixels than asked for.
 
     A batch is its receiver's for as long as he keeps it. Threads end with the last batch, or when

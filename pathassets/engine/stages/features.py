@@ -15,7 +15,7 @@ from functools import lru_cache
 import numpy as np
 
 from pathassets.adapters.zarr.arrays import FeatureRows
-from pathassets.adapters.zarr.features import FeatureWriter, is_finished
+from pathassets.adapters.zarr.feature_writer import FeatureWriter, is_finished
 from pathassets.core.features.encoder import Encoder, EncoderCard, EncoderRequest
 from pathassets.core.features.encoder_cards import card_of
 from pathassets.core.features.feature_map import (

@@ -7,7 +7,7 @@ import pytest
 import zarr
 
 from pathassets.adapters.zarr.arrays import FeatureRows, load_mask, save_embedding, save_mask
-from pathassets.adapters.zarr.features import FeatureWriter
+from pathassets.adapters.zarr.feature_writer import FeatureWriter
 from pathassets.core.tissue.tissue_mask import TissueMask
 from pathassets.errors import ArtifactCorrupt
 

@@ -10,7 +10,7 @@ import torch
 import zarr
 from torch.utils.data import DataLoader, Dataset
 
-from pathassets.adapters.zarr.growing_features import GrowingWriter
+from pathassets.adapters.zarr.feature_appender import GrowingWriter
 from pathassets.engine.features.extractor import DeepFeatureExtractor
 from pathassets.errors import EncoderError, StoreError
 from tests.engine.probe_encoder import CARD, Probe

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pathassets.adapters.zarr.features import FeatureWriter
+from pathassets.adapters.zarr.feature_writer import FeatureWriter
 from pathassets.core.patches.read_plan import ReadSpec
 from pathassets.engine.features.encoding import (
     SlideWork,

@@ -7,7 +7,7 @@ import os, random, signal, sys, time
 from pathlib import Path
 import numpy as np
 from tests.core.formula_slide import FormulaSlide
-from pathassets.adapters.zarr.features import FeatureWriter, is_finished
+from pathassets.adapters.zarr.feature_writer import FeatureWriter, is_finished
 from pathassets.core.features.colour_stats import ColourStats
 from pathassets.core.locations.locations import PatchLocations
 from pathassets.core.patches.read_plan import ReadSpec

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pathassets.adapters.zarr.features import FeatureWriter
+from pathassets.adapters.zarr.feature_writer import FeatureWriter
 from pathassets.engine.features.outputs import MemoryWriter, OutputFolder, Place, is_whole, stated
 from pathassets.errors import OutputExists, StoreError
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pathassets.adapters.zarr.features import CHUNK_ROWS
+from pathassets.adapters.zarr.feature_writer import CHUNK_ROWS
 from pathassets.engine.features.extractor import DeepFeatureExtractor
 from tests.engine.probe_encoder import Probe
 from tests.formula_tiff import write_formula_tiff

@@ -147,4 +147,4 @@ def test_a_file_outside_the_store_is_refused(platform, tmp_path):
 def test_a_place_of_the_store_that_is_no_artifact_is_told(platform, place):
     with pytest.raises(CatalogError, match="knows no artifact here") as e:
         lineage_of(platform, platform.store.root / place)
-    assert "<section>/<name>" in e.value.remedy
+    assert "<stage>/<name>" in e.value.remedy

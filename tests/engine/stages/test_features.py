@@ -20,7 +20,7 @@ from pathassets.adapters.store.partial import (
 )
 from pathassets.adapters.store.store import Artifact
 from pathassets.adapters.tifffile import corrupt_tile
-from pathassets.adapters.zarr import features as feature_store
+from pathassets.adapters.zarr import feature_writer
 from pathassets.core.address import Address
 from pathassets.core.features.colour_stats import ColourStats
 from pathassets.core.features.encoder import COLOUR_STATS_CARD
@@ -321,7 +321,7 @@ class Mortal(Spy):
 
 
 def test_a_slide_killed_at_many_points_goes_on_and_has_the_same_bytes(task, monkeypatch, tmp_path):
-    monkeypatch.setattr(feature_store, "CHUNK_ROWS", CHUNK)
+    monkeypatch.setattr(feature_writer, "CHUNK_ROWS", CHUNK)
     kept = tuple(s for s in task.steps if s.entry.name in {"otsu", "grid", "one"})
     task = replace(task, steps=kept)
     undisturbed = replace(task, store_root=str(tmp_path / "undisturbed"))
@@ -337,7 +337,7 @@ def test_a_slide_killed_at_many_points_goes_on_and_has_the_same_bytes(task, monk
         assert in_child(task) == signal.SIGKILL
     monkeypatch.setattr(stage, "_opened", lambda *_: Mortal(log, 10**6))
     batch = int(log.read_text().split()[0])
-    points = [(feature_store.FeatureWriter, "finish"), (stage._SharedReading, "_draw"),
+    points = [(feature_writer.FeatureWriter, "finish"), (stage._SharedReading, "_draw"),
               (published, "_draft"), (Partial, "remove")]  # fmt: skip
     for holder, name in points:
         with monkeypatch.context() as patch:
@@ -352,7 +352,7 @@ def test_a_slide_killed_at_many_points_goes_on_and_has_the_same_bytes(task, monk
 
 
 def test_a_kill_costs_one_chunk_at_most(task, monkeypatch, tmp_path):
-    monkeypatch.setattr(feature_store, "CHUNK_ROWS", CHUNK)
+    monkeypatch.setattr(feature_writer, "CHUNK_ROWS", CHUNK)
     task = replace(
         task, steps=tuple(s for s in task.steps if s.entry.name in {"otsu", "grid", "one"})
     )

@@ -3,7 +3,7 @@ import psutil
 import pytest
 import zarr
 
-from pathassets.adapters.zarr.features import CHUNK_ROWS, is_finished
+from pathassets.adapters.zarr.feature_writer import CHUNK_ROWS, is_finished
 from pathassets.errors import StoreError
 from tests.adapters.feature_files import (
     ATTRIBUTES,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import zarr
 
-from pathassets.adapters.zarr.features import FeatureWriter
+from pathassets.adapters.zarr.feature_writer import FeatureWriter
 from pathassets.errors import StoreError
 
 FIRST_ROWS = 1024

@@ -7,8 +7,8 @@ import subprocess
 import numpy as np
 import pytest
 
-from pathassets.adapters.zarr import features as feature_store
-from pathassets.adapters.zarr.features import CHUNK_ROWS, is_finished
+from pathassets.adapters.zarr import feature_writer
+from pathassets.adapters.zarr.feature_writer import CHUNK_ROWS, is_finished
 from pathassets.errors import StoreError
 from tests.adapters.feature_files import (
     DIM,
@@ -111,7 +111,7 @@ import hashlib, os, signal, sys, threading
 from pathlib import Path
 import numpy as np
 import zarr
-from pathassets.adapters.zarr.features import FeatureWriter, is_finished
+from pathassets.adapters.zarr.feature_writer import FeatureWriter, is_finished
 
 folder, n, n_ways = Path(sys.argv[1]), 2300, int(sys.argv[2])
 rows = np.arange(n * 5, dtype=np.float32).reshape(n, 5)
@@ -208,7 +208,7 @@ WRITES_SLOWLY = """
 import sys, time
 from pathlib import Path
 import numpy as np
-from pathassets.adapters.zarr.features import FeatureWriter, is_finished
+from pathassets.adapters.zarr.feature_writer import FeatureWriter, is_finished
 
 path, n, pause_s = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
 rows = np.arange(n * 5, dtype=np.float32).reshape(n, 5) + 0.25
@@ -276,7 +276,7 @@ def test_a_full_disk_is_told_with_a_remedy_and_can_be_continued(tmp_path, monkey
     with open_writer(path, 2500) as writer:
         writer.write(rows_of(1500))
         with monkeypatch.context() as patch:
-            patch.setattr(feature_store.os, "fsync", refuse)
+            patch.setattr(feature_writer.os, "fsync", refuse)
             with pytest.raises(StoreError, match=r"No space left on device\. Free some space") as e:
                 writer.write(rows_of(2500)[1500:])
     assert e.value.uri == str(path)
