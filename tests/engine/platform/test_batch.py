@@ -84,6 +84,17 @@ def test_what_is_current_is_said_again_and_not_made(platform, planned):
 
 
 @pytest.mark.usefixtures("here")
+def test_of_a_store_in_the_words_of_0_1_0_only_what_is_gone_is_made(platform, planned):
+    run(platform, planned[:1])
+    for path in platform.store.root.rglob("artifact.json"):
+        old = path.read_text().replace('"stage"', '"section"')
+        path.write_text(old.replace('"partition_key"', '"subject"'))
+    shutil.rmtree(platform.store.path_of(planned[0].steps["features", "stats"].address))
+    [outcome] = run(platform, planned[:1], run_id="again")
+    assert states(outcome) == ["current", "current", "made"]
+
+
+@pytest.mark.usefixtures("here")
 def test_one_bad_slide_is_one_bad_outcome(platform, planned, make_slide, register):
     bad = make_slide("bad.svs", seed=9)
     corrupt_tile(bad, level=0, tile_index=34)
