@@ -128,11 +128,11 @@ def test_a_run_with_nothing_to_do_looks_at_each_artifact_once(
 ) -> None:
     assert home.is_dir()
     looked: Counter[Address] = Counter()
-    look = Store.look
+    check_sizes = Store.check_sizes
 
     def counting(store: Store, address: Address, files: Iterable[ListedFile]) -> Damage | None:
         looked[address] += 1
-        return look(store, address, files)
+        return check_sizes(store, address, files)
 
     monkeypatch.setattr(Store, "check_sizes", counting)
     assert output("run").startswith("nothing to do")

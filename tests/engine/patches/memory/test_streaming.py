@@ -226,16 +226,16 @@ def test_what_waits_for_its_turn_is_bounded(slide_path) -> None:
     stream = stream_of(grid_on(slide_path, n=3000), n=3, is_ordered=True)
     with closing(stream.run()) as events:
         next(events)
-        first = next(w for w in stream._workers if w.part and w.part.number == stream._line.turn)
+        first = next(w for w in stream._workers if w.part and w.part.number == stream._reorder.turn)
         first.process.send_signal(signal.SIGSTOP)
         timer = time.monotonic() + 60.0
-        while time.monotonic() < timer and not stream._line.is_full:
+        while time.monotonic() < timer and not stream._reorder.is_full:
             for worker in stream._workers:
                 if worker is not first and worker.part and worker.pipe.poll(0.01):
                     stream._hear(worker)
                     stream._employ()
-        assert stream._line.is_full
-        waiting = stream._line._waiting_bytes
+        assert stream._reorder.is_full
+        waiting = stream._reorder._waiting_bytes
         assert waiting <= parts.WAITING_BYTES + 2 * stream._shape.slot_bytes
         first.process.send_signal(signal.SIGCONT)
         assert stream._heard() == [first]
