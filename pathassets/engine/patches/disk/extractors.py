@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pathassets.adapters.tqdm import progress_bar
-from pathassets.core import display as shown
+from pathassets.core import display
 from pathassets.core.slides.resolution import LevelOrMpp
 from pathassets.engine.patches.disk.request import DiskRequest, disk_request
-from pathassets.engine.patches.disk.slides import SlideDone, SlideOrder, write_slide
+from pathassets.engine.patches.disk.slides import SlideDone, SlideJob, write_slide
 from pathassets.engine.patches.extraction import Patches, ResamplingMode
 from pathassets.engine.patches.parameters import (
     OnError,
@@ -50,7 +50,7 @@ class _Single:
         self._done = write_slide(self._order)
 
     def __repr__(self) -> str:
-        return shown.line(self, *self._order.job.facts(), f"in {shown.path(self._order.root)}")
+        return display.line(self, *self._order.job.facts(), f"in {display.path(self._order.root)}")
 
     @property
     def manifest_id(self) -> str:
@@ -184,9 +184,9 @@ class _Pool:
 
     def __repr__(self) -> str:
         failed = f"{len(self.errors):,} failed" if self.errors else ""
-        root = f"in {shown.path(self._orders[0].root)}" if self._orders else ""
-        slides, images = len(self._done), shown.count(self.patch_count, "image")
-        return shown.line(self, shown.count(slides, "slide"), images, failed, root)
+        root = f"in {display.path(self._orders[0].root)}" if self._orders else ""
+        slides, images = len(self._done), display.count(self.patch_count, "image")
+        return display.line(self, display.count(slides, "slide"), images, failed, root)
 
     @property
     def manifest_ids(self) -> list[str]:
@@ -205,7 +205,7 @@ class _Pool:
 
 
 @contextmanager
-def _shown(orders: Sequence[SlideOrder], *, is_shown: bool) -> Iterator[Sequence[SlideOrder]]:
+def _shown(orders: Sequence[SlideJob], *, is_shown: bool) -> Iterator[Sequence[SlideJob]]:
     """The orders, whose progress is shown while they are worked on."""
     if not is_shown:
         yield orders
@@ -234,7 +234,7 @@ class _Failed(NamedTuple):
     error: Exception
 
 
-def _attempt(task: tuple[int, SlideOrder]) -> SlideDone | _Failed:
+def _attempt(task: tuple[int, SlideJob]) -> SlideDone | _Failed:
     """Write one slide, in a worker process."""
     try:
         return write_slide(task[1])
@@ -242,7 +242,7 @@ def _attempt(task: tuple[int, SlideOrder]) -> SlideDone | _Failed:
         return _Failed(error)
 
 
-def _named(order: SlideOrder, outcome: _Failed | Exception) -> Exception:
+def _named(order: SlideJob, outcome: _Failed | Exception) -> Exception:
     """The error of a slide; it names the slide."""
     if isinstance(outcome, _Failed):
         outcome = outcome.error

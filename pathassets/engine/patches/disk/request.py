@@ -1,6 +1,6 @@
 """What a user asks of the to-disk extractors -> an order for each slide, numbered in input order.
 
-    parameters ─▶ checked ─▶ DiskRequest ─▶ patches objects ─▶ SlideOrders, the folder made
+    parameters ─▶ checked ─▶ DiskRequest ─▶ patches objects ─▶ SlideJobs, the folder made
 
 Whatever is wrong with a request is said before anything is read.
 """
@@ -20,7 +20,7 @@ from pathassets.adapters.images.patch_files import unwritable
 from pathassets.core.patches.names import NameSpec
 from pathassets.core.patches.patch_set import check_quality
 from pathassets.core.spec import canonical_json
-from pathassets.engine.patches.disk.slides import SlideOrder
+from pathassets.engine.patches.disk.slides import SlideJob
 from pathassets.engine.patches.extraction import (
     ExtractionJob,
     ExtractionSpec,
@@ -43,7 +43,7 @@ class DiskRequest:
     n_threads: int
     n_chunk: int
 
-    def orders(self, all_patches: Iterable[Patches]) -> list[SlideOrder]:
+    def orders(self, all_patches: Iterable[Patches]) -> list[SlideJob]:
         """An order for each slide, in input order; patch sets are numbered by it.
 
         The folder is made, where all can be ordered.
@@ -59,7 +59,7 @@ class DiskRequest:
         for patches, job in found:
             digest = _digest_of(job)
             orders.append(
-                SlideOrder(
+                SlideJob(
                     job=job, job_digest=digest, ordinal=seen[job.slide_id, digest],
                     root=self.output_dir, spec=self.names, quality=self.quality, labels=labels,
                     first_set=1 if number is None else number, counts_globally=number is not None,

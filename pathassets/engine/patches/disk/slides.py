@@ -55,7 +55,7 @@ from pathassets.errors import ArtifactCorrupt, OutputExists, PathAssetsError, Sl
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SlideOrder:
+class SlideJob:
     """A job: one slide's part of what an extractor writes. Picklable."""
 
     job: ExtractionJob
@@ -88,7 +88,7 @@ class SlideDone:
     """Whether anything was written."""
 
 
-def write_slide(order: SlideOrder) -> SlideDone:
+def write_slide(order: SlideJob) -> SlideDone:
     """Write what is not there yet of one slide's images, and then their manifests.
 
     Raises:
@@ -142,7 +142,7 @@ def _members_of(path: Path) -> list[Path]:
 class _Output:
     """The files of one order."""
 
-    def __init__(self, order: SlideOrder, fingerprint: str) -> None:
+    def __init__(self, order: SlideJob, fingerprint: str) -> None:
         self._order = order
         self._facts = replace(order.facts, slide_sha256=fingerprint)
         self.root = Path(order.root)
@@ -258,7 +258,7 @@ class _Output:
             journal.remove()
 
 
-def _names_of(order: SlideOrder, fingerprint: str) -> PatchNames:
+def _names_of(order: SlideJob, fingerprint: str) -> PatchNames:
     """Names of an order's images: the id tells all that decides on any byte."""
     job = order.job
     draft = plan_names(

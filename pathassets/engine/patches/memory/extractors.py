@@ -16,7 +16,7 @@ from typing import Generic, Self, TypeVar
 from weakref import WeakSet
 
 from pathassets.adapters.tqdm import progress_bar
-from pathassets.core import display as shown
+from pathassets.core import display
 from pathassets.core.slides.resolution import LevelOrMpp
 from pathassets.engine.patches.extraction import (
     ExtractionJob,
@@ -51,7 +51,7 @@ class _Single:
         self._job = job_of(patches, spec)
 
     def __repr__(self) -> str:
-        return shown.line(self, *self._job.facts())
+        return display.line(self, *self._job.facts())
 
     @property
     def patch_count(self) -> int:
@@ -150,11 +150,11 @@ class PatchList(Generic[T]):
         """What a person wants to know of it."""
         failed = f"{len(self.progress.errors):,} failed" if self.progress.errors else ""
         unit = self._jobs[0].unit if self._jobs else "patch"
-        slides = shown.count(len(self._jobs), "slide")
-        return slides, shown.count(len(self), unit), failed
+        slides = display.count(len(self._jobs), "slide")
+        return slides, display.count(len(self), unit), failed
 
     def __repr__(self) -> str:
-        return shown.line(self, *self.facts())
+        return display.line(self, *self.facts())
 
     def __iter__(self) -> Generator[T, None, None]:
         stream, self._prepared = self._prepared or Stream(self._jobs, self._spec), None
@@ -195,7 +195,7 @@ class _Pool(Generic[T]):
         self._list = PatchList(_jobs_of(patches_pool, spec), how, cut, is_shown=verbose)
 
     def __repr__(self) -> str:
-        return shown.line(self, *self._list.facts())
+        return display.line(self, *self._list.facts())
 
     @property
     def patch_list(self) -> PatchList[T]:
