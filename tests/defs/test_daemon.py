@@ -195,11 +195,11 @@ def test_failed_and_missing_are_run_from_the_page(
     pathassets(home, "ingest", cohort.folder)
 
     page.open(f"locations/{LOCATION}/jobs/process_slides")
-    page.button("Materialize all…").click()
-    page.button("Failed and missing").click()
+    page.press("Materialize all…")
+    page.press("Failed and missing")
     page.wait_for_text("2 partitions")
     page.shot("launch_failed_and_missing")
-    page.button("Launch backfill").click()
+    page.press("Launch backfill")
     (backfill,) = wait_for(
         lambda: [b for b in daemon.backfills() if b not in before], "the backfill", within_s=180
     )
