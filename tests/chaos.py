@@ -262,6 +262,15 @@ def assert_healed(home: Home, expected: dict[str, Any]) -> None:
     """Same state as if nothing had happened, and nothing left of what did."""
     state = state_of(home)
     for part, value in expected.items():
-        assert state[part] == value, f"{part} differs\n{home.said()}"
+        assert state[part] == value, f"{part} differs: {_first(state[part], value)}\n{home.said()}"
     assert left_behind(home) == []
     assert home.processes() == []
+
+
+def _first(found: Any, expected: Any) -> str:
+    """What differs, of two parts of a state that are tables."""
+    if not isinstance(found, dict) or not isinstance(expected, dict):
+        return f"{found!r}, not {expected!r}"
+    names = sorted(found.keys() | expected.keys())
+    odd = [name for name in names if found.get(name) != expected.get(name)]
+    return "; ".join(f"{n}: {found.get(n)!r}, not {expected.get(n)!r}" for n in odd[:10])

@@ -333,6 +333,7 @@ def test_features_of_a_model_have_the_same_bytes_however_they_are_made(
     two = reopen(recipe)
     planned = register(two, *(make_slide(f"{i}.svs", seed=i) for i in range(3)))
     run(two, planned)
+    (tmp_path / "alone" / STAGING).mkdir(parents=True)  # a store, though the catalog knows another
     alone = reopen(n_workers=1, store=tmp_path / "alone")
     for one in planned:
         run(alone, [one])
