@@ -47,7 +47,8 @@ from pathassets.adapters.zarr.feature_writer import FeatureWriter
 from pathassets.core.features.encoder import Encoder
 from pathassets.core.locations.locations import PatchLocations
 from pathassets.engine.features.encoders import encoder_of_module
-from pathassets.engine.features.encoding import EncodingHow, SlideWork, Target, encode_slides
+from pathassets.engine.features.encoding import encode_slides
+from pathassets.engine.features.works import EncodingHow, SlideWork, Target
 from pathassets.engine.slides.open import open_slide
 from pathassets.engine.slides.read_patches import read_patches
 

@@ -108,12 +108,24 @@ def dagster_environment(settings: Settings) -> dict[str, str]:
     return {**os.environ, **{name: str(path) for name, path in homes.items()}}
 
 
-def worker_environment(n_cpus: int) -> dict[str, str]:
+def worker_environment(n_cpus: int, n_threads: int = 1) -> dict[str, str]:
     """Environment for a worker process: this one's, with so many cores for OpenCV.
 
-    Where it imports OpenCV at all: to import it only to tell it so costs 0.1 s.
+    Where it imports OpenCV at all: to import it only to tell it so costs 0.1 s. `n_threads` is what
+    `threads_of_worker` tells there.
     """
-    return {**os.environ, "OPENCV_FOR_THREADS_NUM": str(n_cpus)}
+    told = {"OPENCV_FOR_THREADS_NUM": str(n_cpus), "PATHASSETS_READ_THREADS": str(n_threads)}
+    return {**os.environ, **told}
+
+
+def threads_of_line(n_lines: int) -> int:
+    """Threads that decode for one of so many GPUs of this machine."""
+    return _whole("PATHASSETS_READ_THREADS", max(1, usable_cores() // n_lines))
+
+
+def threads_of_worker() -> int:
+    """Threads that decode tiles of one slide, in the process that this is asked in."""
+    return _whole("PATHASSETS_READ_THREADS", 1)
 
 
 def usable_cores() -> int:

@@ -14,13 +14,8 @@ from pathassets.adapters.zarr.feature_writer import FeatureWriter
 from pathassets.core.features.encoder import COLOUR_STATS_CARD
 from pathassets.core.locations.locations import PatchLocations
 from pathassets.core.patches.read_plan import ReadSpec
-from pathassets.engine.features.encoding import (
-    EncodingHow,
-    SlideEncoded,
-    SlideWork,
-    Target,
-    encode_slides,
-)
+from pathassets.engine.features.encoding import encode_slides
+from pathassets.engine.features.works import EncodingHow, SlideEncoded, SlideWork, Target
 from pathassets.errors import (
     EncoderError,
 )

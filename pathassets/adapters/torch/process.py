@@ -51,6 +51,11 @@ def cuda_devices() -> tuple[str, ...]:
     return tuple(f"cuda:{i}" for i in range(n_devices))
 
 
+def cuda_uuids() -> dict[str, str]:
+    """The UUID of each GPU that torch sees: its name here is another one in another process."""
+    return {device: str(torch.cuda.get_device_properties(device).uuid) for device in cuda_devices()}
+
+
 def settle(card: EncoderCard, device: str) -> None:
     """Check that `device` is here, and hold a GPU to the precision that the card declares."""
     here = ("cpu", *cuda_devices())

@@ -13,7 +13,7 @@ from pathassets.core.recipe import ANNOTATIONS
 from pathassets.defs.events.data_versions import Provenance, asset_key, data_version_tags
 from pathassets.defs.partitions import SLIDE_KEY
 from pathassets.defs.text import bullets, bullets_value, picture_value, quoted, text_value
-from pathassets.engine.features.encoding import EncodingStats
+from pathassets.engine.features.works import EncodingStats
 from pathassets.engine.platform.plan import PlannedSlide
 from pathassets.engine.stages.outcomes import SlideOutcome, StepOutcome
 from pathassets.errors import FeaturesNotFinite

@@ -12,24 +12,25 @@ where slides meet are rows copied, into one buffer for each encoder.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterable
-from contextlib import AbstractContextManager, closing
-from dataclasses import dataclass, field, replace
+from collections.abc import Generator, Iterable
+from contextlib import closing
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 import psutil
 
-from pathassets.adapters.zarr.feature_writer import FeatureWriter
-from pathassets.core.features.encoder import Encoder
 from pathassets.core.features.features import require_finite
-from pathassets.core.locations.locations import PatchLocations
-from pathassets.core.patches.read_plan import ReadSpec
-from pathassets.core.slides.bad_tiles import BadTiles
 from pathassets.engine.features.batches import BatchFiller, Share, handed_rows
 from pathassets.engine.features.timed_slide import TimedSlide
+from pathassets.engine.features.works import (
+    EncodingHow,
+    EncodingStats,
+    EncodingUsage,
+    SlideEncoded,
+    SlideWork,
+)
 from pathassets.engine.slides.bad_tiles import BadTilesOfAll
-from pathassets.engine.slides.open import OpenedSlide
 from pathassets.engine.slides.read_patches import BUDGET_BYTES, read_patches
 from pathassets.engine.workers.buffers import Buffers
 from pathassets.engine.workers.prefetch import Exhausted, NothingReady, Prefetcher
@@ -38,89 +39,19 @@ PATIENCE_S = 0.2
 """How long a pass waits to be filled up, once the works themselves are waited for."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """An encoder, and where its features of one slide go."""
-
-    encoder: Encoder
-    """The same object for all slides: batches are filled across their ends."""
-    writer: FeatureWriter
-    """Its caller finishes it, once the slide is done."""
-    on_rows: Callable[[int], None] | None = None
-    """Hears how many more rows the writer has."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SlideWork:
-    """One slide to encode."""
-
-    name: str
-    """What errors call it."""
-    open: Callable[[], AbstractContextManager[OpenedSlide]]
-    """Opens it, in the pipeline's own thread; the pipeline leaves it."""
-    locations: PatchLocations
-    targets: tuple[Target, ...]
-    spec: ReadSpec = field(default_factory=ReadSpec)
-    crop_px: tuple[int, int] | None = None
-    """(height, width) of the upper left part of each patch that is encoded; None for all of it."""
-
-
-@dataclass(slots=True, kw_only=True)
-class EncodingStats:
-    """What a slide took. Never part of an artifact's bytes."""
-
-    n_patches: int = 0
-    """Encoded now, without those that were on the disk already."""
-    wall_s: float = 0.0
-    reading_s: float = 0.0
-    """Of all reader threads, decoding."""
-    waiting_s: float = 0.0
-    """Of the encoding thread, for pixels."""
-    computing_s: float = 0.0
-    """Of the encoding thread, for features."""
-    peak_bytes: int = 0
-    """Greatest resident memory of this process that was seen meanwhile."""
-    n_halved: int = 0
-    """How often a batch was halved for want of the device's memory."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SlideEncoded:
-    """What became of a slide."""
-
-    work: SlideWork
-    bad_tiles: BadTiles
-    """What could not be read."""
-    stats: EncodingStats
-    error: Exception | None = None
-    """Why there is nothing of it: it cannot be opened or read."""
-    target_errors: dict[int, Exception] = field(default_factory=dict)
-    """Why single encoders failed on it, by the place of their target."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EncodingHow:
-    """How fast, and in how much memory; of no account for the bytes."""
-
-    n_threads: int = 1
-    """Threads that decode."""
-    waiting_bytes: int = 64 * 2**20
-    """Pixels that may wait for the encoders."""
-    memory_threshold: float | None = None
-    """Per cent of the machine's memory in use, measured meanwhile, above which nothing is read
-    ahead; None for no such bound."""
-
-
 def encode_slides(
-    works: Iterable[SlideWork], how: EncodingHow | None = None
+    works: Iterable[SlideWork],
+    how: EncodingHow | None = None,
+    usage: EncodingUsage | None = None,
 ) -> Generator[SlideEncoded, None, None]:
     """Encode all patches of all slides; yields each slide as its last row was handed to its writer.
 
     One that fails stops no other. What a patch's features are depends on its pixels alone. Closing
     the generator ends its threads, once the work that they ask for has come. `works` are gone
     through in a thread of the pipeline, ahead of the encoders; what they raise is raised here.
+    `usage` is kept up to date meanwhile.
     """
-    pipeline = _Pipeline(works, how or EncodingHow())
+    pipeline = _Pipeline(works, how or EncodingHow(), usage or EncodingUsage())
     try:
         yield from pipeline.run()
     finally:
@@ -130,9 +61,10 @@ def encode_slides(
 class _Pipeline:
     """The encoding thread's end: pieces of slides in, slides that are done out."""
 
-    def __init__(self, works: Iterable[SlideWork], how: EncodingHow) -> None:
+    def __init__(self, works: Iterable[SlideWork], how: EncodingHow, usage: EncodingUsage) -> None:
         self._works = works
         self._how = how
+        self._usage = usage
         self._prefetcher = Prefetcher(
             self._read_all(), waiting_bytes=how.waiting_bytes,
             memory_threshold=how.memory_threshold,
@@ -155,7 +87,7 @@ class _Pipeline:
             self._prefetcher.is_idle = False
             if work is None:
                 return
-            run = _Run(work)
+            run = _Run(work, self._usage)
             try:
                 with closing(run.read(self._how, buffers)) as pieces:
                     for piece in pieces:
@@ -178,7 +110,10 @@ class _Pipeline:
             except Exhausted:
                 break
             else:
-                piece.run.stats.waiting_s += time.perf_counter() - started_s
+                waited_s = time.perf_counter() - started_s
+                piece.run.stats.waiting_s += waited_s
+                self._usage.waiting_s += waited_s
+                self._usage.begin()
                 self._take(piece)
                 self._prefetcher.give_back(n_bytes)
                 del piece
@@ -207,6 +142,7 @@ class _Pipeline:
             first = int(np.argmax(is_new))
             filler = self._fillers.setdefault(id(target.encoder), BatchFiller(target.encoder))
             run.n_open += len(piece.places) - first
+            self._usage.n_patches += len(piece.places) - first
             filler.add(Share(owner=own, places=piece.places[first:], pixels=piece.pixels[first:]))
 
     def _flush(self, kept: set[int]) -> None:
@@ -268,7 +204,10 @@ class _TargetRun:
             return
         try:
             require_finite(rows, places, run.work.locations, target.encoder.card.name)
+            started_s = time.perf_counter()
             target.writer.write(rows)
+            run.stats.writing_s += (taken_s := time.perf_counter() - started_s)
+            run.usage.writing_s += taken_s
             if target.on_rows is not None:
                 target.on_rows(len(rows))
         except Exception as error:  # noqa: BLE001 - one target of one slide, and no other
@@ -283,13 +222,16 @@ class _TargetRun:
     def spend(self, seconds: float) -> None:
         """Note what encoding took."""
         self._run.stats.computing_s += seconds
+        self._run.usage.computing_s += seconds
 
 
 class _Run:
     """A slide that is under way; begun by the reading thread, counted by the encoding one."""
 
-    def __init__(self, work: SlideWork) -> None:
+    def __init__(self, work: SlideWork, usage: EncodingUsage) -> None:
         self.work = work
+        self.usage = usage
+        """Of the pipeline."""
         self.began_s = time.perf_counter()
         self.bad_tiles = BadTilesOfAll()
         self.stats = EncodingStats()

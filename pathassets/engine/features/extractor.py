@@ -19,7 +19,7 @@ from pathassets.core.features.encoder import Encoder, EncoderCard
 from pathassets.engine.features.batches import shape_of
 from pathassets.engine.features.dataloader import encode_loader, finite_rows, joined
 from pathassets.engine.features.encoders import device_of
-from pathassets.engine.features.encoding import EncodingHow, encode_slides
+from pathassets.engine.features.encoding import encode_slides
 from pathassets.engine.features.given_patches import check_patches, read_batches
 from pathassets.engine.features.outputs import publish, refuse_existing, remove_part, unwritable
 from pathassets.engine.features.request import (
@@ -35,6 +35,7 @@ from pathassets.engine.features.request import (
 )
 from pathassets.engine.features.slides import DeepRequest, SlideRun, encoder_attributes
 from pathassets.engine.features.user_encoder import PostProcessed, open_model
+from pathassets.engine.features.works import EncodingHow
 from pathassets.errors import PathAssetsError, SpecError, with_subject
 
 BATCH_SIZE = 8

@@ -34,10 +34,10 @@ from pathassets.core.spec import canonical_json, digest_of
 from pathassets.core.tissue import tissue_mask
 from pathassets.core.tissue.coverage import Coverage
 from pathassets.core.tissue.tissue_mask import TissueMask, TissueSpec
-from pathassets.engine.features.encoding import SlideEncoded, SlideWork, Target
 from pathassets.engine.features.outputs import MemoryWriter, OutputFolder, Place, remove_part
 from pathassets.engine.features.progress import SlideProgressBar
 from pathassets.engine.features.request import RunParams, SlideInput
+from pathassets.engine.features.works import SlideEncoded, SlideWork, Target
 from pathassets.engine.slides.open import OpenedSlide, open_slide
 from pathassets.engine.slides.tissue_mask import (
     as_tissue_mask,

@@ -1,9 +1,10 @@
 """Slides + entries -> outcomes, one slide after the other as they finish.
 
-    plan ─▶ all there and whole? ─yes─▶ outcome from the store
-                │no
-                ▼
-            worker process ─▶ outcome ─▶ caller (logs its events) ─▶ catalog
+    plan ─▶ all there and whole? ─yes─────────────────────────▶ outcome from the store
+                │no                                                 │
+                ▼                                                   ▼
+            worker process ─▶ device line ─▶ worker process ─▶ outcome ─▶ caller (logs its events)
+            mask, locations   features       embeddings                        └─▶ catalog
 
 The caller takes an outcome before the catalog does: whatever the catalog knows was reported.
 """
@@ -11,13 +12,13 @@ The caller takes an outcome before the catalog does: whatever the catalog knows 
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
 
 from pathassets.adapters.store.partial import sweep_partials
-from pathassets.adapters.store.store import Artifact, Store
+from pathassets.adapters.store.store import Artifact
 from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.records import ArtifactRecord, AttemptRecord, FileRecord
 from pathassets.core.address import Address
@@ -25,13 +26,18 @@ from pathassets.core.recipe import Entry
 from pathassets.engine.platform.plan import PlannedSlide, path_record, task_for
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.slides.scratch import open_scratch, tell_no_scratch
+from pathassets.engine.stages.line import encode_tasks
 from pathassets.engine.stages.outcomes import SlideOutcome, SlideTask, StepOutcome
 from pathassets.engine.stages.published import Published
+from pathassets.engine.stages.segments import SlideInSegments
 from pathassets.engine.stages.slide_task import failed_outcome, run_slide
-from pathassets.engine.workers.pool import Workers
+from pathassets.engine.workers.line import LineSpec
+from pathassets.engine.workers.pool import OpenWorkers
 
 logger = logging.getLogger(__name__)
 
+SLIDES_AHEAD = 16
+"""That may be under way beyond those that all workers and lines have in hand."""
 _N_ASKED = 500
 """Slides that the catalog is asked about at once: a statement takes some thousand names at most."""
 
@@ -71,7 +77,7 @@ def run_batch(
             for one in planned
         ]
         is_told = False
-        with closing(_outcomes(tasks, platform.store, platform.workers)) as outcomes:
+        with closing(_outcomes(tasks, platform)) as outcomes:
             for n_done, outcome in enumerate(outcomes, 1):
                 yield outcome
                 record_outcome(platform.catalog, outcome, run_id)
@@ -96,21 +102,63 @@ def _by_slide(addresses: Iterable[Address]) -> Mapping[str, set[Address]]:
     return found
 
 
-def _outcomes(
-    tasks: list[SlideTask], store: Store, workers: Workers
-) -> Generator[SlideOutcome, None, None]:
-    """Those that are all there at once, then the others as workers finish them."""
+def _outcomes(tasks: list[SlideTask], platform: Platform) -> Generator[SlideOutcome, None, None]:
+    """Those that are all there at once, then the others as they are done."""
     to_do = []
     for task in tasks:
-        found = Published(store, task.doubted).find_all(task.steps)
-        if len(found) == len(task.steps):
-            steps = tuple(found[step.address] for step in task.steps)
-            yield SlideOutcome(slide_id=task.slide_id, steps=steps)
+        slide = SlideInSegments(task, Published(platform.store, task.doubted).find_all(task.steps))
+        if slide.next() is None:
+            yield slide.outcome()
         else:
-            to_do.append(task)
-    with closing(workers.imap(run_slide, to_do)) as results:
-        for task, result in results:
-            yield failed_outcome(task, result) if isinstance(result, Exception) else result
+            to_do.append(slide)
+    line = LineSpec(work=encode_tasks, device=platform.settings.device)
+    with platform.workers.open(run_slide, line) as workers:
+        most = SLIDES_AHEAD + 3 * platform.settings.n_workers
+        yield from _SlidesUnderWay(to_do, workers, most).outcomes()
+
+
+class _SlidesUnderWay:
+    """Slides that go from workers to lines and back, segment by segment; `most` at once.
+
+    No more, so that they are done in their order, more or less, and a slide's copy on a fast disk
+    is still there when a line wants it.
+    """
+
+    def __init__(self, slides: Iterable[SlideInSegments], workers: OpenWorkers, most: int) -> None:
+        self._left = deque(slides)
+        self._workers = workers
+        self._most = most
+        self._under_way: dict[str, SlideInSegments] = {}
+
+    def outcomes(self) -> Iterator[SlideOutcome]:
+        """Yield what became of each slide as it is done."""
+        self._begin()
+        for task, result in self._workers.results():
+            slide = self._under_way[task.slide_id]
+            is_error = isinstance(result, Exception)
+            slide.take(failed_outcome(task, result) if is_error else result)
+            if self._go_on(slide, is_first=False):
+                continue
+            del self._under_way[slide.slide_id]
+            self._begin()
+            yield slide.outcome()
+
+    def _begin(self) -> None:
+        while self._left and len(self._under_way) < self._most:
+            slide = self._left.popleft()
+            self._under_way[slide.slide_id] = slide
+            self._go_on(slide, is_first=True)
+
+    def _go_on(self, slide: SlideInSegments, *, is_first: bool) -> bool:
+        """Let the next segment of a slide be made; whether there is one. None waits for a begin."""
+        segment = slide.next()
+        if segment is None:
+            return False
+        if segment.needs_device:
+            self._workers.feed(segment.task)
+        else:
+            self._workers.call(segment.task, first=not is_first)
+        return True
 
 
 def record_outcome(catalog: Catalog, outcome: SlideOutcome, run_id: str) -> None:

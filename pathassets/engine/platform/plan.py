@@ -140,8 +140,6 @@ def task_for(
         steps=tuple(step for key, step in planned.steps.items() if key in keys),
         store_root=str(platform.store.root),
         staging=str(staging),
-        device=platform.settings.device,
-        read_threads=platform.settings.read_threads,
         scratch=scratch,
         behind=tuple(_behind(platform, planned, keys)),
     )

@@ -29,7 +29,9 @@ class Platform:
     def workers(self) -> Workers:
         """Where slide tasks run."""
         return LocalWorkers(
-            n_workers=self.settings.n_workers, timeout_s=self.settings.slide_timeout_s
+            n_workers=self.settings.n_workers,
+            timeout_s=self.settings.slide_timeout_s,
+            n_threads=self.settings.read_threads,
         )
 
     def close(self) -> None:

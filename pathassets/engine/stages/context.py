@@ -55,6 +55,16 @@ def _read_overview(slide: OpenedSlide, mpp: float, slide_mpp: float) -> Overview
     )  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineShare:
+    """What the work on a slide gets of the machine that it runs on."""
+
+    device: str = "cpu"
+    """Where encoders and modules compute: `cpu`, or such as `cuda:0`."""
+    n_threads: int = 1
+    """Threads that decode the slide's tiles."""
+
+
 @dataclass
 class SlideContext:
     """What the stages of one slide share while it is worked on."""
@@ -68,10 +78,7 @@ class SlideContext:
     fingerprint: str
     slide_mpp: float
     store: Store
-    device: str
-    """`auto`, `cpu` or `cuda`."""
-    n_threads: int = 1
-    """Threads that decode the slide's tiles."""
+    share: MachineShare
     _overview: Overview | None = None
     """The one that was asked for last: at 2 um per pixel 0.5 GB."""
 
@@ -122,8 +129,9 @@ class LazyContext:
     A slide whose artifacts are all there is not looked for.
     """
 
-    def __init__(self, task: SlideTask) -> None:
+    def __init__(self, task: SlideTask, share: MachineShare) -> None:
         self._task = task
+        self._share = share
         self.store = Store(Path(task.store_root))
         self.source: Source | None = None
         """Where the slide is read; None where nobody looked for it."""
@@ -160,8 +168,7 @@ class LazyContext:
             fingerprint=task.fingerprint,
             slide_mpp=task.slide_mpp,
             store=self.store,
-            device=task.device,
-            n_threads=task.read_threads,
+            share=self._share,
         )
 
     def named(self, error: Exception) -> Exception:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 
@@ -24,24 +24,18 @@ from pathassets.core.features.feature_map import (
     find_components,
     fit_places,
 )
+from pathassets.core.features.features import FeatureSpec
 from pathassets.core.locations.locations import PatchLocations
 from pathassets.core.slides.bad_tiles import BadTiles
 from pathassets.core.spec import canonical_json
 from pathassets.engine.features.batches import shape_of
 from pathassets.engine.features.encoders import open_encoder
-from pathassets.engine.features.encoding import (
-    EncodingHow,
-    SlideEncoded,
-    SlideWork,
-    Target,
-    encode_slides,
-)
+from pathassets.engine.features.works import SlideEncoded, SlideWork, Target
 from pathassets.engine.software import software_versions
 from pathassets.engine.stages.context import OVERVIEW_MPP, SlideContext
-from pathassets.engine.stages.job import Facts, Made, StageJob
+from pathassets.engine.stages.job import Asking, Facts, Made, StageJob
 from pathassets.engine.stages.outcomes import Step
 from pathassets.engine.stages.patch_locations import load_patches
-from pathassets.engine.workers.devices import lease_device
 from pathassets.errors import EncoderError
 
 ROWS = "features.zarr"
@@ -63,39 +57,35 @@ def shared_reading(step: Step) -> Hashable:
     return step.parents, step.entry.spec.reading
 
 
-def make_features(context: SlideContext, jobs: Sequence[StageJob]) -> list[Made | Exception]:
-    """Encode the patches by all encoders in one reading; each fails by itself.
+def needs_device(spec: FeatureSpec) -> bool:
+    """Whether an encoder runs on a line: one that has no use for a GPU takes less than reading."""
+    return card_of(spec.encoder).can_use_gpu
+
+
+def make_features(
+    context: SlideContext, jobs: Sequence[StageJob]
+) -> Asking[list[Made | Exception]]:
+    """Have the patches encoded by all encoders in one reading; each fails by itself.
 
     All jobs have the same locations, read in the same way. Those that may be skipped have no row.
     """
     locations = load_patches(context, jobs[0].parents["patch_locations"])
-    cards = [card_of(job.spec.encoder) for job in jobs]
-    needs_gpu = len(locations) > 0 and any(card.can_use_gpu for card in cards)
-    with lease_device(context.device if needs_gpu else "cpu") as device:
-        reading = _SharedReading(context, locations, device)
-        begun = [reading.begin(job) for job in jobs]
-        encoded = _encode(reading.work(), context.n_threads)
-        return [
-            one if isinstance(one, Made | Exception) else reading.finish(one, encoded)
-            for one in begun
-        ]
-
-
-def _encode(work: SlideWork | None, n_threads: int) -> SlideEncoded | None:
-    """Encode one slide by itself; whoever has the works of many slides passes on all at once."""
-    if work is None:
-        return None
-    [encoded] = encode_slides([work], EncodingHow(n_threads=n_threads))
-    return encoded
+    reading = _SharedReading(context, locations)
+    begun = [reading.begin(job) for job in jobs]
+    work = reading.work()
+    encoded = None if work is None else (yield work)
+    return [
+        one if isinstance(one, Made | Exception) else reading.finish(one, encoded) for one in begun
+    ]
 
 
 class _SharedReading:
     """One reading of a slide's patches, for as many encoders as want it."""
 
-    def __init__(self, context: SlideContext, locations: PatchLocations, device: str) -> None:
+    def __init__(self, context: SlideContext, locations: PatchLocations) -> None:
         self._context = context
         self._locations = locations
-        self._device = device
+        self._device = context.share.device
         self._begun: list[_Begun] = []
 
     def begin(self, job: StageJob) -> _Begun | Made | Exception:
@@ -247,9 +237,9 @@ class _EncoderKey:
         return hash(self._text)
 
 
-@lru_cache(maxsize=4)
+@cache
 def _opened(key: _EncoderKey, device: str) -> Encoder:
-    """One open encoder for each request and device in a worker: loading one costs seconds."""
+    """One open encoder for each request of a recipe in a process: loading one costs seconds."""
     if card_of(key.request).can_use_gpu:
         from pathassets.adapters.torch import prepare_process  # noqa: PLC0415 - torch takes seconds
 

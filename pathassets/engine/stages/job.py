@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from pathassets.adapters.opencv import preview_jpeg
 from pathassets.adapters.store.partial import Partial
 from pathassets.core.address import Address
-from pathassets.engine.features.encoding import EncodingStats
+from pathassets.engine.features.works import EncodingStats, SlideEncoded, SlideWork
 from pathassets.engine.stages.outcomes import Step
 
 PREVIEW = "preview.jpg"
@@ -20,6 +20,11 @@ PREVIEW = "preview.jpg"
 
 Facts = dict[str, Any]
 """What a person wants to know of an artifact. They are part of it, so they hold no clock."""
+
+R = TypeVar("R")
+Asking = Generator[SlideWork, SlideEncoded, R]
+"""Work that has patches encoded by whoever drives it: it yields what is to be encoded, is sent what
+became of that, as often as it needs, and returns its result. It may go on in another thread."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

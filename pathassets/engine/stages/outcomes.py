@@ -8,7 +8,7 @@ from typing import Literal
 from pathassets.adapters.store.store import Artifact
 from pathassets.core.address import Address
 from pathassets.core.recipe import Entry, Key
-from pathassets.engine.features.encoding import EncodingStats
+from pathassets.engine.features.works import EncodingStats
 from pathassets.engine.slides.scratch import Scratch
 from pathassets.engine.slides.source import SlidePath
 
@@ -45,9 +45,6 @@ class SlideTask:
     """Wanted ones only, parents first."""
     store_root: str
     staging: str
-    device: str
-    read_threads: int
-    """Threads that decode the slide's tiles."""
     scratch: Scratch | None = None
     """Where a slide on a slow disk is copied to before it is read."""
     behind: tuple[Step, ...] = ()

@@ -82,10 +82,10 @@ def _write_patches(context: SlideContext, job: StageJob, patches: ExtractionJob)
     lets it, and listed by its place among all locations.
     """
     spec, bad_tiles = job.spec, BadTiles()
-    how = ReadHow(n_batch=batch_size_of(patches), n_threads=context.n_threads, spec=spec)
+    how = ReadHow(n_batch=batch_size_of(patches), n_threads=context.share.n_threads, spec=spec)
     facts = write_patch_set(
         patches, spec, job.folder,
-        slide_id=context.slide_id, digest=job.address.digest, n_threads=context.n_threads,
+        slide_id=context.slide_id, digest=job.address.digest, n_threads=context.share.n_threads,
         batches=read_sets(context.slide, patches, how, bad_tiles=bad_tiles),
     )  # fmt: skip
     skipped = patches.index[bad_tiles.skipped].tolist()

@@ -16,19 +16,20 @@ from pathassets.engine.patches import writer
 from pathassets.engine.stages import features, patch_locations, patch_set, slide_embedding
 from pathassets.engine.stages import tissue_mask as tissue
 from pathassets.engine.stages.context import SlideContext
-from pathassets.engine.stages.job import PREVIEW, Facts, Made, StageJob
+from pathassets.engine.stages.job import PREVIEW, Asking, Facts, Made, StageJob
 from pathassets.engine.stages.outcomes import Step
 
 MakeOne = Callable[[SlideContext, StageJob], Facts]
 """Write one job's files, and tell the facts; what it raises ends the step."""
-MakeAll = Callable[[SlideContext, Sequence[StageJob]], Sequence[Made | Exception]]
+MakeAll = Callable[[SlideContext, Sequence[StageJob]], Asking[Sequence[Made | Exception]]]
 """The same for jobs that are made together: for each in order what was made, or why it was not."""
 
 
 def _one_by_one(make: MakeOne) -> MakeAll:
     """Make all jobs by what makes one."""
 
-    def make_all(context: SlideContext, jobs: Sequence[StageJob]) -> list[Made | Exception]:
+    def make_all(context: SlideContext, jobs: Sequence[StageJob]) -> Asking[list[Made | Exception]]:
+        yield from ()  # it asks for nothing
         return [Made(facts=make(context, job)) for job in jobs]
 
     return make_all
@@ -55,7 +56,7 @@ class SlideStage:
     continues: bool = False
     """Whether what was begun survives a kill, and is gone on with."""
     needs_device: Callable[[Any], bool] = lambda _spec: False
-    """Whether an entry with that spec is computed on a GPU, where the machine has one."""
+    """Whether an entry with that spec is computed on a line: on a GPU, where there is one."""
 
 
 SLIDE_STAGES = {
@@ -86,7 +87,7 @@ SLIDE_STAGES = {
             make=features.make_features,
             grouped_by=features.shared_reading,
             continues=True,
-            needs_device=lambda _spec: True,
+            needs_device=features.needs_device,
         ),
         SlideStage(
             name="slide_embedding",

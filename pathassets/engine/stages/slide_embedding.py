@@ -14,7 +14,6 @@ from pathassets.engine.software import software_versions
 from pathassets.engine.stages.context import SlideContext
 from pathassets.engine.stages.features import ROWS
 from pathassets.engine.stages.job import Facts, StageJob
-from pathassets.engine.workers.devices import lease_device
 from pathassets.errors import FeaturesNotFinite, SpecError
 
 EMBEDDING = "embedding.zarr"
@@ -36,7 +35,7 @@ def make_slide_embedding(context: SlideContext, job: StageJob) -> Facts:
             f"{'/'.join(job.address.key)}: {'/'.join(address.key)} keeps a map of each patch",
             remedy="Make it from features whose encoder has another pooling than none",
         )
-    vector = _vector_of(rows, spec, context.device)
+    vector = _vector_of(rows, spec, context.share.device)
     save_embedding(job.folder / EMBEDDING, vector, {
         **{name: rows.attributes[name] for name in _INHERITED},
         "features": str(address),
@@ -61,12 +60,11 @@ def _vector_of(rows: FeatureRows, spec: EmbeddingSpec, device: str) -> np.ndarra
     return (mean_of if spec.method == "mean" else max_of)(rows.chunks())
 
 
-def _aggregate(spec: EmbeddingSpec, bag: np.ndarray, wanted: str) -> np.ndarray:
-    """What a user's module makes of a bag (n, d), on the device that is wanted."""
+def _aggregate(spec: EmbeddingSpec, bag: np.ndarray, device: str) -> np.ndarray:
+    """What a user's module makes of a bag (n, d)."""
     from pathassets.adapters.torch.aggregator import aggregate  # noqa: PLC0415 - torch takes seconds
 
-    with lease_device(wanted) as device:
-        vector: np.ndarray = aggregate(spec.method, spec.weights, bag, device=device)
+    vector: np.ndarray = aggregate(spec.method, spec.weights, bag, device=device)
     if not np.isfinite(vector).all():
         raise FeaturesNotFinite(
             spec.method, "the embedding is not finite", remedy="Look at the module and its weights"

@@ -17,8 +17,12 @@ from pathlib import Path
 
 from pathassets.adapters.store.store import Store
 from pathassets.core.address import Address
-from pathassets.engine.stages.context import LazyContext
+from pathassets.engine.features.encoding import encode_slides
+from pathassets.engine.features.works import EncodingHow, SlideEncoded
+from pathassets.engine.settings import threads_of_worker
+from pathassets.engine.stages.context import LazyContext, MachineShare
 from pathassets.engine.stages.failures import blocked, failed
+from pathassets.engine.stages.job import Asking, R
 from pathassets.engine.stages.outcomes import SlideOutcome, SlideTask, Step, StepOutcome
 from pathassets.engine.stages.published import Published
 from pathassets.engine.stages.registry import group_steps
@@ -27,11 +31,29 @@ from pathassets.errors import ArtifactCorrupt, ArtifactMissing
 
 
 def run_slide(task: SlideTask) -> SlideOutcome:
-    """Work through the steps of one slide. Never raises."""
-    with closing(LazyContext(task)) as context:
+    """Work through the steps of one slide by itself, on the CPU. Never raises."""
+    share = MachineShare(n_threads=threads_of_worker())
+    return _alone(work_through(task, share), EncodingHow(n_threads=share.n_threads))
+
+
+def _alone(asking: Asking[R], how: EncodingHow) -> R:
+    """Drive work by itself: each time that it asks, its patches are encoded while it waits."""
+    encoded: SlideEncoded | None = None
+    while True:
+        try:
+            work = next(asking) if encoded is None else asking.send(encoded)
+        except StopIteration as end:
+            result: R = end.value
+            return result
+        [encoded] = encode_slides([work], how)
+
+
+def work_through(task: SlideTask, share: MachineShare) -> Asking[SlideOutcome]:
+    """Work through the steps of one slide; whoever drives it encodes its patches. Never raises."""
+    with closing(LazyContext(task, share)) as context:
         run = _SlideRun(task, context)
         for steps in group_steps(task.steps):
-            run.make(steps)
+            yield from run.make(steps)
         source = context.source
         return SlideOutcome(
             slide_id=task.slide_id,
@@ -56,28 +78,28 @@ class _SlideRun:
         """Outcomes of those steps that were come to."""
         return tuple(self._outcomes[s.address] for s in steps if s.address in self._outcomes)
 
-    def make(self, steps: Sequence[Step]) -> None:
+    def make(self, steps: Sequence[Step]) -> Asking[None]:
         """Make steps that are made together, and once more when that mended their parents."""
-        self._try(steps)
+        yield from self._try(steps)
         lacking = [outcome.step for outcome in self.of(steps) if _lacks_files(outcome)]
-        if lacking and self._mend_parents(lacking[0]):
-            self._try(lacking)
+        if lacking and (yield from self._mend_parents(lacking[0])):
+            yield from self._try(lacking)
 
-    def _try(self, steps: Sequence[Step]) -> None:
+    def _try(self, steps: Sequence[Step]) -> Asking[None]:
         parent = _failed_parent(steps[0], self._outcomes.values())
         if parent is not None:
             outcomes = [self._published.find(step) or blocked(step, parent) for step in steps]
         else:
-            outcomes = make_steps(steps, self._context, self._published, self._staging)
+            outcomes = yield from make_steps(steps, self._context, self._published, self._staging)
         self._outcomes |= {outcome.step.address: outcome for outcome in outcomes}
 
-    def _mend_parents(self, step: Step) -> bool:
+    def _mend_parents(self, step: Step) -> Asking[bool]:
         """Make again those parents of a step whose bytes are not whole; whether there were any."""
         parents = [self._known[address] for address in step.parents if address in self._known]
         damaged = [p for p in parents if not self._context.store.is_intact(p.address)]
         for parent in damaged:
             self._published.doubt(parent.address)
-            self.make([parent])
+            yield from self.make([parent])
         return bool(damaged)
 
 

@@ -16,7 +16,7 @@ from pathassets.adapters.store.partial import Partial, hold_partials
 from pathassets.core.address import Address
 from pathassets.engine.stages.context import LazyContext
 from pathassets.engine.stages.failures import failed
-from pathassets.engine.stages.job import Made, StageJob
+from pathassets.engine.stages.job import Asking, Made, StageJob
 from pathassets.engine.stages.outcomes import Step, StepOutcome
 from pathassets.engine.stages.published import Published, publish
 from pathassets.engine.stages.recorded_annotation import require_recorded
@@ -26,7 +26,7 @@ from pathassets.errors import SlideError
 
 def make_steps(
     steps: Sequence[Step], context: LazyContext, published: Published, staging: Path
-) -> list[StepOutcome]:
+) -> Asking[list[StepOutcome]]:
     """Make what is not there of some steps of one stage, together. Never raises."""
     started_s = time.perf_counter()
     outcomes: dict[Address, StepOutcome] = {}
@@ -34,7 +34,7 @@ def make_steps(
         outcomes |= published.find_all(steps)
         wanted = [step for step in steps if step.address not in outcomes]
         if wanted:
-            outcomes |= _make(wanted, context, published, staging)
+            outcomes |= yield from _make(wanted, context, published, staging)
     except Exception as error:  # noqa: BLE001 - the slide boundary (design §5)
         for step in steps:
             outcomes.setdefault(step.address, failed(step, context.named(error)))
@@ -53,7 +53,7 @@ def _share_time(outcomes: list[StepOutcome], seconds: float) -> list[StepOutcome
 
 def _make(
     steps: Sequence[Step], context: LazyContext, published: Published, staging: Path
-) -> dict[Address, StepOutcome]:
+) -> Asking[dict[Address, StepOutcome]]:
     for step in steps:
         require_recorded(step)
     context.get()  # before anything is begun: without the slide nothing can be
@@ -65,7 +65,8 @@ def _make(
             if step.address not in outcomes
         ]
         if jobs:
-            for job, result in zip(jobs, _run(jobs, context), strict=True):
+            results = yield from _run(jobs, context)
+            for job, result in zip(jobs, results, strict=True):
                 outcomes[job.address] = _publish(job, result, context)
     return outcomes
 
@@ -92,10 +93,10 @@ def _staged(staging: Path, n: int) -> Iterator[list[Partial]]:
             partial.remove()
 
 
-def _run(jobs: Sequence[StageJob], lazy: LazyContext) -> Sequence[Made | Exception]:
+def _run(jobs: Sequence[StageJob], lazy: LazyContext) -> Asking[Sequence[Made | Exception]]:
     """Make the jobs, of a slide that is the same before and after."""
     context = lazy.get()
-    results = stage_of(jobs[0].step).make(context, jobs)
+    results = yield from stage_of(jobs[0].step).make(context, jobs)
     try:
         context.check_unchanged()
     except SlideError:

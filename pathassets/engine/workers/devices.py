@@ -1,15 +1,21 @@
-"""A slide that is to be encoded -> the device it may use, one at a time on each GPU.
+"""A line that is to encode -> the device it may use, one line at a time on each GPU.
 
-A lease is a lock file for each device, shared by every process of the machine: two batch runs never
-load two models onto one GPU. It is given back by the system when its holder dies.
+    assigned by a scheduler ─▶ the first that is seen     it is ours alone, or a share of it
+    else                    ─▶ the first whose lock is free, or becomes so
+
+A lock is a file that bears the card's UUID, shared by every process of the machine: two batches
+never load two models onto one GPU, and processes that see different cards, each as `cuda:0`, do not
+wait for each other. It is given back by the system when its holder dies.
 """
 
 from __future__ import annotations
 
+import re
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -17,34 +23,56 @@ from filelock import FileLock, Timeout
 from pathassets.errors import SpecError
 
 _POLL_S = 0.2
+_DEVICE_FILES = ("nvidia[0-9]*", "dxg", "kfd")
+"""What the drivers of GPUs, NVIDIA's, the one in WSL and AMD's, have in /dev."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """A device that is held."""
+
+    device: str
+    """`cpu`, or as torch calls it here, such as `cuda:0`."""
+    n_devices: int
+    """GPUs that are seen, or 0."""
+
+
+def may_have_gpu() -> bool:
+    """Whether it is worth the seconds that torch takes to say for certain."""
+    return any(any(Path("/dev").glob(name)) for name in _DEVICE_FILES)
 
 
 @contextmanager
-def lease_device(wanted: str) -> Iterator[str]:
-    """Hold `cpu`, or wait for the first free GPU, such as `cuda:0`.
+def lease_device(
+    wanted: str, *, is_assigned: bool = False, on_wait: Callable[[], None] = lambda: None
+) -> Iterator[Lease]:
+    """Hold the CPU, or wait for the first free GPU.
 
-    `auto` takes a GPU where the machine has one.
+    `auto` takes a GPU where the machine has one. A scheduler that started this process with a GPU
+    for it alone, or for others, too, has decided already: `is_assigned` takes it without a lock.
+    While it waits, `on_wait` is called.
 
     Raises:
         SpecError: `cuda` was asked for and there is none.
     """
     gpus = _gpus(wanted)
-    if not gpus:
-        yield "cpu"
+    if not gpus or is_assigned:
+        yield Lease(device=next(iter(gpus), "cpu"), n_devices=len(gpus))
         return
-    device, lock = _acquire(gpus)
+    device, lock = _acquire(gpus, on_wait)
     try:
-        yield device
+        yield Lease(device=device, n_devices=len(gpus))
     finally:
         lock.release()
 
 
-def _gpus(wanted: str) -> tuple[str, ...]:
-    if wanted == "cpu":
-        return ()
-    from pathassets.adapters.torch import cuda_devices  # noqa: PLC0415 - torch takes seconds
+def _gpus(wanted: str) -> Mapping[str, str]:
+    """UUID of each GPU that is seen, by torch's name for it."""
+    if wanted == "cpu" or (wanted == "auto" and not may_have_gpu()):
+        return {}
+    from pathassets.adapters.torch import cuda_uuids  # noqa: PLC0415 - torch takes seconds
 
-    gpus = cuda_devices()
+    gpus = cuda_uuids()
     if wanted == "cuda" and not gpus:
         raise SpecError(
             "device cuda: torch sees no GPU", remedy="Use PATHASSETS_DEVICE=auto or cpu"
@@ -52,17 +80,22 @@ def _gpus(wanted: str) -> tuple[str, ...]:
     return gpus
 
 
-def _acquire(gpus: tuple[str, ...]) -> tuple[str, FileLock]:
+def _acquire(gpus: Mapping[str, str], on_wait: Callable[[], None]) -> tuple[str, FileLock]:
     folder = Path(tempfile.gettempdir()) / "pathassets-devices"
     folder.mkdir(exist_ok=True)
     with suppress(PermissionError):  # it is another user's, who opened it to all
         folder.chmod(0o1777)
     while True:
-        for device in gpus:
-            lock = FileLock(folder / f"{device.replace(':', '-')}.lock", mode=0o666)
+        for device, uuid in gpus.items():
+            lock = FileLock(folder / f"{_file_name(uuid)}.lock", mode=0o666, thread_local=False)
             try:
                 lock.acquire(timeout=0)
             except Timeout:
                 continue
             return device, lock
+        on_wait()
         time.sleep(_POLL_S)
+
+
+def _file_name(uuid: str) -> str:
+    return re.sub(r"[^0-9A-Za-z-]", "_", uuid)

@@ -39,12 +39,12 @@ def _attempt(job: bytes) -> bytes:
     """Do a job; what cannot be sent back becomes an error that can."""
     try:
         fn, item = pickle.loads(job)  # noqa: S301 - our own parent wrote it
-        return _sealed(fn(item))
+        return sealed(fn(item))
     except BaseException as error:  # noqa: BLE001 - the slide boundary: even an exit is an answer
         return sealed_error(error)
 
 
-def _sealed(result: Any) -> bytes:
+def sealed(result: Any) -> bytes:
     """Pickle, and make sure that it can be unpickled: many exceptions with an `__init__` cannot."""
     data = pickle.dumps(result)
     pickle.loads(data)  # noqa: S301
@@ -66,12 +66,12 @@ def sealed_error(error: BaseException) -> bytes:
         if not isinstance(error, PathAssetsError):
             error.add_note(trace)
         try:
-            return _sealed(error)
+            return sealed(error)
         except Exception:  # noqa: BLE001 - whatever its pickling raises
             logger.debug("%r cannot be sent", error)
     stand_in = RuntimeError(f"{type(error).__name__}: {error}")
     stand_in.add_note(trace)
-    return _sealed(stand_in)
+    return sealed(stand_in)
 
 
 def main() -> None:

@@ -11,7 +11,6 @@ import pytest
 from pathassets.core.features.colour_stats import ColourStats
 from pathassets.core.features.encoder import COLOUR_STATS_CARD
 from pathassets.engine.stages import features as feature_stage
-from pathassets.engine.workers.pool import LocalWorkers
 from tests.defs.small_slides import N_PATCHES, RECIPE, write_corrupt_slide, write_slide
 from tests.defs.workbench import Workbench, open_bench
 
@@ -86,11 +85,6 @@ def test_bare_glass_is_green_with_a_warning(bench: Workbench, home: Path) -> Non
     assert features.metadata["n_patches"].value == 0
 
 
-def in_this_process(_workers, fn, items):
-    for item in items:
-        yield item, fn(item)
-
-
 def checks_of(bench: Workbench, asset: str, name: str) -> dict[str | None, Any]:
     key = dg.AssetCheckKey(dg.AssetKey(asset.split("/")), name)
     history = bench.instance.event_log_storage.get_asset_check_execution_history(key, limit=10)
@@ -115,7 +109,6 @@ def test_features_that_are_not_finite_fail_a_blocking_check_that_names_the_patch
 
     encoder = Spoiled()
     monkeypatch.setattr(feature_stage, "_opened", lambda *_: encoder)
-    monkeypatch.setattr(LocalWorkers, "imap", in_this_process)
     assert not bench.run().success
     assert bench.health("features/colour") == {"green": [a], "red": [b]}
     checks = checks_of(bench, "features/colour", "features_are_finite")
@@ -138,7 +131,6 @@ def test_patches_unlike_those_an_encoder_was_trained_on_come_with_a_warning(
         card = replace(COLOUR_STATS_CARD, mpp=0.25)
 
     monkeypatch.setattr(feature_stage, "_opened", lambda *_: Trained())
-    monkeypatch.setattr(LocalWorkers, "imap", in_this_process)
     assert bench.run().success
     made = bench.latest("features/colour", a).asset_materialization
     assert made is not None

@@ -5,10 +5,7 @@ import pytest
 
 from pathassets.adapters.zarr.feature_writer import FeatureWriter
 from pathassets.core.patches.read_plan import ReadSpec
-from pathassets.engine.features.encoding import (
-    SlideWork,
-    Target,
-)
+from pathassets.engine.features.works import SlideWork, Target
 from pathassets.engine.slides.open import open_slide
 from pathassets.errors import (
     EncoderError,

@@ -5,10 +5,8 @@ import numpy as np
 import psutil
 import pytest
 
-from pathassets.engine.features.encoding import (
-    EncodingHow,
-    encode_slides,
-)
+from pathassets.engine.features.encoding import encode_slides
+from pathassets.engine.features.works import EncodingHow
 from pathassets.engine.workers.prefetch import MOST_HELD
 from tests.engine.encoding_bench import SIDE_PX, Bench, KindMeans, Means, lay, run, slide_of, wanted
 

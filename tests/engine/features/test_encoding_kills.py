@@ -11,7 +11,8 @@ from pathassets.adapters.zarr.feature_writer import FeatureWriter, is_finished
 from pathassets.core.features.colour_stats import ColourStats
 from pathassets.core.locations.locations import PatchLocations
 from pathassets.core.patches.read_plan import ReadSpec
-from pathassets.engine.features.encoding import EncodingHow, SlideWork, Target, encode_slides
+from pathassets.engine.features.encoding import encode_slides
+from pathassets.engine.features.works import EncodingHow, SlideWork, Target
 
 class Slide(FormulaSlide):
     def __enter__(self):

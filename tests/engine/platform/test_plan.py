@@ -199,7 +199,6 @@ def test_a_task_has_the_wanted_steps_parents_first(platform, planned, tmp_path):
     assert task.slide_mpp == 0.5
     assert task.paths[0].path == planned.paths[0].path
     assert task.paths[0].stamp == stamp_of([Path(planned.paths[0].path)])
-    assert task.read_threads == platform.settings.read_threads
     assert task.scratch is None
     assert task.store_root == str(platform.store.root)
     assert task.staging == str(tmp_path / "staging")

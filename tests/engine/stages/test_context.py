@@ -7,7 +7,7 @@ import pytest
 
 from pathassets.adapters.files import stamp_of
 from pathassets.engine.slides.open import open_slide
-from pathassets.engine.stages.context import SlideContext
+from pathassets.engine.stages.context import MachineShare, SlideContext
 from pathassets.errors import SlideChanged, SlideUnreadable
 
 
@@ -22,7 +22,7 @@ def context(platform, slide):
             fingerprint="f",
             slide_mpp=0.5,
             store=platform.store,
-            device="cpu",
+            share=MachineShare(),
         )
     ) as context:
         yield context

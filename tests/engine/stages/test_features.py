@@ -26,7 +26,7 @@ from pathassets.core.features.colour_stats import ColourStats
 from pathassets.core.features.encoder import COLOUR_STATS_CARD
 from pathassets.engine.slides.open import open_slide
 from pathassets.engine.stages import features as stage
-from pathassets.engine.stages import published
+from pathassets.engine.stages import published, slide_task
 from pathassets.engine.stages.slide_task import run_slide
 from tests.engine.stages.chains import (
     ALL_MADE,
@@ -87,13 +87,13 @@ def encoders(monkeypatch):
 
 def test_encoders_of_the_same_patches_share_one_reading(task, monkeypatch):
     n_passes = []
-    encode = stage.encode_slides
+    encode = slide_task.encode_slides
 
     def counted(works, how):
         n_passes.append([len(work.targets) for work in works])
         return encode(works, how)
 
-    monkeypatch.setattr(stage, "encode_slides", counted)
+    monkeypatch.setattr(slide_task, "encode_slides", counted)
     outcome = run_slide(task)
     assert states(outcome) == ALL_MADE
     assert n_passes == [[2], [1]]

@@ -54,11 +54,11 @@ def test_features_of_the_same_patches_are_made_together_and_all_else_alone(
     assert groups == [["otsu"], ["grid"], ["one", "two"], ["fast"], ["mean"], ["peak"]]
 
 
-def test_a_device_is_needed_by_features_and_by_a_module_that_aggregates_them(
+def test_a_device_is_needed_by_encoders_and_modules_that_have_a_use_for_one(
     reopen, register, make_task, slide
 ):
     module = "'tests.engine.stages.test_slide_embedding:double'"
     platform = reopen(TWO_ENCODERS.replace("method: max", f"method: {module}"))
     task = make_task(platform, register(platform, slide)[0])
     needing = [s.entry.name for s in task.steps if stage_of(s).needs_device(s.entry.spec)]
-    assert needing == ["one", "two", "fast", "peak"]
+    assert needing == ["two", "peak"]

@@ -226,7 +226,7 @@ def test_a_slide_that_changes_while_it_is_read_publishes_nothing(
     stage = SLIDE_STAGES["tissue_mask"]
 
     def make_and_disturb(*args):
-        made = stage.make(*args)
+        made = yield from stage.make(*args)
         with slide.open("ab") as file:
             file.write(b"more")
         return made

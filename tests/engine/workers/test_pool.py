@@ -13,9 +13,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pathassets.engine.workers import pool as pool_module
+from pathassets.engine.workers import calls
 from pathassets.engine.workers import worker as worker_program
-from pathassets.engine.workers.pool import LocalWorkers, lost
+from pathassets.engine.workers.pool import LocalWorkers
+from pathassets.engine.workers.process import lost
 from pathassets.errors import ResourcesShort, WorkerLost
 from tests.engine.pool_tasks import (
     behave,
@@ -214,7 +215,7 @@ def test_where_the_system_starts_no_more_processes_those_there_are_do_the_work(m
 
 def test_where_the_system_starts_none_each_item_says_so(monkeypatch):
     monkeypatch.setattr(subprocess, "Popen", Popens(0))
-    monkeypatch.setattr(pool_module, "SHORT_PAUSE_S", 0)
+    monkeypatch.setattr(calls, "SHORT_PAUSE_S", 0)
     found = dict(LocalWorkers(n_workers=4, timeout_s=60).imap(square, range(3)))
     assert {type(result) for result in found.values()} == {ResourcesShort}
     assert len(found) == 3
@@ -223,7 +224,7 @@ def test_where_the_system_starts_none_each_item_says_so(monkeypatch):
 
 def test_an_item_that_finds_no_process_is_told_before_all_others_are_tried(monkeypatch):
     monkeypatch.setattr(subprocess, "Popen", Popens(0))
-    monkeypatch.setattr(pool_module, "SHORT_PAUSE_S", 0)
+    monkeypatch.setattr(calls, "SHORT_PAUSE_S", 0)
     taken = []
     items = (taken.append(n) or n for n in range(1000))
     with closing(LocalWorkers(n_workers=4, timeout_s=60).imap(square, items)) as results:

@@ -41,7 +41,7 @@ from pathassets.engine.patches.memory.parts import (
 from pathassets.engine.patches.multi_resolution import ReadSet
 from pathassets.engine.patches.parameters import OnError
 from pathassets.engine.workers.buffers import Buffers
-from pathassets.engine.workers.pool import WorkerProcess, lost, start_worker
+from pathassets.engine.workers.process import WorkerProcess, lost, start_worker
 from pathassets.engine.workers.ring import Held, make_ring, shape_ring
 from pathassets.errors import PathAssetsError, WorkerLost, shortage_of
 

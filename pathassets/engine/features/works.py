@@ -1,0 +1,124 @@
+"""What is to be encoded and how, and what became of it: values that go into a pipeline and out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+
+from pathassets.adapters.zarr.feature_writer import FeatureWriter
+from pathassets.core.features.encoder import Encoder
+from pathassets.core.locations.locations import PatchLocations
+from pathassets.core.patches.read_plan import ReadSpec
+from pathassets.core.slides.bad_tiles import BadTiles
+from pathassets.engine.slides.open import OpenedSlide
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """An encoder, and where its features of one slide go."""
+
+    encoder: Encoder
+    """The same object for all slides: batches are filled across their ends."""
+    writer: FeatureWriter
+    """Its caller finishes it, once the slide is done."""
+    on_rows: Callable[[int], None] | None = None
+    """Hears how many more rows the writer has."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlideWork:
+    """One slide to encode."""
+
+    name: str
+    """What errors call it."""
+    open: Callable[[], AbstractContextManager[OpenedSlide]]
+    """Opens it, in the pipeline's own thread; the pipeline leaves it."""
+    locations: PatchLocations
+    targets: tuple[Target, ...]
+    spec: ReadSpec = field(default_factory=ReadSpec)
+    crop_px: tuple[int, int] | None = None
+    """(height, width) of the upper left part of each patch that is encoded; None for all of it."""
+
+
+@dataclass(slots=True, kw_only=True)
+class EncodingStats:
+    """What a slide took. Never part of an artifact's bytes."""
+
+    n_patches: int = 0
+    """Encoded now, without those that were on the disk already."""
+    wall_s: float = 0.0
+    reading_s: float = 0.0
+    """Of all reader threads, decoding."""
+    waiting_s: float = 0.0
+    """Of the encoding thread, for pixels."""
+    computing_s: float = 0.0
+    """Of the encoding thread, for features."""
+    writing_s: float = 0.0
+    """Of the encoding thread, for the disk."""
+    peak_bytes: int = 0
+    """Greatest resident memory of this process that was seen meanwhile."""
+    n_halved: int = 0
+    """How often a batch was halved for want of the device's memory."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlideEncoded:
+    """What became of a slide."""
+
+    work: SlideWork
+    bad_tiles: BadTiles
+    """What could not be read."""
+    stats: EncodingStats
+    error: Exception | None = None
+    """Why there is nothing of it: it cannot be opened or read."""
+    target_errors: dict[int, Exception] = field(default_factory=dict)
+    """Why single encoders failed on it, by the place of their target."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodingHow:
+    """How fast, and in how much memory; of no account for the bytes."""
+
+    n_threads: int = 1
+    """Threads that decode."""
+    waiting_bytes: int = 64 * 2**20
+    """Pixels that may wait for the encoders."""
+    memory_threshold: float | None = None
+    """Per cent of the machine's memory in use, measured meanwhile, above which nothing is read
+    ahead; None for no such bound."""
+
+
+@dataclass(slots=True, kw_only=True)
+class EncodingUsage:
+    """What a pipeline has done since it began, over all its slides; told while it goes on."""
+
+    n_slides: int = 0
+    """That are done."""
+    n_patches: int = 0
+    """Encoded, by however many encoders."""
+    computing_s: float = 0.0
+    """In which the device had something to do."""
+    waiting_s: float = 0.0
+    """In which it waited for pixels."""
+    writing_s: float = 0.0
+    """In which it waited for the disk."""
+    wall_s: float = field(default=0.0, compare=False)
+    """From the first patch on."""
+    _began_s: float | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def busy_share(self) -> float:
+        """Of the time since the first patch, that in which the device had something to do."""
+        return min(1.0, self.computing_s / self.wall_s) if self.wall_s else 0.0
+
+    def begin(self) -> None:
+        """Note that a first patch has come."""
+        if self._began_s is None:
+            self._began_s = time.perf_counter()
+
+    def copy(self) -> EncodingUsage:
+        """As it is now."""
+        wall_s = 0.0 if self._began_s is None else time.perf_counter() - self._began_s
+        return replace(self, wall_s=wall_s, _began_s=None)
