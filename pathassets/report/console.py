@@ -9,12 +9,13 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import Progress
+from rich.progress import Progress, TaskID
 from rich.text import Text
 
 from pathassets.core.text import visible
+from pathassets.engine.platform.throughput import Throughput
 
-_BATCH_LOG = "pathassets.engine.platform.batch"
+_BATCH_LOG = "pathassets.engine.platform"
 
 LOG_WIDTH = 200
 """Columns of a table in a log, where no terminal tells its width."""
@@ -103,18 +104,34 @@ class _SlideLines(logging.Handler):
     """Shows the engine's line of each slide, and moves a bar where there is a terminal."""
 
     def __init__(self, console: Console, bar: Progress | None) -> None:
-        super().__init__(logging.INFO)
+        super().__init__(logging.INFO if bar is None else logging.DEBUG)
         self._console = console
         self._bar = bar
-        self._task = bar.add_task("slides", total=None) if bar else None
+        self._slides = bar.add_task("slides", total=None) if bar else None
+        self._patches: TaskID | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Show one slide's line."""
-        style = "red" if getattr(record, "is_failed", False) else None
+        """Show one slide's line, or how far the lines are."""
+        fields = vars(record)
+        throughput = fields.get("throughput")
+        if throughput is not None:
+            self._show(throughput)
+            return
+        style = "red" if fields.get("is_failed") else None
         self._console.print(paragraph(record.getMessage()), markup=False, style=style)
-        if self._bar is not None and self._task is not None:
-            fields = vars(record)
-            self._bar.update(self._task, completed=fields["n_done"], total=fields["n_slides"])
+        if self._bar is not None and self._slides is not None and "n_done" in fields:
+            self._bar.update(self._slides, completed=fields["n_done"], total=fields["n_slides"])
+
+    def _show(self, throughput: Throughput) -> None:
+        """Move the bar of patches, which is there from the first on."""
+        if self._bar is None:
+            return
+        if self._patches is None:
+            self._patches = self._bar.add_task("patches", total=None)
+        self._bar.update(
+            self._patches, completed=throughput.n_patches, total=throughput.n_expected,
+            description=f"patches, {throughput.patches_per_s:.0f}/s",
+        )  # fmt: skip
 
 
 @contextmanager
@@ -125,7 +142,7 @@ def slide_progress() -> Iterator[None]:
     handler = _SlideLines(console, bar)
     log = logging.getLogger(_BATCH_LOG)
     level, propagate = log.level, log.propagate
-    log.setLevel(logging.INFO)
+    log.setLevel(handler.level)
     log.propagate = False
     log.addHandler(handler)
     try:

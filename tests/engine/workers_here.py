@@ -17,7 +17,7 @@ import pytest
 
 from pathassets.engine.platform import platform
 from pathassets.engine.workers import worker
-from pathassets.engine.workers.line import LineSpec
+from pathassets.engine.workers.line import LineSpec, OnUsage
 from pathassets.engine.workers.line_process import Done, LineEnd, Message
 
 
@@ -38,14 +38,14 @@ class WorkersHere:
             yield item, pickle.loads(answer)  # noqa: S301  (what was pickled here)
 
     @contextmanager
-    def open(self, fn: Callable[[Any], Any], line: LineSpec) -> Iterator[OpenHere]:
+    def open(
+        self, fn: Callable[[Any], Any], line: LineSpec, _on_usage: OnUsage
+    ) -> Iterator[OpenHere]:
         yield OpenHere(fn, line, self.n_threads)
 
 
 class OpenHere:
     """One item after the other, on a line by itself."""
-
-    usages = ()
 
     def __init__(self, fn: Callable[[Any], Any], line: LineSpec, n_threads: int) -> None:
         self._fn = fn

@@ -79,7 +79,7 @@ def run_slides(
     failed: list[SlideOutcome] = []
     with ExitStack() as end, fast_events(context.instance, run_id):
         end.callback(withdraw_checks, context.instance, context.run)
-        for outcome in run_batch(platform, planned, wanted, run_id=run_id):
+        for outcome in run_batch(platform, planned, wanted, run_id=run_id, tell=context.log.info):
             for event in events_of(outcome, provenance):
                 context.log_event(event)  # type: ignore[arg-type]  # it takes checks, too
             if outcome.failure is not None:

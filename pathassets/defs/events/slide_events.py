@@ -185,9 +185,11 @@ def _speed(stats: EncodingStats) -> Metadata:
         "reading": stats.reading_s,
         "waiting": stats.waiting_s,
         "computing": stats.computing_s,
+        "writing": stats.writing_s,
     }
     metadata: Metadata = {
         **{f"seconds_{what}": dg.MetadataValue.float(value) for what, value in seconds.items()},
+        "device_busy_share": dg.MetadataValue.float(stats.busy_share),
         "n_encoded_now": dg.MetadataValue.int(stats.n_patches),
         "peak_memory_bytes": dg.MetadataValue.int(stats.peak_bytes),
     }

@@ -271,6 +271,7 @@ class _Run:
         """What became of it."""
         self.stats.n_halved = self.count_halved() - self.n_halved
         self.stats.wall_s = time.perf_counter() - self.began_s
+        self.stats.busy_share = self.usage.copy().busy_share
         return SlideEncoded(
             work=self.work, bad_tiles=self.bad_tiles.plain(), stats=self.stats, error=self.error,
             target_errors=self.target_errors,

@@ -61,6 +61,9 @@ class EncodingStats:
     """Greatest resident memory of this process that was seen meanwhile."""
     n_halved: int = 0
     """How often a batch was halved for want of the device's memory."""
+    busy_share: float = 0.0
+    """Of the time since the pipeline's first patch, that in which the device had something to do,
+    over all slides until this one was done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

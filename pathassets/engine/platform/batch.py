@@ -12,8 +12,8 @@ The caller takes an outcome before the catalog does: whatever the catalog knows 
 from __future__ import annotations
 
 import logging
-from collections import defaultdict, deque
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
 
@@ -25,36 +25,33 @@ from pathassets.core.address import Address
 from pathassets.core.recipe import Entry
 from pathassets.engine.platform.plan import PlannedSlide, path_record, task_for
 from pathassets.engine.platform.platform import Platform
+from pathassets.engine.platform.under_way import work_off
 from pathassets.engine.slides.scratch import open_scratch, tell_no_scratch
-from pathassets.engine.stages.line import encode_tasks
 from pathassets.engine.stages.outcomes import SlideOutcome, SlideTask, StepOutcome
 from pathassets.engine.stages.published import Published
 from pathassets.engine.stages.segments import SlideInSegments
-from pathassets.engine.stages.slide_task import failed_outcome, run_slide
-from pathassets.engine.workers.line import LineSpec
-from pathassets.engine.workers.pool import OpenWorkers
 
 logger = logging.getLogger(__name__)
 
-SLIDES_AHEAD = 16
-"""That may be under way beyond those that all workers and lines have in hand."""
 _N_ASKED = 500
 """Slides that the catalog is asked about at once: a statement takes some thousand names at most."""
 
 
-def run_batch(
+def run_batch(  # noqa: PLR0913 - two are for those who want them
     platform: Platform,
     planned: list[PlannedSlide],
     wanted: Iterable[Entry],
     *,
     run_id: str,
     doubted: Iterable[Address] = (),
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Generator[SlideOutcome, None, None]:
     """Make the wanted entries of the planned slides; each outcome is recorded once it was taken.
 
     What is there is current by its files' presence and sizes. Of what is `doubted`, and of what
     failed last and is there nonetheless, every byte is read; what is damaged is made again.
     Closing it ends the work: workers are stopped, what they had not finished leaves nothing.
+    `tell` hears each minute how far each device line is, as the log does.
 
     Raises:
         StoreError: the store or the scratch folder is not writable.
@@ -77,7 +74,7 @@ def run_batch(
             for one in planned
         ]
         is_told = False
-        with closing(_outcomes(tasks, platform)) as outcomes:
+        with closing(_outcomes(tasks, platform, tell)) as outcomes:
             for n_done, outcome in enumerate(outcomes, 1):
                 yield outcome
                 record_outcome(platform.catalog, outcome, run_id)
@@ -102,7 +99,9 @@ def _by_slide(addresses: Iterable[Address]) -> Mapping[str, set[Address]]:
     return found
 
 
-def _outcomes(tasks: list[SlideTask], platform: Platform) -> Generator[SlideOutcome, None, None]:
+def _outcomes(
+    tasks: list[SlideTask], platform: Platform, tell: Callable[[str], None]
+) -> Generator[SlideOutcome, None, None]:
     """Those that are all there at once, then the others as they are done."""
     to_do = []
     for task in tasks:
@@ -111,54 +110,7 @@ def _outcomes(tasks: list[SlideTask], platform: Platform) -> Generator[SlideOutc
             yield slide.outcome()
         else:
             to_do.append(slide)
-    line = LineSpec(work=encode_tasks, device=platform.settings.device)
-    with platform.workers.open(run_slide, line) as workers:
-        most = SLIDES_AHEAD + 3 * platform.settings.n_workers
-        yield from _SlidesUnderWay(to_do, workers, most).outcomes()
-
-
-class _SlidesUnderWay:
-    """Slides that go from workers to lines and back, segment by segment; `most` at once.
-
-    No more, so that they are done in their order, more or less, and a slide's copy on a fast disk
-    is still there when a line wants it.
-    """
-
-    def __init__(self, slides: Iterable[SlideInSegments], workers: OpenWorkers, most: int) -> None:
-        self._left = deque(slides)
-        self._workers = workers
-        self._most = most
-        self._under_way: dict[str, SlideInSegments] = {}
-
-    def outcomes(self) -> Iterator[SlideOutcome]:
-        """Yield what became of each slide as it is done."""
-        self._begin()
-        for task, result in self._workers.results():
-            slide = self._under_way[task.slide_id]
-            is_error = isinstance(result, Exception)
-            slide.take(failed_outcome(task, result) if is_error else result)
-            if self._go_on(slide, is_first=False):
-                continue
-            del self._under_way[slide.slide_id]
-            self._begin()
-            yield slide.outcome()
-
-    def _begin(self) -> None:
-        while self._left and len(self._under_way) < self._most:
-            slide = self._left.popleft()
-            self._under_way[slide.slide_id] = slide
-            self._go_on(slide, is_first=True)
-
-    def _go_on(self, slide: SlideInSegments, *, is_first: bool) -> bool:
-        """Let the next segment of a slide be made; whether there is one. None waits for a begin."""
-        segment = slide.next()
-        if segment is None:
-            return False
-        if segment.needs_device:
-            self._workers.feed(segment.task)
-        else:
-            self._workers.call(segment.task, first=not is_first)
-        return True
+    yield from work_off(platform, to_do, tell)
 
 
 def record_outcome(catalog: Catalog, outcome: SlideOutcome, run_id: str) -> None:

@@ -14,8 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from pathassets.core.address import Address
-from pathassets.engine.stages.failures import blocked
-from pathassets.engine.stages.outcomes import SlideOutcome, SlideTask, Step, StepOutcome
+from pathassets.engine.stages.outcomes import SlideOutcome, SlideTask, Step, StepOutcome, blocked
 from pathassets.engine.stages.registry import group_steps, stage_of
 
 
@@ -41,6 +40,14 @@ class SlideInSegments:
     def slide_id(self) -> str:
         """Which slide it is."""
         return self._task.slide_id
+
+    @property
+    def needs_device(self) -> bool:
+        """Whether something is left of it that a line makes."""
+        return any(
+            needs_device and any(step.address not in self._known for step in steps)
+            for steps, needs_device in self._left
+        )
 
     def next(self) -> Segment | None:
         """What is to be made next; None where nothing is left that can be."""

@@ -21,9 +21,15 @@ from pathassets.engine.features.encoding import encode_slides
 from pathassets.engine.features.works import EncodingHow, SlideEncoded
 from pathassets.engine.settings import threads_of_worker
 from pathassets.engine.stages.context import LazyContext, MachineShare
-from pathassets.engine.stages.failures import blocked, failed
 from pathassets.engine.stages.job import Asking, R
-from pathassets.engine.stages.outcomes import SlideOutcome, SlideTask, Step, StepOutcome
+from pathassets.engine.stages.outcomes import (
+    SlideOutcome,
+    SlideTask,
+    Step,
+    StepOutcome,
+    blocked,
+    failed,
+)
 from pathassets.engine.stages.published import Published
 from pathassets.engine.stages.registry import group_steps
 from pathassets.engine.stages.step_group import make_steps

@@ -15,7 +15,7 @@ import math
 import pickle
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing.connection import Connection
@@ -51,13 +51,18 @@ class LineSpec:
     """`auto`, `cpu` or `cuda`: on CPUs a line is a share of the cores."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class LineUsage:
     """How far a line is."""
 
+    number: int
+    """Of the line; one that takes the place of another has a number of its own."""
     device: str
     usage: Any
     """What its work told last."""
+
+
+OnUsage = Callable[[LineUsage], None]
 
 
 @dataclass(eq=False, slots=True)
@@ -87,15 +92,19 @@ class Lines:
     """Device lines over items that are put in as they come; lines are started as they are needed.
 
     `n_shares` is how many lines the CPUs are shared out among, where there is no GPU, and
-    `n_threads` how many threads each may read by. One that gets no further for `timeout_s` is
-    ended.
+    `n_threads` how many threads each may read by. `on_usage` hears how far each is. One that gets
+    no further for `timeout_s` is ended.
     """
 
-    def __init__(self, spec: LineSpec, *, n_shares: int, n_threads: int, timeout_s: float) -> None:
+    def __init__(
+        self, spec: LineSpec, *, n_shares: int, n_threads: int, timeout_s: float,
+        on_usage: OnUsage,
+    ) -> None:  # fmt: skip
         self._spec = spec
         self._n_shares = n_shares
         self._n_threads = n_threads
         self._timeout_s = timeout_s
+        self._on_usage = on_usage
         is_cpu = spec.device == "cpu" or not may_have_gpu()
         self._most = n_shares if is_cpu else 1
         """Lines there may be: of GPUs, the first tells how many there are."""
@@ -105,7 +114,6 @@ class Lines:
         """Items whose line died: each is tried with no other beside it."""
         self._given_up: deque[tuple[Any, Exception]] = deque()
         self._n_items = self._n_lines = self._n_failed_starts = 0
-        self._usages: dict[int, LineUsage] = {}
 
     def put(self, item: Any) -> None:
         """Let an item wait for a line."""
@@ -116,11 +124,6 @@ class Lines:
         """Whether something is still to become of an item."""
         is_waiting = self._waiting or self._suspects or self._given_up
         return bool(is_waiting or any(line.under_way for line in self._lines))
-
-    @property
-    def usages(self) -> list[LineUsage]:
-        """How far each line is, those that are gone, too."""
-        return list(self._usages.values())
 
     def begin(self) -> None:
         """Start what lines are needed, and give one item to each that wants one."""
@@ -221,7 +224,7 @@ class Lines:
                 line.is_wanting = True
             case Beat():
                 if said.usage is not None:
-                    self._usages[line.number] = LineUsage(device=line.device, usage=said.usage)
+                    self._on_usage(LineUsage(line.number, line.device, said.usage))
             case Broken():
                 line.error = pickle.loads(said.error)  # noqa: S301
             case Done():

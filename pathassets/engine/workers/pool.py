@@ -18,7 +18,7 @@ from multiprocessing.connection import wait
 from typing import Any, Protocol, TypeVar
 
 from pathassets.engine.workers.calls import Calls
-from pathassets.engine.workers.line import Lines, LineSpec, LineUsage
+from pathassets.engine.workers.line import Lines, LineSpec, OnUsage
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -40,10 +40,6 @@ class OpenWorkers(Protocol):
     def results(self) -> Iterator[tuple[Any, Any]]:
         """Yield (item, its result or what became of it), until nothing waits or is under way."""
 
-    @property
-    def usages(self) -> list[LineUsage]:
-        """How far each line is."""
-
 
 class Workers(Protocol):
     """Somewhere to run work."""
@@ -53,8 +49,13 @@ class Workers(Protocol):
     ) -> Generator[tuple[T, R | Exception], None, None]:
         """Yield (item, its result or what became of it) as they finish; close it to stop."""
 
-    def open(self, fn: Callable[[Any], Any], line: LineSpec) -> AbstractContextManager[OpenWorkers]:
-        """Hold workers for a function and for a line, until the end of the `with` block."""
+    def open(
+        self, fn: Callable[[Any], Any], line: LineSpec, on_usage: OnUsage
+    ) -> AbstractContextManager[OpenWorkers]:
+        """Hold workers for a function and for a line, until the end of the `with` block.
+
+        `on_usage` hears how far each line is, while results are waited for.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,11 +89,14 @@ class LocalWorkers:
             calls.end()
 
     @contextmanager
-    def open(self, fn: Callable[[Any], Any], line: LineSpec) -> Iterator[OpenWorkers]:
+    def open(
+        self, fn: Callable[[Any], Any], line: LineSpec, on_usage: OnUsage
+    ) -> Iterator[OpenWorkers]:
         """Hold workers for a function and for a line, until the end of the `with` block."""
         lines = Lines(
-            line, n_shares=self.n_workers, n_threads=self.n_threads, timeout_s=self.timeout_s
-        )
+            line, n_shares=self.n_workers, n_threads=self.n_threads, timeout_s=self.timeout_s,
+            on_usage=on_usage,
+        )  # fmt: skip
         calls = self._calls(fn, 1)
         try:
             yield _LocalOpenWorkers(calls, lines)
@@ -139,11 +143,6 @@ class _LocalOpenWorkers:
     def feed(self, item: Any) -> None:
         """Let a line take an item."""
         self._lines.put(item)
-
-    @property
-    def usages(self) -> list[LineUsage]:
-        """How far each line is."""
-        return self._lines.usages
 
     def results(self) -> Iterator[tuple[Any, Any]]:
         """Yield (item, its result or what became of it), until nothing waits or is under way."""

@@ -1,0 +1,115 @@
+"""Slides that lack something -> their outcomes: from workers to device lines and back.
+
+segments of a slide: worker ─▶ line ─▶ worker ─▶ outcome
+│ beat
+▼
+how fast it goes: a line a minute, a bar
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from pathlib import Path
+
+from pathassets.adapters.store.store import Store
+from pathassets.core.stages import FEATURES
+from pathassets.engine.platform.platform import Platform
+from pathassets.engine.platform.throughput import LineMeter
+from pathassets.engine.stages.line import encode_tasks
+from pathassets.engine.stages.outcomes import SlideOutcome, SlideTask
+from pathassets.engine.stages.segments import SlideInSegments
+from pathassets.engine.stages.slide_task import failed_outcome, run_slide
+from pathassets.engine.workers.line import LineSpec, LineUsage
+from pathassets.engine.workers.pool import OpenWorkers
+from pathassets.errors import StoreError
+
+logger = logging.getLogger(__name__)
+
+SLIDES_AHEAD = 16
+"""That may be under way beyond those that all workers and lines have in hand."""
+
+
+def work_off(
+    platform: Platform, slides: list[SlideInSegments], tell: Callable[[str], None]
+) -> Generator[SlideOutcome, None, None]:
+    """Yield what became of each slide as it is done; `tell` hears how far the lines are."""
+
+    def say(text: str) -> None:
+        logger.info("%s", text)
+        tell(text)
+
+    meter = LineMeter(sum(slide.needs_device for slide in slides), say)
+
+    def hear(usage: LineUsage) -> None:
+        logger.debug("lines", extra={"throughput": meter.hear(usage)})
+
+    line = LineSpec(work=encode_tasks, device=platform.settings.device)
+    with platform.workers.open(run_slide, line, hear) as workers:
+        most = SLIDES_AHEAD + 3 * platform.settings.n_workers
+        yield from _SlidesUnderWay(slides, workers, meter, most).outcomes()
+
+
+class _SlidesUnderWay:
+    """Slides that go from workers to lines and back, segment by segment; `most` at once.
+
+    No more, so that they are done in their order, more or less, and a slide's copy on a fast disk
+    is still there when a line wants it.
+    """
+
+    def __init__(
+        self, slides: Iterable[SlideInSegments], workers: OpenWorkers, meter: LineMeter, most: int
+    ) -> None:
+        self._left = deque(slides)
+        self._workers = workers
+        self._meter = meter
+        self._most = most
+        self._under_way: dict[str, SlideInSegments] = {}
+
+    def outcomes(self) -> Iterator[SlideOutcome]:
+        """Yield what became of each slide as it is done."""
+        self._begin()
+        for task, result in self._workers.results():
+            slide = self._under_way[task.slide_id]
+            is_error = isinstance(result, Exception)
+            slide.take(failed_outcome(task, result) if is_error else result)
+            if self._go_on(slide, is_first=False):
+                continue
+            del self._under_way[slide.slide_id]
+            self._begin()
+            yield slide.outcome()
+
+    def _begin(self) -> None:
+        while self._left and len(self._under_way) < self._most:
+            slide = self._left.popleft()
+            self._under_way[slide.slide_id] = slide
+            self._go_on(slide, is_first=True)
+
+    def _go_on(self, slide: SlideInSegments, *, is_first: bool) -> bool:
+        """Let the next segment of a slide be made; whether there is one. None waits for a begin."""
+        segment = slide.next()
+        if segment is None:
+            return False
+        if segment.needs_device:
+            self._meter.expect(n_patches_of(segment.task))
+            self._workers.feed(segment.task)
+        else:
+            self._workers.call(segment.task, first=not is_first)
+        return True
+
+
+def n_patches_of(task: SlideTask) -> int:
+    """Patches that a task has encoded, each once for every encoder; none where nobody knows yet."""
+    store = Store(Path(task.store_root))
+    places = [
+        address
+        for step in task.steps
+        if step.entry.stage.name == FEATURES
+        for address in step.parents
+        if address.stage == "patch_locations"
+    ]
+    try:
+        return sum(int(store.read(address).facts["n_patches"]) for address in places)
+    except StoreError:  # gone since: the line will tell
+        return 0
