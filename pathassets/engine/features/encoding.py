@@ -22,7 +22,6 @@ import psutil
 
 from pathassets.core.features.features import require_finite
 from pathassets.engine.features.batches import BatchFiller, Share, handed_rows
-from pathassets.engine.features.timed_slide import TimedSlide
 from pathassets.engine.features.works import (
     EncodingHow,
     EncodingStats,
@@ -32,6 +31,7 @@ from pathassets.engine.features.works import (
 )
 from pathassets.engine.slides.bad_tiles import BadTilesOfAll
 from pathassets.engine.slides.read_patches import BUDGET_BYTES, read_patches
+from pathassets.engine.slides.timed_slide import TimedSlide
 from pathassets.engine.workers.buffers import Buffers
 from pathassets.engine.workers.prefetch import Exhausted, NothingReady, Prefetcher
 

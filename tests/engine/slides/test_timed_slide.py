@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from pathassets.core.slides.tiles import TileDamaged
-from pathassets.engine.features.timed_slide import TimedSlide
+from pathassets.engine.slides.timed_slide import TimedSlide
 from tests.core.formula_slide import FormulaSlide
 
 
