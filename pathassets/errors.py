@@ -213,6 +213,8 @@ class WorkerLost(PathAssetsError):
     """The worker process died or timed out on this slide."""
 
     reason = "worker_lost"
+    is_late = False
+    """Whether it timed out: to try again would take as long again."""
 
 
 class ResourcesShort(PathAssetsError):

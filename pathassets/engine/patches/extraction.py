@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, get_args
@@ -24,6 +24,7 @@ from pathassets.core import display
 from pathassets.core.locations.locations import PatchLocations
 from pathassets.core.patches.names import resolution_part
 from pathassets.core.slides.resolution import LevelOrMpp, as_level_or_mpp
+from pathassets.engine.slides.open import SlideSource
 from pathassets.errors import SpecError
 
 logger = logging.getLogger(__name__)
@@ -81,14 +82,6 @@ class ExtractionSpec:
             object.__setattr__(self, "levels_or_mpps", asked)
 
 
-class SlideSource(NamedTuple):
-    """What a slide is opened by."""
-
-    wsi_file: str
-    mpp: float | None
-    """Micrometres per level-0 pixel, where someone stated it."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExtractionJob:
     """What is to be read of one slide. Picklable; it holds no pixels."""
@@ -122,6 +115,29 @@ class ExtractionJob:
     def source(self) -> SlideSource:
         """What its slide is opened by."""
         return SlideSource(self.wsi_file, self.slide_mpp)
+
+    @property
+    def name(self) -> str:
+        """What errors call it."""
+        return self.wsi_file
+
+    @property
+    def n_resolutions(self) -> int:
+        """Patches of a set."""
+        return len(self.levels_or_mpps)
+
+    @property
+    def patch_bytes(self) -> int:
+        """Of the pixels of one patch, at one resolution."""
+        return 3 * self.slot_px**2
+
+    def cut(self, squares: slice) -> ExtractionJob:
+        """Consecutive patches of it, as a job."""
+        return replace(
+            self, x_px0=self.x_px0[squares], y_px0=self.y_px0[squares],
+            width_px=self.width_px[squares], height_px=self.height_px[squares],
+            label_codes=self.label_codes[squares], index=self.index[squares],
+        )  # fmt: skip
 
     @property
     def slide_id(self) -> str:

@@ -12,7 +12,6 @@ from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from functools import reduce
-from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -23,28 +22,10 @@ from pathassets.core.slides.bad_tiles import BadTiles
 from pathassets.core.slides.resolution import LevelOrMpp, downsample_of, matching_level, unit_of
 from pathassets.core.slides.slide import Slide
 from pathassets.engine.patches.extraction import ExtractionJob
+from pathassets.engine.patches.memory.job import Allocate, ReadSet
 from pathassets.engine.slides.open import open_slide
 from pathassets.engine.slides.read_patches import PatchBatch, read_patches
 from pathassets.errors import SpecError
-
-
-class ReadSet(NamedTuple):
-    """Pixels of some patches of a job, at one of its resolutions after the other."""
-
-    places: np.ndarray
-    """int64 (m,): which of the job's patches, ascending."""
-    corners_px0: tuple[np.ndarray, ...]
-    """For each resolution int64 (m, 2): x, y of the upper left corners."""
-    pixels: tuple[np.ndarray, ...]
-    """For each resolution RGB uint8 (m, slot_px, slot_px, 3); a patch that is less high or wide has
-    its pixels in the upper left."""
-
-
-class Allocate(Protocol):
-    """Gives memory for a batch of patches."""
-
-    def __call__(self, *shape: int) -> np.ndarray:
-        """A C-contiguous uint8 array of that shape, its content whatever was there."""
 
 
 def read_job(  # noqa: PLR0913 - what is read, and how fast

@@ -18,9 +18,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, NamedTuple, Self
 
 import numpy as np
 
@@ -50,6 +51,8 @@ READER = f"tiles, simplejpeg {version('simplejpeg')}, imagecodecs {version('imag
 DRAWN_VENDOR = "aperio"
 """Whose missing tiles OpenSlide draws from the next finer level."""
 NDPA_SUFFIX = ".ndpa"
+IMPORTED_LATE = ("numpy.ma", "numpy.random", "PIL.ImageFile")
+"""What the first slide that is opened would have to wait for: 60 ms, 250 patches."""
 
 
 class OpenedSlide:
@@ -182,6 +185,27 @@ class OpenedSlide:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class SlideSource(NamedTuple):
+    """What a slide is opened by, in any process."""
+
+    path: str
+    mpp: float | None
+    """Micrometres per level-0 pixel, where someone stated it."""
+
+    def prepare(self) -> None:
+        """Import what the first slide that is opened would have to wait for."""
+        for name in IMPORTED_LATE:
+            import_module(name)
+
+    def open(self) -> OpenedSlide:
+        """Open it.
+
+        Raises:
+            SlideUnreadable: it is missing, damaged, or no slide.
+        """
+        return open_slide(self.path, mpp=self.mpp)
 
 
 def open_slide(

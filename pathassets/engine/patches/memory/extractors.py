@@ -25,9 +25,11 @@ from pathassets.engine.patches.extraction import (
     ResamplingMode,
     job_of,
 )
+from pathassets.engine.patches.memory.job import ReadSet
 from pathassets.engine.patches.memory.patches import Patch, cut_patches, cut_sets
-from pathassets.engine.patches.memory.streaming import Progress, Stream, StreamSpec, n_batch_of
-from pathassets.engine.patches.multi_resolution import ReadSet, read_job
+from pathassets.engine.patches.memory.stream import Progress, StreamSpec, n_batch_of
+from pathassets.engine.patches.memory.streaming import Stream
+from pathassets.engine.patches.multi_resolution import read_job
 from pathassets.engine.patches.parameters import (
     OnError,
     check_counts,

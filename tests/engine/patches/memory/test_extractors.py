@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pathassets.engine.patches.memory import parts, streaming
+from pathassets.engine.patches.memory import schedule as parts
+from pathassets.engine.patches.memory import stream as streaming
 from pathassets.engine.patches.memory.extractors import (
     MemPatchExtractor,
     MemPatchExtractorPool,

@@ -15,10 +15,12 @@ from hypothesis import strategies as st
 
 from pathassets.adapters.tifffile import corrupt_tile
 from pathassets.engine.patches.extraction import ExtractionSpec, job_of
-from pathassets.engine.patches.memory import parts, streaming
-from pathassets.engine.patches.memory.parts import Delivered, End, Part, ReorderBuffer, Schedule
-from pathassets.engine.patches.memory.streaming import Stream, StreamSpec
-from pathassets.engine.patches.multi_resolution import ReadSet
+from pathassets.engine.patches.memory import schedule as parts
+from pathassets.engine.patches.memory import stream as streaming
+from pathassets.engine.patches.memory.job import ReadSet
+from pathassets.engine.patches.memory.schedule import Delivered, End, Part, ReorderBuffer, Schedule
+from pathassets.engine.patches.memory.stream import StreamSpec
+from pathassets.engine.patches.memory.streaming import Stream
 from pathassets.engine.workers import ring
 from pathassets.errors import PathAssetsError, SlideUnreadable, TileUnreadable, WorkerLost
 from tests.engine.patch_objects import grid_on, is_alive, none_is_left, pixels_at, segments_now

@@ -1,12 +1,12 @@
-"""Jobs -> parts for workers; what comes of the parts -> the order in which it is passed on."""
+"""Jobs -> parts for processes; what comes of the parts -> the order in which it is passed on."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from pathassets.engine.patches.multi_resolution import ReadSet
+from pathassets.engine.patches.memory.job import ReadSet
 from pathassets.errors import PathAssetsError
 
 WAITING_BYTES = 128 * 2**20
@@ -14,7 +14,7 @@ WAITING_BYTES = 128 * 2**20
 
 
 class Part(NamedTuple):
-    """Consecutive patches of a job, for one worker."""
+    """Consecutive patches of a job, for one process."""
 
     number: int
     """In the order of the jobs and their patches."""
@@ -30,13 +30,23 @@ class Delivered(NamedTuple):
     sets: ReadSet
 
 
+class Told(NamedTuple):
+    """What a part says of the patches around it."""
+
+    part: Part
+    said: Any
+
+
 class End(NamedTuple):
     """A part is over."""
 
     part: Part
     pid: int
-    """Of the worker that had it."""
+    """Of the process that had it."""
     error: PathAssetsError | None
+
+
+Event = Delivered | Told | End
 
 
 class Schedule:
@@ -77,7 +87,7 @@ class ReorderBuffer:
         self._is_ordered = is_ordered
         self.turn = 0
         """Number of the part whose turn it is."""
-        self._waiting: dict[int, deque[Delivered | End]] = {}
+        self._waiting: dict[int, deque[Event]] = {}
         self._waiting_bytes = 0
 
     @property
@@ -85,13 +95,13 @@ class ReorderBuffer:
         """Whether only the part whose turn it is may go on."""
         return self._waiting_bytes > WAITING_BYTES
 
-    def put(self, number: int, event: Delivered | End) -> None:
+    def put(self, number: int, event: Event) -> None:
         """Add what happened in a part."""
         key = number if self._is_ordered else self.turn
         self._waiting.setdefault(key, deque()).append(event)
         self._waiting_bytes += _n_bytes(event)
 
-    def ready(self) -> Iterator[Delivered | End]:
+    def ready(self) -> Iterator[Event]:
         """Take out what need not wait, in its order."""
         while events := self._waiting.get(self.turn):
             event = events.popleft()
@@ -102,5 +112,5 @@ class ReorderBuffer:
             yield event
 
 
-def _n_bytes(event: Delivered | End) -> int:
+def _n_bytes(event: Event) -> int:
     return sum(p.nbytes for p in event.sets.pixels) if isinstance(event, Delivered) else 0
