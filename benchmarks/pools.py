@@ -46,9 +46,9 @@ from read import SIDE_PX, paint_tissue, write_slide
 
 from pathassets.core.locations.locations import PatchLocations
 from pathassets.engine.patches.memory.extractors import MemPatchExtractorPool
-from pathassets.engine.patches.memory.schedule import WAITING_BYTES
 from pathassets.engine.slides.open import open_slide
 from pathassets.engine.slides.read_patches import read_patches
+from pathassets.engine.workers.parts.schedule import WAITING_BYTES
 
 PATCH_PX = 256
 N_ACROSS = SIDE_PX // PATCH_PX

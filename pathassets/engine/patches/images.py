@@ -21,7 +21,7 @@ from pathassets.adapters.images.encode import encode_image
 from pathassets.core.patches.names import PatchNames, PatchPlace
 from pathassets.core.patches.patch_set import EncodedPatch, PatchWriter, Row, row_of
 from pathassets.engine.patches.extraction import ExtractionJob
-from pathassets.engine.patches.memory.job import ReadSet
+from pathassets.engine.workers.parts.job import ReadSet
 from pathassets.errors import PathAssetsError
 
 BATCH_PATCHES = 64

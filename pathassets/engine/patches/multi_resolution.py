@@ -22,9 +22,9 @@ from pathassets.core.slides.bad_tiles import BadTiles
 from pathassets.core.slides.resolution import LevelOrMpp, downsample_of, matching_level, unit_of
 from pathassets.core.slides.slide import Slide
 from pathassets.engine.patches.extraction import ExtractionJob
-from pathassets.engine.patches.memory.job import Allocate, ReadSet
 from pathassets.engine.slides.open import open_slide
 from pathassets.engine.slides.read_patches import PatchBatch, read_patches
+from pathassets.engine.workers.parts.job import Allocate, ReadSet
 from pathassets.errors import SpecError
 
 

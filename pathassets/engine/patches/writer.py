@@ -22,8 +22,8 @@ from pathassets.core.slides.slide import slide_id_of
 from pathassets.engine.patches.extraction import ExtractionJob
 from pathassets.engine.patches.images import ImageWork, write_images
 from pathassets.engine.patches.manifest import ManifestFacts, manifest_text
-from pathassets.engine.patches.memory.job import ReadSet
 from pathassets.engine.patches.multi_resolution import read_job
+from pathassets.engine.workers.parts.job import ReadSet
 
 TABLE = "patches.parquet"
 TEXT = "patches.txt"

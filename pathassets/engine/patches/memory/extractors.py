@@ -25,9 +25,7 @@ from pathassets.engine.patches.extraction import (
     ResamplingMode,
     job_of,
 )
-from pathassets.engine.patches.memory.job import ReadSet
 from pathassets.engine.patches.memory.patches import Patch, cut_patches, cut_sets
-from pathassets.engine.patches.memory.stream import Progress, StreamSpec, n_batch_of
 from pathassets.engine.patches.memory.streaming import Stream
 from pathassets.engine.patches.multi_resolution import read_job
 from pathassets.engine.patches.parameters import (
@@ -36,6 +34,8 @@ from pathassets.engine.patches.parameters import (
     check_on_error,
     extraction_spec,
 )
+from pathassets.engine.workers.parts.job import ReadSet
+from pathassets.engine.workers.parts.stream import Progress, StreamSpec, n_batch_of
 from pathassets.engine.workers.ring import SLOT_BYTES
 from pathassets.errors import PathAssetsError, SpecError
 

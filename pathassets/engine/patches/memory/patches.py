@@ -12,7 +12,7 @@ from pathassets.core import display
 from pathassets.core.patches.names import resolution_part
 from pathassets.core.slides.resolution import LevelOrMpp
 from pathassets.engine.patches.extraction import ExtractionJob
-from pathassets.engine.patches.memory.job import ReadSet
+from pathassets.engine.workers.parts.job import ReadSet
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -9,10 +9,10 @@ from collections.abc import Generator, Sequence
 
 from pathassets.core.slides.slide import Slide
 from pathassets.engine.patches.extraction import ExtractionJob
-from pathassets.engine.patches.memory.job import Note, PartHow, ReadSet
-from pathassets.engine.patches.memory.processes import ReaderProcesses
-from pathassets.engine.patches.memory.stream import PartStream, StreamSpec, n_parts_of
 from pathassets.engine.patches.multi_resolution import ReadHow, read_sets
+from pathassets.engine.workers.parts.job import Note, PartHow, ReadSet
+from pathassets.engine.workers.parts.processes import ReaderProcesses
+from pathassets.engine.workers.parts.stream import PartStream, StreamSpec, n_parts_of
 
 
 class Stream(PartStream):

@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pathassets.engine.patches.memory import schedule as parts
-from pathassets.engine.patches.memory import stream as streaming
 from pathassets.engine.patches.memory.extractors import (
     MemPatchExtractor,
     MemPatchExtractorPool,
@@ -19,6 +17,8 @@ from pathassets.engine.patches.memory.extractors import (
     MultiResMemPatchExtractorPool,
 )
 from pathassets.engine.workers import ring
+from pathassets.engine.workers.parts import schedule as parts
+from pathassets.engine.workers.parts import stream as streaming
 from pathassets.errors import SlideUnreadable, SpecError, WorkerLost
 from tests.engine.patch_objects import (
     grid_on,

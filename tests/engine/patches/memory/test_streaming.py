@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 
 from pathassets.adapters.tifffile import corrupt_tile
 from pathassets.engine.patches.extraction import ExtractionSpec, job_of
-from pathassets.engine.patches.memory import schedule as parts
-from pathassets.engine.patches.memory import stream as streaming
-from pathassets.engine.patches.memory.job import ReadSet
-from pathassets.engine.patches.memory.schedule import Delivered, End, Part, ReorderBuffer, Schedule
-from pathassets.engine.patches.memory.stream import StreamSpec
 from pathassets.engine.patches.memory.streaming import Stream
 from pathassets.engine.workers import ring
+from pathassets.engine.workers.parts import schedule as parts
+from pathassets.engine.workers.parts import stream as streaming
+from pathassets.engine.workers.parts.job import ReadSet
+from pathassets.engine.workers.parts.schedule import Delivered, End, Part, ReorderBuffer, Schedule
+from pathassets.engine.workers.parts.stream import StreamSpec
 from pathassets.errors import PathAssetsError, SlideUnreadable, TileUnreadable, WorkerLost
 from tests.engine.patch_objects import grid_on, is_alive, none_is_left, pixels_at, segments_now
 from tests.engine.pool_tasks import workers_now

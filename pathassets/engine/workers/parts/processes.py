@@ -18,10 +18,10 @@ from functools import partial
 
 import numpy as np
 
-from pathassets.engine.patches.memory.job import ReadPart, Source
-from pathassets.engine.patches.memory.reader import ReaderSetup, serve_parts
-from pathassets.engine.patches.memory.schedule import Part
 from pathassets.engine.workers.buffers import Buffers
+from pathassets.engine.workers.parts.job import ReadPart, Source
+from pathassets.engine.workers.parts.reader import ReaderSetup, serve_parts
+from pathassets.engine.workers.parts.schedule import Part
 from pathassets.engine.workers.process import WorkerProcess, start_worker
 from pathassets.engine.workers.ring import Held, make_ring, shape_ring
 

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from pathassets.engine.patches.memory.job import ReadSet
+from pathassets.engine.workers.parts.job import ReadSet
 from pathassets.errors import PathAssetsError
 
 WAITING_BYTES = 128 * 2**20

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from pathassets.engine.patches.memory.job import Job, Note, PartHow, ReadPart, ReadSet, Source
+from pathassets.engine.workers.parts.job import Job, Note, PartHow, ReadPart, ReadSet, Source
 from pathassets.engine.workers.ring import Outlet, RingShape, map_ring
 from pathassets.engine.workers.worker import sealed, sealed_error
 

@@ -19,10 +19,10 @@ from multiprocessing.connection import wait
 from selectors import EVENT_READ, DefaultSelector
 from typing import Any, Literal
 
-from pathassets.engine.patches.memory.job import Job, Note, ReadSet
-from pathassets.engine.patches.memory.processes import PartWorker, ReaderProcesses
-from pathassets.engine.patches.memory.reader import PartTask, SlotDescription, heard_from
-from pathassets.engine.patches.memory.schedule import (
+from pathassets.engine.workers.parts.job import Job, Note, ReadSet
+from pathassets.engine.workers.parts.processes import PartWorker, ReaderProcesses
+from pathassets.engine.workers.parts.reader import PartTask, SlotDescription, heard_from
+from pathassets.engine.workers.parts.schedule import (
     WAITING_BYTES,
     Delivered,
     End,
