@@ -1,12 +1,12 @@
 """Slides, their locations -> features on disk, by encoders that share one decoding.
 
-    works ─▶ reader threads ─▶ uint8 batches, filled across ─▶ encoders' batches ─▶ whole chunks
+    works ─▶ SlideReading   ─▶ uint8 batches, filled across ─▶ encoders' batches ─▶ whole chunks
              (next slide         the ends of slides                (device)           (writers)
               opened ahead)
 
-A reading thread goes through the works, opens slides and leads those that decode; the caller's
-thread drives the encoders. A pass of rows of one batch is encoded where they were decoded; only
-where slides meet are rows copied, into one buffer for each encoder.
+A reading thread goes through the works, opens slides and leads the threads or processes that
+decode; the caller's thread drives the encoders. A pass of rows of one batch is encoded where they
+were decoded; only where slides meet are rows copied, into one buffer for each encoder.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterable
 from contextlib import closing
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 import psutil
 
 from pathassets.core.features.features import require_finite
-from pathassets.engine.features.batches import BatchFiller, Share, handed_rows
+from pathassets.engine.features.batches import BatchFiller, Share
+from pathassets.engine.features.reading import ReadMeans, SlideReading, read_part
 from pathassets.engine.features.works import (
     EncodingHow,
     EncodingStats,
@@ -29,10 +29,8 @@ from pathassets.engine.features.works import (
     SlideEncoded,
     SlideWork,
 )
-from pathassets.engine.slides.bad_tiles import BadTilesOfAll
-from pathassets.engine.slides.read_patches import BUDGET_BYTES, read_patches
-from pathassets.engine.slides.timed_slide import TimedSlide
 from pathassets.engine.workers.buffers import Buffers
+from pathassets.engine.workers.parts.processes import ReaderProcesses
 from pathassets.engine.workers.prefetch import Exhausted, NothingReady, Prefetcher
 
 PATIENCE_S = 0.2
@@ -65,6 +63,9 @@ class _Pipeline:
         self._works = works
         self._how = how
         self._usage = usage
+        self._readers: ReaderProcesses | None = None
+        if how.n_processes:
+            self._readers = ReaderProcesses(read_part, n_processes=how.n_processes)
         self._prefetcher = Prefetcher(
             self._read_all(), waiting_bytes=how.waiting_bytes,
             memory_threshold=how.memory_threshold,
@@ -75,12 +76,17 @@ class _Pipeline:
         self._process = psutil.Process()
 
     def close(self) -> None:
-        """End the threads."""
+        """End the threads, and the processes that read."""
+        if self._readers is not None:
+            self._readers.stop()  # first: a thread that waits for one goes on then
         self._prefetcher.close()
+        if self._readers is not None:
+            self._readers.end()
 
     def _read_all(self) -> Generator[tuple[_PatchBatch, int], None, None]:
         """In the reading thread: read one slide after the other."""
-        buffers, works = Buffers(), iter(self._works)
+        works = iter(self._works)
+        means = ReadMeans(how=self._how, buffers=Buffers(), readers=self._readers)
         while True:
             self._prefetcher.is_idle = True
             work = next(works, None)
@@ -89,14 +95,17 @@ class _Pipeline:
                 return
             run = _Run(work, self._usage)
             try:
-                with closing(run.read(self._how, buffers)) as pieces:
+                with closing(run.reading.read(means)) as pieces:
                     for piece in pieces:
-                        yield piece, piece.n_bytes
+                        batch = _PatchBatch(run, *piece)
+                        del piece
+                        yield batch, batch.n_bytes
+                        del batch  # or its slot would be held until the next one comes
                         if run.is_lost:
                             break
             except Exception as error:  # noqa: BLE001 - the slide boundary
                 run.error = error
-            yield _PatchBatch(run, _NO_PLACES, _NO_PIXELS, run.late, is_last=True), 0
+            yield _PatchBatch(run, _NO_PLACES, _NO_PIXELS, run.reading.late, is_last=True), 0
 
     def run(self) -> Generator[SlideEncoded, None, None]:
         """Yield each slide once all its rows were handed over."""
@@ -233,19 +242,16 @@ class _Run:
         self.usage = usage
         """Of the pipeline."""
         self.began_s = time.perf_counter()
-        self.bad_tiles = BadTilesOfAll()
         self.stats = EncodingStats()
         self.error: Exception | None = None
         self.target_errors: dict[int, Exception] = {}
         self.n_done = [target.writer.n_done for target in work.targets]
         """Where each target goes on."""
+        self.reading = SlideReading(work, self.n_done)
         self.owners = [_TargetRun(self, number) for number in range(len(work.targets))]
-        self.late: list[int] = []
-        """Locations after the last batch that could not be read."""
         self.n_open = 0
         """Rows that encoders have, or wait for."""
         self.is_read = False
-        self._n_reported = 0
         self.n_halved = 0
         """Of its encoders, before its first patch."""
 
@@ -270,63 +276,10 @@ class _Run:
     def outcome(self) -> SlideEncoded:
         """What became of it."""
         self.stats.n_halved = self.count_halved() - self.n_halved
+        self.stats.reading_s = self.reading.reading_s
         self.stats.wall_s = time.perf_counter() - self.began_s
         self.stats.busy_share = self.usage.copy().busy_share
         return SlideEncoded(
-            work=self.work, bad_tiles=self.bad_tiles.plain(), stats=self.stats, error=self.error,
-            target_errors=self.target_errors,
+            work=self.work, bad_tiles=self.reading.bad_tiles.plain(), stats=self.stats,
+            error=self.error, target_errors=self.target_errors,
         )  # fmt: skip
-
-    def read(self, how: EncodingHow, buffers: Buffers) -> Generator[_PatchBatch, None, None]:
-        """Open the slide and read what any target lacks."""
-        work, locations = self.work, self.work.locations
-        if not len(locations) or not work.targets:
-            return
-        with work.open() as opened:
-            slide = TimedSlide(opened)
-            order = self._order()
-            self.bad_tiles.plan(slide, locations, work.spec)
-            wanted = replace(
-                locations, x_px0=locations.x_px0[order], y_px0=locations.y_px0[order],
-                tissue_share=locations.tissue_share[order], labels=("",), label_codes=None,
-            )  # fmt: skip
-            n_batch = max(handed_rows(target.encoder) for target in work.targets)
-            n_batch = min(n_batch, len(order))
-            fits = how.waiting_bytes // (4 * 3 * locations.patch_px**2)
-            reading = read_patches(
-                slide, wanted, spec=work.spec, n_batch=max(1, min(n_batch, fits)),
-                n_threads=how.n_threads, bad_tiles=self.bad_tiles, allocate=buffers.take,
-                budget_bytes=max(1, min(BUDGET_BYTES, how.waiting_bytes)),
-            )  # fmt: skip
-            try:
-                with closing(reading) as batches:
-                    for indices, pixels in batches:
-                        self.stats.reading_s = slide.reading_s
-                        left_out = self._newly_skipped(order)
-                        yield _PatchBatch(
-                            self, order[indices], _cropped(pixels, work.crop_px), left_out
-                        )
-                self.late = self._newly_skipped(order)
-            finally:
-                self.stats.reading_s = slide.reading_s
-                self.bad_tiles.n_tiles = self.bad_tiles.n_whole
-                self.bad_tiles.skipped = order[self.bad_tiles.skipped].tolist()
-
-    def _newly_skipped(self, order: np.ndarray) -> list[int]:
-        """Locations that could not be read, without those told before."""
-        n_before, self._n_reported = self._n_reported, len(self.bad_tiles.skipped)
-        places: list[int] = order[self.bad_tiles.skipped[n_before:]].tolist()
-        return places
-
-    def _order(self) -> np.ndarray:
-        """Places to read: what any target lacks, and what is left out: it tells the bad tiles."""
-        start = min(self.n_done)
-        rest = np.arange(start, len(self.work.locations))
-        if not start:
-            return rest
-        left_out = self.work.targets[self.n_done.index(start)].writer.left_out
-        return np.concatenate([[i for i in left_out if i < start], rest]).astype(np.int64)
-
-
-def _cropped(pixels: np.ndarray, crop_px: tuple[int, int] | None) -> np.ndarray:
-    return pixels if crop_px is None else pixels[:, : crop_px[0], : crop_px[1]]

@@ -12,7 +12,8 @@ from pathassets.core.features.encoder import Encoder
 from pathassets.core.locations.locations import PatchLocations
 from pathassets.core.patches.read_plan import ReadSpec
 from pathassets.core.slides.bad_tiles import BadTiles
-from pathassets.engine.slides.open import OpenedSlide
+from pathassets.engine.slides.open import OpenedSlide, SlideSource
+from pathassets.engine.workers.parts.stream import TIMEOUT_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +38,9 @@ class SlideWork:
     """Opens it, in the pipeline's own thread; the pipeline leaves it."""
     locations: PatchLocations
     targets: tuple[Target, ...]
+    source: SlideSource | None = None
+    """What other processes open it by; None where only this one can, by whose threads it is read
+    then."""
     spec: ReadSpec = field(default_factory=ReadSpec)
     crop_px: tuple[int, int] | None = None
     """(height, width) of the upper left part of each patch that is encoded; None for all of it."""
@@ -85,7 +89,12 @@ class EncodingHow:
     """How fast, and in how much memory; of no account for the bytes."""
 
     n_threads: int = 1
-    """Threads that decode."""
+    """Threads that decode, of this process, or of each that reads."""
+    n_processes: int = 0
+    """Processes that read; 0 where threads of this one do. Each has 48 MB of shared memory, and
+    what comes before its turn waits, up to 128 MB for all."""
+    silence_s: float = TIMEOUT_S
+    """For how long a process that reads may say nothing; then it is ended, and the slide fails."""
     waiting_bytes: int = 64 * 2**20
     """Pixels that may wait for the encoders."""
     memory_threshold: float | None = None

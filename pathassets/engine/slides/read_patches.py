@@ -28,6 +28,7 @@ from pathassets.core import display
 from pathassets.core.locations.locations import PatchLocations
 from pathassets.core.patches.read_plan import (
     Pass,
+    PatchRead,
     ReadSpec,
     lay_raster,
     most_open,
@@ -95,16 +96,9 @@ def read_patches(  # noqa: PLR0913 - the public door: each has a default
     """
     budget_bytes = BUDGET_BYTES if budget_bytes is None else budget_bytes
     _check(order, n_batch=n_batch, n_threads=n_threads, budget_bytes=budget_bytes)
-    for note in slide.info.notes:
-        _tell_once(slide.path, note)
     spec, bad_tiles = spec or ReadSpec(), BadTiles() if bad_tiles is None else bad_tiles
-    read = plan_read(locations, slide.info.level_downsamples, fast=spec.fast)
+    read = tell_of(slide, locations, spec)
     bad_tiles.is_upsampled = read.is_upsampled
-    if read.is_upsampled:
-        logger.warning(
-            "%s: has fewer pixels than asked for, patches of %d px are enlarged from %d px",
-            slide.path, read.patch_px, read.side_px,
-        )  # fmt: skip
     source = slide.tiles(read.level)
     raster = lay_raster(locations, slide.info, read, source)
     index = np.arange(len(locations))
@@ -119,6 +113,19 @@ def read_patches(  # noqa: PLR0913 - the public door: each has a default
         allocate=allocate or Buffers().take,
     )  # fmt: skip
     return _ReaderThreads(slide, spec, bad_tiles, setup).read_all(job, index)
+
+
+def tell_of(slide: Slide, locations: PatchLocations, spec: ReadSpec) -> PatchRead:
+    """Warn of what people should know before they use a slide's patches; returns the plan."""
+    for note in slide.info.notes:
+        _tell_once(slide.path, note)
+    read = plan_read(locations, slide.info.level_downsamples, fast=spec.fast)
+    if read.is_upsampled:
+        logger.warning(
+            "%s: has fewer pixels than asked for, patches of %d px are enlarged from %d px",
+            slide.path, read.patch_px, read.side_px,
+        )  # fmt: skip
+    return read
 
 
 @lru_cache(maxsize=1024)
