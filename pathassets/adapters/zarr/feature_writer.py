@@ -149,6 +149,12 @@ class FeatureWriter:
         self._n_left_out += int(self._is_kept[list(set(places))].sum())
         self._is_kept[list(places)] = False
 
+    def rewind(self) -> None:
+        """Forget what is not on the disk: the next `write` begins after `n_done` again."""
+        self._n_held, self._next = 0, self._n_done
+        self._is_kept[self._n_done :] = True
+        self._n_left_out = self._n_boxes - int(self._is_kept.sum())
+
     def finish(self, **attributes: Any) -> None:
         """Write the boxes and what is known only now; the group is whole then, without a journal.
 

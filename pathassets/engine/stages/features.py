@@ -7,6 +7,7 @@ They are begun in a folder that survives a kill, and continued from their last w
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Hashable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
@@ -31,12 +32,15 @@ from pathassets.core.spec import canonical_json
 from pathassets.engine.features.batches import shape_of
 from pathassets.engine.features.encoders import open_encoder
 from pathassets.engine.features.works import SlideEncoded, SlideWork, Target
+from pathassets.engine.slides.open import SlideSource
 from pathassets.engine.software import software_versions
 from pathassets.engine.stages.context import OVERVIEW_MPP, SlideContext
 from pathassets.engine.stages.job import Asking, Facts, Made, StageJob
 from pathassets.engine.stages.outcomes import Step
 from pathassets.engine.stages.patch_locations import load_patches
-from pathassets.errors import EncoderError
+from pathassets.errors import EncoderError, WorkerLost
+
+logger = logging.getLogger(__name__)
 
 ROWS = "features.zarr"
 
@@ -72,8 +76,7 @@ def make_features(
     locations = load_patches(context, jobs[0].parents["patch_locations"])
     reading = _SharedReading(context, locations)
     begun = [reading.begin(job) for job in jobs]
-    work = reading.work()
-    encoded = None if work is None else (yield work)
+    encoded = yield from reading.encode()
     return [
         one if isinstance(one, Made | Exception) else reading.finish(one, encoded) for one in begun
     ]
@@ -133,8 +136,27 @@ class _SharedReading:
         return SlideWork(
             name=context.slide.path, open=lambda: nullcontext(context.slide),
             targets=tuple(targets), locations=self._locations,
+            source=SlideSource(context.slide.path, context.slide.info.stated_mpp),
             spec=self._begun[0].job.spec.reading,
         )  # fmt: skip
+
+    def encode(self) -> Asking[SlideEncoded | None]:
+        """Have the patches encoded; None where there is nothing to encode.
+
+        Where a process that read them died, that may have been for another's want of memory: it is
+        tried once more, from the last whole chunk on. One that hung would hang again.
+        """
+        work = self.work()
+        if work is None:
+            return None
+        encoded = yield work
+        error = encoded.error
+        if isinstance(error, WorkerLost) and not error.is_late:
+            logger.warning("%s: %s; it is read once more", work.name, error.message)
+            for target in work.targets:
+                target.writer.rewind()
+            encoded = yield work
+        return encoded
 
     def finish(self, begun: _Begun, encoded: SlideEncoded | None) -> Made | Exception:
         """Make the Zarr group whole, with a picture of it."""

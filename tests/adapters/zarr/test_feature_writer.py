@@ -190,3 +190,18 @@ def test_a_writer_takes_no_memory_before_its_rows_come(tmp_path):
     writers = [open_writer(tmp_path / str(i), 10, shape=(4096,)) for i in range(30)]
     assert process.memory_info().rss - before < 100 * 2**20  # their chunks have 480 MB
     assert len(writers) == 30
+
+
+def test_who_rewinds_goes_on_after_what_is_on_the_disk(tmp_path):
+    rows = rows_of(2500)
+    with open_writer(tmp_path / "f.zarr", 2500) as writer:
+        writer.leave_out([7])
+        writer.write(np.delete(rows[:1500], 7, axis=0))
+        writer.leave_out([1600])
+        writer.rewind()
+        assert writer.n_done == 1025
+        assert writer.left_out == [7]
+        writer.write(rows[1025:])
+        writer.finish()
+    features = zarr.open_group(tmp_path / "f.zarr", mode="r")["features"][:]
+    assert np.array_equal(features, np.delete(rows, 7, axis=0))
