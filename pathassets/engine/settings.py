@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,9 @@ from pathassets.errors import SpecError
 DEFAULT_RECIPE = Path(__file__).parent.parent / "recipe.yaml"
 DEFAULT_TIMEOUT_S = 4 * 3600.0
 DEFAULT_SCRATCH_GB = 100.0
+MOST_THREADS = 4
+"""Threads that decode in one process, beyond which further processes read: above it they wait for
+the interpreter lock more than they gain. Measured in `benchmarks/threads.py`."""
 _GB = 10**9
 _SYNONYMS = {"gpu": "cuda"}
 
@@ -121,6 +125,18 @@ def worker_environment(n_cpus: int, n_threads: int = 1) -> dict[str, str]:
 def threads_of_line(n_lines: int) -> int:
     """Threads that decode for one of so many GPUs of this machine."""
     return _whole("PATHASSETS_READ_THREADS", max(1, usable_cores() // n_lines))
+
+
+def processes_of_line(n_threads: int) -> int:
+    """Processes that read for a line which may read by so many threads; 0: its own threads do.
+
+    Raises:
+        SpecError: PATHASSETS_READ_PROCESSES is no whole number.
+    """
+    n_usual = 0 if n_threads <= MOST_THREADS else math.ceil(n_threads / MOST_THREADS)
+    if _text("PATHASSETS_READ_PROCESSES", str(n_usual)).strip() == "0":
+        return 0
+    return _whole("PATHASSETS_READ_PROCESSES", n_usual or 1)
 
 
 def threads_of_worker() -> int:

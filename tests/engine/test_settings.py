@@ -4,7 +4,13 @@ from pathlib import Path
 import pytest
 
 from pathassets.engine import settings as settings_module
-from pathassets.engine.settings import DEFAULT_RECIPE, read_settings, usable_cores
+from pathassets.engine.settings import (
+    DEFAULT_RECIPE,
+    MOST_THREADS,
+    processes_of_line,
+    read_settings,
+    usable_cores,
+)
 from pathassets.errors import SpecError
 
 
@@ -130,3 +136,26 @@ def test_no_log_of_settings_shows_the_catalog_s_password(home, monkeypatch):
     )
     assert read_settings().home == home
     assert "sw0rdfish" not in repr(read_settings())
+
+
+@pytest.mark.parametrize(
+    ("n_threads", "said", "n"),
+    [
+        *((n, None, 0) for n in (1, 2, MOST_THREADS)),
+        *((n * MOST_THREADS, None, n) for n in (2, 4)),
+        (MOST_THREADS + 1, None, 2),
+        (16, "0", 0),
+        (1, "3", 3),
+    ],
+)
+def test_many_threads_are_those_of_several_processes(monkeypatch, n_threads, said, n):
+    if said is not None:
+        monkeypatch.setenv("PATHASSETS_READ_PROCESSES", said)
+    assert processes_of_line(n_threads) == n
+
+
+@pytest.mark.parametrize("value", ["-1", "1.5", "all"])
+def test_an_impossible_number_of_processes_is_refused(monkeypatch, value):
+    monkeypatch.setenv("PATHASSETS_READ_PROCESSES", value)
+    with pytest.raises(SpecError, match="PATHASSETS_READ_PROCESSES"):
+        processes_of_line(16)

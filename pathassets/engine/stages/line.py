@@ -10,6 +10,7 @@ the steps of one slide by itself is in `slide_task`; here many are under way at 
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -18,6 +19,7 @@ from typing import NamedTuple
 
 from pathassets.engine.features.encoding import encode_slides
 from pathassets.engine.features.works import EncodingHow, EncodingUsage, SlideEncoded, SlideWork
+from pathassets.engine.settings import processes_of_line
 from pathassets.engine.stages.context import MachineShare
 from pathassets.engine.stages.job import Asking
 from pathassets.engine.stages.outcomes import SlideOutcome, SlideTask
@@ -46,6 +48,19 @@ def encode_tasks(end: LineEnd) -> None:
     _Line(end).run()
 
 
+def how_to_read(n_threads: int, timeout_s: float) -> EncodingHow:
+    """By threads of this process, or beyond some by processes, with as many threads together.
+
+    A process that hangs is given up in half the time in which the line would be: it costs its
+    slide, and not the line.
+    """
+    n_processes = processes_of_line(n_threads)
+    return EncodingHow(
+        n_threads=math.ceil(n_threads / max(1, n_processes)), n_processes=n_processes,
+        silence_s=timeout_s / 2,
+    )  # fmt: skip
+
+
 class _Line:
     """The slides of a line, from thread to thread."""
 
@@ -68,7 +83,7 @@ class _Line:
         finish = threading.Thread(target=self._finish_all, name="finish", daemon=True)
         prepare.start()
         finish.start()
-        how = EncodingHow(n_threads=self._share.n_threads)
+        how = how_to_read(self._share.n_threads, self._end.timeout_s)
         with closing(encode_slides(self._works(), how, self._usage)) as all_encoded:
             for encoded in all_encoded:
                 self._encoded.put((self._under_way.pop(id(encoded.work)), encoded))

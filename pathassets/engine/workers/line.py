@@ -147,8 +147,9 @@ class Lines:
 
     def _started(self) -> _Line:
         serve = partial(
-            serve_line, work=self._spec.work, device=self._spec.device, n_threads=self._n_threads
-        )
+            serve_line, work=self._spec.work, device=self._spec.device,
+            n_threads=self._n_threads, timeout_s=self._timeout_s,
+        )  # fmt: skip
         started = start_worker(serve)
         self._n_lines += 1
         return _Line(

@@ -8,6 +8,7 @@ An item is asked for when it can be worked on, so that none waits here that anot
 
 from __future__ import annotations
 
+import math
 import pickle
 import threading
 from collections.abc import Callable, Iterator
@@ -74,6 +75,8 @@ class LineEnd:
     device: str = "cpu"
     n_threads: int = 1
     """Threads that its work may read by."""
+    timeout_s: float = math.inf
+    """After so long without getting further it is ended from outside."""
     usage: Callable[[], Any] = lambda: None
     """What its work has done so far: equal to what it was, where it got no further."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -109,9 +112,11 @@ LineWork = Callable[[LineEnd], None]
 ends the line, and the items under way are tried by another."""
 
 
-def serve_line(pipe: Connection, *, work: LineWork, device: str, n_threads: int) -> None:
+def serve_line(
+    pipe: Connection, *, work: LineWork, device: str, n_threads: int, timeout_s: float = math.inf
+) -> None:
     """Wait for a device, then work for as long as the parent has items."""
-    end = LineEnd(pipe, n_threads=n_threads)
+    end = LineEnd(pipe, n_threads=n_threads, timeout_s=timeout_s)
     try:
         with lease_device(device, on_wait=lambda: end.tell(Beat(None))) as lease:
             end.device = lease.device

@@ -45,6 +45,8 @@ BATCH_PATCHES = 256
 TIMEOUT_S = 600.0
 """For how long a process may say nothing, unless its user says otherwise: a batch takes seconds at
 the most, and to open a slide, on a disk far away, a minute."""
+LONGEST_WAIT_S = 1e6
+"""Eleven days, as a number that the system takes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,7 +196,8 @@ class PartStream:
         if self._reorder.is_full:
             turn = self._reorder.turn
             listened = [w for w in listened if w.part is not None and w.part.number == turn]
-        patience_s = self._spec.timeout_s - max(worker.silent_s for worker in listened)
+        silent_s = max(worker.silent_s for worker in listened)
+        patience_s = min(LONGEST_WAIT_S, self._spec.timeout_s - silent_s)
         began_s = time.monotonic()
         if self._reorder.is_full:
             heard = listened if wait([listened[0].pipe], patience_s) else []
