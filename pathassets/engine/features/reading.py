@@ -36,7 +36,9 @@ from pathassets.engine.workers.parts.job import Note, PartHow, ReadSet
 from pathassets.engine.workers.parts.processes import ReaderProcesses
 from pathassets.engine.workers.parts.schedule import Part
 from pathassets.engine.workers.parts.stream import PartStream, StreamSpec
-from pathassets.errors import TileUnreadable
+from pathassets.errors import PathAssetsError, TileUnreadable
+
+logger = logging.getLogger(__name__)
 
 
 class Piece(NamedTuple):
@@ -105,7 +107,7 @@ class SlideReading:
     ) -> Generator[tuple[np.ndarray, np.ndarray], None, None]:
         if means.readers is None or self._work.source is None or not len(wanted):
             return self._by_threads(slide, wanted, means)
-        return self._by_processes(slide, wanted, means.how, self._work.source, means.readers)
+        return self._by_processes(slide, wanted, means, self._work.source, means.readers)
 
     def _by_threads(
         self, slide: TimedSlide, wanted: PatchLocations, means: ReadMeans
@@ -122,13 +124,15 @@ class SlideReading:
             yield from batches
 
     def _by_processes(
-        self, slide: TimedSlide, wanted: PatchLocations, how: EncodingHow, source: SlideSource,
+        self, slide: TimedSlide, wanted: PatchLocations, means: ReadMeans, source: SlideSource,
         readers: ReaderProcesses,
     ) -> Generator[tuple[np.ndarray, np.ndarray], None, None]:  # fmt: skip
-        spec = self._work.spec
-        tell_of(slide, wanted, spec)
+        spec, how = self._work.spec, means.how
         job = SlideJob(name=self._work.name, source=source, wanted=wanted, spec=spec)
-        readers.fit(job.patch_bytes)
+        if not _is_ready(readers, job):
+            yield from self._by_threads(slide, wanted, means)
+            return
+        tell_of(slide, wanted, spec)
         stream_spec = StreamSpec(
             n_processes=how.n_processes, n_threads=how.n_threads, is_ordered=True,
             on_error="raise", timeout_s=how.silence_s, n_rows=self._n_rows,
@@ -164,6 +168,18 @@ class SlideReading:
             return rest
         left_out = self._work.targets[self._n_done.index(start)].writer.left_out
         return np.concatenate([[i for i in left_out if i < start], rest]).astype(np.int64)
+
+
+def _is_ready(readers: ReaderProcesses, job: SlideJob) -> bool:
+    """Whether a process is there to read; where none can be had, threads can."""
+    try:
+        readers.fit(job.patch_bytes)
+        if not readers.workers:
+            readers.add(job.source)
+    except PathAssetsError as short:
+        logger.warning("%s: read by threads of this process: %s", job.name, short)
+        return False
+    return True
 
 
 def _cropped(pixels: np.ndarray, crop_px: tuple[int, int] | None) -> np.ndarray:

@@ -91,8 +91,8 @@ class ReaderProcesses:
             n_workers = max(1, self.n_processes)
             self.shape = shape_ring(n_workers=n_workers, patch_bytes=patch_bytes)
 
-    def start(self, first: Source) -> PartWorker:
-        """Start one more, which opens a source while it has no part yet.
+    def add(self, first: Source) -> None:
+        """Start one more, which opens a source while it has no part yet; it is employed last.
 
         Raises:
             ResourcesShort: the system starts no more processes.
@@ -105,7 +105,7 @@ class ReaderProcesses:
         finally:
             os.close(fd)
         self.workers.append(PartWorker(started.process, started.pipe, ring))
-        return self.workers[-1]
+        self.idle.insert(0, self.workers[-1])
 
     def hand_over(self, part: Part, task: bytes, source: Source) -> PartWorker:
         """Give a part to a free process, or to a new one."""
@@ -114,7 +114,8 @@ class ReaderProcesses:
             if worker.take_on(part, task):
                 return worker
             self.discard(worker)  # it died while it had nothing to do: no part is lost
-        worker = self.start(source)
+        self.add(source)
+        worker = self.idle.pop()
         worker.take_on(part, task)  # where it dies at once, the wait will tell
         return worker
 

@@ -61,6 +61,11 @@ class Schedule:
         self._job = 0
         self._start = 0
 
+    @property
+    def job(self) -> int | None:
+        """The job that the next part is of; None after the last."""
+        return self._job if self._job < len(self._sizes) else None
+
     def next(self) -> Part | None:
         """The next part, of no patches where a job has none; None after the last."""
         if self._job == len(self._sizes):

@@ -121,7 +121,7 @@ class PartStream:
         """Start the processes of the first parts, which get ready while nobody waits for them."""
         parts = Schedule(self._sizes, self._part_size)
         for part in islice(iter(parts.next, None), self._n_workers):
-            self._readers.idle.insert(0, self._readers.start(self._jobs[part.job].source))
+            self._readers.add(self._jobs[part.job].source)
 
     def _part_size(self, job: int, n_left: int) -> int:
         if self._n_workers == 1:
@@ -174,11 +174,26 @@ class PartStream:
     def _employ(self) -> None:
         """Give every free worker a part."""
         self._require_open()
-        while self._readers.idle or len(self._workers) < self._n_workers:
+        while self._readers.idle or self._start_one():
             part = self._schedule.next()
             if part is None:
                 return
             self._hand_over(part)
+
+    def _start_one(self) -> bool:
+        """Start a worker, if there may be more; where none can be had, do with those there are."""
+        job = self._schedule.job
+        if job is None or len(self._workers) >= self._n_workers:
+            return False
+        try:
+            self._readers.add(self._jobs[job].source)
+        except PathAssetsError as short:
+            if not self._workers:
+                raise
+            logger.warning("read by %d processes, and no more: %s", len(self._workers), short)
+            self._n_workers = len(self._workers)
+            return False
+        return True
 
     def _hand_over(self, part: Part) -> None:
         job = self._jobs[part.job].cut(part.squares)

@@ -3,6 +3,7 @@ from contextlib import closing
 from itertools import pairwise
 
 import numpy as np
+import psutil
 import pytest
 
 from pathassets.engine.workers import ring
@@ -11,27 +12,39 @@ from pathassets.engine.workers.parts.stream import n_batch_of
 from pathassets.errors import PathAssetsError, WorkerLost
 from tests.engine.part_jobs import SIDE_PX, job_of, readers_of, stream_of
 from tests.engine.patch_objects import none_is_left, segments_now
-from tests.engine.pool_tasks import workers_now
 
 PATCH_BYTES = 3 * SIDE_PX**2
 
 
-@pytest.fixture(autouse=True)
-def small_parts(monkeypatch) -> None:
+@pytest.fixture(autouse=True, scope="module")
+def small_parts():
     """Many small parts and slots, and little that may wait."""
-    monkeypatch.setattr(ring, "SLOT_BYTES", 8 * PATCH_BYTES)
-    monkeypatch.setattr(stream, "PART_PATCHES", 20)
-    monkeypatch.setattr(stream, "ORDERED_PART_BYTES", 30 * PATCH_BYTES)
-    for module in (schedule, stream):
-        monkeypatch.setattr(module, "WAITING_BYTES", 60 * PATCH_BYTES)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ring, "SLOT_BYTES", 8 * PATCH_BYTES)
+        patch.setattr(stream, "PART_PATCHES", 20)
+        patch.setattr(stream, "ORDERED_PART_BYTES", 30 * PATCH_BYTES)
+        for module in (schedule, stream):
+            patch.setattr(module, "WAITING_BYTES", 60 * PATCH_BYTES)
+        yield
+
+
+@pytest.fixture(scope="module")
+def readers(small_parts):
+    """The same for all tests that leave them as they are, or whole again."""
+    del small_parts
+    yield from lend_readers()
 
 
 @pytest.fixture
-def readers():
+def own_readers():
+    yield from lend_readers()
+
+
+def lend_readers():
     before = segments_now()
     made = readers_of()
     yield made
-    family = workers_now()
+    family = [psutil.Process(worker.process.pid) for worker in made.workers]
     made.end()
     assert none_is_left(family, before)
 
@@ -128,26 +141,25 @@ def test_a_source_that_cannot_be_opened_fails_alone(readers):
 def test_closing_early_ends_who_has_a_part_and_no_other(readers):
     with closing(stream_of([job_of(3000)], readers).run()) as events:
         next(events)
-        assert len(workers_now()) == 2
+        assert len(readers.workers) == 2
     assert all(worker.part is None for worker in readers.workers)
-    assert len(workers_now()) == len(readers.workers)
     assert read([job_of(90)], readers) == wanted(90)
 
 
-def test_larger_patches_have_larger_slots(readers):
-    assert read([job_of(90)], readers) == wanted(90)
+def test_larger_patches_have_larger_slots(own_readers):
+    assert read([job_of(90)], own_readers) == wanted(90)
     large = job_of(60, side_px=40)
-    readers.fit(large.patch_bytes)
-    assert readers.workers == []
-    assert read([large], readers) == wanted(60)
-    readers.fit(PATCH_BYTES)
-    assert len(readers.workers) > 0
+    own_readers.fit(large.patch_bytes)
+    assert own_readers.workers == []
+    assert read([large], own_readers) == wanted(60)
+    own_readers.fit(PATCH_BYTES)
+    assert len(own_readers.workers) > 0
 
 
-def test_who_is_stopped_by_another_goes_on_at_once(readers):
-    events = stream_of([job_of(300, hangs_at=4)], readers).run()
-    readers.start(job_of(1).source)
-    readers.stop()
+def test_who_is_stopped_by_another_goes_on_at_once(own_readers):
+    events = stream_of([job_of(300, hangs_at=4)], own_readers).run()
+    own_readers.add(job_of(1).source)
+    own_readers.stop()
     with pytest.raises(WorkerLost):
         next(events)
 
