@@ -11,6 +11,7 @@ looked at on two cores.
     CPU       of a patch that is read by a thread here, and by a process over its ring
 
 The bound is the number of threads up to which twice as many gain at least 1.6 times as much.
+Medians of rounds count: where others use the machine, a thread that wakes may find no core.
 """
 
 from __future__ import annotations
@@ -145,7 +146,7 @@ def read_through(
 
 def measure(folder: Path, case: Case, n_rounds: int) -> dict[str, Any]:
     """All figures of one way to cut patches: medians of rounds."""
-    path, n = folder / f"tiles_{case.tile_px}.svs", 20 if case.shrink > 1 else 40
+    path, n = folder / f"tiles_{case.tile_px}.svs", 40
     decode_s = tile_s(path, case)
     asleep: dict[int, list[float]] = {m: [] for m in THREADS}
     with open_slide(path, backend="tiles") as slide:
@@ -201,7 +202,7 @@ def main() -> int:
     try:
         tissue = paint_tissue()
         write_slide(folder / "tiles_256.svs", tissue, SIDE_PX, SIDE_PX, 256)
-        for case in (CASES[0], CASES[1], CASES[3]):
+        for case in CASES[:2]:  # shrinking would need cores that are not there
             found[case.name] = measure(folder, case, args.rounds)
             show(case, found[case.name])
     finally:
