@@ -33,12 +33,14 @@ class Settings:
     inbox_stable_s: float
     """How long a file must not have changed to count as whole: PATHASSETS_INBOX_STABLE_S."""
     n_workers: int
-    """Slides worked on at once, 1 or more: PATHASSETS_WORKERS, else one a core."""
+    """Processes for what needs no device, and lines where there is no GPU, 1 or more:
+    PATHASSETS_WORKERS, else one a core."""
     read_threads: int
-    """Threads that decode tiles of one slide, 1 or more: PATHASSETS_READ_THREADS, else the cores
-    shared out among the workers."""
+    """Threads that decode tiles of one slide where there is no GPU, 1 or more:
+    PATHASSETS_READ_THREADS, else the cores shared out among the workers."""
     slide_timeout_s: float
-    """A slide that takes longer is given up: PATHASSETS_SLIDE_TIMEOUT_S."""
+    """A slide that takes longer in a worker, or with which a line gets no further, is given up:
+    PATHASSETS_SLIDE_TIMEOUT_S."""
     device: str
     """`auto`, `cpu` or `cuda`: PATHASSETS_DEVICE."""
     verify: str

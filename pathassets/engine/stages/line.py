@@ -11,7 +11,7 @@ the steps of one slide by itself is in `slide_task`; here many are under way at 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from queue import SimpleQueue
 from typing import NamedTuple
@@ -61,19 +61,34 @@ class _Line:
         """None after the last."""
         self._under_way: dict[int, _Slide] = {}
         """By the identity of their works."""
+        self._error: BaseException | None = None
 
     def run(self) -> None:
         """Encode in this thread; prepare and finish in two others."""
-        prepare = threading.Thread(target=self._prepare_all, name="prepare", daemon=True)
-        finish = threading.Thread(target=self._finish_all, name="finish", daemon=True)
-        prepare.start()
-        finish.start()
+        self._start("prepare", self._prepare_all)
+        finish = self._start("finish", self._finish_all)
         how = EncodingHow(n_threads=self._share.n_threads)
         with closing(encode_slides(self._works(), how, self._usage)) as all_encoded:
             for encoded in all_encoded:
                 self._encoded.put((self._under_way.pop(id(encoded.work)), encoded))
         self._encoded.put(None)
         finish.join()
+        if self._error is not None:
+            raise self._error
+
+    def _start(self, name: str, target: Callable[[], None]) -> threading.Thread:
+        """Start a thread; what it raises ends the line, and is raised by it."""
+
+        def run() -> None:
+            try:
+                target()
+            except BaseException as error:  # noqa: BLE001 - raised again by the line's own thread
+                self._error = error
+                self._prepared.put(None)
+
+        thread = threading.Thread(target=run, name=name, daemon=True)
+        thread.start()
+        return thread
 
     def _prepare_all(self) -> None:
         """Begin one slide after the other, the next once the pipeline has taken the last."""
