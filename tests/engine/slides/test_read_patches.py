@@ -115,7 +115,7 @@ def check(slide: FormulaSlide, locations: PatchLocations, batches: list, n_batch
 
 @pytest.fixture(params=[(1, 1), (3_000, 2), (30_000, 16), (10**9, 1)])
 def bounds(request, monkeypatch) -> None:
-    """Readers, 30 cases each, that need many passes, some or one, and give threads few tiles at once or many."""
+    """Readers that need many passes, some or one, and give threads few tiles at once or many."""
     monkeypatch.setattr(patch_reader, "BUDGET_BYTES", request.param[0])
     monkeypatch.setattr(patch_reader, "RUN_TILES", request.param[1])
 
