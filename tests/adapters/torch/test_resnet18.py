@@ -179,7 +179,7 @@ def test_a_process_is_prepared_even_after_work_and_gives_the_same_bytes_on_one_t
     encoder,
 ) -> None:
     code = """if True:
-        import hashlib, os, torch
+        import hashlib, os, sys, torch
         from pathassets.adapters.torch import ResNet18Encoder, prepare_process
         from tests.engine.encoder_contract import draw_patches
         if not os.fork():  # a process of its own, of which torch was set up by somebody else
@@ -194,7 +194,8 @@ def test_a_process_is_prepared_even_after_work_and_gives_the_same_bytes_on_one_t
             prepare_process(n_threads)
             assert (torch.get_num_threads(), torch.get_num_interop_threads()) == (n_threads, 1)
             features = encoder.encode(draw_patches(9, 128))
-            print(hashlib.sha256(features.tobytes()).hexdigest())"""
+            print(hashlib.sha256(features.tobytes()).hexdigest())
+        assert not {"timm", "transformers"} & set(sys.modules)"""
     here = hashlib.sha256(encoder.encode(draw_patches(9, 128)).tobytes()).hexdigest()
     assert run_alone(code).split() == ["7", here, here]
 
