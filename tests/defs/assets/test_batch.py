@@ -12,6 +12,7 @@ from pathassets.core.features.colour_stats import ColourStats
 from pathassets.core.features.encoder import COLOUR_STATS_CARD
 from pathassets.engine.stages import features as feature_stage
 from pathassets.engine.workers.pool import LocalWorkers
+from tests.defs.dagster_state import copy_state
 from tests.defs.small_slides import N_PATCHES, RECIPE, write_corrupt_slide, write_slide
 from tests.defs.workbench import Workbench, open_bench
 
@@ -146,8 +147,11 @@ def test_patches_unlike_those_an_encoder_was_trained_on_come_with_a_warning(
     assert said == "the encoder was trained at 0.25 um per pixel, these are at 0.5"
 
 
-def test_an_embedding_is_an_asset_with_its_numbers_and_a_check(home: Path) -> None:
+def test_an_embedding_is_an_asset_with_its_numbers_and_a_check(
+    home: Path, dagster_state: Path
+) -> None:
     (home / "recipe.yaml").write_text(f"{RECIPE}slide_embedding: {{mean: {{features: colour}}}}\n")
+    copy_state(dagster_state, home)
     with open_bench() as bench:
         a, b = bench.ingest(
             write_slide(home / "a.svs", 1), write_slide(home / "b.svs", 2, is_blank=True)

@@ -14,6 +14,7 @@ from pathassets.core.features.colour_stats import ColourStats
 from pathassets.defs.recovery import PROCESS_TAG, fail_dead_runs
 from pathassets.engine.stages import features as feature_stage
 from tests.defs.checks_shown import Ask, newest_of, verdicts, webserver_here
+from tests.defs.dagster_state import copy_state
 from tests.defs.small_slides import RECIPE, write_corrupt_slide, write_slide
 from tests.defs.test_jobs import repair
 from tests.defs.workbench import Workbench, open_bench
@@ -27,9 +28,10 @@ MASK, GRID, COLOUR, MEAN = (
 
 
 @pytest.fixture
-def bench(home: Path) -> Iterator[Workbench]:
+def bench(home: Path, dagster_state: Path) -> Iterator[Workbench]:
     """A bench whose recipe has an asset of every kind that is checked."""
     (home / "recipe.yaml").write_text(f"{RECIPE}slide_embedding: {{mean: {{features: colour}}}}\n")
+    copy_state(dagster_state, home)
     with open_bench() as bench:
         yield bench
 
