@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,15 +24,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.fixture
-def real_workers() -> None:
-    """Let a test start worker processes."""
-
-
 @pytest.fixture(autouse=True)
-def _workers_here(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Let the others start none: what Dagster is told is the same, and each costs seconds."""
-    with nullcontext() if "real_workers" in request.fixturenames else workers_here():
+def _workers_here() -> Iterator[None]:
+    """Start no worker processes: what Dagster is told is the same, and each costs seconds.
+
+    What a fixture of a whole module runs comes before this, and starts real ones.
+    """
+    with workers_here():
         yield
 
 
