@@ -26,15 +26,19 @@ from pathassets.engine.settings import read_settings
 from tests.bounded_slides import write_scn
 from tests.catalog.merges import remember_merge
 from tests.defs.daemon import COMMAND, environment, pathassets
+from tests.defs.dagster_state import copy_state
 from tests.defs.small_slides import RECIPE, write_corrupt_slide, write_slide
 from tests.engine.annotations import write_boxes
 from tests.engine.workers_here import workers_here
+
+pytestmark = pytest.mark.usefixtures("cheap_databases")
 
 Prepare = Callable[[Path], None]
 
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home without state: what refuses a request may have made none."""
     (tmp_path / "recipe.yaml").write_text(RECIPE)
     monkeypatch.setenv("PATHASSETS_HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
@@ -42,8 +46,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def here() -> Iterator[None]:
-    """Start no worker processes: for tests of what commands say."""
+def here(home: Path, dagster_state: Path) -> Iterator[None]:
+    """Start no worker processes and make no databases: for tests of what commands say."""
+    copy_state(dagster_state, home)
     with workers_here():
         yield
 
@@ -318,7 +323,7 @@ def test_a_catalog_of_a_newer_version_is_left_alone(home: Path) -> None:
 
 
 def test_exit_codes_and_messages_are_those_of_the_real_command(home: Path) -> None:
-    done = pathassets(home, "ingest", home / "nope", code=2)
+    done = pathassets(home, "check", home / "nope", code=2)  # which imports no Dagster
     assert done.stdout == ""
     assert done.stderr == f"error: {home}/nope: no such file or folder. Look at its spelling\n"
     usage = invoke("ingest")
@@ -331,8 +336,8 @@ def test_a_port_that_is_taken_is_refused_before_anything_starts(home: Path) -> N
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        done = pathassets(home, "ui", "--port", str(port), code=2)
-    assert done.stderr.startswith(f"error: port {port}: Address already in use. Stop what listens")
+        said = rejected_file(invoke("ui", "--port", str(port)))
+    assert said.startswith(f"port {port}: Address already in use. Stop what listens")
     assert not (home / ".dagster").exists()
 
 
@@ -363,7 +368,8 @@ class _AnyDigest:
 ANY_DIGEST = _AnyDigest()
 
 
-def test_a_cohort_from_ingestion_to_lineage(home: Path) -> None:
+def test_a_cohort_from_ingestion_to_lineage(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATHASSETS_WORKERS", "1")
     folder = home / "slides"
     folder.mkdir()
     write_slide(folder / "a.svs", 1)

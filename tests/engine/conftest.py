@@ -73,10 +73,21 @@ def here() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session")
+def empty_catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A catalog that knows nothing: to make its tables is most of what a new platform costs."""
+    settings = settings_in(tmp_path_factory.mktemp("empty") / "home")
+    open_platform(settings).close()
+    return settings.store / "catalog.sqlite"
+
+
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    """A home whose recipe has one entry of each section."""
-    return settings_in(tmp_path / "home")
+def settings(tmp_path: Path, empty_catalog: Path) -> Settings:
+    """A home whose recipe has one entry of each section, and whose catalog knows nothing."""
+    settings = settings_in(tmp_path / "home")
+    settings.store.mkdir()
+    shutil.copyfile(empty_catalog, settings.store / "catalog.sqlite")
+    return settings
 
 
 @pytest.fixture
