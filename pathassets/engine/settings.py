@@ -110,14 +110,14 @@ def dagster_environment(settings: Settings) -> dict[str, str]:
     return {**os.environ, **{name: str(path) for name, path in homes.items()}}
 
 
-def worker_environment(n_cpus: int, n_threads: int = 1) -> dict[str, str]:
+def worker_environment(n_cpus: int, n_threads: int | None = 1) -> dict[str, str]:
     """Environment for a worker process: this one's, with so many cores for OpenCV.
 
     Where it imports OpenCV at all: to import it only to tell it so costs 0.1 s. `n_threads` is what
-    `threads_of_worker` tells there.
+    `threads_of_worker` tells there; None for what is set here.
     """
-    told = {"OPENCV_FOR_THREADS_NUM": str(n_cpus), "PATHASSETS_READ_THREADS": str(n_threads)}
-    return {**os.environ, **told}
+    told = {**os.environ, "OPENCV_FOR_THREADS_NUM": str(n_cpus)}
+    return told if n_threads is None else told | {"PATHASSETS_READ_THREADS": str(n_threads)}
 
 
 def threads_of_line(n_lines: int) -> int:

@@ -4,7 +4,12 @@ from pathlib import Path
 import pytest
 
 from pathassets.engine import settings as settings_module
-from pathassets.engine.settings import DEFAULT_RECIPE, read_settings, usable_cores
+from pathassets.engine.settings import (
+    DEFAULT_RECIPE,
+    read_settings,
+    usable_cores,
+    worker_environment,
+)
 from pathassets.errors import SpecError
 
 
@@ -130,3 +135,9 @@ def test_no_log_of_settings_shows_the_catalog_s_password(home, monkeypatch):
     )
     assert read_settings().home == home
     assert "sw0rdfish" not in repr(read_settings())
+
+
+def test_a_worker_is_told_by_how_many_threads_it_may_read_or_left_what_is_set_here(monkeypatch):
+    monkeypatch.setenv("PATHASSETS_READ_THREADS", "9")
+    told = [worker_environment(2, n)["PATHASSETS_READ_THREADS"] for n in (1, 3, None)]
+    assert told == ["1", "3", "9"]

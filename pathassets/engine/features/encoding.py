@@ -54,8 +54,13 @@ def encode_slides(
     pipeline = _Pipeline(works, how or EncodingHow(), usage or EncodingUsage())
     try:
         yield from pipeline.run()
-    finally:
+    except GeneratorExit:
         pipeline.close()
+        raise
+    except BaseException:
+        pipeline.stop()  # who gives the works may wait to hear of this, and give no more
+        raise
+    pipeline.close()
 
 
 class _Pipeline:
@@ -77,6 +82,12 @@ class _Pipeline:
     def close(self) -> None:
         """End the threads."""
         self._prefetcher.close()
+
+    def stop(self) -> None:
+        """Let the threads end, without a wait for the next work."""
+        self._prefetcher.stop()
+        if not self._prefetcher.is_idle:
+            self._prefetcher.close()
 
     def _read_all(self) -> Generator[tuple[_PatchBatch, int], None, None]:
         """In the reading thread: read one slide after the other."""

@@ -7,6 +7,7 @@ They are begun in a folder that survives a kill, and continued from their last w
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Hashable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
@@ -219,8 +220,13 @@ def _colours(rows: FeatureRows) -> np.ndarray:
     return colours_of(np.concatenate([np.zeros((0, 3)), *placed]))
 
 
+_OPENING = threading.Lock()
+"""Of two threads that want the same encoder, one opens it."""
+
+
 def _encoder(request: EncoderRequest, device: str) -> Encoder:
-    return _opened(_EncoderKey(canonical_json(request), request), device)
+    with _OPENING:
+        return _opened(_EncoderKey(canonical_json(request), request), device)
 
 
 class _EncoderKey:

@@ -59,6 +59,8 @@ class _Line:
         self._may_prepare = threading.Semaphore(0)
         self._encoded: SimpleQueue[tuple[_Slide, SlideEncoded] | None] = SimpleQueue()
         """None after the last."""
+        self._is_done = threading.Semaphore(0)
+        """Released for each slide."""
         self._under_way: dict[int, _Slide] = {}
         """By the identity of their works."""
         self._error: BaseException | None = None
@@ -93,9 +95,12 @@ class _Line:
     def _prepare_all(self) -> None:
         """Begin one slide after the other, the next once the pipeline has taken the last."""
         items: Iterator[tuple[int, SlideTask]] = self._end.items()
-        for number, task in items:
+        n_slides = 0
+        for n_slides, (number, task) in enumerate(items, 1):  # noqa: B007 - it is counted
             self._go_on(_Slide(number, work_through(task, self._share)), None)
             self._may_prepare.acquire()
+        for _ in range(n_slides):  # any of them may have more to encode
+            self._is_done.acquire()
         self._prepared.put(None)
 
     def _works(self) -> Iterator[SlideWork]:
@@ -124,5 +129,6 @@ class _Line:
             self._prepared.put(_Prepared(slide, work, is_first=encoded is None))
             return
         self._usage.n_slides += 1
+        self._is_done.release()
         if encoded is None:
             self._may_prepare.release()

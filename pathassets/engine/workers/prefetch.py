@@ -117,11 +117,15 @@ class Prefetcher(Generic[Item]):
             self._n_bytes -= n_bytes
             self._changed.notify_all()
 
-    def close(self) -> None:
-        """End the thread, which closes the generator; waits for it."""
+    def stop(self) -> None:
+        """Let the thread end with its next item, and close the generator."""
         with self._changed:
             self._is_stopped = True
             self._changed.notify_all()
+
+    def close(self) -> None:
+        """End the thread, which closes the generator; waits for it."""
+        self.stop()
         if self._thread.ident:
             self._thread.join()
         self._held.clear()
