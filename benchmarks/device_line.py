@@ -35,12 +35,11 @@ from pathlib import Path
 from typing import Any
 
 from pools import _memory_mb
-from read import paint_tissue, write_slide
+from pyramids import Sides, Slides
 from simulated_device import DeviceLog, read_log
 
 HERE = Path(__file__).parent
 SIDES_PX = ((12_000, 12_000), (12_000, 9_000), (9_000, 6_000))
-"""Width and height of slides, by turns."""
 SMALL_SIDES_PX = ((6_000, 6_000),)
 BATCH_SHARE = 0.95
 """Least that the device is busy in a batch."""
@@ -67,34 +66,11 @@ class Sizes:
     """For memory."""
     n_few: int
     """For ResNet-18, and three times as many."""
-    sides_px: tuple[tuple[int, int], ...]
+    sides_px: Sides
 
 
 FULL = Sizes(n_slides=12, n_many=48, n_few=2, sides_px=SIDES_PX)
 QUICK = Sizes(n_slides=6, n_many=12, n_few=1, sides_px=SMALL_SIDES_PX)
-
-
-class Slides:
-    """Slides on disk, no two alike, that are written as they are asked for."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._tissue = paint_tissue()
-
-    def some(self, n: int, sides_px: tuple[tuple[int, int], ...]) -> list[str]:
-        """Paths of `n` slides of these sides, by turns."""
-        return [self._one(number, *sides_px[number % len(sides_px)]) for number in range(n)]
-
-    def _one(self, number: int, width_px: int, height_px: int) -> str:
-        first = self._folder / f"{width_px}x{height_px}.svs"
-        if not first.exists():
-            write_slide(first, self._tissue, width_px, height_px, 256)
-        path = self._folder / f"{width_px}x{height_px}_{number}.svs"
-        if not path.exists():
-            shutil.copyfile(first, path)
-            with path.open("ab") as file:  # behind all tiles: another file, and the same pixels
-                file.write(b"%16d" % number)
-        return str(path)
 
 
 class Bench:
@@ -156,7 +132,9 @@ def print_devices(title: str, log: DeviceLog) -> None:
         gaps = log.gaps(device)
         told = ", ".join(f"{long_s:.2f} s at {at_s:.1f}" for at_s, long_s in gaps[:LONGEST])
         lost_s = sum(long_s for _, long_s in gaps)
-        print(f"  device {device}: {len(passes)} passes, busy {share:.3f}; "
+        own_s = max(end_s for _, end_s, _ in passes) - first_s
+        told_own = f" ({share * (last_s - first_s) / own_s:.3f} to its own last pass)"
+        print(f"  device {device}: {len(passes)} passes, busy {share:.3f}{told_own}; "
               f"{len(gaps)} gaps, {lost_s:.2f} s: {told}", flush=True)  # fmt: skip
 
 
