@@ -39,8 +39,6 @@ from pyramids import Sides, Slides
 from simulated_device import DeviceLog, read_log
 
 HERE = Path(__file__).parent
-SIDES_PX = ((12_000, 12_000), (12_000, 9_000), (9_000, 6_000))
-SMALL_SIDES_PX = ((6_000, 6_000),)
 BATCH_SHARE = 0.95
 """Least that the device is busy in a batch."""
 EXTRACTOR_SHARE = 0.97
@@ -65,12 +63,19 @@ class Sizes:
     n_many: int
     """For memory."""
     n_few: int
-    """For ResNet-18, and three times as many."""
+    """For ResNet-18, and three times as many: two are worked on at once from the first on."""
     sides_px: Sides
+    small_sides_px: Sides
+    """For ResNet-18."""
 
 
-FULL = Sizes(n_slides=12, n_many=48, n_few=2, sides_px=SIDES_PX)
-QUICK = Sizes(n_slides=6, n_many=12, n_few=1, sides_px=SMALL_SIDES_PX)
+FULL = Sizes(
+    n_slides=12, n_many=48, n_few=2, small_sides_px=((6_000, 6_000),),
+    sides_px=((12_000, 12_000), (12_000, 9_000), (9_000, 6_000)),
+)  # fmt: skip
+QUICK = Sizes(
+    n_slides=6, n_many=12, n_few=2, small_sides_px=((3_600, 3_600),), sides_px=((6_000, 6_000),)
+)
 
 
 class Bench:
@@ -213,7 +218,7 @@ def measure(bench: Bench, slides: Slides, sizes: Sizes, wanted: list[str]) -> Fo
         "two": lambda: measure_two(bench, paths, rate),
         "memory": lambda: measure_memory(bench, paths, slides.some(n_many, sizes.sides_px), rate),
         "resnet18": lambda: measure_resnet18(
-            bench, *(slides.some(n, SMALL_SIDES_PX) for n in (n_few, 3 * n_few))
+            bench, *(slides.some(n, sizes.small_sides_px) for n in (n_few, 3 * n_few))
         ),
     }
     for name in wanted or parts:
