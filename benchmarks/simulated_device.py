@@ -48,6 +48,8 @@ class SimulatedDevice:
         self._pass_s = 1 / rate
         self._free_at = folder / f"{device}.free"
         self._log = log.open("a", buffering=1)
+        self.busy_s = 0.0
+        """For how long it has computed, as a GPU's events would tell."""
 
     def encode(self, batch: np.ndarray) -> np.ndarray:
         """Encode, and wait for it."""
@@ -64,6 +66,7 @@ class SimulatedDevice:
 
         def wait() -> np.ndarray:
             time.sleep(max(0.0, ends_s - time.monotonic()))
+            self.busy_s += len(features) * self._pass_s
             return features
 
         return wait

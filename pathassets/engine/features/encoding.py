@@ -20,6 +20,7 @@ from typing import NamedTuple
 import numpy as np
 import psutil
 
+from pathassets.core.features.encoder import Encoder
 from pathassets.core.features.features import require_finite
 from pathassets.engine.features.batches import BatchFiller, Share, handed_rows
 from pathassets.engine.features.timed_slide import TimedSlide
@@ -29,6 +30,7 @@ from pathassets.engine.features.works import (
     EncodingUsage,
     SlideEncoded,
     SlideWork,
+    busy_s_of,
 )
 from pathassets.engine.slides.bad_tiles import BadTilesOfAll
 from pathassets.engine.slides.read_patches import BUDGET_BYTES, read_patches
@@ -76,6 +78,8 @@ class _Pipeline:
         )  # fmt: skip
         self._fillers: dict[int, BatchFiller] = {}
         """By the identity of their encoder, as long as one of its slides is under way."""
+        self._clocks: dict[int, tuple[Encoder, float]] = {}
+        """Encoders that know how long their device has computed, and what it was."""
         self._open: list[_Run] = []
         self._process = psutil.Process()
 
@@ -128,8 +132,10 @@ class _Pipeline:
                 self._take(piece)
                 self._prefetcher.give_back(n_bytes)
                 del piece
+            self._note_busy()
             yield from self._done()
         self._flush(set())
+        self._note_busy()
         yield from self._done()
 
     def _take(self, piece: _PatchBatch) -> None:
@@ -137,6 +143,7 @@ class _Pipeline:
         run = piece.run
         if run not in self._open:
             self._open.append(run)
+            self._look_for_clocks(run.work)
             run.n_halved = run.count_halved()
             self._flush({id(target.encoder) for target in run.work.targets})
         run.sample_usage(self._process)
@@ -155,6 +162,19 @@ class _Pipeline:
             run.n_open += len(piece.places) - first
             self._usage.n_patches += len(piece.places) - first
             filler.add(Share(owner=own, places=piece.places[first:], pixels=piece.pixels[first:]))
+
+    def _look_for_clocks(self, work: SlideWork) -> None:
+        for target in work.targets:
+            busy_s = busy_s_of(target.encoder)
+            if busy_s is not None:
+                self._clocks.setdefault(id(target.encoder), (target.encoder, busy_s))
+
+    def _note_busy(self) -> None:
+        """Ask those encoders that know how long their device has computed since it was asked."""
+        for key, (encoder, before_s) in self._clocks.items():
+            now_s = busy_s_of(encoder) or 0.0
+            self._clocks[key] = encoder, now_s
+            self._usage.computing_s += now_s - before_s
 
     def _flush(self, kept: set[int]) -> None:
         """Let all encoders finish but those that go on."""
@@ -233,7 +253,8 @@ class _TargetRun:
     def spend(self, seconds: float) -> None:
         """Note what encoding took."""
         self._run.stats.computing_s += seconds
-        self._run.usage.computing_s += seconds
+        if busy_s_of(self._target.encoder) is None:
+            self._run.usage.computing_s += seconds
 
 
 class _Run:

@@ -93,6 +93,15 @@ class EncodingHow:
     ahead; None for no such bound."""
 
 
+def busy_s_of(encoder: Encoder) -> float | None:
+    """For how long its device has computed, where an encoder knows: those that return at once do.
+
+    Of others it is the time that they take to encode.
+    """
+    found: float | None = getattr(encoder, "busy_s", None)
+    return found
+
+
 @dataclass(slots=True, kw_only=True)
 class EncodingUsage:
     """What a pipeline has done since it began, over all its slides; told while it goes on."""

@@ -6,7 +6,7 @@ import psutil
 import pytest
 
 from pathassets.engine.features.encoding import encode_slides
-from pathassets.engine.features.works import EncodingHow
+from pathassets.engine.features.works import EncodingHow, EncodingUsage
 from pathassets.engine.workers.prefetch import MOST_HELD
 from tests.engine.encoding_bench import SIDE_PX, Bench, KindMeans, Means, lay, run, slide_of, wanted
 
@@ -161,3 +161,30 @@ def test_a_halved_batch_is_told_of_the_slide_that_it_was_halved_at(bench):
     works = [bench.work("a", 64, [encoder]), bench.work("b", 64, [encoder], open=open_second)]
     found = run(works)
     assert [found[name].stats.n_halved for name in "ab"] == [1, 0]
+
+
+class Clocked(KindMeans):
+    """Returns at once and knows how long its device took, as an encoder on a GPU does."""
+
+    busy_s = 0.0
+
+    def begin(self, batch):
+        rows = self.encode(batch)
+
+        def wait():
+            self.busy_s += 10.0
+            return rows
+
+        return wait
+
+
+def test_how_long_a_device_computed_is_what_it_says_itself_where_it_knows(tmp_path):
+    encoder, usage = Clocked(rows=32), EncodingUsage()
+    bench = Bench(tmp_path)
+    encoder.busy_s = 500.0  # for others, before
+    works = [bench.work("a", 64, [encoder]), bench.work("b", 32, [encoder])]
+    done = list(encode_slides(iter(works), EncodingHow(), usage))
+    assert usage.computing_s == 30
+    assert usage.n_patches == 96
+    assert sum(one.stats.computing_s for one in done) < 10
+    assert done[-1].stats.busy_share == 1.0
