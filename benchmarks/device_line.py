@@ -10,7 +10,7 @@ first. Each run is in processes of its own:
     memory       the batch, over 12 slides and over 48, on a device of twice the speed
     resnet18     the batch on the cores themselves, against its forward on as many at once
 
-The busy share is of the time from the first pass of any device to the last. Where there is no GPU a
+The busy share is of the time from a device's first pass to the last of any. Where there is no GPU a
 line is a share of the cores: one device is one share with all threads (PATHASSETS_WORKERS=1), and
 has one process for masks and grids beside it, where a machine with a GPU would have one a core.
 Memory is the greatest sum of what all processes have, shared pages counted once. What ResNet-18
@@ -137,9 +137,8 @@ def print_devices(title: str, log: DeviceLog) -> None:
         gaps = log.gaps(device)
         told = ", ".join(f"{long_s:.2f} s at {at_s:.1f}" for at_s, long_s in gaps[:LONGEST])
         lost_s = sum(long_s for _, long_s in gaps)
-        own_s = max(end_s for _, end_s, _ in passes) - first_s
-        told_own = f" ({share * (last_s - first_s) / own_s:.3f} to its own last pass)"
-        print(f"  device {device}: {len(passes)} passes, busy {share:.3f}{told_own}; "
+        began_s = passes[0][0] - first_s
+        print(f"  device {device}: {len(passes)} passes from {began_s:.1f} s on, busy {share:.3f}; "
               f"{len(gaps)} gaps, {lost_s:.2f} s: {told}", flush=True)  # fmt: skip
 
 

@@ -126,17 +126,20 @@ class DeviceLog:
 
     @property
     def busy_shares(self) -> list[float]:
-        """Of the time from the first pass of any to the last, what each device was busy."""
-        first_s, last_s = self.span_s
+        """Of the time from its first pass to the last of any, what each device was busy.
+
+        How long an encoder takes to open is not in it, of one device and of several.
+        """
+        _, last_s = self.span_s
         return [
-            sum(end - begin for begin, end, _ in passes) / (last_s - first_s)
+            sum(end - begin for begin, end, _ in passes) / (last_s - passes[0][0])
             for passes in self.passes.values()
         ]
 
     def gaps(self, device: int) -> list[tuple[float, float]]:
         """(after how many seconds, how long) a device had nothing to do, the longest first."""
         first_s, last_s = self.span_s
-        free_s, found = first_s, []
+        free_s, found = self.passes[device][0][0], []
         for begin_s, end_s, _ in (*self.passes[device], (last_s, last_s, 0)):
             found.append((free_s - first_s, begin_s - free_s))
             free_s = end_s
