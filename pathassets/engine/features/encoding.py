@@ -1,7 +1,7 @@
 """Slides, their locations -> features on disk, by encoders that share one decoding.
 
     works ─▶ reader threads ─▶ uint8 batches, filled across ─▶ encoders' batches ─▶ whole chunks
-             (next slide         the ends of slides                (device)           (writers)
+             (next slide         the ends of slides                (device)       (writing thread)
               opened ahead)
 
 A reading thread goes through the works, opens slides and leads those that decode; the caller's
@@ -32,6 +32,7 @@ from pathassets.engine.features.works import (
     SlideWork,
     busy_s_of,
 )
+from pathassets.engine.features.writing import Act, WritingThread
 from pathassets.engine.slides.bad_tiles import BadTilesOfAll
 from pathassets.engine.slides.read_patches import BUDGET_BYTES, read_patches
 from pathassets.engine.workers.buffers import Buffers
@@ -81,17 +82,20 @@ class _Pipeline:
         self._clocks: dict[int, tuple[Encoder, float]] = {}
         """Encoders that know how long their device has computed, and what it was."""
         self._open: list[_Run] = []
+        self._writing = WritingThread()
         self._process = psutil.Process()
 
     def close(self) -> None:
         """End the threads."""
         self._prefetcher.close()
+        self._writing.close()
 
     def stop(self) -> None:
         """Let the threads end, without a wait for the next work."""
         self._prefetcher.stop()
         if not self._prefetcher.is_idle:
             self._prefetcher.close()
+        self._writing.close()
 
     def _read_all(self) -> Generator[tuple[_PatchBatch, int], None, None]:
         """In the reading thread: read one slide after the other."""
@@ -102,7 +106,7 @@ class _Pipeline:
             self._prefetcher.is_idle = False
             if work is None:
                 return
-            run = _Run(work, self._usage)
+            run = _Run(work, self._usage, self._writing)
             try:
                 with closing(run.read(self._how, buffers)) as pieces:
                     for piece in pieces:
@@ -116,10 +120,9 @@ class _Pipeline:
     def run(self) -> Generator[SlideEncoded, None, None]:
         """Yield each slide once all its rows were handed over."""
         while True:
-            has_waiting = any(not filler.is_empty for filler in self._fillers.values())
             started_s = time.perf_counter()
             try:
-                piece, n_bytes = self._prefetcher.take(PATIENCE_S if has_waiting else None)
+                piece, n_bytes = self._prefetcher.take(PATIENCE_S if self._has_waiting else None)
             except NothingReady:
                 self._flush(set())
             except Exhausted:
@@ -136,7 +139,14 @@ class _Pipeline:
             yield from self._done()
         self._flush(set())
         self._note_busy()
+        self._writing.join()
         yield from self._done()
+
+    @property
+    def _has_waiting(self) -> bool:
+        """Whether something goes on, be nothing read meanwhile."""
+        is_filling = any(not filler.is_empty for filler in self._fillers.values())
+        return is_filling or any(run.is_read for run in self._open)
 
     def _take(self, piece: _PatchBatch) -> None:
         """Give the encoders what a piece has for them."""
@@ -219,31 +229,45 @@ class _TargetRun:
 
     def leave_out(self, places: list[int]) -> None:
         """Tell the writer, but for what it dealt with before: it may have rows of these."""
-        if self._number in self._run.target_errors:
-            return
         start = self._run.n_done[self._number]
-        try:
-            self._target.writer.leave_out([place for place in places if place >= start])
-        except Exception as error:  # noqa: BLE001 - likewise
-            self._run.target_errors[self._number] = error
+        left_out = [place for place in places if place >= start]
+        if left_out:
+            self._put(lambda: self._target.writer.leave_out(left_out))
 
     def deliver(self, places: np.ndarray, rows: np.ndarray) -> None:
         """Hand rows to the writer, if all of them are sound."""
         run, target = self._run, self._target
+        run.n_open -= len(places)
         if self._number in run.target_errors or run.error is not None:
-            run.n_open -= len(places)
             return
         try:
             require_finite(rows, places, run.work.locations, target.encoder.card.name)
-            started_s = time.perf_counter()
-            target.writer.write(rows)
-            run.stats.writing_s += (taken_s := time.perf_counter() - started_s)
-            run.usage.writing_s += taken_s
-            if target.on_rows is not None:
-                target.on_rows(len(rows))
         except Exception as error:  # noqa: BLE001 - one target of one slide, and no other
             run.target_errors[self._number] = error
-        run.n_open -= len(places)
+            return
+        self._put(lambda: self._write(rows))
+
+    def _write(self, rows: np.ndarray) -> None:
+        self._target.writer.write(rows)
+        if self._target.on_rows is not None:
+            self._target.on_rows(len(rows))
+
+    def _put(self, act: Act) -> None:
+        """Let something be done to the writer, behind what is to be done already."""
+        run = self._run
+        run.n_put += 1
+        waited_s = run.writing.put(lambda: self._do(act))
+        run.stats.writing_s += waited_s
+        run.usage.writing_s += waited_s
+
+    def _do(self, act: Act) -> None:
+        """In the writing thread."""
+        try:
+            if self._number not in self._run.target_errors:
+                act()
+        except Exception as error:  # noqa: BLE001 - one target of one slide, and no other
+            self._run.target_errors[self._number] = error
+        self._run.n_acts_done += 1
 
     def fail(self, places: np.ndarray, error: Exception) -> None:
         """Note why there are no rows."""
@@ -260,10 +284,11 @@ class _TargetRun:
 class _Run:
     """A slide that is under way; begun by the reading thread, counted by the encoding one."""
 
-    def __init__(self, work: SlideWork, usage: EncodingUsage) -> None:
+    def __init__(self, work: SlideWork, usage: EncodingUsage, writing: WritingThread) -> None:
         self.work = work
         self.usage = usage
         """Of the pipeline."""
+        self.writing = writing
         self.began_s = time.perf_counter()
         self.bad_tiles = BadTilesOfAll()
         self.stats = EncodingStats()
@@ -276,6 +301,8 @@ class _Run:
         """Locations after the last batch that could not be read."""
         self.n_open = 0
         """Rows that encoders have, or wait for."""
+        self.n_put = self.n_acts_done = 0
+        """What is to be done to its writers: counted by this thread, and by the one that writes."""
         self.is_read = False
         self._n_reported = 0
         self.n_halved = 0
@@ -289,7 +316,8 @@ class _Run:
     @property
     def is_done(self) -> bool:
         """Whether nothing more becomes of it."""
-        return self.is_read and (not self.n_open or self.error is not None)
+        is_encoded = self.is_read and (not self.n_open or self.error is not None)
+        return is_encoded and self.n_put == self.n_acts_done
 
     def sample_usage(self, process: psutil.Process) -> None:
         """See how much memory there is in use."""

@@ -56,7 +56,7 @@ class EncodingStats:
     computing_s: float = 0.0
     """Of the encoding thread, for features."""
     writing_s: float = 0.0
-    """Of the encoding thread, for the disk."""
+    """Of the encoding thread, for the disk, where that is behind."""
     peak_bytes: int = 0
     """Greatest resident memory of this process that was seen meanwhile."""
     n_halved: int = 0
