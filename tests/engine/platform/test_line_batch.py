@@ -14,6 +14,7 @@ import zarr
 from pathassets.adapters.store.partial import PARTIAL
 from pathassets.adapters.store.staging import STAGING, SWEEP_LOCK
 from pathassets.adapters.tifffile import PyramidSpec
+from pathassets.adapters.zarr.feature_writer import CHUNK_ROWS
 from pathassets.engine.platform.batch import run_batch
 from pathassets.engine.platform.plan import plan_slides
 from tests.engine.line_encoders import LOG, NAME, write_marked
@@ -243,6 +244,28 @@ def test_where_workers_are_killed_runs_come_to_the_same_bytes(make_killed):
     runs = [[0.0, 0.05, 0.1], [0.1, 0.2, 0.3, 0.4]]
     with nothing_left():
         assert make_killed(is_worker, runs) >= 4
+
+
+@pytest.mark.slow
+def test_a_slide_whose_line_was_killed_goes_on_from_its_whole_chunks(
+    reopen, tmp_path, register, logged
+):
+    platform = reopen(with_way("nap", FINE), n_workers=1)
+    planned = register(platform, write_marked(tmp_path / "scans" / "marked.svs"))
+    chunks = f"{PARTIAL}/*/files/features.zarr/features/c/*"
+
+    def is_line_with_a_chunk(process):
+        has_chunk = any(platform.store.root.glob(chunks))
+        return has_chunk and str(process.pid) in logged()
+
+    with nothing_left(), Killer(is_line_with_a_chunk, [0.0]) as killer:
+        [outcome] = run(platform, planned)
+    assert killer.n_killed == 1
+    assert states(outcome) == ["made"] * N_STEPS
+    features = outcome.steps[2]
+    n_all = features.artifact.facts["n_patches"]
+    assert 0 < features.stats.n_patches <= n_all - CHUNK_ROWS
+    assert left_in(platform) == set()
 
 
 BATCH = """
