@@ -41,6 +41,11 @@ def settings_in(home: Path) -> Settings:
     """Make a home whose recipe has one entry of each section."""
     home.mkdir()
     (home / "recipe.yaml").write_text(RECIPE)
+    return settings_of(home)
+
+
+def settings_of(home: Path) -> Settings:
+    """Settings of a home that is there."""
     return Settings(
         home=home,
         store=home / "store",

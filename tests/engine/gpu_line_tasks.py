@@ -1,13 +1,15 @@
 """Works of lines on a machine that has GPUs: no line here has one, so that one is made up.
 
-What torch and the drivers would tell is put in place as a line imports its work.
+What torch and the drivers would tell is put in place as a line imports its work, and there alone.
 """
 
+import sys
 import time
 
 from pathassets.engine.workers import devices
 
-devices._gpus = lambda _wanted: {"cuda:0": "GPU-a", "cuda:1": "GPU-b"}
+if any("engine/workers/worker.py" in part for part in sys.orig_argv):  # and not in the test
+    devices._gpus = lambda _wanted: {"cuda:0": "GPU-a", "cuda:1": "GPU-b"}
 
 
 def tell_threads(end):
