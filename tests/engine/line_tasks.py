@@ -141,3 +141,20 @@ def begin_once(end):
     for number, item in end.items():
         time.sleep(0.1)
         end.done(number, item)
+
+
+def count_and_wait(end):
+    """Do each item once a beat has told how many there were."""
+    n_items = 0
+    asked = threading.Semaphore(0)
+
+    def usage():
+        asked.release()
+        return n_items
+
+    for number, item in end.items():
+        n_items += 1
+        end.usage = usage
+        for _ in range(2):  # what is asked for is sent before it is asked for again
+            asked.acquire()
+        end.done(number, item)

@@ -1,10 +1,9 @@
 from dataclasses import replace
 
 import pytest
-from pathassets.engine.stages.failures import blocked, failed
 
 from pathassets.engine.slides.source import SlidePath
-from pathassets.engine.stages.outcomes import SlideOutcome, StepOutcome
+from pathassets.engine.stages.outcomes import SlideOutcome, StepOutcome, blocked, failed
 from pathassets.engine.stages.published import Published
 from pathassets.engine.stages.segments import SlideInSegments
 from pathassets.engine.stages.slide_task import failed_outcome, run_slide

@@ -21,9 +21,9 @@ from tests.engine.workers.test_pool import Popens, are_gone, is_lost
 GOOD = ["a", "b", "c", "d"]
 
 
-def open_lines(work, *, device="cpu", **how):
+def open_lines(work, *, device="cpu", on_usage=lambda _: None, **how):
     workers = LocalWorkers(**{"n_workers": 1, "timeout_s": 60.0} | how)
-    return workers.open(pool_tasks.square, LineSpec(work=work, device=device))
+    return workers.open(pool_tasks.square, LineSpec(work=work, device=device), on_usage)
 
 
 def done_by(work, items, **how):
@@ -304,3 +304,11 @@ def test_a_line_is_on_every_device_where_there_are_items(monkeypatch, tmp_path):
             devices[path] = device
             go_on.touch()
     assert devices == {go_on: "cuda:0", None: "cuda:1"}
+
+
+def test_a_line_tells_how_far_it_is_and_on_which_device():
+    told = []
+    with open_lines(line_tasks.count_and_wait, on_usage=told.append) as workers:
+        workers.feed("a")
+        assert [result for _, result in workers.results()] == ["a"]
+    assert [(one.number, one.device, one.usage) for one in told] == [(1, "cpu", 1)]
