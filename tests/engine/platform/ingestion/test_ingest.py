@@ -13,7 +13,7 @@ from pathassets.adapters.tifffile import PyramidSpec, corrupt_tile
 from pathassets.engine.platform.ingestion.cohort_table import Cohort, CohortRow, read_cohort
 from pathassets.engine.platform.ingestion.ingest import find_files, ingest
 from pathassets.engine.platform.plan import plan_slides, recorded_stamp
-from pathassets.engine.workers import pool
+from pathassets.engine.workers import calls
 from pathassets.errors import CatalogError, SpecError
 from tests.engine.pool_tasks import workers_now
 from tests.engine.workers_here import workers_here
@@ -33,7 +33,7 @@ def no_workers(monkeypatch):
     @contextmanager
     def forbidding():
         with monkeypatch.context() as patch:
-            patch.delattr(pool, "start_worker")
+            patch.delattr(calls, "start_worker")
             yield
 
     return forbidding
