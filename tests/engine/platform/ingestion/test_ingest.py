@@ -33,7 +33,7 @@ def no_workers(monkeypatch):
     @contextmanager
     def forbidding():
         with monkeypatch.context() as patch:
-            patch.delattr(calls, "start_worker")
+            patch.setattr(calls, "start_worker", None)
             yield
 
     return forbidding
