@@ -84,6 +84,23 @@ def shared() -> Path:
     return SHARED
 
 
+@pytest.fixture(scope="session")
+def dagster_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Dagster's databases without a row, to be copied into a home."""
+    from tests.defs.dagster_state import make_state  # noqa: PLC0415  (dagster takes seconds)
+
+    return make_state(tmp_path_factory.mktemp("dagster"))
+
+
+@pytest.fixture(scope="module")
+def cheap_databases() -> Iterator[None]:
+    """Let the databases that a module's tests open in this process wait for no disk."""
+    from tests.defs.dagster_state import cheap_databases  # noqa: PLC0415  (the same)
+
+    with cheap_databases():
+        yield
+
+
 @pytest.fixture
 def start_python() -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Start Python processes that see what this one sees."""

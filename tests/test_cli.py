@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import tifffile
 from click.testing import CliRunner, Result
@@ -26,15 +27,19 @@ from pathassets.engine.settings import read_settings
 from tests.bounded_slides import write_scn
 from tests.catalog.merges import remember_merge
 from tests.defs.daemon import COMMAND, environment, pathassets
-from tests.defs.small_slides import RECIPE, write_corrupt_slide, write_slide
+from tests.defs.dagster_state import copy_state
+from tests.defs.small_slides import RECIPE, write_corrupt_slide, write_slide, write_slow_recipe
 from tests.engine.annotations import write_boxes
 from tests.engine.workers_here import workers_here
+
+pytestmark = pytest.mark.usefixtures("cheap_databases")
 
 Prepare = Callable[[Path], None]
 
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home without state: what refuses a request may have made none."""
     (tmp_path / "recipe.yaml").write_text(RECIPE)
     monkeypatch.setenv("PATHASSETS_HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
@@ -42,8 +47,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def here() -> Iterator[None]:
-    """Start no worker processes: for tests of what commands say."""
+def here(home: Path, dagster_state: Path) -> Iterator[None]:
+    """Start no worker processes and make no databases: for tests of what commands say."""
+    copy_state(dagster_state, home)
     with workers_here():
         yield
 
@@ -318,7 +324,7 @@ def test_a_catalog_of_a_newer_version_is_left_alone(home: Path) -> None:
 
 
 def test_exit_codes_and_messages_are_those_of_the_real_command(home: Path) -> None:
-    done = pathassets(home, "ingest", home / "nope", code=2)
+    done = pathassets(home, "check", home / "nope", code=2)  # which imports no Dagster
     assert done.stdout == ""
     assert done.stderr == f"error: {home}/nope: no such file or folder. Look at its spelling\n"
     usage = invoke("ingest")
@@ -331,8 +337,8 @@ def test_a_port_that_is_taken_is_refused_before_anything_starts(home: Path) -> N
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        done = pathassets(home, "ui", "--port", str(port), code=2)
-    assert done.stderr.startswith(f"error: port {port}: Address already in use. Stop what listens")
+        said = rejected_file(invoke("ui", "--port", str(port)))
+    assert said.startswith(f"port {port}: Address already in use. Stop what listens")
     assert not (home / ".dagster").exists()
 
 
@@ -363,7 +369,8 @@ class _AnyDigest:
 ANY_DIGEST = _AnyDigest()
 
 
-def test_a_cohort_from_ingestion_to_lineage(home: Path) -> None:
+def test_a_cohort_from_ingestion_to_lineage(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATHASSETS_WORKERS", "1")
     folder = home / "slides"
     folder.mkdir()
     write_slide(folder / "a.svs", 1)
@@ -410,30 +417,37 @@ def test_a_cohort_from_ingestion_to_lineage(home: Path) -> None:
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_a_run_with_one_line_and_the_next_goes_on(home: Path) -> None:
-    paths = [write_slide(home / f"{i}.svs", i) for i in range(12)]
+@pytest.mark.parametrize("has_line", [False, True])
+def test_ctrl_c_ends_a_run_with_one_line_and_the_next_goes_on(
+    home: Path, monkeypatch: pytest.MonkeyPatch, *, has_line: bool
+) -> None:
+    if has_line:
+        write_slow_recipe(home, pause_s=0.5)
+    monkeypatch.syspath_prepend(home)
+    python = {"PYTHONPATH": str(home)}
+    paths = [write_slide(home / f"{i}.svs", i) for i in range(6)]
     with workers_here():
         output("ingest", *paths)
     process = subprocess.Popen(  # noqa: S603  (our own command)
         [COMMAND, "run"],
-        env=environment(home, PATHASSETS_WORKERS="1"),
+        env=environment(home, PATHASSETS_WORKERS="1", **python),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
     )
     assert process.stdout is not None
-    assert process.stdout.readline().startswith("1/12 ")
+    assert process.stdout.readline().startswith("1/6 ")
+    started = psutil.Process(process.pid).children(recursive=True)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers, too
     _, error = process.communicate(timeout=60)
+    assert not [one for one in started if one.is_running()]
     assert process.returncode == 130
     assert error.splitlines() == [
         "error: interrupted; what was finished is kept, the same command does the rest"
     ]
-    done = pathassets(home, "run").stdout
-    assert re.search(
-        r"^ran (\d|1[01]) slides?, built 1 dataset; 0 slides failed$", done, re.MULTILINE
-    )
+    done = pathassets(home, "run", **python).stdout
+    assert re.search(r"^ran [1-5] slides?, built 1 dataset; 0 slides failed$", done, re.MULTILINE)
 
 
 @pytest.mark.slow

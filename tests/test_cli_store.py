@@ -20,9 +20,12 @@ from pathassets.catalog.records import CohortFacts
 from pathassets.cli import main
 from pathassets.core.address import Address
 from tests.catalog.merges import remember_merge
+from tests.defs.dagster_state import copy_state
 from tests.defs.small_slides import RECIPE, write_slide
 from tests.engine.workers_here import workers_here
 from tests.unprivileged import read_only
+
+pytestmark = pytest.mark.usefixtures("cheap_databases")
 
 CHUNK = "features.zarr/features/c/0/0"
 
@@ -63,10 +66,11 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made(tmp_path_factory: pytest.TempPathFactory, dagster_state: Path) -> Path:
     """Slides a and b after a run, and their dataset; not to be changed."""
     home = tmp_path_factory.mktemp("made")
     (home / "recipe.yaml").write_text(RECIPE)
+    copy_state(dagster_state, home)
     with pytest.MonkeyPatch.context() as patched, workers_here():
         patched.setenv("PATHASSETS_HOME", str(home))
         output("ingest", *(write_slide(home / f"{n}.svs", i) for i, n in enumerate("ab")))

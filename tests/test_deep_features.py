@@ -86,7 +86,7 @@ def test_every_stored_box_read_by_openslide_gives_the_stored_features(tmp_path, 
         assert set(map(tuple, group["coordinates"][:])) < set(map(tuple, every["coordinates"]))
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.tuples(st.sampled_from(["mpp", "power", "baseline"]), st.floats(0.3, 12.0)),
     st.tuples(st.integers(20, 700), st.integers(20, 700)),

@@ -274,6 +274,7 @@ def read_recipe() -> dict[str, Any]:
     return merged(*blocks(RECIPE, "yaml"))
 
 
+@pytest.mark.slow  # ten seconds of ResNet-18; that it is the same here, the gate holds elsewhere
 @pytest.mark.parametrize("text", cases("console"))
 def test_a_session_prints_what_it_says(
     text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

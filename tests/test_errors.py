@@ -91,8 +91,18 @@ OF_A_REQUEST = {
 }
 
 
-@pytest.mark.parametrize("name", ["nope.svs", "bad.svs", "dir.svs"])
-@pytest.mark.parametrize("way", OF_A_SLIDE)
+BAD = ["nope.svs", "bad.svs", "dir.svs"]
+OF_WORKERS = ["locations pool", "in memory pool", "on disk pool"]
+"""Each starts processes, and what is wrong with a slide is found out alike: one bad slide each."""
+
+
+@pytest.mark.parametrize(
+    ("way", "name"),
+    [
+        *((way, name) for way in OF_A_SLIDE if way not in OF_WORKERS for name in BAD),
+        *zip(OF_WORKERS, BAD, strict=True),
+    ],
+)
 def test_the_name_of_a_slide_that_cannot_be_read_is_told_once(folder, monkeypatch, way, name):
     monkeypatch.chdir(folder)
     with pytest.raises(SlideUnreadable) as told:

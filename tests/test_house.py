@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import subprocess
 import sys
@@ -50,8 +51,13 @@ def named(path: Path, line: int = 0) -> str:
     return f"{path.relative_to(ROOT)}:{line}" if line else str(path.relative_to(ROOT))
 
 
+@functools.cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
 def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield node
 
@@ -99,7 +105,7 @@ def test_dagster_modules_do_not_postpone_annotations() -> None:
     bad = [
         named(path)
         for path in wiring
-        for node in ast.parse(path.read_text()).body
+        for node in parsed(path).body
         if isinstance(node, ast.ImportFrom) and node.module == "__future__"
     ]
     assert bad == []
@@ -144,7 +150,7 @@ def test_the_environment_is_read_by_one_module() -> None:
         named(path, node.lineno)
         for path in MODULES
         if path != ENVIRONMENT_DOOR
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(parsed(path))
         if (isinstance(node, ast.Attribute) and node.attr in ENVIRONMENT_NAMES)
         or (isinstance(node, ast.alias) and node.name in ENVIRONMENT_NAMES)
     }
@@ -216,7 +222,7 @@ def test_nothing_reaches_the_pages_markdown_but_through_the_door() -> None:
     # person is quoted by defs/text.py.
     bad = []
     for path in sorted({*(PACKAGE / "defs").rglob("*.py")} - {TEXT_DOOR}):
-        tree = ast.parse(path.read_text())
+        tree = parsed(path)
         for node in ast.walk(tree):
             if isinstance(node, ast.Attribute) and node.attr in RENDERED:
                 bad.append(named(path, node.lineno))
@@ -245,21 +251,22 @@ def test_the_package_ships_the_instance_that_the_checkout_uses() -> None:
     assert (PACKAGE / "dagster.yaml").read_bytes() == (ROOT / "dagster.yaml").read_bytes()
 
 
-def test_the_instance_keeps_its_state_in_one_folder(tmp_path: Path) -> None:
+def test_the_instance_keeps_its_state_in_one_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import dagster as dg  # noqa: PLC0415  (seconds that only this test pays)
+
+    @dg.asset
+    def one() -> None:
+        print("a line for the compute log")  # noqa: T201
+
     config = yaml.safe_load((ROOT / "dagster.yaml").read_text())
     (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(config))
-    script = """
-import dagster as dg
-@dg.asset
-def one(): print("a line for the compute log")
-with dg.DagsterInstance.from_config(".") as instance:
-    assert dg.materialize([one], instance=instance).success
-    assert not instance.telemetry_enabled
-    assert instance.get_concurrency_config().pool_config.default_pool_limit == 1
-"""
-    subprocess.run(  # noqa: S603  (our own script)
-        [sys.executable, "-W", "error", "-c", script], cwd=tmp_path, check=True
-    )
+    monkeypatch.chdir(tmp_path)
+    with dg.DagsterInstance.from_config(".") as instance:
+        assert dg.materialize([one], instance=instance).success
+        assert not instance.telemetry_enabled
+        assert instance.get_concurrency_config().pool_config.default_pool_limit == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == [".dagster", "dagster.yaml"]
 
 

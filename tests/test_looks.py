@@ -11,6 +11,9 @@ from defusedxml.ElementTree import fromstring
 import pathassets
 from pathassets.adapters.tifffile import corrupt_tile
 from pathassets.core import display
+from pathassets.engine.locations import pools as location_pools
+from pathassets.engine.patches.disk import extractors
+from tests.engine.workers_here import workers_here
 from tests.formula_tiff import write_formula_tiff
 
 HOSTILE = "<img src=x onerror=alert(1)>&'\"\n"
@@ -88,6 +91,14 @@ class Tags(HTMLParser):
         self.found.append((tag, attrs))
 
 
+@pytest.fixture
+def here():
+    """Start no processes to find or to save patches: what an object looks like knows of none."""
+    with workers_here(location_pools), workers_here(extractors):
+        yield
+
+
+@pytest.mark.usefixtures("here")
 @pytest.mark.parametrize("label", [HOSTILE, LONG], ids=["hostile", "long"])
 def test_every_public_object_is_a_line_whatever_the_data(path, tmp_path, label):
     seen = set()

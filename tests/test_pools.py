@@ -24,6 +24,9 @@ from pathassets import (
     WholeImagePoissonDiskPatches,
     WholeImageRandomPatches,
 )
+from pathassets.engine.locations import pools as location_pools
+from pathassets.engine.patches.disk import extractors
+from tests.engine.workers_here import workers_here
 from tests.formula_tiff import formula_box, write_formula_tiff
 
 FULL = np.ones((512, 384), bool)
@@ -229,7 +232,8 @@ def test_pools_say_how_far_they_are_when_they_are_asked_to(slide_path, tmp_path,
 
     run()
     assert capfd.readouterr().err == ""
-    run(verbose=True)
+    with workers_here(location_pools), workers_here(extractors):  # this process says it
+        run(verbose=True)
     lines = capfd.readouterr().err.splitlines()
     assert [line.split("[")[0].strip() for line in lines] == [
         "located: 100% 1/1", "read: 100% 48/48", "saved: 100% 48/48", "saved: 100% 48/48",

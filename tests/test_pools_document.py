@@ -54,7 +54,8 @@ def made(patches_pool, tmp_path_factory):
         if name in SETS:
             given |= {"levels_or_mpps": [2, 1, 0] if name not in DISK else [0, 1]}
         pool = getattr(pathassets, name)(**given | more)
-        return SimpleNamespace(pool=pool, folder=(given | more).get("output_dir"))
+        seen = [] if name in DISK else list(pool.patch_list)  # each time it is, processes start
+        return SimpleNamespace(pool=pool, seen=seen, folder=(given | more).get("output_dir"))
 
     kept = {}
 
@@ -86,8 +87,7 @@ def is_required(name, parameter):
 
 def test_for_patch_in_extractor_pool_patch_list_print_patch(made):
     """in-memory patches from multiple WSIs … will print them on the screen"""
-    pool = made("MemPatchExtractorPool").pool
-    seen = [(str(patch), *patch) for patch in pool.patch_list]
+    seen = [(str(patch), *patch) for patch in made("MemPatchExtractorPool").seen]
     assert len(seen) == N_SLIDES * N_PATCHES
     assert {label for *_, label in seen} == {"tumour", "normal"}
     assert all(image.size == (SIDE_PX, SIDE_PX) and image.mode == "RGB" for _, image, _ in seen)
@@ -95,8 +95,9 @@ def test_for_patch_in_extractor_pool_patch_list_print_patch(made):
 
 
 def test_for_patch_in_multires_patch_print_patch(made):
-    pool = made("MultiResMemPatchExtractorPool").pool
-    for multires_patch in pool.patch_list:
+    seen = made("MultiResMemPatchExtractorPool").seen
+    assert len(seen) == N_SLIDES * N_PATCHES
+    for multires_patch in seen:
         assert [patch.level_or_mpp for patch in multires_patch] == [2, 1, 0]
         assert all(image.size == (SIDE_PX, SIDE_PX) for image, _ in multires_patch)
 
@@ -111,9 +112,9 @@ def test_patch_count_return_the_number_of_extracted_patches(made, name):
 @pytest.mark.parametrize("name", NAMES[:2])
 def test_patch_list_return_the_extracted_patches_stored_in_memory(made, name):
     """property patch_list: Return the extracted patches stored in memory."""
-    patch_list = made(name).pool.patch_list
-    assert len(patch_list) == len(list(patch_list)) == len(list(patch_list))  # as often as wanted
-    (first, *_) = patch_list
+    one = made(name)
+    (first, *more) = one.pool.patch_list  # as often as wanted
+    assert len(one.pool.patch_list) == len(one.seen) == len([first, *more])
     first = first if name == NAMES[0] else first[-1]
     assert first.pixels.dtype == np.uint8
     x_px0, y_px0 = first.x_px0, first.y_px0
@@ -124,8 +125,6 @@ def test_patch_list_return_the_extracted_patches_stored_in_memory(made, name):
 def test_pids_return_the_ids_of_the_executed_processes(made, name):
     """property pids: Return the IDs of the executed processes."""
     pool = made(name).pool
-    if name not in DISK:
-        list(pool.patch_list)
     assert len(pool.pids) == N_SLIDES
     assert all(isinstance(pid, int) and pid != os.getpid() for pid in pool.pids)
 
@@ -157,7 +156,7 @@ def test_levels_or_mpps_int_or_float_numbers_representing_levels_or_mpp_values(m
         resolutions = {re.search(r"_(level\d+|mpp[\d.]+)_", path)[1] for path in files(one)}
         assert resolutions == {"level0", "mpp0.5", "mpp2.0"}
     else:
-        first, same, wide = next(iter(one.pool.patch_list))
+        first, same, wide = one.seen[0]
         assert np.array_equal(first.pixels, same.pixels)
         assert not np.array_equal(first.pixels, wide.pixels)
 
@@ -277,8 +276,6 @@ def test_workers_are_asked_for_and_chunksizes_are_1(made, with_options, name):
     sizes = "proc_mp_chunksize", "thread_mp_chunksize"
     assert [default_of(name, size) for size in sizes] == [1, 1]
     for one, n_processes in ((made(name), 1), (with_options(name), 2)):
-        if name not in DISK:
-            list(one.pool.patch_list)
         assert len(set(one.pool.pids)) <= n_processes
 
 

@@ -4,7 +4,7 @@
     stages       what is made of one slide, stage by stage
     patches · features · locations     the pools and classes that users import
     slides       a slide opened, read, copied, checked
-    workers      where work runs: processes, threads, shared memory, devices
+    workers      where work runs: processes, device lines, threads, shared memory
 
 `settings`, `software` and `public_help` are the ground under all of them.
 
@@ -12,12 +12,13 @@ From a slide to its features:
 
     defs/assets/batch.py         the slides and entries that were asked for in a run
       platform/plan.py           recipe, catalog ─▶ PlannedSlide ─▶ SlideTask: steps, parents first
-      platform/batch.py          all there? ─yes─▶ outcome; else a worker process for each slide:
-        workers/pool.py            one that dies or hangs is one lost slide
-          stages/slide_task.py     the steps in order; what is made already is left as it is
+      platform/batch.py          all there? ─yes─▶ outcome; else, slide by slide:
+        platform/under_way.py      segments of each: to workers, to device lines (workers/pool.py)
+          stages/slide_task.py     a worker: masks, locations; what is made already is left as it is
+          stages/line.py           a line: many slides after each other, on one device
             stages/features.py     patches of one slide, all encoders that want them
-              features/encoding.py   read by threads, encoded in whole batches (features/batches.py)
-              adapters/zarr/feature_writer.py   whole chunks, in adapters/store/partial.py's folder
+            features/encoding.py   read by threads, encoded in whole batches (features/batches.py)
+            adapters/zarr/feature_writer.py   whole chunks, in adapters/store/partial.py's folder
             stages/published.py    the folder gets its final name, with artifact.json
       platform/batch.py          SlideOutcome ─▶ the caller, then the catalog (record_outcome)
     defs/events/slide_events.py  SlideOutcome ─▶ what Dagster shows of it

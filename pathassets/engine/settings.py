@@ -37,12 +37,14 @@ class Settings:
     inbox_stable_s: float
     """How long a file must not have changed to count as whole: PATHASSETS_INBOX_STABLE_S."""
     n_workers: int
-    """Slides worked on at once, 1 or more: PATHASSETS_WORKERS, else one a core."""
+    """Processes for what needs no device, and lines where there is no GPU, 1 or more:
+    PATHASSETS_WORKERS, else one a core."""
     read_threads: int
-    """Threads that decode tiles of one slide, 1 or more: PATHASSETS_READ_THREADS, else the cores
-    shared out among the workers."""
+    """Threads that decode tiles of one slide where there is no GPU, 1 or more:
+    PATHASSETS_READ_THREADS, else the cores shared out among the workers."""
     slide_timeout_s: float
-    """A slide that takes longer is given up: PATHASSETS_SLIDE_TIMEOUT_S."""
+    """A slide that takes longer in a worker, or with which a line gets no further, is given up:
+    PATHASSETS_SLIDE_TIMEOUT_S."""
     device: str
     """`auto`, `cpu` or `cuda`: PATHASSETS_DEVICE."""
     verify: str
@@ -112,14 +114,14 @@ def dagster_environment(settings: Settings) -> dict[str, str]:
     return {**os.environ, **{name: str(path) for name, path in homes.items()}}
 
 
-def worker_environment(n_cpus: int, n_threads: int = 1) -> dict[str, str]:
+def worker_environment(n_cpus: int, n_threads: int | None = 1) -> dict[str, str]:
     """Environment for a worker process: this one's, with so many cores for OpenCV.
 
     Where it imports OpenCV at all: to import it only to tell it so costs 0.1 s. `n_threads` is what
-    `threads_of_worker` tells there.
+    `threads_of_worker` tells there; None for what is set here.
     """
-    told = {"OPENCV_FOR_THREADS_NUM": str(n_cpus), "PATHASSETS_READ_THREADS": str(n_threads)}
-    return {**os.environ, **told}
+    told = {**os.environ, "OPENCV_FOR_THREADS_NUM": str(n_cpus)}
+    return told if n_threads is None else told | {"PATHASSETS_READ_THREADS": str(n_threads)}
 
 
 def threads_of_line(n_lines: int) -> int:

@@ -115,9 +115,10 @@ def test_a_terminal_without_a_width_gets_lines(monkeypatch, columns, is_bar):
         patched.setattr(sys, "stderr", terminal)
         with bar(3) as advance:
             advance(3)
-        said = os.read(ours, 10_000).decode()
+        said = ""
+        while "3/3 [" not in said:  # a terminal gives what it has, be it a part
+            said += os.read(ours, 10_000).decode()
     os.close(ours)
-    assert "3/3 [" in said
     assert ("|" in said) == is_bar
 
 

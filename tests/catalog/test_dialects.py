@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import signal
 import sqlite3
 import threading
@@ -17,7 +18,7 @@ from pathassets.catalog.records import RejectedFile
 from pathassets.catalog.tables import rejected_file
 from pathassets.errors import CatalogError
 
-WRITE_200 = """
+WRITE_80 = """
 import sys
 from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.records import ArtifactRecord, AttemptRecord
@@ -26,7 +27,7 @@ url, run_id = sys.argv[1:]
 with Catalog.open(url) as catalog:
     print("ready", flush=True)
     sys.stdin.readline()
-    for i in range(200):
+    for i in range(80):
         address = Address("features", "r18", f"slide-{i}", run_id)
         catalog.record_artifact(
             ArtifactRecord(address=address, uri=str(address), spec={}, code_version="1",
@@ -45,6 +46,21 @@ with Catalog.open(sys.argv[1]) as catalog:
     records = [AttemptRecord(run_id="bulk", address=address, state="made")] * 30_000
     print("ready", flush=True)
     catalog.record_attempts(records)
+"""
+FORK_FOR_EACH = """
+import os, sys
+from pathassets.catalog.catalog import Catalog
+for url in sys.argv[1:]:
+    child = os.fork()
+    if not child:
+        sys.argv[1] = url
+        break
+    os.waitpid(child, 0)
+    print("gone", flush=True)
+    sys.stdin.readline()
+else:
+    sys.exit()
+print(os.getpid(), flush=True)
 """
 WAIT_AFTER_INSERT = """
 import sys
@@ -177,15 +193,15 @@ def test_a_reader_sees_the_state_before_a_transaction_and_does_not_wait_for_it(e
 @SLOW_ON_POSTGRES
 def test_two_processes_write_at_the_same_time(url, start_python) -> None:
     with Catalog.open(url) as catalog:
-        processes = [start_python(WRITE_200, url, run_id) for run_id in ("run-a", "run-b")]
+        processes = [start_python(WRITE_80, url, run_id) for run_id in ("run-a", "run-b")]
         for process in processes:
             assert process.stdout.readline() == "ready\n"
         for process in processes:
             process.stdin.write("go\n")
             process.stdin.flush()
         assert [process.communicate(timeout=120) for process in processes] == [("", "")] * 2
-        assert len(catalog.artifact_digests()) == 400
-        assert [len(catalog.attempts(run_id=run)) for run in ("run-a", "run-b")] == [200, 200]
+        assert len(catalog.artifact_digests()) == 160
+        assert [len(catalog.attempts(run_id=run)) for run in ("run-a", "run-b")] == [80, 80]
         assert all(len(catalog.parents_of(address)) == 1 for address in catalog.artifact_digests())
 
 
@@ -202,18 +218,20 @@ def test_a_bulk_write_that_is_killed_before_it_is_committed_leaves_nothing(
         assert catalog.attempts() == []
 
 
-@pytest.mark.parametrize("delay_s", [0.2, 0.4, 0.6])
-def test_a_bulk_write_that_is_killed_at_any_time_is_whole_or_absent(
-    sqlite_url, start_python, delay_s
-) -> None:
-    process = start_python(WRITE_BULK, sqlite_url)
-    assert process.stdout.readline() == "ready\n"
-    time.sleep(delay_s)
-    process.kill()
-    process.wait()
-    with Catalog.open(sqlite_url) as catalog:
-        assert len(catalog.attempts()) in (0, 30_000)
-        catalog.refuse(REFUSAL)
+def test_a_bulk_write_that_is_killed_at_any_time_is_whole_or_absent(tmp_path, start_python) -> None:
+    urls = [f"sqlite:///{tmp_path / f'{i}.db'}" for i in range(3)]
+    process = start_python(FORK_FOR_EACH + WRITE_BULK, *urls)
+    for url, delay_s in zip(urls, (0.2, 0.4, 0.6), strict=True):
+        pid = int(process.stdout.readline())
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(delay_s)
+        os.kill(pid, signal.SIGKILL)
+        assert process.stdout.readline() == "gone\n"
+        with Catalog.open(url) as catalog:
+            assert len(catalog.attempts()) in (0, 30_000)
+            catalog.refuse(REFUSAL)
+        process.stdin.write("next\n")
+        process.stdin.flush()
 
 
 def test_a_bulk_write_that_ends_is_whole_though_its_process_is_killed(

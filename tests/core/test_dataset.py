@@ -3,7 +3,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -37,6 +37,7 @@ def numbered(patients: Iterable[str | None]) -> list[dict[str, object]]:
     return [{"slide_id": f"s{i:03}", "patient": p} for i, p in enumerate(patients)]
 
 
+@settings(max_examples=30)
 @given(st.lists(PATIENTS, max_size=40), st.integers(0, 5))
 def test_the_slides_of_a_patient_are_in_one_part(patients, seed) -> None:
     manifest, _ = build_manifest(table(*numbered(patients)), DatasetSpec(seed=seed))
@@ -45,6 +46,7 @@ def test_the_slides_of_a_patient_are_in_one_part(patients, seed) -> None:
     assert len(known[["patient", "split"]].drop_duplicates()) == known["patient"].nunique()
 
 
+@settings(max_examples=30)
 @given(st.lists(PATIENTS, max_size=40), st.sets(st.integers(0, 39)))
 def test_adding_slides_moves_nobody(patients, early) -> None:
     rows = numbered(patients)

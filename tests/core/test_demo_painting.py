@@ -1,4 +1,5 @@
 from dataclasses import replace
+from functools import cache
 
 import cv2
 import numpy as np
@@ -20,6 +21,12 @@ STROMA = Appearance(width_px0=1005, height_px0=807, pieces=(BLOB,))
 GLASS = replace(STROMA, pieces=())
 
 
+@cache
+def painted(seed, **changes):
+    """Tests only look at it."""
+    return paint(replace(STROMA, **changes), seed=seed)
+
+
 def saturation_of(painting):
     """HSV saturation, 0..255, at the truth's resolution, where truth is far enough from an edge."""
     height, width = painting.tissue.shape
@@ -34,7 +41,7 @@ def saturation_of(painting):
 
 
 def test_the_same_seed_paints_the_same_pixels_and_another_seed_does_not():
-    first, again, other = (paint(STROMA, seed=seed) for seed in (3, 3, 4))
+    first, again, other = painted(3), paint(STROMA, seed=3), painted(4)
     assert np.array_equal(first.rgb, again.rgb)
     assert np.array_equal(first.tissue, again.tissue)
     assert not np.array_equal(first.rgb, other.rgb)
@@ -51,7 +58,7 @@ def test_a_slide_without_pieces_is_pale_glass_with_shade_and_noise():
 
 
 def test_tissue_is_saturated_and_glass_is_not_even_in_tears():
-    painting = paint(replace(STROMA, tear_share=0.15, gland_share=0.4), seed=2)
+    painting = painted(2, tear_share=0.15, gland_share=0.4)
     tissue, glass = saturation_of(painting)
     assert np.median(tissue) > 30
     assert np.mean(tissue > 15) > 0.95
@@ -59,20 +66,20 @@ def test_tissue_is_saturated_and_glass_is_not_even_in_tears():
 
 
 def test_tears_take_their_share_from_the_tissue():
-    whole, torn = (paint(replace(STROMA, tear_share=s), seed=2).tissue for s in (0, 0.3))
+    whole, torn = (painted(3, **tears).tissue for tears in ({}, {"tear_share": 0.3}))
     assert np.all(whole[torn > 0] == 255)
     assert 0.1 < 1 - torn.sum() / whole.sum() < 0.5
 
 
 def test_the_truth_has_two_values_and_the_size_of_the_slide_cut_to_whole_pixels():
-    painting = paint(STROMA, seed=5)
+    painting = painted(3)
     assert painting.rgb.shape == (807, 1005, 3)
     assert painting.tissue.shape == (100, 125)
     assert np.unique(painting.tissue).tolist() == [0, 255]
 
 
 def test_nuclei_are_dark_purple_and_of_a_nucleus_size():
-    painting = paint(STROMA, seed=6)
+    painting = painted(4)
     dark = (painting.rgb[..., 0] < 150).astype(np.uint8)
     n, _, stats, _ = cv2.connectedComponentsWithStats(dark)
     areas = stats[1:, cv2.CC_STAT_AREA]
@@ -84,7 +91,7 @@ def test_nuclei_are_dark_purple_and_of_a_nucleus_size():
 
 
 def test_glands_have_lumens_that_are_pale_in_the_pixels_and_tissue_in_the_truth():
-    bare, glandular = (paint(replace(STROMA, gland_share=share), seed=7) for share in (0, 1))
+    bare, glandular = (painted(4, **glands) for glands in ({}, {"gland_share": 1}))
     pale = [(p.rgb.min(axis=2) > 220)[200:600, 300:700].mean() for p in (bare, glandular)]
     assert pale[1] > pale[0] + 0.02
     assert np.array_equal(bare.tissue, glandular.tissue)

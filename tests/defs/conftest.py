@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,9 +10,6 @@ import pytest
 
 from tests.defs.small_slides import RECIPE
 from tests.engine.workers_here import workers_here
-
-DATABASES = ("history", "schedules")
-"""Of an instance; its configuration says where they are, so each home has its own."""
 
 if TYPE_CHECKING:
     from tests.defs.workbench import Workbench
@@ -29,40 +24,27 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.fixture
-def real_workers() -> None:
-    """Let a test start worker processes."""
-
-
 @pytest.fixture(autouse=True)
-def _workers_here(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Let the others start none: what Dagster is told is the same, and each costs seconds."""
-    with nullcontext() if "real_workers" in request.fixturenames else workers_here():
+def _workers_here() -> Iterator[None]:
+    """Start no worker processes: what Dagster is told is the same, and each costs seconds.
+
+    What a fixture of a whole module runs comes before this, and starts real ones.
+    """
+    with workers_here():
         yield
 
 
-@pytest.fixture(scope="session")
-def dagster_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Dagster's databases without a row, which it takes half a second to make table by table."""
-    from tests.defs.workbench import open_bench  # noqa: PLC0415  (dagster takes seconds)
-
-    home = tmp_path_factory.mktemp("dagster")
-    (home / "recipe.yaml").write_text(RECIPE)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PATHASSETS_HOME", str(home))
-        with open_bench():
-            return home / ".dagster"
+@pytest.fixture(scope="module", autouse=True)
+def _cheap_databases(cheap_databases: None) -> None:
+    """Every module here opens Dagster's."""
 
 
 @pytest.fixture
 def bench(home: Path, dagster_state: Path) -> Iterator[Workbench]:
     """The platform of the home, its Dagster instance and its definitions."""
-    from tests.defs.workbench import open_bench  # noqa: PLC0415  (dagster takes seconds)
+    from tests.defs.dagster_state import copy_state  # noqa: PLC0415  (dagster takes seconds)
+    from tests.defs.workbench import open_bench  # noqa: PLC0415  (the same)
 
-    own = home / ".dagster"
-    if not own.exists():
-        own.mkdir(mode=0o700)
-        for name in DATABASES:
-            shutil.copytree(dagster_state / name, own / name)
+    copy_state(dagster_state, home)
     with open_bench() as bench:
         yield bench

@@ -36,3 +36,24 @@ def write_corrupt_slide(path: Path, seed: int) -> Path:
     write_slide(path, seed)
     corrupt_tile(path, level=0, tile_index=5)
     return path
+
+
+_SLOW_MODEL = """
+import time
+from pathassets.core.features.colour_stats import ColourStats
+
+class Slow(ColourStats):
+    def begin(self, batch):
+        time.sleep(PAUSE_S)
+        return super().begin(batch)
+
+def build():
+    return Slow()
+"""
+
+
+def write_slow_recipe(home: Path, pause_s: float) -> None:
+    """Write a recipe whose features take so long, on a device line, and the model in a module."""
+    (home / "slow_model.py").write_text(_SLOW_MODEL.replace("PAUSE_S", str(pause_s)))
+    model = "encoder: {name: 'slow_model:build', version: a}"
+    (home / "recipe.yaml").write_text(RECIPE.replace("encoder: colour_stats", model))

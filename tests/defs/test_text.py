@@ -22,6 +22,7 @@ from pathassets.defs.text import QUOTED_CHARS, TEXT_CHARS, bullets, quoted, text
 from pathassets.engine.platform.annotations import AnnotationSource, record_file
 from pathassets.engine.platform.ingestion.cohort_table import read_cohort
 from pathassets.engine.platform.ingestion.ingest import find_files, ingest
+from tests.defs.dagster_state import copy_state
 from tests.defs.hostile import BAIT, bait, write_hostile, write_recipe
 from tests.defs.workbench import Workbench, open_bench
 
@@ -64,10 +65,11 @@ def test_what_is_told_has_an_end() -> None:
 
 
 @pytest.fixture
-def bench(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workbench]:
+def bench(home: Path, dagster_state: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workbench]:
     write_recipe(home)
     monkeypatch.setenv("PATHASSETS_DEVICE", "cpu")  # to look for another takes seconds
     monkeypatch.syspath_prepend(home)
+    copy_state(dagster_state, home)
     with open_bench() as bench:
         yield bench
 

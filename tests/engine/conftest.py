@@ -41,6 +41,11 @@ def settings_in(home: Path) -> Settings:
     """Make a home whose recipe has one entry of each section."""
     home.mkdir()
     (home / "recipe.yaml").write_text(RECIPE)
+    return settings_of(home)
+
+
+def settings_of(home: Path) -> Settings:
+    """Settings of a home that is there."""
     return Settings(
         home=home,
         store=home / "store",
@@ -73,10 +78,21 @@ def here() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session")
+def empty_catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A catalog that knows nothing: to make its tables is most of what a new platform costs."""
+    settings = settings_in(tmp_path_factory.mktemp("empty") / "home")
+    open_platform(settings).close()
+    return settings.store / "catalog.sqlite"
+
+
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    """A home whose recipe has one entry of each section."""
-    return settings_in(tmp_path / "home")
+def settings(tmp_path: Path, empty_catalog: Path) -> Settings:
+    """A home whose recipe has one entry of each section, and whose catalog knows nothing."""
+    settings = settings_in(tmp_path / "home")
+    settings.store.mkdir()
+    shutil.copyfile(empty_catalog, settings.store / "catalog.sqlite")
+    return settings
 
 
 @pytest.fixture

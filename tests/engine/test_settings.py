@@ -10,6 +10,7 @@ from pathassets.engine.settings import (
     processes_of_line,
     read_settings,
     usable_cores,
+    worker_environment,
 )
 from pathassets.errors import SpecError
 
@@ -159,3 +160,9 @@ def test_an_impossible_number_of_processes_is_refused(monkeypatch, value):
     monkeypatch.setenv("PATHASSETS_READ_PROCESSES", value)
     with pytest.raises(SpecError, match="PATHASSETS_READ_PROCESSES"):
         processes_of_line(16)
+
+
+def test_a_worker_is_told_by_how_many_threads_it_may_read_or_left_what_is_set_here(monkeypatch):
+    monkeypatch.setenv("PATHASSETS_READ_THREADS", "9")
+    told = [worker_environment(2, n)["PATHASSETS_READ_THREADS"] for n in (1, 3, None)]
+    assert told == ["1", "3", "9"]

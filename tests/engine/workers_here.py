@@ -80,7 +80,7 @@ class EndHere(LineEnd):
         self.answers: list[bytes] = []
 
     def items(self) -> Iterator[tuple[int, Any]]:
-        yield 1, pickle.loads(self.item)  # noqa: S301  (what was pickled here)
+        yield 1, pickle.loads(self._item)  # noqa: S301  (what was pickled here)
 
     def tell(self, message: Message) -> None:
         assert isinstance(message, Done)

@@ -38,6 +38,11 @@ class Runner:
         self._is_fixed = is_fixed
         self._staging = None if device == "cpu" else _Staging(device)
 
+    @property
+    def busy_s(self) -> float | None:
+        """For how long the GPU has computed, by its own clock; None on a CPU."""
+        return None if self._staging is None else self._staging.busy_s
+
     def begin(self, batch: np.ndarray) -> Wait:
         """Begin all passes of (n, y, x, 3), n > 0; a CPU has done them when this returns.
 
@@ -110,6 +115,11 @@ class RunnerEncoder(ABC):
         """How often `rows` was halved for want of the device's memory."""
         return self._runner.n_halved
 
+    @property
+    def busy_s(self) -> float | None:
+        """For how long the GPU has computed, by its own clock; None on a CPU."""
+        return self._runner.busy_s
+
     def encode(self, batch: np.ndarray) -> np.ndarray:
         """Encode RGB uint8 (n, y, x, 3) as float32 (n, *card.shape).
 
@@ -142,6 +152,8 @@ class _Staging:
             for _ in range(N_STAGED)
         ]
         self._turn = 0
+        self.busy_s = 0.0
+        """For how long the GPU has computed."""
 
     def clear(self) -> None:
         """Give back what torch's allocator keeps."""
@@ -156,14 +168,17 @@ class _Staging:
             computing = torch.cuda.current_stream(self._device)
             computing.wait_stream(self._copying)
             pixels.record_stream(computing)
+            began = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+            began.record(computing)
             rows = forward(pixels)[: len(part)].to(torch.float32).contiguous()
             features = torch.empty(rows.shape, dtype=torch.float32, pin_memory=True)
             features.copy_(rows, non_blocking=True)
-            done = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            done = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
             done.record(computing)
 
         def wait() -> np.ndarray:
             done.synchronize()
+            self.busy_s += began.elapsed_time(done) / 1000
             return features.numpy()
 
         return wait

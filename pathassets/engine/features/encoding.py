@@ -1,7 +1,7 @@
 """Slides, their locations -> features on disk, by encoders that share one decoding.
 
     works ─▶ SlideReading   ─▶ uint8 batches, filled across ─▶ encoders' batches ─▶ whole chunks
-             (next slide         the ends of slides                (device)           (writers)
+             (next slide         the ends of slides                (device)       (writing thread)
               opened ahead)
 
 A reading thread goes through the works, opens slides and leads the threads or processes that
@@ -19,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 import psutil
 
+from pathassets.core.features.encoder import Encoder
 from pathassets.core.features.features import require_finite
 from pathassets.engine.features.batches import BatchFiller, Share
 from pathassets.engine.features.reading import ReadMeans, SlideReading, read_part
@@ -28,7 +29,9 @@ from pathassets.engine.features.works import (
     EncodingUsage,
     SlideEncoded,
     SlideWork,
+    busy_s_of,
 )
+from pathassets.engine.features.writing import Act, WritingThread
 from pathassets.engine.workers.buffers import Buffers
 from pathassets.engine.workers.parts.processes import ReaderProcesses
 from pathassets.engine.workers.prefetch import Exhausted, NothingReady, Prefetcher
@@ -52,8 +55,13 @@ def encode_slides(
     pipeline = _Pipeline(works, how or EncodingHow(), usage or EncodingUsage())
     try:
         yield from pipeline.run()
-    finally:
+    except GeneratorExit:
         pipeline.close()
+        raise
+    except BaseException:
+        pipeline.stop()  # who gives the works may wait to hear of this, and give no more
+        raise
+    pipeline.close()
 
 
 class _Pipeline:
@@ -72,16 +80,35 @@ class _Pipeline:
         )  # fmt: skip
         self._fillers: dict[int, BatchFiller] = {}
         """By the identity of their encoder, as long as one of its slides is under way."""
+        self._clocks: dict[int, tuple[Encoder, float]] = {}
+        """Encoders that know how long their device has computed, and what it was."""
         self._open: list[_Run] = []
+        self._writing = WritingThread()
         self._process = psutil.Process()
 
     def close(self) -> None:
         """End the threads, and the processes that read."""
-        if self._readers is not None:
-            self._readers.stop()  # first: a thread that waits for one goes on then
+        self._stop_readers()
         self._prefetcher.close()
+        self._end()
+
+    def stop(self) -> None:
+        """Let the threads end, without a wait for the next work."""
+        self._stop_readers()
+        self._prefetcher.stop()
+        if not self._prefetcher.is_idle:
+            self._prefetcher.close()
+        self._end()
+
+    def _stop_readers(self) -> None:
+        """End the processes' work: a thread that waits for one goes on then."""
+        if self._readers is not None:
+            self._readers.stop()
+
+    def _end(self) -> None:
         if self._readers is not None:
             self._readers.end()
+        self._writing.close()
 
     def _read_all(self) -> Generator[tuple[_PatchBatch, int], None, None]:
         """In the reading thread: read one slide after the other."""
@@ -93,7 +120,7 @@ class _Pipeline:
             self._prefetcher.is_idle = False
             if work is None:
                 return
-            run = _Run(work, self._usage)
+            run = _Run(work, self._usage, self._writing)
             try:
                 with closing(run.reading.read(means)) as pieces:
                     for piece in pieces:
@@ -110,10 +137,9 @@ class _Pipeline:
     def run(self) -> Generator[SlideEncoded, None, None]:
         """Yield each slide once all its rows were handed over."""
         while True:
-            has_waiting = any(not filler.is_empty for filler in self._fillers.values())
             started_s = time.perf_counter()
             try:
-                piece, n_bytes = self._prefetcher.take(PATIENCE_S if has_waiting else None)
+                piece, n_bytes = self._prefetcher.take(PATIENCE_S if self._has_waiting else None)
             except NothingReady:
                 self._flush(set())
             except Exhausted:
@@ -126,15 +152,25 @@ class _Pipeline:
                 self._take(piece)
                 self._prefetcher.give_back(n_bytes)
                 del piece
+            self._note_busy()
             yield from self._done()
         self._flush(set())
+        self._note_busy()
+        self._writing.join()
         yield from self._done()
+
+    @property
+    def _has_waiting(self) -> bool:
+        """Whether something goes on, be nothing read meanwhile."""
+        is_filling = any(not filler.is_empty for filler in self._fillers.values())
+        return is_filling or any(run.is_read for run in self._open)
 
     def _take(self, piece: _PatchBatch) -> None:
         """Give the encoders what a piece has for them."""
         run = piece.run
         if run not in self._open:
             self._open.append(run)
+            self._look_for_clocks(run.work)
             run.n_halved = run.count_halved()
             self._flush({id(target.encoder) for target in run.work.targets})
         run.sample_usage(self._process)
@@ -153,6 +189,19 @@ class _Pipeline:
             run.n_open += len(piece.places) - first
             self._usage.n_patches += len(piece.places) - first
             filler.add(Share(owner=own, places=piece.places[first:], pixels=piece.pixels[first:]))
+
+    def _look_for_clocks(self, work: SlideWork) -> None:
+        for target in work.targets:
+            busy_s = busy_s_of(target.encoder)
+            if busy_s is not None:
+                self._clocks.setdefault(id(target.encoder), (target.encoder, busy_s))
+
+    def _note_busy(self) -> None:
+        """Ask those encoders that know how long their device has computed since it was asked."""
+        for key, (encoder, before_s) in self._clocks.items():
+            now_s = busy_s_of(encoder) or 0.0
+            self._clocks[key] = encoder, now_s
+            self._usage.computing_s += now_s - before_s
 
     def _flush(self, kept: set[int]) -> None:
         """Let all encoders finish but those that go on."""
@@ -197,31 +246,45 @@ class _TargetRun:
 
     def leave_out(self, places: list[int]) -> None:
         """Tell the writer, but for what it dealt with before: it may have rows of these."""
-        if self._number in self._run.target_errors:
-            return
         start = self._run.n_done[self._number]
-        try:
-            self._target.writer.leave_out([place for place in places if place >= start])
-        except Exception as error:  # noqa: BLE001 - likewise
-            self._run.target_errors[self._number] = error
+        left_out = [place for place in places if place >= start]
+        if left_out:
+            self._put(lambda: self._target.writer.leave_out(left_out))
 
     def deliver(self, places: np.ndarray, rows: np.ndarray) -> None:
         """Hand rows to the writer, if all of them are sound."""
         run, target = self._run, self._target
+        run.n_open -= len(places)
         if self._number in run.target_errors or run.error is not None:
-            run.n_open -= len(places)
             return
         try:
             require_finite(rows, places, run.work.locations, target.encoder.card.name)
-            started_s = time.perf_counter()
-            target.writer.write(rows)
-            run.stats.writing_s += (taken_s := time.perf_counter() - started_s)
-            run.usage.writing_s += taken_s
-            if target.on_rows is not None:
-                target.on_rows(len(rows))
         except Exception as error:  # noqa: BLE001 - one target of one slide, and no other
             run.target_errors[self._number] = error
-        run.n_open -= len(places)
+            return
+        self._put(lambda: self._write(rows))
+
+    def _write(self, rows: np.ndarray) -> None:
+        self._target.writer.write(rows)
+        if self._target.on_rows is not None:
+            self._target.on_rows(len(rows))
+
+    def _put(self, act: Act) -> None:
+        """Let something be done to the writer, behind what is to be done already."""
+        run = self._run
+        run.n_put += 1
+        waited_s = run.writing.put(lambda: self._do(act))
+        run.stats.writing_s += waited_s
+        run.usage.writing_s += waited_s
+
+    def _do(self, act: Act) -> None:
+        """In the writing thread."""
+        try:
+            if self._number not in self._run.target_errors:
+                act()
+        except Exception as error:  # noqa: BLE001 - one target of one slide, and no other
+            self._run.target_errors[self._number] = error
+        self._run.n_acts_done += 1
 
     def fail(self, places: np.ndarray, error: Exception) -> None:
         """Note why there are no rows."""
@@ -231,16 +294,18 @@ class _TargetRun:
     def spend(self, seconds: float) -> None:
         """Note what encoding took."""
         self._run.stats.computing_s += seconds
-        self._run.usage.computing_s += seconds
+        if busy_s_of(self._target.encoder) is None:
+            self._run.usage.computing_s += seconds
 
 
 class _Run:
     """A slide that is under way; begun by the reading thread, counted by the encoding one."""
 
-    def __init__(self, work: SlideWork, usage: EncodingUsage) -> None:
+    def __init__(self, work: SlideWork, usage: EncodingUsage, writing: WritingThread) -> None:
         self.work = work
         self.usage = usage
         """Of the pipeline."""
+        self.writing = writing
         self.began_s = time.perf_counter()
         self.stats = EncodingStats()
         self.error: Exception | None = None
@@ -251,6 +316,8 @@ class _Run:
         self.owners = [_TargetRun(self, number) for number in range(len(work.targets))]
         self.n_open = 0
         """Rows that encoders have, or wait for."""
+        self.n_put = self.n_acts_done = 0
+        """What is to be done to its writers: counted by this thread, and by the one that writes."""
         self.is_read = False
         self.n_halved = 0
         """Of its encoders, before its first patch."""
@@ -263,7 +330,8 @@ class _Run:
     @property
     def is_done(self) -> bool:
         """Whether nothing more becomes of it."""
-        return self.is_read and (not self.n_open or self.error is not None)
+        is_encoded = self.is_read and (not self.n_open or self.error is not None)
+        return is_encoded and self.n_put == self.n_acts_done
 
     def sample_usage(self, process: psutil.Process) -> None:
         """See how much memory there is in use."""

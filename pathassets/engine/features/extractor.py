@@ -36,6 +36,7 @@ from pathassets.engine.features.request import (
 from pathassets.engine.features.slides import DeepRequest, SlideRun, encoder_attributes
 from pathassets.engine.features.user_encoder import PostProcessed, open_model
 from pathassets.engine.features.works import EncodingHow
+from pathassets.engine.workers.prefetch import one_ahead
 from pathassets.errors import PathAssetsError, SpecError, with_subject
 
 BATCH_SIZE = 8
@@ -313,7 +314,10 @@ def _run_slides(request: DeepRequest) -> SlideOutputs:
     )
     run = SlideRun(request)
     try:
-        with closing(encode_slides(run.works(), how)) as encoded:
+        with (
+            closing(one_ahead(run.works())) as works,
+            closing(encode_slides(works, how)) as encoded,
+        ):
             for done in encoded:
                 run.take(done)
     finally:

@@ -11,6 +11,7 @@ import numpy as np
 
 from pathassets.core.features.encoder import Encoder, EncoderCard, EncoderRequest
 from pathassets.engine.features.encoders import encoder_of_module, open_encoder
+from pathassets.engine.features.works import busy_s_of
 from pathassets.errors import EncoderError, SpecError
 
 
@@ -74,6 +75,11 @@ class PostProcessed:
     def n_halved(self) -> int:
         """How often a batch was halved for want of the device's memory."""
         return int(getattr(self._encoder, "n_halved", 0))
+
+    @property
+    def busy_s(self) -> float | None:
+        """For how long its device has computed, where it knows."""
+        return busy_s_of(self._encoder)
 
     def encode(self, batch: np.ndarray) -> np.ndarray:
         """Encode, then process."""

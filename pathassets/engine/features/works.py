@@ -60,7 +60,7 @@ class EncodingStats:
     computing_s: float = 0.0
     """Of the encoding thread, for features."""
     writing_s: float = 0.0
-    """Of the encoding thread, for the disk."""
+    """Of the encoding thread, for the disk, where that is behind."""
     peak_bytes: int = 0
     """Greatest resident memory of this process that was seen meanwhile."""
     n_halved: int = 0
@@ -100,6 +100,15 @@ class EncodingHow:
     memory_threshold: float | None = None
     """Per cent of the machine's memory in use, measured meanwhile, above which nothing is read
     ahead; None for no such bound."""
+
+
+def busy_s_of(encoder: Encoder) -> float | None:
+    """For how long its device has computed, where an encoder knows: those that return at once do.
+
+    Of others it is the time that they take to encode.
+    """
+    found: float | None = getattr(encoder, "busy_s", None)
+    return found
 
 
 @dataclass(slots=True, kw_only=True)

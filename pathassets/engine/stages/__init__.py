@@ -7,10 +7,12 @@ The data's way:
                  └─ annotations ─┘                │
                                                   └▶ dataset, over all slides: engine/platform
 
-The way of the work, in a worker process:
+A slide's task is cut into segments (segments): what needs a device is made on a line, the rest in
+worker processes. The way of the work in either:
 
     SlideTask ─▶ slide_task    groups of steps, parents first; mends what they are made from
-    (outcomes)       │
+    (outcomes)   or line       (a line drives many slides at once, and encodes for all of them)
+                     │
                      ▼
                  step_group    for each group:
                      ├ published     made already? ─yes─▶ current
@@ -20,7 +22,7 @@ The way of the work, in a worker process:
                      │   │           StageJob ─▶ files in a folder, Made     (job)
                      │   └ recorded_annotation     what tissue and locations take from people
                      ├ published     the folder gets its final name
-                     └ failures      what was raised, in words
+                     └ outcomes      what was raised, in words
                      │
                      ▼
                  SlideOutcome  a StepOutcome for each step: made, current, failed or blocked

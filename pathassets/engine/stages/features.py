@@ -8,6 +8,8 @@ They are begun in a folder that survives a kill, and continued from their last w
 from __future__ import annotations
 
 import logging
+import sys
+import threading
 from collections.abc import Hashable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
@@ -18,7 +20,7 @@ import numpy as np
 from pathassets.adapters.zarr.arrays import FeatureRows
 from pathassets.adapters.zarr.feature_writer import FeatureWriter, is_finished
 from pathassets.core.features.encoder import Encoder, EncoderCard, EncoderRequest
-from pathassets.core.features.encoder_cards import card_of
+from pathassets.core.features.encoder_cards import card_of, kind_of
 from pathassets.core.features.feature_map import (
     colours_of,
     draw_colours,
@@ -241,8 +243,13 @@ def _colours(rows: FeatureRows) -> np.ndarray:
     return colours_of(np.concatenate([np.zeros((0, 3)), *placed]))
 
 
+_OPENING = threading.Lock()
+"""Of two threads that want the same encoder, one opens it."""
+
+
 def _encoder(request: EncoderRequest, device: str) -> Encoder:
-    return _opened(_EncoderKey(canonical_json(request), request), device)
+    with _OPENING:
+        return _opened(_EncoderKey(canonical_json(request), request), device)
 
 
 class _EncoderKey:
@@ -262,8 +269,17 @@ class _EncoderKey:
 @cache
 def _opened(key: _EncoderKey, device: str) -> Encoder:
     """One open encoder for each request of a recipe in a process: loading one costs seconds."""
-    if card_of(key.request).can_use_gpu:
-        from pathassets.adapters.torch import prepare_process  # noqa: PLC0415 - torch takes seconds
+    is_factory = kind_of(key.request.name) == "factory"
+    if card_of(key.request).can_use_gpu and not is_factory:
+        _prepare_torch()
+    encoder = open_encoder(key.request, device=device)
+    if is_factory and "torch" in sys.modules:  # only now it is known whether it has a use for it
+        _prepare_torch()
+    return encoder
 
-        prepare_process(1)  # slides run side by side; more threads fight, and change last bits
-    return open_encoder(key.request, device=device)
+
+def _prepare_torch() -> None:
+    """Let torch compute by one thread: lines run side by side; more fight, and change last bits."""
+    from pathassets.adapters.torch import prepare_process  # noqa: PLC0415 - torch takes seconds
+
+    prepare_process(1)

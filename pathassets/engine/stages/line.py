@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from queue import SimpleQueue
 from typing import NamedTuple
@@ -74,28 +74,48 @@ class _Line:
         self._may_prepare = threading.Semaphore(0)
         self._encoded: SimpleQueue[tuple[_Slide, SlideEncoded] | None] = SimpleQueue()
         """None after the last."""
+        self._is_done = threading.Semaphore(0)
+        """Released for each slide."""
         self._under_way: dict[int, _Slide] = {}
         """By the identity of their works."""
+        self._error: BaseException | None = None
 
     def run(self) -> None:
         """Encode in this thread; prepare and finish in two others."""
-        prepare = threading.Thread(target=self._prepare_all, name="prepare", daemon=True)
-        finish = threading.Thread(target=self._finish_all, name="finish", daemon=True)
-        prepare.start()
-        finish.start()
+        self._start("prepare", self._prepare_all)
+        finish = self._start("finish", self._finish_all)
         how = how_to_read(self._share.n_threads, self._end.timeout_s)
         with closing(encode_slides(self._works(), how, self._usage)) as all_encoded:
             for encoded in all_encoded:
                 self._encoded.put((self._under_way.pop(id(encoded.work)), encoded))
         self._encoded.put(None)
         finish.join()
+        if self._error is not None:
+            raise self._error
+
+    def _start(self, name: str, target: Callable[[], None]) -> threading.Thread:
+        """Start a thread; what it raises ends the line, and is raised by it."""
+
+        def run() -> None:
+            try:
+                target()
+            except BaseException as error:  # noqa: BLE001 - raised again by the line's own thread
+                self._error = error
+                self._prepared.put(None)
+
+        thread = threading.Thread(target=run, name=name, daemon=True)
+        thread.start()
+        return thread
 
     def _prepare_all(self) -> None:
         """Begin one slide after the other, the next once the pipeline has taken the last."""
         items: Iterator[tuple[int, SlideTask]] = self._end.items()
-        for number, task in items:
+        n_slides = 0
+        for n_slides, (number, task) in enumerate(items, 1):  # noqa: B007 - it is counted
             self._go_on(_Slide(number, work_through(task, self._share)), None)
             self._may_prepare.acquire()
+        for _ in range(n_slides):  # any of them may have more to encode
+            self._is_done.acquire()
         self._prepared.put(None)
 
     def _works(self) -> Iterator[SlideWork]:
@@ -124,5 +144,6 @@ class _Line:
             self._prepared.put(_Prepared(slide, work, is_first=encoded is None))
             return
         self._usage.n_slides += 1
+        self._is_done.release()
         if encoded is None:
             self._may_prepare.release()

@@ -61,7 +61,14 @@ class SlideInSegments:
     def take(self, outcome: SlideOutcome) -> None:
         """Hear what became of the segment that was given last."""
         self._parts.append(outcome)
-        self._known |= {step.step.address: step for step in outcome.steps}
+        own = {step.address for step in self._task.steps}
+        self._known |= {
+            one.step.address: one for one in outcome.all_steps if one.step.address in own
+        }
+        if outcome.verified is not None:  # so that the next does not hash it again
+            seen = outcome.verified
+            paths = (seen if one.path == seen.path else one for one in self._task.paths)
+            self._task = replace(self._task, paths=tuple(paths))
 
     def outcome(self) -> SlideOutcome:
         """What became of the slide, once nothing is left."""
@@ -71,8 +78,15 @@ class SlideInSegments:
             steps=tuple(self._known[step.address] for step in self._task.steps),
             verified=None if first is None else first.verified,
             no_scratch=next((part.no_scratch for part in self._parts if part.no_scratch), ""),
-            mended=tuple(step for part in self._parts for step in part.mended),
+            mended=self._mended(),
         )
+
+    def _mended(self) -> tuple[StepOutcome, ...]:
+        """What is behind the slide's steps; of what more than one segment came to, the last."""
+        own = {step.address for step in self._task.steps}
+        all_mended = (one for part in self._parts for one in part.mended)
+        last = {one.step.address: one for one in all_mended}
+        return tuple(one for address, one in last.items() if address not in own)
 
     def _is_settled(self, step: Step) -> bool:
         """Whether nothing is to be tried: it is not made, because a parent of it was not."""

@@ -72,7 +72,7 @@ class Calls:
         self._busy: dict[_Worker, Any] = {}
         """Each with its item."""
         self._waiting: deque[Any] = deque()
-        self._given_up: deque[tuple[Any, ResourcesShort]] = deque()
+        self._given_up: deque[tuple[Any, Exception]] = deque()
 
     def put(self, item: Any, *, first: bool = False) -> None:
         """Let an item wait for a worker: behind the others, or before them."""
@@ -92,7 +92,12 @@ class Calls:
         """Give every free worker the next item; what is given up is told before more is tried."""
         while self._waiting and len(self._busy) < self._n_workers and not self._given_up:
             item = self._waiting.popleft()
-            self._give(item, pickle.dumps((self._fn, item)))
+            try:
+                job = pickle.dumps((self._fn, item))
+            except Exception as error:  # noqa: BLE001 - whatever its pickling raises
+                self._given_up.append((item, error))
+            else:
+                self._give(item, job)
 
     def _give(self, item: Any, job: bytes) -> None:
         """Let a worker do it; where none can be started, one that there is, or none."""
@@ -129,16 +134,16 @@ class Calls:
             return 0.0
         return min((worker.deadline_s for worker in self._busy), default=math.inf)
 
-    def hear(self, heard: set[int]) -> Iterator[tuple[Any, Any]]:
+    def hear(self, heard: set[Connection]) -> Iterator[tuple[Any, Any]]:
         """Yield what became of items whose workers have finished, died or run out of time.
 
-        `heard` has the identity of each pipe with something in it; a dead worker's has an end.
+        `heard` has each pipe with something in it; a dead worker's has an end.
         """
         while self._given_up:
             yield self._given_up.popleft()
         now_s = time.monotonic()
         for worker in list(self._busy):
-            if id(worker.pipe) in heard:
+            if worker.pipe in heard:
                 item = self._busy.pop(worker)
                 try:
                     result = self._hear(worker)

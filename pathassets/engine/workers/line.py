@@ -16,6 +16,7 @@ import pickle
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing.connection import Connection
@@ -23,6 +24,7 @@ from typing import Any
 
 from pathassets.engine.workers.devices import may_have_gpu
 from pathassets.engine.workers.line_process import (
+    PIECE_BYTES,
     Beat,
     Broken,
     Done,
@@ -36,7 +38,7 @@ from pathassets.engine.workers.process import WorkerProcess, lost, start_worker,
 from pathassets.errors import ResourcesShort
 
 MOST_STARTS = 2
-"""Lines in a row that die before they have a device; then nobody tries another."""
+"""Lines in a row that die before they have taken an item; then nobody tries another."""
 SHORT_PAUSE_S = 1.0
 """Before the next item is tried, where no process could be started for one."""
 
@@ -81,11 +83,29 @@ class _Line(WorkerProcess):
     """Whether it has an item that must have no other beside it."""
     error: Exception | None = None
     """Why it cannot go on, as it said itself."""
+    heard: bytearray = field(default_factory=bytearray)
+    """The beginning of a message."""
+    has_begun: bool = False
+    """Whether it ever was given an item."""
 
     @property
     def until_s(self) -> float:
         """When it is given up; one that has nothing to do may wait for ever."""
         return self.deadline_s if self.under_way or not self.device else math.inf
+
+    def hear(self) -> Message | None:
+        """Take a piece of a message, which is there; None where more of it is to come.
+
+        Raises:
+            EOFError, OSError: it has died.
+        """
+        piece = self.pipe.recv_bytes()
+        self.heard += piece
+        if len(piece) == PIECE_BYTES:
+            return None
+        said: Message = pickle.loads(self.heard)  # noqa: S301 - our own line wrote it
+        self.heard.clear()
+        return said
 
 
 class Lines:
@@ -150,7 +170,7 @@ class Lines:
             serve_line, work=self._spec.work, device=self._spec.device,
             n_threads=self._n_threads, timeout_s=self._timeout_s,
         )  # fmt: skip
-        started = start_worker(serve)
+        started = start_worker(serve, n_threads=None)  # of a GPU's line, it finds out itself
         self._n_lines += 1
         return _Line(
             started.process, started.pipe, number=self._n_lines,
@@ -160,28 +180,34 @@ class Lines:
     def _do_with_fewer(self, short: Exception) -> None:
         """Go on with the lines there are; where there is none, one item is given up."""
         self._most = max(1, len(self._lines))
-        if not self._lines:
+        left = self._suspects or self._waiting
+        if left and not self._lines:
             time.sleep(SHORT_PAUSE_S)  # what is short now is not for ever; the next may do
-            left = self._suspects or self._waiting
             self._given_up.append((left.popleft(), short))
 
     def _give(self, line: _Line) -> None:
-        if self._suspects and not line.under_way:
-            item = self._suspects.popleft()
-            line.is_alone = True
-        elif self._waiting:
-            item = self._waiting.popleft()
-        else:
+        is_suspect = bool(self._suspects) and not line.under_way
+        queue = self._suspects if is_suspect else self._waiting
+        if not queue:
             return
+        item = queue.popleft()
+        try:
+            data = pickle.dumps(item)
+        except Exception as error:  # noqa: BLE001 - whatever its pickling raises
+            self._given_up.append((item, error))
+            return
+        line.is_alone = is_suspect
+        self._send(line, item, data)
+
+    def _send(self, line: _Line, item: Any, data: bytes) -> None:
         self._n_items += 1
         if not line.under_way:
             line.deadline_s = time.monotonic() + self._timeout_s
         line.under_way[self._n_items] = item
-        line.is_wanting = False
-        try:
-            line.pipe.send_bytes(pickle.dumps((self._n_items, item)))
-        except OSError:  # it has died: its end will be heard
-            return
+        line.is_wanting, line.has_begun = False, True
+        with suppress(OSError):  # where it has died, its end will be heard
+            line.pipe.send_bytes(self._n_items.to_bytes(8))
+            line.pipe.send_bytes(data)
 
     @property
     def pipes(self) -> list[Connection]:
@@ -195,14 +221,14 @@ class Lines:
             return 0.0
         return min((line.until_s for line in self._lines), default=math.inf)
 
-    def hear(self, heard: set[int]) -> Iterator[tuple[Any, Any]]:
+    def hear(self, heard: set[Connection]) -> Iterator[tuple[Any, Any]]:
         """Yield what became of items; lines that have died or get no further are ended.
 
-        `heard` has the identity of each pipe with something in it; a dead line's has an end.
+        `heard` has each pipe with something in it; a dead line's has an end.
         """
         now_s = time.monotonic()
         for line in list(self._lines):
-            if id(line.pipe) in heard:
+            if line.pipe in heard:
                 yield from self._hear(line)
             elif line.until_s <= now_s:
                 line.process.kill()
@@ -212,14 +238,18 @@ class Lines:
 
     def _hear(self, line: _Line) -> Iterator[tuple[Any, Any]]:
         try:
-            said: Message = pickle.loads(line.pipe.recv_bytes())  # noqa: S301 - our own line wrote it
+            said = line.hear()
         except (EOFError, OSError):
             self._end(line, None)
             return
         line.deadline_s = time.monotonic() + self._timeout_s
+        if said is not None:
+            yield from self._take(line, said)
+
+    def _take(self, line: _Line, said: Message) -> Iterator[tuple[Any, Any]]:
         match said:
             case Ready():
-                line.device, self._n_failed_starts = said.device, 0
+                line.device = said.device
                 self._most = said.n_devices or self._n_shares
             case Wants():
                 line.is_wanting = True
@@ -228,6 +258,7 @@ class Lines:
                     self._on_usage(LineUsage(line.number, line.device, said.usage))
             case Broken():
                 line.error = pickle.loads(said.error)  # noqa: S301
+                line.process.kill()  # a thread of it may go on for as long as it likes
             case Done():
                 item = line.under_way.pop(said.number)
                 line.is_alone = line.is_alone and bool(line.under_way)
@@ -242,17 +273,23 @@ class Lines:
             self._given_up.extend((item, error) for item in line.under_way.values())
         else:
             self._suspects.extend(line.under_way.values())
-        if line.device:
-            return
-        if isinstance(error, ResourcesShort):
+        if line.has_begun:
+            self._n_failed_starts = 0
+        else:
+            self._miss(error, is_sure=line.error is not None)
+
+    def _miss(self, error: Exception, *, is_sure: bool) -> None:
+        """Hear of a line that never began; where that is not sure of the next, another is tried."""
+        if isinstance(error, ResourcesShort) or any(line.has_begun for line in self._lines):
             self._do_with_fewer(error)
             return
         self._n_failed_starts += 1
-        if line.error is not None or self._n_failed_starts >= MOST_STARTS:
-            self._n_failed_starts = 0
-            self._given_up.extend((item, error) for item in (*self._suspects, *self._waiting))
-            self._suspects.clear()
-            self._waiting.clear()
+        if not is_sure and self._n_failed_starts < MOST_STARTS:
+            return
+        self._n_failed_starts = 0
+        self._given_up.extend((item, error) for item in (*self._suspects, *self._waiting))
+        self._suspects.clear()
+        self._waiting.clear()
 
     def end(self) -> None:
         """End all lines at once."""

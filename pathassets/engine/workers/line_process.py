@@ -23,6 +23,9 @@ from pathassets.engine.workers.worker import sealed, sealed_error
 
 BEAT_S = 1.0
 """Between two looks at how far it is."""
+PIECE_BYTES = 16_000
+"""Of a message: what `Connection` writes at once. Between two writes another thread may keep the
+interpreter lock for ever, and whoever waits for the second would, too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,10 +86,21 @@ class LineEnd:
 
     def items(self) -> Iterator[tuple[int, Any]]:
         """Ask for items, and wait for each, with its number; until there are no more."""
+        while (entry := self._next()) is not None:
+            number, data = entry
+            try:
+                item = pickle.loads(data)  # noqa: S301 - our own parent wrote it
+            except BaseException as error:  # noqa: BLE001 - whatever its unpickling raises
+                self.failed(number, error)
+            else:
+                yield number, item
+
+    def _next(self) -> tuple[int, bytes] | None:
         with suppress(EOFError, OSError):
-            while True:
-                self.tell(Wants())
-                yield pickle.loads(self._pipe.recv_bytes())  # noqa: S301 - our own parent wrote it
+            self.tell(Wants())
+            number = int.from_bytes(self._pipe.recv_bytes())
+            return number, self._pipe.recv_bytes()
+        return None
 
     def done(self, number: int, result: Any) -> None:
         """Say what became of an item."""
@@ -104,7 +118,8 @@ class LineEnd:
         """Send a message whole, whatever other threads send."""
         data = pickle.dumps(message)
         with self._lock:
-            self._pipe.send_bytes(data)
+            for start in range(0, len(data) + 1, PIECE_BYTES):  # the last is a shorter one
+                self._pipe.send_bytes(data[start : start + PIECE_BYTES])
 
 
 LineWork = Callable[[LineEnd], None]
@@ -125,8 +140,6 @@ def serve_line(
             end.tell(Ready(device=lease.device, n_devices=lease.n_devices))
             with _beating(end):
                 work(end)
-    except (EOFError, OSError, GeneratorExit):
-        raise
     except BaseException as error:  # noqa: BLE001 - even an exit is an answer
         end.tell(Broken(sealed_error(error)))
 

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from multiprocessing.connection import wait
+from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol, TypeVar
 
 from pathassets.engine.workers.calls import Calls
@@ -120,13 +120,14 @@ def _fill(calls: Calls, queue: Iterator[Any]) -> None:
     calls.begin()
 
 
-def _heard(parts: list[Calls | Lines]) -> set[int]:
+def _heard(parts: list[Calls | Lines]) -> set[Connection]:
     """Wait for any of these to tell something, or until the first must be looked at; who told."""
     pipes = [pipe for part in parts for pipe in part.pipes]
     patience_s = min(part.until_s for part in parts) - time.monotonic()
     if not pipes:
         return set()
-    return {id(pipe) for pipe in wait(pipes, min(FOREVER_S, max(0.0, patience_s)))}
+    heard = wait(pipes, min(FOREVER_S, max(0.0, patience_s)))
+    return {pipe for pipe in heard if isinstance(pipe, Connection)}
 
 
 class _LocalOpenWorkers:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import closing
 from typing import Generic, TypeVar
 
@@ -117,11 +117,30 @@ class Prefetcher(Generic[Item]):
             self._n_bytes -= n_bytes
             self._changed.notify_all()
 
-    def close(self) -> None:
-        """End the thread, which closes the generator; waits for it."""
+    def stop(self) -> None:
+        """Let the thread end with its next item, and close the generator."""
         with self._changed:
             self._is_stopped = True
             self._changed.notify_all()
+
+    def close(self) -> None:
+        """End the thread, which closes the generator; waits for it."""
+        self.stop()
         if self._thread.ident:
             self._thread.join()
         self._held.clear()
+
+
+def one_ahead(items: Iterable[Item]) -> Generator[Item, None, None]:
+    """Yield items, the next one made in a thread while the last is used; close it to end that."""
+    prefetcher = Prefetcher(((item, 1) for item in items), waiting_bytes=1, memory_threshold=None)
+    n_used = 0
+    try:
+        while True:
+            prefetcher.give_back(n_used)  # only now, so that no second one is begun meanwhile
+            item, n_used = prefetcher.take()
+            yield item
+    except Exhausted:
+        return
+    finally:
+        prefetcher.close()

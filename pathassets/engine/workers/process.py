@@ -58,13 +58,14 @@ def _has_ended(process: subprocess.Popen[bytes], patience_s: float) -> bool:
 
 
 def start_worker(
-    serve: worker_program.Serve, *, cpus: int = 1, n_threads: int = 1, fds: tuple[int, ...] = ()
-) -> WorkerProcess:
+    serve: worker_program.Serve, *, cpus: int = 1, n_threads: int | None = 1,
+    fds: tuple[int, ...] = (),
+) -> WorkerProcess:  # fmt: skip
     """Start a process that calls `serve`, which can be imported, with its end of a pipe.
 
     It has no standard input, ends with this process, inherits `fds`, runs OpenCV on so many
-    `cpus`, and knows that `n_threads` may read a slide. It takes 0.05 s to its first line; what it
-    imports then is up to `serve`.
+    `cpus`, and knows that `n_threads` may read a slide, or what is set here. It takes 0.05 s to its
+    first line; what it imports then is up to `serve`.
 
     Raises:
         ResourcesShort: the system starts no more processes.

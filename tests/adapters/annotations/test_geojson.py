@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import shapely
-from hypothesis import given, reject
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from pathassets.adapters.annotations.reader import parse_annotations, read_annotations
@@ -225,6 +225,7 @@ rings = st.lists(st.tuples(numbers, numbers), min_size=3, max_size=8)
 labels = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 
 
+@settings(max_examples=50)
 @given(st.lists(st.tuples(rings, labels, st.lists(rings, max_size=2)), max_size=5))
 def test_polygons_read_back_from_geojson_are_equal(drawn) -> None:
     polygons = []

@@ -5,11 +5,10 @@ import resource
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -24,15 +23,23 @@ N_ARTIFACTS = 50
 ADDRESS = Address("features", "stats", "a-0123456789", "89abcdef01234567")
 
 PUBLISHER = """
-import sys
+import os, sys
 from pathlib import Path
 from pathassets.adapters.store.store import Artifact, open_store
 from pathassets.core.address import Address
 
-store, run, n_artifacts = open_store(Path(sys.argv[1])), sys.argv[2], int(sys.argv[3])
-with store.staging(run) as staging:
-    print("go", flush=True)
-    sys.stdin.readline()
+root, n_artifacts = Path(sys.argv[1]), int(sys.argv[2])
+for line in sys.stdin:  # in forks, where imports are paid for
+    child = os.fork()
+    if not child:
+        break
+    print(os.waitpid(child, 0)[1], flush=True)
+else:
+    sys.exit()
+store = open_store(root)
+with store.staging(line.strip()) as staging:
+    print(os.getpid(), flush=True)
+    sys.stdin.readline() or sys.exit()
     for i in range(n_artifacts):
         folder = staging / f"{i}"
         (folder / "f.zarr" / "c").mkdir(parents=True)
@@ -48,15 +55,19 @@ with store.staging(run) as staging:
 """
 
 
-MENDER = """
+MENDERS = """
 import os, sys
 from pathlib import Path
 from tests.adapters.store.test_store import ADDRESS, draft, fill, open_store
 store = open_store(Path(sys.argv[1]))
-for i in range(int(sys.argv[2])):
-    (store.path_of(ADDRESS) / "x.bin").unlink(missing_ok=True)
-    with store.staging(f"run-{os.getpid()}-{i}") as staging:
-        store.publish(draft(), fill(staging))
+for _ in range(3):
+    if not os.fork():
+        for i in range(int(sys.argv[2])):
+            (store.path_of(ADDRESS) / "x.bin").unlink(missing_ok=True)
+            with store.staging(f"run-{os.getpid()}-{i}") as staging:
+                store.publish(draft(), fill(staging))
+        os._exit(0)
+print([os.wait()[1] for _ in range(3)])
 """
 
 
@@ -125,26 +136,34 @@ def store(tmp_path):
     return open_store(tmp_path / "store")
 
 
+@dataclass(frozen=True)
+class Publisher:
+    """A process that publishes in forks of itself, one at a time."""
+
+    process: subprocess.Popen[str]
+
+    def begin(self, run: str) -> int:
+        """Let a fork begin a run, which waits for `go` then; its process id."""
+        self.say(run)
+        return int(self.process.stdout.readline())
+
+    def say(self, line: str) -> None:
+        self.process.stdin.write(f"{line}\n")
+        self.process.stdin.flush()
+
+    def end(self) -> int:
+        """Wait for the fork's end: its status as of `os.waitpid`."""
+        return int(self.process.stdout.readline())
+
+    def kill(self, pid: int) -> bool:
+        """Kill the fork; whether it had not ended by then."""
+        os.kill(pid, signal.SIGKILL)
+        return self.end() == signal.SIGKILL
+
+
 @pytest.fixture
-def start(store):
-    """Start processes that publish; each says 'go' and waits for a line."""
-    started = []
-
-    def start(run):
-        process = subprocess.Popen(  # noqa: S603  (our own script)
-            [sys.executable, "-W", "error", "-c", PUBLISHER, store.root, run, str(N_ARTIFACTS)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        started.append(process)
-        assert process.stdout.readline() == "go\n"
-        return process
-
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
+def start(store, start_python):
+    return lambda: Publisher(start_python(PUBLISHER, store.root, N_ARTIFACTS))
 
 
 def test_what_is_published_is_read_back(store):
@@ -377,16 +396,15 @@ def test_a_killed_publisher_leaves_whole_artifacts_and_sweepable_staging(store, 
     rng = np.random.default_rng(0)
     addresses = [Address("features", "stats", f"s{k}", "0") for k in range(N_ARTIFACTS)]
     n_killed = 0
+    publisher = start()
     for i in range(8):
-        process = start(f"run{i}")
-        process.stdin.write("\n")
-        process.stdin.flush()
+        pid = publisher.begin(f"run{i}")
+        publisher.say("go")
         awaited = addresses[rng.integers(N_ARTIFACTS - 10)]
         while not store.has(awaited):
             pass
         time.sleep(rng.uniform(0, 0.002))
-        process.kill()
-        is_killed = process.wait() == -signal.SIGKILL
+        is_killed = publisher.kill(pid)
         for address in filter(store.has, addresses):
             made = store.read_checked(address)
             assert [f.path for f in made.files] == ["a.bin", "f.zarr/c/0", "f.zarr/zarr.json"]
@@ -399,24 +417,25 @@ def test_a_killed_publisher_leaves_whole_artifacts_and_sweepable_staging(store, 
 
 
 def test_two_processes_may_publish_the_same_artifacts(store, start):
-    processes = [start("one"), start("two")]
-    for process in processes:
-        process.stdin.write("\n")
-        process.stdin.flush()
-    assert [process.wait(60) for process in processes] == [0, 0]
+    publishers = [start(), start()]
+    for publisher, run in zip(publishers, ("one", "two"), strict=True):
+        publisher.begin(run)
+    for publisher in publishers:
+        publisher.say("go")
+    assert [publisher.end() for publisher in publishers] == [0, 0]
     for k in range(N_ARTIFACTS):
         store.read_checked(Address("features", "stats", f"s{k}", "0"))
     assert left_in(store) == set()
 
 
 def test_the_staging_of_a_live_run_is_not_swept(store, start):
-    process = start("live")
+    publisher = start()
+    pid = publisher.begin("live")
     with store.staging("mine") as staging:
         assert store.sweep_staging() == 0
         assert staging.is_dir()
         assert (store.root / STAGING / "live").is_dir()
-    process.kill()
-    process.wait()
+    assert publisher.kill(pid)
     assert store.sweep_staging() == 1
     assert left_in(store) == set()
 
@@ -500,21 +519,22 @@ def test_a_kill_between_putting_aside_and_replacing_leaves_none_and_the_next_mak
 def test_processes_that_mend_one_artifact_at_once_leave_it_whole(store, start_python, n_tries):
     """None puts aside what another has just made whole, and none fails."""
     made = publish(store)
-    processes = [start_python(MENDER, store.root, n_tries) for _ in range(3)]
-    said = [process.communicate(timeout=60) for process in processes]
-    assert [process.returncode for process in processes] == [0, 0, 0], said
+    menders = start_python(MENDERS, store.root, n_tries)
+    assert menders.communicate(timeout=60) == ("[0, 0, 0]\n", "")
     assert store.read_checked(ADDRESS) == made
     assert left_in(store) == set()
 
 
 def test_a_run_that_another_process_works_on_is_left_alone(store, start):
-    start("run")
+    publisher = start()
+    pid = publisher.begin("run")
     with (
         pytest.raises(StoreError, match="another process works on this run"),
         store.staging("run"),
     ):
         pass
     assert {"run", "run.lock"} <= left_in(store)
+    assert publisher.kill(pid)
 
 
 def test_an_error_inside_staging_is_passed_on_and_leaves_nothing(store):

@@ -85,7 +85,7 @@ def difference(path, max_px=None):
         for number, size_px in enumerate(slide.level_dimensions):
             ours = whole(file.tiles(layout.level_of(*size_px)))[:max_px, :max_px]
             theirs = slide.read_region((0, 0), number, ours.shape[1::-1])
-            rgba = np.asarray(theirs).astype(int)
+            rgba = np.asarray(theirs).astype(np.int16)
             assert rgba[..., 3].min() == 255
             worst = max(worst, np.abs(rgba[..., :3] - ours).max())
         n_levels = slide.level_count

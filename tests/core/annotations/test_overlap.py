@@ -32,7 +32,7 @@ def some_areas(seed: int) -> list:
     return [*areas, steps, steps - shapely.box(16, 16, 32, 32)]
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(st.integers(0, 9999), st.sampled_from([1, 7, 16, 32, 64, 200, 1000]), st.booleans())
 def test_shares_are_those_of_the_intersections(seed, side, is_on_lines) -> None:
     areas = np.array([a for a in some_areas(seed) if a.area > 0], object)
@@ -82,8 +82,11 @@ def test_areas_far_from_the_corner_of_the_slide_lose_nothing() -> None:
 def test_squares_on_an_outline_of_20_000_corners_have_their_exact_share() -> None:
     rng = np.random.Generator(np.random.PCG64(3))
     area = star(rng, x=50_000, y=40_000, radius=35_000, n=20_000)
-    x, y = rng.integers(15_000, 85_000, 20_000), rng.integers(5_000, 75_000, 20_000)
+    x, y = rng.integers(15_000, 85_000, 4_000), rng.integers(5_000, 75_000, 4_000)
     shares = Overlap(np.array([area], object), side_px0=512).share_of(x * 0, x, y)
-    squares = shapely.box(x, y, x + 512, y + 512)[:16]  # GEOS takes 65 ms for each
+    cut = np.flatnonzero((shares > 0) & (shares < 1))[:6]  # GEOS takes 65 ms for each
+    squares = shapely.box(x, y, x + 512, y + 512)[cut]
     wanted = shapely.area(shapely.intersection(area, squares)) / 512**2
-    np.testing.assert_allclose(shares[:16], wanted, atol=1e-9)
+    assert len(cut) == 6
+    np.testing.assert_allclose(shares[cut], wanted, atol=1e-9)
+    assert {0.0, 1.0} <= set(shares.round(9).tolist())

@@ -34,7 +34,7 @@ def test_no_two_points_are_near_and_there_is_no_room_for_another(
 
 
 def test_they_are_about_as_dense_as_those_of_bridson() -> None:
-    width, height, spacing = 2400, 1800, 100
+    width, height, spacing = 1600, 1200, 100
     counts = [len(lay(width, height, spacing, seed)[0]) for seed in range(3)]
     bounds = {"l_bounds": [0, 0], "u_bounds": [1, height / width], "ncandidates": 100}
     others = [

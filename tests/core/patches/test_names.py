@@ -3,7 +3,7 @@ import re
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pathassets.core.patches.names import (
@@ -140,6 +140,7 @@ def test_a_label_called_like_a_folder_of_ours_has_another_folder(label):
     assert not re.fullmatch(r"(?i)manifests/|(.*__)?set\d+/", made.folder_of(label, None))
 
 
+@settings(max_examples=40)
 @given(
     st.text(max_size=300), st.text(max_size=300), st.text(max_size=300),
     st.integers(-(10**12), 10**12), st.none() | st.integers(0, 10**9),

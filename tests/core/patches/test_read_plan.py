@@ -207,7 +207,7 @@ def touched_by(plan: Pass, place: int) -> list[int]:
     return plan.squares[plan.starts[place] : plan.starts[place + 1]].tolist()
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(passes())
 def test_a_pass_reads_each_tile_once_in_the_order_of_the_squares(case) -> None:
     raster, plan = case
@@ -222,7 +222,7 @@ def test_a_pass_reads_each_tile_once_in_the_order_of_the_squares(case) -> None:
         assert plan.last[square] == (places[-1] if places else -1)
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(passes(), st.integers(1, 7))
 def test_the_pieces_of_a_pass_cover_each_pixel_of_a_square_in_the_level_once(case, run) -> None:
     raster, plan = case
@@ -282,7 +282,7 @@ def most_open_by_hand(plan: Pass, n_batch: int, *, in_order: bool) -> int:
     return most
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(passes(), st.integers(1, 8), st.booleans())
 def test_the_most_batches_open_are_foretold(case, n_batch, in_order) -> None:
     _, plan = case

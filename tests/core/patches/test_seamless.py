@@ -25,11 +25,9 @@ def whole(level: np.ndarray, scale: float) -> np.ndarray:
     extended = np.pad(level, ((0, 8), (0, 8), (0, 0)), mode="edge").astype(float)
 
     def weights(n: int, n_level: int) -> np.ndarray:
-        table = np.zeros((n, n_level + 8))
-        for i in range(n):
-            for j in range(n_level + 8):
-                table[i, j] = max(0.0, min(j + 1, (i + 1) * scale) - max(j, i * scale)) / scale
-        return table
+        i, j = np.arange(n)[:, None], np.arange(n_level + 8)
+        in_both = np.minimum(j + 1, (i + 1) * scale) - np.maximum(j, i * scale)
+        return in_both.clip(0) / scale
 
     rows = weights(round(height_px / scale), height_px)
     columns = weights(round(width_px / scale), width_px)

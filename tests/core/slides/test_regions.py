@@ -40,7 +40,7 @@ def means_of(image: np.ndarray, factor: int) -> np.ndarray:
 # ------------------------------------------------------------------------------------- boxes
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(slides(), rectangles(150), fills)
 def test_a_box_is_the_level_inside_and_the_fill_colour_outside(slide, rectangle, fill) -> None:
     x_px, y_px, width_px, height_px = rectangle
@@ -92,7 +92,7 @@ def test_the_place_of_a_bad_tile_is_filled_where_someone_takes_the_faults() -> N
 # ----------------------------------------------------------------------------------- regions
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(slides(), rectangles(100), fills)
 def test_a_region_of_a_level_is_the_level(slide, rectangle, fill) -> None:
     x_px0, y_px0, width_px, height_px = rectangle
@@ -105,7 +105,7 @@ def test_a_region_of_a_level_is_the_level(slide, rectangle, fill) -> None:
         assert np.array_equal(region, slide.box(level, box_px, fill=fill))
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(slides(), rectangles(60), st.floats(0.1, 4.0), fills)
 def test_a_region_at_a_resolution_is_resampled_from_the_level_that_suffices(
     slide, rectangle, mpp, fill
@@ -260,8 +260,8 @@ def test_shrinking_a_whole_gives_the_bytes_of_shrinking_its_parts(factor) -> Non
         ((640, 480), (1.0, 4.0), 4.0, (1, 1), (160, 120)),
         ((640, 480), (1.0, 4.0), 16.0, (1, 4), (40, 30)),
         ((640, 480), (1.0, 4.0), 3.9, (0, 3), (213, 160)),
-        ((4443, 3567), REAL, 2.0, (1, 1), (2220, 1783)),
-        ((4443, 3567), REAL, 32.0, (1, 15), (148, 118)),
+        ((1443, 1167), REAL, 2.0, (1, 1), (721, 583)),
+        ((1443, 1167), REAL, 32.0, (1, 15), (48, 38)),
     ],
 )
 def test_an_overview_is_the_mean_of_whole_blocks_of_the_nearest_level(case, tile_px) -> None:
@@ -278,7 +278,7 @@ def test_an_overview_is_the_mean_of_whole_blocks_of_the_nearest_level(case, tile
 
 @pytest.mark.parametrize(
     ("tile_px", "downsample"),
-    [((256, 256), 1.0), ((256, 256), 15.0), ((240, 240), 16.0), ((240, 200), 7.0), ((16, 64), 3.0)],
+    [((256, 256), 1.0), ((256, 256), 15.0), ((240, 240), 16.0), ((240, 200), 7.0), ((32, 64), 3.0)],
 )
 def test_an_overview_decodes_each_tile_once_where_a_block_can_hold_whole_ones(
     tile_px, downsample

@@ -33,7 +33,7 @@ def tiles_under(grid: TileGrid, x_px: int, y_px: int, side_px: int) -> set[int]:
     return {row * grid.n_columns + column for row in rows for column in columns}
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(grids(), corners, st.integers(1, 70))
 def test_the_tiles_of_squares_are_those_under_their_pixels(grid, points, side_px) -> None:
     found = touch(grid, points, side_px)

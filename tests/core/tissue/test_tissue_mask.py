@@ -56,11 +56,11 @@ def test_black_where_nothing_was_scanned_is_no_tissue() -> None:
 @pytest.mark.parametrize("mpp", RESOLUTIONS)
 @pytest.mark.parametrize("tissue", [EOSIN, PALE])
 def test_a_disc_is_found_where_it_is_and_as_large_as_it_is(mpp, tissue) -> None:
-    truth = disc(mpp, radius_um=1500.0)
+    truth = disc(mpp, radius_um=750.0, side_um=2000.0)
     mask = find(colour(truth, tissue=tissue), mpp)
     assert (mask.tissue & truth).sum() / (mask.tissue | truth).sum() > 0.95
-    assert mask.tissue_mm2 == pytest.approx(math.pi * 1.5**2, rel=0.05)
-    assert mask.tissue_share == pytest.approx(math.pi * 1.5**2 / 4**2, rel=0.05)
+    assert mask.tissue_mm2 == pytest.approx(math.pi * 0.75**2, rel=0.05)
+    assert mask.tissue_share == pytest.approx(math.pi * 0.75**2 / 2**2, rel=0.05)
 
 
 def test_tinted_glass_is_glass_beside_tissue() -> None:

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
 from pathassets.defs.assets.annotations import report_annotations, reported_annotations
+from tests.defs.dagster_state import copy_state
 from tests.defs.small_slides import write_slide
 from tests.defs.workbench import Workbench, open_bench
+from tests.engine.workers_here import workers_here
 
 DRAWN = """
 annotations:
@@ -30,10 +33,39 @@ ALL = (MASK, GRID, INSIDE, JPEGS, COLOUR)
 
 
 @pytest.fixture
-def bench(home: Path) -> Iterator[Workbench]:
+def bench(home: Path, dagster_state: Path) -> Iterator[Workbench]:
     (home / "recipe.yaml").write_text(DRAWN)
+    copy_state(dagster_state, home)
     with open_bench() as bench:
         yield bench
+
+
+@dataclass(frozen=True)
+class Finished:
+    """After a run; only to be read."""
+
+    bench: Workbench
+    home: Path
+    mended: str
+    """Slide with both annotations, each the left half."""
+    empty: str
+    """Slide of which it is drawn that there is no tumour."""
+
+
+@pytest.fixture(scope="module")
+def finished(dagster_state: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Finished]:
+    home = tmp_path_factory.mktemp("finished")
+    (home / "recipe.yaml").write_text(DRAWN)
+    copy_state(dagster_state, home)
+    with pytest.MonkeyPatch.context() as patch, workers_here():
+        patch.setenv("PATHASSETS_HOME", str(home))
+        with open_bench() as bench:
+            a, b = bench.ingest(write_slide(home / "a.svs", 1), write_slide(home / "b.svs", 2))
+            for name in ("tumour", "mended"):
+                bench.draw(a, LEFT, name=name)
+            bench.draw(b)
+            assert bench.run().success
+            yield Finished(bench, home, a, b)
 
 
 def stale(*entries: str) -> set[str]:
@@ -97,46 +129,32 @@ def test_a_drawing_makes_stale_what_is_made_from_it_and_a_withdrawal_too(
     assert bench.run().success
     assert bench.stale([a, b]) == {}
 
-    bench.draw(a, WHOLE)
-    assert bench.stale([a, b]) == {a: stale(INSIDE, JPEGS)}
-    assert bench.run().success
-    assert bench.stale([a, b]) == {}
+    bench.draw(a, LEFT)
+    assert bench.stale([a, b]) == {}  # it is the same
 
+    bench.draw(a, WHOLE)
     # The first annotation of a slide that was made without: its mask was computed.
     bench.draw(b, LEFT, name="mended")
-    assert bench.stale([a, b]) == {b: stale(*ALL)}
+    assert bench.stale([a, b]) == {a: stale(INSIDE, JPEGS), b: stale(*ALL)}
     assert bench.run().success
     assert bench.stale([a, b]) == {}
 
     bench.withdraw(b, "mended")
     assert bench.stale([a, b]) == {b: stale(*ALL)}
+    bench.withdraw(a)
+    bench.draw(a, WHOLE)
     assert bench.run().success
     assert bench.stale([a, b]) == {}
 
 
-def test_the_same_drawing_again_makes_nothing_stale(bench: Workbench, home: Path) -> None:
-    (a,) = bench.ingest(write_slide(home / "a.svs", 1))
-    bench.draw(a, LEFT)
-    assert bench.run().success
-    bench.draw(a, LEFT)
-    assert bench.stale([a]) == {}
-    bench.withdraw(a)
-    bench.draw(a, LEFT)
-    assert bench.run().success
-    assert bench.stale([a]) == {}
-
-
 def test_other_annotations_in_the_recipe_make_stale_what_names_them(
-    bench: Workbench, home: Path
+    finished: Finished, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (a,) = bench.ingest(write_slide(home / "a.svs", 1))
-    for name in ("tumour", "mended"):
-        bench.draw(a, LEFT, name=name)
-    assert bench.run().success
+    monkeypatch.setenv("PATHASSETS_HOME", str(finished.home))
     text = DRAWN.replace("annotations: tumour", "annotations: mended")
-    (home / "recipe.yaml").write_text(text)
+    (finished.home / "recipe.yaml").write_text(text)
     with open_bench() as changed:
-        assert changed.stale([a]) == {a: stale(INSIDE, JPEGS)}
+        assert changed.stale([finished.mended]) == {finished.mended: stale(INSIDE, JPEGS)}
 
 
 def test_a_drawing_is_reported_once_with_what_a_person_wants_to_know(
@@ -186,11 +204,8 @@ def test_what_was_recorded_and_not_reported_is_reported_with_the_next(
     assert bench.stale([a]) == {}
 
 
-def test_locations_without_a_patch_are_green_with_a_warning(bench: Workbench, home: Path) -> None:
-    a, b = bench.ingest(write_slide(home / "a.svs", 1), write_slide(home / "b.svs", 2))
-    bench.draw(a, LEFT)
-    bench.draw(b)
-    assert bench.run().success
+def test_locations_without_a_patch_are_green_with_a_warning(finished: Finished) -> None:
+    bench, a, b = finished.bench, finished.mended, finished.empty
     key = dg.AssetCheckKey(dg.AssetKey(["patch_locations", "inside"]), "has_patches")
     history = bench.instance.event_log_storage.get_asset_check_execution_history(key, limit=10)
     checks = {
@@ -203,11 +218,8 @@ def test_locations_without_a_patch_are_green_with_a_warning(bench: Workbench, ho
     assert "no square" in str(checks[b].description)
 
 
-def test_mask_grid_and_patch_set_come_with_pictures(bench: Workbench, home: Path) -> None:
-    (a,) = bench.ingest(write_slide(home / "a.svs", 1))
-    bench.draw(a, LEFT)
-    bench.draw(a, LEFT, name="mended")
-    assert bench.run().success
+def test_mask_grid_and_patch_set_come_with_pictures(finished: Finished) -> None:
+    bench, a = finished.bench, finished.mended
     pictures = {MASK: "mask", GRID: "grid", INSIDE: "grid", JPEGS: "patches"}
     for entry, picture in pictures.items():
         seen = bench.latest(entry, a).asset_materialization

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,31 +12,58 @@ import pytest
 from pathassets.core.features.colour_stats import ColourStats
 from pathassets.core.features.encoder import COLOUR_STATS_CARD
 from pathassets.engine.stages import features as feature_stage
+from tests.defs.dagster_state import copy_state
 from tests.defs.small_slides import N_PATCHES, RECIPE, write_corrupt_slide, write_slide
 from tests.defs.workbench import Workbench, open_bench
 
 ALL = ("tissue_mask/otsu", "patch_locations/grid", "features/colour")
 
 
-@pytest.mark.usefixtures("real_workers")
-def test_a_run_fails_just_the_partitions_of_the_bad_slides(bench: Workbench, home: Path) -> None:
-    good = write_slide(home / "a.svs", 1)
-    no_mpp = write_slide(home / "b.svs", 2, mpp=None)
-    blank = write_slide(home / "c.svs", 3, is_blank=True)
-    corrupt = write_corrupt_slide(home / "d.svs", 4)
-    a, b, c, d = bench.ingest(good, no_mpp, blank, corrupt)
+MEAN = "slide_embedding/mean"
 
-    result = bench.run()
 
+@dataclass(frozen=True)
+class Ran:
+    """After a run with real workers over four slides; only to be read."""
+
+    bench: Workbench
+    result: dg.ExecuteInProcessResult
+    good: str
+    no_mpp: str
+    blank: str
+    corrupt: str
+
+
+@pytest.fixture(scope="module")
+def ran(dagster_state: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
+    home = tmp_path_factory.mktemp("ran")
+    (home / "recipe.yaml").write_text(f"{RECIPE}slide_embedding: {{mean: {{features: colour}}}}\n")
+    copy_state(dagster_state, home)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATHASSETS_HOME", str(home))
+        patch.setenv("PATHASSETS_WORKERS", "1")
+        with open_bench() as bench:
+            slides = bench.ingest(
+                write_slide(home / "a.svs", 1),
+                write_slide(home / "b.svs", 2, mpp=None),
+                write_slide(home / "c.svs", 3, is_blank=True),
+                write_corrupt_slide(home / "d.svs", 4),
+            )
+            yield Ran(bench, bench.run(), *slides)
+
+
+def test_a_run_fails_just_the_partitions_of_the_bad_slides(ran: Ran) -> None:
+    bench, result = ran.bench, ran.result
+    a, b, c, d = ran.good, ran.no_mpp, ran.blank, ran.corrupt
     assert not result.success
     assert bench.health("tissue_mask/otsu") == {"green": [a, c, d], "red": [b]}
     assert bench.health("patch_locations/grid") == {"green": [a, c, d], "red": [b]}
     assert bench.health("features/colour") == {"green": [a, c], "red": [b, d]}
     assert bench.states() == {
-        a: "current current current",
-        b: "resolution_missing blocked blocked",
-        c: "current current current",
-        d: "current current tile_unreadable",
+        a: "current current current current",
+        b: "resolution_missing blocked blocked blocked",
+        c: "current current current current",
+        d: "current current tile_unreadable blocked",
     }
     (end,) = result.get_step_failure_events()
     said = end.step_failure_data.user_failure_data
@@ -47,9 +75,8 @@ def test_a_run_fails_just_the_partitions_of_the_bad_slides(bench: Workbench, hom
     assert f"features/colour: {d}" in said.description
 
 
-def test_a_failed_partition_says_why_in_an_observation(bench: Workbench, home: Path) -> None:
-    (a,) = bench.ingest(write_slide(home / "a.svs", 1, mpp=None))
-    bench.run()
+def test_a_failed_partition_says_why_in_an_observation(ran: Ran) -> None:
+    bench, a = ran.bench, ran.no_mpp
     mask, locations = (
         bench.instance.fetch_observations(dg.AssetKey(entry.split("/")), limit=1).records[0]
         for entry in ALL[:2]
@@ -65,22 +92,16 @@ def test_a_failed_partition_says_why_in_an_observation(bench: Workbench, home: P
     assert blocked.description == f"`{a}: not tried, tissue_mask/otsu failed`"
 
 
-def test_bare_glass_is_green_with_a_warning(bench: Workbench, home: Path) -> None:
-    a, b = bench.ingest(
-        write_slide(home / "a.svs", 1), write_slide(home / "b.svs", 2, is_blank=True)
-    )
-    assert bench.run().success
-    key = dg.AssetCheckKey(dg.AssetKey(["tissue_mask", "otsu"]), "has_tissue")
-    history = bench.instance.event_log_storage.get_asset_check_execution_history(key, limit=10)
-    checks = {
-        record.partition: record.event.asset_check_evaluation
-        for record in history
-        if record.event is not None
+def test_bare_glass_is_green_with_a_warning(ran: Ran) -> None:
+    checks = checks_of(ran.bench, "tissue_mask/otsu", "has_tissue")
+    assert {name: check.passed for name, check in checks.items()} == {
+        ran.good: True,
+        ran.blank: False,
+        ran.corrupt: True,
     }
-    assert {name: check.passed for name, check in checks.items()} == {a: True, b: False}
-    assert checks[b].severity == dg.AssetCheckSeverity.WARN
-    assert checks[b].description == "bare glass: no tissue was found"
-    features = bench.latest("features/colour", b).asset_materialization
+    assert checks[ran.blank].severity == dg.AssetCheckSeverity.WARN
+    assert checks[ran.blank].description == "bare glass: no tissue was found"
+    features = ran.bench.latest("features/colour", ran.blank).asset_materialization
     assert features is not None
     assert features.metadata["n_patches"].value == 0
 
@@ -138,21 +159,18 @@ def test_patches_unlike_those_an_encoder_was_trained_on_come_with_a_warning(
     assert said == "the encoder was trained at 0.25 um per pixel, these are at 0.5"
 
 
-def test_an_embedding_is_an_asset_with_its_numbers_and_a_check(home: Path) -> None:
-    (home / "recipe.yaml").write_text(f"{RECIPE}slide_embedding: {{mean: {{features: colour}}}}\n")
-    with open_bench() as bench:
-        a, b = bench.ingest(
-            write_slide(home / "a.svs", 1), write_slide(home / "b.svs", 2, is_blank=True)
-        )
-        assert bench.run().success
-        assert bench.stale([a, b]) == {}
-        made = bench.latest("slide_embedding/mean", a).asset_materialization
-        assert made is not None
-        assert made.metadata["n_patches"].value == N_PATCHES
-        assert made.metadata["norm"].value > 0
-        checks = checks_of(bench, "slide_embedding/mean", "has_patches")
-        assert {name: check.passed for name, check in checks.items()} == {a: True, b: False}
-        assert "no number" in checks[b].description
+def test_an_embedding_is_an_asset_with_its_numbers_and_a_check(ran: Ran) -> None:
+    assert ran.bench.stale([ran.good, ran.blank]) == {}
+    made = ran.bench.latest(MEAN, ran.good).asset_materialization
+    assert made is not None
+    assert made.metadata["n_patches"].value == N_PATCHES
+    assert made.metadata["norm"].value > 0
+    checks = checks_of(ran.bench, MEAN, "has_patches")
+    assert {name: check.passed for name, check in checks.items()} == {
+        ran.good: True,
+        ran.blank: False,
+    }
+    assert "no number" in checks[ran.blank].description
 
 
 def test_nothing_is_stale_after_a_run_and_a_new_resolution_makes_the_slide_s_assets_stale(
@@ -221,9 +239,8 @@ def test_a_partition_that_is_no_slide_fails_and_the_slides_are_done(
     assert bench.health("features/colour") == {"green": [a], "red": ["typed-by-hand"]}
 
 
-def test_what_a_person_sees_of_a_slide(bench: Workbench, home: Path) -> None:
-    (a,) = bench.ingest(write_slide(home / "a.svs", 1))
-    bench.run()
+def test_what_a_person_sees_of_a_slide(ran: Ran) -> None:
+    bench, a = ran.bench, ran.good
     seen = {entry: bench.latest(entry, a).asset_materialization for entry in ("slide", *ALL)}
     metadata = {entry: dict(m.metadata) for entry, m in seen.items() if m is not None}
     pictures = {

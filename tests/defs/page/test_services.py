@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from tests.defs.daemon import COMMAND, Daemon, environment, pathassets, wait_for
-from tests.defs.small_slides import RECIPE, write_slide
+from tests.defs.small_slides import RECIPE, write_slide, write_slow_recipe
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -104,30 +104,12 @@ def test_all_end_where_one_of_them_does(background: Background) -> None:
     )
 
 
-SLOW = """
-import time
-from pathassets.core.features.colour_stats import ColourStats
-
-class Slow(ColourStats):
-    def begin(self, batch):
-        time.sleep(3)
-        return super().begin(batch)
-
-def build():
-    return Slow()
-"""
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_run_is_interrupted_and_the_next_one_does_the_rest(
     background: Background, number: signal.Signals
 ) -> None:
     home = background.home
-    (home / "slow_model.py").write_text(SLOW)
-    slow = RECIPE.replace(
-        "encoder: colour_stats", "encoder: {name: 'slow_model:build', version: a}"
-    )
-    (home / "recipe.yaml").write_text(slow)
+    write_slow_recipe(home, pause_s=3)
     (home / "slides").mkdir()
     for seed in range(N_SLIDES):
         write_slide(home / "slides" / f"{seed}.svs", seed)

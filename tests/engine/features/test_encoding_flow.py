@@ -1,13 +1,17 @@
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import psutil
 import pytest
 
 from pathassets.engine.features.encoding import encode_slides
-from pathassets.engine.features.works import EncodingHow
+from pathassets.engine.features.works import EncodingHow, EncodingUsage
+from pathassets.engine.features.writing import MOST_WAITING
 from pathassets.engine.workers.prefetch import MOST_HELD
+from pathassets.errors import StoreError
+from tests.chaos import wait_until
 from tests.engine.encoding_bench import SIDE_PX, Bench, KindMeans, Means, lay, run, slide_of, wanted
 
 
@@ -23,7 +27,7 @@ def test_little_waits_however_slow_the_encoder(bench):
     seen = []
 
     def look(_: np.ndarray) -> bool:
-        time.sleep(0.02)
+        time.sleep(0.01)  # 1 s in all, and 0.1 s is enough to read them
         seen.append(len({tile for _, tile, _ in slide.reads}) * 16 - sum(encoder.sizes))
         return False
 
@@ -161,3 +165,70 @@ def test_a_halved_batch_is_told_of_the_slide_that_it_was_halved_at(bench):
     works = [bench.work("a", 64, [encoder]), bench.work("b", 64, [encoder], open=open_second)]
     found = run(works)
     assert [found[name].stats.n_halved for name in "ab"] == [1, 0]
+
+
+class Clocked(KindMeans):
+    """Returns at once and knows how long its device took, as an encoder on a GPU does."""
+
+    busy_s = 0.0
+
+    def begin(self, batch):
+        rows = self.encode(batch)
+
+        def wait():
+            self.busy_s += 10.0
+            return rows
+
+        return wait
+
+
+def test_how_long_a_device_computed_is_what_it_says_itself_where_it_knows(tmp_path):
+    encoder, usage = Clocked(rows=32), EncodingUsage()
+    bench = Bench(tmp_path)
+    encoder.busy_s = 500.0  # for others, before
+    works = [bench.work("a", 64, [encoder]), bench.work("b", 32, [encoder])]
+    done = list(encode_slides(iter(works), EncodingHow(), usage))
+    assert usage.computing_s == 30
+    assert usage.n_patches == 96
+    assert sum(one.stats.computing_s for one in done) < 10
+    assert done[-1].stats.busy_share == 1.0
+
+
+def test_a_slow_disk_is_written_to_while_the_next_rows_are_computed(tmp_path):
+    encoder, bench = KindMeans(rows=32), Bench(tmp_path)
+    work = bench.work("a", 32 * 12, [encoder])
+    writer = work.targets[0].writer
+    is_open, written, write = threading.Event(), [], writer.write
+
+    def write_once_it_may(rows):
+        is_open.wait(20)
+        written.append(threading.get_ident())
+        write(rows)
+
+    writer.write = write_once_it_may
+    encoded = encode_slides([work])
+    runner = ThreadPoolExecutor(1)
+    done = runner.submit(list, encoded)
+    wait_until(lambda: len(encoder.sizes) > MOST_WAITING, limit_s=20, what="computing")
+    assert written == []  # computing went on
+    is_open.set()
+    (outcome,) = done.result(20)
+    assert (outcome.error, outcome.target_errors) == (None, {})
+    assert len(set(written)) == 1
+    assert not encoder.threads & set(written)
+    assert writer.n_done + len(written) > 0
+    runner.shutdown()
+
+
+def test_what_cannot_be_written_is_the_error_of_its_target_alone(tmp_path):
+    encoder, bench = KindMeans(rows=32), Bench(tmp_path)
+    bad, good = bench.work("bad", 128, [encoder]), bench.work("good", 64, [encoder])
+
+    def full(_rows):
+        raise StoreError(tmp_path, "no space left", remedy="make room")
+
+    bad.targets[0].writer.write = full
+    first, second = encode_slides([bad, good])
+    assert isinstance(first.target_errors[0], StoreError)
+    assert (second.error, second.target_errors) == (None, {})
+    good.targets[0].writer.finish()

@@ -5,6 +5,7 @@ import logging
 import os
 import pickle
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 
 import cv2
@@ -200,7 +201,7 @@ def test_a_parameter_that_a_class_needs_is_asked_for(slides):
 # ---------------------------------------------------------------------------------- results
 
 
-@pytest.fixture(scope="module", params=[1, 3])
+@pytest.fixture(scope="module", params=[1, 2])
 def found(request, slides):
     mask = [FULL.copy() for _ in slides]
     mask[1][:64] = False
@@ -255,16 +256,18 @@ def test_no_slides_are_a_pool_without_results():
 
 def test_draws_are_the_same_for_any_number_of_workers(slides):
     areas = [[square(100 * i, 100, 300)] for i in range(4)]
-    runs = [
-        pool(
+
+    def draw(n):
+        run = pool(
             slides, WholeImageInvertedRandomPatchesPool, polygon_data_list=areas,
             patches_args={"num_patches": [5, 6, 7, 8], "seed": 3, "patch_size": 64},
             proc_num_workers=n,
-        )
-        for n in (1, 4)
-    ]  # fmt: skip
-    one, four = ([patches.patch_data for patches in run] for run in runs)
-    assert one == four
+        )  # fmt: skip
+        return [patches.patch_data for patches in run]
+
+    with workers_here(location_pools):
+        one = draw(1)
+    assert one == draw(2)
     assert [len(rows) for rows in one] == [5, 6, 7, 8]
 
 
@@ -378,9 +381,8 @@ def mixed(slides, tmp_path_factory) -> list[str]:
     return [slides[0], str(folder / "gone.svs"), slides[1], str(folder / "text.svs"), slides[2]]
 
 
-@pytest.mark.parametrize("n_workers", [1, 3])
-def test_a_bad_slide_is_kept_apart_and_harms_no_other(mixed, n_workers):
-    found = pool(mixed, on_error="collect", proc_num_workers=n_workers)
+def test_a_bad_slide_is_kept_apart_and_harms_no_other(mixed):
+    found = pool(mixed, on_error="collect")
     assert [one.wsi_file for one in found] == [mixed[0], mixed[2], mixed[4]]
     assert [one.patch_count for one in found] == [48] * 3
     assert found.indices == [0, 2, 4]
@@ -400,12 +402,13 @@ def test_a_bad_slide_is_logged_where_it_is_skipped(mixed, caplog):
     assert all(mixed[i] in line and f"slide {i}" in line for i, line in zip((1, 3), sorted(said)))  # noqa: B905 - asserted above
 
 
-@pytest.mark.parametrize("n_workers", [1, 3])
+@pytest.mark.parametrize("n_workers", [1, 2])
 def test_the_first_bad_slide_of_the_list_is_the_one_that_is_raised(mixed, n_workers):
-    with pytest.raises(SlideError, match=r"gone\.svs"):
-        pool(mixed, proc_num_workers=n_workers)
-    with pytest.raises(SlideError, match=r"text\.svs"):
-        pool([mixed[3], mixed[0], mixed[1]], proc_num_workers=n_workers)
+    with workers_here(location_pools) if n_workers == 1 else nullcontext():
+        with pytest.raises(SlideError, match=r"gone\.svs"):
+            pool(mixed, proc_num_workers=n_workers)
+        with pytest.raises(SlideError, match=r"text\.svs"):
+            pool([mixed[3], mixed[0], mixed[1]], proc_num_workers=n_workers)
 
 
 def test_no_task_is_made_after_one_that_failed(monkeypatch, mixed):
@@ -460,7 +463,7 @@ def scripted(monkeypatch, script):
 
 def test_an_error_is_raised_once_and_neither_logged_nor_printed_before(slides, caplog, capfd):
     with caplog.at_level(logging.DEBUG), pytest.raises(SlideUnreadable) as raised:
-        pool([*slides[:1], "nope.svs"], on_error="raise")
+        pool([*slides[:1], "nope.svs"], on_error="raise", proc_num_workers=1)
     assert str(raised.value).count("nope.svs") == 1
     assert not hasattr(raised.value, "__notes__")
     assert not caplog.records
@@ -499,14 +502,12 @@ class Deadly:
 
 def test_a_worker_that_dies_harms_no_other_slide(slides):
     masks = [FULL, Deadly(), FULL, FULL]
-    found = pool(slides, mask_data_list=masks, on_error="collect")
+    found = pool(slides, mask_data_list=masks, on_error="collect", proc_num_workers=1)
     assert [one.wsi_file for one in found] == [slides[0], slides[2], slides[3]]
     assert [one.patch_count for one in found] == [48] * 3
     (error,) = found.errors.values()
     assert isinstance(error, WorkerLost)
     assert f"{slides[1]}: worker process ended with code 7" in str(error)
-    with pytest.raises(WorkerLost, match=r"s1\.tiff"):
-        pool(slides, mask_data_list=masks)
 
 
 @pytest.mark.usefixtures("here")

@@ -15,6 +15,7 @@ from pathassets.adapters.store.staging import STAGING, SWEEP_LOCK
 from pathassets.adapters.tifffile import corrupt_tile
 from pathassets.engine.platform.batch import run_batch
 from pathassets.engine.platform.plan import path_record, plan_slides, recorded_stamp
+from pathassets.engine.platform.platform import open_platform
 from pathassets.engine.slides import source
 from pathassets.engine.slides.scratch import LOCK
 from pathassets.engine.slides.scratch_copy import FILES
@@ -50,13 +51,24 @@ def planned(platform, get_ready):
     return get_ready(platform, 3)
 
 
+@pytest.fixture(scope="module")
+def expected(ready_home):
+    """What two workers made of the three slides."""
+    with open_platform(ready_home(3, is_run=True)) as ready:
+        return content(ready, plan_slides(ready))
+
+
 @pytest.fixture
 def own(platform, make_slide, register):
     """Three slides whose files the test may change."""
     return register(platform, *(make_slide(f"{name}.svs", seed=i) for i, name in enumerate("abc")))
 
 
-def test_every_slide_is_made_and_recorded(platform, planned):
+def test_every_slide_is_made_and_recorded_with_the_same_bytes_by_more_workers(
+    reopen, planned, settings, expected
+):
+    assert settings.n_workers == 2
+    platform = reopen(n_workers=4)
     outcomes = run(platform, planned)
     assert {o.slide_id for o in outcomes} == {p.slide_id for p in planned}
     assert all(states(o) == ["made"] * 3 for o in outcomes)
@@ -71,6 +83,7 @@ def test_every_slide_is_made_and_recorded(platform, planned):
             assert platform.catalog.parents_of(step.address) == sorted(step.parents)
     assert len(attempts(platform)) == 9
     assert staged(platform) == set()
+    assert content(platform, planned) == expected
 
 
 @pytest.mark.usefixtures("here")
@@ -124,44 +137,6 @@ def test_an_outcome_is_recorded_only_after_it_was_taken(platform, planned):
     assert len({address.partition_key for address, _ in attempts(platform)}) == 3
 
 
-@pytest.mark.usefixtures("planned")
-def test_a_caller_that_stops_early_ends_the_workers_and_leaves_nothing_staged(
-    reopen, make_slide, register
-):
-    platform = reopen(LONG, n_workers=2)
-    planned = register(platform, make_slide("blank.svs", blank=True))
-    chosen = [planned[-1], planned[0]]
-    outcomes = run_batch(platform, chosen, platform.recipe.per_slide, run_id="run")
-    assert next(outcomes).slide_id == planned[-1].slide_id  # no patches: the other takes longer
-    assert workers_now()
-    assert staged(platform)
-    outcomes.close()
-    assert workers_now() == []
-    assert staged(platform) == set()
-    assert attempts(platform) == []
-    again = run_batch(platform, chosen[:1], platform.recipe.per_slide, run_id="again")
-    assert [states(o) for o in again] == [["current"] * 3]
-    assert len(attempts(platform, "again")) == 3
-
-
-@pytest.mark.usefixtures("planned")
-def test_a_worker_killed_during_a_slide_costs_that_slide_alone(reopen):
-    platform = reopen(LONG, n_workers=1)
-    slow = plan_slides(platform)
-    killed = threading.Thread(target=_kill_at_features, args=(platform,))
-    killed.start()
-    outcomes = run_batch(platform, slow[:1], platform.recipe.per_slide, run_id="run")
-    [outcome] = outcomes
-    killed.join()
-    assert states(outcome) == ["current", "current", "failed"]
-    assert outcome.failure.reason == "worker_lost"
-    assert slow[0].slide_id in outcome.failure.message
-    assert "code -9" in outcome.failure.message
-    assert staged(platform) == set()
-    assert platform.catalog.find_artifact(outcome.steps[1].step.address) is not None
-    assert len(attempts(platform)) == 3
-
-
 def _kill_at_features(platform, within_s=60):
     until_s = time.monotonic() + within_s
     while not list(platform.store.root.glob(f"{PARTIAL}/*/files/features.zarr")):
@@ -175,13 +150,14 @@ def _kill_at_features(platform, within_s=60):
 def test_a_slide_that_takes_too_long_is_given_up_and_what_was_made_is_kept(reopen):
     platform = reopen(LONG, n_workers=1)
     slow, entries = plan_slides(platform)[:1], platform.recipe.per_slide
-    [outcome] = run_batch(platform, slow, entries[:2], run_id="before")
+    with workers_here():
+        [outcome] = run_batch(platform, slow, entries[:2], run_id="before")
     assert states(outcome) == ["made", "made"]
-    platform = reopen(LONG, n_workers=1, slide_timeout_s=4.0)
+    platform = reopen(LONG, n_workers=1, slide_timeout_s=2.0)
     [outcome] = run_batch(platform, slow, entries, run_id="run")
     assert states(outcome) == ["current", "current", "failed"]
     assert outcome.failure.reason == "worker_lost"
-    assert "no result within 4 s" in outcome.failure.message
+    assert "no result within 2 s" in outcome.failure.message
 
 
 @pytest.mark.usefixtures("here")
@@ -225,10 +201,8 @@ def left_in(scratch):
 
 
 def test_slides_on_another_disk_are_read_from_copies_of_which_none_is_left(
-    platform, planned, make_far, near, caplog
+    planned, make_far, near, expected, caplog
 ):
-    with workers_here():
-        run(platform, planned)
     scratch, far = near.settings.scratch, make_far(planned)
     copied = set()
     with caplog.at_level(logging.WARNING):
@@ -237,7 +211,7 @@ def test_slides_on_another_disk_are_read_from_copies_of_which_none_is_left(
             copied |= {path.name for path in scratch.glob(f"*/{FILES}/*")}
     assert copied == {"a.svs", "b.svs", "c.svs"}
     assert left_in(scratch) == set()
-    assert content(near, far) == content(platform, planned)
+    assert content(near, far) == expected
     assert caplog.messages == []
 
 
@@ -288,28 +262,49 @@ def test_what_is_wrong_with_a_copy_is_said_of_the_slide(make_far, near, make_sli
 
 
 @pytest.mark.usefixtures("planned")
-def test_a_caller_that_stops_early_leaves_no_copies(
+def test_a_caller_that_stops_early_ends_the_workers_and_leaves_nothing_staged_or_copied(
     make_far, reopen, make_slide, register, tmp_path
 ):
     scratch = tmp_path / "scratch"
-    near = reopen(LONG, scratch=scratch)
-    planned = make_far(register(near, make_slide("blank.svs", blank=True)))
-    outcomes = run_batch(near, [planned[-1], planned[0]], near.recipe.per_slide, run_id="run")
-    next(outcomes)
+    near = reopen(LONG, n_workers=2, scratch=scratch)
+    with workers_here():
+        planned = make_far(register(near, make_slide("blank.svs", blank=True)))
+    chosen = [planned[-1], planned[0]]
+    outcomes = run_batch(near, chosen, near.recipe.per_slide, run_id="run")
+    assert next(outcomes).slide_id == planned[-1].slide_id  # no patches: the other takes longer
+    assert workers_now()
+    assert staged(near)
     assert len(left_in(scratch)) > 1  # a copy that is being read, and the batch's sign of life
     outcomes.close()
+    assert workers_now() == []
+    assert staged(near) == set()
     assert left_in(scratch) == set()
+    assert attempts(near) == []
+    with workers_here():
+        again = run_batch(near, chosen[:1], near.recipe.per_slide, run_id="again")
+        assert [states(o) for o in again] == [["current"] * 3]
+    assert len(attempts(near, "again")) == 3
 
 
 @pytest.mark.usefixtures("planned")
-def test_a_worker_killed_during_a_slide_leaves_no_copy(make_far, reopen, tmp_path):
-    platform = reopen(LONG, n_workers=1, scratch=tmp_path / "scratch")
+def test_a_worker_killed_during_a_slide_costs_that_slide_alone_and_leaves_no_copy(
+    make_far, reopen, tmp_path
+):
+    scratch = tmp_path / "scratch"
+    platform = reopen(LONG, n_workers=1, scratch=scratch)
+    [slow] = make_far(plan_slides(platform)[:1])
     killed = threading.Thread(target=_kill_at_features, args=(platform,))
     killed.start()
-    [outcome] = run(platform, make_far(plan_slides(platform)[:1]))
+    [outcome] = run(platform, [slow])
     killed.join()
+    assert states(outcome) == ["current", "current", "failed"]
     assert outcome.failure.reason == "worker_lost"
-    assert left_in(tmp_path / "scratch") == set()
+    assert slow.slide_id in outcome.failure.message
+    assert "code -9" in outcome.failure.message
+    assert staged(platform) == set()
+    assert left_in(scratch) == set()
+    assert platform.catalog.find_artifact(outcome.steps[1].step.address) is not None
+    assert len(attempts(platform)) == 3
 
 
 @pytest.mark.usefixtures("here")
@@ -328,24 +323,14 @@ def content(platform, planned):
     }
 
 
-def test_artifacts_have_the_same_bytes_however_they_are_made(
-    platform, planned, reopen, settings, tmp_path
-):
-    run(platform, planned)
-    expected = content(platform, planned)
-    for name in ("four", "alone"):  # stores of their own, which the catalog may go on in
-        (tmp_path / name / STAGING).mkdir(parents=True)
-    four = reopen(n_workers=4, store=tmp_path / "four")
-    run(four, planned)
-    assert content(four, planned) == expected
-    alone = reopen(n_workers=1, store=tmp_path / "alone")
-    with workers_here():  # what processes differ in was seen above
-        for entry in alone.recipe.per_slide:
-            for some in (planned[2:], planned[1::-1]):
-                for outcome in run_batch(alone, some, [entry], run_id="run"):
-                    assert states(outcome) == ["made"]
+@pytest.mark.usefixtures("here")
+def test_artifacts_have_the_same_bytes_made_one_by_one_in_another_order(reopen, planned, expected):
+    alone = reopen(n_workers=1)
+    for entry in alone.recipe.per_slide:
+        for some in (planned[2:], planned[1::-1]):
+            for outcome in run_batch(alone, some, [entry], run_id="run"):
+                assert states(outcome) == ["made"]
     assert content(alone, planned) == expected
-    assert settings.n_workers == 2
 
 
 @pytest.mark.slow

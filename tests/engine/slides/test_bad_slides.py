@@ -10,6 +10,7 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -92,14 +93,13 @@ def pass_through(folder: Path, names: list[str], home: Path) -> Passage:
     (home / "recipe.yaml").write_text(RECIPE)
     settings = Settings(
         home=home, store=home / "store", catalog_url=f"sqlite:///{home / 'c.sqlite'}",
-        recipe=home / "recipe.yaml", inbox=home / "inbox", inbox_stable_s=60.0, n_workers=2,
+        recipe=home / "recipe.yaml", inbox=home / "inbox", inbox_stable_s=60.0, n_workers=1,
         read_threads=1, slide_timeout_s=60.0, device="cpu", verify="stamp", scratch=None,
         scratch_bytes=10**9,
         dagster_home=home / ".dagster",
     )  # fmt: skip
     with open_platform(settings) as platform:
-        [first] = ingest(platform, [folder / GOOD])
-        ingested = ingest_all(platform, {name: folder / name for name in names})
+        first, ingested = ingest_all(platform, folder / GOOD, names)
         planned = plan_slides(platform)
         outcomes = run_batch(platform, planned, platform.recipe.per_slide, run_id="run")
         return Passage(
@@ -109,21 +109,21 @@ def pass_through(folder: Path, names: list[str], home: Path) -> Passage:
         )
 
 
-def ingest_all(platform, paths: dict[str, Path]) -> dict[str, Ingested]:
-    """Look for each by itself, and register together all that are one file: workers start once."""
+def ingest_all(platform, good: Path, names: list[str]) -> tuple[Registration, dict[str, Ingested]]:
+    """Look for each by itself, and register all after the good one: workers start once."""
     ingested, files = {}, {}
-    for name, path in paths.items():
+    for name in names:
         try:
-            files[name] = find_files([path])
+            files[name] = find_files([good.parent / name])
         except SpecError as error:
             ingested[name] = Ingested(refused=error.reason if error.remedy else "", found=())
-    single = {name: found for name, found in files.items() if len(found) == 1}
-    together = ingest(platform, [file for found in single.values() for file in found])
-    for name, one in zip(single, together, strict=True):
-        ingested[name] = Ingested(refused="", found=(one,))
-    for name in files.keys() - single:
-        ingested[name] = Ingested(refused="", found=tuple(ingest(platform, files[name])))
-    return ingested
+    registered = iter(
+        ingest(platform, [good, *(file for found in files.values() for file in found)])
+    )
+    first = next(registered)
+    for name, found in files.items():
+        ingested[name] = Ingested(refused="", found=tuple(islice(registered, len(found))))
+    return first, ingested
 
 
 def region_by_openslide(path: Path) -> np.ndarray:
@@ -244,6 +244,7 @@ def test_a_scan_of_the_whole_folder_ends_and_lists_every_slide_once(corpus):
     assert not [path for path in found if "parent" in path.parts]
 
 
+@pytest.mark.usefixtures("here")
 def test_a_slide_without_a_resolution_is_flagged_as_it_is_registered(platform, tmp_path, caplog):
     paths = {case.name: tmp_path / case.name for case in CASES if case.name.startswith("mpp_v")}
     [(name, path)] = paths.items()

@@ -318,6 +318,7 @@ def test_a_slide_with_garbage_for_a_label_is_ingested_and_made(
     assert [step.state for step in run_slide(task).steps] == ["made"] * len(task.steps)
 
 
+@pytest.mark.usefixtures("here")
 def test_no_byte_of_a_label_reaches_what_ingestion_keeps(platform, tmp_path) -> None:
     one = write_with_label(tmp_path / "a.svs")
     other = Path(shutil.copy(one, tmp_path / "b.svs"))

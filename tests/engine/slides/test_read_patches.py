@@ -123,7 +123,7 @@ def bounds(request, monkeypatch) -> None:
 # ------------------------------------------------------------------------------- every pixel
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(
     cases(), st.sampled_from([1, 2, 3, 7, 16, 64]), st.integers(1, 4),
     st.sampled_from(["location", "completed"]),
@@ -144,7 +144,7 @@ def test_every_patch_is_the_square_resampled_and_each_tile_decoded_once(
 
 
 @pytest.mark.usefixtures("bounds")
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     cases(), st.sampled_from([1, 2, 3, 7]), st.integers(1, 4),
     st.sampled_from(["location", "completed"]),
@@ -270,7 +270,7 @@ class GreySlide(FormulaSlide):
         return np.full_like(super().pixels(level, x_px, y_px), 100)
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(
     st.integers(40, 140), st.integers(40, 140), st.sampled_from([(16, 16), (24, 40), (18, 32)]),
     st.sampled_from([(32, 16), (33, 16), (40, 10), (64, 8), (33, 15), (50, 9)]),
@@ -293,7 +293,7 @@ def test_fast_lets_no_padding_through_and_keeps_white_out_of_the_level(
                 assert (patch == 255).all()
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(cases(), st.integers(1, 9), st.integers(2, 4))
 def test_fast_gives_the_same_bytes_whatever_the_batches_and_threads(
     case, n_batch, n_threads
@@ -520,7 +520,7 @@ def test_an_impossible_reading_is_refused_where_it_is_asked_for(wrong) -> None:
 
 
 @pytest.mark.usefixtures("bounds")
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     cases(), st.sets(st.integers(0, 40), max_size=6),
     st.tuples(st.integers(1, 8), st.integers(1, 4)),
@@ -839,7 +839,7 @@ class FlatSlide(FormulaSlide):
 @pytest.mark.parametrize(("offset_px", "patch_px"), [(30, 64), (0, 32), (30, 40)])
 def test_memory_does_not_grow_with_the_height(offset_px, patch_px) -> None:
     peaks = []
-    for height_px in (7_500, 30_000):
+    for height_px in (4_000, 16_000):
         slide = FlatSlide(300, height_px, tile_px=(64, 64))
         locations = at(grid_of(300, height_px, 64, offset_px), side_px0=64, patch_px=patch_px)
         gc.collect()
@@ -848,8 +848,8 @@ def test_memory_does_not_grow_with_the_height(offset_px, patch_px) -> None:
             pass
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    # 1,872 patches of 12 KB are 23 MB; what grows are the plan's numbers, 0.5 KB a patch.
-    assert peaks[1] < peaks[0] + 1_400 * 600
+    # 1,000 patches of 12 KB are 12 MB; what grows are the plan's numbers, 0.5 KB a patch.
+    assert peaks[1] < peaks[0] + 750 * 600
     assert peaks[1] < 4_000_000
 
 

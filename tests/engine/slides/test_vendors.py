@@ -44,6 +44,9 @@ def compare(slide: OpenedSlide, path: Path) -> None:
             ours = read_box(slide, level, (0, 0, width_px, height_px))
             theirs = np.asarray(handle.read_region((0, 0), level, (width_px, height_px)))
             is_there = theirs[..., 3] == 255
+            if is_there.all():  # which takes a fifth of the time
+                assert np.array_equal(ours, theirs[..., :3])
+                continue
             assert np.array_equal(ours[is_there], theirs[is_there][:, :3])
             assert (ours[theirs[..., 3] == 0] == list(bytes.fromhex(background))).all()
 
@@ -112,24 +115,22 @@ def pyramid(level0: np.ndarray) -> list[np.ndarray]:
     return [level0, np.ascontiguousarray(level0[::2, ::2]), np.ascontiguousarray(level0[::4, ::4])]
 
 
-@pytest.mark.parametrize("is_big", [False, True])
+PLAIN = {"tile": (256, 256), "photometric": "rgb"}
+
+
 @pytest.mark.parametrize(
-    "kind",
+    ("kind", "is_big"),  # what a tile holds knows nothing of how wide its offset is
     [
-        TILED,
-        TILED | {"subsampling": (1, 1)},
-        TILED | {"subsampling": (2, 1)},
-        {"tile": (256, 256), "photometric": "rgb", "compression": "adobe_deflate"},
-        {
-            "tile": (256, 256),
-            "photometric": "rgb",
-            "compression": "adobe_deflate",
-            "predictor": True,
-        },
-        {"tile": (256, 256), "photometric": "rgb", "compression": "lzw", "predictor": True},
-        {"tile": (256, 256), "photometric": "rgb"},
+        (TILED, False),
+        (TILED, True),
+        (TILED | {"subsampling": (1, 1)}, False),
+        (TILED | {"subsampling": (2, 1)}, True),
+        (PLAIN | {"compression": "adobe_deflate"}, False),
+        (PLAIN | {"compression": "adobe_deflate", "predictor": True}, True),
+        (PLAIN | {"compression": "lzw", "predictor": True}, False),
+        (PLAIN, True),
     ],
-    ids=["420", "444", "422", "deflate", "deflate delta", "lzw delta", "plain"],
+    ids=["420", "420 big", "444", "422", "deflate", "deflate delta", "lzw delta", "plain"],
 )
 def test_a_generic_tiff_is_read_by_its_tiles(tmp_path, kind, is_big) -> None:
     path = tmp_path / "a.tif"

@@ -1,10 +1,12 @@
 import os
 import signal
+import threading
 
 import pytest
 
 from pathassets.adapters import torch as torch_adapter
-from pathassets.engine.workers.devices import lease_device
+from pathassets.engine.workers import devices
+from pathassets.engine.workers.devices import Lease, lease_device, may_have_gpu
 from pathassets.errors import SpecError
 
 HOLDER = """
@@ -13,41 +15,70 @@ import time
 from pathlib import Path
 from pathassets.engine.workers import devices
 
-devices._gpus = lambda wanted: tuple(sys.argv[2].split(","))
+devices._gpus = lambda wanted: dict(seen.split("=") for seen in sys.argv[2].split(","))
 log = Path(sys.argv[1])
 for i in range(int(sys.argv[3])):
-    with devices.lease_device("cuda") as device:
-        held = log / device
-        held.touch(exist_ok=False)  # fails where another holds the same device
-        print(device, flush=True)
+    with devices.lease_device("cuda") as lease:
+        held = log / devices._gpus("cuda")[lease.device]
+        held.touch(exist_ok=False)  # fails where another holds the same card
+        print(lease.device, flush=True)
         time.sleep(float(sys.argv[4]))
         held.unlink()
 """
 
 
 @pytest.fixture
-def one_gpu(tmp_path, monkeypatch):
-    """A machine with one GPU, and lock files of its own."""
+def see(tmp_path, monkeypatch):
+    """Let this process see GPUs; the machine has lock files of its own."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr(torch_adapter, "cuda_devices", lambda: ("cuda:0",))
+    monkeypatch.setattr(devices, "may_have_gpu", lambda: True)
+
+    def see(**uuids):
+        names = {name.replace("_", ":"): uuid for name, uuid in uuids.items()}
+        monkeypatch.setattr(torch_adapter, "cuda_uuids", lambda: names)
+
+    see()
+    return see
+
+
+@pytest.fixture
+def one_gpu(tmp_path, see):
+    """A machine with one GPU."""
+    see(cuda_0="GPU-a")
     (tmp_path / "held").mkdir()
     return tmp_path / "held"
 
 
 def test_the_cpu_is_never_waited_for():
     with lease_device("cpu") as one, lease_device("cpu") as other:
-        assert one == other == "cpu"
+        assert one == other == Lease(device="cpu", n_devices=0)
 
 
-def test_auto_is_the_cpu_where_there_is_no_gpu(monkeypatch):
-    monkeypatch.setattr(torch_adapter, "cuda_devices", tuple)
-    with lease_device("auto") as device:
-        assert device == "cpu"
+@pytest.mark.usefixtures("see")
+def test_auto_is_the_cpu_where_torch_sees_no_gpu():
+    with lease_device("auto") as lease:
+        assert lease == Lease(device="cpu", n_devices=0)
 
 
-def test_cuda_without_a_gpu_is_refused(monkeypatch):
-    monkeypatch.setattr(torch_adapter, "cuda_devices", tuple)
+def test_auto_does_not_ask_torch_where_no_driver_has_a_file(monkeypatch):
+    monkeypatch.setattr(devices, "may_have_gpu", lambda: False)
+    monkeypatch.delattr(torch_adapter, "cuda_uuids")
+    with lease_device("auto") as lease:
+        assert lease.device == "cpu"
+
+
+@pytest.mark.parametrize("name", ["nvidia0", "nvidia11", "dxg", "kfd"])
+def test_a_file_of_a_driver_says_that_there_may_be_a_gpu(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(devices, "Path", lambda _dev: tmp_path)
+    (tmp_path / "nvidiactl").touch()  # is there without a card, too
+    assert not may_have_gpu()
+    (tmp_path / name).touch()
+    assert may_have_gpu()
+
+
+@pytest.mark.usefixtures("see")
+def test_cuda_without_a_gpu_is_refused():
     with pytest.raises(SpecError, match="torch sees no GPU") as e, lease_device("cuda"):
         pass
     assert "PATHASSETS_DEVICE" in e.value.remedy
@@ -57,48 +88,106 @@ def test_cuda_without_a_gpu_is_refused(monkeypatch):
 @pytest.mark.usefixtures("one_gpu")
 def test_a_gpu_is_leased_and_given_back(wanted):
     for _ in range(2):
-        with lease_device(wanted) as device:
-            assert device == "cuda:0"
+        with lease_device(wanted) as lease:
+            assert lease == Lease(device="cuda:0", n_devices=1)
 
 
 @pytest.mark.usefixtures("one_gpu")
 def test_a_gpu_is_given_back_after_an_error():
     with pytest.raises(LookupError), lease_device("cuda"):
         raise LookupError
-    with lease_device("cuda") as device:
-        assert device == "cuda:0"
+    with lease_device("cuda") as lease:
+        assert lease.device == "cuda:0"
 
 
-def test_one_takes_the_gpu_that_is_free(monkeypatch, tmp_path):
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr(torch_adapter, "cuda_devices", lambda: ("cuda:0", "cuda:1"))
+def test_one_takes_the_gpu_that_is_free(see):
+    see(cuda_0="GPU-a", cuda_1="GPU-b")
     with lease_device("cuda") as one, lease_device("cuda") as other:
-        assert {one, other} == {"cuda:0", "cuda:1"}
+        assert {one.device, other.device} == {"cuda:0", "cuda:1"}
+        assert one.n_devices == 2
+
+
+def test_processes_that_see_other_cards_by_one_name_do_not_wait_for_each_other(one_gpu, see):
+    with lease_device("cuda") as one:
+        see(cuda_0="GPU-b")
+        with lease_device("cuda", on_wait=pytest.fail) as other:
+            assert one.device == other.device == "cuda:0"
+    assert list(one_gpu.iterdir()) == []
+
+
+def test_a_card_is_one_whatever_a_process_calls_it(one_gpu, see, start_python):
+    process = start_python(HOLDER, one_gpu, "cuda:3=GPU-a", 1, 600)
+    assert process.stdout.readline() == "cuda:3\n"
+    see(cuda_0="GPU-a", cuda_1="GPU-b")
+    with lease_device("cuda") as lease:
+        assert lease.device == "cuda:1"
+
+
+@pytest.mark.timeout(60)
+def test_who_waits_for_a_gpu_says_so_until_it_is_free(one_gpu, start_python):
+    process = start_python(HOLDER, one_gpu, "cuda:0=GPU-a", 1, 600)
+    assert process.stdout.readline() == "cuda:0\n"
+    waited = []
+
+    def wait():
+        waited.append(threading.current_thread())
+        if len(waited) == 2:
+            process.kill()
+
+    with lease_device("cuda", on_wait=wait) as lease:
+        assert lease.device == "cuda:0"
+    assert len(waited) >= 2
+
+
+@pytest.mark.usefixtures("one_gpu")
+def test_what_a_scheduler_assigned_is_taken_without_a_lock(tmp_path):
+    with (
+        lease_device("cuda") as held,
+        lease_device("cuda", is_assigned=True, on_wait=pytest.fail) as one,
+        lease_device("auto", is_assigned=True, on_wait=pytest.fail) as other,
+    ):
+        assert held == one == other
+    assert {p.name for p in (tmp_path / "pathassets-devices").iterdir()} <= {"GPU-a.lock"}
+
+
+def test_of_several_that_a_scheduler_assigned_the_first_is_taken(see):
+    see(cuda_0="GPU-a", cuda_1="GPU-b")
+    with lease_device("cuda", is_assigned=True) as lease:
+        assert lease == Lease(device="cuda:0", n_devices=2)
+
+
+@pytest.mark.usefixtures("see")
+def test_an_assignment_without_a_gpu_is_the_cpu():
+    with lease_device("auto", is_assigned=True) as lease:
+        assert lease == Lease(device="cpu", n_devices=0)
 
 
 def test_processes_never_hold_one_gpu_at_once(one_gpu, start_python):
-    processes = [start_python(HOLDER, one_gpu, "cuda:0", 8, 0.02) for _ in range(3)]
-    for process in processes:
+    processes = [start_python(HOLDER, one_gpu, f"cuda:{i}=GPU-a", 8, 0.02) for i in range(3)]
+    for i, process in enumerate(processes):
         out, err = process.communicate(timeout=60)
         assert err == ""
-        assert out.split() == ["cuda:0"] * 8
+        assert out.split() == [f"cuda:{i}"] * 8
 
 
 @pytest.mark.timeout(60)
 def test_a_killed_holder_gives_its_gpu_back(one_gpu, start_python):
-    process = start_python(HOLDER, one_gpu, "cuda:0", 1, 600)
+    process = start_python(HOLDER, one_gpu, "cuda:0=GPU-a", 1, 600)
     assert process.stdout.readline() == "cuda:0\n"
     os.kill(process.pid, signal.SIGKILL)
-    with lease_device("cuda") as device:
-        assert device == "cuda:0"
+    with lease_device("cuda") as lease:
+        assert lease.device == "cuda:0"
 
 
-def test_the_lock_files_are_open_to_every_user(one_gpu):
+def test_a_lock_bears_the_uuid_of_its_card_and_is_open_to_every_user(tmp_path, see):
+    see(cuda_0="MIG-GPU-7/1/../x")  # whatever a driver calls a part of a card
     old = os.umask(0o077)
     try:
         with lease_device("cuda"):
-            folder = one_gpu.parent / "pathassets-devices"
+            folder = tmp_path / "pathassets-devices"
             assert folder.stat().st_mode & 0o777 == 0o777
-            assert (folder / "cuda-0.lock").stat().st_mode & 0o666 == 0o666
+            [lock] = folder.iterdir()
+            assert lock.name == "MIG-GPU-7_1____x.lock"
+            assert lock.stat().st_mode & 0o666 == 0o666
     finally:
         os.umask(old)

@@ -3,7 +3,13 @@ import time
 
 import pytest
 
-from pathassets.engine.workers.prefetch import MOST_HELD, Exhausted, NothingReady, Prefetcher
+from pathassets.engine.workers.prefetch import (
+    MOST_HELD,
+    Exhausted,
+    NothingReady,
+    Prefetcher,
+    one_ahead,
+)
 
 
 class Source:
@@ -149,3 +155,32 @@ def test_only_an_idle_source_starves_its_taker():
         time.sleep(0.001)
     assert feed.take(0.01) == ("x", 1)
     feed.close()
+
+
+def test_one_item_is_made_ahead_and_no_second_one_before_the_first_is_asked_for():
+    source = Source(5, 1)
+    items = one_ahead(i for i, _ in source.items())
+    assert next(items) == 0
+    assert settled(source, 2) == 2
+    assert next(items) == 1
+    assert settled(source, 3) == 3
+    items.close()
+
+
+def test_all_items_come_in_order_and_then_the_error_of_their_maker():
+    source = Source(3, 1, error=ValueError("no more"))
+    items = one_ahead(i for i, _ in source.items())
+    assert [next(items) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(ValueError, match="no more"):
+        next(items)
+    assert list(one_ahead(range(4))) == [0, 1, 2, 3]
+
+
+def test_closing_it_ends_its_thread():
+    source = Source(5, 1)
+    items = one_ahead(i for i, _ in source.items())
+    next(items)
+    before = threading.active_count()
+    items.close()
+    assert threading.active_count() == before - 1
+    assert source.n_made <= 2

@@ -24,6 +24,7 @@ from pathassets.engine.workers.parts.reader import ReaderSetup, serve_parts
 from pathassets.engine.workers.parts.schedule import Part
 from pathassets.engine.workers.process import WorkerProcess, start_worker
 from pathassets.engine.workers.ring import Held, make_ring, shape_ring
+from pathassets.errors import WorkerLost
 
 
 @dataclass(eq=False, slots=True)
@@ -96,8 +97,11 @@ class ReaderProcesses:
 
         Raises:
             ResourcesShort: the system starts no more processes.
+            WorkerLost: they were ended.
             PathAssetsError: there is too little shared memory.
         """
+        if not self.is_open:
+            raise WorkerLost("the processes that read were ended")
         ring, fd = make_ring(self.shape)
         setup = ReaderSetup(read=self._read, fd=fd, shape=self.shape, first=first)
         try:

@@ -1,6 +1,9 @@
 """What is left by runs that are killed, disturbed or repeated."""
 
 import os
+import shutil
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -94,14 +97,28 @@ def extract(slide, folder, *, is_set=False, n=N, **asked):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(slide, tmp_path_factory):
-    """Trees of runs that nothing happened to, by whether they are of sets."""
-    trees = {}
-    for is_set in (False, True):
-        folder = tmp_path_factory.mktemp("whole")
+def whole_folders(slide, tmp_path_factory):
+    """Folders of runs that nothing happened to, by whether they are of sets; only to be read."""
+    folders = {is_set: tmp_path_factory.mktemp("whole") for is_set in (False, True)}
+    for is_set, folder in folders.items():
         extract(slide, folder, is_set=is_set)
-        trees[is_set] = tree_of(folder)
-    return trees
+    return folders
+
+
+@pytest.fixture(scope="module")
+def undisturbed(whole_folders):
+    """Their trees."""
+    return {is_set: tree_of(folder) for is_set, folder in whole_folders.items()}
+
+
+@pytest.fixture
+def copy_whole(whole_folders, tmp_path):
+    """Give a folder as such a run leaves it, for the test to change."""
+
+    def copy(*, is_set=False):
+        return Path(shutil.copytree(whole_folders[is_set], tmp_path / "whole"))
+
+    return copy
 
 
 def reads_of(monkeypatch):
@@ -137,12 +154,23 @@ def test_a_killed_run_leaves_no_half_image_and_the_next_makes_all_as_if_undistur
         assert tree_of(tmp_path / moment) == whole, moment
 
 
-def test_some_moments_leave_parts_for_the_next_run_to_remove(tmp_path, slide, start_python):
-    killer = start_python(KILL, slide, tmp_path, False, "replace:100:before")  # noqa: FBT003
-    killer.communicate(timeout=100)
-    (folder,) = tmp_path.iterdir()
-    assert [name for name in tree_of(folder) if name.endswith(PART)]
-    assert [name for name in tree_of(folder) if name.endswith(JOURNAL)]
+@pytest.fixture(scope="module")
+def killed(slide, tmp_path_factory):
+    """Folders of runs that were killed, by the moment; each for one test to change."""
+    moments = ["replace:100:before", "note:5:after", "note:4:after"]
+    root = tmp_path_factory.mktemp("killed")
+    said = subprocess.run(  # noqa: S603 - our own script
+        [sys.executable, "-c", KILL, slide, root, "False", *moments], capture_output=True,
+        text=True, check=True, env=os.environ | {"PYTHONPATH": str(Path.cwd())}, timeout=100,
+    )  # fmt: skip
+    assert said.stdout.count("killed") == len(moments)
+    return {moment: root / moment for moment in moments}
+
+
+def test_some_moments_leave_parts_for_the_next_run_to_remove(killed):
+    left = tree_of(killed["replace:100:before"])
+    assert [name for name in left if name.endswith(PART)]
+    assert [name for name in left if name.endswith(JOURNAL)]
 
 
 def test_a_repeated_call_reads_and_writes_nothing(tmp_path, slide, undisturbed, monkeypatch):
@@ -159,63 +187,57 @@ def test_a_repeated_call_reads_and_writes_nothing(tmp_path, slide, undisturbed, 
 @pytest.mark.parametrize("damage", ["gone", "short", "empty"])
 @pytest.mark.parametrize("is_set", [False, True])
 def test_only_batches_with_a_damaged_image_are_read_again(  # noqa: PLR0913, PLR0917
-    tmp_path, slide, undisturbed, monkeypatch, damage, is_set
+    copy_whole, slide, undisturbed, monkeypatch, damage, is_set
 ):
-    extract(slide, tmp_path, is_set=is_set)
-    lines = next(tmp_path.glob("manifests/*.txt")).read_text().splitlines()
+    folder = copy_whole(is_set=is_set)
+    lines = next(folder.glob("manifests/*.txt")).read_text().splitlines()
     in_order = [line.strip() for line in lines if line.endswith(".png")]
-    victim = tmp_path / in_order[130 * (2 if is_set else 1)]
+    victim = folder / in_order[130 * (2 if is_set else 1)]
     data = victim.read_bytes()
     victim.unlink()
     if damage != "gone":
         victim.write_bytes(data[:-1] if damage == "short" else b"")
     parts = reads_of(monkeypatch)
-    extract(slide, tmp_path, is_set=is_set)
+    extract(slide, folder, is_set=is_set)
     assert parts == [slice(128, 192)]
-    assert tree_of(tmp_path) == undisturbed[is_set]
+    assert tree_of(folder) == undisturbed[is_set]
 
 
 @pytest.mark.parametrize("suffix", ["txt", "parquet"])
 @pytest.mark.parametrize("damage", ["gone", "empty", "junk"])
 def test_a_manifest_that_is_gone_or_damaged_is_written_again(
-    tmp_path, slide, undisturbed, suffix, damage
+    copy_whole, slide, undisturbed, suffix, damage
 ):
-    extract(slide, tmp_path)
-    (manifest,) = tmp_path.glob(f"manifests/*.{suffix}")
+    folder = copy_whole()
+    (manifest,) = folder.glob(f"manifests/*.{suffix}")
     manifest.unlink()
     if damage != "gone":
         manifest.write_bytes(b"" if damage == "empty" else b"junk")
-    extract(slide, tmp_path)
+    extract(slide, folder)
     expected = dict(undisturbed[False])
     if suffix == "txt" and damage != "gone":
         # What a person wrote into it stays his: only the table is read.
-        name = manifest.relative_to(tmp_path).as_posix()
-        expected[name] = tree_of(tmp_path)[name]
-    assert tree_of(tmp_path) == expected
+        name = manifest.relative_to(folder).as_posix()
+        expected[name] = tree_of(folder)[name]
+    assert tree_of(folder) == expected
 
 
-def test_an_image_that_was_damaged_in_a_killed_run_is_made_again(
-    tmp_path, slide, undisturbed, start_python
-):
-    killer = start_python(KILL, slide, tmp_path, False, "note:5:after")  # noqa: FBT003
-    killer.communicate(timeout=100)
-    (folder,) = tmp_path.iterdir()
+def test_an_image_that_was_damaged_in_a_killed_run_is_made_again(slide, undisturbed, killed):
+    folder = killed["note:5:after"]
     victim = folder / images_in(folder)[10]
     victim.write_bytes(bytes(victim.stat().st_size))  # as a power cut leaves it: the size is right
     extract(slide, folder)
     assert tree_of(folder) == undisturbed[False]
 
 
-def test_what_is_killed_goes_on_where_it_was(tmp_path, slide, start_python, monkeypatch):
-    killer = start_python(KILL, slide, tmp_path, False, "note:4:after")  # noqa: FBT003
-    killer.communicate(timeout=100)
+def test_what_is_killed_goes_on_where_it_was(slide, killed, monkeypatch):
     parts = reads_of(monkeypatch)
-    extract(slide, tmp_path / "note:4:after")
+    extract(slide, killed["note:4:after"])
     assert parts == [slice(192, 320)]
 
 
-def test_a_slide_that_fails_midway_keeps_its_images_and_has_no_manifest(tmp_path):
-    slide = write_formula_tiff(tmp_path / "bad.tiff")
+def test_a_slide_that_fails_midway_keeps_its_images_and_has_no_manifest(tmp_path, slide):
+    slide = Path(shutil.copy(slide, tmp_path / "bad.tiff"))
     corrupt_tile(slide, 0, 40)  # of the sixth row: below the first 640 patches of 64 px
     for _ in range(2):
         with pytest.raises(TileUnreadable) as e:

@@ -1,6 +1,7 @@
 import gc
 import logging
 import os
+import shutil
 import signal
 import time
 from contextlib import closing
@@ -155,7 +156,7 @@ def test_what_comes_too_early_waits_for_its_turn(monkeypatch) -> None:
 # ---------------------------------------------------------------------------------- what comes
 
 
-@pytest.mark.parametrize("n", [1, 2, 3])
+@pytest.mark.parametrize("n", [1, 3])
 @pytest.mark.usefixtures("small_parts")
 def test_ordered_gives_the_input_order_for_any_number_of_workers(slide_path, n) -> None:
     patches = [
@@ -172,8 +173,8 @@ def test_ordered_gives_the_input_order_for_any_number_of_workers(slide_path, n) 
 
 @pytest.mark.usefixtures("small_parts")
 def test_every_patch_comes_once_in_any_order(slide_path) -> None:
-    patches = [grid_on(slide_path, n=1500), grid_on(slide_path, n=130, side_px=40)]
-    seen = read(stream_of(*patches, n=3, n_threads=2))
+    patches = [grid_on(slide_path, n=700), grid_on(slide_path, n=130, side_px=40)]
+    seen = read(stream_of(*patches, n=2, n_threads=2))
     assert sorted(seen) == sorted(wanted_of(*patches))
 
 
@@ -205,15 +206,16 @@ def test_workers_read_no_further_ahead_than_their_slots(slide_path) -> None:
         next(events)
         [worker] = stream._workers
         n_waiting = 0
-        while worker.pipe.poll(1.0):  # slots are not given back
+        n_sure = stream._shape.n_slots // 2
+        while worker.pipe.poll(0.3 if n_waiting >= n_sure else 60.0):  # no slot is given back
             worker.pipe.recv_bytes()
             n_waiting += 1
-        assert stream._shape.n_slots // 2 <= n_waiting <= stream._shape.n_slots
+        assert n_sure <= n_waiting <= stream._shape.n_slots
 
 
 @pytest.mark.usefixtures("small_parts")
 def test_buffers_are_used_again_and_what_is_kept_is_left_alone(slide_path) -> None:
-    stream = stream_of(grid_on(slide_path, n=4000), n=2)
+    stream = stream_of(grid_on(slide_path, n=2000), n=1)
     kept = []
     for n, (_, sets) in enumerate(stream.run()):
         if n % 20 == 0:
@@ -224,8 +226,8 @@ def test_buffers_are_used_again_and_what_is_kept_is_left_alone(slide_path) -> No
 
 @pytest.mark.usefixtures("small_parts")
 def test_what_waits_for_its_turn_is_bounded(slide_path) -> None:
-    """The first part's worker is stopped: the others fill what may wait, and wait themselves."""
-    stream = stream_of(grid_on(slide_path, n=3000), n=3, is_ordered=True)
+    """The first part's worker is stopped: the other fills what may wait, and waits itself."""
+    stream = stream_of(grid_on(slide_path, n=3000), n=2, is_ordered=True)
     with closing(stream.run()) as events:
         next(events)
         first = next(w for w in stream._workers if w.part and w.part.number == stream._reorder.turn)
@@ -238,7 +240,7 @@ def test_what_waits_for_its_turn_is_bounded(slide_path) -> None:
                     stream._employ()
         assert stream._reorder.is_full
         waiting = stream._reorder._waiting_bytes
-        assert waiting <= parts.WAITING_BYTES + 2 * stream._shape.slot_bytes
+        assert waiting <= parts.WAITING_BYTES + stream._shape.slot_bytes
         first.process.send_signal(signal.SIGCONT)
         assert stream._heard() == [first]
 
@@ -247,9 +249,9 @@ def test_what_waits_for_its_turn_is_bounded(slide_path) -> None:
 
 
 @pytest.fixture
-def bad_path(tmp_path) -> Path:
+def bad_path(tmp_path, slide_path) -> Path:
     """A slide with one bad tile, under the squares 1536 and more of a row of squares."""
-    path = write_formula_tiff(tmp_path / "bad.tiff")
+    path = Path(shutil.copy(slide_path, tmp_path / "bad.tiff"))
     corrupt_tile(path, 0, 6 + 2 * 8)
     return path
 
@@ -286,7 +288,7 @@ def test_a_worker_that_is_killed_costs_its_slide_alone_and_is_replaced(slide_pat
 @pytest.mark.usefixtures("small_parts")
 @pytest.mark.parametrize("is_ordered", [False, True])
 def test_workers_may_be_killed_again_and_again(slide_path, is_ordered) -> None:
-    patches = [grid_on(slide_path, n=60, start=i) for i in range(16)]
+    patches = [grid_on(slide_path, n=60, start=i) for i in range(13)]
     stream = stream_of(*patches, n=2, is_ordered=is_ordered, on_error="collect")
     seen: dict[int, list[int]] = {}
     n_killed = 0
@@ -297,9 +299,9 @@ def test_workers_may_be_killed_again_and_again(slide_path, is_ordered) -> None:
             n_killed += 1
     assert n_killed > 2
     whole = [job for job, places in seen.items() if len(places) == 60]
-    assert len(whole) >= 16 - n_killed
+    assert len(whole) >= 13 - n_killed
     assert all(places == list(range(len(places))) for places in seen.values())
-    assert len(stream.progress.pids) == len(whole) == 16 - len(stream.progress.errors)
+    assert len(stream.progress.pids) == len(whole) == 13 - len(stream.progress.errors)
 
 
 def test_a_worker_that_is_killed_before_its_first_part_costs_nothing(slide_path) -> None:
@@ -343,7 +345,7 @@ def test_if_ordered_all_before_the_fault_comes_first_for_any_number_of_workers(
 
 def test_skip_goes_on_and_logs(slide_path, bad_path, caplog) -> None:
     patches = [grid_on(slide_path, n=300), grid_on(bad_path), grid_on(slide_path, n=200)]
-    stream = stream_of(*patches, on_error="skip")
+    stream = stream_of(*patches, n=1, on_error="skip")
     with caplog.at_level(logging.WARNING):
         seen = [(job, len(sets.places)) for job, sets in stream.run()]
     assert [sum(n for j, n in seen if j == job) for job in (0, 2)] == [300, 200]
@@ -378,18 +380,18 @@ def test_closing_it_early_ends_busy_workers_at_once(slide_path) -> None:
 
 
 def test_dropping_it_ends_its_workers_whether_it_ran_or_not(slide_path) -> None:
-    idle = stream_of(grid_on(slide_path), n=2)
-    events = stream_of(grid_on(slide_path), n=2).run()
+    idle = stream_of(grid_on(slide_path), n=1)
+    events = stream_of(grid_on(slide_path), n=1).run()
     next(events)
     workers = workers_now()
-    assert len(workers) == 4
+    assert len(workers) == 2
     del idle, events
     gc.collect()
     assert not any(map(is_alive, workers))
 
 
 def test_who_goes_on_after_it_was_ended_is_told(slide_path) -> None:
-    stream = stream_of(grid_on(slide_path), n=2)
+    stream = stream_of(grid_on(slide_path), n=1)
     events = stream.run()
     next(events)
     stream.end()

@@ -2,12 +2,14 @@ import csv
 import hashlib
 import json
 import shutil
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import openslide
 import pytest
 
+from pathassets.engine.platform.ingestion import demo
 from pathassets.engine.platform.ingestion.demo import _is_current, write_sample_cohort
 from pathassets.errors import StoreError
 
@@ -149,22 +151,38 @@ def test_a_second_call_writes_nothing_and_says_the_same(cohort):
     assert stamps_of(folder) == before
 
 
-def test_a_half_written_cohort_is_completed_with_the_same_bytes(cohort, tmp_path):
-    folder = shutil.copytree(cohort[0], tmp_path / "scans")
+@pytest.fixture
+def small_plans(monkeypatch):
+    """A cohort of one small slide of each kind: to paint all six takes seconds."""
+    plans = {plan.kind: plan for plan in demo._PLANS}.values()
+    looks = [replace(plan.look, width_px0=1110, height_px0=1010) for plan in plans]
+    small = [replace(plan, look=look) for plan, look in zip(plans, looks, strict=True)]
+    monkeypatch.setattr(demo, "_PLANS", small)
+
+
+@pytest.mark.usefixtures("small_plans")
+def test_a_half_written_cohort_is_completed_with_the_same_bytes(tmp_path):
+    folder = tmp_path / "scans"
+    assert [slide.kind for slide in write_sample_cohort(folder)] == ["good", "blank", "corrupt"]
+    whole = digests_of(folder)
+    assert len(whole) == 8
     (folder / "truth.json").unlink()
     (folder / "demo-04.svs").unlink()
-    (folder / ".demo-03.svs.part").write_bytes(b"II*\0 half a slide")
+    (folder / ".demo-06-corrupt.svs.part").write_bytes(b"II*\0 half a slide")
     write_sample_cohort(folder)
-    assert digests_of(folder) == digests_of(cohort[0])
+    assert digests_of(folder) == whole
 
 
-def test_another_seed_replaces_every_slide_and_mask(cohort, tmp_path):
-    folder = shutil.copytree(cohort[0], tmp_path / "scans")
+@pytest.mark.usefixtures("small_plans")
+def test_another_seed_replaces_every_slide_and_mask(tmp_path):
+    folder = tmp_path / "scans"
+    old = write_sample_cohort(folder)
+    before = digests_of(folder)
     slides = write_sample_cohort(folder, seed=1)
-    before, after = digests_of(cohort[0]), digests_of(folder)
+    after = digests_of(folder)
     same = {name for name in before if before[name] == after[name]}
     assert same == {"cohort.csv", "demo-05-blank.truth.png"}
-    assert {s.tissue_share for s in slides} != {s.tissue_share for s in cohort[1]}
+    assert {s.tissue_share for s in slides} != {s.tissue_share for s in old}
     truth = json.loads((folder / "truth.json").read_text())
     assert truth["seed"] == 1
     del after["truth.json"]

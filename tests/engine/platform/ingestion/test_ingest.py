@@ -3,7 +3,7 @@ import os
 import shutil
 import threading
 import time
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,9 +13,10 @@ from pathassets.adapters.tifffile import PyramidSpec, corrupt_tile
 from pathassets.engine.platform.ingestion.cohort_table import Cohort, CohortRow, read_cohort
 from pathassets.engine.platform.ingestion.ingest import find_files, ingest
 from pathassets.engine.platform.plan import plan_slides, recorded_stamp
-from pathassets.engine.workers import pool
+from pathassets.engine.workers import calls
 from pathassets.errors import CatalogError, SpecError
 from tests.engine.pool_tasks import workers_now
+from tests.engine.workers_here import workers_here
 
 HUGE_BYTES = 2**38
 
@@ -32,7 +33,7 @@ def no_workers(monkeypatch):
     @contextmanager
     def forbidding():
         with monkeypatch.context() as patch:
-            patch.delattr(pool, "start_worker")
+            patch.setattr(calls, "start_worker", None)
             yield
 
     return forbidding
@@ -90,6 +91,7 @@ def test_registrations_come_in_the_order_of_the_files(platform, make_slide, tmp_
     assert states(found) == ["new", "refused", "new"]
 
 
+@pytest.mark.usefixtures("here")
 def test_doing_it_again_changes_nothing(platform, make_slide):
     [first] = register(platform, make_slide())
     before = (platform.catalog.slides(), platform.catalog.all_paths())
@@ -102,13 +104,15 @@ def test_files_that_look_as_before_are_not_read_again_and_start_no_worker(
     platform, make_slide, no_workers
 ):
     paths = [make_slide("a.svs"), make_slide("b.svs", seed=1)]
-    first = register(platform, *paths)
+    with workers_here():
+        first = register(platform, *paths)
     with no_workers():
         again = register(platform, *paths)
     assert states(again) == ["known"] * 2
     assert [one.slide_id for one in again] == [one.slide_id for one in first]
 
 
+@pytest.mark.usefixtures("here")
 def test_other_content_under_the_old_time_is_noticed(platform, make_slide):
     path = make_slide()
     [old] = register(platform, path)
@@ -123,15 +127,17 @@ def test_other_content_under_the_old_time_is_noticed(platform, make_slide):
 
 def test_a_file_whose_permissions_changed_is_looked_at_once_more(platform, make_slide, no_workers):
     path = make_slide()
-    [first] = register(platform, path)
+    with workers_here():
+        [first] = register(platform, path)
     path.chmod(0o600)
-    for context in (nullcontext(), no_workers()):
+    for context in (workers_here(), no_workers()):
         with context:
             [again] = register(platform, path)
         assert (again.state, again.slide_id) == ("known", first.slide_id)
     assert recorded_stamp(platform.catalog.find_path(str(path))) == stamp_of([path])
 
 
+@pytest.mark.usefixtures("here")
 def test_the_same_content_under_two_names_is_one_slide_with_two_paths(platform, make_slide):
     path = make_slide("a.svs")
     copy = Path(shutil.copyfile(path, path.with_name("other.svs")))
@@ -142,6 +148,7 @@ def test_the_same_content_under_two_names_is_one_slide_with_two_paths(platform, 
     assert len(platform.catalog.slides()) == 1
 
 
+@pytest.mark.usefixtures("here")
 def test_two_files_of_the_same_name_are_two_slides(platform, make_slide):
     found = register(platform, make_slide("one/x.svs"), make_slide("two/x.svs", seed=1))
     assert states(found) == ["new", "new"]
@@ -149,6 +156,7 @@ def test_two_files_of_the_same_name_are_two_slides(platform, make_slide):
     assert all(one.slide_id.startswith("x-") for one in found)
 
 
+@pytest.mark.usefixtures("here")
 def test_a_file_whose_content_changed_is_another_slide(platform, make_slide):
     [old] = register(platform, make_slide(seed=0))
     [new] = register(platform, make_slide(seed=1))
@@ -160,6 +168,7 @@ def test_a_file_whose_content_changed_is_another_slide(platform, make_slide):
     assert planned[old.slide_id].paths == ()
 
 
+@pytest.mark.usefixtures("here")
 def test_a_file_that_was_only_touched_stays_the_slide_it_was(platform, make_slide):
     path = make_slide()
     [old] = register(platform, path)
@@ -169,6 +178,7 @@ def test_a_file_that_was_only_touched_stays_the_slide_it_was(platform, make_slid
     assert platform.catalog.find_path(str(path)).mtime_ns == 5 * 10**9
 
 
+@pytest.mark.usefixtures("here")
 def test_a_slide_that_lost_its_file_gets_it_back_under_another_name(platform, make_slide):
     path = make_slide()
     [old] = register(platform, path)
@@ -178,6 +188,7 @@ def test_a_slide_that_lost_its_file_gets_it_back_under_another_name(platform, ma
     assert paths_of(platform, old.slide_id) == {str(path), str(moved)}
 
 
+@pytest.mark.usefixtures("here")
 def test_a_slide_without_a_resolution_is_registered_and_says_so(platform, make_slide):
     [found] = register(platform, make_slide(spec=PyramidSpec(mpp=None)))
     record = platform.catalog.slide(found.slide_id)
@@ -186,6 +197,7 @@ def test_a_slide_without_a_resolution_is_registered_and_says_so(platform, make_s
     assert "no micrometres per pixel" in record.resolution_message
 
 
+@pytest.mark.usefixtures("here")
 def test_a_slide_with_a_corrupt_tile_is_registered_without_a_picture(platform, make_slide, caplog):
     path = make_slide()
     [found] = register(platform, path)
@@ -200,6 +212,7 @@ def test_a_slide_with_a_corrupt_tile_is_registered_without_a_picture(platform, m
     assert "no thumbnail" in caplog.text
 
 
+@pytest.mark.usefixtures("here")
 def test_what_is_no_slide_is_refused_with_its_reason(platform, tmp_path):
     (tmp_path / "text.svs").write_text("no slide")
     (tmp_path / "empty.svs").touch()
@@ -219,6 +232,7 @@ def test_what_is_no_slide_is_refused_with_its_reason(platform, tmp_path):
     assert platform.catalog.slides() == []
 
 
+@pytest.mark.usefixtures("here")
 def test_a_refusal_is_forgotten_once_the_file_is_mended(platform, make_slide):
     path = make_slide()
     whole = path.read_bytes()
@@ -229,6 +243,7 @@ def test_a_refusal_is_forgotten_once_the_file_is_mended(platform, make_slide):
     assert platform.catalog.rejected_files() == []
 
 
+@pytest.mark.usefixtures("here")
 def test_a_refusal_is_forgotten_once_a_known_file_is_back(platform, make_slide):
     path = make_slide()
     link = path.with_name("link.svs")
@@ -252,44 +267,34 @@ def test_a_name_that_is_not_utf_8_is_refused_and_can_be_shown(platform, make_sli
     assert [r.path for r in platform.catalog.rejected_files()] == [str(found.path)]
 
 
-def test_a_file_whose_look_dies_is_refused_and_the_next_are_registered(
+def test_a_file_whose_look_dies_or_takes_too_long_is_refused_and_the_next_are_registered(
     reopen, make_slide, make_huge
 ):
-    platform = reopen(n_workers=1)
-    huge = make_huge("huge.svs")
-    killer = threading.Thread(target=kill_reader, args=(huge,))
+    platform = reopen(n_workers=1, slide_timeout_s=4.0)  # within which a worker has to start, too
+    deadly, long = make_huge("deadly.svs"), make_huge("long.svs")
+    killer = threading.Thread(target=kill_reader, args=(deadly,))
     killer.start()
-    found = register(platform, make_slide("a.svs"), huge, make_slide("b.svs", seed=1))
+    found = register(platform, deadly, long, make_slide("a.svs"), make_slide("b.svs", seed=1))
     killer.join()
-    assert states(found) == ["new", "refused", "new"]
-    assert found[1].error.message == f"{huge}: worker process ended with code -9"
-    [rejected_file] = platform.catalog.rejected_files()
-    assert (rejected_file.path, rejected_file.reason) == (str(huge), "worker_lost")
-    assert (rejected_file.message, rejected_file.remedy) == (
-        found[1].error.message,
-        found[1].error.remedy,
-    )
-    assert rejected_file.size_bytes == huge.stat().st_size
-    assert rejected_file.remedy
+    assert states(found) == ["refused", "refused", "new", "new"]
+    assert found[0].error.message == f"{deadly}: worker process ended with code -9"
+    assert found[1].error.message == f"{long}: no result within 4 s"
+    refused = {Path(one.path): one for one in platform.catalog.rejected_files()}
+    assert set(refused) == {deadly, long}
+    for one in found[:2]:
+        kept = refused[one.path]
+        assert kept.reason == "worker_lost"
+        assert (kept.message, kept.remedy) == (one.error.message, one.error.remedy)
+        assert kept.size_bytes == one.path.stat().st_size
+        assert kept.remedy
     assert workers_now() == []
+    os.truncate(long, long.stat().st_size % HUGE_BYTES)
+    with workers_here():
+        assert states(register(platform, long)) == ["new"]
+    assert [Path(one.path) for one in platform.catalog.rejected_files()] == [deadly]
 
 
-def test_a_file_whose_look_takes_too_long_is_refused_and_the_next_are_registered(
-    reopen, make_slide, make_huge
-):
-    platform = reopen(n_workers=2, slide_timeout_s=6.0)
-    huge = make_huge("huge.svs")
-    found = register(platform, huge, make_slide("a.svs"), make_slide("b.svs", seed=1))
-    assert states(found) == ["refused", "new", "new"]
-    [rejected_file] = platform.catalog.rejected_files()
-    assert (rejected_file.path, rejected_file.reason) == (str(huge), "worker_lost")
-    assert rejected_file.message == f"{huge}: no result within 6 s"
-    assert workers_now() == []
-    os.truncate(huge, huge.stat().st_size % HUGE_BYTES)
-    assert states(register(platform, huge)) == ["new"]
-    assert platform.catalog.rejected_files() == []
-
-
+@pytest.mark.usefixtures("here")
 def test_the_cohort_table_gives_patient_label_and_mpp(platform, make_slide):
     row = CohortRow(file="a.svs", patient="p1", label="tumour", mpp=0.25)
     [found] = register(platform, make_slide(), rows=[row])
@@ -301,6 +306,7 @@ def test_the_cohort_table_gives_patient_label_and_mpp(platform, make_slide):
     assert plan_slides(platform)[0].slide_mpp == 0.25
 
 
+@pytest.mark.usefixtures("here")
 def test_the_cohort_table_may_come_later_and_erases_nothing(platform, make_slide):
     [found] = register(platform, make_slide())
     register(platform, found.path, rows=[CohortRow(file="a.svs", patient="p1", mpp=0.25)])
@@ -311,6 +317,7 @@ def test_the_cohort_table_may_come_later_and_erases_nothing(platform, make_slide
     assert platform.catalog.overrides()[found.slide_id].mpp == 0.25
 
 
+@pytest.mark.usefixtures("here")
 def test_the_same_mpp_is_stated_once_and_another_one_again(platform, make_slide):
     path = make_slide()
     for mpp in (0.25, 0.25, 0.3):
@@ -318,6 +325,7 @@ def test_the_same_mpp_is_stated_once_and_another_one_again(platform, make_slide)
     assert [o.mpp for o in platform.catalog.mpp_history(found.slide_id)] == [0.3, 0.25]
 
 
+@pytest.mark.usefixtures("here")
 def test_one_line_never_labels_two_slides(platform, make_slide):
     paths = [make_slide("one/x.svs"), make_slide("two/x.svs", seed=1)]
     with pytest.raises(SpecError, match=r"cohort\.csv: x\.svs fits two slides") as e:
@@ -328,6 +336,7 @@ def test_one_line_never_labels_two_slides(platform, make_slide):
     assert [platform.catalog.slide(one.slide_id).label for one in found] == ["1", "2"]
 
 
+@pytest.mark.usefixtures("here")
 def test_one_line_may_fit_two_copies_of_a_slide(platform, make_slide):
     path = make_slide("one/x.svs")
     (path.parent.parent / "two").mkdir()
@@ -485,11 +494,13 @@ def test_a_patient_that_an_earlier_table_wrote_in_another_way_is_told(platform, 
     assert caplog.text == ""
 
 
+@pytest.mark.usefixtures("here")
 def test_the_hash_scheme_keeps_file_names_out_of_ids(platform, make_slide):
     [found] = register(platform, make_slide("Doe_Jane.svs"), scheme="hash")
     assert found.slide_id == platform.catalog.slide(found.slide_id).fingerprint[:10]
 
 
+@pytest.mark.usefixtures("here")
 def test_the_manifest_scheme_takes_the_id_of_the_table(platform, make_slide):
     row = CohortRow(file="a.svs", slide_id="B12.3-HE")
     [found] = register(platform, make_slide(), rows=[row], scheme="manifest")
@@ -519,6 +530,7 @@ def test_an_id_of_the_table_that_cannot_be_used_is_refused_with_its_line(
     assert platform.catalog.slides() == []
 
 
+@pytest.mark.usefixtures("here")
 def test_one_id_is_never_given_to_two_slides(platform, make_slide):
     rows = [CohortRow(file="a.svs", slide_id="S1"), CohortRow(file="b.svs", slide_id="S1")]
     paths = [make_slide("a.svs"), make_slide("b.svs", seed=1)]
@@ -527,6 +539,7 @@ def test_one_id_is_never_given_to_two_slides(platform, make_slide):
     assert paths_of(platform, "S1") == {str(paths[0])}
 
 
+@pytest.mark.usefixtures("here")
 def test_a_file_that_is_replaced_keeps_the_id_of_the_table_and_becomes_stale(platform, make_slide):
     rows = [CohortRow(file="a.svs", slide_id="S1")]
     register(platform, make_slide(seed=0), rows=rows, scheme="manifest")
@@ -537,6 +550,7 @@ def test_a_file_that_is_replaced_keeps_the_id_of_the_table_and_becomes_stale(pla
     assert planned.version != before
 
 
+@pytest.mark.usefixtures("here")
 def test_a_known_slide_keeps_its_id_under_another_scheme(platform, make_slide):
     path = make_slide()
     [old] = register(platform, path)
@@ -569,6 +583,7 @@ def test_a_relative_path_becomes_absolute_and_a_link_keeps_its_name(make_slide, 
     assert find_files([Path("a.svs"), Path("link.svs")]) == [path, path.with_name("link.svs")]
 
 
+@pytest.mark.usefixtures("here")
 def test_a_dicom_series_is_one_slide(platform, tmp_path, shared):
     folder = tmp_path / "series"
     folder.mkdir()
@@ -595,21 +610,26 @@ def test_nothing_to_register_is_an_impossible_request(tmp_path, name, said):
 
 def test_two_processes_may_register_the_same_files(platform, make_slide, start_python, settings):
     files = [make_slide(f"{i}.svs", seed=i) for i in range(4)]
-    script = f"""
-import sys
+    script = """
+import os, sys
 from pathlib import Path
 from pathassets.engine.platform.ingestion.ingest import find_files, ingest
 from pathassets.engine.platform.platform import open_platform
 from pathassets.engine.settings import read_settings
-import os
-os.environ["PATHASSETS_HOME"] = {str(settings.home)!r}
-with open_platform(read_settings()) as platform:
-    for found in ingest(platform, find_files([Path(sys.argv[1])])):
+from tests.engine.workers_here import workers_here
+
+os.environ["PATHASSETS_HOME"], folder = sys.argv[1:]
+with workers_here(), open_platform(read_settings()) as platform:
+    print("ready", flush=True)
+    for found in ingest(platform, find_files([Path(folder)])):
         assert found.state in ("new", "known"), found
 """
-    processes = [start_python(script, files[0].parent) for _ in range(2)]
-    for process in processes:
-        _, err = process.communicate(timeout=120)
-        assert (process.returncode, err) == (0, "")
+    other = start_python(script, settings.home, files[0].parent)
+    said = other.stdout.readline()
+    with workers_here():
+        found = register(platform, *files)
+    _, err = other.communicate(timeout=120)
+    assert (said, other.returncode, err) == ("ready\n", 0, "")
+    assert set(states(found)) <= {"new", "known"}
     assert len(platform.catalog.slides()) == 4
     assert platform.catalog.rejected_files() == []
