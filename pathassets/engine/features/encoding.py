@@ -31,10 +31,10 @@ from pathassets.engine.features.works import (
     SlideWork,
     busy_s_of,
 )
-from pathassets.engine.features.writing import Act, WritingThread
 from pathassets.engine.workers.buffers import Buffers
 from pathassets.engine.workers.parts.processes import ReaderProcesses
 from pathassets.engine.workers.prefetch import Exhausted, NothingReady, Prefetcher
+from pathassets.engine.workers.writing import Act, WritingThread
 
 PATIENCE_S = 0.2
 """How long a pass waits to be filled up, once the works themselves are waited for."""

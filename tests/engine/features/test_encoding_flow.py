@@ -8,8 +8,8 @@ import pytest
 
 from pathassets.engine.features.encoding import encode_slides
 from pathassets.engine.features.works import EncodingHow, EncodingUsage
-from pathassets.engine.features.writing import MOST_WAITING
 from pathassets.engine.workers.prefetch import MOST_HELD
+from pathassets.engine.workers.writing import MOST_WAITING
 from pathassets.errors import StoreError
 from tests.chaos import wait_until
 from tests.engine.encoding_bench import SIDE_PX, Bench, KindMeans, Means, lay, run, slide_of, wanted

@@ -24,11 +24,11 @@ from pathassets.adapters.zarr import feature_writer
 from pathassets.core.address import Address
 from pathassets.core.features.colour_stats import ColourStats
 from pathassets.core.features.encoder import COLOUR_STATS_CARD
-from pathassets.engine.features.writing import MOST_WAITING
 from pathassets.engine.slides.open import open_slide
 from pathassets.engine.stages import features as stage
 from pathassets.engine.stages import published, slide_task
 from pathassets.engine.stages.slide_task import run_slide
+from pathassets.engine.workers.writing import MOST_WAITING
 from tests.engine.stages.chains import (
     ALL_MADE,
     SKIP,
