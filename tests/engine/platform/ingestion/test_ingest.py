@@ -30,10 +30,13 @@ def register(platform, *paths, rows=(), scheme="stem"):
 def no_workers(monkeypatch):
     """Let nothing start a worker."""
 
+    def start_none(*_args, **_how):
+        pytest.fail("a worker is started")
+
     @contextmanager
     def forbidding():
         with monkeypatch.context() as patch:
-            patch.setattr(calls, "start_worker", None)
+            patch.setattr(calls, "start_worker", start_none)
             yield
 
     return forbidding
