@@ -22,7 +22,7 @@ from pathassets.core.slides.regions import WHITE, resample, shrink
 from pathassets.core.slides.tiles import TileDamaged, TileFault, TileSource
 
 PLANNED_RUNS = 64
-"""Runs whose pieces are worked out together: run by run that took 4 % of what decoding takes."""
+"""Runs whose pieces are worked out together: run by run it took 8 us a tile, and decoding 200."""
 
 
 class Delivery(NamedTuple):
