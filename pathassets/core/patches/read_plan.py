@@ -211,8 +211,8 @@ def plan_pass(raster: Raster, squares: slice) -> Pass:
     return order_tiles(find_touches(raster.grid, x_px, y_px, raster.side_px))
 
 
-def pieces_of(raster: Raster, plan: Pass, tiles: slice, first_square: int) -> list[list[int]]:
-    """What some tiles of a pass give to the squares they touch, as plain numbers.
+def pieces_of(raster: Raster, plan: Pass, tiles: slice, first_square: int) -> np.ndarray:
+    """What some tiles of a pass give to the squares they touch, int64 (k, 7).
 
     A row for each touch, in the order of the pass: square, then the rectangle x0, y0, x1, y1 in
     pixels of the tile, then where its corner x, y lies in the square.
@@ -231,8 +231,7 @@ def pieces_of(raster: Raster, plan: Pass, tiles: slice, first_square: int) -> li
     )
     table = [squares, left - tile_x, top - tile_y, right - tile_x, bottom - tile_y,
              left - x, top - y]  # fmt: skip
-    rows: list[list[int]] = np.stack(table, axis=1).tolist()
-    return rows
+    return np.stack(table, axis=1)
 
 
 def most_open(plan: Pass, n_batch: int, *, in_order: bool) -> int:

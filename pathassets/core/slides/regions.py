@@ -131,13 +131,13 @@ def resample(
     return np.asarray(cv2.resize(region, (width_px, height_px), dst=out, interpolation=how))
 
 
-def shrink(block: np.ndarray, factor: int) -> np.ndarray:
+def shrink(block: np.ndarray, factor: int, out: np.ndarray | None = None) -> np.ndarray:
     """Average squares of `factor` pixels, uint8 (y, x, 3), rounding to nearest.
 
-    A side shorter than that becomes one pixel.
+    A side shorter than that becomes one pixel. Written into `out` where that is given.
     """
     width_px, height_px = max(1, block.shape[1] // factor), max(1, block.shape[0] // factor)
-    return resample(block, width_px=width_px, height_px=height_px)
+    return resample(block, width_px=width_px, height_px=height_px, out=out)
 
 
 def read_overview(

@@ -201,13 +201,13 @@ class _ReaderThreads:
         most_waiting = 2 * self._setup.n_threads
         waiting: deque[Future[RunDone]] = deque()
         yield from self._deliver(placer, index)
-        for tiles in placer.runs(RUN_TILES):
+        for run in placer.runs(RUN_TILES):
             while waiting and (
-                len(waiting) >= most_waiting or placer.n_open_with(tiles) > most_batches
+                len(waiting) >= most_waiting or placer.n_open_with(run.tiles) > most_batches
             ):
                 yield from self._take(placer, waiting.popleft(), index)
-            placer.open(tiles)
-            waiting.append(self._pool.submit(placer.run, tiles))
+            placer.open(run.tiles)
+            waiting.append(self._pool.submit(placer.run, run))
         while waiting:
             yield from self._take(placer, waiting.popleft(), index)
 

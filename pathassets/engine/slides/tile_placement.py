@@ -21,6 +21,9 @@ from pathassets.core.patches.read_plan import Pass, Raster, pieces_of
 from pathassets.core.slides.regions import WHITE, resample, shrink
 from pathassets.core.slides.tiles import TileDamaged, TileFault, TileSource
 
+PLANNED_RUNS = 64
+"""Runs whose pieces are worked out together: run by run it took 8 us a tile, and decoding 200."""
+
 
 class Delivery(NamedTuple):
     """A complete batch of one pass."""
@@ -31,6 +34,15 @@ class Delivery(NamedTuple):
     """int64: those that it should hold and does not, because a tile of theirs is bad."""
     pixels: np.ndarray
     """RGB uint8 (m, y, x, 3)."""
+
+
+class Run(NamedTuple):
+    """Tiles that a thread takes at once."""
+
+    tiles: slice
+    """Which of the pass's."""
+    pieces: np.ndarray
+    """int64 (k, 7): what they give to squares, see `pieces_of`."""
 
 
 class RunDone(NamedTuple):
@@ -118,10 +130,14 @@ class TilePlacer:
         self._batches: dict[int, np.ndarray] = {}
         """Pixels of the batches begun and not delivered."""
 
-    def runs(self, n_tiles: int) -> Iterator[slice]:
+    def runs(self, n_tiles: int) -> Iterator[Run]:
         """Cut the pass into runs of tiles."""
-        for start in range(0, len(self._plan.tiles), n_tiles):
-            yield slice(start, min(start + n_tiles, len(self._plan.tiles)))
+        starts = self._plan.starts
+        for block in _cut(slice(0, len(self._plan.tiles)), PLANNED_RUNS * n_tiles):
+            pieces = pieces_of(self._job.raster, self._plan, block, self._first_square)
+            for tiles in _cut(block, n_tiles):
+                low, high = starts[[tiles.start, tiles.stop]] - starts[block.start]
+                yield Run(tiles, pieces[low:high])
 
     def n_open_with(self, tiles: slice) -> int:
         """How many batches would be begun and not delivered with these tiles, too."""
@@ -158,9 +174,9 @@ class TilePlacer:
             self._batches[number] = batch
         return np.asarray(batch[place])
 
-    def run(self, tiles: slice) -> RunDone:
+    def run(self, run: Run) -> RunDone:
         """Read some tiles and give each to the squares it touches. For any thread."""
-        pieces = pieces_of(self._job.raster, self._plan, tiles, self._first_square)
+        tiles, pieces = run.tiles, run.pieces.tolist()
         stops = self._plan.starts[tiles.start : tiles.stop + 1]
         stops = (stops - stops[0]).tolist()
         faults, lost = [], []
@@ -182,10 +198,18 @@ class TilePlacer:
             source.read(tile, shrink=raster.decode_shrink, out=targets[pieces[0][0]])
             return
         rgb = source.read(tile, shrink=raster.decode_shrink, out=self._tile_buffer())
-        if raster.area_shrink > 1:
-            rgb = self._shrink(tile, rgb)
+        factor = raster.area_shrink
+        if factor > 1:
+            self._blank_beyond(tile, rgb)
+            if len(pieces) > 1:  # pieces may overlap, and none is to be averaged twice
+                rgb, factor = shrink(rgb, factor), 1
         for square, x0, y0, x1, y1, x, y in pieces:
-            targets[square][y : y + y1 - y0, x : x + x1 - x0] = rgb[y0:y1, x0:x1]
+            place = targets[square][y : y + y1 - y0, x : x + x1 - x0]
+            piece = rgb[y0 * factor : y1 * factor, x0 * factor : x1 * factor]
+            if factor > 1:
+                shrink(piece, factor, out=place)
+            else:
+                place[:] = piece
 
     def _tile_buffer(self) -> np.ndarray:
         """One for each thread: what a tile is decoded into before it is cut up."""
@@ -195,13 +219,12 @@ class TilePlacer:
             buffer = self._local.buffer = np.empty(self._job.tile_shape, np.uint8)
         return buffer
 
-    def _shrink(self, tile: int, rgb: np.ndarray) -> np.ndarray:
-        """Average areas; what a tile has beyond the level is white, as anything there."""
+    def _blank_beyond(self, tile: int, rgb: np.ndarray) -> None:
+        """What a tile has beyond the level is white, as anything there."""
         grid = self._job.source.grid
         x_px, y_px = grid.corner_px(tile)
         rgb[max(0, grid.height_px - y_px) :] = WHITE
         rgb[:, max(0, grid.width_px - x_px) :] = WHITE
-        return shrink(rgb, self._job.raster.area_shrink)
 
     def _count_down(self, squares: list[int]) -> list[int]:
         """Note that one more tile has come to each; returns those that have all."""
@@ -257,6 +280,12 @@ class TilePlacer:
             pixels = pixels[~is_lost]
         squares = np.arange(start, stop)
         return Delivery(squares[~is_lost], squares[is_lost], pixels)
+
+
+def _cut(tiles: slice, n_tiles: int) -> Iterator[slice]:
+    """The same tiles, at most `n_tiles` at a time."""
+    for start in range(tiles.start, tiles.stop, n_tiles):
+        yield slice(start, min(start + n_tiles, tiles.stop))
 
 
 _NOTHING = np.empty((0, 0, 3), np.uint8)

@@ -230,7 +230,7 @@ def test_the_pieces_of_a_pass_cover_each_pixel_of_a_square_in_the_level_once(cas
     seen[:] = -1
     for start in range(0, len(plan.tiles), run):
         tiles = slice(start, min(start + run, len(plan.tiles)))
-        rows = pieces_of(raster, plan, tiles, 0)
+        rows = pieces_of(raster, plan, tiles, 0).tolist()
         owners = [
             plan.tiles[i] for i in range(tiles.start, tiles.stop) for _ in touched_by(plan, i)
         ]
@@ -256,9 +256,8 @@ def test_the_pieces_of_a_part_of_the_squares_are_those_of_the_whole() -> None:
     part, alone = slice(20, 33), replace(raster, x_px=raster.x_px[20:33], y_px=raster.y_px[20:33])
     plan = plan_pass(raster, part)
     tiles = slice(0, len(plan.tiles))
-    assert pieces_of(raster, plan, tiles, 20) == pieces_of(
-        alone, plan_pass(alone, slice(0, 13)), tiles, 0
-    )
+    of_alone = pieces_of(alone, plan_pass(alone, slice(0, 13)), tiles, 0)
+    assert np.array_equal(pieces_of(raster, plan, tiles, 20), of_alone)
 
 
 def most_open_by_hand(plan: Pass, n_batch: int, *, in_order: bool) -> int:
@@ -309,4 +308,4 @@ def test_nothing_to_read_is_a_pass_of_no_tiles() -> None:
     plan = order_tiles(find_touches(raster.grid, raster.x_px, raster.y_px, 10))
     assert (len(plan.tiles), plan.starts.tolist()) == (0, [0])
     assert most_open(plan, 4, in_order=True) == 0
-    assert pieces_of(raster, plan, slice(0, 0), 0) == []
+    assert not len(pieces_of(raster, plan, slice(0, 0), 0))
