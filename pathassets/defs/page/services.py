@@ -25,6 +25,7 @@ from pathassets.defs.page.service import END_S, interrupt, kill
 from pathassets.errors import ServiceEnded
 
 DEFINITIONS = "pathassets.definitions"
+CODE_SERVER = "the code server"
 POLL_S = 0.2
 LOADING_S = 600
 """How long the definitions may take to load: a busy machine takes its time to import torch."""
@@ -76,15 +77,22 @@ class Services:
     def end(self) -> None:
         """End all that was started, and all that it started: first as Ctrl-C does, then by force.
 
+        Daemon and webserver ask the code server until they have ended, so they end before it does.
         A run is interrupted: it keeps what it finished, and the next one makes the rest.
         """
-        tree = psutil.Process().children(recursive=True)
-        n_stops = len(self.stops)
-        interrupt(tree)
-        until = time.monotonic() + END_S
-        while tree and time.monotonic() < until and len(self.stops) <= n_stops:
-            _, tree = psutil.wait_procs(tree, timeout=POLL_S)
+        until_s = time.monotonic() + END_S
+        asking = [one for name, one in self.started.items() if name != CODE_SERVER]
+        tree = self._interrupt([p for one in asking for p in _tree_of(one)], until_s - END_S / 2)
+        tree += self._interrupt(psutil.Process().children(recursive=True), until_s)
         kill({*tree, *psutil.Process().children(recursive=True)})
+
+    def _interrupt(self, processes: list[psutil.Process], until_s: float) -> list[psutil.Process]:
+        """Interrupt processes; returns those left at that time, or as soon as someone insists."""
+        n_stops = len(self.stops)
+        interrupt(processes)
+        while processes and time.monotonic() < until_s and len(self.stops) <= n_stops:
+            _, processes = psutil.wait_procs(processes, timeout=POLL_S)
+        return processes
 
 
 def serve(port: int, environment: Mapping[str, str]) -> None:
@@ -101,7 +109,7 @@ def serve(port: int, environment: Mapping[str, str]) -> None:
         location = ["--socket", str(address), "--location-name", DEFINITIONS]
         try:
             services.start(
-                "the code server", "dagster", "code-server", "start", "-m", DEFINITIONS, *location,
+                CODE_SERVER, "dagster", "code-server", "start", "-m", DEFINITIONS, *location,
                 "--startup-timeout", str(LOADING_S), "--log-level", "warning",
                 "--inject-env-vars-from-instance",
             )  # fmt: skip
@@ -150,6 +158,15 @@ def _leash() -> Iterator[int]:
     finally:
         os.close(writing)
         os.close(reading)
+
+
+def _tree_of(started: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    """A process and all that it started; none where it has ended."""
+    try:
+        process = psutil.Process(started.pid)
+        return [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
 
 
 def _is_listening(address: Path) -> bool:
