@@ -286,16 +286,16 @@ with open_platform(replace(settings_of(Path(sys.argv[1])), n_workers=2)) as plat
 
 @pytest.mark.slow
 @pytest.mark.timeout(200)
-def test_where_the_parent_is_killed_the_next_run_goes_on(
+def test_where_the_parent_is_killed_at_ten_moments_the_next_run_goes_on(
     reopen, register, slides, start_python, tmp_path
 ):
     platform = reopen(with_way("well", FINE), n_workers=2)
     planned = register(platform, *slides)
     with nothing_left():
-        for n_run in range(2):
+        for moment_s in (0.0, 0.3, 0.6, 0.9, 1.2, 1.5, 1.8, 2.1, 2.4, 2.8):
             process = start_python(BATCH, platform.settings.home)
             assert process.stdout.readline() == "begun\n"
-            threading.Event().wait(0.5 + 2.5 * n_run)
+            threading.Event().wait(moment_s)
             family = psutil.Process(process.pid).children(recursive=True)
             process.kill()
             process.wait()
