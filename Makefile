@@ -40,9 +40,10 @@ ui: $(STAMP) ## the Dagster UI over this folder
 test: $(STAMP) ## the one gate: format, lint, types, floors, tests (all but the slow ones)
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
-	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n 2 --dist worksteal
+	# Types beside the tests, which wait for processes now and then: half a minute less.
+	$(BIN)/mypy & types=$$!; $(BIN)/pytest -n 2 --dist worksteal; tests=$$?; \
+	  wait $$types && exit $$tests
 
 slow: $(STAMP) ## the slow tests: real daemon, PostgreSQL, browser
 	$(BIN)/pytest --slow -m slow -n 2 --dist loadfile

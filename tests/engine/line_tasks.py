@@ -123,11 +123,22 @@ def get_on_slowly(end):
         end.done(number, n_done)
 
 
+class StickingPipe:
+    """Sends the first piece of a message, and then holds the interpreter lock."""
+
+    def __init__(self, pipe):
+        self._pipe = pipe
+
+    def send_bytes(self, data):
+        self._pipe.send_bytes(data)
+        hold_the_lock()
+
+
 def stick_while_it_tells(end):
     """Hold the interpreter lock while a large result is on its way."""
     for number, item in end.items():
         if item == "stick":
-            threading.Thread(target=hold_the_lock, daemon=True).start()
+            end._pipe = StickingPipe(end._pipe)
         end.done(number, bytes(LARGE_BYTES))
 
 
