@@ -263,6 +263,7 @@ def test_processes_that_are_killed_cost_the_slide_that_they_read(slide_path, tmp
     assert len(bench.features("b_0")) == 3000
 
 
+@pytest.mark.slow
 def test_a_process_that_hangs_is_ended_and_costs_its_slide(slide_path, tmp_path):
     encoder = one_that_reads(lambda process: process.suspend())
     works = [work_on(Bench(tmp_path), name, slide_path, 3000, [encoder]) for name in "ab"]

@@ -13,7 +13,8 @@ from tests.engine.pool_tasks import workers_now
 from tests.formula_tiff import write_formula_tiff
 
 
-@pytest.mark.parametrize("is_ordered", [True, pytest.param(False, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("is_ordered", [True, False])
 def test_it_is_ended_and_costs_its_slide_alone(tmp_path, monkeypatch, is_ordered):
     monkeypatch.setattr(ring, "SLOT_BYTES", 8 * 16 * 16 * 3)
     monkeypatch.setattr(streaming, "PART_PATCHES", 100)
