@@ -417,12 +417,10 @@ def test_a_cohort_from_ingestion_to_lineage(home: Path, monkeypatch: pytest.Monk
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("has_line", [False, True])
 def test_ctrl_c_ends_a_run_with_one_line_and_the_next_goes_on(
-    home: Path, monkeypatch: pytest.MonkeyPatch, *, has_line: bool
+    home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if has_line:
-        write_slow_recipe(home, pause_s=0.5)
+    write_slow_recipe(home, pause_s=0.5)  # on a device line, beside a worker
     monkeypatch.syspath_prepend(home)
     python = {"PYTHONPATH": str(home)}
     paths = [write_slide(home / f"{i}.svs", i) for i in range(6)]

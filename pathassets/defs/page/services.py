@@ -77,14 +77,25 @@ class Services:
     def end(self) -> None:
         """End all that was started, and all that it started: first as Ctrl-C does, then by force.
 
-        Daemon and webserver ask the code server until they have ended, so they end before it does.
+        Daemon, webserver and runs ask the code server until they have ended, so they end first.
         A run is interrupted: it keeps what it finished, and the next one makes the rest.
         """
         until_s = time.monotonic() + END_S
-        asking = [one for name, one in self.started.items() if name != CODE_SERVER]
-        tree = self._interrupt([p for one in asking for p in _tree_of(one)], until_s - END_S / 2)
-        tree += self._interrupt(psutil.Process().children(recursive=True), until_s)
-        kill({*tree, *psutil.Process().children(recursive=True)})
+        asked = self._code_server()
+        tree = psutil.Process().children(recursive=True)
+        left = self._interrupt([one for one in tree if one not in asked], until_s - END_S / 2)
+        left += self._interrupt(asked, until_s)
+        kill({*left, *psutil.Process().children(recursive=True)})
+
+    def _code_server(self) -> list[psutil.Process]:
+        """What serves the definitions: the code server and what it loads them in, no run."""
+        started = self.started.get(CODE_SERVER)
+        if started is None:
+            return []
+        with suppress(psutil.NoSuchProcess):
+            server = psutil.Process(started.pid)
+            return [server, *server.children()]
+        return []
 
     def _interrupt(self, processes: list[psutil.Process], until_s: float) -> list[psutil.Process]:
         """Interrupt processes; returns those left at that time, or as soon as someone insists."""
@@ -158,15 +169,6 @@ def _leash() -> Iterator[int]:
     finally:
         os.close(writing)
         os.close(reading)
-
-
-def _tree_of(started: subprocess.Popen[bytes]) -> list[psutil.Process]:
-    """A process and all that it started; none where it has ended."""
-    try:
-        process = psutil.Process(started.pid)
-        return [process, *process.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return []
 
 
 def _is_listening(address: Path) -> bool:

@@ -129,9 +129,9 @@ def assert_lost_alone(platform, outcomes, marked, said):
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize(("way", "said"), [("kill", "code -9"), ("hang", "no result within 10 s")])
+@pytest.mark.parametrize(("way", "said"), [("kill", "code -9"), ("hang", "no result within 6 s")])
 def test_the_slide_that_kills_or_hangs_its_line_is_lost_alone(with_marked, logged, way, said):
-    platform, planned = with_marked(way, n_workers=1, slide_timeout_s=10.0)
+    platform, planned = with_marked(way, n_workers=1, slide_timeout_s=6.0)
     with nothing_left():
         outcomes = run(platform, planned)
         reason = assert_lost_alone(platform, outcomes, planned[1], said)
