@@ -9,13 +9,15 @@ import numpy as np
 
 from pathassets.adapters.zarr.feature_writer import CHUNK_ROWS
 from pathassets.engine.features.extractor import DeepFeatureExtractor
+from pathassets.engine.workers.writing import MOST_WAITING
 from tests.engine.probe_encoder import Probe
 from tests.formula_tiff import write_formula_tiff
 
 N_PATCHES = 128 * 96
 ROWS = 64
-N_IN_FLIGHT = 4 * ROWS
-"""Rows that are encoded and not yet handed to the writer."""
+N_IN_FLIGHT = (MOST_WAITING + 4) * ROWS
+"""Rows that are encoded and not yet written: those that wait to be, and those of the passes that
+are computed, handed over and written now."""
 ASKED = {
     "patch_mode": False, "auto_get_mask": False, "patch_input_shape": 16, "verbose": False,
     "input_resolutions": [{"units": "mpp", "resolution": 0.5}],
