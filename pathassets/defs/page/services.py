@@ -25,7 +25,6 @@ from pathassets.defs.page.service import END_S, interrupt, kill
 from pathassets.errors import ServiceEnded
 
 DEFINITIONS = "pathassets.definitions"
-CODE_SERVER = "the code server"
 POLL_S = 0.2
 LOADING_S = 600
 """How long the definitions may take to load: a busy machine takes its time to import torch."""
@@ -77,33 +76,15 @@ class Services:
     def end(self) -> None:
         """End all that was started, and all that it started: first as Ctrl-C does, then by force.
 
-        Daemon, webserver and runs ask the code server until they have ended, so they end first.
         A run is interrupted: it keeps what it finished, and the next one makes the rest.
         """
-        until_s = time.monotonic() + END_S
-        asked = self._code_server()
         tree = psutil.Process().children(recursive=True)
-        left = self._interrupt([one for one in tree if one not in asked], until_s - END_S / 2)
-        left += self._interrupt(asked, until_s)
-        kill({*left, *psutil.Process().children(recursive=True)})
-
-    def _code_server(self) -> list[psutil.Process]:
-        """What serves the definitions: the code server and what it loads them in, no run."""
-        started = self.started.get(CODE_SERVER)
-        if started is None:
-            return []
-        with suppress(psutil.NoSuchProcess):
-            server = psutil.Process(started.pid)
-            return [server, *server.children()]
-        return []
-
-    def _interrupt(self, processes: list[psutil.Process], until_s: float) -> list[psutil.Process]:
-        """Interrupt processes; returns those left at that time, or as soon as someone insists."""
         n_stops = len(self.stops)
-        interrupt(processes)
-        while processes and time.monotonic() < until_s and len(self.stops) <= n_stops:
-            _, processes = psutil.wait_procs(processes, timeout=POLL_S)
-        return processes
+        interrupt(tree)
+        until = time.monotonic() + END_S
+        while tree and time.monotonic() < until and len(self.stops) <= n_stops:
+            _, tree = psutil.wait_procs(tree, timeout=POLL_S)
+        kill({*tree, *psutil.Process().children(recursive=True)})
 
 
 def serve(port: int, environment: Mapping[str, str]) -> None:
@@ -120,7 +101,7 @@ def serve(port: int, environment: Mapping[str, str]) -> None:
         location = ["--socket", str(address), "--location-name", DEFINITIONS]
         try:
             services.start(
-                CODE_SERVER, "dagster", "code-server", "start", "-m", DEFINITIONS, *location,
+                "the code server", "dagster", "code-server", "start", "-m", DEFINITIONS, *location,
                 "--startup-timeout", str(LOADING_S), "--log-level", "warning",
                 "--inject-env-vars-from-instance",
             )  # fmt: skip

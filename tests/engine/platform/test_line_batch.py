@@ -277,7 +277,7 @@ from pathassets.engine.platform.plan import plan_slides
 from pathassets.engine.platform.platform import open_platform
 from tests.engine.conftest import settings_of
 
-with open_platform(replace(settings_of(Path(sys.argv[1])), n_workers=2)) as platform:
+with open_platform(replace(settings_of(Path(sys.argv[1])), n_workers=1)) as platform:
     print("begun", flush=True)
     for _ in run_batch(platform, plan_slides(platform), platform.recipe.per_slide, run_id="run"):
         print("one", flush=True)
