@@ -18,7 +18,8 @@ from tests.defs.small_slides import RECIPE, write_slide, write_slow_recipe
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-N_SLIDES = 4
+N_SLIDES = 16
+"""Four fill a batch of the encoder and are done together: so that some are left after the first."""
 IN_BACKGROUND = '"$0" ui --port "$1" >"$2" 2>&1 & echo $!'
 """As a script does it: what a shell that talks to nobody starts with & ignores SIGINT."""
 ENDED_S = 60
