@@ -15,7 +15,7 @@ from rich.text import Text
 from pathassets.core.text import visible
 from pathassets.engine.platform.throughput import Throughput
 
-_BATCH_LOG = "pathassets.engine.platform"
+_BATCH_LOG = "pathassets.engine.platform.batch"
 
 LOG_WIDTH = 200
 """Columns of a table in a log, where no terminal tells its width."""

@@ -1,7 +1,9 @@
 """What device lines tell of themselves -> how fast a batch is, in numbers and in a line a minute.
 
-beat of a line (each second) ─▶ LineMeter ─▶ Throughput     for a bar
-└──────▶ a line a minute for each line, for logs
+    beat of a line (each second) ─▶ LineMeter ─▶ Throughput     for a bar
+                                        └──────▶ a line a minute for each line, for logs
+
+A line that takes the place of a dead one is another line here, and counts on.
 """
 
 from __future__ import annotations
@@ -28,13 +30,6 @@ class Throughput:
     patches_per_s: float = 0.0
     n_expected: float | None = None
     """Patches of all its slides, as far as it can be told; None where it cannot."""
-
-    @property
-    def left_s(self) -> float | None:
-        """Seconds that are left at that rate."""
-        if self.n_expected is None or not self.patches_per_s:
-            return None
-        return max(0.0, self.n_expected - self.n_patches) / self.patches_per_s
 
 
 @dataclass(slots=True, kw_only=True)

@@ -1,9 +1,11 @@
 """Slides that lack something -> their outcomes: from workers to device lines and back.
 
-segments of a slide: worker ─▶ line ─▶ worker ─▶ outcome
-│ beat
-▼
-how fast it goes: a line a minute, a bar
+    segments of a slide: worker ─▶ line ─▶ worker ─▶ outcome
+                                     │ beat
+                                     ▼
+                           how fast it goes: a line a minute, a bar
+
+So many slides are under way at a time, and no more, however many a batch has.
 """
 
 from __future__ import annotations
@@ -11,7 +13,6 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from pathlib import Path
 
 from pathassets.adapters.store.store import Store
 from pathassets.core.stages import FEATURES
@@ -25,7 +26,8 @@ from pathassets.engine.workers.line import LineSpec, LineUsage
 from pathassets.engine.workers.pool import OpenWorkers
 from pathassets.errors import StoreError
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("pathassets.engine.platform.batch.lines")
+"""Below the batch's, so that whoever shows a batch hears of its lines, and of nothing else."""
 
 SLIDES_AHEAD = 16
 """That may be under way beyond those that all workers and lines have in hand."""
@@ -48,7 +50,7 @@ def work_off(
     line = LineSpec(work=encode_tasks, device=platform.settings.device)
     with platform.workers.open(run_slide, line, hear) as workers:
         most = SLIDES_AHEAD + 3 * platform.settings.n_workers
-        yield from _SlidesUnderWay(slides, workers, meter, most).outcomes()
+        yield from _SlidesUnderWay(slides, workers, meter, platform.store, most=most).outcomes()
 
 
 class _SlidesUnderWay:
@@ -59,11 +61,13 @@ class _SlidesUnderWay:
     """
 
     def __init__(
-        self, slides: Iterable[SlideInSegments], workers: OpenWorkers, meter: LineMeter, most: int
-    ) -> None:
+        self, slides: Iterable[SlideInSegments], workers: OpenWorkers, meter: LineMeter,
+        store: Store, *, most: int,
+    ) -> None:  # fmt: skip
         self._left = deque(slides)
         self._workers = workers
         self._meter = meter
+        self._store = store
         self._most = most
         self._under_way: dict[str, SlideInSegments] = {}
 
@@ -87,21 +91,23 @@ class _SlidesUnderWay:
             self._go_on(slide, is_first=True)
 
     def _go_on(self, slide: SlideInSegments, *, is_first: bool) -> bool:
-        """Let the next segment of a slide be made; whether there is one. None waits for a begin."""
+        """Let the next segment of a slide be made; whether there is one.
+
+        Slides that are under way go before those that are begun.
+        """
         segment = slide.next()
         if segment is None:
             return False
         if segment.needs_device:
-            self._meter.expect(n_patches_of(segment.task))
+            self._meter.expect(n_patches_of(segment.task, self._store))
             self._workers.feed(segment.task)
         else:
             self._workers.call(segment.task, first=not is_first)
         return True
 
 
-def n_patches_of(task: SlideTask) -> int:
+def n_patches_of(task: SlideTask, store: Store) -> int:
     """Patches that a task has encoded, each once for every encoder; none where nobody knows yet."""
-    store = Store(Path(task.store_root))
     places = [
         address
         for step in task.steps

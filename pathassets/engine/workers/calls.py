@@ -20,11 +20,14 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from pathassets.engine.workers import worker as worker_program
-from pathassets.engine.workers.process import WorkerProcess, lost, start_worker, too_late
+from pathassets.engine.workers.process import (
+    SHORT_PAUSE_S,
+    WorkerProcess,
+    lost,
+    start_worker,
+    too_late,
+)
 from pathassets.errors import ResourcesShort
-
-SHORT_PAUSE_S = 1.0
-"""Before the next item is tried, where no process could be started for one."""
 
 
 @dataclass(eq=False, slots=True)

@@ -34,13 +34,17 @@ from pathassets.engine.workers.line_process import (
     Wants,
     serve_line,
 )
-from pathassets.engine.workers.process import WorkerProcess, lost, start_worker, too_late
+from pathassets.engine.workers.process import (
+    SHORT_PAUSE_S,
+    WorkerProcess,
+    lost,
+    start_worker,
+    too_late,
+)
 from pathassets.errors import ResourcesShort
 
 MOST_STARTS = 2
 """Lines in a row that die before they have taken an item; then nobody tries another."""
-SHORT_PAUSE_S = 1.0
-"""Before the next item is tried, where no process could be started for one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

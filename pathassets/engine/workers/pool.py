@@ -19,13 +19,12 @@ from typing import Any, Protocol, TypeVar
 
 from pathassets.engine.workers.calls import Calls
 from pathassets.engine.workers.line import Lines, LineSpec, OnUsage
+from pathassets.engine.workers.process import LONGEST_WAIT_S
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 _NO_ITEM = object()
-FOREVER_S = 1e6
-"""Longest wait for a pipe: eleven days, as a number that the system takes."""
 
 
 class OpenWorkers(Protocol):
@@ -126,7 +125,7 @@ def _heard(parts: list[Calls | Lines]) -> set[Connection]:
     patience_s = min(part.until_s for part in parts) - time.monotonic()
     if not pipes:
         return set()
-    heard = wait(pipes, min(FOREVER_S, max(0.0, patience_s)))
+    heard = wait(pipes, min(LONGEST_WAIT_S, max(0.0, patience_s)))
     return {pipe for pipe in heard if isinstance(pipe, Connection)}
 
 

@@ -20,6 +20,10 @@ from pathassets.engine.settings import worker_environment
 from pathassets.engine.workers import worker as worker_program
 from pathassets.errors import ResourcesShort, WorkerLost, shortage_of
 
+LONGEST_WAIT_S = 1e6
+"""Eleven days: longest wait for a pipe, as a number that the system takes."""
+SHORT_PAUSE_S = 1.0
+"""Before the next item is tried, where no process could be started for one."""
 END_S = 5.0
 """Time an idle worker may take to end by itself, and a killed one to be gone."""
 

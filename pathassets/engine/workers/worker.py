@@ -1,4 +1,4 @@
-"""A worker process, from its first line: `engine.workers.pool` runs this file by its path.
+"""A worker process, from its first line: `engine.workers.process` runs this file by its path.
 
     parent ──▶ sys.path, what to serve ──▶ serve(pipe) ──▶ until the pipe ends, or the parent
 

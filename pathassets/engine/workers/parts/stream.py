@@ -31,7 +31,7 @@ from pathassets.engine.workers.parts.schedule import (
     Schedule,
     Told,
 )
-from pathassets.engine.workers.process import lost
+from pathassets.engine.workers.process import LONGEST_WAIT_S, lost
 from pathassets.errors import PathAssetsError, WorkerLost, shortage_of
 
 logger = logging.getLogger(__name__)
@@ -45,8 +45,6 @@ BATCH_PATCHES = 256
 TIMEOUT_S = 600.0
 """For how long a process may say nothing, unless its user says otherwise: a batch takes seconds at
 the most, and to open a slide, on a disk far away, a minute."""
-LONGEST_WAIT_S = 1e6
-"""Eleven days, as a number that the system takes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
