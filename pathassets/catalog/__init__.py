@@ -8,7 +8,7 @@ adapters'.
     catalog.py      class Catalog: every question and every entry
     records.py      what goes in and out
     rows.py         record <-> row
-    tables.py       the tables
+    tables/         the tables
     connect.py      URL -> engine on an up-to-date catalog; the doors for reading and writing
     urls.py         what of a URL may be shown
     dialects.py     what SQLite and PostgreSQL do differently
