@@ -29,10 +29,12 @@ from pathassets.adapters.store.damage import (
     Damage,
     Expected,
     ListedFile,
+    Look,
     check_bytes,
     check_sizes,
     find_damage,
     find_damage_side_by_side,
+    look_over,
     read_plain,
 )
 from pathassets.adapters.store.folders import (
@@ -161,6 +163,10 @@ class Store:
             except StoreError as error:
                 return Damage(path=MANIFEST, fact=f"is damaged: {error.message}")
         return damage
+
+    def look_over(self, expected: Expected) -> Iterator[Look]:
+        """Check many artifacts by their sizes; give each, and why it is not whole, in order."""
+        return look_over(self.check_sizes, expected)
 
     def find_damage(self, expected: Expected) -> Iterator[tuple[Address, Damage]]:
         """Check many artifacts by their sizes; give those that are not whole, and why."""

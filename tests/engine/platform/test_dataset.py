@@ -16,6 +16,7 @@ from pathassets.engine.platform.dataset import build_dataset, plan_dataset
 from pathassets.engine.platform.plan import plan_slides
 from pathassets.engine.platform.status import cohort_status
 from pathassets.errors import StoreError
+from tests.cohort_rows import rows_of
 from tests.engine.conftest import RECIPE
 
 pytestmark = pytest.mark.usefixtures("here")
@@ -236,7 +237,7 @@ def test_features_whose_damage_cannot_be_mended_are_left_out_and_tried_by_each_r
     _, left_out = tables(platform, build(platform))
     assert left_out["why"].tolist() == ["features damaged"]
     assert cohort_status(platform).datasets[0].state == "current"
-    [failed] = [slide.failure for slide in cohort_status(platform).slides]
+    [failed] = [slide.failure for slide in rows_of(platform)]
     assert failed.reason == "file_missing"
     away.rename(path)
     [outcome] = run(platform, "mended")
