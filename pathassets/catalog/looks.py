@@ -8,7 +8,7 @@ the two a run may have made it anew.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -47,6 +47,8 @@ class InForce:
     files: Files
     damage: str
     """What was wrong with it at the last look; empty where nothing was."""
+    seen_whole_at: datetime | None = field(default=None, compare=False)
+    """When it was last seen whole; None where nobody knows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,13 +78,16 @@ class Looks(CatalogPart):
     def in_force(self, plan_id: int, slide_ids: Collection[str] | None = None) -> Iterator[InForce]:
         """Artifacts that a plan wants of all slides, or of some, read as they are asked for."""
         query = (
-            select(*_ADDRESS, artifact.c.files, artifact.c.damage)
+            select(*_ADDRESS, artifact.c.files, artifact.c.damage, artifact.c.seen_whole_at)
             .join(wanted, is_made_as_wanted())
             .where(wanted.c.plan_id == plan_id)
         )
         for row in self._streamed(query, slide_ids):
             files = tuple(FileRecord(**file) for file in row["files"])
-            yield InForce(address=address_of(row), files=files, damage=row["damage"])
+            yield InForce(
+                address=address_of(row), files=files, damage=row["damage"],
+                seen_whole_at=row["seen_whole_at"],
+            )  # fmt: skip
 
     def _streamed(
         self, query: Select[Any], slide_ids: Collection[str] | None

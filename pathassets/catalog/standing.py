@@ -247,7 +247,7 @@ def _read_facts(
 def _stated(connection: Connection, slide_ids: list[str]) -> dict[str, float]:
     of_these = mpp_override.c.slide_id.in_(slide_ids) & is_newest(mpp_override, "slide_id")
     query = select(mpp_override.c.slide_id, mpp_override.c.mpp).where(of_these)
-    return dict(connection.execute(query).tuples().all())
+    return {row[0]: row[1] for row in connection.execute(query)}
 
 
 def _drawn(connection: Connection, slide_ids: list[str]) -> dict[str, dict[str, str]]:

@@ -145,22 +145,6 @@ def look_over_side_by_side(
             yield from done.result()
 
 
-def find_damage(check: Check, expected: Expected) -> Iterator[tuple[Address, Damage]]:
-    """Check artifacts as `look_over` does; give those that are not whole, and why."""
-    return _damaged(look_over(check, expected))
-
-
-def find_damage_side_by_side(
-    check: Check, expected: Expected, *, n_threads: int, n_batch: int = _N_BATCH
-) -> Iterator[tuple[Address, Damage]]:
-    """Check artifacts by so many threads, as `find_damage` does by one."""
-    return _damaged(look_over_side_by_side(check, expected, n_threads=n_threads, n_batch=n_batch))
-
-
-def _damaged(looks: Iterable[Look]) -> Iterator[tuple[Address, Damage]]:
-    return ((address, damage) for address, damage in looks if damage is not None)
-
-
 def _check_all(check: Check, batch: Expected) -> list[Look]:
     return [(address, check(address, files)) for address, files in batch]
 

@@ -3,7 +3,7 @@
 slides         what was scanned: slide, slide_path, merged_slide, rejected_file
 human_inputs   what people state of it: mpp_override, annotation
 artifacts      what was made of it: artifact, artifact_parent, attempt
-standing       what is wanted of it, and where that stands: plan, wanted, latest_attempt, dataset_plan
+standing       what is wanted of it, and where that stands: plan, wanted, latest_attempt …
 """
 
 from pathassets.catalog.tables.artifacts import PARENT, artifact, artifact_parent, attempt

@@ -10,9 +10,9 @@ from pathassets.core.address import Address
 from pathassets.core.slides.slide import slide_version
 from pathassets.engine.platform.annotations import AnnotationSource, withdraw
 from pathassets.engine.platform.plan import (
+    Planner,
     annotation_address,
     path_record,
-    Planner,
     plan_slide,
     plan_slides,
     recorded_stamp,

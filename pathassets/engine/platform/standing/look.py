@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator
+from datetime import UTC, datetime, timedelta
 
 from pathassets.adapters.store.damage import Damage
 from pathassets.catalog.looks import Files, InForce
@@ -14,6 +15,8 @@ from pathassets.core.address import Address
 from pathassets.core.recipe import Key
 from pathassets.engine.platform.platform import Platform
 
+JUST_NOW = timedelta(minutes=1)
+"""What was seen whole since is not noted again."""
 N_RECORDED = 900
 """Artifacts of which one transaction records what was seen."""
 
@@ -42,6 +45,7 @@ def look(
 
 def _record(platform: Platform, looks: Iterable[tuple[InForce, Damage | None]]) -> None:
     """Enter what was found, in batches."""
+    at = datetime.now(UTC)
     whole: list[Address] = []
     doubted: list[Address] = []
 
@@ -54,7 +58,7 @@ def _record(platform: Platform, looks: Iterable[tuple[InForce, Damage | None]]) 
     for one, damage in looks:
         if damage is not None or one.damage:
             doubted.append(one.address)
-        else:
+        elif one.seen_whole_at is None or at - one.seen_whole_at > JUST_NOW:
             whole.append(one.address)
         if len(whole) + len(doubted) >= N_RECORDED:
             enter()
