@@ -10,6 +10,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
@@ -27,6 +28,10 @@ WAL_RETRY_S = 0.05
 MIGRATION_LOCK = 7_240_914_835
 """Key of PostgreSQL's advisory lock: any number nobody else uses."""
 REGISTRATION_LOCK = 7_240_914_836
+STANDING_LOCK = 7_240_914_837
+
+IN_VALUES = 900
+"""Values in one IN: SQLite takes 32,766 of them, an old one 999."""
 
 _INSERTS: dict[str, Callable[[Table], sqlite.Insert | postgresql.Insert]] = {
     "sqlite": sqlite.insert,
@@ -80,6 +85,23 @@ def read_only(text: str) -> str:
     has_log = log.is_file() and log.stat().st_size > 0
     mode = "mode=ro" if has_log else "mode=ro&immutable=1"
     return f"{driver}:///file:{quote(path)}?{mode}&uri=true{'&' if options else ''}{options}"
+
+
+def copy_aside(text: str, folder: Path) -> str:
+    """Copy an SQLite file, and what is in its log, into a folder; give the URL of the copy.
+
+    A server's URL is given back.
+    """
+    driver, _, place = read_only(text).partition(":///")
+    if driver.partition("+")[0] != "sqlite":
+        return text
+    copy = folder / "catalog.sqlite"
+    with (
+        closing(sqlite3.connect(place.partition("&uri=true")[0], uri=True)) as theirs,
+        closing(sqlite3.connect(copy)) as ours,
+    ):
+        theirs.backup(ours)
+    return f"{driver}:///{copy}"
 
 
 def tune(engine: Engine) -> None:
@@ -138,6 +160,15 @@ def lock_for_registration(connection: Connection) -> None:
     One that looks for a content and enters it is to find what the one before it entered.
     """
     _lock(connection, REGISTRATION_LOCK)
+
+
+def lock_for_standing(connection: Connection) -> None:
+    """Keep others from what states follow from until this transaction ends; SQLite already does.
+
+    Taken before anything is read: two that see half of what both write would each derive a state
+    that holds for neither. After `lock_for_registration`, where both are taken.
+    """
+    _lock(connection, STANDING_LOCK)
 
 
 def _lock(connection: Connection, key: int) -> None:

@@ -7,30 +7,31 @@ from __future__ import annotations
 
 import difflib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from sqlalchemy import Connection, Engine, RowMapping, Select, func, insert, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, Table, func, insert, select
 
-from pathassets.catalog.connect import reading, writing
+from pathassets.catalog.connect import writing
+from pathassets.catalog.dialects import IN_VALUES, lock_for_standing
+from pathassets.catalog.part import CatalogPart, now
 from pathassets.catalog.records import AnnotationRecord, MppOverride
 from pathassets.catalog.rows import flat
+from pathassets.catalog.states import forget_plans
 from pathassets.catalog.tables import annotation, merged_slide, mpp_override, slide, slide_path
 from pathassets.errors import CatalogError
 
-PAGE_ROWS = 900
-"""Rows fetched at once, and values in one IN: SQLite takes 32,766 of them, an old one 999."""
+PAGE_ROWS = IN_VALUES
+"""Rows fetched at once, and values in one IN."""
+
+MAX_COMPARED = 2_000
+"""Ids that an unknown one is compared with."""
 
 _OVERRIDE = [column for column in mpp_override.c if column.name != "id"]
 _ANNOTATION = [column for column in annotation.c if column.name != "id"]
 
 
-class HumanInputs:
+class HumanInputs(CatalogPart):
     """The part of the catalog that people fill."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
 
     # Resolution
 
@@ -42,13 +43,15 @@ class HumanInputs:
         """
         new = MppOverride(slide_id=slide_id, mpp=mpp, who=who, why=why, made_at=now())
         with writing(self._engine) as connection:
+            lock_for_standing(connection)
             check_known(connection, [slide_id])
             connection.execute(insert(mpp_override), flat(new))
+            forget_plans(connection, [slide_id])
 
-    def overrides(self) -> dict[str, MppOverride]:
-        """The statement in force of every slide that has one."""
-        newest = select(func.max(mpp_override.c.id)).group_by(mpp_override.c.slide_id)
-        found = self._rows(select(*_OVERRIDE).where(mpp_override.c.id.in_(newest)))
+    def overrides(self, slide_ids: Collection[str] | None = None) -> dict[str, MppOverride]:
+        """The statement in force of every slide, or of some, that has one."""
+        in_force = select(*_OVERRIDE).where(is_newest(mpp_override, "slide_id"))
+        found = self._rows_of(in_force, mpp_override.c.slide_id, slide_ids)
         return {row["slide_id"]: MppOverride(**row) for row in found}
 
     def mpp_history(self, slide_id: str) -> list[MppOverride]:
@@ -72,23 +75,26 @@ class HumanInputs:
         of_name = (annotation.c.slide_id == new.slide_id) & (annotation.c.name == new.name)
         newest = select(*_ANNOTATION).where(of_name).order_by(annotation.c.id.desc()).limit(1)
         with writing(self._engine) as connection:
+            lock_for_standing(connection)
             check_known(connection, [new.slide_id])
             old = connection.execute(newest).mappings().one_or_none()
             if old is not None and AnnotationRecord(**old) == new:
                 return False
             connection.execute(insert(annotation), flat(new) | {"made_at": now()})
+            forget_plans(connection, [new.slide_id])
             return True
 
-    def annotations(self) -> dict[str, Mapping[str, AnnotationRecord]]:
-        """What is in force of every slide that was ever drawn on, by name; withdrawals, too."""
-        newest = select(func.max(annotation.c.id)).group_by(
-            annotation.c.slide_id, annotation.c.name
-        )
-        in_order = (
-            select(*_ANNOTATION).where(annotation.c.id.in_(newest)).order_by(annotation.c.name)
-        )
+    def annotations(
+        self, slide_ids: Collection[str] | None = None
+    ) -> dict[str, Mapping[str, AnnotationRecord]]:
+        """What is in force of every slide that was ever drawn on, by name; withdrawals, too.
+
+        Of some slides, or of all.
+        """
+        in_force = select(*_ANNOTATION).where(is_newest(annotation, "slide_id", "name"))
+        in_order = in_force.order_by(annotation.c.name)
         found: dict[str, dict[str, AnnotationRecord]] = defaultdict(dict)
-        for row in self._rows(in_order):
+        for row in self._rows_of(in_order, annotation.c.slide_id, slide_ids):
             found[row["slide_id"]][row["name"]] = AnnotationRecord(**row)
         return dict(found)
 
@@ -99,14 +105,12 @@ class HumanInputs:
             AnnotationRecord(**row) for row in self._rows(of_slide.order_by(annotation.c.id.desc()))
         ]
 
-    def _rows(self, query: Select[Any]) -> Sequence[RowMapping]:
-        with reading(self._engine) as connection:
-            return connection.execute(query).mappings().all()
 
-
-def now() -> datetime:
-    """The time that a record is stamped with."""
-    return datetime.now(UTC)
+def is_newest(table: Table, *key: str) -> ColumnElement[bool]:
+    """Whether a statement is the newest of its key, and so in force."""
+    other = table.alias("other")
+    same = (other.c[name] == table.c[name] for name in key)
+    return table.c.id == select(func.max(other.c.id)).where(*same).scalar_subquery()
 
 
 def check_known(connection: Connection, slide_ids: Sequence[str]) -> None:
@@ -132,12 +136,26 @@ def unknown_slide(connection: Connection, slide_id: str) -> CatalogError:
             f"slide {slide_id}: was found to be the same content as {heir}",
             remedy=f"Name that one: {heir}",
         )
-    known = connection.execute(select(slide.c.slide_id)).scalars()
-    near = difflib.get_close_matches(slide_id, known)
+    near = difflib.get_close_matches(slide_id, _ids_like(connection, slide_id))
     return CatalogError(
         f"slide {slide_id}: not in the catalog",
         remedy=f"Did you mean {' or '.join(near)}?" if near else "Register it first.",
     )
+
+
+def _ids_like(connection: Connection, slide_id: str) -> list[str]:
+    """Ids that one may be a misspelling of: all of a small cohort, else neighbours by name.
+
+    Comparing takes 45 us an id.
+    """
+    ids = select(slide.c.slide_id)
+    few = connection.execute(ids.limit(MAX_COMPARED + 1)).scalars().all()
+    if len(few) <= MAX_COMPARED:
+        return list(few)
+    half = MAX_COMPARED // 2
+    before = ids.where(slide.c.slide_id < slide_id).order_by(slide.c.slide_id.desc()).limit(half)
+    after = ids.where(slide.c.slide_id >= slide_id).order_by(slide.c.slide_id).limit(half)
+    return [one for query in (before, after) for one in connection.execute(query).scalars()]
 
 
 def find_heir(connection: Connection, slide_id: str) -> str | None:

@@ -10,13 +10,13 @@ from pathassets.report.annotations import (
 from pathassets.report.artifacts import lineage_json, lineage_tree
 from pathassets.report.cohort import (
     MAX_FAILURES,
+    MAX_ROWS,
     NO_SLIDES,
-    damages,
     demo_end,
-    failures,
     run_end,
     status_json,
     status_table,
+    troubles,
 )
 from pathassets.report.console import counted, error, log_to_stderr, progress, slide_progress
 from pathassets.report.encoders import (
@@ -29,6 +29,7 @@ from pathassets.report.slides import check, checks_json, registration_line, reso
 
 __all__ = [
     "MAX_FAILURES",
+    "MAX_ROWS",
     "NO_SLIDES",
     "annotation_line",
     "annotation_table",
@@ -36,14 +37,12 @@ __all__ = [
     "check",
     "checks_json",
     "counted",
-    "damages",
     "demo_end",
     "encoder_check",
     "encoder_check_json",
     "encoder_table",
     "encoders_json",
     "error",
-    "failures",
     "lineage_json",
     "lineage_tree",
     "log_to_stderr",
@@ -56,4 +55,5 @@ __all__ = [
     "slide_progress",
     "status_json",
     "status_table",
+    "troubles",
 ]

@@ -8,6 +8,7 @@ from sqlalchemy import (
     Column,
     Double,
     ForeignKey,
+    Index,
     Integer,
     LargeBinary,
     Table,
@@ -38,6 +39,8 @@ slide = Table(
     Column("registered_at", Moment, nullable=False),
     # Last, so that SQLite reads all other columns without walking its overflow pages.
     Column("thumbnail", LargeBinary),
+    # Slides are listed in this order, page by page.
+    Index(None, "registered_at", "slide_id"),
 )
 
 slide_path = Table(

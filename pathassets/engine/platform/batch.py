@@ -33,9 +33,6 @@ from pathassets.engine.stages.segments import SlideInSegments
 
 logger = logging.getLogger(__name__)
 
-_N_ASKED = 500
-"""Slides that the catalog is asked about at once: a statement takes some thousand names at most."""
-
 
 def run_batch(  # noqa: PLR0913 - two are for those who want them
     platform: Platform,
@@ -86,10 +83,8 @@ def run_batch(  # noqa: PLR0913 - two are for those who want them
 
 def _failed_last(catalog: Catalog, planned: list[PlannedSlide]) -> Iterator[Address]:
     """What of these slides failed when it was last tried."""
-    slide_ids = [one.slide_id for one in planned]
-    for start in range(0, len(slide_ids), _N_ASKED):
-        latest = catalog.latest_attempts(slide_ids[start : start + _N_ASKED])
-        yield from (a.address for a in latest.values() if a.state == "failed")
+    latest = catalog.latest_attempts([one.slide_id for one in planned])
+    return (attempt.address for attempt in latest.values() if attempt.state == "failed")
 
 
 def _by_slide(addresses: Iterable[Address]) -> Mapping[str, set[Address]]:

@@ -48,6 +48,8 @@ class Platform:
 def open_to_read(settings: Settings) -> Platform:
     """Open it for what only reads, be its store on a disk that cannot be written.
 
+    What is worked out of the catalog is then kept in a copy, as long as it is open.
+
     Raises:
         SpecError: the recipe asks for something impossible.
         StoreError: the store is not there, and cannot be made, or not the one the catalog knows.
@@ -62,7 +64,7 @@ def open_to_read(settings: Settings) -> Platform:
     return Platform(
         settings=settings,
         store=Store(settings.store),
-        catalog=Catalog.open_to_read(settings.catalog_url),
+        catalog=Catalog.open_copy(settings.catalog_url),
         recipe=open_recipe(settings),
     )
 
