@@ -1,6 +1,7 @@
 """Records in, records out: every question to the catalog, and every entry into it.
 
-What people state about slides is in `statements`.
+What people state about slides is in `human_inputs` and `cohorts`; what was found out on the way in
+`ledgers`.
 """
 
 from __future__ import annotations
@@ -13,8 +14,6 @@ from typing import Any, Self
 
 from sqlalchemy import (
     Select,
-    Text,
-    bindparam,
     delete,
     func,
     insert,
@@ -22,22 +21,23 @@ from sqlalchemy import (
     update,
 )
 
+from pathassets.catalog.cohorts.changes import COHORT_FACTS, enter_registered
+from pathassets.catalog.cohorts.cohorts import Cohorts
 from pathassets.catalog.connect import open_engine, open_reader, reading, writing
 from pathassets.catalog.dialects import lock_for_registration, upsert
 from pathassets.catalog.human_inputs import (
     PAGE_ROWS,
     HumanInputs,
     check_known,
-    disputes,
     find_heir,
     now,
     require_free,
     unknown_slide,
 )
+from pathassets.catalog.ledgers import Ledgers
 from pathassets.catalog.records import (
     ArtifactRecord,
     AttemptRecord,
-    CohortFacts,
     Entered,
     MergedSlide,
     PathRecord,
@@ -79,10 +79,9 @@ Key = tuple[str, str, str]
 """(stage, name, partition key): one stage of one slide, whatever the digest."""
 
 _SLIDE_FACTS = [column for column in slide.c if column.name != "thumbnail"]
-_COHORT_FACTS = ("patient", "label")
 
 
-class Catalog(HumanInputs):
+class Catalog(HumanInputs, Cohorts, Ledgers):
     """The SQL catalog. One per process, for all of its threads; each call is one transaction.
 
     Every method raises `CatalogError` where the database cannot do what it was asked.
@@ -152,13 +151,15 @@ class Catalog(HumanInputs):
             if known_id is None:
                 require_free(connection, record.slide_id, path.path)
             slide_id = known_id or record.slide_id
+            enter_registered(connection, slide_id, record, at)
             new = slide_row(record) | {"registered_at": at, "thumbnail": thumbnail}
             upsert(
                 connection,
                 slide,
                 [new | {"slide_id": slide_id}],
                 keep_first=["registered_at"],
-                keep_known=[*_COHORT_FACTS, "thumbnail"],
+                keep_known=[*COHORT_FACTS, "scanner", "thumbnail"],
+                keep_stated=["stain"],
             )
             upsert(connection, slide_path, [flat(path) | {"slide_id": slide_id, "seen_at": at}])
             connection.execute(delete(rejected_file).where(rejected_file.c.path == path.path))
@@ -188,16 +189,6 @@ class Catalog(HumanInputs):
         found = self._rows(select(merged_slide).order_by(merged_slide.c.slide_id))
         return [MergedSlide(**row) for row in found]
 
-    def disputed(self) -> list[str]:
-        """What merged slides contradict each other in, as sentences, until somebody states it."""
-        merged = merged_slide.c
-        of_slide = slide.c.slide_id == merged.into_slide_id
-        is_open = slide.c.patient.is_(None) & merged.patient.is_not(None)
-        is_open |= slide.c.label.is_(None) & merged.label.is_not(None)
-        stand = (slide.c[name].label(f"{name}_now") for name in _COHORT_FACTS)
-        query = select(merged_slide, *stand).join(slide, of_slide).where(is_open)
-        return disputes(self._rows(query.order_by(merged.into_slide_id, merged.slide_id)))
-
     def find_slide_id(self, fingerprint: str) -> str | None:
         """The slide of this content; None where there is none."""
         rows = self._rows(_of_content(fingerprint))
@@ -207,21 +198,6 @@ class Catalog(HumanInputs):
         """JPEG of a slide, None where there is none."""
         rows = self._rows(select(slide.c.thumbnail).where(slide.c.slide_id == slide_id))
         return rows[0]["thumbnail"] if rows else None
-
-    def set_cohort_facts(self, facts: Iterable[CohortFacts]) -> None:
-        """State patient and label of slides; None says nothing, and erases nothing.
-
-        Raises:
-            CatalogError: a slide is unknown; then none is changed.
-        """
-        rows = [{"of_slide": f.slide_id, "patient": f.patient, "label": f.label} for f in facts]
-        if not rows:
-            return
-        stated = {n: func.coalesce(bindparam(n, type_=Text), slide.c[n]) for n in _COHORT_FACTS}
-        with writing(self._engine) as connection:
-            check_known(connection, [str(row["of_slide"]) for row in rows])
-            of_slide = slide.c.slide_id == bindparam("of_slide")
-            connection.execute(update(slide).where(of_slide).values(stated), rows)
 
     # Files
 

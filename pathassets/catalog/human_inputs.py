@@ -13,8 +13,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, RowMapping, Select, func, insert, select
 
+from pathassets.catalog.history import enter_changes
 from pathassets.catalog.connect import reading, writing
-from pathassets.catalog.records import AnnotationRecord, MppOverride
+from pathassets.catalog.records import AnnotationRecord, ChangedBy, CohortChange, MppOverride
 from pathassets.catalog.rows import flat
 from pathassets.catalog.tables import annotation, merged_slide, mpp_override, slide, slide_path
 from pathassets.errors import CatalogError
@@ -40,15 +41,25 @@ class HumanInputs:
         Raises:
             CatalogError: there is no such slide.
         """
-        new = MppOverride(slide_id=slide_id, mpp=mpp, who=who, why=why, made_at=now())
+        new = MppOverride(slide_id=slide_id, mpp=mpp, who=who, why=why)
+        in_force = select(*_OVERRIDE).where(mpp_override.c.slide_id == slide_id)
+        audited = select(slide.c.mpp).where(slide.c.slide_id == slide_id)
         with writing(self._engine) as connection:
             check_known(connection, [slide_id])
-            connection.execute(insert(mpp_override), flat(new))
+            newest = in_force.order_by(mpp_override.c.id.desc()).limit(1)
+            said = connection.execute(newest).mappings().one_or_none()
+            old = said["mpp"] if said else connection.execute(audited).scalar()
+            state_mpp(connection, [new])
+            change = CohortChange(
+                subject="slide", key=slide_id, field="mpp",
+                old=None if old is None else repr(float(old)), new=repr(mpp),
+            )  # fmt: skip
+            enter_changes(connection, [change], ChangedBy(who=who), now())
 
     def overrides(self) -> dict[str, MppOverride]:
         """The statement in force of every slide that has one."""
-        newest = select(func.max(mpp_override.c.id)).group_by(mpp_override.c.slide_id)
-        found = self._rows(select(*_OVERRIDE).where(mpp_override.c.id.in_(newest)))
+        with reading(self._engine) as connection:
+            found = connection.execute(overrides_in_force()).mappings().all()
         return {row["slide_id"]: MppOverride(**row) for row in found}
 
     def mpp_history(self, slide_id: str) -> list[MppOverride]:
@@ -102,6 +113,18 @@ class HumanInputs:
     def _rows(self, query: Select[Any]) -> Sequence[RowMapping]:
         with reading(self._engine) as connection:
             return connection.execute(query).mappings().all()
+
+
+def state_mpp(connection: Connection, new: Sequence[MppOverride]) -> None:
+    """Enter resolutions of known slides: the one place that makes another one be in force."""
+    at = now()
+    connection.execute(insert(mpp_override), [flat(one) | {"made_at": at} for one in new])
+
+
+def overrides_in_force() -> Select[Any]:
+    """The newest statement of every slide that has one."""
+    newest = select(func.max(mpp_override.c.id)).group_by(mpp_override.c.slide_id)
+    return select(*_OVERRIDE).where(mpp_override.c.id.in_(newest))
 
 
 def now() -> datetime:
