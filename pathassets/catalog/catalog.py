@@ -28,7 +28,6 @@ from pathassets.catalog.dialects import lock_for_registration, upsert
 from pathassets.catalog.human_inputs import (
     PAGE_ROWS,
     HumanInputs,
-    check_known,
     find_heir,
     now,
     require_free,

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
-from sqlalchemy import URL, Connection, Engine, Table, event, func, text
+from sqlalchemy import URL, ColumnElement, Connection, Engine, Table, event, func, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import OperationalError, SQLAlchemyError, StatementError
 
@@ -156,7 +156,7 @@ def _lock(connection: Connection, key: int) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
 
 
-def upsert(
+def upsert(  # noqa: PLR0913 - three ways to keep what is there
     connection: Connection,
     table: Table,
     rows: Sequence[Mapping[str, Any]],
@@ -172,7 +172,7 @@ def upsert(
     """
     insert = _INSERTS[connection.dialect.name](table)
     key = [column.name for column in table.primary_key]
-    new = {
+    new: dict[str, ColumnElement[Any]] = {
         name: insert.excluded[name]
         for name in rows[0]
         if name not in key and name not in keep_first

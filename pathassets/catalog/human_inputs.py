@@ -13,8 +13,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, RowMapping, Select, func, insert, select
 
-from pathassets.catalog.history import enter_changes
 from pathassets.catalog.connect import reading, writing
+from pathassets.catalog.history import enter_changes
 from pathassets.catalog.records import AnnotationRecord, ChangedBy, CohortChange, MppOverride
 from pathassets.catalog.rows import flat
 from pathassets.catalog.tables import annotation, merged_slide, mpp_override, slide, slide_path

@@ -25,7 +25,7 @@ from pathassets.errors import CatalogError
 
 ROWS_AT_ONCE = 1_000
 STEPS = 10_000
-"""Instructions of SQLite's machine between two looks at the clock: about a tenth of a millisecond."""
+"""Instructions of SQLite's machine between two looks at the clock: some tenths of a millisecond."""
 MAX_CELL_BYTES = 64 * 2**20
 """Longest value that SQLite may make for a query."""
 

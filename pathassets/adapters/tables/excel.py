@@ -76,15 +76,12 @@ def read_workbook(path: Path, *, any_of: Sequence[str], sheet: str | None = None
     columns = tuple(map(plain, chosen.header))
     check_header(columns, chosen.header, any_of, path)
     _refuse_merged(chosen, path)
-    numbers: Counter[str] = Counter()
-    lines = tuple(
-        _line(chosen, number, cells, columns, numbers, path) for number, cells in chosen.rows
-    )
+    lines = [_line(chosen, number, cells, path) for number, cells in chosen.rows]
     kept = tuple(line for line in lines if any(map(str.strip, line.cells)))
     return Table(
         source=str(path), sha256=hashlib.sha256(data).hexdigest(),
         taken_for=f"sheet {quoted(chosen.name)} of a workbook", columns=columns, lines=kept,
-        n_numbers=dict(numbers), notes=tuple(_notes(chosen)),
+        n_numbers=_count_numbers(chosen, columns), notes=tuple(_notes(chosen)),
     )  # fmt: skip
 
 
@@ -174,29 +171,30 @@ def _refuse_merged(sheet: _Sheet, path: Path) -> None:
             )
 
 
-def _line(  # noqa: PLR0913 - a row, and where it is
-    sheet: _Sheet,
-    number: int,
-    cells: tuple[Any, ...],
-    columns: tuple[str, ...],
-    numbers: Counter[str],
-    path: Path,
-) -> TableLine:
+def _line(sheet: _Sheet, number: int, cells: tuple[Any, ...], path: Path) -> TableLine:
     """One row as text; what stands beside the header's columns is refused."""
-    beyond = [cell for cell in cells[len(columns) :] if cell.value not in (None, "")]
-    if beyond:
+    n_columns = len(sheet.header)
+    if any(cell.value not in (None, "") for cell in cells[n_columns:]):
         raise SpecError(
             f"{path}:{number}: a cell beside the last column of the header",
             remedy="Give its column a name, or empty the cell",
         )
     texts = []
-    for place, name in enumerate(columns):
+    for place in range(n_columns):
         cell = cells[place] if place < len(cells) else None
         where = f"{path}:{number}: cell {get_column_letter(place + 1)}{number}"
         texts.append(_text(cell, where, has_formula=(number, place + 1) in sheet.formulas))
-        if cell is not None and _is_number(cell.value) and not _ZEROS.fullmatch(_format(cell)):
-            numbers[name] += 1
     return TableLine(number=number, cells=tuple(texts))
+
+
+def _count_numbers(sheet: _Sheet, columns: tuple[str, ...]) -> Counter[str]:
+    """Of each column the cells that are numbers without a format that gives them zeros."""
+    return Counter(
+        name
+        for _, cells in sheet.rows
+        for name, cell in zip(columns, cells, strict=False)
+        if _is_number(cell.value) and not _ZEROS.fullmatch(_format(cell))
+    )
 
 
 def _is_number(value: object) -> bool:

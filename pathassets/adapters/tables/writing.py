@@ -60,7 +60,8 @@ def write_csv(
     """Write UTF-8 with commas; returns how many rows, and how many cells begin like a formula.
 
     Text is written as it is, so that what reads it gets what the catalog has. A spreadsheet would
-    run such cells: `escape_formulas` puts an apostrophe before them, which is part of the text then.
+    run such cells: `escape_formulas` puts an apostrophe before them, which is part of the text
+    then.
     """
     n_rows = n_formulas = 0
     with whole_file(path) as place, place.open("w", encoding="utf-8", newline="") as file:

@@ -89,6 +89,12 @@ class Cohorts:
         with reading(self._engine) as connection:
             return connection.execute(query.where(slide.c.slide_id == slide_id)).scalar()
 
+    def slides_of_patients(self, patients: Collection[str]) -> list[str]:
+        """Slides of some hundreds of patients, by id."""
+        query = select(slide.c.slide_id).where(slide.c.patient.in_(sorted(patients)))
+        with reading(self._engine) as connection:
+            return list(connection.execute(query.order_by(slide.c.slide_id)).scalars())
+
     def disputed(self) -> list[str]:
         """What merged slides contradict each other in, as sentences, until somebody states it."""
         merged = merged_slide.c

@@ -25,7 +25,7 @@ NAMED = "label."
 """What the field of any other label begins with."""
 
 
-def _some(column: Column[Any], chosen: Collection[str] | None) -> ColumnElement[bool]:
+def _some(column: ColumnElement[Any], chosen: Collection[str] | None) -> ColumnElement[bool]:
     """Condition on a column: in what was chosen; of all, or too many for one statement, none."""
     if chosen is None or len(chosen) > PAGE_ROWS:
         return true()

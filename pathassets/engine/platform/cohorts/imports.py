@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
 
 from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.cohorts.state import LABEL, NAMED
@@ -62,11 +64,18 @@ def label_by_hand(
     return changes
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Members:
+    """Tags, or cohorts, by name."""
+
+    what: Literal["tag", "cohort"]
+    names: tuple[str, ...]
+
+
 def tag_by_hand(
     catalog: Catalog,
-    what: str,
+    members: Members,
     slide_ids: Iterable[str],
-    names: Iterable[str],
     *,
     who: str,
     is_removed: bool = False,
@@ -79,13 +88,13 @@ def tag_by_hand(
     """
     chosen = ids_of_today(catalog, slide_ids)
     state = catalog.cohort_state(chosen, ())
-    held = state.tags if what == "tag" else state.cohorts
+    what, held = members.what, state.tags if members.what == "tag" else state.cohorts
     changes = [
         CohortChange(
             subject="slide", key=slide_id, field=what,
             old=name if is_removed else None, new=None if is_removed else name,
         )
-        for name in names
+        for name in members.names
         for slide_id in chosen
         if (check_name(name, what, what) in held.get(slide_id, ())) == is_removed
     ]  # fmt: skip

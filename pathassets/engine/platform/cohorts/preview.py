@@ -6,9 +6,10 @@ what it has of changes is what is made.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, cast
+from typing import Literal
 
 from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.cohorts.state import LABEL, NAMED
@@ -82,6 +83,12 @@ class _Said:
     """What lines say, of each place the first that says something."""
 
     sheet: Sheet
+    state: CohortState
+    cohort: str
+    lenient: Leniency
+    slides: set[str] = field(default_factory=set)
+    """Slides that lines are about."""
+    n_skipped: int = 0
     values: dict[Place, tuple[str, int]] = field(default_factory=dict)
     """Value, and the line it is from."""
     kinds: dict[Place, LabelKind] = field(default_factory=dict)
@@ -113,42 +120,30 @@ def preview_table(
     catalog: Catalog, sheet: Sheet, *, cohort: str = "", leniency: Leniency | None = None
 ) -> CohortPreview:
     """Work out what a table would change; `cohort` is one that all of its slides come into."""
-    lenient = leniency or Leniency()
     state = catalog.cohort_state()
-    said, n_skipped = _Said(sheet), 0
-    slides: set[str] = set()
+    said = _Said(sheet, state, cohort, leniency or Leniency())
     if sheet.is_clinical:
-        n_skipped = _read_patients(said, state, cohort, lenient, slides)
+        _read_patients(said)
     else:
-        matches = match_slides(catalog, (line.slide for line in sheet.lines))
-        n_skipped = _read_slides(said, state, matches, cohort, lenient, slides)
-    changes = tuple(_changes(said, state))
-    if not lenient.may_move:
+        _read_slides(said, match_slides(catalog, (line.slide for line in sheet.lines)))
+    changes = tuple(_changes(said))
+    if not said.lenient.may_move:
         _refuse_moves(said, changes)
     return CohortPreview(
         source=sheet.source, sha256=sheet.sha256, reading=sheet.reading, n_lines=len(sheet.lines),
-        n_slides=len(slides), changes=changes, n_skipped=n_skipped,
+        n_slides=len(said.slides), changes=changes, n_skipped=said.n_skipped,
         conflicts=tuple(sorted(said.conflicts, key=lambda one: one.line)),
         notes=(*sheet.notes, *_spellings(changes, state)),
     )  # fmt: skip
 
 
-def _read_slides(  # noqa: PLR0913 - what is known, and what becomes of it
-    said: _Said,
-    state: CohortState,
-    matches: Matches,
-    cohort: str,
-    lenient: Leniency,
-    slides: set[str],
-) -> int:
-    """Take the lines of a table of slides; returns how many were left out."""
-    n_skipped = 0
+def _read_slides(said: _Said, matches: Matches) -> None:
+    """Take the lines of a table of slides."""
     patients: dict[str, str] = {}
     for line in said.sheet.lines:
         ids = matches.slides.get(line.slide, ())
         if len(ids) == 1:
-            slides.add(ids[0])
-            _read_slide(said, line, ids[0], cohort)
+            _read_slide(said, line, ids[0])
             if line.patient is not None:
                 patients.setdefault(ids[0], line.patient)
         elif ids:
@@ -157,15 +152,12 @@ def _read_slides(  # noqa: PLR0913 - what is known, and what becomes of it
                 f"{quoted(line.slide)} fits {len(ids)} slides, such as {ids[0]} and {ids[1]}",
                 "Give more of the path, or the slide id",
             )  # fmt: skip
-        elif lenient.may_skip:
-            n_skipped += 1
         else:
-            _refuse_unknown(said, line.number, "slide", line.slide, matches.near)
-    _read_sites(said, state, matches, patients)
-    return n_skipped
+            _pass_over(said, line.number, "slide", line.slide, matches.near)
+    _read_sites(said, matches, patients)
 
 
-def _read_slide(said: _Said, line: SheetLine, slide_id: str, cohort: str) -> None:
+def _read_slide(said: _Said, line: SheetLine, slide_id: str) -> None:
     stated = {
         "patient": line.patient,
         "stain": line.stain,
@@ -174,7 +166,7 @@ def _read_slide(said: _Said, line: SheetLine, slide_id: str, cohort: str) -> Non
     for name, value in stated.items():
         said.say(("slide", slide_id, name), value, line.number)
     _read_labels(said, line, "slide", slide_id)
-    _read_members(said, line, [slide_id], cohort)
+    _read_members(said, line, [slide_id])
 
 
 def _read_labels(said: _Said, line: SheetLine, subject: Subject, key: str) -> None:
@@ -184,23 +176,22 @@ def _read_labels(said: _Said, line: SheetLine, subject: Subject, key: str) -> No
         said.kinds[place] = said.sheet.kinds[name]
 
 
-def _read_members(said: _Said, line: SheetLine, slide_ids: Iterable[str], cohort: str) -> None:
-    cohorts = (*line.cohorts, cohort) if cohort else line.cohorts
+def _read_members(said: _Said, line: SheetLine, slide_ids: Iterable[str]) -> None:
+    cohorts = (*line.cohorts, said.cohort) if said.cohort else line.cohorts
     for slide_id in slide_ids:
+        said.slides.add(slide_id)
         for what, names in (("tag", line.tags), ("cohort", cohorts)):
             for name in names:
                 said.members.setdefault((slide_id, what, name), line.number)
 
 
-def _read_sites(
-    said: _Said, state: CohortState, matches: Matches, patients: Mapping[str, str]
-) -> None:
+def _read_sites(said: _Said, matches: Matches, patients: Mapping[str, str]) -> None:
     """Take sites, which are a patient's, once it is known whose the slides are."""
     for line in said.sheet.lines:
         ids = matches.slides.get(line.slide, ())
         if line.site is None or len(ids) != 1:
             continue
-        patient = patients.get(ids[0]) or state.slides[ids[0]].get("patient")
+        patient = patients.get(ids[0]) or said.state.slides[ids[0]].get("patient")
         if patient is None:
             said.refuse(
                 line.number, "no_patient",
@@ -211,44 +202,46 @@ def _read_sites(
             said.say(("patient", patient, "site"), line.site, line.number)
 
 
-def _read_patients(
-    said: _Said, state: CohortState, cohort: str, lenient: Leniency, slides: set[str]
-) -> int:
-    """Take the lines of a clinical table; returns how many were left out."""
-    of_patient: dict[str, list[str]] = {}
-    for slide_id, known in state.slides.items():
+def _read_patients(said: _Said) -> None:
+    """Take the lines of a clinical table."""
+    of_patient: defaultdict[str, list[str]] = defaultdict(list)
+    for slide_id, known in said.state.slides.items():
         if "patient" in known:
-            of_patient.setdefault(known["patient"], []).append(slide_id)
-    unknown = [line for line in said.sheet.lines if cast("str", line.patient) not in state.patients]
-    near = nearest((cast("str", line.patient) for line in unknown), set(state.patients))
+            of_patient[known["patient"]].append(slide_id)
+    known_patients = said.state.patients
+    near = nearest(
+        (one for line in said.sheet.lines if (one := line.patient or "") not in known_patients),
+        known_patients,
+    )
     for line in said.sheet.lines:
-        patient = cast("str", line.patient)
-        if patient not in state.patients:
-            if not lenient.may_skip:
-                _refuse_unknown(said, line.number, "patient", patient, near)
+        patient = line.patient or ""
+        if patient not in known_patients:
+            _pass_over(said, line.number, "patient", patient, near)
             continue
-        slides.update(of_patient.get(patient, ()))
         said.say(("patient", patient, "site"), line.site, line.number)
         _read_labels(said, line, "patient", patient)
-        _read_members(said, line, of_patient.get(patient, ()), cohort)
-    return len(unknown) if lenient.may_skip else 0
+        _read_members(said, line, of_patient.get(patient, ()))
 
 
-def _refuse_unknown(
+def _pass_over(
     said: _Said, line: int, subject: Subject, name: str, near: Mapping[str, str]
 ) -> None:
+    """Leave out a line about what nobody knows, where it may be; else it is a conflict."""
+    if said.lenient.may_skip:
+        said.n_skipped += 1
+        return
     close = f"Did you mean {quoted(near[name])}? " if name in near else ""
     said.refuse(
-        line, f"unknown_{subject}",
+        line, "unknown_slide" if subject == "slide" else "unknown_patient",
         f"{subject} {quoted(name)} is not in the catalog",
         f"{close}Register it first, or leave such lines out: --skip-unknown",
     )  # fmt: skip
 
 
-def _changes(said: _Said, state: CohortState) -> Iterator[CohortChange]:
+def _changes(said: _Said) -> Iterator[CohortChange]:
     """What is said otherwise than now, line by line."""
     lines: list[tuple[int, CohortChange]] = []
-    known = {"slide": state.slides, "patient": state.patients}
+    known = {"slide": said.state.slides, "patient": said.state.patients}
     for place, (value, line) in said.values.items():
         subject, key, what = place
         old = known[subject].get(key, {}).get(what)
@@ -257,9 +250,9 @@ def _changes(said: _Said, state: CohortState) -> Iterator[CohortChange]:
                 subject=subject, key=key, field=what, old=old, new=value, kind=said.kinds.get(place)
             )
             lines.append((line, change))
-    of = {"tag": state.tags, "cohort": state.cohorts}
+    held = {"tag": said.state.tags, "cohort": said.state.cohorts}
     for (slide_id, what, name), line in said.members.items():
-        if name not in of[what].get(slide_id, ()):
+        if name not in held[what].get(slide_id, ()):
             change = CohortChange(subject="slide", key=slide_id, field=what, old=None, new=name)
             lines.append((line, change))
     yield from (change for _, change in sorted(lines, key=lambda one: one[0]))

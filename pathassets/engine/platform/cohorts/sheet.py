@@ -1,8 +1,8 @@
 """Table -> lines about slides or patients: every cell checked, and named by its line.
 
 Columns: one that says which slide (`slide` or `slide_id`, `file`, `path`), or `patient` alone for a
-clinical table; and any of `patient`, `site`, `label`, `label.NAME`, `mpp`, `stain`, `tag`, `cohort`,
-`split`. Other columns are left alone.
+clinical table; and any of `patient`, `site`, `label`, `label.NAME`, `mpp`, `stain`, `tag`,
+`cohort`, `split`. Other columns are left alone.
 """
 
 from __future__ import annotations

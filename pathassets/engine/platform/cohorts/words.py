@@ -1,4 +1,4 @@
-"""Names that people give, and values that they state: which can be one, and of what kind they are."""
+"""Names that people give and values that they state: which can be one, and of what kind."""
 
 from __future__ import annotations
 
