@@ -155,7 +155,7 @@ def _choose(
             remedy="Say which: --sheet NAME",
         )
     if not (fit or sheets):
-        raise unreadable(path, "it is empty", "Give a table with a header and lines below it")
+        raise unreadable(path, "it is empty", "Give a table with a header")
     return fit[0] if fit else sheets[0]
 
 
@@ -237,4 +237,4 @@ def _number(value: float, number_format: str) -> str:
 def _notes(sheet: _Sheet) -> Iterator[str]:
     if sheet.formulas:
         n = len(sheet.formulas)
-        yield f"{n} cells have formulas: their values as they were last computed are taken"
+        yield f"cells with formulas: {n}; of each the value that was last computed is taken"

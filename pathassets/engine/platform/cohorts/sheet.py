@@ -8,9 +8,8 @@ clinical table; and any of `patient`, `site`, `label`, `label.NAME`, `mpp`, `sta
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 
 from pathassets.adapters.tables.reading import read_table
 from pathassets.adapters.tables.table import Table, TableLine, check_names
@@ -54,7 +53,7 @@ class SheetLine:
     stain: str | None = None
     mpp: float | None = None
     """Micrometres per level-0 pixel."""
-    labels: Mapping[str, str] = MappingProxyType({})
+    labels: Mapping[str, str] = field(default_factory=dict)
     """By name; the column `label` is called `label`, `split` is `split`."""
     tags: tuple[str, ...] = ()
     cohorts: tuple[str, ...] = ()
