@@ -89,7 +89,7 @@ def test_percent_signs_colons_and_semicolons_in_a_text_are_text(filled) -> None:
 @pytest.mark.parametrize("query", WRITES)
 def test_what_would_change_something_is_refused_and_changes_nothing(filled, query) -> None:
     before = content(filled)
-    with pytest.raises(CatalogError, match="^query: "):
+    with pytest.raises(CatalogError, match=r"^query: "):
         ask(filled, query)
     assert content(filled) == before
 
@@ -99,7 +99,7 @@ def test_sqlite_takes_nothing_but_reads(sqlite_url, tmp_path, monkeypatch, query
     Catalog.open(sqlite_url).close()
     monkeypatch.chdir(tmp_path)
     before = {path.name for path in tmp_path.iterdir()}
-    with pytest.raises(CatalogError, match="^query: "):
+    with pytest.raises(CatalogError, match=r"^query: "):
         ask(sqlite_url, query)
     assert {path.name for path in tmp_path.iterdir()} - {
         "catalog.db-shm",
@@ -113,7 +113,7 @@ def test_postgresql_takes_nothing_but_queries(make_schema, query) -> None:
     with Catalog.open(url) as catalog:
         fill(catalog)
     before = content(url)
-    with pytest.raises(CatalogError, match="^query: "):
+    with pytest.raises(CatalogError, match=r"^query: "):
         ask(url, query)
     assert content(url) == before
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import sqlite3
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathassets.catalog import views
 from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.connect import open_engine, reading, writing
 from pathassets.catalog.dialects import in_dialect
+from pathassets.catalog.query import open_query
 from pathassets.catalog.records import AttemptRecord, CohortChange
 from pathassets.catalog.tables import metadata
 from pathassets.catalog.views import VIEWS, drop_views, make_views
@@ -21,7 +23,8 @@ from pathassets.errors import CatalogError
 from tests.catalog.filled import CARD, FEATURES, TABLE, fill
 from tests.catalog.hostile_words import HOSTILE, path_of, slide_of
 
-ROOT = Path(__file__).parent.parent.parent
+PAGE = (Path(__file__).parent.parent.parent / "docs" / "catalog.md").read_text()
+EXAMPLES = re.findall(r"^```sql\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture
@@ -150,6 +153,34 @@ def test_making_views_anew_gives_the_new_ones_and_leaves_those_of_people(
     assert len(rows(filled, "SELECT * FROM mine")) == 2
 
 
+def documented() -> dict[str, list[str]]:
+    """Columns of each view, in the order of the page."""
+    parts = re.split(r"^### (v_\w+)$", PAGE, flags=re.MULTILINE)[1:]
+    return {
+        name: [c for row in re.findall(r"^\| (`.*?) \|", text, re.MULTILINE)
+               for c in re.findall(r"`(\w+)`", row)]
+        for name, text in zip(parts[::2], parts[1::2], strict=True)
+    }  # fmt: skip
+
+
+def test_the_page_names_every_column_of_every_view(sqlite_url) -> None:
+    engine = open_engine(sqlite_url)
+    with reading(engine) as connection:
+        columns = {
+            name: sorted(connection.execute(text(f"SELECT * FROM {name}")).keys())  # noqa: S608
+            for name in VIEWS
+        }
+    engine.dispose()
+    assert {name: sorted(found) for name, found in documented().items()} == columns
+
+
+@pytest.mark.parametrize("query", EXAMPLES)
+def test_an_example_of_the_page_is_answered_with_rows(filled, query) -> None:
+    with open_query(filled, query, timeout_s=20) as result:
+        assert list(result.rows())
+    assert len(EXAMPLES) >= 5
+
+
 def test_no_view_hides_a_table_of_the_catalog() -> None:
     assert not set(VIEWS) & set(metadata.tables)
 
@@ -212,7 +243,7 @@ def test_words_of_strangers_are_in_the_views_as_they_are(catalog, url) -> None:
     assert {row["name"]: row["value"] for row in found} == HOSTILE
 
 
-def test_a_view_of_a_person_upon_ours_is_never_dropped(make_schema, monkeypatch) -> None:
+def test_a_view_of_a_person_upon_ours_is_never_dropped(make_schema) -> None:
     engine = open_engine(make_schema())
     with writing(engine) as connection:
         connection.execute(text("CREATE VIEW mine AS SELECT slide_id FROM v_slides"))

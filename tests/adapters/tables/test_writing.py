@@ -52,15 +52,18 @@ def test_parquet_has_the_types_of_all_rows_and_not_of_the_first(tmp_path):
     assert found["big"].tolist()[1:] == ["3", str(2**70)]
 
 
-@pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
-def test_what_fails_half_way_leaves_the_old_file_and_nothing_else(tmp_path, name):
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("a.csv", lambda place: write_csv(place, ["x"], fails())),
+        ("a.parquet", lambda place: write_parquet(place, ["x"], fails)),
+    ],
+)
+def test_what_fails_half_way_leaves_the_old_file_and_nothing_else(tmp_path, name, write):
     place = tmp_path / name
     place.write_text("old")
     with pytest.raises(ValueError, match="half way"):
-        if name.endswith(".csv"):
-            write_csv(place, ["x"], fails())
-        else:
-            write_parquet(place, ["x"], fails)
+        write(place)
     assert place.read_text() == "old"
     assert list(tmp_path.iterdir()) == [place]
 

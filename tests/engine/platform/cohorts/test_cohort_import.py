@@ -256,8 +256,7 @@ def test_a_workbook_says_what_became_of_its_numbers(catalog, tmp_path):
     shown = take(catalog, tmp_path / "cohort.xlsx")
     assert catalog.slide("a").patient == "7"
     assert shown.notes == (
-        "column 'patient': 1 cells are numbers, and not text: zeros that they began with, if any, "
-        "are lost",
+        "column 'patient' has numbers, not text, in 1 of its cells: zeros that they began with are lost",
         "columns that are left alone: ward",
     )
 
