@@ -1,14 +1,15 @@
 """Records in, records out: every question to the catalog, and every entry into it.
 
-Slides and their files are here; what people state of them is in `human_inputs`, what was made of
-them in `artifacts` and `looks`, what is wanted of them in `standing`.
+Slides and their files are here; what people state of them is in `human_inputs` and `cohorts`, what
+was made of them in `artifacts` and `looks`, what is wanted of them in `standing`, what was found
+out on the way in `ledgers`.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self
@@ -16,15 +17,14 @@ from typing import Any, Self
 from sqlalchemy import (
     Connection,
     Select,
-    Text,
-    bindparam,
     delete,
-    func,
     select,
     update,
 )
 
 from pathassets.catalog.artifacts import Artifacts
+from pathassets.catalog.cohorts.changes import COHORT_FACTS, enter_registered
+from pathassets.catalog.cohorts.cohorts import Cohorts
 from pathassets.catalog.connect import open_engine, open_reader, reading, writing
 from pathassets.catalog.dialects import (
     copy_aside,
@@ -34,16 +34,14 @@ from pathassets.catalog.dialects import (
 )
 from pathassets.catalog.human_inputs import (
     HumanInputs,
-    check_known,
-    disputes,
     find_heir,
     require_free,
     unknown_slide,
 )
+from pathassets.catalog.ledgers import Ledgers
 from pathassets.catalog.looks import Looks
 from pathassets.catalog.part import now
 from pathassets.catalog.records import (
-    CohortFacts,
     Entered,
     MergedSlide,
     PathRecord,
@@ -66,10 +64,9 @@ from pathassets.errors import CatalogError
 logger = logging.getLogger(__name__)
 
 _SLIDE_FACTS = [column for column in slide.c if column.name != "thumbnail"]
-_COHORT_FACTS = ("patient", "label")
 
 
-class Catalog(HumanInputs, Artifacts, Standing, Looks):
+class Catalog(HumanInputs, Cohorts, Ledgers, Artifacts, Standing, Looks):
     """The SQL catalog. One per process, for all of its threads; each call is one transaction.
 
     Every method raises `CatalogError` where the database cannot do what it was asked.
@@ -162,13 +159,15 @@ class Catalog(HumanInputs, Artifacts, Standing, Looks):
             slide_id = known_id or record.slide_id
             if _decides_plans(connection, slide_id, record):
                 forget_plans(connection, [slide_id])
+            enter_registered(connection, slide_id, record, at)
             new = slide_row(record) | {"registered_at": at, "thumbnail": thumbnail}
             upsert(
                 connection,
                 slide,
                 [new | {"slide_id": slide_id}],
                 keep_first=["registered_at"],
-                keep_known=[*_COHORT_FACTS, "thumbnail"],
+                keep_known=[*COHORT_FACTS, "scanner", "thumbnail"],
+                keep_stated=["stain"],
             )
             upsert(connection, slide_path, [flat(path) | {"slide_id": slide_id, "seen_at": at}])
             connection.execute(delete(rejected_file).where(rejected_file.c.path == path.path))
@@ -199,16 +198,6 @@ class Catalog(HumanInputs, Artifacts, Standing, Looks):
         found = self._rows(select(merged_slide).order_by(merged_slide.c.slide_id))
         return [MergedSlide(**row) for row in found]
 
-    def disputed(self) -> list[str]:
-        """What merged slides contradict each other in, as sentences, until somebody states it."""
-        merged = merged_slide.c
-        of_slide = slide.c.slide_id == merged.into_slide_id
-        is_open = slide.c.patient.is_(None) & merged.patient.is_not(None)
-        is_open |= slide.c.label.is_(None) & merged.label.is_not(None)
-        stand = (slide.c[name].label(f"{name}_now") for name in _COHORT_FACTS)
-        query = select(merged_slide, *stand).join(slide, of_slide).where(is_open)
-        return disputes(self._rows(query.order_by(merged.into_slide_id, merged.slide_id)))
-
     def find_slide_id(self, fingerprint: str) -> str | None:
         """The slide of this content; None where there is none."""
         rows = self._rows(_of_content(fingerprint))
@@ -218,21 +207,6 @@ class Catalog(HumanInputs, Artifacts, Standing, Looks):
         """JPEG of a slide, None where there is none."""
         rows = self._rows(select(slide.c.thumbnail).where(slide.c.slide_id == slide_id))
         return rows[0]["thumbnail"] if rows else None
-
-    def set_cohort_facts(self, facts: Iterable[CohortFacts]) -> None:
-        """State patient and label of slides; None says nothing, and erases nothing.
-
-        Raises:
-            CatalogError: a slide is unknown; then none is changed.
-        """
-        rows = [{"of_slide": f.slide_id, "patient": f.patient, "label": f.label} for f in facts]
-        if not rows:
-            return
-        stated = {n: func.coalesce(bindparam(n, type_=Text), slide.c[n]) for n in _COHORT_FACTS}
-        with writing(self._engine) as connection:
-            check_known(connection, [str(row["of_slide"]) for row in rows])
-            of_slide = slide.c.slide_id == bindparam("of_slide")
-            connection.execute(update(slide).where(of_slide).values(stated), rows)
 
     # Files
 

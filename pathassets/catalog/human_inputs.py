@@ -8,20 +8,28 @@ from __future__ import annotations
 import difflib
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Table, func, insert, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    Select,
+    Table,
+    func,
+    insert,
+    select,
+)
 
 from pathassets.catalog.connect import writing
 from pathassets.catalog.dialects import IN_VALUES, lock_for_standing
+from pathassets.catalog.history import enter_changes
 from pathassets.catalog.part import CatalogPart, now
-from pathassets.catalog.records import AnnotationRecord, MppOverride
+from pathassets.catalog.records import AnnotationRecord, ChangedBy, CohortChange, MppOverride
 from pathassets.catalog.rows import flat
 from pathassets.catalog.states import forget_plans
 from pathassets.catalog.tables import annotation, merged_slide, mpp_override, slide, slide_path
 from pathassets.errors import CatalogError
-
-PAGE_ROWS = IN_VALUES
-"""Rows fetched at once, and values in one IN."""
 
 MAX_COMPARED = 2_000
 """Ids that an unknown one is compared with."""
@@ -41,17 +49,25 @@ class HumanInputs(CatalogPart):
         Raises:
             CatalogError: there is no such slide.
         """
-        new = MppOverride(slide_id=slide_id, mpp=mpp, who=who, why=why, made_at=now())
+        new = MppOverride(slide_id=slide_id, mpp=mpp, who=who, why=why)
+        in_force = select(*_OVERRIDE).where(mpp_override.c.slide_id == slide_id)
+        audited = select(slide.c.mpp).where(slide.c.slide_id == slide_id)
         with writing(self._engine) as connection:
             lock_for_standing(connection)
             check_known(connection, [slide_id])
-            connection.execute(insert(mpp_override), flat(new))
-            forget_plans(connection, [slide_id])
+            newest = in_force.order_by(mpp_override.c.id.desc()).limit(1)
+            said = connection.execute(newest).mappings().one_or_none()
+            old = said["mpp"] if said else connection.execute(audited).scalar()
+            state_mpp(connection, [new])
+            change = CohortChange(
+                subject="slide", key=slide_id, field="mpp",
+                old=None if old is None else repr(float(old)), new=repr(mpp),
+            )  # fmt: skip
+            enter_changes(connection, [change], ChangedBy(who=who), now())
 
     def overrides(self, slide_ids: Collection[str] | None = None) -> dict[str, MppOverride]:
         """The statement in force of every slide, or of some, that has one."""
-        in_force = select(*_OVERRIDE).where(is_newest(mpp_override, "slide_id"))
-        found = self._rows_of(in_force, mpp_override.c.slide_id, slide_ids)
+        found = self._rows_of(overrides_in_force(), mpp_override.c.slide_id, slide_ids)
         return {row["slide_id"]: MppOverride(**row) for row in found}
 
     def mpp_history(self, slide_id: str) -> list[MppOverride]:
@@ -113,14 +129,29 @@ def is_newest(table: Table, *key: str) -> ColumnElement[bool]:
     return table.c.id == select(func.max(other.c.id)).where(*same).scalar_subquery()
 
 
+def state_mpp(connection: Connection, new: Sequence[MppOverride]) -> None:
+    """Enter resolutions of known slides: the one place that makes another one be in force.
+
+    The caller holds `lock_for_standing`.
+    """
+    at = now()
+    connection.execute(insert(mpp_override), [flat(one) | {"made_at": at} for one in new])
+    forget_plans(connection, [one.slide_id for one in new])
+
+
+def overrides_in_force() -> Select[Any]:
+    """The newest statement of every slide that has one."""
+    return select(*_OVERRIDE).where(is_newest(mpp_override, "slide_id"))
+
+
 def check_known(connection: Connection, slide_ids: Sequence[str]) -> None:
     """Let slides pass that are in the catalog.
 
     Raises:
         CatalogError: one is not; the remedy names ids like it.
     """
-    for start in range(0, len(slide_ids), PAGE_ROWS):
-        some = slide_ids[start : start + PAGE_ROWS]
+    for start in range(0, len(slide_ids), IN_VALUES):
+        some = slide_ids[start : start + IN_VALUES]
         found = connection.execute(select(slide.c.slide_id).where(slide.c.slide_id.in_(some)))
         known = set(found.scalars())
         for slide_id in some:

@@ -18,6 +18,14 @@ from pathassets.report.cohort import (
     status_table,
     troubles,
 )
+from pathassets.report.cohorts import (
+    cohort_changes,
+    cohort_history,
+    cohort_list,
+    cohort_preview,
+    cohort_slides,
+    verdicts,
+)
 from pathassets.report.console import counted, error, log_to_stderr, progress, slide_progress
 from pathassets.report.encoders import (
     encoder_check,
@@ -25,6 +33,7 @@ from pathassets.report.encoders import (
     encoder_table,
     encoders_json,
 )
+from pathassets.report.rows import rows_json, rows_table, written
 from pathassets.report.slides import check, checks_json, registration_line, resolution
 
 __all__ = [
@@ -36,6 +45,11 @@ __all__ = [
     "annotations_json",
     "check",
     "checks_json",
+    "cohort_changes",
+    "cohort_history",
+    "cohort_list",
+    "cohort_preview",
+    "cohort_slides",
     "counted",
     "demo_end",
     "encoder_check",
@@ -51,9 +65,13 @@ __all__ = [
     "progress",
     "registration_line",
     "resolution",
+    "rows_json",
+    "rows_table",
     "run_end",
     "slide_progress",
     "status_json",
     "status_table",
     "troubles",
+    "verdicts",
+    "written",
 ]

@@ -37,6 +37,9 @@ slide = Table(
     Column("patient", Text),
     Column("label", Text),
     Column("registered_at", Moment, nullable=False),
+    # NULL: neither the file says so nor a person.
+    Column("scanner", Text),
+    Column("stain", Text),
     # Last, so that SQLite reads all other columns without walking its overflow pages.
     Column("thumbnail", LargeBinary),
     # Slides are listed in this order, page by page.

@@ -35,11 +35,13 @@ def report_slides(
     platform: Platform,
     slide_ids: Iterable[str],
     *,
+    is_anew: bool = False,
     advance: Callable[[str], object] = str,
 ) -> list[str]:
     """Make partitions of registered slides and report their facts; returns those that were new.
 
-    Doing it again reports only what Dagster does not know yet: a new slide, a new resolution. An
+    Doing it again reports only what Dagster does not know yet: a new slide, a new resolution. With
+    `is_anew` the facts of all are shown anew; of the same version, they make nothing stale. An
     event costs some 15 ms; `advance` is called with every slide's id.
     """
     catalog = platform.catalog
@@ -52,10 +54,10 @@ def report_slides(
     add_slides(instance, new)
     forget_merged(instance, platform)
     told = reported_versions(instance, [*now])
-    unlike = [slide_id for slide_id, version in now.items() if told.get(slide_id) != version]
+    unlike = [one for one, version in now.items() if is_anew or told.get(one) != version]
     for part in parts(unlike):
         for one in plan_slides(platform, part):
-            for event in slide_events(one, catalog.find_thumbnail(one.slide_id)):
+            for event in slide_events(one, facts_of_slide(catalog, one.slide_id)):
                 instance.report_runless_asset_event(event)
             advance(one.slide_id)
     for slide_id in now.keys() - {*unlike}:

@@ -23,6 +23,7 @@ from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.records import ArtifactRecord, AttemptRecord, FileRecord
 from pathassets.core.address import Address
 from pathassets.core.recipe import Entry
+from pathassets.engine.platform.ledgers import bad_tiles_met
 from pathassets.engine.platform.plan import PlannedSlide, path_record, task_for
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.under_way import work_off
@@ -114,6 +115,7 @@ def record_outcome(catalog: Catalog, outcome: SlideOutcome, run_id: str) -> None
         if step.artifact is not None:
             record = artifact_record(step.artifact, run_id)
             catalog.record_artifact(record, step.artifact.parents)
+    catalog.enter_bad_tiles(bad_tiles_met(outcome))
     catalog.record_attempts([_attempt(step, run_id) for step in outcome.all_steps])
     if outcome.verified is not None:
         seen = outcome.verified

@@ -9,6 +9,7 @@ from pathassets.adapters.store.staging import Staging
 from pathassets.adapters.store.store import Store, open_store
 from pathassets.catalog.catalog import Catalog
 from pathassets.core.recipe import Recipe
+from pathassets.engine.platform.ledgers import encoders_of
 from pathassets.engine.platform.merged_slides import adopt_annotations
 from pathassets.engine.platform.recipe import open_recipe
 from pathassets.engine.settings import Settings
@@ -82,6 +83,7 @@ def open_platform(settings: Settings) -> Platform:
     store = open_store(settings.store)
     catalog = Catalog.open(settings.catalog_url)
     adopt_annotations(store, catalog)
+    catalog.note_encoders(encoders_of(recipe))
     return Platform(settings=settings, store=store, catalog=catalog, recipe=recipe)
 
 
