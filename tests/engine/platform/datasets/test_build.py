@@ -10,9 +10,10 @@ import zarr
 from pathassets.adapters.store.staging import STAGING, SWEEP_LOCK
 from pathassets.adapters.tifffile import corrupt_tile
 from pathassets.catalog.records import CohortFacts
-from pathassets.core.dataset import MANIFEST_COLUMNS
+from pathassets.core.datasets.manifest import MANIFEST_COLUMNS
 from pathassets.engine.platform.batch import run_batch
-from pathassets.engine.platform.dataset import build_dataset, plan_dataset
+from pathassets.engine.platform.datasets.build import build_dataset
+from pathassets.engine.platform.datasets.plan import plan_dataset
 from pathassets.engine.platform.plan import plan_slides
 from pathassets.engine.platform.status import cohort_status
 from pathassets.errors import StoreError
