@@ -202,6 +202,8 @@ class Releases:
         rows = [
             flat(one) | {"dataset": dataset, "digest": digest, "found_at": at} for one in findings
         ]
+        if not rows and not self.findings(dataset):
+            return
         with writing(self._engine) as connection:
             of_dataset = dataset_finding.c.dataset == dataset
             connection.execute(delete(dataset_finding).where(of_dataset))
@@ -215,9 +217,7 @@ class Releases:
         rows = self._rows(chosen.order_by(columns.kind, columns.one, columns.other))
         return [FindingRecord(**row) for row in rows]
 
-    def accept_finding(
-        self, dataset: str, finding: str, *, who: str, why: str
-    ) -> AcceptedFinding:
+    def accept_finding(self, dataset: str, finding: str, *, who: str, why: str) -> AcceptedFinding:
         """State that a dataset may be released with a finding.
 
         Raises:

@@ -3,8 +3,8 @@
 slides         what was scanned: slide, slide_path, merged_slide, rejected_file
 human_inputs   what people state of it: mpp_override, annotation
 artifacts      what was made of it: artifact, artifact_parent, attempt
-releases       what was released of that: release, release_member, release_left_out, and what was asked before:
-               dataset_placement, dataset_finding, accepted_finding, slide_hash
+releases       what was released of that: release, release_member, release_left_out; and what was
+               asked before: dataset_placement, dataset_finding, accepted_finding, slide_hash
 """
 
 from pathassets.catalog.tables.artifacts import PARENT, artifact, artifact_parent, attempt

@@ -1,4 +1,4 @@
-"""Releases of datasets, who is in which part, what looks alike across parts, and what was accepted."""
+"""Releases of datasets, who is in which part, what parts share, and what of it was accepted."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 """Patients that come one after the other -> parts, the shares kept to less than one patient.
 
-What was given is never taken back, so each choice must leave one for those who come later. Unit j of
-a part with share s may be given from patient floor((j - 1) / s) on, and is due by patient
+What was given is never taken back, so each choice must leave one for those who come later. Unit j
+of a part with share s may be given from patient floor((j - 1) / s) on, and is due by patient
 ceil(j / s): whoever keeps within these windows is less than one from the share at every moment. Of
 the parts that may have the patient, and whose choice lets all others meet their dates, the one that
-has least in all strata takes him: labels of few patients would otherwise all go to the largest part.
+has least in all strata takes him: labels of few patients would otherwise all be in the largest.
 
 Source: windows and their feasibility, Baruah, Cohen, Plaxton and Varvel 1996,
 doi:10.1007/BF01940883; the problem, Tijdeman 1980, doi:10.1016/0012-365X(80)90269-1.
@@ -48,7 +48,7 @@ class Apportioner:
         self.whole = sum(self.weights.values())
 
     def note(self, stratum: str, part: str) -> None:
-        """Count a patient who is in a part already; one that is asked for no more counts nowhere."""
+        """Count a patient who is in a part already; a part that is no more counts nowhere."""
         if part in self.weights:
             self.counts.setdefault(stratum, Counter())[part] += 1
             self.total[part] += 1

@@ -39,7 +39,7 @@ class DatasetChanges:
     """slide_id, patient, from, to: another label; patients likewise in `renamed`."""
     renamed: pd.DataFrame
     remade: pd.DataFrame
-    """slide_id, what: other features, and the first thing that they were made from which differs."""
+    """slide_id, what: other features, and the first of what they were made from that differs."""
     left_out: pd.DataFrame
     """slide_id, from, to: why it was, and is, left out; empty where it was not, or is not."""
 
@@ -72,9 +72,7 @@ def compare(before: VersionTables, after: VersionTables) -> DatasetChanges:
     )
 
 
-def _changed(
-    old: pd.DataFrame, new: pd.DataFrame, both: pd.Index, column: str
-) -> pd.DataFrame:
+def _changed(old: pd.DataFrame, new: pd.DataFrame, both: pd.Index, column: str) -> pd.DataFrame:
     one, other = old.loc[both, column].fillna(""), new.loc[both, column].fillna("")
     table = pd.DataFrame({"patient": new.loc[both, "patient"], "from": one, "to": other})
     return table[(one != other).to_numpy(bool)].rename_axis("slide_id").reset_index()
@@ -90,5 +88,9 @@ def _remade(old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
 
 def _left_out(old: pd.Series, new: pd.Series) -> pd.DataFrame:
     every = old.index.union(new.index).sort_values()
-    table = pd.DataFrame({"from": old.reindex(every).fillna(""), "to": new.reindex(every).fillna("")})
-    return table[(table["from"] != table["to"]).to_numpy(bool)].rename_axis("slide_id").reset_index()
+    table = pd.DataFrame(
+        {"from": old.reindex(every).fillna(""), "to": new.reindex(every).fillna("")}
+    )
+    return (
+        table[(table["from"] != table["to"]).to_numpy(bool)].rename_axis("slide_id").reset_index()
+    )

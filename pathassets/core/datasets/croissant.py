@@ -75,9 +75,9 @@ def describe(name: str, manifest: pd.DataFrame, sha256_of: Mapping[str, str]) ->
         "@type": "sc:Dataset",
         "conformsTo": CONFORMS_TO,
         "name": name,
-        "description": f"{len(manifest)} whole-slide images in parts that share no patient: labels, "
-        "patch features and their SHA-256, and what each was made from. The features themselves are "
-        "in the store that features_uri is relative to.",
+        "description": f"{len(manifest)} whole-slide images in parts that share no patient: "
+        "labels, patch features and their SHA-256, and what each was made from. The features "
+        "themselves are in the store that features_uri is relative to.",
         "distribution": [_file(file, sha256) for file, sha256 in sorted(sha256_of.items())],
         "recordSet": [
             {

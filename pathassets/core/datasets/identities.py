@@ -17,7 +17,12 @@ from collections.abc import Iterable
 
 NameKey = tuple[str, ...]
 
-_ALIKE = str.maketrans("АВЕКМНОРСТУХасеорхуіјΑΒΕΖΗΙΚΜΝΟΡΤΥΧο", "ABEKMHOPCTYXaceopxyijABEZHIKMNOPTYXo")
+_ALIKE = str.maketrans(
+    "\u0410\u0412\u0415\u041a\u041c\u041d\u041e\u0420\u0421\u0422\u0423\u0425\u0430"
+    "\u0441\u0435\u043e\u0440\u0445\u0443\u0456\u0458\u0391\u0392\u0395\u0396\u0397"
+    "\u0399\u039a\u039c\u039d\u039f\u03a1\u03a4\u03a5\u03a7\u03bf",
+    "ABEKMHOPCTYXaceopxyijABEZHIKMNOPTYXo",
+)
 """Cyrillic and Greek letters that are drawn like Latin ones."""
 _RUN = re.compile(r"[0-9]+|[^0-9]+")
 

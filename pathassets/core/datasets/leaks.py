@@ -70,7 +70,7 @@ def same_slide(manifest: pd.DataFrame, likeness: Iterable[Likeness]) -> list[Lea
                 one=one,
                 other=other,
                 slides=(one, other),
-                message=f"slide {one} ({part_of[one]}) and slide {other} ({part_of[other]}) show the "
+                message=f"slides {one} ({part_of[one]}) and {other} ({part_of[other]}) show the "
                 f"same tissue: aligned, their overviews correlate by {like.correlation:.2f}",
                 remedy="Give both one patient, or leave one out",
                 evidence={
@@ -125,7 +125,7 @@ def _in_several_parts(manifest: pd.DataFrame, column: str) -> Iterator[tuple[str
         yield str(name), sorted(parts)
 
 
-def _of_names(  # noqa: PLR0913 - what a leak says
+def _of_names(  # noqa: PLR0913, PLR0917 - what a leak says
     manifest: pd.DataFrame, column: str, kind: LeakKind, names: Collection[str], message: str,
     remedy: str,
 ) -> Leak:  # fmt: skip

@@ -195,9 +195,7 @@ def _grouped(own: pd.DataFrame, groups: pd.Series, spec: DatasetSpec) -> list[Gr
 
 def _stated(own: pd.DataFrame, groups: pd.Series, stated: StatedParts) -> pd.Series:
     """Part that a file gives each group, by the patient or by any of its slides."""
-    said = pd.concat(
-        [own["slide_id"].map(stated.slides), groups.map(stated.patients)]
-    ).dropna()
+    said = pd.concat([own["slide_id"].map(stated.slides), groups.map(stated.patients)]).dropna()
     found = said.groupby(groups.loc[said.index].to_numpy()).agg(lambda of: sorted({*of}))
     for name, parts in found.items():
         if len(parts) > 1:

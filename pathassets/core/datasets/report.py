@@ -10,8 +10,7 @@ NO_LABEL = ""
 
 
 def split_counts(manifest: pd.DataFrame) -> pd.DataFrame:
-    """One row for each part and label: `split`, `label` ("" for none), `slides`, `patients`,
-    `patches`."""
+    """Count slides, patients and patches: one row for each `split` and `label` ("" for none)."""
     table = manifest.assign(
         label=manifest["label"].fillna(NO_LABEL),
         patient=manifest["patient"].replace("", pd.NA).fillna(manifest["slide_id"]),

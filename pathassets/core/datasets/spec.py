@@ -47,7 +47,7 @@ class DatasetSpec:
     min_tissue_mm2: Annotated[float, Field(ge=0.0)] = 0.0
     """Slides with less tissue are left out."""
     max_bad_patch_share: Share = 1.0
-    """Slides that lost a larger share of their patches to tiles that cannot be read are left out."""
+    """Slides of which a larger share of the patches cannot be read are left out."""
     verdict: Literal["any", "not_rejected"] = "any"
     """Whether slides that were rejected in quality control are left out."""
     split_by: SplitBy = "shares"

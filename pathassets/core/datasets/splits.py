@@ -77,9 +77,7 @@ def _by_label(
 ) -> dict[Unit, str]:
     parts = Apportioner(whole_weights(spec.parts))
     strata = {group.name: "\0".join(group.labels) for group in ordered}
-    found = {
-        (PATIENT, name): known[PATIENT, name] for name in strata if (PATIENT, name) in known
-    }
+    found = {(PATIENT, name): known[PATIENT, name] for name in strata if (PATIENT, name) in known}
     for (_, name), part in found.items():
         parts.note(strata[name], part)
     for name, stratum in strata.items():
@@ -88,15 +86,13 @@ def _by_label(
     return found
 
 
-def _by_site(
-    ordered: list[Group], spec: DatasetSpec, known: Mapping[Unit, str]
-) -> dict[Unit, str]:
+def _by_site(ordered: list[Group], spec: DatasetSpec, known: Mapping[Unit, str]) -> dict[Unit, str]:
     """Sites as wholes, the largest first, each to the part that lacks most patients."""
     members: defaultdict[Unit, list[Group]] = defaultdict(list)
     for group in ordered:
         members[(SITE, group.site) if group.site else (PATIENT, group.name)].append(group)
     found = {unit: part for unit in members if (part := _part_before(members[unit], unit, known))}
-    counts = Counter({part: 0 for part in spec.parts})
+    counts = Counter(dict.fromkeys(spec.parts, 0))
     for unit, part in found.items():
         counts[part] += len(members[unit])
     weights = whole_weights(spec.parts)

@@ -19,7 +19,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pathassets.adapters.store.store import Artifact
@@ -45,7 +45,7 @@ class BuiltDataset:
     """One version of a dataset."""
 
     artifact: Artifact
-    planned: PlannedDataset
+    planned: PlannedDataset = field(compare=False)
     is_new: bool
     """Whether this version was made now; otherwise it was there already."""
 

@@ -1,11 +1,11 @@
 """A planned version of a dataset -> the files of its artifact.
 
-    manifest.parquet, manifest.json   a row for each member: part, features and their SHA-256, what from
-    left_out.parquet                  who is not in it, and why
-    splits.csv                        slide_id, patient, label, split, for a spreadsheet
-    report.json                       counts by part, label and site; findings that were accepted
-    recipe.json                       parameters of every entry that it goes back to; licences
-    croissant.json                    what these files are, for machines that know no pathassets
+manifest.parquet, manifest.json   a row for each member: part, features and their SHA-256, what from
+left_out.parquet                  who is not in it, and why
+splits.csv                        slide_id, patient, label, split, for a spreadsheet
+report.json                       counts by part, label and site; findings that were accepted
+recipe.json                       parameters of every entry that it goes back to; licences
+croissant.json                    what these files are, for machines that know no pathassets
 """
 
 from __future__ import annotations

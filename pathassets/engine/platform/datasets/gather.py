@@ -100,9 +100,7 @@ def _bad_patch_share(record: ArtifactRecord | None) -> float:
     return float(n_skipped / max(1, n_skipped + facts.get("n_patches", 0)))
 
 
-def _tissue_mm2(
-    platform: Platform, entry: Entry, kin: Iterable[Entry]
-) -> Mapping[Address, float]:
+def _tissue_mm2(platform: Platform, entry: Entry, kin: Iterable[Entry]) -> Mapping[Address, float]:
     """Area of tissue by mask; none is looked up where nobody asks."""
     if not entry.spec.min_tissue_mm2:
         return {}

@@ -1,6 +1,6 @@
 """A planned dataset -> what its parts share, told from names, and from what slides look like.
 
-    thumbnails ─▶ hashes, kept in the catalog ─▶ pairs across parts ─▶ aligned, correlated ─▶ the same
+thumbnails ─▶ hashes, kept in the catalog ─▶ pairs across parts ─▶ aligned, correlated ─▶ the same
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from pathassets.core.datasets.similarity import (
     hash_picture,
     near_pairs,
 )
-from pathassets.core.text import quoted
 from pathassets.engine.platform.datasets.plan import PlannedDataset
 from pathassets.engine.platform.platform import Platform
 from pathassets.errors import LeakageFound
@@ -63,9 +62,7 @@ def find_alike(platform: Platform, manifest: pd.DataFrame) -> Iterator[Likeness]
         pictures = {s: read_jpeg(data) for s, data in platform.catalog.thumbnails(pair)}
         correlation = confirm(*(pictures[s] for s in pair))
         if correlation is not None:
-            yield Likeness(
-                one=pair[0], other=pair[1], distance_bits=bits, correlation=correlation
-            )
+            yield Likeness(one=pair[0], other=pair[1], distance_bits=bits, correlation=correlation)
 
 
 def _hashes(platform: Platform, slide_ids: list[str]) -> dict[str, bytes]:

@@ -1,4 +1,4 @@
-"""Slides that have features -> the version of a dataset that they make: what it is called, holds."""
+"""Slides that have features -> the version of a dataset that they make."""
 
 from __future__ import annotations
 
@@ -82,7 +82,5 @@ def _accepted(
     """Findings that were accepted and are about this manifest, the newest word on each."""
     newest = {a.finding: a for a in platform.catalog.accepted_findings(entry.name)}
     return tuple(
-        a
-        for _, a in sorted(newest.items())
-        if is_accepted(manifest, a.kind, a.one, a.other)
+        a for _, a in sorted(newest.items()) if is_accepted(manifest, a.kind, a.one, a.other)
     )
