@@ -14,6 +14,7 @@ import click
 
 from pathassets import report
 from pathassets.cli.annotations import recorded
+from pathassets.cli.datasets import dataset
 from pathassets.cli.encoders import encoders
 from pathassets.cli.home import BAD_INPUT, INTERRUPTED
 from pathassets.cli.sample import demo, sample
@@ -47,6 +48,6 @@ def main() -> None:
 
 
 for _command in (
-    sample, ingest_command, run, status, lineage, mpp, recorded, encoders, check, ui, demo,
+    sample, ingest_command, run, status, lineage, dataset, mpp, recorded, encoders, check, ui, demo,
 ):  # fmt: skip
     main.add_command(_command)

@@ -19,6 +19,18 @@ from pathassets.report.cohort import (
     status_table,
 )
 from pathassets.report.console import counted, error, log_to_stderr, progress, slide_progress
+from pathassets.report.datasets import (
+    accepted_line,
+    change_tables,
+    changes_json,
+    release_line,
+    verified_json,
+    verified_lines,
+    version_json,
+    version_page,
+    version_table,
+    versions_json,
+)
 from pathassets.report.encoders import (
     encoder_check,
     encoder_check_json,
@@ -30,9 +42,12 @@ from pathassets.report.slides import check, checks_json, registration_line, reso
 __all__ = [
     "MAX_FAILURES",
     "NO_SLIDES",
+    "accepted_line",
     "annotation_line",
     "annotation_table",
     "annotations_json",
+    "change_tables",
+    "changes_json",
     "check",
     "checks_json",
     "counted",
@@ -51,9 +66,16 @@ __all__ = [
     "matches_end",
     "progress",
     "registration_line",
+    "release_line",
     "resolution",
     "run_end",
     "slide_progress",
     "status_json",
     "status_table",
+    "verified_json",
+    "verified_lines",
+    "version_json",
+    "version_page",
+    "version_table",
+    "versions_json",
 ]
