@@ -186,10 +186,10 @@ def _grouped(own: pd.DataFrame, groups: pd.Series, spec: DatasetSpec) -> list[Gr
             remedy="State the sites of patients, or split by shares or stratified",
         )
     facts = own[["label", "site"]].fillna("").groupby(groups.to_numpy(), sort=True)
-    labels = facts["label"].agg(lambda of_group: tuple(sorted({*of_group})))
-    sites = facts["site"].max()  # a patient is of one site; of two, be it always the same
+    # A patient is of one site; of two, be it always the same.
     return [
-        Group(name=str(name), labels=labels[name], site=str(sites[name])) for name in labels.index
+        Group(name=str(name), labels=tuple(sorted({*of["label"]})), site=str(of["site"].max()))
+        for name, of in facts
     ]
 
 

@@ -68,6 +68,7 @@ def _draft(  # noqa: PLR0913 - what a release says
     who: str, why: str,
 ) -> ReleaseRecord:  # fmt: skip
     """The release of an artifact; what one of before has no file for is worked out again."""
+    entries = _entries(platform, artifact)
     stated = {file.path: file for file in artifact.files}
     recipe: dict[str, Any] = {"entries": {}, "licences": {}}
     report = {**split_report(manifest, left_out), "accepted": []}
@@ -85,7 +86,9 @@ def _draft(  # noqa: PLR0913 - what a release says
         licences=recipe["licences"],
         who=who,
         why=why,
-        **_entries(platform, artifact),
+        tissue_mask=entries["tissue_mask"],
+        patch_locations=entries["patch_locations"],
+        features=entries["features"],
     )
 
 
@@ -103,4 +106,5 @@ def _entries(platform: Platform, artifact: Artifact) -> dict[str, str]:
 def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Rows with None for what is not known, and Python's own numbers."""
     plain = table.astype(object)
-    return plain.where(table.notna(), None).to_dict("records")
+    rows: list[dict[str, Any]] = plain.where(table.notna(), None).to_dict("records")  # type: ignore[assignment]
+    return rows

@@ -45,13 +45,9 @@ def describe_version(platform: Platform, text: str) -> ShownVersion:
     """
     dataset = parse_dataset_name(text).dataset
     findings = tuple(platform.catalog.findings(dataset))
-    try:
-        version = find_version(platform, text)
-    except CatalogError:
-        if not findings:
-            raise
-        version, counts, left_out = None, pd.DataFrame(), pd.DataFrame()
-    else:
+    counts = left_out = pd.DataFrame()
+    version = _found(platform, text, is_blocked=bool(findings))
+    if version is not None:
         tables = tables_of(platform, version)
         counts, left_out = split_counts(tables.manifest), tables.left_out
     return ShownVersion(
@@ -63,6 +59,15 @@ def describe_version(platform: Platform, text: str) -> ShownVersion:
         accepted=tuple(platform.catalog.accepted_findings(dataset)),
         placed=_placed(platform, dataset),
     )
+
+
+def _found(platform: Platform, text: str, *, is_blocked: bool) -> DatasetVersion | None:
+    try:
+        return find_version(platform, text)
+    except CatalogError:
+        if not is_blocked:
+            raise
+        return None
 
 
 def _placed(platform: Platform, dataset: str) -> Mapping[str, int]:
