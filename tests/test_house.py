@@ -31,6 +31,7 @@ PUBLIC_HOSTS = {
     "arxiv.org",
     "dicom.nema.org",
     "docs.dagster.io",
+    "docs.mlcommons.org",
     "docs.openmicroscopy.org",
     "doi.org",
     "evil.example",  # nobody's: RFC 2606
@@ -39,7 +40,10 @@ PUBLIC_HOSTS = {
     "huggingface.co",
     "keepachangelog.com",
     "localhost",
+    "mlcommons.org",
     "openslide.org",
+    "purl.org",
+    "schema.org",
     "www.apache.org",
     "www.awaresystems.be",
     "www.leica-microsystems.com",
