@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from pathlib import PurePosixPath
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, Self
 
 from sqlalchemy import (
@@ -34,6 +33,7 @@ from pathassets.catalog.human_inputs import (
     require_free,
     unknown_slide,
 )
+from pathassets.catalog.kin import Kin
 from pathassets.catalog.records import (
     ArtifactRecord,
     AttemptRecord,
@@ -56,9 +56,8 @@ from pathassets.catalog.rows import (
     slide_record,
     slide_row,
 )
+from pathassets.catalog.selections import Selections
 from pathassets.catalog.tables import (
-    ADDRESS,
-    PARENT,
     THUMBNAIL_LIMIT_BYTES,
     artifact,
     artifact_parent,
@@ -82,7 +81,7 @@ _SLIDE_FACTS = [column for column in slide.c if column.name != "thumbnail"]
 _COHORT_FACTS = ("patient", "label")
 
 
-class Catalog(HumanInputs):
+class Catalog(HumanInputs, Kin, Selections):
     """The SQL catalog. One per process, for all of its threads; each call is one transaction.
 
     Every method raises `CatalogError` where the database cannot do what it was asked.
@@ -313,21 +312,6 @@ class Catalog(HumanInputs):
         rows = self._rows(_at(address))
         return artifact_record(rows[0]) if rows else None
 
-    def find_artifact_at(self, uri: str) -> ArtifactRecord | None:
-        """The artifact that a place in the store is, or lies in; None where it is in none."""
-        place = PurePosixPath(uri)
-        folders = [str(folder) for folder in (place, *place.parents)]
-        rows = self._rows(select(artifact).where(artifact.c.uri.in_(folders)))
-        return artifact_record(rows[0]) if rows else None
-
-    def parents_of(self, address: Address) -> list[Address]:
-        """What an artifact was made from: artifacts and slides, in order."""
-        return self._kin(address, of=ADDRESS, take=PARENT)
-
-    def children_of(self, address: Address) -> list[Address]:
-        """Which artifacts were made from this artifact or slide, in order."""
-        return self._kin(address, of=PARENT, take=ADDRESS)
-
     # Attempts
 
     def record_attempts(self, records: Iterable[AttemptRecord]) -> None:
@@ -368,12 +352,6 @@ class Catalog(HumanInputs):
         chosen = [attempt.c[n] == v for n, v in given.items() if v is not None]
         found = self._rows(select(attempt).where(*chosen).order_by(attempt.c.id))
         return [attempt_record(row) for row in found]
-
-    def _kin(self, address: Address, *, of: Sequence[str], take: Sequence[str]) -> list[Address]:
-        columns = artifact_parent.c
-        one = [columns[n] == v for n, v in zip(of, address_row(address).values(), strict=True)]
-        other = select(*(columns[n].label(plain) for n, plain in zip(take, ADDRESS, strict=True)))
-        return sorted(address_of(row) for row in self._rows(other.where(*one)))
 
 
 def _of_content(fingerprint: str) -> Select[Any]:

@@ -105,15 +105,29 @@ class Entry:
 
     def digest(self, parent_versions: list[str]) -> str:
         """Identity of the artifact: spec, code, weights, and the versions it is made from."""
-        return digest_of(
-            {
-                "section": self.stage.name,  # what stages were called; another key, another digest
-                "spec": self.parameters,
-                "code_version": self.code_version,
-                "weights_sha256": self.weights_sha256,
-                "parents": parent_versions,
-            }
-        )
+        return artifact_digest(
+            self.stage.name, self.parameters, self.code_version, self.weights_sha256,
+            parent_versions,
+        )  # fmt: skip
+
+
+def artifact_digest(
+    stage: str,
+    parameters: Mapping[str, Any],
+    code_version: str,
+    weights_sha256: str,
+    parent_versions: list[str],
+) -> str:
+    """Identity of an artifact of a stage; whoever knows all of this can tell it again."""
+    return digest_of(
+        {
+            "section": stage,  # what stages were called; another key, another digest
+            "spec": parameters,
+            "code_version": code_version,
+            "weights_sha256": weights_sha256,
+            "parents": parent_versions,
+        }
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from pathassets.report.annotations import (
     match_line,
     matches_end,
 )
-from pathassets.report.artifacts import lineage_json, lineage_tree
+from pathassets.report.artifacts import lineage_json, lineage_tree, stale_json, stale_list
 from pathassets.report.cohort import (
     MAX_FAILURES,
     NO_SLIDES,
@@ -24,6 +24,12 @@ from pathassets.report.encoders import (
     encoder_check_json,
     encoder_table,
     encoders_json,
+)
+from pathassets.report.selections import (
+    saved_selections,
+    saved_selections_json,
+    selected,
+    selected_json,
 )
 from pathassets.report.slides import check, checks_json, registration_line, resolution
 
@@ -53,7 +59,13 @@ __all__ = [
     "registration_line",
     "resolution",
     "run_end",
+    "saved_selections",
+    "saved_selections_json",
+    "selected",
+    "selected_json",
     "slide_progress",
+    "stale_json",
+    "stale_list",
     "status_json",
     "status_table",
 ]

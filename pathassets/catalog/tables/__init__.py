@@ -3,11 +3,13 @@
 slides         what was scanned: slide, slide_path, merged_slide, rejected_file
 human_inputs   what people state of it: mpp_override, annotation
 artifacts      what was made of it: artifact, artifact_parent, attempt
+selections     slides that people gave a name: saved_selection
 """
 
 from pathassets.catalog.tables.artifacts import PARENT, artifact, artifact_parent, attempt
 from pathassets.catalog.tables.base import ADDRESS, THUMBNAIL_LIMIT_BYTES, Moment, metadata
 from pathassets.catalog.tables.human_inputs import annotation, mpp_override
+from pathassets.catalog.tables.selections import saved_selection
 from pathassets.catalog.tables.slides import merged_slide, rejected_file, slide, slide_path
 
 __all__ = [
@@ -23,6 +25,7 @@ __all__ = [
     "metadata",
     "mpp_override",
     "rejected_file",
+    "saved_selection",
     "slide",
     "slide_path",
 ]
