@@ -12,6 +12,7 @@ from pathassets.engine.platform.dataset import build_dataset, plan_dataset
 from pathassets.engine.platform.plan import plan_slides
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.presence import find_damage
+from pathassets.engine.platform.provenance.openlineage import tell_dataset
 
 
 def build_dataset_asset(recipe: Recipe, entry: Entry) -> dg.AssetsDefinition:
@@ -31,7 +32,9 @@ def build_dataset_asset(recipe: Recipe, entry: Entry) -> dg.AssetsDefinition:
     def dataset(
         context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
     ) -> dg.MaterializeResult[None]:
-        built = build_dataset(platform, entry, run_id=context.run.run_id)
+        with tell_dataset(platform.settings, "/".join(entry.key), context.run.run_id) as told:
+            built = build_dataset(platform, entry, run_id=context.run.run_id)
+            told.append(built.artifact)
         facts = {k: v for k, v in built.artifact.facts.items() if k != "split"}
         return dg.MaterializeResult(
             data_version=dg.DataVersion(built.artifact.address.digest),
