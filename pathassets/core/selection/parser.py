@@ -205,7 +205,7 @@ class _Reading:
             )  # fmt: skip
         of = literal(glob_of_word(which)) + "".join(literal(_glob(one)) for one in more)
         asked = Field(
-            name=name, of="" if (name, of) == ("label", "label") else of, span=_span(tree)
+            name=str(name), of="" if (name, of) == ("label", "label") else of, span=_span(tree)
         )
         if remedy := _misasked(name, of, kind, is_asked=bool(dot or more)):
             raise fault(self._text, asked.span, f"{name} cannot be asked so", remedy=remedy)
