@@ -134,7 +134,8 @@ def _copied(platform: Platform, path: Path) -> Origin:
     raise CatalogError(
         f"{path}: is not inside the store {platform.store.root}, and the catalog knows no artifact "
         "that it is a copy of",
-        remedy="Was it made by another home? Point PATHASSETS_CATALOG and PATHASSETS_STORE at it",
+        remedy="Name a file of the store, or a copy of one; if it is another home's, point "
+        "PATHASSETS_CATALOG and PATHASSETS_STORE at that",
     )
 
 
