@@ -564,7 +564,7 @@ def test_what_is_withdrawn_by_an_id_that_was_merged_is_withdrawn_in_dagster_too(
     said = output("annotations", "withdraw", "old", *STATED)
     assert said.startswith(f"{slide_id}: tumour is withdrawn")
     with open_instance(read_settings()) as instance:
-        assert reported_annotations(instance, "tumour") == {slide_id: WITHDRAWN}
+        assert reported_annotations(instance, "tumour", [slide_id]) == {slide_id: WITHDRAWN}
 
 
 @pytest.mark.usefixtures("here")

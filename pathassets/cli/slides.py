@@ -14,6 +14,7 @@ from pathassets.cli.options import WORDS
 from pathassets.core.slides.slide import check_mpp
 from pathassets.engine.platform.ingestion.cohort_table import NO_COHORT, UNKNOWN_WORDS, read_cohort
 from pathassets.engine.platform.ingestion.ingest import IdScheme, find_files
+from pathassets.engine.platform.ledgers import enter_check
 from pathassets.engine.platform.platform import Platform, open_to_read
 from pathassets.engine.platform.selection import choose_slides
 from pathassets.engine.settings import read_settings, usable_cores
@@ -94,6 +95,7 @@ def check(slides: tuple[str, ...], *, as_json: bool) -> None:
     checks = []
     for done in check_slides(workers, tasks):
         checks.append(done)
+        enter_check(settings, done)
         if not as_json:
             report.check(done)
     if as_json:

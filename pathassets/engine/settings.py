@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 from pathassets.errors import SpecError
 
 DEFAULT_RECIPE = Path(__file__).parent.parent / "recipe.yaml"
+CATALOG_FILE = "catalog.sqlite"
+"""Of the store, where no other catalog is named."""
 DEFAULT_TIMEOUT_S = 4 * 3600.0
 DEFAULT_SCRATCH_GB = 100.0
 MOST_THREADS = 4
@@ -160,7 +162,7 @@ def usable_cores() -> int:
 
 
 def _own_catalog(store: Path) -> str:
-    return f"sqlite:///{store / 'catalog.sqlite'}"
+    return f"sqlite:///{store / CATALOG_FILE}"
 
 
 def _text(name: str, default: str) -> str:

@@ -10,13 +10,21 @@ from pathassets.report.annotations import (
 from pathassets.report.artifacts import lineage_json, lineage_tree, stale_json, stale_list
 from pathassets.report.cohort import (
     MAX_FAILURES,
+    MAX_ROWS,
     NO_SLIDES,
-    damages,
     demo_end,
-    failures,
     run_end,
     status_json,
     status_table,
+    troubles,
+)
+from pathassets.report.cohorts import (
+    cohort_changes,
+    cohort_history,
+    cohort_list,
+    cohort_preview,
+    cohort_slides,
+    verdicts,
 )
 from pathassets.report.console import counted, error, log_to_stderr, progress, slide_progress
 from pathassets.report.encoders import (
@@ -25,6 +33,7 @@ from pathassets.report.encoders import (
     encoder_table,
     encoders_json,
 )
+from pathassets.report.rows import rows_json, rows_table, written
 from pathassets.report.selections import (
     saved_selections,
     saved_selections_json,
@@ -35,21 +44,25 @@ from pathassets.report.slides import check, checks_json, registration_line, reso
 
 __all__ = [
     "MAX_FAILURES",
+    "MAX_ROWS",
     "NO_SLIDES",
     "annotation_line",
     "annotation_table",
     "annotations_json",
     "check",
     "checks_json",
+    "cohort_changes",
+    "cohort_history",
+    "cohort_list",
+    "cohort_preview",
+    "cohort_slides",
     "counted",
-    "damages",
     "demo_end",
     "encoder_check",
     "encoder_check_json",
     "encoder_table",
     "encoders_json",
     "error",
-    "failures",
     "lineage_json",
     "lineage_tree",
     "log_to_stderr",
@@ -58,6 +71,8 @@ __all__ = [
     "progress",
     "registration_line",
     "resolution",
+    "rows_json",
+    "rows_table",
     "run_end",
     "saved_selections",
     "saved_selections_json",
@@ -68,4 +83,7 @@ __all__ = [
     "stale_list",
     "status_json",
     "status_table",
+    "troubles",
+    "verdicts",
+    "written",
 ]

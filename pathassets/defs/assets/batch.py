@@ -74,7 +74,7 @@ def run_slides(
     run_id = context.run.run_id
     chosen = set(slide_ids)
     provenance = Provenance(context.instance, platform.recipe, wanted, chosen)
-    planned = [p for p in plan_slides(platform) if p.slide_id in chosen]
+    planned = plan_slides(platform, chosen)
     merged = forget_merged(context.instance, platform)
     unknown = sorted(chosen - merged - {p.slide_id for p in planned})
     failed: list[SlideOutcome] = []

@@ -17,8 +17,9 @@ from typing import Any, Literal
 
 from pathassets.catalog.records import AnnotationRecord, ArtifactRecord
 from pathassets.core.address import ALL_SLIDES, SLIDE_STAGE, Address
-from pathassets.core.recipe import Entry, Key, artifact_digest
+from pathassets.core.recipe import Entry, Key
 from pathassets.core.slides.slide import slide_version
+from pathassets.core.spec import digests_by
 from pathassets.core.stages import ANNOTATIONS
 from pathassets.engine.platform.dataset import PlannedDataset, plan_dataset
 from pathassets.engine.platform.plan import PlannedSlide, plan_slides
@@ -236,9 +237,13 @@ def _digest(entry: Entry, made: _Made, weights_sha256: str) -> str:
     source = SLIDE_STAGE if entry.parent is None else entry.parent[0]
     versions = [a.digest for a in made.parents if a.stage == source]
     versions += [a.digest for a in made.parents if a.stage == ANNOTATIONS]
-    return artifact_digest(
-        entry.stage.name, record.spec, record.code_version, weights_sha256, versions
-    )
+    identity = {
+        **entry.identity,
+        "spec": dict(record.spec),
+        "code_version": record.code_version,
+        "weights_sha256": weights_sha256,
+    }
+    return digests_by("parents", identity)(versions)
 
 
 def _stale_datasets(platform: Platform, planned: list[PlannedSlide]) -> Iterator[Stale]:
