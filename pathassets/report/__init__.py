@@ -7,16 +7,24 @@ from pathassets.report.annotations import (
     match_line,
     matches_end,
 )
-from pathassets.report.artifacts import lineage_json, lineage_tree
+from pathassets.report.artifacts import lineage_json, lineage_tree, stale_json, stale_list
 from pathassets.report.cohort import (
     MAX_FAILURES,
+    MAX_ROWS,
     NO_SLIDES,
-    damages,
     demo_end,
-    failures,
     run_end,
     status_json,
     status_table,
+    troubles,
+)
+from pathassets.report.cohorts import (
+    cohort_changes,
+    cohort_history,
+    cohort_list,
+    cohort_preview,
+    cohort_slides,
+    verdicts,
 )
 from pathassets.report.console import counted, error, log_to_stderr, progress, slide_progress
 from pathassets.report.datasets import (
@@ -37,10 +45,18 @@ from pathassets.report.encoders import (
     encoder_table,
     encoders_json,
 )
+from pathassets.report.rows import rows_json, rows_table, written
+from pathassets.report.selections import (
+    saved_selections,
+    saved_selections_json,
+    selected,
+    selected_json,
+)
 from pathassets.report.slides import check, checks_json, registration_line, resolution
 
 __all__ = [
     "MAX_FAILURES",
+    "MAX_ROWS",
     "NO_SLIDES",
     "accepted_line",
     "annotation_line",
@@ -50,15 +66,18 @@ __all__ = [
     "changes_json",
     "check",
     "checks_json",
+    "cohort_changes",
+    "cohort_history",
+    "cohort_list",
+    "cohort_preview",
+    "cohort_slides",
     "counted",
-    "damages",
     "demo_end",
     "encoder_check",
     "encoder_check_json",
     "encoder_table",
     "encoders_json",
     "error",
-    "failures",
     "lineage_json",
     "lineage_tree",
     "log_to_stderr",
@@ -68,14 +87,25 @@ __all__ = [
     "registration_line",
     "release_line",
     "resolution",
+    "rows_json",
+    "rows_table",
     "run_end",
+    "saved_selections",
+    "saved_selections_json",
+    "selected",
+    "selected_json",
     "slide_progress",
+    "stale_json",
+    "stale_list",
     "status_json",
     "status_table",
+    "troubles",
+    "verdicts",
     "verified_json",
     "verified_lines",
     "version_json",
     "version_page",
     "version_table",
     "versions_json",
+    "written",
 ]

@@ -11,7 +11,7 @@ import pandas as pd
 from rich.markup import escape
 from rich.table import Table
 
-from pathassets.catalog.release_records import AcceptedFinding, ReleaseRecord
+from pathassets.catalog.releases.records import AcceptedFinding, ReleaseRecord
 from pathassets.core.datasets.changes import DatasetChanges
 from pathassets.core.text import visible
 from pathassets.engine.platform.datasets.show import ShownVersion

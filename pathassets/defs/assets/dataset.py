@@ -14,6 +14,7 @@ from pathassets.engine.platform.datasets.plan import plan_dataset
 from pathassets.engine.platform.plan import plan_slides
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.presence import find_damage
+from pathassets.engine.platform.provenance.openlineage import tell_dataset
 
 
 def build_dataset_asset(recipe: Recipe, entry: Entry) -> dg.AssetsDefinition:
@@ -33,8 +34,13 @@ def build_dataset_asset(recipe: Recipe, entry: Entry) -> dg.AssetsDefinition:
     def dataset(
         context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
     ) -> dg.MaterializeResult[None]:
-        with kept_back(platform, entry):
+        name = "/".join(entry.key)
+        with (
+            kept_back(platform, entry),
+            tell_dataset(platform.settings, name, context.run.run_id) as told,
+        ):
             built = build_dataset(platform, entry, run_id=context.run.run_id)
+            told.append(built.artifact)
         return dg.MaterializeResult(
             data_version=dg.DataVersion(built.artifact.address.digest),
             metadata=dataset_metadata(platform, built),

@@ -59,10 +59,10 @@ def check_growth(slides: list[dict[str, object]], waves: list[int], spec: Datase
         made = build_manifest(table(*come), spec, Before(placed=placed))
         assert len(made.manifest) + len(made.left_out) == len(come)
         named = made.manifest[made.manifest["patient"].fillna("") != ""]
-        assert (named.groupby("patient")["split"].nunique() <= 1).all()
+        assert not named[["patient", "split"]].drop_duplicates()["patient"].duplicated().any()
         if spec.split_by == "site":
             own = made.manifest[~made.manifest["split"].isin(spec.external)]
-            assert (own.groupby("site")["split"].nunique() <= 1).all()
+            assert not own[["site", "split"]].drop_duplicates()["site"].duplicated().any()
         parts = dict(zip(made.manifest["slide_id"], made.manifest["split"], strict=True))
         # One who is found to be in an external cohort as well leaves; he does not move.
         assert all(parts[slide] == part for slide, part in before.items() if slide in parts)
@@ -132,7 +132,7 @@ def test_sites_are_shared_out_by_their_patients_the_largest_first() -> None:
     people = [Group(name=f"{s}{i}", site=s) for s, n in sizes.items() for i in range(n)]
     found = place(people, spec, {})
     counts = Counter(found[PATIENT, g.name] for g in people)
-    assert counts == {"train": 65, "test": 35} or counts == {"train": 55, "test": 45}
+    assert counts in ({"train": 65, "test": 35}, {"train": 55, "test": 45})
     assert {found[SITE, s] for s in sizes} == {"train", "test"}
 
 
@@ -193,9 +193,7 @@ def test_a_file_says_parts_by_patient_or_by_slide_and_who_is_not_in_it_is_left_o
         {"slide_id": "d", "patient": "p3"},
     ]
     stated = StatedParts(patients={"p2": "test"}, slides={"a": "train"}, file="splits.csv")
-    made = build_manifest(
-        table(*rows), DatasetSpec(split_file="splits.csv"), Before(stated=stated)
-    )
+    made = build_manifest(table(*rows), DatasetSpec(split_file="splits.csv"), Before(stated=stated))
     assert made.manifest["split"].tolist() == ["train", "train", "test"]
     assert made.left_out["why"].tolist() == ["no part in splits.csv"]
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from pathassets.adapters.parquet import load_table
 from pathassets.adapters.store.store import Artifact
-from pathassets.catalog.release_records import ReleaseRecord
+from pathassets.catalog.releases.records import ReleaseRecord
 from pathassets.core.datasets.report import split_report
 from pathassets.core.recipe import DATASET
 from pathassets.engine.platform.datasets.contents import (

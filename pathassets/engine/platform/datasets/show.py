@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from pathassets.catalog.release_records import AcceptedFinding, FindingRecord
+from pathassets.catalog.releases.records import AcceptedFinding, FindingRecord
 from pathassets.core.datasets.names import parse_dataset_name
 from pathassets.core.datasets.report import split_counts
 from pathassets.core.datasets.splits import scheme_of

@@ -8,7 +8,7 @@ import pandas as pd
 
 from pathassets.adapters.parquet import load_table
 from pathassets.catalog.records import ArtifactRecord
-from pathassets.catalog.release_records import ReleaseRecord
+from pathassets.catalog.releases.records import ReleaseRecord
 from pathassets.core.address import ALL_SLIDES, Address
 from pathassets.core.datasets.changes import DatasetChanges, VersionTables, compare
 from pathassets.core.datasets.names import DatasetName, parse_dataset_name

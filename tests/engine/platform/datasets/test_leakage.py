@@ -61,7 +61,8 @@ def two_parts(
         parts.write_text(f'patient,split\n"{patients[0]}",train\n"{patients[1]}",test\n')
         platform = reopen(
             RECIPE.replace("{features: stats}", "{features: stats, split_file: parts.csv}").replace(
-                "mpp: 8.0", "mpp: 2.0"  # the tissue of a slide so small
+                "mpp: 8.0",
+                "mpp: 2.0",  # the tissue of a slide so small
             )
         )
         planned = register(platform, scans)
@@ -155,7 +156,9 @@ def test_thumbnails_are_hashed_once(two_parts, tissue, monkeypatch) -> None:
     platform = two_parts(tissue, resized(tissue), patients=("p1", "p2"))
     hashed = []
     monkeypatch.setattr(
-        leakage, "hash_picture", lambda rgb, made=leakage.hash_picture: hashed.append(1) or made(rgb)
+        leakage,
+        "hash_picture",
+        lambda rgb, made=leakage.hash_picture: hashed.append(1) or made(rgb),
     )
     for _ in range(2):
         with pytest.raises(LeakageFound):
