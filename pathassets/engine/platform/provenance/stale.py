@@ -70,7 +70,7 @@ def find_stale(platform: Platform, slide_ids: Collection[str] | None = None) -> 
     planned = plan_slides(platform)
     chosen = planned if slide_ids is None else [p for p in planned if p.slide_id in set(slide_ids)]
     by_slide = [one for p in _Comparing(platform, chosen).slides() for one in p]
-    of_datasets = [] if slide_ids is not None else list(_stale_datasets(platform, planned))
+    of_datasets = [] if slide_ids is not None else list(_stale_datasets(platform))
     order = {entry.key: n for n, entry in enumerate(platform.recipe.entries)}
     return sorted(
         [*by_slide, *of_datasets],
@@ -246,9 +246,9 @@ def _digest(entry: Entry, made: _Made, weights_sha256: str) -> str:
     return digests_by("parents", identity)(versions)
 
 
-def _stale_datasets(platform: Platform, planned: list[PlannedSlide]) -> Iterator[Stale]:
+def _stale_datasets(platform: Platform) -> Iterator[Stale]:
     for entry in platform.recipe.datasets:
-        wanted = plan_dataset(platform, entry, planned)
+        wanted = plan_dataset(platform, entry)
         every = _newest(platform.catalog.artifacts(*entry.key), {ALL_SLIDES: wanted.address.digest})
         for record in every.values():
             made = _Made(record=record, parents=tuple(platform.catalog.parents_of(record.address)))
