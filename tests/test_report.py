@@ -19,8 +19,8 @@ from pathassets.core.slides.slide import MppSource
 from pathassets.engine.platform.annotation_matching import Match, MatchState
 from pathassets.engine.platform.annotations import Recorded
 from pathassets.engine.platform.ingestion.ingest import Registration, find_files, ingest
-from pathassets.engine.platform.lineage import Ancestor
 from pathassets.engine.platform.platform import open_platform
+from pathassets.engine.platform.provenance.lineage import Relative
 from pathassets.engine.platform.status import (
     MAX_TOLD,
     Cell,
@@ -169,9 +169,9 @@ def test_lineage_names_an_ancestor_once(capsys: pytest.CaptureFixture[str]) -> N
     def at(stage: str) -> Address:
         return Address(stage, "x", "a", "0" * 16)
 
-    slide = Ancestor(address=Address.of_slide("a", "v"), facts={"sha256": "beef"}, parents=())
-    mask = Ancestor(address=at("tissue_mask"), facts={"tissue_mm2": 1.5}, parents=(slide,))
-    grid = Ancestor(
+    slide = Relative(address=Address.of_slide("a", "v"), facts={"sha256": "beef"}, parents=())
+    mask = Relative(address=at("tissue_mask"), facts={"tissue_mm2": 1.5}, parents=(slide,))
+    grid = Relative(
         address=at("patch_locations"),
         facts={"spec": {"patch_px": 256}, "notes": ["[a]", "b"], "nothing": None},
         parents=(mask, slide),
@@ -318,7 +318,7 @@ def test_no_text_gives_the_terminal_an_order(
         [replace(ANNOTATION, file=order, who=order, why=order, labels={order: 1})]
     )
     facts = {"labels": {order: order}, "patient": order}
-    report.lineage_tree(Ancestor(address=Address.of_slide("a", "v"), facts=facts, parents=()))
+    report.lineage_tree(Relative(address=Address.of_slide("a", "v"), facts=facts, parents=()))
     override = MppOverride(slide_id="a", mpp=0.5, who=order, why=order)
     report.resolution(
         replace(record, mpp_sources=(MppSource(source="x", value=order),)), [override]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from pathlib import PurePosixPath
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, delete, insert, select, update
@@ -23,8 +22,6 @@ from pathassets.catalog.rows import (
 )
 from pathassets.catalog.states import derive_states, note_latest
 from pathassets.catalog.tables import (
-    ADDRESS,
-    PARENT,
     artifact,
     artifact_parent,
     attempt,
@@ -91,21 +88,6 @@ class Artifacts(CatalogPart):
         rows = self._rows(_at(address))
         return artifact_record(rows[0]) if rows else None
 
-    def find_artifact_at(self, uri: str) -> ArtifactRecord | None:
-        """The artifact that a place in the store is, or lies in; None where it is in none."""
-        place = PurePosixPath(uri)
-        folders = [str(folder) for folder in (place, *place.parents)]
-        rows = self._rows(select(artifact).where(artifact.c.uri.in_(folders)))
-        return artifact_record(rows[0]) if rows else None
-
-    def parents_of(self, address: Address) -> list[Address]:
-        """What an artifact was made from: artifacts and slides, in order."""
-        return self._kin(address, of=ADDRESS, take=PARENT)
-
-    def children_of(self, address: Address) -> list[Address]:
-        """Which artifacts were made from this artifact or slide, in order."""
-        return self._kin(address, of=PARENT, take=ADDRESS)
-
     # Attempts
 
     def record_attempts(self, records: Iterable[AttemptRecord]) -> None:
@@ -147,12 +129,6 @@ class Artifacts(CatalogPart):
         chosen = [attempt.c[n] == v for n, v in given.items() if v is not None]
         found = self._rows(select(attempt).where(*chosen).order_by(attempt.c.id))
         return [attempt_record(row) for row in found]
-
-    def _kin(self, address: Address, *, of: Sequence[str], take: Sequence[str]) -> list[Address]:
-        columns = artifact_parent.c
-        one = [columns[n] == v for n, v in zip(of, address_row(address).values(), strict=True)]
-        other = select(*(columns[n].label(plain) for n, plain in zip(take, ADDRESS, strict=True)))
-        return sorted(address_of(row) for row in self._rows(other.where(*one)))
 
 
 def _enter(

@@ -38,6 +38,7 @@ from pathassets.catalog.human_inputs import (
     require_free,
     unknown_slide,
 )
+from pathassets.catalog.kin import Kin
 from pathassets.catalog.ledgers import Ledgers
 from pathassets.catalog.looks import Looks
 from pathassets.catalog.part import now
@@ -48,7 +49,11 @@ from pathassets.catalog.records import (
     RejectedFile,
     SlideRecord,
 )
+from pathassets.catalog.releases.candidates import Candidates
+from pathassets.catalog.releases.findings import Findings
+from pathassets.catalog.releases.releases import Releases
 from pathassets.catalog.rows import flat, slide_record, slide_row
+from pathassets.catalog.selections import Selections
 from pathassets.catalog.standing import Standing
 from pathassets.catalog.states import forget_plans
 from pathassets.catalog.tables import (
@@ -66,7 +71,19 @@ logger = logging.getLogger(__name__)
 _SLIDE_FACTS = [column for column in slide.c if column.name != "thumbnail"]
 
 
-class Catalog(HumanInputs, Cohorts, Ledgers, Artifacts, Standing, Looks):
+class Catalog(
+    HumanInputs,
+    Cohorts,
+    Ledgers,
+    Artifacts,
+    Kin,
+    Standing,
+    Looks,
+    Selections,
+    Releases,
+    Findings,
+    Candidates,
+):
     """The SQL catalog. One per process, for all of its threads; each call is one transaction.
 
     Every method raises `CatalogError` where the database cannot do what it was asked.

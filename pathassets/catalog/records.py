@@ -275,6 +275,17 @@ class AnnotationRecord(Stated):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SavedSelection:
+    """Slides that somebody gave a name: whichever match when it is asked."""
+
+    name: str
+    text: str
+    """As it was typed."""
+    who: str
+    made_at: datetime = field(default=UNSTAMPED, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FileRecord:
     """One file of an artifact."""
 

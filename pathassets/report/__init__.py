@@ -7,7 +7,7 @@ from pathassets.report.annotations import (
     match_line,
     matches_end,
 )
-from pathassets.report.artifacts import lineage_json, lineage_tree
+from pathassets.report.artifacts import lineage_json, lineage_tree, stale_json, stale_list
 from pathassets.report.cohort import (
     MAX_FAILURES,
     MAX_ROWS,
@@ -27,6 +27,18 @@ from pathassets.report.cohorts import (
     verdicts,
 )
 from pathassets.report.console import counted, error, log_to_stderr, progress, slide_progress
+from pathassets.report.datasets import (
+    accepted_line,
+    change_tables,
+    changes_json,
+    release_line,
+    verified_json,
+    verified_lines,
+    version_json,
+    version_page,
+    version_table,
+    versions_json,
+)
 from pathassets.report.encoders import (
     encoder_check,
     encoder_check_json,
@@ -34,15 +46,24 @@ from pathassets.report.encoders import (
     encoders_json,
 )
 from pathassets.report.rows import rows_json, rows_table, written
+from pathassets.report.selections import (
+    saved_selections,
+    saved_selections_json,
+    selected,
+    selected_json,
+)
 from pathassets.report.slides import check, checks_json, registration_line, resolution
 
 __all__ = [
     "MAX_FAILURES",
     "MAX_ROWS",
     "NO_SLIDES",
+    "accepted_line",
     "annotation_line",
     "annotation_table",
     "annotations_json",
+    "change_tables",
+    "changes_json",
     "check",
     "checks_json",
     "cohort_changes",
@@ -64,14 +85,27 @@ __all__ = [
     "matches_end",
     "progress",
     "registration_line",
+    "release_line",
     "resolution",
     "rows_json",
     "rows_table",
     "run_end",
+    "saved_selections",
+    "saved_selections_json",
+    "selected",
+    "selected_json",
     "slide_progress",
+    "stale_json",
+    "stale_list",
     "status_json",
     "status_table",
     "troubles",
     "verdicts",
+    "verified_json",
+    "verified_lines",
+    "version_json",
+    "version_page",
+    "version_table",
+    "versions_json",
     "written",
 ]

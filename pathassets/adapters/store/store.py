@@ -329,6 +329,22 @@ def _parse(text: bytes, address: Address) -> Artifact:
     return artifact
 
 
+def read_copy(folder: Path) -> Artifact:
+    """Read what the `artifact.json` of a copied folder says, wherever it lies.
+
+    Raises:
+        ArtifactCorrupt: it is not what was written.
+    """
+    path = folder / MANIFEST
+    try:
+        text = read_plain(path)
+        return _parse(text, _parse_address(json.loads(text)["address"]))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ArtifactCorrupt(
+            path, f"cannot be read: {error}", remedy="Copy the folder again, whole"
+        ) from error
+
+
 _OF_OLD = {"section": "stage", "subject": "partition_key"}
 """What the parts of an address were called up to 0.1.0."""
 

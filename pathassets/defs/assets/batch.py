@@ -21,6 +21,7 @@ from pathassets.defs.text import bullets, line, quoted
 from pathassets.engine.platform.batch import run_batch
 from pathassets.engine.platform.plan import plan_slides
 from pathassets.engine.platform.platform import Platform
+from pathassets.engine.platform.provenance.openlineage import tell_batch
 from pathassets.engine.stages.outcomes import SlideOutcome
 
 MAX_SLIDES = 500
@@ -79,7 +80,8 @@ def run_slides(
     failed: list[SlideOutcome] = []
     with ExitStack() as end, fast_events(context.instance, run_id):
         end.callback(withdraw_checks, context.instance, context.run)
-        for outcome in run_batch(platform, planned, wanted, run_id=run_id, tell=context.log.info):
+        done = run_batch(platform, planned, wanted, run_id=run_id, tell=context.log.info)
+        for outcome in tell_batch(platform.settings, done, run_id):
             for event in events_of(outcome, provenance):
                 context.log_event(event)  # type: ignore[arg-type]  # it takes checks, too
             if outcome.failure is not None:
