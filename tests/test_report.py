@@ -19,8 +19,8 @@ from pathassets.core.slides.slide import MppSource
 from pathassets.engine.platform.annotation_matching import Match, MatchState
 from pathassets.engine.platform.annotations import Recorded
 from pathassets.engine.platform.ingestion.ingest import Registration, find_files, ingest
-from pathassets.engine.platform.provenance.lineage import Relative
 from pathassets.engine.platform.platform import open_platform
+from pathassets.engine.platform.provenance.lineage import Relative
 from pathassets.engine.platform.status import (
     MAX_TOLD,
     Cell,

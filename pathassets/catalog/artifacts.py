@@ -131,7 +131,6 @@ class Artifacts(CatalogPart):
         return [attempt_record(row) for row in found]
 
 
-
 def _enter(
     connection: Connection, new: dict[str, Any], address: Address, parents: Iterable[Address]
 ) -> None:

@@ -8,6 +8,7 @@ from pathassets.core.slides.slide import slide_version
 from pathassets.defs.assets.batch import OWNER
 from pathassets.defs.events.data_versions import newest_versions
 from pathassets.defs.events.slide_events import slide_events
+from pathassets.defs.events.slide_facts import facts_of_slide
 from pathassets.defs.partitions import (
     SLIDE_KEY,
     SLIDES,
