@@ -1,59 +1,9 @@
-"""Outcomes -> what a terminal shows: tables, bars, plain lines in a log, or JSON for machines."""
+"""Outcomes -> what a terminal shows: tables, bars, plain lines in a log, or JSON for machines.
 
-from pathassets.report.annotations import (
-    annotation_line,
-    annotation_table,
-    annotations_json,
-    match_line,
-    matches_end,
-)
-from pathassets.report.artifacts import lineage_json, lineage_tree
-from pathassets.report.cohort import (
-    MAX_FAILURES,
-    MAX_ROWS,
-    NO_SLIDES,
-    demo_end,
-    run_end,
-    status_json,
-    status_table,
-    troubles,
-)
-from pathassets.report.console import counted, error, log_to_stderr, progress, slide_progress
-from pathassets.report.encoders import (
-    encoder_check,
-    encoder_check_json,
-    encoder_table,
-    encoders_json,
-)
-from pathassets.report.slides import check, checks_json, registration_line, resolution
+The names stand in `__init__.pyi`. Each is imported when it is first asked for: a table of slides
+does not need what reads annotations.
+"""
 
-__all__ = [
-    "MAX_FAILURES",
-    "MAX_ROWS",
-    "NO_SLIDES",
-    "annotation_line",
-    "annotation_table",
-    "annotations_json",
-    "check",
-    "checks_json",
-    "counted",
-    "demo_end",
-    "encoder_check",
-    "encoder_check_json",
-    "encoder_table",
-    "encoders_json",
-    "error",
-    "lineage_json",
-    "lineage_tree",
-    "log_to_stderr",
-    "match_line",
-    "matches_end",
-    "progress",
-    "registration_line",
-    "resolution",
-    "run_end",
-    "slide_progress",
-    "status_json",
-    "status_table",
-    "troubles",
-]
+from lazy_loader import attach_stub
+
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)
