@@ -30,6 +30,8 @@ from pathassets.engine.platform.batch import artifact_record, run_batch
 from pathassets.engine.platform.plan import PlannedSlide, plan_slides
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.presence import StoredArtifacts, damage_said, read_stored_artifacts
+from pathassets.engine.platform.standing.dataset_versions import inputs_of, note_version
+from pathassets.engine.platform.standing.refresh import refresh_wanted
 from pathassets.engine.software import software_versions
 
 logger = logging.getLogger(__name__)
@@ -93,6 +95,8 @@ def build_dataset(platform: Platform, entry: Entry, *, run_id: str) -> BuiltData
         StoreError: the store is full or not writable.
         CatalogError: the version cannot be recorded.
     """
+    plan_id = refresh_wanted(platform)
+    inputs = inputs_of(platform, plan_id, entry)
     planned = plan_dataset(platform, entry)
     if not platform.store.is_intact(planned.address):
         planned = _verified(platform, planned, run_id)
@@ -103,6 +107,7 @@ def build_dataset(platform: Platform, entry: Entry, *, run_id: str) -> BuiltData
     platform.catalog.record_attempts(
         [AttemptRecord(run_id=run_id, address=planned.address, state=state)]
     )
+    note_version(platform, plan_id, entry, inputs, planned.address.digest)
     return BuiltDataset(artifact=artifact, is_new=is_new)
 
 
