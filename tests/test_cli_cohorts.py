@@ -19,6 +19,7 @@ from pathassets.cli import main
 from pathassets.defs.assets.slide import reported_versions
 from pathassets.defs.instance import open_instance
 from pathassets.engine.settings import read_settings
+from tests.catalog.conftest import make_schema, postgres_server
 from tests.catalog.hostile_words import HOSTILE
 from tests.defs.dagster_state import copy_state
 from tests.defs.small_slides import RECIPE, write_slide
@@ -26,18 +27,30 @@ from tests.engine.workers_here import workers_here
 
 pytestmark = pytest.mark.usefixtures("cheap_databases")
 
+__all__ = ["make_schema", "postgres_server"]  # fixtures
+
 CONTROLS = {"\x1b", "\x07", "\u202e"}
 """What a terminal obeys, or that turns a line around."""
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dagster_state: Path) -> Iterator[Path]:
+def database(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the catalog on PostgreSQL, where a test asks for it."""
+    if getattr(request, "param", "sqlite") == "postgresql":
+        monkeypatch.setenv("PATHASSETS_CATALOG", request.getfixturevalue("make_schema")())
+
+
+@pytest.fixture
+def home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dagster_state: Path, database: None
+) -> Iterator[Path]:
     """A home with two slides, a and b."""
     (tmp_path / "recipe.yaml").write_text(RECIPE)
     monkeypatch.setenv("PATHASSETS_HOME", str(tmp_path))
     monkeypatch.setenv("COLUMNS", "300")
     monkeypatch.chdir(tmp_path)
     copy_state(dagster_state, tmp_path)
+    assert database is None
     with workers_here():
         output("ingest", *(write_slide(tmp_path / f"{n}.svs", i) for i, n in enumerate("ab")))
         yield tmp_path
@@ -130,6 +143,7 @@ def test_conflicts_come_first_and_nothing_is_changed(home: Path) -> None:
     assert [one["line"] for one in shown["conflicts"]] == [3, 4]
 
 
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
 def test_words_of_strangers_are_shown_as_they_are_and_obeyed_by_nothing(home: Path) -> None:
     a, _ = ids()
     words = {f"label.{name}": [word] for name, word in HOSTILE.items()}
@@ -206,6 +220,8 @@ def test_a_query_is_written_as_csv_and_parquet_which_others_read(home: Path) -> 
     output("sql", query, "--to", home / "labels.parquet")
     found = duckdb.sql(f"SELECT name, number FROM '{home}/labels.parquet'").fetchall()  # noqa: S608
     assert found == [("formula", None), ("grade", 2.0)]
+    for way in (["--json"], ["--to", home / "x.parquet"]):
+        assert "two columns are called 'x'" in invoke("sql", "SELECT 1 AS x, 2 AS x", *way).stderr
     assert "neither .csv nor .parquet" in invoke("sql", query, "--to", home / "x.txt").stderr
     assert not (home / "x.txt").exists()
 
@@ -218,7 +234,7 @@ def test_what_check_finds_is_in_the_catalog(home: Path) -> None:
     output("check", home / "b.svs", code=1)
     [found] = asked("SELECT slide_id, level, tile, reason, found_by FROM v_bad_tiles")
     assert (found["tile"], found["found_by"], found["reason"]) == (5, "check", "undecodable")
-    assert found["slide_id"] not in (a,)
+    assert found["slide_id"] != a
     output("check", home / "a.svs")
 
 
