@@ -25,6 +25,7 @@ from pathassets.report.encoders import (
     encoder_table,
     encoders_json,
 )
+from pathassets.report.exchange import exported_end, exported_line
 from pathassets.report.slides import check, checks_json, registration_line, resolution
 
 __all__ = [
@@ -43,6 +44,8 @@ __all__ = [
     "encoder_table",
     "encoders_json",
     "error",
+    "exported_end",
+    "exported_line",
     "failures",
     "lineage_json",
     "lineage_tree",

@@ -1,0 +1,174 @@
+"""`WHAT` of an export -> the artifacts that it means, slide by slide.
+
+features/uni                        an entry of the recipe: what is in force of each slide
+features/uni/SLIDE[/DIGEST], path   one slide's artifact
+dataset/cohort                      the newest version of a dataset, with its split
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import pandas as pd
+
+from pathassets.adapters.parquet import load_table
+from pathassets.catalog.records import ArtifactRecord, PathRecord, SlideRecord
+from pathassets.core.address import Address
+from pathassets.core.recipe import DATASET
+from pathassets.engine.platform.dataset import MANIFEST_TABLE
+from pathassets.engine.platform.merged_slides import ids_of_today
+from pathassets.engine.platform.plan import plan_slides
+from pathassets.engine.platform.platform import Platform
+from pathassets.errors import CatalogError, SpecError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """One slide of an export."""
+
+    record: SlideRecord
+    file_name: str
+    """Name of the newest file that holds the slide."""
+    mpp: float | None
+    """Micrometres per level-0 pixel in force."""
+    address: Address
+    split: str = ""
+    """Its part of a dataset; empty where there is none."""
+    patient: str = ""
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """What `WHAT` says."""
+
+    stage: str
+    name: str
+    slide_id: str = ""
+    digest: str = ""
+
+    @property
+    def is_dataset(self) -> bool:
+        """Whether slides come from a manifest."""
+        return self.stage == DATASET
+
+
+def parse_place(platform: Platform, what: str) -> Place:
+    """Take `WHAT` apart.
+
+    Raises:
+        SpecError: it is nothing of the kind.
+    """
+    root = platform.store.root.resolve()
+    path = Path(what).resolve()
+    inside = path.is_relative_to(root) and path.exists()
+    parts = path.relative_to(root).parts if inside else PurePosixPath(what).parts
+    if len(parts) < 2 or (len(parts) > 4 and not inside):  # noqa: PLR2004
+        raise SpecError(
+            f"{what}: names nothing that can be exported",
+            remedy="Name an entry (features/NAME, dataset/NAME), or one slide's artifact "
+            "(features/NAME/SLIDE)",
+        )
+    return Place(
+        stage=parts[0], name=parts[1],
+        slide_id=parts[2] if len(parts) > 2 else "",  # noqa: PLR2004
+        digest=parts[3] if len(parts) > 3 else "",  # noqa: PLR2004
+    )  # fmt: skip
+
+
+def find_members(platform: Platform, place: Place, slides: Collection[str]) -> list[Member]:
+    """The artifacts that a place means, of all slides or of those that are named, by slide id.
+
+    Whether they are there and whole is not looked at.
+
+    Raises:
+        SpecError: the recipe has no such entry.
+        CatalogError: a slide, or the dataset, is not known.
+    """
+    chosen = set(ids_of_today(platform.catalog, slides))
+    if place.is_dataset:
+        members = list(_of_dataset(platform, place))
+    else:
+        platform.recipe.entry((place.stage, place.name))
+        members = list(_of_entry(platform, place))
+    unknown = sorted(chosen - {member.record.slide_id for member in members})
+    if unknown:
+        platform.catalog.slide(unknown[0])  # an id that is none is told with those like it
+        raise CatalogError(
+            f"{unknown[0]}: is not in {place.stage}/{place.name}",
+            remedy="Leave it out of --slides",
+        )
+    kept = (m for m in members if not chosen or m.record.slide_id in chosen)
+    return sorted(kept, key=lambda member: member.record.slide_id)
+
+
+def _of_entry(platform: Platform, place: Place) -> Iterator[Member]:
+    """What is in force of each slide, or the one artifact that is named."""
+    slide_id = ids_of_today(platform.catalog, [place.slide_id])[0] if place.slide_id else ""
+    if slide_id:
+        platform.catalog.slide(slide_id)
+    for planned in plan_slides(platform):
+        if slide_id and planned.slide_id != slide_id:
+            continue
+        key = (place.stage, place.name)
+        address = planned.steps[key].address if key in planned.steps else None
+        if place.digest:
+            address = Address(*key, planned.slide_id, place.digest)
+        if address is None:  # what people drew
+            drawn = planned.annotation(place.name)
+            if drawn is None:
+                continue
+            address = Address(*key, planned.slide_id, drawn.digest)
+        yield Member(
+            record=planned.record, file_name=_file_name(planned.record, planned.paths),
+            mpp=planned.slide_mpp, address=address,
+        )  # fmt: skip
+
+
+def _of_dataset(platform: Platform, place: Place) -> Iterator[Member]:
+    """The slides of a version, as its manifest names them."""
+    table = _manifest(platform, newest_version(platform, place.name, place.digest))
+    records = {record.slide_id: record for record in platform.catalog.slides()}
+    paths = platform.catalog.all_paths()
+    for row in table.to_dict("records"):
+        slide_id = str(row["slide_id"])
+        record = records.get(slide_id) or platform.catalog.slide(slide_id)
+        stage, name, _, digest, *_ = PurePosixPath(str(row["features_uri"])).parts
+        yield Member(
+            record=record, file_name=_file_name(record, paths.get(record.slide_id, ())),
+            mpp=float(row["slide_mpp"]), address=Address(stage, name, slide_id, digest),
+            split=_text(row["split"]), patient=_text(row["patient"]), label=_text(row["label"]),
+        )  # fmt: skip
+
+
+def newest_version(platform: Platform, name: str, digest: str = "") -> ArtifactRecord:
+    """The version of a dataset that was built last, or the one of a digest.
+
+    Raises:
+        CatalogError: there is none.
+    """
+    versions = list(platform.catalog.artifacts(DATASET, name))
+    found = [one for one in versions if not digest or one.address.digest == digest]
+    if not found:
+        raise CatalogError(
+            f"{DATASET}/{name}{f'/{digest}' if digest else ''}: was never built",
+            remedy=f"Build it: pathassets run --select {DATASET}/{name}",
+        )
+    return max(found, key=lambda one: one.made_at)
+
+
+def _manifest(platform: Platform, version: ArtifactRecord) -> pd.DataFrame:
+    platform.store.read_checked(version.address)
+    return load_table(platform.store.path_of(version.address) / MANIFEST_TABLE)
+
+
+def _file_name(record: SlideRecord, paths: Collection[PathRecord]) -> str:
+    """What a slide's newest file is called; its id, where no file is known any more."""
+    newest = next(iter(paths), None)
+    return record.slide_id if newest is None else PurePosixPath(newest.path).name
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
