@@ -24,9 +24,9 @@ from sqlalchemy import (
 
 from pathassets.catalog.connect import open_engine, open_reader, reading, writing
 from pathassets.catalog.dialects import lock_for_registration, upsert
+from pathassets.catalog.external import ExternalFeatures
 from pathassets.catalog.human_inputs import (
     PAGE_ROWS,
-    HumanInputs,
     check_known,
     disputes,
     find_heir,
@@ -82,7 +82,7 @@ _SLIDE_FACTS = [column for column in slide.c if column.name != "thumbnail"]
 _COHORT_FACTS = ("patient", "label")
 
 
-class Catalog(HumanInputs):
+class Catalog(ExternalFeatures):
     """The SQL catalog. One per process, for all of its threads; each call is one transaction.
 
     Every method raises `CatalogError` where the database cannot do what it was asked.

@@ -15,7 +15,7 @@ import click
 from pathassets import report
 from pathassets.cli.annotations import recorded
 from pathassets.cli.encoders import encoders
-from pathassets.cli.exchange import export_command
+from pathassets.cli.exchange import export_command, import_command, unimport_command
 from pathassets.cli.home import BAD_INPUT, INTERRUPTED
 from pathassets.cli.sample import demo, sample
 from pathassets.cli.slides import check, ingest_command, mpp
@@ -49,6 +49,6 @@ def main() -> None:
 
 for _command in (
     sample, ingest_command, run, status, lineage, mpp, recorded, encoders, check, export_command,
-    ui, demo,
+    import_command, unimport_command, ui, demo,
 ):  # fmt: skip
     main.add_command(_command)

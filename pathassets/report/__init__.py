@@ -25,7 +25,12 @@ from pathassets.report.encoders import (
     encoder_table,
     encoders_json,
 )
-from pathassets.report.exchange import exported_end, exported_line
+from pathassets.report.exchange import (
+    exported_end,
+    exported_line,
+    imported_end,
+    imported_line,
+)
 from pathassets.report.slides import check, checks_json, registration_line, resolution
 
 __all__ = [
@@ -47,6 +52,8 @@ __all__ = [
     "exported_end",
     "exported_line",
     "failures",
+    "imported_end",
+    "imported_line",
     "lineage_json",
     "lineage_tree",
     "log_to_stderr",

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import get_args
 
 from pathassets.core.text import visible
+from pathassets.engine.platform.exchange.adopt import Imported, State
 from pathassets.engine.platform.exchange.export import ExportedSlide
+from pathassets.engine.platform.exchange.savings import Savings
 from pathassets.report.console import counted
 
 
@@ -23,3 +26,25 @@ def exported_end(done: Sequence[ExportedSlide]) -> str:
     shown = [f"{counts[state]} {state}" for state in ("written", "kept", "empty", "refused")
              if counts[state]]  # fmt: skip
     return f"{counted(sum(len(one.files) for one in done), 'file')}: {', '.join(shown) or 'none'}"
+
+
+def imported_line(one: Imported, *, is_dry: bool) -> str:
+    """One line about a file of an import."""
+    state = f"would be {one.state}" if is_dry and one.state == "adopted" else one.state
+    whose = f" {one.slide_id}" if one.slide_id else ""
+    n_patches = f", {counted(one.n_patches, 'patch')}" if one.state == "adopted" else ""
+    said = f": {one.said}" if one.said else ""
+    return visible(f"{state}{whose} {one.path}{n_patches}{said}")
+
+
+def imported_end(done: Sequence[Imported], savings: Savings, *, is_dry: bool) -> str:
+    """Count what became of an import, and what it saves."""
+    counts = Counter(one.state for one in done)
+    shown = [f"{counts[state]} {state}" for state in get_args(State) if counts[state]]
+    how = "measured here" if savings.is_measured else "assumed: --rate states another"
+    return (
+        f"{counted(len(done), 'file')}: {', '.join(shown)}\n"
+        f"{'would save' if is_dry else 'saved'} {savings.hours:.3g} hours of encoding "
+        f"({counted(savings.n_patches, 'patch')} at {savings.rate:.4g} patches/s, {how}) and "
+        f"reading {savings.slide_gb:.3g} GB of slides"
+    )

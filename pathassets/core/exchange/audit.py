@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -99,16 +100,14 @@ def _size(side_px0: float, slide: SlideFacts, asked: Asked) -> Iterator[str]:
 
 def _places(corners: np.ndarray, side_px0: float, slide: SlideFacts, asked: Asked) -> Iterator[str]:
     """Whether patches lie on the slide, each once, none on what is damaged."""
-    is_odd: np.ndarray = ~np.isfinite(corners).all(axis=1)
+    is_odd = ~np.isfinite(corners).all(axis=1)
     if is_odd.any():
         yield f"coordinates {_rows(is_odd)} are no numbers"
         return
     boxes = np.concatenate([corners, corners + side_px0], axis=1)
     size = np.array([slide.width_px0, slide.height_px0])
     reach = boxes[:, 2:] if asked.is_within else boxes[:, :2] + 1
-    is_out: np.ndarray = (boxes[:, :2] < -NEAR_PX0).any(axis=1) | (reach > size + NEAR_PX0).any(
-        axis=1
-    )
+    is_out = np.any(boxes[:, :2] < -NEAR_PX0, axis=1) | np.any(reach > size + NEAR_PX0, axis=1)
     if is_out.any():
         row = int(np.flatnonzero(is_out)[0])
         yield (
@@ -145,7 +144,7 @@ def touching(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
     return found
 
 
-def _rows(is_bad: np.ndarray, most: int = 3) -> str:
+def _rows(is_bad: Any, most: int = 3) -> str:
     """Numbers of a few rows."""
     rows = np.flatnonzero(is_bad).tolist()
     more = f" and {len(rows) - most} more" if len(rows) > most else ""

@@ -15,8 +15,10 @@ from pathassets.adapters.store.store import Store
 from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.records import AnnotationRecord, MppOverride, PathRecord, SlideRecord
 from pathassets.core.address import Address
+from pathassets.core.external import Adopted, counts_for
 from pathassets.core.recipe import ANNOTATIONS, Entry, Key, Recipe
 from pathassets.core.slides.slide import slide_version
+from pathassets.core.stages import FEATURES
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.slides.scratch import Scratch
 from pathassets.engine.slides.source import SlidePath
@@ -58,6 +60,7 @@ def plan_slides(platform: Platform) -> list[PlannedSlide]:
     overrides = platform.catalog.overrides()
     paths = platform.catalog.all_paths()
     annotations = platform.catalog.annotations()
+    adopted = platform.catalog.adopted()
     return [
         plan_slide(
             platform.recipe,
@@ -65,6 +68,7 @@ def plan_slides(platform: Platform) -> list[PlannedSlide]:
             overrides.get(record.slide_id),
             paths.get(record.slide_id, ()),
             annotations.get(record.slide_id, {}),
+            adopted.get(record.slide_id, ()),
         )
         for record in platform.catalog.slides()
     ]
@@ -73,12 +77,13 @@ def plan_slides(platform: Platform) -> list[PlannedSlide]:
 NO_ANNOTATIONS: Mapping[str, AnnotationRecord] = {}
 
 
-def plan_slide(
+def plan_slide(  # noqa: PLR0913, PLR0917 - what is known of a slide
     recipe: Recipe,
     record: SlideRecord,
     override: MppOverride | None,
     paths: Iterable[PathRecord],
     annotations: Mapping[str, AnnotationRecord] = NO_ANNOTATIONS,
+    adopted: Iterable[Adopted] = (),
 ) -> PlannedSlide:
     """Work out the address of each artifact of one slide."""
     version = slide_version(record.fingerprint, override.mpp if override else record.mpp)
@@ -89,8 +94,19 @@ def plan_slide(
         annotations=annotations,
     )  # fmt: skip
     for entry in recipe.per_slide:
-        steps[entry.key] = _step(entry, root, planned)
+        steps[entry.key] = _external(_step(entry, root, planned), root, adopted)
     return planned
+
+
+def _external(step: Step, root: Address, adopted: Iterable[Adopted]) -> Step:
+    """The step, or features of another tool that were adopted in its place."""
+    if step.entry.stage.name != FEATURES:
+        return step
+    counting = (one for one in adopted if counts_for(step.entry, root.digest, one))
+    found = next(counting, None)
+    if found is None:
+        return step
+    return replace(step, address=replace(step.address, digest=found.digest), is_external=True)
 
 
 def _step(entry: Entry, root: Address, planned: PlannedSlide) -> Step:

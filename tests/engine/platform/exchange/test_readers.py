@@ -47,9 +47,7 @@ def test_anndata_reads_rows_boxes_centres_and_what_they_are(platform, one, rows,
     boxes_px0 = found.obs[["x0_px0", "y0_px0", "x1_px0", "y1_px0"]].to_numpy()
     np.testing.assert_array_equal(boxes_px0, rows.boxes_px0)
     assert boxes_px0.dtype == np.int64
-    np.testing.assert_array_equal(
-        found.obsm["spatial"], (boxes_px0[:, :2] + boxes_px0[:, 2:]) / 2
-    )
+    np.testing.assert_array_equal(found.obsm["spatial"], (boxes_px0[:, :2] + boxes_px0[:, 2:]) / 2)
     assert found.var_names[0] == "red_mean"
     assert found.uns["encoder"] == "colour_stats"
     assert found.uns["pathassets_slide_sha256"] == one.record.fingerprint
@@ -66,7 +64,7 @@ def test_qupath_s_geojson_has_tissue_and_tiles_with_the_features_as_measurements
     assert kinds == ["annotation"] + ["tile"] * len(rows)
     first = next(rows.chunks())[0]
     measured = features[1]["properties"]["measurements"]
-    assert list(measured)[0] == "colour_stats: red_mean"
+    assert next(iter(measured)) == "colour_stats: red_mean"
     np.testing.assert_array_equal(np.array(list(measured.values()), np.float32), first)
     drawn = read_annotations(tmp_path / "a.geojson").polygons
     boxes = [[*p.points.min(axis=0), *p.points.max(axis=0)] for p in drawn[1:]]
