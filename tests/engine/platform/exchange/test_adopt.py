@@ -99,8 +99,10 @@ def test_what_was_exported_comes_back_as_the_same_rows(platform, exported, expor
         np.testing.assert_array_equal(rows.boxes_px0, boxes_px0)
 
 
-def test_at_an_odd_mpp_too(platform, reopen, make_slide, register, tmp_path):
-    small = reopen(RECIPE.replace("{mpp: 8.0}", "{mpp: 8.0, min_object_um2: 100.0}"))
+@pytest.mark.usefixtures("platform")
+def test_at_an_odd_mpp_too(reopen, make_slide, register, tmp_path):
+    text = RECIPE.replace("{mpp: 8.0}", "{mpp: 8.0, min_object_um2: 100.0}")
+    small = reopen(text)
     spec = PyramidSpec(tile_px=64, mpp=0.2738)
     planned = register(small, make_slide("odd.svs", spec=spec))
     list(run_batch(small, planned, small.recipe.per_slide, run_id="run"))
@@ -109,7 +111,7 @@ def test_at_an_odd_mpp_too(platform, reopen, make_slide, register, tmp_path):
     for tool in ("trident", "clam", "stamp"):
         to = tmp_path / tool
         list(export(small, ExportRequest(tool=tool, what="features/stats", to=to)))
-        recipe = small.settings.recipe.read_text().replace("  stats:", f"  of_{tool}:")
+        recipe = text.replace("  stats:", f"  of_{tool}:")
         other = reopen(recipe.replace("features: stats", f"features: of_{tool}"))
         request = ImportRequest(tool=tool, folder=to, features=f"of_{tool}")
         assert states(adopt(other, request)) == ["adopted"], tool
