@@ -25,7 +25,8 @@ def exported_end(done: Sequence[ExportedSlide]) -> str:
     counts = Counter(one.state for one in done)
     shown = [f"{counts[state]} {state}" for state in ("written", "kept", "empty", "refused")
              if counts[state]]  # fmt: skip
-    return f"{counted(sum(len(one.files) for one in done), 'file')}: {', '.join(shown) or 'none'}"
+    n_files = counted(sum(len(one.files) for one in done), "file")
+    return f"{', '.join(shown) or 'nothing to export'}; {n_files}"
 
 
 def imported_line(one: Imported, *, is_dry: bool) -> str:

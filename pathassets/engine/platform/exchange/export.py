@@ -25,6 +25,7 @@ from pathassets.adapters.exchange.clam import (
 from pathassets.adapters.exchange.folder import ExportFolder
 from pathassets.adapters.exchange.output import OutputFile, csv_file
 from pathassets.adapters.exchange.qupath import MAX_MEASUREMENTS, Drawing, qupath_files
+from pathassets.adapters.exchange.slideflow import slideflow_files, slideflow_tables
 from pathassets.adapters.exchange.spatialdata import spatialdata_files
 from pathassets.adapters.exchange.stamp import stamp_files, stamp_tables
 from pathassets.adapters.exchange.trident import trident_files
@@ -45,7 +46,7 @@ from pathassets.engine.platform.exchange.what import Member, find_members, parse
 from pathassets.engine.platform.platform import Platform
 from pathassets.errors import PathAssetsError, SpecError
 
-Tool = Literal["trident", "clam", "stamp", "spatialdata", "qupath", "anndata"]
+Tool = Literal["trident", "clam", "stamp", "slideflow", "spatialdata", "qupath", "anndata"]
 State = Literal["written", "kept", "refused", "empty"]
 
 
@@ -220,6 +221,7 @@ _FORMATS: Mapping[str, _Format] = {
     "trident": _Format(files=trident_files, tables=_plain_tables),
     "clam": _Format(files=clam_files, tables=clam_tables, opens_slide=True, said=_no_patches),
     "stamp": _Format(files=stamp_files, tables=stamp_tables),
+    "slideflow": _Format(files=slideflow_files, tables=slideflow_tables),
     "spatialdata": _Format(files=spatialdata_files, tables=_plain_tables, opens_slide=True),
     "anndata": _Format(files=anndata_files, tables=_plain_tables),
 }

@@ -11,6 +11,7 @@ from pathassets.adapters.exchange import folder as folder_module
 from pathassets.adapters.tifffile import PyramidSpec
 from pathassets.adapters.zarr.arrays import FeatureRows
 from pathassets.catalog.records import CohortFacts
+from pathassets.core.dataset import DatasetSpec, split_of
 from pathassets.core.exchange.footprints import side_of
 from pathassets.engine.platform.batch import run_batch
 from pathassets.engine.platform.dataset import build_dataset
@@ -238,6 +239,37 @@ def test_a_dataset_that_was_never_built_is_refused_with_the_command(platform, tm
         do(platform, "clam", tmp_path, "dataset/cohort")
 
 
+@pytest.mark.usefixtures("planned")
+def test_splits_of_train_and_test_are_stamp_s_too(platform, reopen, tmp_path):
+    halves = {"train": 0.5, "test": 0.5}
+    seed = next(
+        seed
+        for seed in range(50)
+        if split_of("p0", DatasetSpec(split=halves, seed=seed)) == "train"
+        and split_of("p1", DatasetSpec(split=halves, seed=seed)) == "test"
+    )
+    recipe = platform.settings.recipe.read_text()
+    said = f"{{features: stats, seed: {seed}, split: {{train: 0.5, test: 0.5}}}}"
+    two = reopen(recipe.replace("{features: stats}", said))
+    tell(two, plan_slides(two))
+    build(two)
+    do(two, "stamp", tmp_path, "dataset/cohort")
+    (split,) = json.loads((tmp_path / "splits.json").read_text())["splits"]
+    assert split == {"train_patients": ["p0"], "test_patients": ["p1"]}
+    assert (tmp_path / "clini_table_test.csv").read_text() == "PATIENT,label\np1,normal\n"
+
+
+def test_a_patient_of_two_labels_is_refused_to_stamp(platform, planned, tmp_path):
+    platform.catalog.set_cohort_facts(
+        CohortFacts(slide_id=one.slide_id, patient="p", label=label)
+        for one, label in zip(planned, ("tumour", "normal"), strict=True)
+    )
+    build(platform)
+    done = do(platform, "stamp", tmp_path, "dataset/cohort")
+    assert done[-1].state == "refused"
+    assert "STAMP has one label a patient" in done[-1].said
+
+
 # STAMP
 
 
@@ -268,10 +300,33 @@ def test_stamp_trains_from_tables_of_patients(platform, planned, tmp_path):
     assert (tmp_path / "clini_table.csv").read_text() == "PATIENT,label\np0,tumour\np1,normal\n"
 
 
+# slideflow
+
+
+def test_slideflow_filters_by_the_part_of_the_split(platform, planned, tmp_path):
+    tell(platform, planned)
+    build(platform)
+    do(platform, "slideflow", tmp_path, "dataset/cohort")
+    lines = (tmp_path / "annotations.csv").read_text().splitlines()
+    assert lines[0] == "patient,slide,label,dataset"
+    assert [line.split(",")[:3] for line in lines[1:]] == [
+        ["p0", "a", "tumour"],
+        ["p1", "b", "normal"],
+    ]
+    assert {line.split(",")[3] for line in lines[1:]} <= {"train", "val", "test"}
+    config = json.loads((tmp_path / "bags" / "bags_config.json").read_text())
+    assert (config["extractor"]["class"], config["num_features"]) == ("colour_stats", 25)
+    assert (config["tile_px"], config["tile_um"]) == (64, 32.0)
+    bag = read_clam_pt(tmp_path / "bags" / "a.pt").numpy()
+    np.testing.assert_array_equal(bag, rows_of(platform, planned[0])[0])
+
+
 # The folder
 
 
-@pytest.mark.parametrize("tool", ["trident", "clam", "stamp", "anndata", "qupath", "spatialdata"])
+@pytest.mark.parametrize(
+    "tool", ["trident", "clam", "stamp", "slideflow", "anndata", "qupath", "spatialdata"]
+)
 @pytest.mark.usefixtures("planned")
 def test_the_same_export_has_the_same_bytes_wherever_it_goes(platform, tool, tmp_path):
     do(platform, tool, tmp_path / "one")
