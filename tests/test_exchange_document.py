@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,19 +28,28 @@ BOTH = """features:
   imported: {patch_locations: grid, encoder: colour_stats}"""
 
 
-@pytest.fixture
-def home(tmp_path: Path, dagster_state: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, dagster_state: Path) -> Path:
     """Slides a and b with patients and labels, their features, and the dataset of them."""
+    home = tmp_path_factory.mktemp("made")
+    copy_state(dagster_state, home)
+    (home / "recipe.yaml").write_text(RECIPE)
+    (home / "cohort.csv").write_text("file,patient,label\na.svs,p,x\nb.svs,q,y\n")
+    slides = [str(write_slide(home / f"{name}.svs", n)) for n, name in enumerate("ab")]
+    with pytest.MonkeyPatch.context() as patched, workers_here():
+        patched.setenv("PATHASSETS_HOME", str(home))
+        typed("ingest", *slides, "--cohort", str(home / "cohort.csv"))
+        typed("run")
+    return home
+
+
+@pytest.fixture
+def home(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A copy that may be changed."""
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.svs"))
     monkeypatch.setenv("PATHASSETS_HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    copy_state(dagster_state, tmp_path)
-    (tmp_path / "recipe.yaml").write_text(RECIPE)
-    (tmp_path / "cohort.csv").write_text("file,patient,label\na.svs,p,x\nb.svs,q,y\n")
     with workers_here():
-        for number, name in enumerate("ab"):
-            write_slide(tmp_path / f"{name}.svs", number)
-        typed("ingest", "a.svs", "b.svs", "--cohort", "cohort.csv")
-        typed("run")
         yield tmp_path
 
 
@@ -49,8 +60,6 @@ def typed(*words: str, code: int = 0) -> str:
 
 
 def commands(number: int) -> list[list[str]]:
-    import shlex  # noqa: PLC0415
-
     return [shlex.split(line)[1:] for line in blocks(PAGE, "sh")[number].splitlines()]
 
 
