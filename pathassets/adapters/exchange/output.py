@@ -49,7 +49,8 @@ def csv_file(path: str, header: Sequence[str], rows: Iterable[Sequence[object]])
 
 
 def _refuse_formula(path: str, cell: str) -> None:
-    if cell.startswith(("=", "@", "\t", "\r")) or (cell[:1] in "+-" and not _is_number(cell)):
+    is_signed = len(cell) > 1 and cell[0] in "+-"  # a mere + or - is a label of many cohorts
+    if cell.startswith(("=", "@", "\t", "\r")) or (is_signed and not _is_number(cell)):
         raise SpecError(
             f"{path}: the cell {cell[:60]!r} is a formula to a spreadsheet",
             remedy="Other tools match the cell letter by letter, so it cannot be escaped: state "
@@ -61,5 +62,5 @@ def _is_number(cell: str) -> bool:
     try:
         float(cell)
     except ValueError:
-        return not cell
+        return False
     return True
