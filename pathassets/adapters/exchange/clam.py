@@ -1,7 +1,7 @@
 """Bags <-> CLAM's folders, and the tables that it trains from.
 
     h5_files/<name>.h5   features float32, coords int32      pt_files/<name>.pt   the features alone
-    patches/<name>.h5    coords, patch_level, patch_size     dataset.csv, splits/splits_0.csv
+    patches/<name>.h5    coords, patch_level, patch_size     dataset.csv, splits/splits_<n>.csv
 
 CLAM reads patches as whole pixels of a stored level. Where a resolution lies between the levels
 there is no such number: `patches` is left out then, and what trains needs none. Source:
@@ -30,7 +30,7 @@ from pathassets.adapters.exchange.output import OutputFile, csv_file
 from pathassets.core.exchange.bags import Bag, unsayable
 from pathassets.core.exchange.footprints import LevelPatch, level_patch_of
 from pathassets.core.exchange.found import Found, FoundFeatures, Unreadable
-from pathassets.core.exchange.training import TrainingRow, columns_of_parts
+from pathassets.core.exchange.training import TrainingRow, columns_of, splits_of
 from pathassets.errors import SpecError, StoreError
 
 TOOL = "CLAM"
@@ -119,11 +119,11 @@ def clam_tables(rows: list[TrainingRow]) -> Iterator[OutputFile]:
         "dataset.csv", ("case_id", "slide_id", "label"),
         ((row.patient, row.name, row.label) for row in rows),
     )  # fmt: skip
-    columns = columns_of_parts(rows, PARTS, TOOL)
-    yield csv_file(
-        "splits/splits_0.csv", ("", *PARTS),
-        ((number, *cells) for number, cells in enumerate(columns)),
-    )  # fmt: skip
+    for place, split in enumerate(splits_of(rows, PARTS, TOOL)):
+        lines = enumerate(columns_of(split, PARTS))
+        yield csv_file(
+            f"splits/splits_{place}.csv", ("", *PARTS), ((n, *cells) for n, cells in lines)
+        )
 
 
 # What CLAM left

@@ -3,7 +3,7 @@
     <extractor>-<hash>/<name>.h5    feats float16 (n, d), coords float32 (n, 2) in micrometres
     slide_table.csv                 PATIENT, FILENAME
     clini_table.csv, clini_table_<part>.csv   PATIENT, label
-    splits.json                     where the parts are train and test
+    splits.json                     where the parts are train and test, or folds
 
 Attributes are on the file. A slide without patches has no file. `encoder` is never written: a file
 that has it is no tile file to STAMP. Rows are rounded to float16, as STAMP's own are. Source:
@@ -26,7 +26,7 @@ from pathassets.core.exchange.bags import Bag, unsayable
 from pathassets.core.exchange.encoder_names import STAMP, folder_name
 from pathassets.core.exchange.footprints import um_of
 from pathassets.core.exchange.found import Found, FoundFeatures, Unreadable
-from pathassets.core.exchange.training import TrainingRow
+from pathassets.core.exchange.training import FOLD, TrainingRow, splits_of
 from pathassets.core.spec import digest_of
 from pathassets.errors import SpecError, StoreError
 
@@ -34,6 +34,8 @@ TOOL = "STAMP"
 STAMP_VERSION = "2.0.0"
 """A reader refuses files of a version newer than itself; this is the oldest with these names."""
 HASH_CHARS = 8
+PARTS = ("train", "test")
+"""Of its splits; what is to validate it draws from train by itself."""
 
 
 def stamp_files(bag: Bag) -> Iterator[OutputFile]:
@@ -111,12 +113,16 @@ def stamp_tables(rows: Sequence[TrainingRow]) -> Iterator[OutputFile]:
     parts = sorted({row.part for row in patients})
     for part in parts:
         yield _clini(f"clini_table_{part}.csv", [row for row in patients if row.part == part])
-    if {*parts} == {"train", "test"}:
-        split = {
-            f"{part}_patients": [row.patient for row in patients if row.part == part]
-            for part in ("train", "test")
-        }
-        yield text_file("splits.json", json.dumps({"splits": [split]}, indent=1) + "\n")
+    if {*parts} == {*PARTS} or (parts and all(FOLD.fullmatch(part) for part in parts)):
+        splits = [_split(split) for split in splits_of(patients, PARTS, TOOL)]
+        yield text_file("splits.json", json.dumps({"splits": splits}, indent=1) + "\n")
+
+
+def _split(patients: Sequence[TrainingRow]) -> dict[str, list[str]]:
+    """One training of a cross-validation."""
+    return {
+        f"{part}_patients": [row.patient for row in patients if row.part == part] for part in PARTS
+    }
 
 
 def _clini(path: str, patients: Sequence[TrainingRow]) -> OutputFile:

@@ -23,6 +23,9 @@ from pathassets.engine.platform.plan import plan_slides
 from pathassets.engine.platform.platform import Platform
 from pathassets.errors import CatalogError, SpecError
 
+N_KEY, N_ADDRESS = 2, 4
+"""Parts of an entry's key, and of an artifact's address."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
@@ -65,17 +68,19 @@ def parse_place(platform: Platform, what: str) -> Place:
     path = Path(what).resolve()
     inside = path.is_relative_to(root) and path.exists()
     parts = path.relative_to(root).parts if inside else PurePosixPath(what).parts
-    if len(parts) < 2 or (len(parts) > 4 and not inside):  # noqa: PLR2004
+    if len(parts) == 1 and "@" in what:
+        parts = (DATASET, what)
+    if len(parts) < N_KEY or (len(parts) > N_ADDRESS and not inside):
         raise SpecError(
             f"{what}: names nothing that can be exported",
             remedy="Name an entry (features/NAME, dataset/NAME), or one slide's artifact "
             "(features/NAME/SLIDE)",
         )
-    return Place(
-        stage=parts[0], name=parts[1],
-        slide_id=parts[2] if len(parts) > 2 else "",  # noqa: PLR2004
-        digest=parts[3] if len(parts) > 3 else "",  # noqa: PLR2004
-    )  # fmt: skip
+    stage, name, slide_id, digest, *_ = (*parts, "", "")
+    if stage == DATASET:
+        name, _, version = name.partition("@")
+        digest = digest or version
+    return Place(stage=stage, name=name, slide_id=slide_id, digest=digest)
 
 
 def find_members(platform: Platform, place: Place, slides: Collection[str]) -> list[Member]:

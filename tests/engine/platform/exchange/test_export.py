@@ -212,6 +212,19 @@ def test_a_dataset_has_its_split_as_clam_reads_it(platform, planned, tmp_path):
     assert sorted(line.split(",")[1] for line in table[1:]) == ["a", "b"]
 
 
+def test_an_older_version_of_a_dataset_is_exported_by_its_digest(platform, planned, tmp_path):
+    tell(platform, planned)
+    build(platform)
+    (first,) = platform.catalog.artifacts("dataset", "cohort")
+    tell(platform, planned, ("tumour", "tumour"))
+    build(platform)
+    for what, label in ((f"cohort@{first.address.digest}", "normal"), ("dataset/cohort", "tumour")):
+        do(platform, "clam", tmp_path / label, what)
+        assert f"p1,b,{label}" in (tmp_path / label / "dataset.csv").read_text()
+    with pytest.raises(CatalogError, match="was never built"):
+        do(platform, "clam", tmp_path, "cohort@0123456789abcdef")
+
+
 def test_a_dataset_without_labels_is_refused_to_clam(platform, planned, tmp_path):
     build(platform)
     done = do(platform, "clam", tmp_path, "dataset/cohort")
@@ -230,7 +243,8 @@ def test_parts_that_clam_has_no_name_for_are_refused(platform, reopen, tmp_path)
     build(other)
     done = do(other, "clam", tmp_path, "dataset/cohort")
     assert done[-1].state == "refused"
-    assert "Name the parts of the split train, val, test" in done[-1].said
+    assert "CLAM knows the parts train, val, test" in done[-1].said
+    assert "Name the parts of the split" in done[-1].said
 
 
 @pytest.mark.usefixtures("planned")
