@@ -25,7 +25,7 @@ from pathassets.adapters.exchange.h5_bags import (
     number,
     read_h5_bag,
 )
-from pathassets.adapters.exchange.hdf5 import new_h5, open_h5, put_array, put_rows
+from pathassets.adapters.exchange.hdf5 import new_h5, open_h5, own_dataset, put_array, put_rows
 from pathassets.adapters.exchange.output import OutputFile, csv_file
 from pathassets.core.exchange.bags import Bag, unsayable
 from pathassets.core.exchange.footprints import LevelPatch, level_patch_of
@@ -165,7 +165,7 @@ def _level_and_size(patches: Path | None) -> tuple[int | None, int | None]:
     if patches is None or not patches.is_file():
         return None, None
     with open_h5(patches) as file:
-        said = {} if "coords" not in file else attributes_of(file["coords"])
+        said = attributes_of(own_dataset(patches, file, "coords"))
     level, side_px = number(said, "patch_level"), number(said, "patch_size")
     if level is None or side_px is None:
         raise StoreError(patches, "its coords have no patch_level and patch_size")

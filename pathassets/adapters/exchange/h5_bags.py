@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from pathassets.adapters.exchange.claims import PREFIX
-from pathassets.adapters.exchange.hdf5 import open_h5, plain, rows_of
+from pathassets.adapters.exchange.hdf5 import open_h5, own_dataset, plain, rows_of
 from pathassets.errors import StoreError
 
-MAX_ROWS = 50_000_000
+MAX_ROWS = 5_000_000
 """Coordinates that are read whole: a slide of 100,000 x 100,000 px has 150,000 patches of 256."""
 
 
@@ -60,9 +60,7 @@ def read_h5_bag(path: Path, features: str = "features") -> H5Bag:
         StoreError: it has no such features or coordinates.
     """
     with open_h5(path) as file:
-        if features not in file or "coords" not in file:
-            raise StoreError(path, f"has no datasets {features!r} and 'coords'")
-        rows, coords = file[features], file["coords"]
+        rows, coords = (own_dataset(path, file, name) for name in (features, "coords"))
         if rows.ndim != 2:  # noqa: PLR2004
             raise StoreError(path, f"{features} has the shape {rows.shape}, not (n, d)")
         return H5Bag(

@@ -96,10 +96,24 @@ def put_rows(
     return dataset
 
 
+def own_dataset(path: Path, file: Any, name: str) -> Any:
+    """A dataset whose numbers lie in this very file: HDF5 can lead to any other on the disk.
+
+    Raises:
+        StoreError: there is none.
+    """
+    h5py = load_h5py()
+    link = file.get(name, getlink=True) if name in file else None
+    dataset = file[name] if isinstance(link, h5py.HardLink) else None
+    if not isinstance(dataset, h5py.Dataset) or dataset.external or dataset.is_virtual:
+        raise StoreError(path, f"has no dataset {name!r} of its own")
+    return dataset
+
+
 def rows_of(path: Path, name: str) -> Iterator[np.ndarray]:
     """Read the rows of a dataset, as they are stored, a thousand at a time."""
     with open_h5(path) as file:
-        dataset = file[name]
+        dataset = own_dataset(path, file, name)
         for start in range(0, dataset.shape[0], CHUNK_ROWS):
             yield dataset[start : start + CHUNK_ROWS]
 

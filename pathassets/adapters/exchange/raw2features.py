@@ -70,7 +70,8 @@ def _features(  # noqa: PLR0913, PLR0917 - the parts of a store
         raise StoreError(path, f"features/{model} has the shape {rows.shape}, not (n, d)")
     sizes = source.get("level_dimensions") or []
     return FoundFeatures(
-        tool="raw2features", name=as_text(source.get("slide_id")) or name, files=_files(path),
+        tool="raw2features", name=name, stated_name=as_text(source.get("slide_id")),
+        files=_files(path),
         tool_version=as_text(said.get("provenance", {}).get("raw2features_version")),
         corners=corners, unit="px0", side=number(cut, "level0_patch"),
         n_rows=rows.shape[0], n_columns=rows.shape[1], dtype=str(rows.dtype),

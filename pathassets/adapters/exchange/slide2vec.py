@@ -19,13 +19,15 @@ from typing import Any
 import numpy as np
 
 from pathassets.adapters.exchange.bag_tensors import open_pt
-from pathassets.adapters.exchange.h5_bags import MAX_ROWS, as_text, number
+from pathassets.adapters.exchange.h5_bags import as_text, number
 from pathassets.core.exchange.found import Found, FoundFeatures, Unreadable
 from pathassets.errors import SpecError, StoreError
 
 EMBEDDINGS, TILES = "tile_embeddings", "tiles"
 STEP_ROWS = 4096
 MAX_META_BYTES = 10_000_000
+MAX_ARRAY_BYTES = 4_000_000_000
+"""Of an array of .npz, which is read whole; a .pt is not."""
 _SAID = ("requested_tile_size_px", "requested_spacing_um", "effective_spacing_um")
 
 
@@ -79,12 +81,16 @@ def _open(path: Path) -> np.ndarray:
 
 def _array(path: Path, name: str) -> np.ndarray:
     try:
+        with zipfile.ZipFile(path) as members:
+            n_bytes = members.getinfo(f"{name}.npy").file_size
+        if n_bytes > MAX_ARRAY_BYTES:
+            raise StoreError(path, f"array {name!r} would take {n_bytes:,} bytes")
         with np.load(path, allow_pickle=False) as arrays:
             found: np.ndarray = arrays[name]
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        if isinstance(error, StoreError):
+            raise
         raise StoreError(path, f"has no array {name!r}: {error}") from error
-    if len(found) > MAX_ROWS:
-        raise StoreError(path, f"has {len(found)} rows")
     return found
 
 

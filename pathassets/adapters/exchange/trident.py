@@ -163,7 +163,7 @@ def _read(path: Path, encoder: str) -> Found:
     said = bag.of_coords
     kept = ("patch_size", "level0_magnification", "target_magnification", "overlap")
     return FoundFeatures(
-        tool="trident", name=as_text(said.get("name")) or path.stem, files=(path,),
+        tool="trident", name=path.stem, stated_name=as_text(said.get("name")), files=(path,),
         corners=bag.corners, unit="px0", side=_side_px0(said),
         n_rows=bag.n_rows, n_columns=bag.n_columns, dtype=bag.dtype, chunks=h5_rows(path),
         encoder=as_text(bag.of_features.get("encoder")) or encoder,

@@ -17,6 +17,8 @@ from pathassets.core.exchange.encoder_names import our_name
 from pathassets.core.exchange.found import FoundFeatures
 
 FLOATS = ("float16", "float32", "bfloat16")
+MAX_COLUMNS = 65_536
+"""Numbers of a row: the longest of a published encoder has 3,072."""
 SAME_MPP = 0.01
 """Share by which two statements of a slide's resolution may differ."""
 NEAR_PX0 = 0.5
@@ -83,7 +85,9 @@ def _what(found: FoundFeatures, asked: Asked) -> Iterator[str]:
         yield f"{found.n_rows} rows of features for {len(found.corners)} coordinates"
     if found.dtype not in FLOATS:
         yield f"features are {found.dtype}, not float16 or float32"
-    if asked.dim is not None and found.n_columns != asked.dim:
+    if found.n_columns > MAX_COLUMNS:
+        yield f"rows have {found.n_columns} numbers, more than {MAX_COLUMNS}"
+    elif asked.dim is not None and found.n_columns != asked.dim:
         yield f"rows have {found.n_columns} numbers, {asked.encoder} has {asked.dim}"
     if found.encoder and our_name(found.encoder) != asked.encoder:
         yield f"they were made by {found.encoder}, the entry asks for {asked.encoder}"

@@ -20,7 +20,7 @@ class FoundFeatures:
 
     tool: str
     name: str
-    """What the tool calls the slide."""
+    """What the file is called, without its ending."""
     files: tuple[PurePath, ...]
     """All that was read; their SHA-256 is the source's."""
     corners: np.ndarray
@@ -39,6 +39,8 @@ class FoundFeatures:
     tool_version: str = ""
     encoder: str = ""
     """As the tool calls it."""
+    stated_name: str = ""
+    """What it says within that the slide is called."""
     slide_sha256: str = ""
     slide_size_px0: tuple[int, int] | None = None
     """Width, height."""

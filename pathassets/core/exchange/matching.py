@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from pathassets.core.text import quoted
@@ -15,7 +15,9 @@ class Label:
 
     path: str
     name: str
-    """What the tool calls the slide."""
+    """What the file is called, without its ending."""
+    stated_name: str = ""
+    """What it says within that the slide is called; empty where it does not."""
     slide_sha256: str = ""
     is_asked: bool = True
     """Whether its encoder and patch size, where it says them, are those that are asked for."""
@@ -64,22 +66,29 @@ def _alone(match: Match, label: Label, n_asked: int) -> Match:
 
 
 def _match(label: Label, known: KnownSlides) -> Match:
+    if label.stated_name not in {"", label.name}:
+        return Match(
+            fault=f"it is called {quoted(label.name)}, and says it is of "
+            f"{quoted(label.stated_name)}"
+        )
     named = known.by_name.get(label.name, set())
     if label.slide_sha256:
-        of_content = known.by_sha256.get(label.slide_sha256, "")
-        if not of_content:
-            return Match(fault=f"no slide has the SHA-256 that it says, {label.slide_sha256[:12]}…")
-        if named and of_content not in named:
-            return Match(
-                slide_id=of_content,
-                fault=f"it is called like {', '.join(sorted(named))}, and says it is of "
-                f"{of_content}",
-            )
-        return Match(slide_id=of_content)
+        return _match_content(label.slide_sha256, named, known)
     if not named:
         return Match(fault=f"no slide is called {quoted(label.name)}")
     if len(named) > 1:
-        return Match(
-            fault=f"{len(named)} slides are called {quoted(label.name)}: {', '.join(sorted(named))}"
-        )
+        slides = ", ".join(sorted(named))
+        return Match(fault=f"{len(named)} slides are called {quoted(label.name)}: {slides}")
     return Match(slide_id=next(iter(named)))
+
+
+def _match_content(sha256: str, named: Collection[str], known: KnownSlides) -> Match:
+    """The slide of a content, unless slides of another content are called like the file."""
+    slide_id = known.by_sha256.get(sha256, "")
+    if not slide_id:
+        return Match(fault=f"no slide has the SHA-256 that it says, {sha256[:12]}…")
+    if named and slide_id not in named:
+        others = ", ".join(sorted(named))
+        fault = f"it is called like {others}, and says it is of {slide_id}"
+        return Match(slide_id=slide_id, fault=fault)
+    return Match(slide_id=slide_id)

@@ -43,7 +43,7 @@ from pathassets.engine.platform.plan import PlannedSlide, plan_slides
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.software import software_versions
 from pathassets.engine.stages.features import ROWS
-from pathassets.errors import PathAssetsError, SpecError
+from pathassets.errors import PathAssetsError, SpecError, StoreError
 
 State = Literal["adopted", "known", "computed", "refused", "other"]
 """Known: adopted before. Computed: here already. Other: of another encoder than the asked for."""
@@ -120,7 +120,7 @@ class _Import:
     def _one(self, plain: Imported, found: FoundFeatures, planned: PlannedSlide) -> Imported:
         step = planned.steps[self._wanted.entry.key]
         plain = replace(plain, n_patches=found.n_rows)
-        is_there = self._platform.store.is_intact(step.address)
+        is_there = self._is_whole(step.address)
         if is_there and not step.is_external:
             return replace(plain, state="computed")
         try:
@@ -138,6 +138,14 @@ class _Import:
             said = str(error) if isinstance(error, PathAssetsError) else f"cannot be read: {error}"
             return replace(plain, said=said)
         return replace(plain, state="adopted", slide_bytes=planned.record.size_bytes)
+
+    def _is_whole(self, address: Address) -> bool:
+        """Whether an artifact's files are there with their sizes."""
+        try:
+            self._platform.store.read_whole(address)
+        except StoreError:
+            return False
+        return True
 
     def _draft(
         self, planned: PlannedSlide, slide: SlideFacts, found: FoundFeatures, asked: Asked
@@ -178,8 +186,7 @@ def source_of(found: FoundFeatures) -> dict[str, Any]:
     """Where features are from, as their spec says it: no path, no name of a file."""
     return {
         "tool": found.tool,
-        "tool_version": found.tool_version,
-        "encoder": found.encoder,
+        **plain_values({"tool_version": found.tool_version, "encoder": found.encoder}),
         "dtype": found.dtype,
         "parameters": plain_values(found.parameters),
         "sha256": fingerprint_from(fingerprint_of([Path(file)]) for file in found.files),

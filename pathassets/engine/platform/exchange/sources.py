@@ -61,6 +61,7 @@ def _label(found: Found, encoder: str, patch_px: int) -> Label:
     is_asked = not found.encoder or our_name(found.encoder) == encoder
     is_asked &= found.level is not None or not sizes or sizes[0] == patch_px
     return Label(
-        path=str(found.files[0]), name=found.name, slide_sha256=found.slide_sha256,
+        path=str(found.files[0]), name=found.name, stated_name=found.stated_name,
+        slide_sha256=found.slide_sha256,
         is_asked=is_asked,
     )  # fmt: skip

@@ -316,14 +316,47 @@ def test_a_file_that_was_tampered_with_is_refused_with_the_reason(platform, expo
 
 
 @pytest.mark.usefixtures("slides")
-def test_another_slide_s_file_under_a_slide_s_name_is_refused(platform, exported):
+@pytest.mark.parametrize("is_disguised", [False, True])
+def test_another_slide_s_file_under_a_slide_s_name_is_refused(platform, exported, is_disguised):
     shutil.move(trident_file(exported, "b"), trident_file(exported, "a"))
-    with h5py.File(trident_file(exported, "a"), "r+") as file:
-        file["coords"].attrs["name"] = "a"
+    if is_disguised:
+        with h5py.File(trident_file(exported, "a"), "r+") as file:
+            file["coords"].attrs["name"] = "a"
     (one,) = take(platform, "trident", exported / "trident")
     assert one.state == "refused"
-    assert "it is called like a-" in one.said
+    said = ("is called like a-", "says it is of b-") if is_disguised else ("'a'", "'b'")
+    assert all(word in one.said for word in said)
+
+
+@pytest.mark.usefixtures("slides")
+@pytest.mark.parametrize("tool", ["clam", "stamp"])
+def test_it_is_refused_of_clam_and_stamp_too(platform, exported, tool):
+    (a,) = exported.glob(f"{tool}/{'h5_files' if tool == 'clam' else '*'}/a.h5")
+    shutil.move(a.with_name("b.h5"), a)
+    (one,) = take(platform, tool, exported / tool)
     assert "says it is of b-" in one.said
+
+
+@pytest.mark.usefixtures("slides")
+def test_numbers_that_lie_in_another_file_are_not_read(platform, exported, tmp_path):
+    path = trident_file(exported)
+    with h5py.File(tmp_path / "secret.h5", "w") as file:
+        file["features"] = np.zeros((3, N_COLUMNS), np.float32)
+    with h5py.File(path, "r+") as file:
+        del file["features"]
+        file["features"] = h5py.ExternalLink(tmp_path / "secret.h5", "features")
+    done = {one.path.stem: one for one in take(platform, "trident", exported / "trident")}
+    assert "has no dataset 'features' of its own" in done["a"].said
+
+
+@pytest.mark.usefixtures("slides")
+def test_rows_of_a_billion_numbers_are_not_read(platform, exported):
+    with h5py.File(trident_file(exported), "r+") as file:
+        n_rows = len(file["features"])
+        del file["features"]
+        file.create_dataset("features", (n_rows, 10**9), np.float32, chunks=(1, 1024))
+    done = {one.path.stem: one for one in take(platform, "trident", exported / "trident")}
+    assert "rows have 1000000000 numbers, more than" in done["a"].said
 
 
 @pytest.mark.usefixtures("slides")
