@@ -32,6 +32,7 @@ from pathassets.catalog.dialects import (
     lock_for_standing,
     upsert,
 )
+from pathassets.catalog.external import ExternalFeatures
 from pathassets.catalog.human_inputs import (
     HumanInputs,
     find_heir,
@@ -83,6 +84,7 @@ class Catalog(
     Releases,
     Findings,
     Candidates,
+    ExternalFeatures,
 ):
     """The SQL catalog. One per process, for all of its threads; each call is one transaction.
 

@@ -33,6 +33,9 @@ _COMMANDS = {
     "verdict": ("cohorts", "verdict"),
     "encoders": ("encoders", "encoders"),
     "check": ("slides", "check"),
+    "export": ("exchange", "export_command"),
+    "import": ("exchange", "import_command"),
+    "unimport": ("exchange", "unimport_command"),
     "ui": ("ui", "ui"),
     "demo": ("sample", "demo"),
 }

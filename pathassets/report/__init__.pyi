@@ -56,6 +56,12 @@ from .encoders import (
     encoder_table as encoder_table,
     encoders_json as encoders_json,
 )
+from .exchange import (
+    exported_end as exported_end,
+    exported_line as exported_line,
+    imported_end as imported_end,
+    imported_line as imported_line,
+)
 from .rows import (
     rows_json as rows_json,
     rows_table as rows_table,

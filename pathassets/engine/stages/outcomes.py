@@ -30,6 +30,8 @@ class Step:
     stage one at most."""
     annotations: tuple[Address, ...] = ()
     """All that was drawn that it goes back to, by itself or by its parents."""
+    is_external: bool = False
+    """Whether it is what another tool made, and was adopted: no run can make it again."""
     lacks: Key | None = None
     """Annotations without which nothing can be made, and that are not recorded for this slide."""
 
