@@ -68,6 +68,7 @@ from pathassets.catalog.tables import (
     slide,
     slide_path,
 )
+from pathassets.catalog.upkeep.upkeep import Upkeep
 from pathassets.catalog.urls import name_of
 from pathassets.core.address import Address
 from pathassets.core.spec import canonical_json
@@ -82,7 +83,7 @@ _SLIDE_FACTS = [column for column in slide.c if column.name != "thumbnail"]
 _COHORT_FACTS = ("patient", "label")
 
 
-class Catalog(HumanInputs):
+class Catalog(HumanInputs, Upkeep):
     """The SQL catalog. One per process, for all of its threads; each call is one transaction.
 
     Every method raises `CatalogError` where the database cannot do what it was asked.

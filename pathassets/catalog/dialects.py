@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
-from sqlalchemy import URL, Connection, Engine, Table, event, func, text
+from sqlalchemy import URL, Connection, Engine, Table, event, func, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import OperationalError, SQLAlchemyError, StatementError
 
@@ -143,6 +143,31 @@ def lock_for_registration(connection: Connection) -> None:
 def _lock(connection: Connection, key: int) -> None:
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
+
+
+def one_moment(engine: Engine) -> dict[str, str]:
+    """Execution options by which a transaction sees all tables as they are at its first look.
+
+    On SQLite each does.
+    """
+    return {} if engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
+
+
+def restart_numbers(connection: Connection, tables: Collection[Table]) -> None:
+    """Let the database go on counting behind rows that came with their numbers.
+
+    SQLite does by itself.
+    """
+    if connection.dialect.name != "postgresql":
+        return
+    for table in tables:
+        column = table.autoincrement_column
+        if column is not None:
+            serial = select(func.pg_get_serial_sequence(table.name, column.name))
+            sequence = connection.execute(serial).scalar()
+            last = connection.execute(select(func.max(column))).scalar()
+            if sequence is not None and last is not None:
+                connection.execute(select(func.setval(sequence, last)))
 
 
 def upsert(

@@ -32,7 +32,8 @@ SWEEP_LOCK = ".sweep.lock"
 REPLACE_LOCK = ".replace.lock"
 MEND_DISK = "Free or mend the disk"
 _DISK_FAULTS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
-_LOCKS = frozenset({SWEEP_LOCK, REPLACE_LOCK})
+LOCKS = frozenset({SWEEP_LOCK, REPLACE_LOCK})
+"""Files of the area that are no run's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ class Staging:
         """
         try:
             with self.lock(SWEEP_LOCK):
-                found = [p for p in self.folder.iterdir() if p.name not in _LOCKS]
+                found = [p for p in self.folder.iterdir() if p.name not in LOCKS]
                 runs = {p.name.removesuffix(".lock") for p in found}
                 return sum(_sweep_run(self.folder / run) for run in sorted(runs))
         except OSError as error:

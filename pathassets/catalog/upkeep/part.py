@@ -1,0 +1,33 @@
+"""What the parts of the catalog for upkeep share: the engine, and statements over many values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from sqlalchemy import Connection, Engine, RowMapping, Select, Table, delete
+
+from pathassets.catalog.connect import reading
+from pathassets.catalog.human_inputs import PAGE_ROWS
+from pathassets.catalog.rows import address_row
+from pathassets.core.address import Address
+
+
+class UpkeepPart:
+    """Questions and entries for upkeep."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def _streamed(self, query: Select[Any]) -> Iterator[RowMapping]:
+        """Rows as they are asked for, from one consistent view that is held until the last."""
+        with reading(self._engine) as connection:
+            pages = connection.execution_options(yield_per=PAGE_ROWS)
+            yield from pages.execute(query).mappings()
+
+
+def delete_at(connection: Connection, table: Table, addresses: Iterable[Address]) -> None:
+    """Delete the rows of addresses."""
+    for address in addresses:
+        at = [table.c[name] == value for name, value in address_row(address).items()]
+        connection.execute(delete(table).where(*at))
