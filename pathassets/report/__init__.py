@@ -26,6 +26,13 @@ from pathassets.report.encoders import (
     encoders_json,
 )
 from pathassets.report.slides import check, checks_json, registration_line, resolution
+from pathassets.report.upkeep import (
+    backup_line,
+    finding,
+    finding_json,
+    findings_end,
+    restore_line,
+)
 
 __all__ = [
     "MAX_FAILURES",
@@ -33,6 +40,7 @@ __all__ = [
     "annotation_line",
     "annotation_table",
     "annotations_json",
+    "backup_line",
     "check",
     "checks_json",
     "counted",
@@ -44,6 +52,9 @@ __all__ = [
     "encoders_json",
     "error",
     "failures",
+    "finding",
+    "finding_json",
+    "findings_end",
     "lineage_json",
     "lineage_tree",
     "log_to_stderr",
@@ -52,6 +63,7 @@ __all__ = [
     "progress",
     "registration_line",
     "resolution",
+    "restore_line",
     "run_end",
     "slide_progress",
     "status_json",

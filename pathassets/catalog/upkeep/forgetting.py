@@ -47,29 +47,32 @@ _CHANGES = "cohort_change"
 class Forgotten:
     """A slide that was taken out: who, why and when, and not which."""
 
+    salt: str
+    content_hash: str
+    id_hash: str
     who: str
     why: str
     n_artifacts: int
     forgotten_at: datetime
 
+    def has_content(self, fingerprint: str) -> bool:
+        """Whether it had this SHA-256."""
+        return _hash(self.salt, fingerprint) == self.content_hash
+
+    def had_id(self, slide_id: str) -> bool:
+        """Whether it was called so."""
+        return _hash(self.salt, slide_id) == self.id_hash
+
 
 class Forgetting(UpkeepPart):
     """Slides that were taken out for good."""
 
-    def find_forgotten(self, *, content: str = "", slide_id: str = "") -> Forgotten | None:
-        """What is known of a slide that was forgotten, by its SHA-256 or its id; None if none."""
-        columns = forgotten_slide.c
+    def forgotten(self) -> list[Forgotten]:
+        """All that were taken out, in order."""
+        columns = [column for column in forgotten_slide.c if column.name != "id"]
         with reading(self._engine) as connection:
-            for row in connection.execute(select(forgotten_slide).order_by(columns.id)).mappings():
-                is_it = (content and _hash(row["salt"], content) == row["content_hash"]) or (
-                    slide_id and _hash(row["salt"], slide_id) == row["id_hash"]
-                )
-                if is_it:
-                    return Forgotten(
-                        who=row["who"], why=row["why"], n_artifacts=row["n_artifacts"],
-                        forgotten_at=row["forgotten_at"],
-                    )  # fmt: skip
-        return None
+            found = connection.execute(select(*columns).order_by(forgotten_slide.c.id))
+            return [Forgotten(**row) for row in found.mappings()]
 
     def begin_forgetting(self, slide_id: str, *, who: str, why: str) -> None:
         """Enter that a slide is taken out, once, before anything of it goes."""

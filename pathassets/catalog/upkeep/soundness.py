@@ -38,6 +38,24 @@ def find_faults(url: str) -> Iterator[str]:
         engine.dispose()
 
 
+def find_revision(url: str) -> str:
+    """The revision of a catalog whose tables are of another than this version's; else empty.
+
+    Raises:
+        CatalogError: it cannot be read.
+    """
+    place = parse_url(url)
+    if place.get_backend_name() == "sqlite" and not Path(place.database or "").is_file():
+        return ""
+    engine = make_engine(dialects.read_only(url))
+    try:
+        with reading(engine) as connection:
+            revision = revision_of(connection)
+            return "" if revision == HEAD else revision
+    finally:
+        engine.dispose()
+
+
 def _faults(connection: Connection) -> Iterator[str]:
     if connection.dialect.name == "sqlite":
         checked = connection.exec_driver_sql(f"PRAGMA integrity_check({MOST_TOLD})").scalars()
