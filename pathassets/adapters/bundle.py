@@ -121,7 +121,7 @@ def _unpack(source: Path, folder: Path, what: str) -> Bundle:
     try:
         with tarfile.open(source, mode="r|") as tar:
             bundle = _read_manifest(source, tar, what)
-            seen = {_take(source, tar, member, folder, bundle) for member in tar}
+            seen = {_take(source, tar, member, folder, bundle) for member in iter(tar.next, None)}
     except (tarfile.TarError, EOFError) as error:
         raise _refused(source, f"is no tar, or is cut short: {error}") from error
     except OSError as error:

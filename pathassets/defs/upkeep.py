@@ -18,10 +18,10 @@ from pathassets.defs.events.data_versions import MATERIALIZED, Provenance
 from pathassets.defs.events.slide_events import events_of
 from pathassets.defs.partitions import SLIDES, slide_order
 from pathassets.defs.recovery import fail_dead_runs, find_dead_runs
-from pathassets.engine.platform.plan import PlannedSlide, plan_slides
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.upkeep.adopt import adopt
 from pathassets.engine.platform.upkeep.finding import Finding
+from pathassets.engine.platform.upkeep.planning import PlannedInPages
 from pathassets.engine.platform.upkeep.stored import FIX
 from pathassets.engine.stages.outcomes import SlideOutcome, Step
 from pathassets.engine.stages.published import Published
@@ -34,7 +34,7 @@ def check_dagster(instance: dg.DagsterInstance, platform: Platform) -> Iterator[
     """Hold what Dagster shows against the catalog."""
     yield from _dead_runs(instance)
     yield from _partitions(instance, platform)
-    planned = plan_slides(platform)
+    planned = PlannedInPages(platform)
     for entry in platform.recipe.per_slide:
         yield from _events(instance, platform, entry, planned)
     for entry in platform.recipe.datasets:
@@ -93,7 +93,7 @@ def _make_partition(instance: dg.DagsterInstance, platform: Platform, slide_id: 
 
 
 def _events(
-    instance: dg.DagsterInstance, platform: Platform, entry: Entry, planned: list[PlannedSlide]
+    instance: dg.DagsterInstance, platform: Platform, entry: Entry, planned: PlannedInPages
 ) -> Iterator[Finding]:
     """Materializations of one entry that are not the catalog's, and those that are missing."""
     shown = instance.event_log_storage.get_latest_tags_by_partition(
@@ -104,7 +104,7 @@ def _events(
         digest = tags["dagster/data_version"]
         if (slide_id, digest) not in made:
             yield _of_nothing(platform, Address(*entry.key, slide_id, digest))
-    for one in planned:
+    for one in planned.all():
         step = one.steps[entry.key]
         is_shown = shown.get(one.slide_id, {}).get("dagster/data_version") == step.address.digest
         if (one.slide_id, step.address.digest) in made and not is_shown:

@@ -15,7 +15,7 @@ import logging
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,6 +98,20 @@ class Staging:
         """Hold one of the area's own locks: one process at a time does what it is for."""
         make_own_folder(self.folder)
         with FileLock(drop_link(self.folder / name)):
+            yield
+
+    @contextmanager
+    def lock_out(self) -> Iterator[None]:
+        """Keep runs from beginning, and sweeps from sweeping, while the block runs.
+
+        Raises:
+            StoreError: the store is not writable.
+        """
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(self.lock(SWEEP_LOCK))
+            except OSError as error:
+                raise not_writable(self.root, error) from error
             yield
 
     def sweep(self) -> int:

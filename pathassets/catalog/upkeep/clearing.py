@@ -9,7 +9,6 @@ from datetime import datetime
 from sqlalchemy import Connection, func, select
 
 from pathassets.catalog.connect import reading, writing
-from pathassets.catalog.human_inputs import PAGE_ROWS
 from pathassets.catalog.rows import address_of
 from pathassets.catalog.tables import ADDRESS, PARENT, artifact, artifact_hash, artifact_parent
 from pathassets.catalog.upkeep.part import UpkeepPart, delete_at
@@ -36,17 +35,7 @@ class Clearing(UpkeepPart):
 
     def made_partitions(self) -> Iterator[list[str]]:
         """Partition keys of which anything was made, in order, some hundreds at a time."""
-        last: str | None = None
-        while True:
-            query = select(artifact.c.partition_key).distinct().order_by(artifact.c.partition_key)
-            if last is not None:
-                query = query.where(artifact.c.partition_key > last)
-            with reading(self._engine) as connection:
-                page = [*connection.execute(query.limit(PAGE_ROWS)).scalars()]
-            if not page:
-                return
-            yield page
-            last = page[-1]
+        yield from self._pages(artifact.c.partition_key)
 
     def kept_of(self, partition_keys: Collection[str]) -> Kept:
         """What was made of some hundreds of slides, and what of it datasets were made from."""

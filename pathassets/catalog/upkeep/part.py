@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from sqlalchemy import Connection, Engine, RowMapping, Select, Table, delete
+from sqlalchemy import Column, Connection, Engine, RowMapping, Select, Table, delete, select
 
 from pathassets.catalog.connect import reading
 from pathassets.catalog.human_inputs import PAGE_ROWS
@@ -24,6 +24,20 @@ class UpkeepPart:
         with reading(self._engine) as connection:
             pages = connection.execution_options(yield_per=PAGE_ROWS)
             yield from pages.execute(query).mappings()
+
+    def _pages(self, column: Column[str]) -> Iterator[list[str]]:
+        """Values of a column, each once and in order, some hundreds at a time."""
+        last: str | None = None
+        while True:
+            query = select(column).distinct().order_by(column).limit(PAGE_ROWS)
+            if last is not None:
+                query = query.where(column > last)
+            with reading(self._engine) as connection:
+                page = [*connection.execute(query).scalars()]
+            if not page:
+                return
+            yield page
+            last = page[-1]
 
 
 def delete_at(connection: Connection, table: Table, addresses: Iterable[Address]) -> None:

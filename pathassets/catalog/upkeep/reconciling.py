@@ -11,8 +11,8 @@ from sqlalchemy import exists, select
 
 from pathassets.catalog.connect import reading, writing
 from pathassets.catalog.human_inputs import PAGE_ROWS
-from pathassets.catalog.records import PathRecord
-from pathassets.catalog.rows import address_of
+from pathassets.catalog.records import PathRecord, SlideRecord
+from pathassets.catalog.rows import address_of, slide_record
 from pathassets.catalog.tables import (
     ADDRESS,
     artifact,
@@ -59,6 +59,17 @@ class Reconciling(UpkeepPart):
                     there = select(table.c.slide_id).where(table.c.slide_id.in_(some))
                     found.update(connection.execute(there).scalars())
         return found
+
+    def slides_of(self, slide_ids: Collection[str]) -> list[SlideRecord]:
+        """Those of some hundreds of slides that are registered, by id."""
+        facts = [column for column in slide.c if column.name != "thumbnail"]
+        query = select(*facts).where(slide.c.slide_id.in_(slide_ids)).order_by(slide.c.slide_id)
+        with reading(self._engine) as connection:
+            return [slide_record(row) for row in connection.execute(query).mappings()]
+
+    def slide_pages(self) -> Iterator[list[str]]:
+        """Ids of all slides, in order, some hundreds at a time."""
+        yield from self._pages(slide.c.slide_id)
 
     def slide_files(self) -> Iterator[SlideFiles]:
         """Every slide, by id, with the files that held it."""

@@ -54,7 +54,7 @@ def write_backup(platform: Platform, target: Path) -> BackedUp:
             folder = Path(place)
             n_slides, revision = _write_tables(platform, folder / TABLES)
             lacking = list(_copy_annotations(platform, folder / STORE))
-            _write_settings(platform.settings, folder)
+            write_settings(platform.settings, folder)
             about = {"revision": revision, "n_slides": n_slides, "lacking": lacking}
             bundle = write_bundle(target, folder, what=WHAT, about=about)
     except OSError as error:
@@ -102,7 +102,8 @@ def _copy_annotations(platform: Platform, folder: Path) -> Iterator[str]:
         shutil.copytree(source, folder / str(record.address), symlinks=True)
 
 
-def _write_settings(settings: Settings, folder: Path) -> None:
+def write_settings(settings: Settings, folder: Path) -> None:
+    """Write recipe, Dagster's settings, and where things were."""
     shutil.copyfile(settings.recipe, folder / RECIPE)
     own = settings.home / DAGSTER
     if own.is_file():

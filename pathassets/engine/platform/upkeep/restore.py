@@ -17,8 +17,8 @@ from pathlib import Path
 
 from pathassets.adapters.bundle import Bundle, unpacked
 from pathassets.adapters.files import keep_private
-from pathassets.adapters.store.folders import write_synced
 from pathassets.adapters.store.damage import MANIFEST
+from pathassets.adapters.store.folders import write_synced
 from pathassets.adapters.store.store import Store, open_store
 from pathassets.adapters.store.survey import find_held, survey
 from pathassets.catalog.upkeep.dump import is_empty, load_catalog
