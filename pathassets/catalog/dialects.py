@@ -153,6 +153,19 @@ def one_moment(engine: Engine) -> dict[str, str]:
     return {} if engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
 
 
+def overwrite_deleted(connection: Connection) -> None:
+    """Let SQLite overwrite what this connection deletes, not only give its pages free."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("PRAGMA secure_delete = ON")
+
+
+def empty_log(engine: Engine) -> None:
+    """Move SQLite's write-ahead log into the file and cut it, unless somebody reads on in it."""
+    if engine.dialect.name == "sqlite":
+        with engine.connect().execution_options(**{BEGIN: ""}) as connection:
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
 def restart_numbers(connection: Connection, tables: Collection[Table]) -> None:
     """Let the database go on counting behind rows that came with their numbers.
 

@@ -19,7 +19,7 @@ from pathassets.cli.home import BAD_INPUT, INTERRUPTED
 from pathassets.cli.sample import demo, sample
 from pathassets.cli.slides import check, ingest_command, mpp
 from pathassets.cli.ui import ui
-from pathassets.cli.upkeep import backup, doctor, restore
+from pathassets.cli.upkeep import backup, doctor, forget, gc, restore, scrub
 from pathassets.cli.work import lineage, run, status
 from pathassets.errors import PathAssetsError
 
@@ -49,6 +49,6 @@ def main() -> None:
 
 for _command in (
     sample, ingest_command, run, status, lineage, mpp, recorded, encoders, check, ui, demo,
-    doctor, backup, restore,
+    doctor, scrub, gc, forget, backup, restore,
 ):  # fmt: skip
     main.add_command(_command)

@@ -4,7 +4,7 @@ Dagster is the view: what it lacks is reported to it again, what it has too much
 where only a name is left, taken away. Its events stay.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import dagster as dg
@@ -14,6 +14,7 @@ from pathassets.core.recipe import Entry
 from pathassets.defs.assets.annotations import report_annotations
 from pathassets.defs.assets.dataset import shown_version
 from pathassets.defs.assets.slide import report_slides
+from pathassets.defs.dagster_internals import wipe_partitions
 from pathassets.defs.events.data_versions import MATERIALIZED, Provenance
 from pathassets.defs.events.slide_events import events_of
 from pathassets.defs.partitions import SLIDES, slide_order
@@ -39,6 +40,17 @@ def check_dagster(instance: dg.DagsterInstance, platform: Platform) -> Iterator[
         yield from _events(instance, platform, entry, planned)
     for entry in platform.recipe.datasets:
         yield from _dataset_events(instance, platform, entry)
+
+
+def wipe_slides(instance: dg.DagsterInstance, slide_ids: Sequence[str]) -> None:
+    """Take away the partitions of slides, and all events of them that Dagster can be made to lose.
+
+    What stays: ids in the tags of runs over ranges that began or ended with one, and in the words
+    of runs that failed.
+    """
+    wipe_partitions(instance, slide_ids)
+    for slide_id in set(slide_ids).intersection(slide_order(instance)):
+        instance.delete_dynamic_partition(str(SLIDES.name), slide_id)
 
 
 def _dead_runs(instance: dg.DagsterInstance) -> Iterator[Finding]:

@@ -31,7 +31,11 @@ from pathassets.report.upkeep import (
     finding,
     finding_json,
     findings_end,
+    garbage_json,
+    garbage_lines,
+    gone_lines,
     restore_line,
+    scrubbed,
 )
 
 __all__ = [
@@ -55,6 +59,9 @@ __all__ = [
     "finding",
     "finding_json",
     "findings_end",
+    "garbage_json",
+    "garbage_lines",
+    "gone_lines",
     "lineage_json",
     "lineage_tree",
     "log_to_stderr",
@@ -65,6 +72,7 @@ __all__ = [
     "resolution",
     "restore_line",
     "run_end",
+    "scrubbed",
     "slide_progress",
     "status_json",
     "status_table",

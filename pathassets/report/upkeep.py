@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from pathassets.core.text import visible
 from pathassets.engine.platform.upkeep.backup import BackedUp
 from pathassets.engine.platform.upkeep.finding import Treated
+from pathassets.engine.platform.upkeep.forget import Gone
+from pathassets.engine.platform.upkeep.garbage import Garbage, Reason
 from pathassets.engine.platform.upkeep.restore import Restored
+from pathassets.engine.platform.upkeep.scrub import Scrubbed
 from pathassets.report.console import counted, open_console, paragraph
+
+_GB = 1e9
 
 
 def finding(treated: Treated) -> None:
@@ -68,3 +73,54 @@ def restore_line(done: Restored) -> str:
 
 def _lacking(messages: Iterable[str]) -> list[str]:
     return [f"not in the backup: {message}" for message in messages]
+
+
+def scrubbed(done: Scrubbed) -> None:
+    """Print what was read, each artifact that is damaged, and how old the oldest look is."""
+    console = open_console()
+    for address, damage in done.damaged:
+        console.print(paragraph(visible(f"damaged {address}: {damage}")), markup=False)
+    said = f"read {counted(done.n_artifacts, 'artifact')}, {done.n_bytes / _GB:.2f} GB; "
+    said += f"{len(done.damaged)} damaged"
+    if done.oldest_at is not None:
+        said += f"; none was hashed before {done.oldest_at:%Y-%m-%d %H:%M} UTC"
+    console.print(said, markup=False)
+
+
+_REASONS: Mapping[Reason, str] = {
+    "old_digest": "made from or with what is not in force any more",
+    "entry_gone": "of entries that the recipe has no more",
+}
+
+
+def garbage_lines(found: Garbage, *, is_removed: bool) -> str:
+    """Count what went, or could go, and why."""
+    lines = [
+        f"{counted(found.n[reason], 'artifact')}, {found.n_bytes[reason] / _GB:.2f} GB: {words}"
+        for reason, words in _REASONS.items()
+        if found.n[reason]
+    ]
+    end = "removed" if is_removed else "nothing was removed: --yes does it"
+    return "\n".join([*lines, f"{counted(found.n_kept, 'artifact')} stay; {end}"])
+
+
+def garbage_json(found: Garbage, *, is_removed: bool) -> str:
+    """The same for machines."""
+    by_reason = {
+        reason: {"n_artifacts": found.n[reason], "n_bytes": found.n_bytes[reason]}
+        for reason in _REASONS
+    }
+    plain = {"by_reason": by_reason, "n_kept": found.n_kept, "is_removed": is_removed}
+    return json.dumps(plain, indent=1)
+
+
+def gone_lines(gone: Gone) -> str:
+    """Say what of a slide went, and what somebody else has to see to."""
+    kept = "kept" if gone.are_artifacts_kept else "removed"
+    lines = [f"{gone.slide_id}: taken out; {counted(gone.n_artifacts, 'artifact')} {kept}"]
+    lines += [f"left where it is: {path}" for path in gone.files]
+    lines += [f"names it still: {release}" for release in gone.releases]
+    lines.append(
+        "its id may stay in the tags and words of Dagster's runs, and it is in older backups"
+    )
+    return visible("\n".join(lines), keep="\n")

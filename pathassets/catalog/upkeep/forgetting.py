@@ -18,6 +18,7 @@ from datetime import datetime
 from sqlalchemy import Connection, Table, and_, delete, insert, select
 
 from pathassets.catalog.connect import reading, writing
+from pathassets.catalog.dialects import empty_log, overwrite_deleted
 from pathassets.catalog.human_inputs import now
 from pathassets.catalog.tables import (
     artifact,
@@ -127,6 +128,7 @@ class Forgetting(UpkeepPart):
         """Delete every row of a slide, all or none; releases keep what they say of it."""
         of_slide = slide.c.slide_id == slide_ids[0]
         with writing(self._engine) as connection:
+            overwrite_deleted(connection)
             patient = connection.execute(select(slide.c.patient).where(of_slide)).scalar()
             files = select(slide_path.c.path).where(slide_path.c.slide_id.in_(slide_ids))
             paths = [*connection.execute(files).scalars()]
@@ -137,6 +139,7 @@ class Forgetting(UpkeepPart):
                     _erase(connection, table, slide_ids)
             if patient is not None:
                 _erase_patient(connection, patient)
+        empty_log(self._engine)
 
 
 def _erase(connection: Connection, table: Table, slide_ids: Sequence[str]) -> None:

@@ -19,7 +19,7 @@ from pathassets.adapters.store.aside import ASIDE
 from pathassets.adapters.store.partial import PARTIAL
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.upkeep.garbage import without_runs
-from pathassets.errors import CatalogError, SlideError
+from pathassets.errors import CatalogError
 
 Wipe = Callable[[Sequence[str]], None]
 """Takes what Dagster shows of slide ids away."""
@@ -101,16 +101,3 @@ def _remove(folders: Iterator[Path], bin_: Path) -> None:
             shutil.rmtree(gone)
         else:
             gone.unlink()
-
-
-def refuse_forgotten(platform: Platform, path: Path, fingerprint: str) -> SlideError | None:
-    """The error of a file whose slide was taken out; None where it was not."""
-    for one in platform.catalog.forgotten():
-        if one.has_content(fingerprint):
-            return SlideError(
-                path,
-                f"its slide was taken out on {one.forgotten_at:%Y-%m-%d} by {one.who}",
-                remedy="Move the file away; docs/upkeep.md says how a slide is let in again",
-                reason="slide_forgotten",
-            )
-    return None

@@ -1,6 +1,6 @@
-"""What was made − what recipe, datasets, people and time need = what can go.
+"""What was made, and what of it no recipe, dataset or person needs -> removed.
 
-    for some hundreds of slides: kept = in force ∪ named by a dataset ∪ recorded ∪ young
+    for some hundreds of slides: kept = in force, named by a dataset, recorded, or young
                                  kept += all that these were made from
                                  the rest, children first: row ─▶ folder
 

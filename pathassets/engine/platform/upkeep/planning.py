@@ -1,4 +1,4 @@
-"""Slides, some hundreds at a time -> what the recipe makes of them, so that memory stays bounded."""
+"""Slides, some hundreds at a time -> what the recipe makes of them; memory stays bounded."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The artifacts whose bytes nobody read for longest -> read and hashed; what is damaged is told.
 
     oldest first ─▶ hashed, some at a time ─▶ whole: noted when
-                                           └▶ damaged: an attempt that failed, which status shows and
-                                              the next run reads again, to make it anew
+                                           └▶ damaged: an attempt that failed, which status shows
+                                              and the next run reads again, to make it anew
 
 Stopped at any time, what was read counts. A share a night reads all bytes once in so many nights.
 """
