@@ -91,9 +91,7 @@ def test_the_same_home_gives_the_same_file(home: Path) -> None:
     assert (home / "one").read_bytes() == (home / "other").read_bytes()
 
 
-def test_a_backup_says_which_catalog_it_was_and_not_with_which_password(
-    home: Path, tmp_path: Path
-) -> None:
+def test_a_backup_says_which_catalog_it_was_and_not_with_which_password(tmp_path: Path) -> None:
     url = "postgresql+psycopg2://ann:hidden@host/db?sslpassword=hidden"
     write_settings(replace(read_settings(), catalog_url=url), tmp_path)
     said = (tmp_path / "settings.json").read_text()

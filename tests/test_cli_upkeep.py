@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import dagster as dg
 import pytest
@@ -22,6 +23,7 @@ from pathassets.defs.instance import open_instance
 from pathassets.defs.partitions import slide_order
 from pathassets.engine.platform.platform import Platform, open_platform
 from pathassets.engine.platform.upkeep.doctor import examine, treat
+from pathassets.engine.platform.upkeep.finding import FindingKind
 from pathassets.engine.platform.upkeep.garbage import remove_garbage
 from pathassets.engine.settings import read_settings
 from tests import upkeep_kills
@@ -413,3 +415,23 @@ def test_mending_that_is_killed_at_any_step_is_ended_by_the_same_command(
             "notes.txt",
             "half",
         }
+
+
+# What the page says
+
+PAGE = Path(__file__).parent.parent / "docs" / "upkeep.md"
+
+
+def test_the_page_names_every_kind_of_finding_and_no_other() -> None:
+    rows = [line.split("|")[1] for line in PAGE.read_text().splitlines() if line.startswith("| `")]
+    named = [kind for cell in rows for kind in re.findall(r"`([a-z_]+)`", cell)]
+    assert sorted(named) == sorted(get_args(FindingKind))
+
+
+def test_what_the_page_tells_to_type_ends_well(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(home)
+    [block] = re.findall(r"^```sh\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    lines = block.splitlines()
+    assert [line.split()[1] for line in lines] == ["doctor", "scrub", "gc", "backup"]
+    for line in lines:
+        output(*line.split()[1:])

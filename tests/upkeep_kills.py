@@ -92,7 +92,6 @@ def clear(_: Path) -> None:
 
 
 def forget(home: Path) -> None:
-
     asked = Request(
         slide_id=(home / "slide_id").read_text(), who="Ann", why="consent", from_releases=True
     )
@@ -106,7 +105,6 @@ def back_up(home: Path) -> None:
 
 
 def restore(home: Path) -> None:
-
     restore_backup(read_settings(), home / "kept.backup", is_forced=True)
 
 

@@ -146,7 +146,9 @@ def _delete_events(connection: Any, partitions: Sequence[str]) -> tuple[set[dg.A
             if connection.dialect.has_table(connection, table.name):
                 connection.execute(table.delete().where(column == event_id))
     keys = {dg.AssetKey.from_db_string(key) for _, key, _ in found if key is not None}
-    return {key for key in keys if key is not None}, {run_id for _, _, run_id in found if run_id}
+    return {key for key in keys if key is not None}, {
+        run_id for _, _, run_id in found if run_id is not None
+    }
 
 
 def _is_of(partitions: Sequence[str]) -> Any:

@@ -18,7 +18,14 @@ from typing import Any
 from sqlalchemy import Connection, Engine, LargeBinary, MetaData, Table, func, insert, select, text
 from sqlalchemy import inspect as inspect_tables
 
-from pathassets.catalog.connect import make_engine, migrate, open_engine, reading, writing
+from pathassets.catalog.connect import (
+    make_engine,
+    migrate,
+    open_engine,
+    reading,
+    revision_of,
+    writing,
+)
 from pathassets.catalog.dialects import one_moment, restart_numbers
 from pathassets.catalog.human_inputs import PAGE_ROWS
 from pathassets.catalog.migrations import HEAD, VERSION_TABLE
@@ -149,7 +156,10 @@ def _load(engine: Engine, revision: str, lines: Lines) -> None:
 
 
 def _drop_empty(connection: Connection) -> None:
-    """Drop the tables of a catalog without rows: an older revision's are to be made."""
+    """Drop the tables of a catalog without rows: another revision's are to be made."""
+    if not revision_of(connection):
+        return
+    migrate(connection)  # others may have tables here, too: only names of today are surely ours
     found = inspect_tables(connection)
     for view in found.get_view_names():
         if view.startswith("v_"):
@@ -172,10 +182,9 @@ def _fill(connection: Connection, table: Table, lines: Iterable[str]) -> None:
 
 
 def _row(table: Table, line: str) -> dict[str, Any]:
-    """Read a row; of what no column is called so the insertion complains."""
     row = json.loads(line)
-    if not isinstance(row, dict):
-        raise CatalogError(f"table {table.name}: a line of the dump is no row")
+    if not isinstance(row, dict) or row.keys() != set(table.c.keys()):
+        raise CatalogError(f"table {table.name}: a line of the dump is no row of it")
     return {
         name: base64.b64decode(value[_BYTES])
         if name in table.c and isinstance(table.c[name].type, LargeBinary) and value is not None
