@@ -176,6 +176,19 @@ def test_what_a_killed_run_left_is_found_and_what_a_live_one_holds_is_not(home: 
     assert findings() == {}
 
 
+def test_what_a_run_at_work_has_made_and_not_entered_yet_is_no_finding(home: Path) -> None:
+    folder = features(home, "a")
+    with opened(home) as catalog:
+        [one] = [a for a in catalog.artifact_digests() if a.digest == folder.name]
+        catalog.drop_rows(one)
+    with Store(home / "store").staging("alive"):
+        assert "artifact_unrecorded" in findings()
+        folder.rename(folder.with_name("made"))
+        folder.with_name("made").rename(folder)  # made now, as far as the disk knows
+        assert "artifact_unrecorded" not in findings()
+    assert "artifact_unrecorded" in findings()
+
+
 def test_a_moved_slide_is_told_and_entered_where_somebody_says_to_look(home: Path) -> None:
     a, _ = ids(home)
     copies = [shutil.copy(path, home / path.name) for path in (home / "scans").iterdir()]

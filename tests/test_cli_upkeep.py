@@ -143,7 +143,7 @@ def test_clearing_counts_first_and_removes_nothing_that_was_made_lately(home: Pa
     output("gc", "--yes")
     assert artifacts(home) == before
     found = json.loads(output("gc", "--older-than", "0", "--json"))
-    assert found["by_reason"]["old_digest"]["n_artifacts"] == len(stale)
+    assert found["by_cause"]["old_digest"]["n_artifacts"] == len(stale)
     assert not found["is_removed"]
     assert "nothing was removed" in output("gc", "--older-than", "0")
     assert artifacts(home) == before
@@ -187,7 +187,7 @@ def test_artifacts_of_an_entry_that_is_gone_from_the_recipe_go_and_drawings_stay
         database.commit()
     (home / "recipe.yaml").write_text("tissue_mask: {otsu: {method: otsu, mpp: 8.0}}\n")
     found = json.loads(output("gc", "--yes", "--older-than", "0", "--json"))
-    assert found["by_reason"]["entry_gone"]["n_artifacts"] == 4
+    assert found["by_cause"]["entry_gone"]["n_artifacts"] == 4
     assert {one.stage for one in addresses(home)} == {"annotations", "tissue_mask", "dataset"}
 
 
@@ -295,6 +295,18 @@ def test_an_unknown_slide_is_refused_and_a_removal_that_was_begun_is_found(home:
     assert found["subject"] == a
     forget(home)
     assert "slide_half_forgotten" not in findings()
+
+
+def test_a_slide_that_was_forgotten_and_comes_back_with_an_older_backup_is_found(
+    home: Path,
+) -> None:
+    a, b = ids(home)
+    output("backup", home / "older")
+    forget(home)
+    output("restore", home / "older", "--force")
+    assert ids(home) == [a, b]
+    [found] = findings()["slide_half_forgotten"]
+    assert found["subject"] == a
 
 
 def invoke_error(*arguments: str) -> str:

@@ -11,7 +11,7 @@ from pathassets.core.text import visible
 from pathassets.engine.platform.upkeep.backup import BackedUp
 from pathassets.engine.platform.upkeep.finding import Treated
 from pathassets.engine.platform.upkeep.forget import Gone
-from pathassets.engine.platform.upkeep.garbage import Garbage, Reason
+from pathassets.engine.platform.upkeep.garbage import Cause, Garbage
 from pathassets.engine.platform.upkeep.restore import Restored
 from pathassets.engine.platform.upkeep.scrub import Scrubbed
 from pathassets.report.console import counted, open_console, paragraph
@@ -87,7 +87,7 @@ def scrubbed(done: Scrubbed) -> None:
     console.print(said, markup=False)
 
 
-_REASONS: Mapping[Reason, str] = {
+_CAUSES: Mapping[Cause, str] = {
     "old_digest": "made from or with what is not in force any more",
     "entry_gone": "of entries that the recipe has no more",
 }
@@ -96,9 +96,9 @@ _REASONS: Mapping[Reason, str] = {
 def garbage_lines(found: Garbage, *, is_removed: bool) -> str:
     """Count what went, or could go, and why."""
     lines = [
-        f"{counted(found.n[reason], 'artifact')}, {found.n_bytes[reason] / _GB:.2f} GB: {words}"
-        for reason, words in _REASONS.items()
-        if found.n[reason]
+        f"{counted(found.n[cause], 'artifact')}, {found.n_bytes[cause] / _GB:.2f} GB: {words}"
+        for cause, words in _CAUSES.items()
+        if found.n[cause]
     ]
     end = "removed" if is_removed else "nothing was removed: --yes does it"
     return "\n".join([*lines, f"{counted(found.n_kept, 'artifact')} stay; {end}"])
@@ -106,11 +106,10 @@ def garbage_lines(found: Garbage, *, is_removed: bool) -> str:
 
 def garbage_json(found: Garbage, *, is_removed: bool) -> str:
     """The same for machines."""
-    by_reason = {
-        reason: {"n_artifacts": found.n[reason], "n_bytes": found.n_bytes[reason]}
-        for reason in _REASONS
+    by_cause = {
+        cause: {"n_artifacts": found.n[cause], "n_bytes": found.n_bytes[cause]} for cause in _CAUSES
     }
-    plain = {"by_reason": by_reason, "n_kept": found.n_kept, "is_removed": is_removed}
+    plain = {"by_cause": by_cause, "n_kept": found.n_kept, "is_removed": is_removed}
     return json.dumps(plain, indent=1)
 
 

@@ -10,6 +10,7 @@ One folder is listed at a time, so that memory does not grow with the store. No 
 from __future__ import annotations
 
 import fcntl
+import math
 import os
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -90,6 +91,15 @@ def find_held(store: Store, *, besides: Collection[str] = ()) -> list[str]:
     locks = [e.name for e in _list(area) if e.name.endswith(".lock") and e.name not in LOCKS]
     runs = (name.removesuffix(".lock") for name in sorted(locks))
     return [run for run in runs if run not in besides and is_held(area / f"{run}.lock")]
+
+
+def working_since_s(store: Store) -> float:
+    """When the first of the runs began that processes work on now, on the files' clock.
+
+    Infinity where none does.
+    """
+    locks = (store.root / STAGING / f"{run}.lock" for run in find_held(store))
+    return min((lock.stat().st_mtime for lock in locks if lock.exists()), default=math.inf)
 
 
 def is_held(lock: Path) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -30,6 +30,7 @@ from pathassets.catalog.dialects import one_moment, restart_numbers
 from pathassets.catalog.human_inputs import PAGE_ROWS
 from pathassets.catalog.migrations import HEAD, VERSION_TABLE
 from pathassets.catalog.tables import metadata
+from pathassets.catalog.upkeep.forgetting import Forgotten, enter_forgotten
 from pathassets.catalog.upkeep.part import UpkeepPart
 from pathassets.catalog.urls import name_of, parse_url
 from pathassets.core.spec import canonical_json
@@ -93,8 +94,12 @@ def _counts(connection: Connection) -> Iterator[int]:
             yield connection.execute(select(func.count()).select_from(table)).scalar_one()
 
 
-def load_catalog(url: str, revision: str, lines: Lines) -> None:
+def load_catalog(
+    url: str, revision: str, lines: Lines, forgotten: Sequence[Forgotten] = ()
+) -> None:
     """Make a catalog of dumped tables in the place of an empty one, whole or not at all.
+
+    `forgotten` are slides that were taken out since: it keeps them out, too.
 
     Raises:
         CatalogError: there are rows already, the dump is of a newer version, or it cannot be made.
@@ -106,23 +111,25 @@ def load_catalog(url: str, revision: str, lines: Lines) -> None:
         )
     place = parse_url(url)
     if place.get_backend_name() == "sqlite":
-        _load_aside(url, Path(place.database or ""), revision, lines)
+        _load_aside(url, Path(place.database or ""), revision, lines, forgotten)
         return
     engine = make_engine(url)
     try:
-        _load(engine, revision, lines)
+        _load(engine, revision, lines, forgotten)
     finally:
         engine.dispose()
 
 
-def _load_aside(url: str, path: Path, revision: str, lines: Lines) -> None:
+def _load_aside(
+    url: str, path: Path, revision: str, lines: Lines, forgotten: Sequence[Forgotten]
+) -> None:
     """Make an SQLite file beside its place, which gets its name once it is whole."""
     aside = path.with_name(f"{path.name}.restoring")
     _remove_database(aside)
     open_engine(url.replace(str(path), str(aside), 1)).dispose()  # private, and with a log
     engine = make_engine(url.replace(str(path), str(aside), 1))
     try:
-        _load(engine, revision, lines)
+        _load(engine, revision, lines, forgotten)
     finally:
         engine.dispose()
     with aside.open("rb") as file:
@@ -139,7 +146,7 @@ def _remove_database(path: Path) -> None:
             Path(name).unlink()
 
 
-def _load(engine: Engine, revision: str, lines: Lines) -> None:
+def _load(engine: Engine, revision: str, lines: Lines, forgotten: Sequence[Forgotten]) -> None:
     with writing(engine) as connection:
         _drop_empty(connection)
         migrate(connection, revision)
@@ -153,6 +160,7 @@ def _load(engine: Engine, revision: str, lines: Lines) -> None:
             _fill(connection, table, lines.get(name, ()))
         restart_numbers(connection, [t for t in by_name.values() if t.name in lines])
         migrate(connection)
+        enter_forgotten(connection, forgotten)
 
 
 def _drop_empty(connection: Connection) -> None:

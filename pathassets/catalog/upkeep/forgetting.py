@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -20,6 +20,7 @@ from sqlalchemy import Connection, Table, and_, delete, insert, select
 from pathassets.catalog.connect import reading, writing
 from pathassets.catalog.dialects import empty_log, overwrite_deleted
 from pathassets.catalog.human_inputs import now
+from pathassets.catalog.rows import flat
 from pathassets.catalog.tables import (
     artifact,
     artifact_hash,
@@ -140,6 +141,14 @@ class Forgetting(UpkeepPart):
             if patient is not None:
                 _erase_patient(connection, patient)
         empty_log(self._engine)
+
+
+def enter_forgotten(connection: Connection, known: Iterable[Forgotten]) -> None:
+    """Enter slides that were taken out, as another catalog has them, unless they are there."""
+    salts = {*connection.execute(select(forgotten_slide.c.salt)).scalars()}
+    rows = [flat(one) for one in known if one.salt not in salts]
+    if rows:
+        connection.execute(insert(forgotten_slide), rows)
 
 
 def _erase(connection: Connection, table: Table, slide_ids: Sequence[str]) -> None:

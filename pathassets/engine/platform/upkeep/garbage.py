@@ -32,7 +32,7 @@ from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.upkeep.planning import PlannedInPages
 from pathassets.errors import StoreError
 
-Reason = Literal["old_digest", "entry_gone"]
+Cause = Literal["old_digest", "entry_gone"]
 """Made from or with what is not in force any more; of an entry that the recipe has no more."""
 OLDER_THAN_DAYS = 7.0
 _RANK = {stage: n for n, stage in enumerate(STAGES)}
@@ -42,8 +42,8 @@ _RANK = {stage: n for n, stage in enumerate(STAGES)}
 class Garbage:
     """What can go, or went."""
 
-    n: Mapping[Reason, int] = field(default_factory=Counter)
-    n_bytes: Mapping[Reason, int] = field(default_factory=Counter)
+    n: Mapping[Cause, int] = field(default_factory=Counter)
+    n_bytes: Mapping[Cause, int] = field(default_factory=Counter)
     n_kept: int = 0
     """Artifacts that stay."""
 
@@ -160,18 +160,18 @@ def _add_ancestors(needed: set[Address], kept: Kept) -> None:
 
 
 def _counted(kept: Kept, needed: Collection[Address], entries: Collection[Key]) -> Garbage:
-    n: Counter[Reason] = Counter()
-    n_bytes: Counter[Reason] = Counter()
+    n: Counter[Cause] = Counter()
+    n_bytes: Counter[Cause] = Counter()
     for address in kept.made_at.keys() - needed:
-        reason: Reason = "old_digest" if address.key in entries else "entry_gone"
-        n[reason] += 1
-        n_bytes[reason] += kept.n_bytes[address]
+        cause: Cause = "old_digest" if address.key in entries else "entry_gone"
+        n[cause] += 1
+        n_bytes[cause] += kept.n_bytes[address]
     return Garbage(n=n, n_bytes=n_bytes, n_kept=len(kept.made_at) - n.total())
 
 
 def _summed(found: Iterable[Garbage]) -> Garbage:
-    n: Counter[Reason] = Counter()
-    n_bytes: Counter[Reason] = Counter()
+    n: Counter[Cause] = Counter()
+    n_bytes: Counter[Cause] = Counter()
     n_kept = 0
     for one in found:
         n.update(one.n)

@@ -21,13 +21,15 @@ from pathassets.adapters.store.damage import MANIFEST
 from pathassets.adapters.store.folders import write_synced
 from pathassets.adapters.store.store import Store, open_store
 from pathassets.adapters.store.survey import find_held, survey
+from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.upkeep.dump import is_empty, load_catalog
+from pathassets.catalog.upkeep.forgetting import Forgotten
 from pathassets.catalog.urls import parse_url
 from pathassets.core.address import Address
 from pathassets.core.recipe import ANNOTATIONS
 from pathassets.engine.platform.upkeep.backup import DAGSTER, RECIPE, STORE, TABLES, WHAT
 from pathassets.engine.settings import DEFAULT_RECIPE, Settings
-from pathassets.errors import StoreError
+from pathassets.errors import CatalogError, StoreError
 
 RESTORING = ".restoring"
 """Folder of the home that a backup is unpacked in."""
@@ -56,17 +58,28 @@ def restore_backup(settings: Settings, source: Path, *, is_forced: bool) -> Rest
     keep_private(settings.home / RESTORING)
     with unpacked(source.absolute(), settings.home / RESTORING, what=WHAT) as bundle:
         folder = settings.home / RESTORING
+        forgotten = _forgotten(settings)
         aside = _make_room(settings, folder, is_forced=is_forced)
         n_annotations = _restore_annotations(open_store(settings.store), Store(folder / STORE))
         for target, name in _texts(settings):
             _restore_text(folder / name, target)
-        load_catalog(settings.catalog_url, str(bundle.about["revision"]), _tables(folder, bundle))
+        tables, revision = _tables(folder, bundle), str(bundle.about["revision"])
+        load_catalog(settings.catalog_url, revision, tables, forgotten)
     return Restored(
         n_slides=int(bundle.about["n_slides"]),
         n_annotations=n_annotations,
         aside=aside,
         lacking=tuple(map(str, bundle.about["lacking"])),
     )
+
+
+def _forgotten(settings: Settings) -> list[Forgotten]:
+    """Slides that were taken out of what is there now: an older backup must not hide that."""
+    try:
+        with Catalog.open_to_read(settings.catalog_url) as catalog:
+            return catalog.forgotten()
+    except CatalogError:
+        return []  # none is there, or it is damaged
 
 
 def _make_room(settings: Settings, folder: Path, *, is_forced: bool) -> Path | None:

@@ -20,7 +20,7 @@ from pathassets.adapters.store.damage import Damage
 from pathassets.catalog.human_inputs import now
 from pathassets.catalog.records import AttemptRecord
 from pathassets.core.address import Address
-from pathassets.core.recipe import ANNOTATIONS
+from pathassets.core.recipe import ANNOTATIONS, DATASET
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.presence import damage_said
 from pathassets.engine.stages.recorded_annotation import record_again
@@ -85,8 +85,11 @@ def _note(platform: Platform, found: list[tuple[Address, Damage]]) -> None:
 
 def _attempt(run_id: str, address: Address, damage: Damage) -> AttemptRecord:
     reason, message = damage_said(address, damage)
-    is_drawn = address.stage == ANNOTATIONS
-    remedy = record_again(address.partition_key, address.name) if is_drawn else _MAKES_ANEW
+    remedy = _MAKES_ANEW
+    if address.stage == ANNOTATIONS:
+        remedy = record_again(address.partition_key, address.name)
+    elif address.stage == DATASET:
+        remedy = "Move its folder out of the store; pathassets run builds the version in force"
     return AttemptRecord(
         run_id=run_id, address=address, state="failed", reason=reason, message=message,
         remedy=remedy,

@@ -19,7 +19,13 @@ from pathassets.adapters.store.aside import put_aside
 from pathassets.adapters.store.damage import Damage
 from pathassets.adapters.store.partial import PARTIAL, sweep_partials
 from pathassets.adapters.store.store import Artifact
-from pathassets.adapters.store.survey import Stray, find_leftovers, find_unlisted, survey
+from pathassets.adapters.store.survey import (
+    Stray,
+    find_leftovers,
+    find_unlisted,
+    survey,
+    working_since_s,
+)
 from pathassets.core.address import ALL_SLIDES, Address
 from pathassets.core.recipe import ANNOTATIONS, STAGES
 from pathassets.engine.platform.platform import Platform
@@ -89,6 +95,7 @@ def check_store(platform: Platform, *, reads_bytes: bool) -> Iterator[Finding]:
     """Look at everything that lies in the store."""
     for left in find_leftovers(platform.store):
         yield _leftover(platform, left)
+    since_s = working_since_s(platform.store)
     found = survey(platform.store, [ANNOTATIONS, *STAGES])
     while page := list(islice(found, _N_ASKED)):
         strays = [one for one in page if isinstance(one, Stray)]
@@ -97,11 +104,19 @@ def check_store(platform: Platform, *, reads_bytes: bool) -> Iterator[Finding]:
         known = platform.catalog.known_artifacts(addresses)
         slides = platform.catalog.known_slides({one.partition_key for one in addresses})
         for address in addresses:
-            if address not in known:
+            if address not in known and not _is_under_way(platform, address, since_s):
                 is_of_slide = address.partition_key in {ALL_SLIDES, *slides}
                 yield from _unrecorded(platform, address, is_of_slide=is_of_slide)
-            elif reads_bytes:
+            elif address in known and reads_bytes:
                 yield from _unlisted(platform, address)
+
+
+def _is_under_way(platform: Platform, address: Address, since_s: float) -> bool:
+    """Whether a run that works now may have made it, and is about to enter it."""
+    try:
+        return platform.store.path_of(address).stat().st_ctime >= since_s
+    except OSError:
+        return True  # gone since it was listed
 
 
 def _leftover(platform: Platform, left: Stray) -> Finding:
