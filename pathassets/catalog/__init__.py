@@ -8,6 +8,7 @@ adapters'.
     catalog.py      class Catalog: every question and every entry; slides and their files
     human_inputs.py what people state
     artifacts.py    what was made, and what was tried
+    releases/       datasets: releases, placements, findings
     looks.py        when artifacts were last seen whole, and what is wrong with them
     standing.py     what recipes want of each slide, by its state
     states.py       how a state follows, in SQL

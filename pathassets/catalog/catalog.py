@@ -49,6 +49,9 @@ from pathassets.catalog.records import (
     RejectedFile,
     SlideRecord,
 )
+from pathassets.catalog.releases.candidates import Candidates
+from pathassets.catalog.releases.findings import Findings
+from pathassets.catalog.releases.releases import Releases
 from pathassets.catalog.rows import flat, slide_record, slide_row
 from pathassets.catalog.selections import Selections
 from pathassets.catalog.standing import Standing
@@ -68,7 +71,19 @@ logger = logging.getLogger(__name__)
 _SLIDE_FACTS = [column for column in slide.c if column.name != "thumbnail"]
 
 
-class Catalog(HumanInputs, Cohorts, Ledgers, Artifacts, Kin, Standing, Looks, Selections):
+class Catalog(
+    HumanInputs,
+    Cohorts,
+    Ledgers,
+    Artifacts,
+    Kin,
+    Standing,
+    Looks,
+    Selections,
+    Releases,
+    Findings,
+    Candidates,
+):
     """The SQL catalog. One per process, for all of its threads; each call is one transaction.
 
     Every method raises `CatalogError` where the database cannot do what it was asked.

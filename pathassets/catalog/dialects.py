@@ -34,6 +34,7 @@ STANDING_LOCK = 7_240_914_837
 IN_VALUES = 900
 """Values in one IN: SQLite takes 32,766 of them, an old one 999."""
 COHORT_LOCK = 7_240_914_838
+RELEASE_LOCK = 7_240_914_839
 
 _INSERTS: dict[str, Callable[[Table], sqlite.Insert | postgresql.Insert]] = {
     "sqlite": sqlite.insert,
@@ -180,6 +181,11 @@ def lock_for_cohort(connection: Connection) -> None:
     One that replaces what was said is to find that, and not what another put there meanwhile.
     """
     _lock(connection, COHORT_LOCK)
+
+
+def lock_for_release(connection: Connection) -> None:
+    """Keep others from numbering releases and placing patients until this transaction ends."""
+    _lock(connection, RELEASE_LOCK)
 
 
 def _lock(connection: Connection, key: int) -> None:

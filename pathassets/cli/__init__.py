@@ -15,6 +15,7 @@ import click
 from pathassets import report
 from pathassets.cli.annotations import recorded
 from pathassets.cli.cohorts import cohort, verdict
+from pathassets.cli.datasets import dataset
 from pathassets.cli.encoders import encoders
 from pathassets.cli.home import BAD_INPUT, INTERRUPTED
 from pathassets.cli.provenance import lineage, stale
@@ -51,7 +52,7 @@ def main() -> None:
 
 
 for _command in (
-    sample, ingest_command, cohort, run, status, select, stale, lineage, sql, mpp, recorded,
-    verdict, encoders, check, ui, demo,
+    sample, ingest_command, cohort, run, status, select, stale, lineage, dataset, sql, mpp,
+    recorded, verdict, encoders, check, ui, demo,
 ):  # fmt: skip
     main.add_command(_command)

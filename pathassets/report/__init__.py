@@ -27,6 +27,18 @@ from pathassets.report.cohorts import (
     verdicts,
 )
 from pathassets.report.console import counted, error, log_to_stderr, progress, slide_progress
+from pathassets.report.datasets import (
+    accepted_line,
+    change_tables,
+    changes_json,
+    release_line,
+    verified_json,
+    verified_lines,
+    version_json,
+    version_page,
+    version_table,
+    versions_json,
+)
 from pathassets.report.encoders import (
     encoder_check,
     encoder_check_json,
@@ -46,9 +58,12 @@ __all__ = [
     "MAX_FAILURES",
     "MAX_ROWS",
     "NO_SLIDES",
+    "accepted_line",
     "annotation_line",
     "annotation_table",
     "annotations_json",
+    "change_tables",
+    "changes_json",
     "check",
     "checks_json",
     "cohort_changes",
@@ -70,6 +85,7 @@ __all__ = [
     "matches_end",
     "progress",
     "registration_line",
+    "release_line",
     "resolution",
     "rows_json",
     "rows_table",
@@ -85,5 +101,11 @@ __all__ = [
     "status_table",
     "troubles",
     "verdicts",
+    "verified_json",
+    "verified_lines",
+    "version_json",
+    "version_page",
+    "version_table",
+    "versions_json",
     "written",
 ]

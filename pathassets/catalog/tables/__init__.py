@@ -8,6 +8,8 @@ standing       what is wanted of it, and where that stands: plan, wanted, latest
 cohorts        whose it is and what is said of it: patient, slide_label, patient_label, cohort,
                cohort_slide, slide_tag, verdict; cohort_change has every change
 ledgers        what was found out on the way: bad_tile, encoder
+releases       what was released of that: release, release_member, release_left_out; and what was
+               asked before: dataset_placement, dataset_finding, accepted_finding, slide_hash
 """
 
 from pathassets.catalog.tables.artifacts import PARENT, artifact, artifact_parent, attempt
@@ -24,6 +26,15 @@ from pathassets.catalog.tables.cohorts import (
 )
 from pathassets.catalog.tables.human_inputs import annotation, mpp_override
 from pathassets.catalog.tables.ledgers import bad_tile, encoder
+from pathassets.catalog.tables.releases import (
+    accepted_finding,
+    dataset_finding,
+    dataset_placement,
+    release,
+    release_left_out,
+    release_member,
+    slide_hash,
+)
 from pathassets.catalog.tables.selections import saved_selection
 from pathassets.catalog.tables.slides import merged_slide, rejected_file, slide, slide_path
 from pathassets.catalog.tables.standing import dataset_plan, latest_attempt, plan, wanted
@@ -33,6 +44,7 @@ __all__ = [
     "PARENT",
     "THUMBNAIL_LIMIT_BYTES",
     "Moment",
+    "accepted_finding",
     "annotation",
     "artifact",
     "artifact_parent",
@@ -41,6 +53,8 @@ __all__ = [
     "cohort",
     "cohort_change",
     "cohort_slide",
+    "dataset_finding",
+    "dataset_placement",
     "dataset_plan",
     "encoder",
     "latest_attempt",
@@ -51,8 +65,12 @@ __all__ = [
     "patient_label",
     "plan",
     "rejected_file",
+    "release",
+    "release_left_out",
+    "release_member",
     "saved_selection",
     "slide",
+    "slide_hash",
     "slide_label",
     "slide_path",
     "slide_tag",

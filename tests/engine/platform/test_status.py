@@ -11,7 +11,7 @@ from pathassets.catalog.connect import writing
 from pathassets.catalog.tables import wanted
 from pathassets.engine.platform.annotations import find_preview
 from pathassets.engine.platform.batch import run_batch
-from pathassets.engine.platform.dataset import build_dataset
+from pathassets.engine.platform.datasets.build import build_dataset
 from pathassets.engine.platform.ingestion.ingest import ingest
 from pathassets.engine.platform.plan import annotation_address, plan_slides
 from pathassets.engine.platform.standing.refresh import refresh_wanted

@@ -22,7 +22,7 @@ from pathassets.core.recipe import Entry, Key
 from pathassets.core.slides.slide import slide_version
 from pathassets.core.spec import digests_by
 from pathassets.core.stages import ANNOTATIONS
-from pathassets.engine.platform.dataset import PlannedDataset, plan_dataset
+from pathassets.engine.platform.datasets.plan import PlannedDataset, plan_dataset
 from pathassets.engine.platform.plan import PlannedSlide, plan_slides
 from pathassets.engine.platform.planned_datasets import dataset_address
 from pathassets.engine.platform.platform import Platform

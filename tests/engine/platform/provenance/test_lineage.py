@@ -8,7 +8,7 @@ from pathassets.adapters.store.damage import MANIFEST
 from pathassets.catalog.records import CohortFacts
 from pathassets.core.address import Address
 from pathassets.engine.platform.batch import run_batch
-from pathassets.engine.platform.dataset import build_dataset
+from pathassets.engine.platform.datasets.build import build_dataset
 from pathassets.engine.platform.plan import annotation_address, plan_slides
 from pathassets.engine.platform.provenance import lineage as lineage_module
 from pathassets.engine.platform.provenance.lineage import SHOWN, lineage_of

@@ -164,7 +164,7 @@ def test_a_run_that_is_stopped_is_aborted_and_one_that_breaks_has_failed(told, g
 
 
 def test_a_dataset_is_told_with_what_it_was_made_from(told, get_ready):
-    from pathassets.engine.platform.dataset import build_dataset  # noqa: PLC0415
+    from pathassets.engine.platform.datasets.build import build_dataset  # noqa: PLC0415
 
     platform, events = told
     get_ready(platform, 2, is_run=True)

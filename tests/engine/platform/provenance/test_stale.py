@@ -6,7 +6,7 @@ import pytest
 
 from pathassets.engine.platform.annotations import AnnotationSource, withdraw
 from pathassets.engine.platform.batch import run_batch
-from pathassets.engine.platform.dataset import build_dataset
+from pathassets.engine.platform.datasets.build import build_dataset
 from pathassets.engine.platform.plan import plan_slides
 from pathassets.engine.platform.provenance.stale import Cause, find_stale
 from tests.engine.annotations import record_boxes
