@@ -55,6 +55,7 @@ def test_the_report_counts_by_part_and_label(folder):
     assert sorted(labels) == ["", "tumour | é"]
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:rdflib", "ignore::DeprecationWarning:mlc")
 def test_the_description_is_croissant_and_loads_the_rows(folder):
     croissant = pytest.importorskip("mlcroissant")
     described = croissant.Dataset(jsonld=folder / "croissant.json")
