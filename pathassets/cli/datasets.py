@@ -8,8 +8,7 @@ from collections.abc import Callable
 import click
 
 from pathassets import report
-from pathassets.cli.home import SOME_FAILED
-from pathassets.cli.options import WORDS
+from pathassets.cli.options import SOME_FAILED, WORDS
 from pathassets.engine.platform.datasets.freeze import freeze
 from pathassets.engine.platform.datasets.show import describe_version
 from pathassets.engine.platform.datasets.verify import verify
