@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from pathassets.core.datasets.spec import DatasetSpec
 from pathassets.core.datasets.splits import scheme_of
 from pathassets.core.recipe import Entry, Key
 from pathassets.core.slides.slide import slide_version
+from pathassets.core.text import quoted
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.selection import choose_slides
 from pathassets.engine.platform.standing.refresh import refresh_wanted
@@ -38,6 +40,7 @@ _COLUMNS = (
     "why",
     "bad_patch_share",
 )
+_PART = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 SLIDE_LABEL = "label"
 """Name of the label that stands beside the slide itself."""
 
@@ -162,6 +165,11 @@ def _read_parts(path: Path, sha256: str) -> StatedParts:
         cells = {n: c.strip() for n, c in zip(table.columns, line.cells, strict=True)}
         if not cells["split"]:
             continue
+        if not _PART.fullmatch(cells["split"]):
+            raise SpecError(
+                f"{path}:{line.number}: {quoted(cells['split'])} is no name of a part",
+                remedy="Begin with a letter; up to 63 more letters, digits, _, . and - may follow",
+            )
         for key in keys:
             name = _unguarded(cells[key])
             if name and said[key].setdefault(name, cells["split"]) != cells["split"]:
