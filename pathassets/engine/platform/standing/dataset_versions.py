@@ -17,8 +17,8 @@ def inputs_of(platform: Platform, plan_id: int, entry: Entry) -> str:
     if entry.parent is None:
         raise ValueError(f"{entry.key}: a dataset is made from features")
     found = hashlib.sha256(canonical_json([entry.parent, entry.identity]).encode())
-    for row in platform.catalog.dataset_inputs(plan_id, entry.parent):
-        found.update(repr(row).encode())
+    for rows in platform.catalog.dataset_inputs(plan_id, entry.parent):
+        found.update(repr([*map(tuple, rows)]).encode())
     return found.hexdigest()
 
 
