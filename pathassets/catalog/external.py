@@ -22,10 +22,12 @@ WITHDRAWN = "withdrawn"
 class ExternalFeatures(HumanInputs):
     """The part of the catalog that imports fill, beside `record_artifact`."""
 
-    def adopted(self) -> dict[str, list[Adopted]]:
-        """Features that were adopted, by slide; of each, the last comes first."""
+    def adopted(self, slide_ids: Collection[str] | None = None) -> dict[str, list[Adopted]]:
+        """Features that were adopted, by slide, of all or some hundreds; the last comes first."""
         columns = artifact.c
         chosen = (columns.stage == FEATURES) & (columns.code_version == CODE_VERSION)
+        if slide_ids is not None:
+            chosen &= columns.partition_key.in_(slide_ids)
         wanted = (columns.name, columns.partition_key, columns.digest, columns.spec)
         query = select(*wanted, columns.facts)
         found: defaultdict[str, list[Adopted]] = defaultdict(list)

@@ -304,6 +304,10 @@ def test_stamp_has_no_file_of_a_slide_without_patches(platform, make_slide, regi
     assert states(do(platform, "trident", tmp_path / "t")) == ["written"]
     seen = read_trident(only(tmp_path, "t/20x*/features_colour_stats/bare.h5"))
     assert (seen.rows.shape, seen.corners_px0.shape) == ((0, 25), (0, 2))
+    for tool in ("clam", "anndata", "spatialdata", "qupath"):
+        assert states(do(platform, tool, tmp_path / tool)) == ["written"]
+    assert read_clam_pt(tmp_path / "clam" / "pt_files" / "bare.pt").shape == (0, 25)
+    assert states(do(platform, "slideflow", tmp_path / "f")) == ["empty"]
 
 
 def test_stamp_trains_from_tables_of_patients(platform, planned, tmp_path):
