@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pathassets.adapters.exchange import folder as folder_module
+from pathassets.adapters.exchange.parts import folder as folder_module
 from pathassets.adapters.tifffile import PyramidSpec
 from pathassets.adapters.zarr.arrays import FeatureRows
 from pathassets.catalog.records import CohortFacts
@@ -136,7 +136,7 @@ def test_patches_that_are_drawn_are_refused_for_trident_and_said_to_clam(
     list(run_batch(drawn, plan_slides(drawn), drawn.recipe.per_slide, run_id="r"))
     refused = do(drawn, "trident", tmp_path / "t")
     assert states(refused) == ["refused"] * 2
-    assert "drawn and no grid" in refused[0].said
+    assert "an overlap of patches that are drawn" in refused[0].said
     assert "anndata" in refused[0].said
     assert not list((tmp_path / "t").rglob("*.h5"))
     assert states(do(drawn, "clam", tmp_path / "c")) == ["written"] * 2

@@ -4,7 +4,7 @@ import h5py
 import numpy as np
 import pytest
 
-from pathassets.adapters.exchange.hdf5 import new_h5, own_dataset, put_rows
+from pathassets.adapters.exchange.parts.hdf5 import new_h5, own_dataset, put_rows
 from pathassets.errors import StoreError
 
 
