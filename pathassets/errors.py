@@ -20,6 +20,7 @@
     ├── WorkerLost                                the worker process died or timed out on this slide
     ├── ResourcesShort                            no memory, thread or process is left to work with
     ├── ServiceEnded                              a program that `pathassets ui` had started
+    ├── LeakageFound              .dataset        parts of a dataset share what nobody accepted
     └── CatalogError                              the SQL catalog
 
 A message reads `subject: fact`; the remedy, where there is one, is a sentence of its own, and part
@@ -265,6 +266,16 @@ class ServiceEnded(PathAssetsError):
     """A program that `pathassets ui` had started ended by itself."""
 
     reason = "service_ended"
+
+
+class LeakageFound(PathAssetsError):
+    """Parts of a dataset share a patient or a slide, and nobody accepted that."""
+
+    reason = "leakage"
+
+    def __init__(self, dataset: str, fact: str, *, remedy: str = "") -> None:
+        super().__init__(f"dataset {dataset}: its parts are not apart: {fact}", remedy=remedy)
+        self.dataset = dataset
 
 
 class CatalogError(PathAssetsError):

@@ -6,7 +6,8 @@ or an artifact means is decided below (core) and above (engine, defs); pixels an
 adapters'.
 
     catalog.py      class Catalog: every question and every entry
-    records.py      what goes in and out
+    releases.py     the part of it about datasets: releases, placements, findings
+    records.py      what goes in and out; release_records.py: of datasets
     rows.py         record <-> row
     tables/         the tables
     connect.py      URL -> engine on an up-to-date catalog; the doors for reading and writing

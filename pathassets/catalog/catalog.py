@@ -44,6 +44,7 @@ from pathassets.catalog.records import (
     RejectedFile,
     SlideRecord,
 )
+from pathassets.catalog.releases import Releases
 from pathassets.catalog.rows import (
     address_of,
     address_row,
@@ -82,7 +83,7 @@ _SLIDE_FACTS = [column for column in slide.c if column.name != "thumbnail"]
 _COHORT_FACTS = ("patient", "label")
 
 
-class Catalog(HumanInputs):
+class Catalog(HumanInputs, Releases):
     """The SQL catalog. One per process, for all of its threads; each call is one transaction.
 
     Every method raises `CatalogError` where the database cannot do what it was asked.

@@ -27,6 +27,7 @@ WAL_RETRY_S = 0.05
 MIGRATION_LOCK = 7_240_914_835
 """Key of PostgreSQL's advisory lock: any number nobody else uses."""
 REGISTRATION_LOCK = 7_240_914_836
+RELEASE_LOCK = 7_240_914_837
 
 _INSERTS: dict[str, Callable[[Table], sqlite.Insert | postgresql.Insert]] = {
     "sqlite": sqlite.insert,
@@ -138,6 +139,11 @@ def lock_for_registration(connection: Connection) -> None:
     One that looks for a content and enters it is to find what the one before it entered.
     """
     _lock(connection, REGISTRATION_LOCK)
+
+
+def lock_for_release(connection: Connection) -> None:
+    """Keep others from numbering releases and placing patients until this transaction ends."""
+    _lock(connection, RELEASE_LOCK)
 
 
 def _lock(connection: Connection, key: int) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from pathassets.core.datasets.spec import DatasetSpec
 from pathassets.core.features.embedding import EmbeddingSpec
 from pathassets.core.features.encoder import EncoderCard, EncoderRequest
 from pathassets.core.features.encoder_cards import card_of
@@ -95,6 +96,10 @@ class Entry:
             plain["encoder"] = recipe_value(self.spec.encoder)
         if isinstance(self.spec, EmbeddingSpec):
             del plain["weights"]  # the path; the digest has its content
+        if isinstance(self.spec, DatasetSpec):
+            silent = self.spec.SILENT.items()
+            plain = {n: v for n, v in plain.items() if (n, v) not in silent}
+            plain.pop("split_file", None)  # likewise
         return {name: plain[name] for name in self.spec.__dataclass_fields__ if name in plain}
 
     @property
@@ -263,6 +268,10 @@ def _with_hashes(entry: Entry, where: Where, hash_weights: HashWeights) -> Entry
             place = (*entry.key, "weights")
             files = {"weights": hash_weights(spec.weights)}
             spec = replace(spec, weights=files["weights"][0])
+        elif isinstance(spec, DatasetSpec) and spec.split_file is not None:
+            place = (*entry.key, "split_file")
+            files = {"split_file": hash_weights(spec.split_file)}
+            spec = replace(spec, split_file=files["split_file"][0])
         else:
             return entry
     except SpecError as error:

@@ -8,7 +8,8 @@ import dagster as dg
 from pathassets.core.recipe import Entry, Key, Recipe
 from pathassets.defs.assets.batch import OWNER
 from pathassets.defs.events.data_versions import code_version
-from pathassets.engine.platform.dataset import build_dataset, plan_dataset
+from pathassets.engine.platform.datasets.build import build_dataset
+from pathassets.engine.platform.datasets.plan import plan_dataset
 from pathassets.engine.platform.plan import plan_slides
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.presence import find_damage

@@ -11,7 +11,7 @@ from pathassets.adapters.store.damage import Damage
 from pathassets.catalog.records import AttemptRecord, RejectedFile
 from pathassets.core.address import ALL_SLIDES, Address
 from pathassets.core.recipe import Key
-from pathassets.engine.platform.dataset import PlannedDataset, plan_dataset
+from pathassets.engine.platform.datasets.plan import PlannedDataset, plan_dataset
 from pathassets.engine.platform.plan import PlannedSlide, annotation_address, plan_slides
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.presence import (
@@ -181,6 +181,8 @@ def _tried(attempt: AttemptRecord) -> Cell:
 
 def _dataset_cell(platform: Platform, planned: PlannedDataset, known: StoredArtifacts) -> Cell:
     address = planned.address
+    if (failed := known.failure(address)) is not None:
+        return _tried(failed)  # its parts are not apart
     if address not in known.facts:
         state: CellState = "stale" if (*address.key, ALL_SLIDES) in known.made else "missing"
         return Cell(key=address.key, state=state, digest=address.digest)

@@ -5,7 +5,7 @@ import pytest
 
 from pathassets.adapters.store.damage import MANIFEST
 from pathassets.engine.platform.batch import run_batch
-from pathassets.engine.platform.dataset import build_dataset
+from pathassets.engine.platform.datasets.build import build_dataset
 from pathassets.engine.platform.lineage import lineage_of
 from pathassets.engine.platform.plan import annotation_address, plan_slides
 from pathassets.errors import CatalogError, StoreError

@@ -9,7 +9,7 @@ from pathassets.adapters.store.staging import STAGING
 from pathassets.adapters.tifffile import PyramidSpec, corrupt_tile
 from pathassets.engine.platform.annotations import find_preview
 from pathassets.engine.platform.batch import run_batch
-from pathassets.engine.platform.dataset import build_dataset
+from pathassets.engine.platform.datasets.build import build_dataset
 from pathassets.engine.platform.ingestion.ingest import ingest
 from pathassets.engine.platform.plan import annotation_address, plan_slides
 from pathassets.engine.platform.status import Cell, SlideStatus, cohort_status, needs_work

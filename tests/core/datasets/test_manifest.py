@@ -7,7 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from pathassets.core.dataset import MANIFEST_COLUMNS, DatasetSpec, build_manifest, split_of
+from pathassets.core.datasets.manifest import MANIFEST_COLUMNS
+from pathassets.core.datasets.manifest import build_manifest as build
+from pathassets.core.datasets.spec import DatasetSpec
+from pathassets.core.datasets.splits import split_of
 from pathassets.core.spec import digest_of
 from pathassets.errors import SpecError
 
@@ -27,6 +30,11 @@ def table(*slides: dict[str, object]) -> pd.DataFrame:
     }
     rows = [{"slide_sha256": f"{i:064}"} | slide for i, slide in enumerate(slides)]
     return pd.DataFrame([ordinary | row for row in rows], columns=[*FACTS, "why"])
+
+
+def build_manifest(rows: pd.DataFrame, spec: DatasetSpec) -> tuple[pd.DataFrame, pd.DataFrame]:
+    made = build(rows, spec)
+    return made.manifest, made.left_out
 
 
 def parts_of(manifest: pd.DataFrame) -> dict[str, str]:

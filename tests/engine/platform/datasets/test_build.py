@@ -10,9 +10,11 @@ import zarr
 from pathassets.adapters.store.staging import STAGING, SWEEP_LOCK
 from pathassets.adapters.tifffile import corrupt_tile
 from pathassets.catalog.records import CohortFacts
-from pathassets.core.dataset import MANIFEST_COLUMNS
+from pathassets.core.datasets.manifest import MANIFEST_COLUMNS
 from pathassets.engine.platform.batch import run_batch
-from pathassets.engine.platform.dataset import build_dataset, plan_dataset
+from pathassets.engine.platform.datasets.build import build_dataset
+from pathassets.engine.platform.datasets.leakage import leaks_of
+from pathassets.engine.platform.datasets.plan import plan_dataset
 from pathassets.engine.platform.plan import plan_slides
 from pathassets.engine.platform.status import cohort_status
 from pathassets.errors import StoreError
@@ -258,6 +260,8 @@ def test_where_the_catalog_names_other_bytes_than_the_store_the_stores_are_named
 
 @pytest.mark.usefixtures("planned")
 def test_a_disk_that_is_full_is_a_store_error_and_leaves_no_version(platform):
+    [entry] = platform.recipe.datasets
+    leaks_of(platform, plan_dataset(platform, entry))  # hashes of thumbnails are in the catalog
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (64, before[1]))  # bytes that a file may have
     try:

@@ -1,0 +1,86 @@
+"""Slides that have features -> the version of a dataset that they make."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import pandas as pd
+
+from pathassets.catalog.release_records import AcceptedFinding
+from pathassets.core.address import ALL_SLIDES, Address
+from pathassets.core.datasets.leaks import is_accepted
+from pathassets.core.datasets.manifest import SplitTable, build_manifest
+from pathassets.core.recipe import Entry
+from pathassets.core.spec import canonical_json
+from pathassets.engine.platform.datasets.gather import gather, parent_of, read_before
+from pathassets.engine.platform.plan import PlannedSlide, plan_slides
+from pathassets.engine.platform.platform import Platform
+from pathassets.engine.platform.presence import StoredArtifacts, read_stored_artifacts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedDataset:
+    """The version of a dataset that the catalog stands for now."""
+
+    entry: Entry
+    address: Address
+    table: SplitTable
+    accepted: tuple[AcceptedFinding, ...]
+    """Of what leaks across its parts, what a person let pass."""
+    parents: tuple[Address, ...]
+    """Features of each row of the manifest."""
+
+    @property
+    def manifest(self) -> pd.DataFrame:
+        """One row a slide."""
+        return self.table.manifest
+
+    @property
+    def left_out(self) -> pd.DataFrame:
+        """One row a slide, with why."""
+        return self.table.left_out
+
+
+def plan_dataset(
+    platform: Platform,
+    entry: Entry,
+    slides: list[PlannedSlide] | None = None,
+    known: StoredArtifacts | None = None,
+) -> PlannedDataset:
+    """Work out a dataset's content and identity: the same slides give the same version.
+
+    `slides` are all that are registered, `known` what is there of them; a caller that has planned
+    and looked spares the second time. Nobody is placed by it: a build does that.
+
+    Raises:
+        SpecError: two slides hold the same, or the split cannot be made as it is asked for.
+    """
+    planned = plan_slides(platform) if slides is None else slides
+    held = known or read_stored_artifacts(platform, planned, parent_of(entry))
+    rows, found = gather(platform, entry, planned, held)
+    table = build_manifest(rows, entry.spec, read_before(platform, entry))
+    accepted = _accepted(platform, entry, table.manifest)
+    content = [
+        canonical_json(json.loads(one.to_json(orient="split")))
+        for one in (table.manifest, table.left_out)
+    ]
+    if accepted:  # as recorded as a resolution is: another statement, another version
+        content.append(canonical_json([[a.finding, a.who, a.why] for a in accepted]))
+    return PlannedDataset(
+        entry=entry,
+        address=Address(*entry.key, ALL_SLIDES, entry.digest(content)),
+        table=table,
+        accepted=accepted,
+        parents=tuple(found[slide_id] for slide_id in table.manifest["slide_id"]),
+    )
+
+
+def _accepted(
+    platform: Platform, entry: Entry, manifest: pd.DataFrame
+) -> tuple[AcceptedFinding, ...]:
+    """Findings that were accepted and are about this manifest, the newest word on each."""
+    newest = {a.finding: a for a in platform.catalog.accepted_findings(entry.name)}
+    return tuple(
+        a for _, a in sorted(newest.items()) if is_accepted(manifest, a.kind, a.one, a.other)
+    )
