@@ -60,8 +60,8 @@ class StoredRows:
             ArtifactCorrupt: a chunk is gone, of another size, or cannot be decoded.
         """
         wanted = np.arange(len(self)) if rows is None else rows
-        read_chunk = _read_plain_chunk if self.is_plain else _decoded(self)
         with telling(self.path):
+            read_chunk = _read_plain_chunk if self.is_plain else _decoded(self)
             if self.is_plain and len(wanted):
                 _require_file(self, int(wanted[-1]) // self.chunk_rows)  # before memory is taken
             found = np.empty((len(wanted), *self.shape[1:]), self.dtype)
