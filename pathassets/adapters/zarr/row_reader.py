@@ -59,13 +59,14 @@ class StoredRows:
         Raises:
             ArtifactCorrupt: a chunk is gone, of another size, or cannot be decoded.
         """
-        wanted = np.arange(len(self)) if rows is None else rows
         with telling(self.path):
             read_chunk = _read_plain_chunk if self.is_plain else _decoded(self)
-            if self.is_plain and len(wanted):
-                _require_file(self, int(wanted[-1]) // self.chunk_rows)  # before memory is taken
-            found = np.empty((len(wanted), *self.shape[1:]), self.dtype)
-            for chunk, here, local in _by_chunk(wanted, self.chunk_rows):
+            n_rows = len(self) if rows is None else len(rows)
+            if self.is_plain and n_rows:  # a look before memory is taken
+                last = n_rows - 1 if rows is None else int(rows[-1])
+                os.lstat(_chunk_file(self, last // self.chunk_rows))
+            found = np.empty((n_rows, *self.shape[1:]), self.dtype)
+            for chunk, here, local in _by_chunk(rows, n_rows, self.chunk_rows):
                 read_chunk(self, chunk, local, found[here])
         return found
 
@@ -113,9 +114,16 @@ def _is_plain(stated: Mapping[str, Any]) -> bool:
     )
 
 
-def _by_chunk(rows: np.ndarray, chunk_rows: int) -> Iterator[tuple[int, slice, np.ndarray]]:
+def _by_chunk(
+    rows: np.ndarray | None, n_rows: int, chunk_rows: int
+) -> Iterator[tuple[int, slice, np.ndarray]]:
     """Each chunk that has some of the rows, where they go, and their places in it."""
-    if not len(rows):
+    if rows is None:
+        for start in range(0, n_rows, chunk_rows):
+            stop = min(start + chunk_rows, n_rows)
+            yield start // chunk_rows, slice(start, stop), np.arange(stop - start)
+        return
+    if not n_rows:
         return
     chunks = rows // chunk_rows
     edges = [0, *(np.flatnonzero(np.diff(chunks)) + 1).tolist(), len(rows)]
@@ -158,11 +166,6 @@ def _opened(array: StoredRows, chunk: int) -> Iterator[int]:
 
 def _chunk_file(array: StoredRows, chunk: int) -> str:
     return f"{array.path}/c/{chunk}" + "/0" * (len(array.shape) - 1)
-
-
-def _require_file(array: StoredRows, chunk: int) -> None:
-    with _opened(array, chunk):
-        pass
 
 
 def _fill(handle: int, out: np.ndarray, offset: int) -> None:

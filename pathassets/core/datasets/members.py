@@ -87,6 +87,7 @@ def parts_asked_for(
     for one in asked:
         if one not in known:
             remedy = did_you_mean(one, sorted(known), "Parts with slides are")
+            remedy = remedy if known else "The dataset is empty: left_out.parquet says why"
             raise SpecError(f"split {quoted(one)}: no slide is in such a part", remedy=remedy)
     return frozenset(asked)
 

@@ -7,6 +7,11 @@ import numpy as np
 from pathassets.core.draws import streams_of, words_of
 from pathassets.core.spec import seed_of
 
+_BLOCK = 1 << 18
+"""Numbers that are looked through at once: half a megabyte more memory, however long a bag is."""
+_EXPONENT = np.uint16(0x7C00)
+"""Bits of a float16's exponent."""
+
 
 def choose_rows(n_rows: int, n_most: int, *parts: object) -> np.ndarray:
     """Draw `n_most` rows of `n_rows` without replacement, or take all; int64, ascending.
@@ -29,11 +34,19 @@ def first_not_finite(rows: np.ndarray) -> int | None:
     >>> first_not_finite(np.array([[1, 2], [3, np.inf]], np.float16))
     1
     """
-    if rows.dtype == np.float16:  # an exponent of ones; numpy's own way takes 25 times as long
-        bits = rows.view(np.uint16) & np.uint16(0x7C00)
-        if not bits.size or bits.max() < 0x7C00:  # noqa: PLR2004 - the same exponent
-            return None
-    is_finite = np.isfinite(rows)
-    if is_finite.all():
+    if not rows.size:
         return None
-    return int(np.argmin(is_finite.reshape(len(rows), -1).all(axis=1)))
+    flat = rows.reshape(len(rows), -1)
+    step = max(1, _BLOCK // flat.shape[1])
+    for start in range(0, len(flat), step):
+        block = flat[start : start + step]
+        if not _all_finite(block):
+            return start + int(np.argmin(np.isfinite(block).all(axis=1)))
+    return None
+
+
+def _all_finite(block: np.ndarray) -> bool:
+    if block.dtype != np.float16:
+        return bool(np.isfinite(block).all())
+    # An exponent of ones: numpy's own way takes 25 times as long, for it converts each number.
+    return int((block.view(np.uint16) & _EXPONENT).max()) < _EXPONENT

@@ -51,6 +51,8 @@ def test_a_part_that_there_is_not_is_refused_with_the_one_that_is_meant():
         parts_asked_for(PARTS, "tset", None)
     with pytest.raises(SpecError, match="Parts with slides are test, train"):
         parts_asked_for(("train", "test"), "xyz", None)
+    with pytest.raises(SpecError, match="The dataset is empty: left_out.parquet says why"):
+        parts_asked_for((), "train", None)
 
 
 @pytest.mark.parametrize("fold", range(1, 11))

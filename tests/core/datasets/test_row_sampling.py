@@ -43,6 +43,13 @@ def test_the_first_row_that_is_not_finite_is_found(dtype, bad):
     assert first_not_finite(rows) == 5
 
 
+def test_a_row_is_found_beyond_the_first_block():
+    rows = np.ones((600, 512), np.float16)
+    rows[599, 511] = np.nan
+    assert first_not_finite(rows) == 599
+    assert first_not_finite(rows.astype(np.float32)) == 599
+
+
 def test_no_row_is_finite():
     assert first_not_finite(np.empty((0, 4), np.float16)) is None
     assert first_not_finite(np.empty((0, 4), np.float32)) is None

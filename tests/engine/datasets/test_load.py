@@ -167,9 +167,7 @@ def epochs(dataset, **given):
     return found
 
 
-@pytest.mark.parametrize(
-    ("n_workers", "method"), [(1, "fork"), (2, "fork"), (1, "spawn")]
-)
+@pytest.mark.parametrize(("n_workers", "method"), [(1, "fork"), (2, "fork"), (1, "spawn")])
 def test_bags_are_the_same_by_any_number_of_workers(published, n_workers, method):
     expected = epochs(pathassets.load_dataset(published, max_patches=6))
     found = epochs(
