@@ -51,7 +51,7 @@ def test_a_part_that_there_is_not_is_refused_with_the_one_that_is_meant():
         parts_asked_for(PARTS, "tset", None)
     with pytest.raises(SpecError, match="Parts with slides are test, train"):
         parts_asked_for(("train", "test"), "xyz", None)
-    with pytest.raises(SpecError, match="The dataset is empty: left_out.parquet says why"):
+    with pytest.raises(SpecError, match=r"The dataset is empty: left_out.parquet says why"):
         parts_asked_for((), "train", None)
 
 
@@ -64,9 +64,9 @@ def test_a_fold_is_the_test_of_all_the_others(fold):
 
 
 def test_a_fold_that_there_is_not_or_that_is_asked_for_as_something_else_is_refused():
-    with pytest.raises(SpecError, match="fold 11: .* There are 1, 2, 3"):
+    with pytest.raises(SpecError, match=r"fold 11: .* There are 1, 2, 3"):
         parts_asked_for(FOLDS, "train", 11)
-    with pytest.raises(SpecError, match="fold 1: .* not split into folds"):
+    with pytest.raises(SpecError, match=r"fold 1: .* not split into folds"):
         parts_asked_for(PARTS, "train", 1)
     for split in (None, "val", ["train"]):
         with pytest.raises(SpecError, match="'test' is that fold, 'train' are all others"):

@@ -15,12 +15,6 @@ from pathassets.errors import ArtifactCorrupt, ArtifactMissing, BagUnreadable, S
 from tests.engine.datasets.bag_store import COHORT, DIM, Slide, write_by_zarr, write_dataset
 
 
-@pytest.fixture(scope="module")
-def published(tmp_path_factory):
-    """A dataset in a store that no test changes."""
-    return write_dataset(tmp_path_factory.mktemp("published") / "store")
-
-
 @pytest.fixture
 def store(published, tmp_path):
     """The same, for a test to damage."""
@@ -71,7 +65,7 @@ def test_a_split_has_its_slides_and_the_classes_of_all(published):
 
 
 def test_a_part_that_there_is_not_names_the_one_that_is_meant(published):
-    with pytest.raises(SpecError, match="split 'trian'.*Did you mean 'train'"):
+    with pytest.raises(SpecError, match=r"split 'trian'.*Did you mean 'train'"):
         pathassets.load_dataset(published, split="trian")
 
 
@@ -189,7 +183,7 @@ def test_a_dataset_is_pickled_and_copied_with_its_epoch(published):
 def test_an_error_in_a_worker_process_says_what_it_says_in_this_one(store):
     shutil.rmtree(features_of(store, COHORT[1]))
     dataset = pathassets.load_dataset(folder_in(store))
-    with pytest.raises(BagUnreadable, match="slide s2: .*features: is gone. Run again") as here:
+    with pytest.raises(BagUnreadable, match=r"slide s2: .*features: is gone. Run again") as here:
         dataset[1]
     with pytest.raises(BagUnreadable) as there:
         list(DataLoader(dataset, batch_size=None, num_workers=1))
@@ -222,7 +216,7 @@ def test_features_that_are_gone_damaged_or_changed_name_slide_file_and_remedy(st
     other = np.frombuffer(data, "<f4").copy()
     other[4] = np.nan
     chunk.write_bytes(other.tobytes())
-    with pytest.raises(BagUnreadable, match="slide s1: .*holds NaN or infinity in row 1025"):
+    with pytest.raises(BagUnreadable, match=r"slide s1: .*holds NaN or infinity in row 1025"):
         dataset[0]
 
 
@@ -230,7 +224,7 @@ def test_features_of_another_shape_than_the_dataset_says_are_refused(store):
     dataset = pathassets.load_dataset(folder_in(store))
     shutil.rmtree(features_of(store, COHORT[1]))
     shutil.copytree(features_of(store, COHORT[3]), features_of(store, COHORT[1]))
-    with pytest.raises(BagUnreadable, match="slide s2: .*has 3 rows, the dataset says 7"):
+    with pytest.raises(BagUnreadable, match=r"slide s2: .*has 3 rows, the dataset says 7"):
         dataset[1]
     boxes = features_of(store, COHORT[3]).with_name("coordinates")
     shutil.rmtree(boxes)
@@ -251,7 +245,7 @@ def test_a_changed_byte_is_found_by_verifying(store):
     pathassets.load_dataset(folder, split="test", verify=True)
     artifact = store / str(COHORT[3].address) / "artifact.json"
     (store / str(COHORT[1].address) / "artifact.json").write_bytes(artifact.read_bytes())
-    with pytest.raises(BagUnreadable, match="slide s2: .* other than the dataset names"):
+    with pytest.raises(BagUnreadable, match=r"slide s2: .* other than the dataset names"):
         pathassets.load_dataset(folder, classes=["normal"], unknown_label="drop", verify=True)
 
 
