@@ -8,7 +8,8 @@
     │   ├── ResolutionImplausible                 the sources contradict each other or physics
     │   └── TileUnreadable                        it opens, but some of its pixels cannot be decoded
     ├── SpecError (ValueError)                    the request is impossible
-    │   └── WrongArguments (TypeError)            a parameter that there is not, or of no such type
+    │   ├── WrongArguments (TypeError)            a parameter that there is not, or of no such type
+    │   └── SelectionError                        a selection of slides that means nothing
     ├── AnnotationError           .path           an annotation cannot be read
     │   └── AnnotationsMissing                    none is recorded for this slide
     ├── EncoderError              .encoder        the model cannot do what was asked of it
@@ -148,6 +149,13 @@ class SpecError(PathAssetsError, ValueError):
 
 class WrongArguments(SpecError, TypeError):
     """A parameter is missing, is not known, or is of another type than any it takes."""
+
+
+class SelectionError(SpecError):
+    """A selection of slides that means nothing; the message has lines that show the place."""
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.remedy}"
 
 
 class AnnotationError(PathAssetsError):

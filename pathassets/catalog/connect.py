@@ -23,9 +23,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from pathassets.catalog import dialects
+from pathassets.catalog import dialects, migrations
 from pathassets.catalog.migrations import HEAD, VERSION_TABLE
 from pathassets.catalog.urls import URL_REMEDY, name_of, parse_url, without_secrets
+from pathassets.catalog.views import drop_views, make_views
 from pathassets.core.spec import canonical_json
 from pathassets.errors import CatalogError
 
@@ -51,13 +52,15 @@ def open_engine(url: str) -> Engine:
     return engine
 
 
-def open_reader(url: str) -> Engine:
+def open_reader(url: str, *, is_alone: bool = True) -> Engine:
     """Open a database that is a catalog already, without writing a byte beside it.
+
+    Where others may write meanwhile it is not `is_alone`: then SQLite keeps its notes beside it.
 
     Raises:
         CatalogError: there is none, or it is not of this version.
     """
-    engine = _make_engine(dialects.read_only(url))
+    engine = _make_engine(dialects.read_only(url, is_alone=is_alone))
     try:
         with reading(engine) as connection:
             revision = _revision_of(connection)
@@ -200,4 +203,7 @@ def _migrate(connection: Connection) -> None:
             f"{name_of(connection.engine.url)}: its revision {revision} is of a newer pathassets",
             remedy="Upgrade pathassets, or point PATHASSETS_CATALOG at another catalog.",
         )
+    drop_views(connection)  # SQLite changes no table that a view names
     command.upgrade(config, HEAD)
+    if HEAD == migrations.HEAD:  # the tables of an older one are not those that views name
+        make_views(connection)

@@ -14,12 +14,17 @@ import click
 
 from pathassets import report
 from pathassets.cli.annotations import recorded
+from pathassets.cli.cohorts import cohort, verdict
+from pathassets.cli.datasets import dataset
 from pathassets.cli.encoders import encoders
 from pathassets.cli.home import BAD_INPUT, INTERRUPTED
+from pathassets.cli.provenance import lineage, stale
 from pathassets.cli.sample import demo, sample
+from pathassets.cli.selections import select
 from pathassets.cli.slides import check, ingest_command, mpp
+from pathassets.cli.sql import sql
 from pathassets.cli.ui import ui
-from pathassets.cli.work import lineage, run, status
+from pathassets.cli.work import run, status
 from pathassets.errors import PathAssetsError
 
 
@@ -47,6 +52,7 @@ def main() -> None:
 
 
 for _command in (
-    sample, ingest_command, run, status, lineage, mpp, recorded, encoders, check, ui, demo,
+    sample, ingest_command, cohort, run, status, select, stale, lineage, dataset, sql, mpp,
+    recorded, verdict, encoders, check, ui, demo,
 ):  # fmt: skip
     main.add_command(_command)

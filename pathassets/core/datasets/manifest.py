@@ -151,13 +151,13 @@ def _keep_external_apart(rows: pd.DataFrame, groups: pd.Series, spec: DatasetSpe
     if not spec.external:
         return
     rank = {name: place for place, name in enumerate(spec.external)}
-    own = rows["external"].map(rank)
+    nowhere = len(rank)
+    own = pd.Series([rank.get(name, nowhere) for name in rows["external"].fillna("")], rows.index)
     is_in = rows["why"] == ""
-    first = own[is_in].groupby(groups[is_in]).transform("min").reindex(rows.index)
-    astray = is_in & first.notna() & (own != first)
+    first = own[is_in].groupby(groups[is_in]).transform("min").reindex(rows.index, fill_value=0)
+    astray = is_in & (own != first)
     rows.loc[astray, "why"] = [
-        f"its patient is in the external cohort {spec.external[int(place)]}"
-        for place in first[astray]
+        f"its patient is in the external cohort {spec.external[place]}" for place in first[astray]
     ]
 
 
@@ -186,10 +186,10 @@ def _grouped(own: pd.DataFrame, groups: pd.Series, spec: DatasetSpec) -> list[Gr
             remedy="State the sites of patients, or split by shares or stratified",
         )
     facts = own[["label", "site"]].fillna("").groupby(groups.to_numpy(), sort=True)
-    labels = facts["label"].agg(lambda of_group: tuple(sorted({*of_group})))
-    sites = facts["site"].max()  # a patient is of one site; of two, be it always the same
+    # A patient is of one site; of two, be it always the same.
     return [
-        Group(name=str(name), labels=labels[name], site=str(sites[name])) for name in labels.index
+        Group(name=str(name), labels=tuple(sorted({*of["label"]})), site=str(of["site"].max()))
+        for name, of in facts
     ]
 
 

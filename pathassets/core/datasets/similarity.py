@@ -88,7 +88,7 @@ def near_pairs(hashes: Sequence[bytes], groups: Sequence[str]) -> Iterator[tuple
         for i, j, bits in _near(words[rows], words[columns]):
             pair = int(rows[i]), int(columns[j])
             if _sketches_correlate(hashes[pair[0]], hashes[pair[1]]):
-                yield *sorted(pair), bits
+                yield min(pair), max(pair), bits
 
 
 def confirm(one: np.ndarray, other: np.ndarray) -> float | None:
@@ -100,17 +100,24 @@ def confirm(one: np.ndarray, other: np.ndarray) -> float | None:
     pictures = [_centred(rgb, mask, _ALIGN_PX) for rgb, mask in pairs]
     warp = np.eye(2, 3, dtype=np.float32)
     try:
-        _, warp = cv2.findTransformECC(*pictures, warp, cv2.MOTION_AFFINE, _STEPS, None, 5)
+        _, found = cv2.findTransformECC(
+            pictures[0], pictures[1], warp, cv2.MOTION_AFFINE, _STEPS, _everywhere(pictures[1]), 5
+        )
     except cv2.error:  # it finds nothing that they share
         return None
+    warp = np.asarray(found, np.float32)
     flags = cv2.WARP_INVERSE_MAP
     moved = cv2.warpAffine(pictures[1], warp, pictures[1].shape, flags=flags | cv2.INTER_LINEAR)
     inside = cv2.warpAffine(
-        np.full_like(pictures[1], 255), warp, pictures[1].shape, flags=flags | cv2.INTER_NEAREST
+        _everywhere(pictures[1]), warp, pictures[1].shape, flags=flags | cv2.INTER_NEAREST
     )
     details = [_details(picture)[inside > 0] for picture in (pictures[0], moved)]
     correlation = _correlation(*details)
     return correlation if correlation >= MIN_DETAIL else None
+
+
+def _everywhere(picture: np.ndarray) -> np.ndarray:
+    return np.full_like(picture, 255)
 
 
 def _near(one: np.ndarray, other: np.ndarray) -> Iterator[tuple[int, int, int]]:

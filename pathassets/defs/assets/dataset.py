@@ -8,11 +8,13 @@ import dagster as dg
 from pathassets.core.recipe import Entry, Key, Recipe
 from pathassets.defs.assets.batch import OWNER
 from pathassets.defs.events.data_versions import code_version
+from pathassets.defs.events.dataset_events import dataset_metadata, kept_back
 from pathassets.engine.platform.datasets.build import build_dataset
 from pathassets.engine.platform.datasets.plan import plan_dataset
 from pathassets.engine.platform.plan import plan_slides
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.presence import find_damage
+from pathassets.engine.platform.provenance.openlineage import tell_dataset
 
 
 def build_dataset_asset(recipe: Recipe, entry: Entry) -> dg.AssetsDefinition:
@@ -32,16 +34,16 @@ def build_dataset_asset(recipe: Recipe, entry: Entry) -> dg.AssetsDefinition:
     def dataset(
         context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
     ) -> dg.MaterializeResult[None]:
-        built = build_dataset(platform, entry, run_id=context.run.run_id)
-        facts = {k: v for k, v in built.artifact.facts.items() if k != "split"}
+        name = "/".join(entry.key)
+        with (
+            kept_back(platform, entry),
+            tell_dataset(platform.settings, name, context.run.run_id) as told,
+        ):
+            built = build_dataset(platform, entry, run_id=context.run.run_id)
+            told.append(built.artifact)
         return dg.MaterializeResult(
             data_version=dg.DataVersion(built.artifact.address.digest),
-            metadata={
-                **facts,
-                "split": dg.MetadataValue.json(built.artifact.facts["split"]),
-                "uri": str(built.artifact.address),
-                "state": "made now" if built.is_new else "current: nothing was computed",
-            },
+            metadata=dataset_metadata(platform, built),
         )
 
     return dataset

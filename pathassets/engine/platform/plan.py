@@ -6,8 +6,9 @@ alone, so a cohort is planned without opening a file.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 from pathassets.adapters.files import FileStamp
@@ -17,6 +18,7 @@ from pathassets.catalog.records import AnnotationRecord, MppOverride, PathRecord
 from pathassets.core.address import Address
 from pathassets.core.recipe import ANNOTATIONS, Entry, Key, Recipe
 from pathassets.core.slides.slide import slide_version
+from pathassets.core.spec import digest_of
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.slides.scratch import Scratch
 from pathassets.engine.slides.source import SlidePath
@@ -53,28 +55,76 @@ class PlannedSlide:
         return None if found is None or found.is_withdrawn else found
 
 
-def plan_slides(platform: Platform) -> list[PlannedSlide]:
-    """Plan every registered slide, in order of registration. A few queries for any cohort."""
-    overrides = platform.catalog.overrides()
-    paths = platform.catalog.all_paths()
-    annotations = platform.catalog.annotations()
+NO_ANNOTATIONS: Mapping[str, AnnotationRecord] = {}
+CODE_VERSION = "1"
+"""Of how digests follow from slide and recipe: plans that are kept are made anew by another one."""
+
+
+class Planner:
+    """Plans slides by one recipe; what the slides share is worked out once."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.entries = recipe.per_slide
+        self._digesters = {entry.key: entry.digester() for entry in self.entries}
+
+    @cached_property
+    def recipe_digest(self) -> str:
+        """Identity of all that the recipe says of slides: equal ones give equal plans."""
+        said = [
+            [entry.key, entry.parent, entry.annotation, entry.needs_annotation, entry.identity]
+            for entry in self.entries
+        ]
+        return digest_of([CODE_VERSION, said])
+
+    def digests(self, version: str, drawn: Mapping[str, str]) -> dict[Key, str]:
+        """Digest of each entry's artifact of a slide, from its data version and its annotations.
+
+        `drawn` has the digest of what is drawn on it, by name.
+        """
+        found: dict[Key, str] = {}
+        for entry in self.entries:
+            parents = [version if entry.parent is None else found[entry.parent]]
+            if (annotation := drawn_for(entry, drawn)) is not None:
+                parents.append(annotation)
+            found[entry.key] = self._digesters[entry.key](parents)
+        return found
+
+
+def drawn_for(entry: Entry, drawn: Mapping[str, str]) -> str | None:
+    """Digest of what was drawn for an entry; None where nothing was, or it wants nothing."""
+    return None if entry.annotation is None else drawn.get(entry.annotation[1])
+
+
+def lacks(entry: Entry, drawn: Mapping[str, str]) -> Key | None:
+    """Annotations that an entry cannot do without, and that nobody recorded."""
+    is_lacking = entry.needs_annotation and drawn_for(entry, drawn) is None
+    return entry.annotation if is_lacking else None
+
+
+def plan_slides(platform: Platform, slide_ids: Collection[str] | None = None) -> list[PlannedSlide]:
+    """Plan slides, every registered one where none are named, in order of registration.
+
+    Ids that are no slide's are left out. A few queries for some hundreds; all of a large cohort at
+    once fill a memory.
+    """
+    catalog, planner = platform.catalog, Planner(platform.recipe)
+    overrides = catalog.overrides(slide_ids)
+    paths = catalog.all_paths(slide_ids)
+    annotations = catalog.annotations(slide_ids)
     return [
         plan_slide(
-            platform.recipe,
+            planner,
             record,
             overrides.get(record.slide_id),
             paths.get(record.slide_id, ()),
             annotations.get(record.slide_id, {}),
         )
-        for record in platform.catalog.slides()
+        for record in catalog.slides(slide_ids)
     ]
 
 
-NO_ANNOTATIONS: Mapping[str, AnnotationRecord] = {}
-
-
 def plan_slide(
-    recipe: Recipe,
+    planner: Planner,
     record: SlideRecord,
     override: MppOverride | None,
     paths: Iterable[PathRecord],
@@ -82,38 +132,39 @@ def plan_slide(
 ) -> PlannedSlide:
     """Work out the address of each artifact of one slide."""
     version = slide_version(record.fingerprint, override.mpp if override else record.mpp)
-    root = Address.of_slide(record.slide_id, version)
+    drawn = {name: one.digest for name, one in annotations.items() if not one.is_withdrawn}
     steps: dict[Key, Step] = {}
     planned = PlannedSlide(
         record=record, override=override, paths=tuple(paths), version=version, steps=steps,
         annotations=annotations,
     )  # fmt: skip
-    for entry in recipe.per_slide:
-        steps[entry.key] = _step(entry, root, planned)
+    root = Address.of_slide(record.slide_id, version)
+    digests = planner.digests(version, drawn)
+    for entry in planner.entries:
+        steps[entry.key] = _step(entry, root, steps, drawn, digests[entry.key])
     return planned
 
 
-def _step(entry: Entry, root: Address, planned: PlannedSlide) -> Step:
-    """Work out what is made of a slide for one entry, once its parent's step is there."""
-    parent = root if entry.parent is None else planned.steps[entry.parent].address
-    drawn = _drawn(entry, planned)
-    made_from = (parent,) if drawn is None else (parent, drawn)
-    behind = () if entry.parent is None else planned.steps[entry.parent].annotations
+def _step(
+    entry: Entry, root: Address, steps: Mapping[Key, Step], drawn: Mapping[str, str], digest: str
+) -> Step:
+    """What is made of a slide for one entry, once its parent's step is there."""
+    above = None if entry.parent is None else steps[entry.parent]
+    found = drawn_for(entry, drawn)
+    annotation = (
+        ()
+        if found is None or entry.annotation is None
+        else (Address(*entry.annotation, root.partition_key, found),)
+    )
     return Step(
         entry=entry,
-        address=Address(
-            *entry.key, root.partition_key, entry.digest([a.digest for a in made_from])
+        address=Address(*entry.key, root.partition_key, digest),
+        parents=tuple(dict.fromkeys((root if above is None else above.address, *annotation, root))),
+        annotations=tuple(
+            dict.fromkeys((*(() if above is None else above.annotations), *annotation))
         ),
-        parents=tuple(dict.fromkeys((*made_from, root))),
-        annotations=tuple(dict.fromkeys((*behind, *made_from[1:]))),
-        lacks=entry.annotation if drawn is None and entry.needs_annotation else None,
+        lacks=lacks(entry, drawn),
     )
-
-
-def _drawn(entry: Entry, planned: PlannedSlide) -> Address | None:
-    """What was drawn on a slide for an entry; None where nothing was, or it wants nothing."""
-    found = None if entry.annotation is None else planned.annotation(entry.annotation[1])
-    return None if found is None else annotation_address(found)
 
 
 def annotation_address(drawn: AnnotationRecord) -> Address:

@@ -9,6 +9,7 @@ from pathassets.adapters.store.staging import Staging
 from pathassets.adapters.store.store import Store, open_store
 from pathassets.catalog.catalog import Catalog
 from pathassets.core.recipe import Recipe
+from pathassets.engine.platform.ledgers import encoders_of
 from pathassets.engine.platform.merged_slides import adopt_annotations
 from pathassets.engine.platform.recipe import open_recipe
 from pathassets.engine.settings import Settings
@@ -48,6 +49,8 @@ class Platform:
 def open_to_read(settings: Settings) -> Platform:
     """Open it for what only reads, be its store on a disk that cannot be written.
 
+    What is worked out of the catalog is then kept in a copy, as long as it is open.
+
     Raises:
         SpecError: the recipe asks for something impossible.
         StoreError: the store is not there, and cannot be made, or not the one the catalog knows.
@@ -62,7 +65,7 @@ def open_to_read(settings: Settings) -> Platform:
     return Platform(
         settings=settings,
         store=Store(settings.store),
-        catalog=Catalog.open_to_read(settings.catalog_url),
+        catalog=Catalog.open_copy(settings.catalog_url),
         recipe=open_recipe(settings),
     )
 
@@ -80,6 +83,7 @@ def open_platform(settings: Settings) -> Platform:
     store = open_store(settings.store)
     catalog = Catalog.open(settings.catalog_url)
     adopt_annotations(store, catalog)
+    catalog.note_encoders(encoders_of(recipe))
     return Platform(settings=settings, store=store, catalog=catalog, recipe=recipe)
 
 

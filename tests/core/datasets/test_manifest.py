@@ -29,7 +29,8 @@ def table(*slides: dict[str, object]) -> pd.DataFrame:
         "why": "",
     }
     rows = [{"slide_sha256": f"{i:064}"} | slide for i, slide in enumerate(slides)]
-    return pd.DataFrame([ordinary | row for row in rows], columns=[*FACTS, "why"])
+    more = {name for row in rows for name in row} - {*FACTS, "why"}
+    return pd.DataFrame([ordinary | row for row in rows], columns=[*FACTS, "why", *sorted(more)])
 
 
 def build_manifest(rows: pd.DataFrame, spec: DatasetSpec) -> tuple[pd.DataFrame, pd.DataFrame]:

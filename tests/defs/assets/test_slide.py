@@ -42,9 +42,9 @@ def test_a_slide_is_reported_once_and_again_when_its_resolution_changes(
     assert report_slides(bench.instance, bench.platform, [a, b]) == []
     assert n_reported(bench) == 2
 
-    before = reported_versions(bench.instance)
+    before = reported_versions(bench.instance, [a, b])
     bench.restate(a, 0.4)
-    after = reported_versions(bench.instance)
+    after = reported_versions(bench.instance, [a, b])
     assert n_reported(bench) == 3
     assert {s for s in (a, b) if before[s] != after[s]} == {a}
     seen = bench.latest("slide", a).asset_materialization

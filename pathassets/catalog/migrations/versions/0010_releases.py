@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0010"
-down_revision = "0006"
+down_revision = "0009"
 branch_labels = None
 depends_on = None
 
@@ -90,7 +92,7 @@ def _make_findings() -> None:
     op.create_index(op.f("ix_accepted_finding_dataset"), "accepted_finding", ["dataset"])
 
 
-def _key_of_row() -> list[sa.Column[object]]:
+def _key_of_row() -> list[sa.Column[Any]]:
     version = sa.Column("version", sa.Integer(), autoincrement=False, nullable=False)
     return [*_words("dataset"), version, *_words("slide_id")]
 
@@ -106,13 +108,13 @@ def _constraints(table: str) -> list[sa.Constraint]:
     ]
 
 
-def _words(*names: str) -> list[sa.Column[object]]:
+def _words(*names: str) -> list[sa.Column[Any]]:
     return [sa.Column(name, sa.Text(), nullable=False) for name in names]
 
 
-def _maybe(*names: str) -> list[sa.Column[object]]:
+def _maybe(*names: str) -> list[sa.Column[Any]]:
     return [sa.Column(name, sa.Text(), nullable=True) for name in names]
 
 
-def _json(*names: str) -> list[sa.Column[object]]:
+def _json(*names: str) -> list[sa.Column[Any]]:
     return [sa.Column(name, sa.JSON(), nullable=False) for name in names]

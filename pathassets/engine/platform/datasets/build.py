@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pathassets.adapters.store.store import Artifact
-from pathassets.catalog.records import AttemptRecord, FileRecord
+from pathassets.catalog.records import AttemptRecord, AttemptState, FileRecord
 from pathassets.core.address import Address
 from pathassets.core.datasets.splits import scheme_of
 from pathassets.core.recipe import Entry
@@ -70,7 +70,7 @@ def build_dataset(platform: Platform, entry: Entry, *, run_id: str) -> BuiltData
     _place(platform, planned)
     artifact = _publish(platform, planned) if is_new else platform.store.read(planned.address)
     platform.catalog.record_artifact(artifact_record(artifact, run_id), artifact.parents)
-    state = "made" if is_new else "current"
+    state: AttemptState = "made" if is_new else "current"
     platform.catalog.record_attempts(
         [AttemptRecord(run_id=run_id, address=planned.address, state=state)]
     )

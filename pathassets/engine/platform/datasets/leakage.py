@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from pathassets.adapters.opencv import read_jpeg
-from pathassets.catalog.release_records import FindingRecord
+from pathassets.catalog.releases.records import FindingRecord
 from pathassets.core.datasets.leaks import Leak, find_leaks, same_slide
 from pathassets.core.datasets.similarity import (
     METHOD,

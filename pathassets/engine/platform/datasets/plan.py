@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from pathassets.catalog.release_records import AcceptedFinding
+from pathassets.catalog.releases.records import AcceptedFinding
 from pathassets.core.address import ALL_SLIDES, Address
 from pathassets.core.datasets.leaks import is_accepted
 from pathassets.core.datasets.manifest import SplitTable, build_manifest

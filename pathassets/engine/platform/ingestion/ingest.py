@@ -20,7 +20,13 @@ from typing import Literal
 
 from pathassets.adapters.files import FileStamp, stamp_of
 from pathassets.adapters.openslide.members import find_slides, first_of_series, members_of
-from pathassets.catalog.records import CohortFacts, PathRecord, RejectedFile, SlideRecord
+from pathassets.catalog.records import (
+    ChangedBy,
+    CohortFacts,
+    PathRecord,
+    RejectedFile,
+    SlideRecord,
+)
 from pathassets.core.slides.slide import check_slide_id, slide_id_of
 from pathassets.engine.platform.ingestion.cohort_matching import (
     CohortFit,
@@ -40,6 +46,8 @@ Found = PathRecord | FileInspection | PathAssetsError
 """A file that is known and unchanged, one that was looked at, or why it is refused."""
 IdScheme = Literal["stem", "hash", "manifest"]
 """What a slide is called: file name and hash, hash alone, or what the cohort table says."""
+TABLE = "cohort table"
+"""Who states what comes in with the files: nobody is asked for a name there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +145,7 @@ class _Registrar:
         self._catalog = platform.catalog
         self._fit = fit
         self._scheme = scheme
+        self._by = ChangedBy(who=TABLE, file=fit.cohort.source, sha256=fit.cohort.sha256)
         self._refused = {rejected_file.path for rejected_file in self._catalog.rejected_files()}
         self._used: dict[CohortRow, str] = {}
         """Lines of the cohort table that fitted a file that is a slide, and its id."""
@@ -201,13 +210,11 @@ class _Registrar:
         self._require_one_truth(path, slide_id, row)
         if row.patient or row.label:
             self._catalog.set_cohort_facts(
-                [CohortFacts(slide_id=slide_id, patient=row.patient, label=row.label)]
+                [CohortFacts(slide_id=slide_id, patient=row.patient, label=row.label)], self._by
             )
         stated = self._catalog.mpp_history(slide_id) if row.mpp is not None else []
         if row.mpp is not None and (not stated or stated[0].mpp != row.mpp):
-            self._catalog.override_mpp(
-                slide_id, row.mpp, who="cohort table", why=self._fit.cohort.source
-            )
+            self._catalog.override_mpp(slide_id, row.mpp, who=self._by.who, why=self._by.file)
 
     def _require_one_truth(self, path: Path, slide_id: str, row: CohortRow) -> None:
         """Refuse a line about two slides, and two lines that contradict each other about one."""
@@ -285,4 +292,6 @@ def _record(slide_id: str, look: FileInspection) -> SlideRecord:
         resolution_reason=info.audit.reason,
         resolution_message=info.audit.fact,
         objective_power=info.objective_power,
+        scanner=info.scanner or None,
+        stain=info.stain or None,
     )

@@ -16,8 +16,10 @@ from pathassets.engine.platform.datasets.build import build_dataset
 from pathassets.engine.platform.datasets.leakage import leaks_of
 from pathassets.engine.platform.datasets.plan import plan_dataset
 from pathassets.engine.platform.plan import plan_slides
+from pathassets.engine.platform.standing.refresh import refresh_wanted
 from pathassets.engine.platform.status import cohort_status
 from pathassets.errors import StoreError
+from tests.cohort_rows import rows_of
 from tests.engine.conftest import RECIPE
 
 pytestmark = pytest.mark.usefixtures("here")
@@ -238,7 +240,7 @@ def test_features_whose_damage_cannot_be_mended_are_left_out_and_tried_by_each_r
     _, left_out = tables(platform, build(platform))
     assert left_out["why"].tolist() == ["features damaged"]
     assert cohort_status(platform).datasets[0].state == "current"
-    [failed] = [slide.failure for slide in cohort_status(platform).slides]
+    [failed] = [slide.failure for slide in rows_of(platform)]
     assert failed.reason == "file_missing"
     away.rename(path)
     [outcome] = run(platform, "mended")
@@ -260,8 +262,9 @@ def test_where_the_catalog_names_other_bytes_than_the_store_the_stores_are_named
 
 @pytest.mark.usefixtures("planned")
 def test_a_disk_that_is_full_is_a_store_error_and_leaves_no_version(platform):
+    refresh_wanted(platform)  # the catalog is on the same disk, with the hashes of thumbnails
     [entry] = platform.recipe.datasets
-    leaks_of(platform, plan_dataset(platform, entry))  # hashes of thumbnails are in the catalog
+    leaks_of(platform, plan_dataset(platform, entry))
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (64, before[1]))  # bytes that a file may have
     try:

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import codecs
 import csv
+import hashlib
 import io
 import re
-import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pathassets.core.text import quoted
+from pathassets.adapters.tables.table import TableLine, check_header, plain, unreadable
 from pathassets.errors import SpecError
 
 MAX_BYTES = 100 * 2**20
@@ -39,44 +39,40 @@ _AS_CSV = "Save it as CSV (UTF-8), and give that"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TableLine:
-    """One line of a table."""
-
-    number: int
-    """Line of the file that it begins in, from 1."""
-    cells: tuple[str, ...]
-    """One for each column, as written."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class CsvTable:
     """A table, and what its file was taken for."""
 
     charset: str
     separator: str
+    sha256: str
+    """Of the file."""
     columns: tuple[str, ...]
     """Names in lower case, without blanks around them, with '_' for those within."""
     lines: tuple[TableLine, ...]
     """All that have a cell with anything in it."""
 
 
-def read_csv_table(path: Path, *, column: str) -> CsvTable:
-    """Read a table that has a certain column.
+def read_csv_table(path: Path, *, any_of: Sequence[str]) -> CsvTable:
+    """Read a table that has a column of one of those names.
 
     Raises:
         SpecError: it cannot be read, has no such column, or a line has not one cell a column.
     """
-    text, charset = _decode(_read(path), path)
-    separator, stated = _separator(text, column)
+    data = _read(path)
+    text, charset = _decode(data, path)
+    separator, stated = _separator(text, any_of)
     records = _records(text, separator, path)
     if stated:
         next(records)
     filled = ((number, cells) for number, cells in records if any(map(str.strip, cells)))
     _, header = next(filled, (1, []))
-    columns = tuple(map(_plain, header))
-    _check_header(columns, header, column, path)
+    columns = tuple(map(plain, header))
+    check_header(columns, header, any_of, path)
     lines = tuple(_line(cells, f"{path}:{number}", header, number) for number, cells in filled)
-    return CsvTable(charset=charset, separator=separator, columns=columns, lines=lines)
+    return CsvTable(
+        charset=charset, separator=separator, sha256=hashlib.sha256(data).hexdigest(),
+        columns=columns, lines=lines,
+    )  # fmt: skip
 
 
 def _read(path: Path) -> bytes:
@@ -84,16 +80,12 @@ def _read(path: Path) -> bytes:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise _unreadable(path, error.strerror or str(error), "Look at its name") from error
+        raise unreadable(path, error.strerror or str(error), "Look at its name") from error
     if data.startswith(_WORKBOOKS):
-        raise _unreadable(path, "it is a workbook (.xlsx, .xls, .ods), no CSV file", _AS_CSV)
+        raise unreadable(path, "it is a workbook (.xlsx, .xls, .ods), no CSV file", _AS_CSV)
     if len(data) > MAX_BYTES:
-        raise _unreadable(path, f"it is larger than {MAX_BYTES >> 20} MB", "Give a CSV of slides")
+        raise unreadable(path, f"it is larger than {MAX_BYTES >> 20} MB", "Give a CSV of slides")
     return data
-
-
-def _unreadable(path: Path, why: str, remedy: str) -> SpecError:
-    return SpecError(f"{path}: cannot read the cohort table: {why}", remedy=remedy)
 
 
 def _decode(data: bytes, path: Path) -> tuple[str, str]:
@@ -108,17 +100,17 @@ def _decode(data: bytes, path: Path) -> tuple[str, str]:
         if "\0" in text:
             break
         return text, name
-    raise _unreadable(path, "it is no text that can be told", _AS_CSV)
+    raise unreadable(path, "it is no text that can be told", _AS_CSV)
 
 
-def _separator(text: str, column: str) -> tuple[str, bool]:
+def _separator(text: str, any_of: Sequence[str]) -> tuple[str, bool]:
     """What parts the cells, and whether a line of its own states it."""
     first = text.partition("\n")[0]
     stated = _STATED.fullmatch(first)
     if stated:
         return stated[1], True
     headers = {one: _header(text, one) for one in SEPARATORS}
-    fit = [one for one, names in headers.items() if column in map(_plain, names)]
+    fit = [one for one, names in headers.items() if set(any_of) & set(map(plain, names))]
     return max(fit or SEPARATORS, key=lambda one: len(headers[one])), False
 
 
@@ -147,29 +139,6 @@ def _records(text: str, separator: str, path: Path) -> Iterator[tuple[int, list[
                 "there it is written twice",
             ) from error
         yield number, cells
-
-
-def _plain(name: str) -> str:
-    r"""One spelling of a column's name.
-
-    >>> _plain("\ufeff Slide ID\u00a0"), _plain("FILE")
-    ('slide_id', 'file')
-    """
-    text = unicodedata.normalize("NFKC", name).casefold()
-    seen = "".join(c for c in text if unicodedata.category(c) != "Cf")
-    return re.sub(r"[\s_-]+", "_", seen.strip())
-
-
-def _check_header(columns: tuple[str, ...], header: list[str], column: str, path: Path) -> None:
-    if not columns:
-        raise _unreadable(path, "it is empty", "Give a CSV file")
-    if column not in columns:
-        found = ", ".join(name.strip() for name in header)
-        raise SpecError(
-            f"{path}: no column {column!r}, found {quoted(found)[1:-1]}",
-            remedy=f"Name the slide's file in a column {column!r}; "
-            "separate columns by commas, semicolons or tabs",
-        )
 
 
 def _line(cells: list[str], where: str, header: list[str], number: int) -> TableLine:

@@ -1,13 +1,17 @@
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pathassets.adapters.store.damage import MANIFEST
+from pathassets.catalog.records import CohortFacts
+from pathassets.core.address import Address
 from pathassets.engine.platform.batch import run_batch
 from pathassets.engine.platform.datasets.build import build_dataset
-from pathassets.engine.platform.lineage import lineage_of
 from pathassets.engine.platform.plan import annotation_address, plan_slides
+from pathassets.engine.platform.provenance import lineage as lineage_module
+from pathassets.engine.platform.provenance.lineage import SHOWN, lineage_of
 from pathassets.errors import CatalogError, StoreError
 from tests.engine.annotations import record_boxes
 from tests.engine.conftest import RECIPE
@@ -148,3 +152,61 @@ def test_a_place_of_the_store_that_is_no_artifact_is_told(platform, place):
     with pytest.raises(CatalogError, match="knows no artifact here") as e:
         lineage_of(platform, platform.store.root / place)
     assert "<stage>/<name>" in e.value.remedy
+
+
+def test_a_slide_is_traced_down_to_the_dataset_each_thing_once(platform, planned):
+    [entry] = platform.recipe.datasets
+    built = build_dataset(platform, entry, run_id="run-2")
+    traced = lineage_of(platform, planned[0].slide_id)
+    assert downwards(traced) == ["slide", "tissue_mask", "patch_locations", "features", "dataset"]
+    features = lineage_of(platform, folder_of(platform, planned[0]))
+    assert [one.address for one in features.children] == [built.artifact.address]
+
+
+def downwards(relative):
+    """The chain from the slide, where each thing has one child."""
+    children = relative.children
+    assert len(children) <= 1
+    return [relative.address.stage, *(downwards(children[0]) if children else [])]
+
+
+def test_of_thousands_the_first_are_shown_and_the_others_counted(platform, planned):
+    one = planned[0].steps[FEATURES].address
+    slide = Address.of_slide(planned[0].slide_id, planned[0].version)
+    many = [Address("dataset", "cohort", "all", f"{n:016x}") for n in range(2 * SHOWN)]
+    for address in many:
+        record = replace(platform.catalog.find_artifact(one), address=address, uri=str(address))
+        platform.catalog.record_artifact(record, [one, slide])
+    traced = lineage_of(platform, str(one))
+    assert [child.address for child in traced.children] == many[:SHOWN]
+    assert traced.more_children == {"dataset": SHOWN}
+    whole = lineage_of(platform, str(one), is_whole=True)
+    assert [child.address for child in whole.children] == many
+    assert whole.more_children == {}
+
+
+def test_of_a_patient_s_many_slides_the_first_are_shown(platform, planned, monkeypatch):
+    facts = [CohortFacts(slide_id=p.slide_id, patient="P 1", label=None) for p in planned]
+    platform.catalog.set_cohort_facts(facts)
+    monkeypatch.setattr(lineage_module, "SHOWN", 1)
+    traced = lineage_of(platform, "patient:P 1")
+    assert len(traced.children) == 1
+    assert traced.more_children == {"slide": 1}
+
+
+def test_what_was_drawn_on_a_slide_is_shown_below_it(reopen, make_slide, register):
+    platform = reopen(RECIPE + "annotations:\n  tumour:\n")
+    [planned] = register(platform, make_slide())
+    drawn = record_boxes(platform, planned.slide_id, (0.0, 0.0, 90.0, 90.0)).annotation
+    traced = lineage_of(platform, planned.slide_id)
+    assert [one.address for one in traced.children] == [annotation_address(drawn)]
+
+
+def test_what_others_go_back_to_and_is_not_known_is_told(platform, planned):
+    stray = Address("patch_locations", "grid", planned[0].slide_id, "f" * 16)
+    record = platform.catalog.find_artifact(planned[0].steps[FEATURES].address)
+    child = Address("features", "stats", planned[0].slide_id, "e" * 16)
+    platform.catalog.record_artifact(replace(record, address=child, uri=str(child)), [stray])
+    with pytest.raises(CatalogError, match="others go back to it") as caught:
+        lineage_of(platform, str(child))
+    assert caught.value.message.startswith(str(stray))
