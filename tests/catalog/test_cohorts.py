@@ -96,6 +96,12 @@ def test_a_patient_and_a_label_that_come_with_files_have_their_rows_too(two) -> 
     assert set(two.cohort_state().patients) == {"P1", "P2", "P3"}
 
 
+def test_two_facts_of_one_slide_are_both_taken(two) -> None:
+    whose = CohortFacts(slide_id="a", patient="P1", label=None)
+    two.set_cohort_facts([whose, CohortFacts(slide_id="a", patient=None, label="x")], BY)
+    assert (two.slide("a").patient, two.slide("a").label) == ("P1", "x")
+
+
 def test_a_resolution_that_is_stated_by_hand_has_its_row_too(two) -> None:
     two.override_mpp("a", 0.25, who="Ann", why="caliper")
     two.override_mpp("a", 0.3, who="Bob", why="caliper")

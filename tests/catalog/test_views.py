@@ -15,16 +15,20 @@ from pathassets.catalog import views
 from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.connect import open_engine, reading, writing
 from pathassets.catalog.dialects import in_dialect
+from pathassets.catalog.migrations import HEAD
 from pathassets.catalog.query import open_query
 from pathassets.catalog.records import AttemptRecord, CohortChange
 from pathassets.catalog.tables import metadata
 from pathassets.catalog.views import VIEWS, drop_views, make_views
+from pathassets.core.spec import digest_of
 from pathassets.errors import CatalogError
 from tests.catalog.filled import CARD, FEATURES, TABLE, fill
 from tests.catalog.hostile_words import HOSTILE, path_of, slide_of
 
 PAGE = (Path(__file__).parent.parent.parent / "docs" / "catalog.md").read_text()
 EXAMPLES = re.findall(r"^```sql\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+OF_REVISION = {"0008": "1dfebf67aeda846d"}
+"""Digest of the views with which each revision leaves a catalog."""
 
 
 @pytest.fixture
@@ -137,6 +141,10 @@ def test_the_views_of_a_migrated_catalog_are_those_of_the_code(sqlite_url, tmp_p
         name: f"CREATE VIEW {name} AS {in_dialect(sql.strip(), 'sqlite')}"
         for name, sql in VIEWS.items()
     }
+
+
+def test_who_changes_a_view_adds_a_migration_which_brings_it_to_catalogs_that_are_there() -> None:
+    assert digest_of(dict(VIEWS)) == OF_REVISION[HEAD]
 
 
 def test_making_views_anew_gives_the_new_ones_and_leaves_those_of_people(

@@ -26,6 +26,7 @@ from pathassets.engine.platform.cohorts.sheet import read_sheet
 from pathassets.engine.platform.cohorts.words import check_name, kind_of
 from pathassets.errors import CatalogError, SpecError
 from tests.catalog.hostile_words import HOSTILE, path_of, slide_of
+from tests.catalog.merges import remember_merge
 
 STRICT = Leniency()
 LENIENT = Leniency(may_move=True, may_skip=True)
@@ -109,6 +110,11 @@ def test_slides_are_named_by_id_path_end_of_a_path_or_file_name(catalog, table):
     assert kinds(look(catalog, path)) == []
 
 
+def test_an_id_that_was_merged_away_stands_for_the_slide_it_became(catalog, table):
+    remember_merge(catalog, "old", into="c")
+    assert [c[1] for c in said(look(catalog, table("slide,label\nold,x\n")))] == ["c"]
+
+
 def test_all_slides_of_a_table_come_into_the_cohort_that_is_named(catalog, table):
     take(catalog, table("slide\na\nb\n"), cohort="luad")
     assert catalog.cohort_slides("luad") == ["a", "b"]
@@ -155,8 +161,10 @@ def test_a_slide_that_would_change_its_patient_is_a_conflict_unless_it_may(catal
     take(catalog, table("slide,patient\na,P1\n"))
     path = table("slide,patient\na,P2\n")
     assert kinds(look(catalog, path)) == [(2, "patient_moves")]
-    take(catalog, path, leniency=replace(STRICT, may_move=True))
+    label_by_hand(catalog, "patient", "P1", {"vital": "true"}, who="Ann")
+    shown = take(catalog, path, leniency=replace(STRICT, may_move=True))
     assert catalog.slide("a").patient == "P2"
+    assert shown.notes == ("patient 'P1' has no slide then; label.vital stay with that name",)
 
 
 def test_an_unknown_slide_is_a_conflict_with_what_is_near_unless_it_may_be_left_out(catalog, table):
