@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, RowMapping, Select, func, insert, select
 
 from pathassets.catalog.connect import reading, writing
+from pathassets.catalog.dialects import lock_for_cohort
 from pathassets.catalog.history import enter_changes
 from pathassets.catalog.records import AnnotationRecord, ChangedBy, CohortChange, MppOverride
 from pathassets.catalog.rows import flat
@@ -49,6 +50,7 @@ class HumanInputs:
         in_force = select(*_OVERRIDE).where(mpp_override.c.slide_id == slide_id)
         audited = select(slide.c.mpp).where(slide.c.slide_id == slide_id)
         with writing(self._engine) as connection:
+            lock_for_cohort(connection)
             check_known(connection, [slide_id])
             newest = in_force.order_by(mpp_override.c.id.desc()).limit(1)
             said = connection.execute(newest).mappings().one_or_none()

@@ -96,6 +96,15 @@ def test_a_patient_and_a_label_that_come_with_files_have_their_rows_too(two) -> 
     assert set(two.cohort_state().patients) == {"P1", "P2", "P3"}
 
 
+def test_a_stain_that_a_person_stated_stands_though_the_file_says_another(two) -> None:
+    told = replace(slide_of("a"), stain="H&E", scanner="Aperio SS1")
+    two.register_slide(told, path_of("a"))
+    assert (two.slide("a").stain, two.slide("a").scanner) == ("H&E", "Aperio SS1")
+    two.record_changes([of_slide("stain", "CD30", old="H&E")], BY)
+    two.register_slide(replace(told, scanner=None), path_of("a"))
+    assert (two.slide("a").stain, two.slide("a").scanner) == ("CD30", "Aperio SS1")
+
+
 def test_two_facts_of_one_slide_are_both_taken(two) -> None:
     whose = CohortFacts(slide_id="a", patient="P1", label=None)
     two.set_cohort_facts([whose, CohortFacts(slide_id="a", patient=None, label="x")], BY)

@@ -338,7 +338,7 @@ def test_a_patient_is_labelled_by_hand(catalog, table):
 
 
 def test_slides_come_under_tags_and_into_cohorts_by_hand(catalog):
-    tags = Members(what="tag", names=("x", "y"))
+    tags = Members(what="tag", names=("x", "y", "x"))
     assert len(tag_by_hand(catalog, tags, ["a", "b"], who="Ann")) == 4
     assert tag_by_hand(catalog, tags, ["a"], who="Ann") == []
     assert len(tag_by_hand(catalog, tags, ["a"], who="Ann", is_removed=True)) == 2
