@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 
 from pathassets.catalog.connect import writing
-from pathassets.catalog.dialects import IN_VALUES, lock_for_standing
+from pathassets.catalog.dialects import IN_VALUES, lock_for_cohort, lock_for_standing
 from pathassets.catalog.history import enter_changes
 from pathassets.catalog.part import CatalogPart, now
 from pathassets.catalog.records import AnnotationRecord, ChangedBy, CohortChange, MppOverride
@@ -58,6 +58,7 @@ class HumanInputs(CatalogPart):
         audited = select(slide.c.mpp).where(slide.c.slide_id == slide_id)
         with writing(self._engine) as connection:
             lock_for_standing(connection)
+            lock_for_cohort(connection)
             check_known(connection, [slide_id])
             newest = in_force.order_by(mpp_override.c.id.desc()).limit(1)
             said = connection.execute(newest).mappings().one_or_none()
