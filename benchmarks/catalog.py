@@ -10,6 +10,7 @@ Each command is a process of its own, imports and all. With `--against FOLDER` t
 another checkout, whose commands are measured first, on a copy.
 
     .venv/bin/python benchmarks/catalog.py [--slides 100000] [--against FOLDER] [--postgresql]
+        [--no-dagster]
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,7 @@ N_ROWS = 20_000
 # ------------------------------------------------------------------------------------ the cohort
 
 
-def fill(folder: Path, n_slides: int) -> None:
+def fill(folder: Path, n_slides: int, *, has_dagster: bool) -> None:
     """Make a home of so many slides, by the code that is imported here."""
     from pathassets.engine.platform.plan import plan_slides  # noqa: PLC0415 - of another checkout
     from pathassets.engine.platform.platform import open_platform  # noqa: PLC0415
@@ -98,8 +99,10 @@ def fill(folder: Path, n_slides: int) -> None:
         _copy_slides(platform, home / "inbox", n_slides)
         first, *others = sorted(plan_slides(platform), key=lambda p: p.slide_id.startswith("copy"))
         _copy_made(platform, first, others)
-    with closing(sqlite3.connect(home / ".dagster" / "history" / "runs" / "index.db")) as index:
-        _copy_events(index, first, others)
+    if has_dagster:
+        index_db = home / ".dagster" / "history" / "runs" / "index.db"
+        with closing(sqlite3.connect(index_db)) as index:
+            _copy_events(index, first, others)
 
 
 def _sha256(number: int) -> str:
@@ -265,7 +268,7 @@ def run_command(script: str, arguments: list[str], checkout: Path | None = None)
     return f"{cpu_s:7.2f} CPU-s {peak_mb:6.0f} MB {wall_s:6.1f} s  {last}"
 
 
-def measure(name: str, folder: Path, checkout: Path, *, is_new: bool) -> None:
+def measure(name: str, folder: Path, checkout: Path, *, is_new: bool, has_dagster: bool) -> None:
     """Measure the commands of a checkout on the home that is set."""
     no_look = ["--no-look"] if is_new else []
 
@@ -276,6 +279,15 @@ def measure(name: str, folder: Path, checkout: Path, *, is_new: bool) -> None:
     tell("status", NO_DISK + COMMAND, "status", *no_look)
     if is_new:
         tell("questions", QUESTIONS)
+    if has_dagster:
+        _measure_dagster(tell, folder, is_new=is_new)
+    recipe = Path(os.environ["PATHASSETS_HOME"]) / "recipe.yaml"
+    recipe.write_text(recipe.read_text().replace("mpp: 8.0", "mpp: 8.5"))
+    tell("status, another recipe", NO_DISK + COMMAND, "status", *no_look)
+
+
+def _measure_dagster(tell: Callable[..., None], folder: Path, *, is_new: bool) -> None:
+    """Measure what asks Dagster, too."""
     of_slides = ["--select", "tissue_mask,patch_locations,features"]
     tell("run, first", NO_DISK + COMMAND, "run", *of_slides)
     tell("run, nothing to do", NO_DISK + COMMAND, "run", *of_slides)
@@ -283,9 +295,6 @@ def measure(name: str, folder: Path, checkout: Path, *, is_new: bool) -> None:
     tell("code server's definitions", "import pathassets.definitions")
     *_, one = write_slides(folder / f"more-{is_new}", 4 + is_new)
     tell("ingest one file", COMMAND, "ingest", str(one))
-    recipe = Path(os.environ["PATHASSETS_HOME"]) / "recipe.yaml"
-    recipe.write_text(recipe.read_text().replace("mpp: 8.0", "mpp: 8.5"))
-    tell("status, another recipe", NO_DISK + COMMAND, "status", *no_look)
 
 
 @contextmanager
@@ -309,37 +318,39 @@ def main() -> int:
     parser.add_argument("--slides", type=int, default=100_000)
     parser.add_argument("--against", type=Path, help="another checkout, which fills the catalog")
     parser.add_argument("--postgresql", action="store_true", help="SQLite without it")
+    parser.add_argument("--no-dagster", action="store_true", help="without events, runs and ticks")
     parser.add_argument("--fill", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.fill is not None:
-        fill(args.fill, args.slides)
+        fill(args.fill, args.slides, has_dagster=not args.no_dagster)
         return 0
     print(describe_machine(), flush=True)
     folder = Path(tempfile.mkdtemp(prefix="pathassets-catalog-"))
-    own, other = Path.cwd(), args.against
     try:
         with home_of(folder / "home"):
             if args.postgresql:
                 with postgresql(folder):
-                    compare(folder, own, other, args.slides)
+                    compare(folder, args)
             else:
-                compare(folder, own, other, args.slides)
+                compare(folder, args)
     finally:
         shutil.rmtree(folder)
     return 0
 
 
-def compare(folder: Path, own: Path, other: Path | None, n_slides: int) -> None:
+def compare(folder: Path, args: argparse.Namespace) -> None:
     """Fill by the other checkout, where there is one, measure it, and then this one."""
+    own, other, has_dagster = Path.cwd(), args.against, not args.no_dagster
     script = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import catalog"
     script += "; sys.exit(catalog.main())"
-    filling = ["--fill", str(folder), "--slides", str(n_slides)]
+    filling = ["--fill", str(folder), "--slides", str(args.slides)]
+    filling += ["--no-dagster"] if args.no_dagster else []
     print("filled ", run_command(script, filling, other or own), flush=True)
     home, recipe = folder / "home", (folder / "home" / "recipe.yaml").read_text()
     if other is not None:
-        measure("before", folder, other, is_new=False)
+        measure("before", folder, other, is_new=False, has_dagster=has_dagster)
         (home / "recipe.yaml").write_text(recipe)
-    measure("after ", folder, own, is_new=True)
+    measure("after ", folder, own, is_new=True, has_dagster=has_dagster)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ from pathassets.catalog.records import FileRecord
 from pathassets.catalog.rows import address_of, address_row
 from pathassets.catalog.standing import Key
 from pathassets.catalog.states import derive_states, is_made_as_wanted
-from pathassets.catalog.tables import ADDRESS, artifact, dataset_plan, slide, wanted
+from pathassets.catalog.tables import ADDRESS, artifact, dataset_plan, plan, slide, wanted
 from pathassets.core.address import Address
 
 Files = tuple[FileRecord, ...]
@@ -120,22 +120,27 @@ class Looks(CatalogPart):
             derive_states(connection, sorted({address.partition_key for address in doubted}))
 
     def look_age(self, plan_id: int) -> LookAge:
-        """How long ago the artifacts that a plan wants were looked at."""
-        query = (
-            select(
-                func.count().label("n"),
-                func.count(artifact.c.seen_whole_at).label("n_seen"),
-                func.min(artifact.c.seen_whole_at).label("oldest"),
-            )
-            .select_from(wanted)
-            .join(artifact, is_made_as_wanted())
-            .where(wanted.c.plan_id == plan_id)
-        )
+        """How long ago the artifacts that a plan wants were looked at.
+
+        They are all asked only where they were not all looked at since they are in force.
+        """
+        of_plan = wanted.c.plan_id == plan_id
+        made = select(func.count()).where(of_plan, wanted.c.state.in_(("current", "damaged")))
+        noted = select(plan.c.looked_at).where(plan.c.plan_id == plan_id)
         with reading(self._engine) as connection:
-            row = connection.execute(query).mappings().one()
-        return LookAge(
-            n_artifacts=row["n"], oldest_at=row["oldest"], n_never=row["n"] - row["n_seen"]
-        )
+            n_artifacts = connection.execute(made.select_from(wanted)).scalar_one()
+            oldest_at, n_never = connection.execute(noted).scalar(), 0
+            if oldest_at is None:
+                oldest_at, n_never = _oldest(connection, plan_id)
+        return LookAge(n_artifacts=n_artifacts, oldest_at=oldest_at, n_never=n_never)
+
+    def note_look(self, plan_id: int) -> None:
+        """Note when the artifacts that a plan wants were seen, once all were looked at."""
+        with writing(self._engine) as connection:
+            lock_for_standing(connection)
+            oldest_at, n_never = _oldest(connection, plan_id)
+            new = update_rows(plan).where(plan.c.plan_id == plan_id)
+            connection.execute(new.values(looked_at=None if n_never else oldest_at))
 
     # What is shown of artifacts
 
@@ -187,6 +192,19 @@ class Looks(CatalogPart):
         """Remember which version follows from inputs."""
         with writing(self._engine) as connection:
             upsert(connection, dataset_plan, [{"name": name, "inputs": inputs, "digest": digest}])
+
+
+def _oldest(connection: Connection, plan_id: int) -> tuple[datetime | None, int]:
+    """When what is whole was seen that was not seen for longest, and of how many nobody knows."""
+    seen_at = artifact.c.seen_whole_at
+    query = (
+        select(func.min(seen_at), func.count() - func.count(seen_at))
+        .select_from(wanted)
+        .join(artifact, is_made_as_wanted())
+        .where(wanted.c.plan_id == plan_id, artifact.c.damage == "")
+    )
+    oldest_at, n_never = connection.execute(query).one()
+    return oldest_at, n_never
 
 
 def _bound(address: Address) -> dict[str, Any]:

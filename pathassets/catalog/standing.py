@@ -22,7 +22,7 @@ from pathassets.catalog.dialects import IN_VALUES, lock_for_standing
 from pathassets.catalog.external import ADOPTED, adopted_by_slide
 from pathassets.catalog.human_inputs import is_newest
 from pathassets.catalog.part import CatalogPart, now, portions
-from pathassets.catalog.states import derive_states
+from pathassets.catalog.states import derive_states, is_made_as_wanted
 from pathassets.catalog.tables import (
     annotation,
     artifact,
@@ -119,6 +119,7 @@ class Standing(CatalogPart):
                 if rows:
                     connection.execute(insert(wanted), rows)
                     derive_states(connection, some, plan_id)
+                    _doubt_look(connection, plan_id, some)
 
     # States
 
@@ -230,6 +231,20 @@ def _begin_or_use(connection: Connection, recipe_digest: str) -> int:
     for table in (wanted, plan):
         connection.execute(delete(table).where(table.c.plan_id.in_(old)))
     return int(made[0])  # type: ignore[index]  # it has one
+
+
+def _doubt_look(connection: Connection, plan_id: int, slide_ids: list[str]) -> None:
+    """Forget when all was last looked at where what comes into force was seen before, or never."""
+    noted = select(plan.c.looked_at).where(plan.c.plan_id == plan_id).scalar_subquery()
+    seen_at = artifact.c.seen_whole_at
+    older = (
+        select(literal(1))
+        .join(wanted, is_made_as_wanted())
+        .where(wanted.c.plan_id == plan_id, wanted.c.slide_id.in_(slide_ids))
+        .where(seen_at.is_(None) | (seen_at < noted))
+    )
+    of_plan = (plan.c.plan_id == plan_id) & plan.c.looked_at.is_not(None) & exists(older)
+    connection.execute(update_rows(plan).where(of_plan).values(looked_at=None))
 
 
 def _row(plan_id: int, slide_id: str, one: Wanted) -> dict[str, Any]:

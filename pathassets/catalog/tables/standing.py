@@ -18,6 +18,8 @@ plan = Table(
     Column("recipe_digest", Text, nullable=False, index=True, unique=True),
     Column("made_at", Moment, nullable=False),
     Column("used_at", Moment, nullable=False),
+    # No artifact in force was seen whole before it, since all were looked at; NULL: ask them all.
+    Column("looked_at", Moment),
 )
 
 wanted = Table(
