@@ -237,11 +237,9 @@ def _digest(entry: Entry, made: _Made, weights_sha256: str) -> str:
 
 def _of_dataset(platform: Platform, plan_id: int, entry: Entry) -> Iterator[Stale]:
     """The newest version of a dataset, where it is not the one that its slides would give now."""
-    wanted = dataset_address(platform, plan_id, entry)
-    if platform.catalog.find_artifact(wanted) is not None:
-        return
     versions = list(platform.catalog.artifacts(*entry.key))
-    if not versions:
+    wanted = dataset_address(platform, plan_id, entry) if versions else None
+    if wanted is None or any(one.address == wanted for one in versions):
         return
     last = max(versions, key=lambda one: (one.made_at, one.address))
     record = Superseded(address=last.address, spec=last.spec, code_version=last.code_version)
