@@ -78,6 +78,16 @@ def test_of_two_changes_of_its_own_the_first_is_named_first(reopen):
     assert [one.what for one in (grid.cause, *grid.also)] == ["patch_px", "mpp"]
 
 
+def test_what_was_made_from_a_mask_of_before_is_stale_though_the_mask_was_made_anew(made, reopen):
+    assert find_stale(made) == []
+    changed = reopen(RECIPE.replace("otsu: {mpp: 8.0}", "otsu: {mpp: 4.0}"))
+    mask = changed.recipe.entry(MASK)
+    list(run_batch(changed, plan_slides(changed), [mask], run_id="again"))
+    found = whys(changed)
+    assert MASK not in found
+    assert found[GRID] == found[STATS] == {("recipe mpp: 8.0 → 4.0", "tissue_mask/otsu")}
+
+
 @pytest.mark.usefixtures("made")
 def test_another_parent_is_a_change_of_the_recipe(reopen):
     changed = reopen(
