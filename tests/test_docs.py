@@ -30,6 +30,8 @@ from click.testing import CliRunner
 
 from pathassets.cli import main
 from pathassets.core.recipe import parse_recipe
+from pathassets.core.selection.fields import FIELDS
+from pathassets.core.selection.parser import parse
 from pathassets.engine import settings
 from tests.defs.small_slides import write_slide
 from tests.engine.annotations import write_boxes
@@ -152,7 +154,24 @@ def test_a_command_within_a_sentence_has_the_options_that_are_named(span: str) -
     assert [word for word in words if word.startswith("--") and word not in known] == []
 
 
+def selections_section() -> str:
+    _, _, section = OPERATIONS.read_text().partition("## Selections\n")
+    return section.partition("\n## ")[0]
+
+
+def test_every_field_of_a_selection_is_documented_and_no_other() -> None:
+    cells = [line.split("|")[1] for line in selections_section().splitlines() if "|" in line[:1]]
+    named = {name.partition(".")[0] for cell in cells for name in CODE.findall(cell)}
+    assert named == set(FIELDS)
+
+
 # What they tell a reader to type
+
+
+def test_every_documented_selection_can_be_read() -> None:
+    (text,) = re.findall(r"^```\n(.*?)^```$", selections_section(), re.MULTILINE | re.DOTALL)
+    lines = [re.split(r" {3,}", line)[0] for line in text.splitlines()]
+    assert len([str(parse(line)) for line in lines]) > 4
 
 
 def test_no_block_is_of_another_kind() -> None:

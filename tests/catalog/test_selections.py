@@ -197,7 +197,7 @@ def filled(
         yield catalog
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100)
 @given(selections(globs()))
 def test_the_database_chooses_what_the_rows_would(filled: Catalog, selection: Selection) -> None:
     expected = [one.slide_id for one in SLIDES if matches(selection, row_of(one))]

@@ -34,6 +34,8 @@ from tests.engine.annotations import write_boxes
 from tests.engine.encoder_factories import make_means
 from tests.engine.workers_here import workers_here
 
+pytestmark = pytest.mark.slow  # to write and run the demo cohort takes ten seconds
+
 RECIPE = """
 annotations: {mended: {about: tissue by hand}}
 tissue_mask: {otsu: {mpp: 8.0, annotations: mended}}

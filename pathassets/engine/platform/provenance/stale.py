@@ -138,11 +138,25 @@ class _Comparing:
         if own:
             return replace(stale, cause=own[0], also=tuple(own[1:]))
         parent = step.entry.parent
-        if parent is not None and (behind := before.get(parent)) is not None:
-            return replace(
-                stale, cause=behind.cause, inherited_from=behind.inherited_from or parent
-            )
-        return stale
+        behind = None if parent is None else before.get(parent) or self._behind(parent, made)
+        if behind is None:
+            return stale
+        return replace(stale, cause=behind.cause, inherited_from=behind.inherited_from or parent)
+
+    def _behind(self, parent: Key, made: _Made) -> Stale | None:
+        """What it was made from, where that is not in force, though what is has been made since."""
+        old = next((a for a in made.parents if a.key == parent), None)
+        step = self._planned.steps[parent]
+        if old is None or old == step.address:
+            return None
+        record = self._platform.catalog.find_artifact(old)
+        if record is None:
+            new = step.address.digest
+            cause = Cause(change="parent", what="/".join(parent), old=old.digest, new=new)
+            return Stale(address=old, wanted=new, cause=cause)
+        before = Superseded(address=old, spec=record.spec, code_version=record.code_version)
+        parents = tuple(self._platform.catalog.parents_of(old))
+        return self._stale(step, _Made(record=before, parents=parents), {})
 
     def _own_causes(self, step: Step, made: _Made) -> Iterator[Cause]:
         """Changes of the entry, of its code and weights, and of what it is made from itself."""
@@ -237,11 +251,9 @@ def _digest(entry: Entry, made: _Made, weights_sha256: str) -> str:
 
 def _of_dataset(platform: Platform, plan_id: int, entry: Entry) -> Iterator[Stale]:
     """The newest version of a dataset, where it is not the one that its slides would give now."""
-    wanted = dataset_address(platform, plan_id, entry)
-    if platform.catalog.find_artifact(wanted) is not None:
-        return
     versions = list(platform.catalog.artifacts(*entry.key))
-    if not versions:
+    wanted = dataset_address(platform, plan_id, entry) if versions else None
+    if wanted is None or any(one.address == wanted for one in versions):
         return
     last = max(versions, key=lambda one: (one.made_at, one.address))
     record = Superseded(address=last.address, spec=last.spec, code_version=last.code_version)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -77,6 +78,16 @@ def test_of_two_changes_of_its_own_the_first_is_named_first(reopen):
     assert [one.what for one in (grid.cause, *grid.also)] == ["patch_px", "mpp"]
 
 
+def test_what_was_made_from_a_mask_of_before_is_stale_though_the_mask_was_made_anew(made, reopen):
+    assert find_stale(made) == []
+    changed = reopen(RECIPE.replace("otsu: {mpp: 8.0}", "otsu: {mpp: 4.0}"))
+    mask = changed.recipe.entry(MASK)
+    list(run_batch(changed, plan_slides(changed), [mask], run_id="again"))
+    found = whys(changed)
+    assert MASK not in found
+    assert found[GRID] == found[STATS] == {("recipe mpp: 8.0 → 4.0", "tissue_mask/otsu")}
+
+
 @pytest.mark.usefixtures("made")
 def test_another_parent_is_a_change_of_the_recipe(reopen):
     changed = reopen(
@@ -133,13 +144,31 @@ def test_an_annotation_that_is_named_no_more_is_a_change_of_the_recipe(
     assert whys(changed)[MASK] == {("recipe annotations: tumour → not set", "")}
 
 
+def with_entry(platform, key, **changes):
+    """The platform, with another entry of that key."""
+    entries = tuple(
+        replace(entry, **changes) if entry.key == key else entry
+        for entry in platform.recipe.entries
+    )
+    return replace(platform, recipe=replace(platform.recipe, entries=entries))
+
+
+def test_other_weights_are_told_with_both_hashes_and_by_the_digest_where_the_old_are_gone(
+    platform, get_ready
+):
+    get_ready(platform, 1)
+    old, new = (with_entry(platform, STATS, file_sha256=one * 64) for one in "ab")
+    run(old)
+    assert said(old) == {}
+    assert whys(new) == {STATS: {(f"weights sha256: {'a' * 64} → {'b' * 64}", "")}}
+    [slide] = plan_slides(old)
+    shutil.rmtree(platform.store.path_of(slide.steps[STATS].address))
+    assert whys(new) == {STATS: {(f"weights sha256: not known any more → {'b' * 64}", "")}}
+
+
 def test_code_of_another_version_makes_its_stage_stale(made):
     stage = made.recipe.entry(GRID).stage
-    entries = tuple(
-        replace(entry, stage=replace(stage, code_version="99")) if entry.key == GRID else entry
-        for entry in made.recipe.entries
-    )
-    changed = replace(made, recipe=replace(made.recipe, entries=entries))
+    changed = with_entry(made, GRID, stage=replace(stage, code_version="99"))
     cause = f"code version: {stage.code_version} → 99"
     found = whys(changed)
     assert found[GRID] == {(cause, "")}
