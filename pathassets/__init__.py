@@ -56,6 +56,9 @@ As a library:
     extractor = pathassets.DeepFeatureExtractor("resnet18")
     extractor.run(["slide.svs"], patch_mode=False, save_dir="features", …)
 
+    train = pathassets.load_dataset("luad@3", split="train")
+    loader = DataLoader(train, batch_size=8, collate_fn=pathassets.pad_bags)
+
 The public names stand in `__init__.pyi`. Each is imported when it is first asked for: OpenSlide and
 OpenCV take half a second.
 """

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import operator
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -55,6 +56,9 @@ class BagDataset(Dataset[Bag]):
 
     def __len__(self) -> int:
         return len(self.members)
+
+    def __iter__(self) -> Iterator[Bag]:
+        return (self[index] for index in range(len(self)))
 
     def __repr__(self) -> str:
         counts = Counter(one.label or "no label" for one in self.members)
