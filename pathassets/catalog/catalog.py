@@ -32,6 +32,7 @@ from pathassets.catalog.dialects import (
     lock_for_standing,
     upsert,
 )
+from pathassets.catalog.external import ExternalFeatures
 from pathassets.catalog.human_inputs import (
     HumanInputs,
     find_heir,
@@ -49,6 +50,7 @@ from pathassets.catalog.records import (
     RejectedFile,
     SlideRecord,
 )
+from pathassets.catalog.releases.candidates import Candidates
 from pathassets.catalog.releases.findings import Findings
 from pathassets.catalog.releases.releases import Releases
 from pathassets.catalog.rows import flat, slide_record, slide_row
@@ -71,7 +73,18 @@ _SLIDE_FACTS = [column for column in slide.c if column.name != "thumbnail"]
 
 
 class Catalog(
-    HumanInputs, Cohorts, Ledgers, Artifacts, Kin, Standing, Looks, Selections, Releases, Findings
+    HumanInputs,
+    Cohorts,
+    Ledgers,
+    Artifacts,
+    Kin,
+    Standing,
+    Looks,
+    Selections,
+    Releases,
+    Findings,
+    Candidates,
+    ExternalFeatures,
 ):
     """The SQL catalog. One per process, for all of its threads; each call is one transaction.
 
@@ -232,6 +245,17 @@ class Catalog(
         for row in self._rows_of(_LAST_SEEN, slide_path.c.slide_id, slide_ids):
             paths[row["slide_id"]].append(PathRecord(**row))
         return dict(paths)
+
+    def looks_below(self, folder: str) -> set[tuple[str, int, int]]:
+        """Path, size and time of change of files below a folder, of slides and refused ones."""
+        found: set[tuple[str, int, int]] = set()
+        with reading(self._engine) as connection:
+            for table in (rejected_file, slide_path):
+                columns = (table.c.path, table.c.size_bytes, table.c.mtime_ns)
+                is_below = table.c.path.startswith(f"{folder}/", autoescape=True)
+                rows = connection.execute(select(*columns).where(is_below))
+                found.update((row[0], row[1], row[2]) for row in rows)
+        return found
 
     def confirm_path(self, path: PathRecord) -> None:
         """Note how a file looks now whose content was found to be its slide's still.

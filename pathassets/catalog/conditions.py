@@ -11,7 +11,9 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    CompoundSelect,
     Double,
+    Float,
     Select,
     and_,
     case,
@@ -23,7 +25,22 @@ from sqlalchemy import (
     select,
 )
 
-from pathassets.catalog.tables import annotation, mpp_override, slide, slide_path
+from pathassets.catalog.dialects import IN_VALUES
+from pathassets.catalog.human_inputs import is_newest
+from pathassets.catalog.tables import (
+    annotation,
+    artifact,
+    cohort_slide,
+    mpp_override,
+    patient,
+    patient_label,
+    slide,
+    slide_label,
+    slide_path,
+    slide_tag,
+    verdict,
+    wanted,
+)
 from pathassets.core.selection.globs import pieces
 from pathassets.core.selection.nodes import (
     All,
@@ -43,8 +60,6 @@ Texts = ColumnElement[str]
 Holds = Callable[[ColumnElement[Any]], ColumnElement[bool]]
 """What is asked of a column."""
 
-N_IN = 900
-"""Values of one IN: an old SQLite takes 999."""
 _COMPARE: Mapping[Operator, Callable[[Any, float], ColumnElement[bool]]] = {
     "<": operator.lt,
     "<=": operator.le,
@@ -55,16 +70,20 @@ _COMPARE: Mapping[Operator, Callable[[Any, float], ColumnElement[bool]]] = {
 _COLUMNS = {
     "id": slide.c.slide_id,
     "patient": slide.c.patient,
+    "label": slide.c.label,
+    "stain": slide.c.stain,
+    "scanner": slide.c.scanner,
     "vendor": slide.c.vendor,
     "objective_power": slide.c.objective_power,
 }
 
 
 class Conditions:
-    """Selections as SQL of one dialect."""
+    """Selections as SQL of one dialect; what is asked of assets, of one plan."""
 
-    def __init__(self, dialect: str) -> None:
+    def __init__(self, dialect: str, plan_id: int | None = None) -> None:
         self._is_sqlite = dialect == "sqlite"
+        self._plan_id = plan_id
 
     def of(self, selection: Selection) -> ColumnElement[bool]:
         """Rows of `slide` that are meant.
@@ -88,19 +107,35 @@ class Conditions:
 
     def _asked(self, field: Field, holds: Holds) -> ColumnElement[bool]:
         """Whether something that is known of a slide in this field holds."""
-        column = _COLUMNS.get(field.name)
-        if column is not None:
-            return _known(column, holds)
+        asked = []
+        if field.name in _COLUMNS and not field.of:
+            asked.append(_known(_COLUMNS[field.name], holds))
         if field.name == "mpp":
-            return _known(_mpp_in_force(), holds)
-        return slide.c.slide_id.in_(_SOURCES[field.name](field, holds))
+            asked.append(_known(_mpp_in_force(), holds))
+        if field.name in _SOURCES:
+            slides = _SOURCES[field.name](field, holds)
+            asked.append(slide.c.slide_id.in_(slides))
+        if field.name in _OF_ASSETS:
+            slides = _OF_ASSETS[field.name](holds).where(*self._of_plan(field))
+            asked.append(slide.c.slide_id.in_(slides))
+        return or_(*asked)
+
+    def _of_plan(self, field: Field) -> list[ColumnElement[bool]]:
+        """Which assets are asked: those of the plan, all or one of them."""
+        if self._plan_id is None:
+            raise ValueError(f"{field}: of which plan is not said")
+        of_plan = [wanted.c.plan_id == self._plan_id]
+        if field.of:
+            stage, _, name = field.of.partition("/")
+            of_plan += [wanted.c.stage == stage, wanted.c.name == name]
+        return of_plan
 
     def _is_like(self, asked: Match) -> Holds:
         texts = [value.text for value in asked.values if value.text is not None]
         patterns = [value.glob for value in asked.values if value.text is None]
 
         def holds(column: Texts) -> ColumnElement[bool]:
-            lists = (texts[start : start + N_IN] for start in range(0, len(texts), N_IN))
+            lists = (texts[start : start + IN_VALUES] for start in range(0, len(texts), IN_VALUES))
             return or_(
                 false(),
                 *(column.in_(some) for some in lists),
@@ -152,7 +187,7 @@ def _known(column: ColumnElement[Any], holds: Holds) -> ColumnElement[bool]:
 
 def _number(column: ColumnElement[Any]) -> ColumnElement[float]:
     """The number in a column; NULL where a text is none."""
-    if isinstance(column.type, Double):
+    if isinstance(column.type, Float):
         return column
     return case((column.regexp_match(rf"\A({NUMBER})\Z"), cast(column, Double)))
 
@@ -172,14 +207,72 @@ def _paths(_field: Field, holds: Holds) -> Select[Any]:
     return select(slide_path.c.slide_id).where(holds(slide_path.c.path))
 
 
+def _sites(_field: Field, holds: Holds) -> Select[Any]:
+    of_patient = slide.alias("of_patient")
+    joined = of_patient.join(patient, patient.c.patient == of_patient.c.patient)
+    return select(of_patient.c.slide_id).select_from(joined).where(_known(patient.c.site, holds))
+
+
+def _cohorts(_field: Field, holds: Holds) -> Select[Any]:
+    return select(cohort_slide.c.slide_id).where(holds(cohort_slide.c.cohort))
+
+
+def _tags(_field: Field, holds: Holds) -> Select[Any]:
+    return select(slide_tag.c.slide_id).where(holds(slide_tag.c.tag))
+
+
+def _labels(field: Field, holds: Holds) -> CompoundSelect[Any]:
+    """Labels of that name of the slide itself, and of its patient."""
+    name = field.of or "label"
+    own = select(slide_label.c.slide_id).where(
+        slide_label.c.name == name, holds(slide_label.c.value)
+    )
+    of_patient = slide.alias("of_patient")
+    joined = of_patient.join(patient_label, patient_label.c.patient == of_patient.c.patient)
+    shared = select(of_patient.c.slide_id).select_from(joined)
+    return own.union_all(shared.where(patient_label.c.name == name, holds(patient_label.c.value)))
+
+
+def _verdicts(_field: Field, holds: Holds) -> Select[Any]:
+    in_force = is_newest(verdict, "slide_id")
+    return select(verdict.c.slide_id).where(in_force, holds(verdict.c.verdict))
+
+
 def _annotated(_field: Field, holds: Holds) -> Select[Any]:
-    newest = select(func.max(annotation.c.id)).group_by(annotation.c.slide_id, annotation.c.name)
-    in_force = annotation.c.id.in_(newest) & (annotation.c.digest != "")
+    in_force = is_newest(annotation, "slide_id", "name") & (annotation.c.digest != "")
     return select(annotation.c.slide_id).where(in_force, holds(annotation.c.name))
 
 
-_SOURCES: Mapping[str, Callable[[Field, Holds], Select[Any]]] = {
+def _states(holds: Holds) -> Select[Any]:
+    return select(wanted.c.slide_id).where(holds(wanted.c.state))
+
+
+def _reasons(holds: Holds) -> Select[Any]:
+    return select(wanted.c.slide_id).where(wanted.c.reason != "", holds(wanted.c.reason))
+
+
+def _patches(holds: Holds) -> Select[Any]:
+    """Of assets that are there as they are wanted."""
+    same = [artifact.c[name] == wanted.c[name] for name in ("stage", "name", "digest")]
+    joined = wanted.join(artifact, and_(artifact.c.partition_key == wanted.c.slide_id, *same))
+    counted = _known(artifact.c.facts["n_patches"].as_float(), holds)
+    return select(wanted.c.slide_id).select_from(joined).where(wanted.c.state == "current", counted)
+
+
+_SOURCES: Mapping[str, Callable[[Field, Holds], Select[Any] | CompoundSelect[Any]]] = {
+    "site": _sites,
+    "cohort": _cohorts,
+    "tag": _tags,
+    "label": _labels,
+    "verdict": _verdicts,
     "path": _paths,
     "annotated": _annotated,
 }
-"""Fields that are not columns of a slide: the slides where something holds."""
+"""Fields that are not columns of a slide, or not only: the slides where something holds."""
+_OF_ASSETS: Mapping[str, Callable[[Holds], Select[Any]]] = {
+    "state": _states,
+    "reason": _reasons,
+    "n_patches": _patches,
+}
+ASKS_PLAN = frozenset(_OF_ASSETS)
+"""Fields that are asked of a plan."""

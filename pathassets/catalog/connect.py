@@ -115,7 +115,10 @@ def _make_engine(text: str) -> Engine:
         url = dialects.with_timeout(url)
         if url.get_backend_name() not in dialects.BACKENDS:
             raise CatalogError(f"{name_of(url)}: neither SQLite nor PostgreSQL", remedy=URL_REMEDY)
-        engine = create_engine(url, json_serializer=canonical_json, pool_pre_ping=True)
+        engine = create_engine(
+            url, json_serializer=canonical_json, pool_pre_ping=True,
+            **dialects.engine_options(url),
+        )  # fmt: skip
     except (ArgumentError, ImportError, ValueError) as error:
         said = without_secrets(str(error), url)
         raise CatalogError(f"catalog URL: {said}", remedy=URL_REMEDY) from None

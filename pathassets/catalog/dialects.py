@@ -67,6 +67,14 @@ _PRIMARY_CODE = 0xFF
 """SQLite's extended codes carry the primary one in their low byte."""
 
 
+def engine_options(url: URL) -> dict[str, Any]:
+    """What the driver is told: psycopg2 sends one UPDATE of many rows as a few hundred at once.
+
+    100,000 of them would go there and back one by one.
+    """
+    return {"executemany_mode": "values_plus_batch"} if url.drivername.endswith("psycopg2") else {}
+
+
 def with_timeout(url: URL) -> URL:
     """Let SQLite wait 30 s for other writers, where the URL does not say how long."""
     if url.get_backend_name() != "sqlite" or "timeout" in url.query:

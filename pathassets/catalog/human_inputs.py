@@ -43,8 +43,12 @@ class HumanInputs(CatalogPart):
 
     # Resolution
 
-    def override_mpp(self, slide_id: str, mpp: float, *, who: str, why: str) -> None:
+    def override_mpp(
+        self, slide_id: str, mpp: float, *, who: str, why: str, by: ChangedBy | None = None
+    ) -> None:
         """State a slide's micrometres per pixel; the newest statement is in force.
+
+        `by` is what the history keeps, where it is from a file.
 
         Raises:
             CatalogError: there is no such slide.
@@ -63,7 +67,7 @@ class HumanInputs(CatalogPart):
                 subject="slide", key=slide_id, field="mpp",
                 old=None if old is None else repr(float(old)), new=repr(mpp),
             )  # fmt: skip
-            enter_changes(connection, [change], ChangedBy(who=who), now())
+            enter_changes(connection, [change], by or ChangedBy(who=who), now())
 
     def overrides(self, slide_ids: Collection[str] | None = None) -> dict[str, MppOverride]:
         """The statement in force of every slide, or of some, that has one."""

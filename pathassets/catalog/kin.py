@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
-from sqlalchemy import Engine, RowMapping, Select, Text, cast, func, select
+from sqlalchemy import ColumnElement, FromClause, Text, and_, cast, exists, func, select
 
 from pathassets.catalog.connect import reading
-from pathassets.catalog.records import ArtifactRecord
+from pathassets.catalog.part import CatalogPart
+from pathassets.catalog.records import ArtifactRecord, Superseded
 from pathassets.catalog.rows import address_of, address_row, artifact_record
-from pathassets.catalog.tables import ADDRESS, PARENT, artifact, artifact_parent, slide
-from pathassets.core.address import SLIDE_STAGE, Address
+from pathassets.catalog.tables import ADDRESS, PARENT, artifact, artifact_parent, slide, wanted
+from pathassets.core.address import Address
 
 Way = Literal["parents", "children"]
 
@@ -29,10 +30,8 @@ _WAYS: Mapping[Way, tuple[Sequence[Any], Sequence[str]]] = {
 """Columns to take, and those that name whose parents or children they are."""
 
 
-class Kin:
+class Kin(CatalogPart):
     """The part of the catalog that knows the edges between artifacts."""
-
-    _engine: Engine
 
     def parents_of(self, address: Address) -> list[Address]:
         """What an artifact was made from: artifacts and slides, in order."""
@@ -52,9 +51,8 @@ class Kin:
 
     def children_of_slide(self, slide_id: str) -> list[Address]:
         """Which artifacts were made of a slide, whatever its resolution was, in order."""
-        of = [artifact_parent.c.parent_stage == SLIDE_STAGE]
-        of.append(artifact_parent.c.parent_partition_key == slide_id)
-        return self._kin(_CHILD, of, None)
+        any_version = _of(Address.of_slide(slide_id, ""), PARENT)[:-1]
+        return self._kin(_CHILD, any_version, None)
 
     def count_kin(self, address: Address, way: Way) -> dict[str, int]:
         """How many parents or children there are of each stage."""
@@ -63,21 +61,44 @@ class Kin:
         with reading(self._engine) as connection:
             return {str(stage): int(n) for stage, n in connection.execute(query.order_by(taken[0]))}
 
-    def parents_by_child(self, stage: str, name: str) -> dict[Address, list[Address]]:
-        """What each artifact of an entry was made from."""
-        edges = select(*_CHILD, *_PARENT_AS_IS).where(
-            artifact_parent.c.stage == stage, artifact_parent.c.name == name
-        )
-        found: dict[Address, list[Address]] = defaultdict(list)
-        for row in self._found(edges):
-            found[address_of(row)].append(Address(*(row[name] for name in PARENT)))
-        return dict(found)
+    def superseded_slides(self, plan_id: int) -> list[str]:
+        """Slides of which something was made, though not what a plan wants there now, in order."""
+        query = select(wanted.c.slide_id).where(wanted.c.plan_id == plan_id, _is_superseded())
+        return sorted({row["slide_id"] for row in self._rows(query.distinct())})
+
+    def superseded(self, plan_id: int, slide_ids: Collection[str]) -> list[Superseded]:
+        """Of each place of these slides whose wanted artifact was never made the one made last."""
+        columns = (*artifact.primary_key, artifact.c.spec, artifact.c.code_version)
+        joined = wanted.join(artifact, and_(*_at_place(artifact)))
+        query = select(*columns).select_from(joined).order_by(artifact.c.made_at, artifact.c.digest)
+        query = query.where(wanted.c.plan_id == plan_id, _is_superseded())
+        found: dict[tuple[str, ...], Superseded] = {}
+        for row in self._rows_of(query, wanted.c.slide_id, slide_ids):
+            address = address_of(row)
+            found[*address.key, address.partition_key] = Superseded(
+                address=address, spec=row["spec"], code_version=row["code_version"]
+            )
+        return list(found.values())
+
+    def parents_by_child(self, children: Iterable[Address]) -> dict[Address, list[Address]]:
+        """What each of these artifacts was made from."""
+        found: dict[Address, list[Address]] = {child: [] for child in children}
+        slides: dict[tuple[str, str], set[str]] = defaultdict(set)
+        for child in found:
+            slides[child.key].add(child.partition_key)
+        for (stage, name), partition_keys in slides.items():
+            of_entry = (artifact_parent.c.stage == stage) & (artifact_parent.c.name == name)
+            edges = select(*_CHILD, *_PARENT_AS_IS).where(of_entry)
+            for row in self._rows_of(edges, artifact_parent.c.partition_key, partition_keys):
+                if (one := address_of(row)) in found:
+                    found[one].append(Address(*(row[part] for part in PARENT)))
+        return found
 
     def find_artifact_at(self, uri: str) -> ArtifactRecord | None:
         """The artifact that a place in the store is, or lies in; None where it is in none."""
         place = PurePosixPath(uri)
         folders = [str(folder) for folder in (place, *place.parents)]
-        rows = self._found(select(artifact).where(artifact.c.uri.in_(folders)))
+        rows = self._rows(select(artifact).where(artifact.c.uri.in_(folders)))
         return artifact_record(rows[0]) if rows else None
 
     def find_artifacts_with(
@@ -91,13 +112,13 @@ class Kin:
         chosen = [artifact.c[name] == value for name, value in (of or {}).items()]
         has_file = cast(artifact.c.files, Text).contains(f'"{sha256}"', autoescape=True)
         query = select(artifact).where(*chosen, has_file).order_by(*artifact.primary_key)
-        return [artifact_record(row) for row in self._found(query)]
+        return [artifact_record(row) for row in self._rows(query)]
 
     def slides_of_patient(self, patient: str, *, limit: int | None = None) -> list[str]:
         """Ids of a patient's slides, in order: the first of them."""
         query = select(slide.c.slide_id).where(slide.c.patient == patient)
         return [
-            row["slide_id"] for row in self._found(query.order_by(slide.c.slide_id).limit(limit))
+            row["slide_id"] for row in self._rows(query.order_by(slide.c.slide_id).limit(limit))
         ]
 
     def count_slides_of(self, patient: str) -> int:
@@ -108,11 +129,23 @@ class Kin:
 
     def _kin(self, taken: Sequence[Any], of: Sequence[Any], limit: int | None) -> list[Address]:
         query = select(*taken).where(*of).order_by(*taken).limit(limit)
-        return sorted(address_of(row) for row in self._found(query.distinct()))
+        return sorted(address_of(row) for row in self._rows(query.distinct()))
 
-    def _found(self, query: Select[Any]) -> Sequence[RowMapping]:
-        with reading(self._engine) as connection:
-            return connection.execute(query).mappings().all()
+
+def _is_superseded() -> ColumnElement[bool]:
+    """Whether something was made where a plan wants something, and never what it wants."""
+    one, other = artifact.alias("one"), artifact.alias("other")
+    is_wanted = other.c.digest == wanted.c.digest
+    return and_(
+        exists(select(one.c.digest).where(*_at_place(one))),
+        ~exists(select(other.c.digest).where(*_at_place(other), is_wanted)),
+    )
+
+
+def _at_place(table: FromClause) -> list[ColumnElement[bool]]:
+    """That an artifact is of the entry and slide of a wanted one."""
+    place = [table.c.stage == wanted.c.stage, table.c.name == wanted.c.name]
+    return [*place, table.c.partition_key == wanted.c.slide_id]
 
 
 def _of(address: Address, columns: Sequence[str]) -> list[Any]:

@@ -168,13 +168,19 @@ class Looks(CatalogPart):
                 yield tuple(row)
 
     def find_dataset_plan(self, name: str, inputs: str) -> str | None:
-        """Digest of the version that was last worked out, if from these inputs; else None."""
+        """Digest of the version that was worked out from these inputs; None where none was."""
         is_it = (dataset_plan.c.name == name) & (dataset_plan.c.inputs == inputs)
         rows = self._rows(select(dataset_plan.c.digest).where(is_it))
         return rows[0]["digest"] if rows else None
 
+    def has_dataset_plan(self, name: str) -> bool:
+        """Whether a version of a dataset was ever worked out and noted."""
+        return bool(
+            self._rows(select(dataset_plan.c.name).where(dataset_plan.c.name == name).limit(1))
+        )
+
     def note_dataset_plan(self, name: str, inputs: str, digest: str) -> None:
-        """Remember which version follows from inputs, in place of what was noted before."""
+        """Remember which version follows from inputs."""
         with writing(self._engine) as connection:
             upsert(connection, dataset_plan, [{"name": name, "inputs": inputs, "digest": digest}])
 

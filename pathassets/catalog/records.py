@@ -313,6 +313,15 @@ class ArtifactRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Superseded:
+    """An artifact that is not the one that is wanted: of it what tells why."""
+
+    address: Address
+    spec: Mapping[str, Any]
+    code_version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptRecord:
     """What became of one slide, or all, at one stage in one run."""
 

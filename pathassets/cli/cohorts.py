@@ -12,8 +12,8 @@ import click
 
 from pathassets import report
 from pathassets.catalog.records import CohortChange, Subject, Verdict, VerdictWord
-from pathassets.cli.home import BAD_INPUT, opened
-from pathassets.cli.options import WORDS
+from pathassets.cli.home import opened
+from pathassets.cli.options import BAD_INPUT, WORDS
 from pathassets.engine.platform.cohorts.imports import (
     Members,
     label_by_hand,

@@ -9,8 +9,7 @@ from pathlib import Path
 import click
 
 from pathassets import report
-from pathassets.cli.home import SOME_FAILED
-from pathassets.cli.options import WORDS
+from pathassets.cli.options import SOME_FAILED, WORDS
 from pathassets.engine.datasets.copy import copy_dataset
 from pathassets.engine.datasets.find import find_dataset
 from pathassets.engine.datasets.folder import open_folder

@@ -7,7 +7,12 @@ import click
 from pathassets import report
 from pathassets.cli.options import WORDS
 from pathassets.engine.platform.platform import open_platform, open_to_read
-from pathassets.engine.platform.selection import choose_slides, read_selection, save_selection
+from pathassets.engine.platform.selection import (
+    choose_slides,
+    read_selection,
+    save_selection,
+    slides_of,
+)
 from pathassets.engine.settings import read_settings
 
 
@@ -23,7 +28,7 @@ def select_show(expression: str, *, as_json: bool) -> None:
     """Print the slides that EXPRESSION means now."""
     with open_to_read(read_settings()) as platform:
         meant = read_selection(platform, [expression])
-        slide_ids = platform.catalog.select_slides(meant)
+        slide_ids = slides_of(platform, meant)
     if as_json:
         click.echo(report.selected_json(meant, slide_ids))
     else:

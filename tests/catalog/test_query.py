@@ -26,6 +26,7 @@ WRITES = (
     "SELECT 1; COMMIT; DELETE FROM slide_tag",
     "BEGIN",
     "COMMIT",
+    "ROLLBACK",
     "VACUUM",
     "",
 )
@@ -125,6 +126,15 @@ def test_a_query_that_takes_too_long_ends(filled) -> None:
     )
     with pytest.raises(CatalogError, match="took too long"):
         ask(filled, endless, timeout_s=0.2)
+
+
+def test_a_query_that_ended_or_failed_leaves_nothing_in_the_log(filled, caplog) -> None:
+    ask(filled, "SELECT * FROM v_slides")
+    with pytest.raises(CatalogError):
+        ask(filled, "DELETE FROM slide_tag")
+    with open_query(filled, "SELECT * FROM v_slides", timeout_s=20) as result:
+        next(result.rows())
+    assert caplog.text == ""
 
 
 def test_a_value_that_would_fill_the_memory_is_refused(sqlite_url) -> None:

@@ -54,6 +54,6 @@ dataset_plan = Table(
     metadata,
     words("name", primary_key=True),
     # Of all that the version was worked out from.
-    words("inputs"),
+    words("inputs", primary_key=True),
     words("digest"),
 )

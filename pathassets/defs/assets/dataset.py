@@ -11,7 +11,6 @@ from pathassets.defs.events.data_versions import code_version
 from pathassets.defs.events.dataset_events import dataset_metadata, kept_back
 from pathassets.engine.platform.datasets.build import build_dataset
 from pathassets.engine.platform.datasets.plan import plan_dataset
-from pathassets.engine.platform.plan import plan_slides
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.presence import find_damage
 from pathassets.engine.platform.provenance.openlineage import tell_dataset
@@ -61,10 +60,9 @@ def due_datasets(instance: dg.DagsterInstance, platform: Platform) -> list[Key]:
 
     One that was never built is due as soon as it would have a slide.
     """
-    slides = plan_slides(platform)
     due = []
     for entry in platform.recipe.datasets:
-        planned, shown = plan_dataset(platform, entry, slides), shown_version(instance, entry.key)
+        planned, shown = plan_dataset(platform, entry), shown_version(instance, entry.key)
         is_another = shown != planned.address.digest
         is_due = is_another or find_damage(platform, planned.address) is not None
         if is_due and (shown is not None or len(planned.manifest)):

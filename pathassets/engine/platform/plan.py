@@ -16,9 +16,11 @@ from pathassets.adapters.store.store import Store
 from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.records import AnnotationRecord, MppOverride, PathRecord, SlideRecord
 from pathassets.core.address import Address
+from pathassets.core.external import Adopted, counts_for
 from pathassets.core.recipe import ANNOTATIONS, Entry, Key, Recipe
 from pathassets.core.slides.slide import slide_version
 from pathassets.core.spec import digest_of
+from pathassets.core.stages import FEATURES
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.slides.scratch import Scratch
 from pathassets.engine.slides.source import SlidePath
@@ -76,17 +78,22 @@ class Planner:
         ]
         return digest_of([CODE_VERSION, said])
 
-    def digests(self, version: str, drawn: Mapping[str, str]) -> dict[Key, str]:
+    def digests(
+        self, version: str, drawn: Mapping[str, str], adopted: Collection[Adopted] = ()
+    ) -> dict[Key, str]:
         """Digest of each entry's artifact of a slide, from its data version and its annotations.
 
-        `drawn` has the digest of what is drawn on it, by name.
+        `drawn` has the digest of what is drawn on it, by name; features of another tool that were
+        `adopted`, the last first, stand in for those of an entry that they count for.
         """
         found: dict[Key, str] = {}
         for entry in self.entries:
             parents = [version if entry.parent is None else found[entry.parent]]
             if (annotation := drawn_for(entry, drawn)) is not None:
                 parents.append(annotation)
-            found[entry.key] = self._digesters[entry.key](parents)
+            own = self._digesters[entry.key](parents)
+            counting = (one.digest for one in adopted if counts_for(entry, version, one))
+            found[entry.key] = next(counting, own) if entry.stage.name == FEATURES else own
         return found
 
 
@@ -111,6 +118,7 @@ def plan_slides(platform: Platform, slide_ids: Collection[str] | None = None) ->
     overrides = catalog.overrides(slide_ids)
     paths = catalog.all_paths(slide_ids)
     annotations = catalog.annotations(slide_ids)
+    adopted = catalog.adopted(slide_ids)
     return [
         plan_slide(
             planner,
@@ -118,17 +126,19 @@ def plan_slides(platform: Platform, slide_ids: Collection[str] | None = None) ->
             overrides.get(record.slide_id),
             paths.get(record.slide_id, ()),
             annotations.get(record.slide_id, {}),
+            adopted.get(record.slide_id, ()),
         )
         for record in catalog.slides(slide_ids)
     ]
 
 
-def plan_slide(
+def plan_slide(  # noqa: PLR0913, PLR0917 - what is known of a slide
     planner: Planner,
     record: SlideRecord,
     override: MppOverride | None,
     paths: Iterable[PathRecord],
     annotations: Mapping[str, AnnotationRecord] = NO_ANNOTATIONS,
+    adopted: Collection[Adopted] = (),
 ) -> PlannedSlide:
     """Work out the address of each artifact of one slide."""
     version = slide_version(record.fingerprint, override.mpp if override else record.mpp)
@@ -139,9 +149,12 @@ def plan_slide(
         annotations=annotations,
     )  # fmt: skip
     root = Address.of_slide(record.slide_id, version)
-    digests = planner.digests(version, drawn)
+    digests = planner.digests(version, drawn, adopted)
+    of_others = {one.digest for one in adopted}
     for entry in planner.entries:
-        steps[entry.key] = _step(entry, root, steps, drawn, digests[entry.key])
+        digest = digests[entry.key]
+        step = _step(entry, root, steps, drawn, digest)
+        steps[entry.key] = replace(step, is_external=True) if digest in of_others else step
     return planned
 
 

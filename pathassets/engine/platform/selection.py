@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pydantic import TypeAdapter, ValidationError
 
 from pathassets.catalog.catalog import Catalog
+from pathassets.catalog.conditions import ASKS_PLAN
 from pathassets.catalog.records import SavedSelection
 from pathassets.core.recipe import Recipe
 from pathassets.core.selection.faults import fault
@@ -31,6 +32,7 @@ from pathassets.core.selection.parser import parse
 from pathassets.core.spec import EntryName
 from pathassets.core.text import quoted
 from pathassets.engine.platform.platform import Platform
+from pathassets.engine.platform.standing.refresh import refresh_wanted
 from pathassets.errors import CatalogError, SpecError, did_you_mean
 
 _NAME = TypeAdapter(EntryName)
@@ -42,7 +44,16 @@ def choose_slides(platform: Platform, texts: Sequence[str]) -> list[str]:
     Raises:
         SelectionError: one means nothing, or names a slide, asset or saved selection there is not.
     """
-    return platform.catalog.select_slides(read_selection(platform, texts))
+    return slides_of(platform, read_selection(platform, texts))
+
+
+def slides_of(platform: Platform, selection: Selection) -> list[str]:
+    """Ids of the slides that a selection means that was read, in order of registration."""
+    asks_plan = any(
+        not isinstance(one, Saved) and one.field.name in ASKS_PLAN for one in conditions(selection)
+    )
+    plan_id = refresh_wanted(platform) if asks_plan else None
+    return platform.catalog.select_slides(selection, plan_id)
 
 
 def read_selection(platform: Platform, texts: Sequence[str]) -> Selection:

@@ -30,7 +30,7 @@ def upgrade() -> None:
     op.create_table(
         "dataset_plan",
         *words("name", "inputs", "digest"),
-        sa.PrimaryKeyConstraint("name", name=op.f("pk_dataset_plan")),
+        sa.PrimaryKeyConstraint("name", "inputs", name=op.f("pk_dataset_plan")),
     )
 
 

@@ -14,9 +14,9 @@ from pathassets.core.datasets.manifest import SplitTable, build_manifest
 from pathassets.core.recipe import Entry
 from pathassets.core.spec import canonical_json
 from pathassets.engine.platform.datasets.gather import gather, parent_of, read_before
-from pathassets.engine.platform.plan import PlannedSlide, plan_slides
 from pathassets.engine.platform.platform import Platform
-from pathassets.engine.platform.presence import StoredArtifacts, read_stored_artifacts
+from pathassets.engine.platform.standing.look import look
+from pathassets.engine.platform.standing.refresh import refresh_wanted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,23 +42,18 @@ class PlannedDataset:
         return self.table.left_out
 
 
-def plan_dataset(
-    platform: Platform,
-    entry: Entry,
-    slides: list[PlannedSlide] | None = None,
-    known: StoredArtifacts | None = None,
-) -> PlannedDataset:
+def plan_dataset(platform: Platform, entry: Entry, *, is_looking: bool = True) -> PlannedDataset:
     """Work out a dataset's content and identity: the same slides give the same version.
 
-    `slides` are all that are registered, `known` what is there of them; a caller that has planned
-    and looked spares the second time. Nobody is placed by it: a build does that.
+    The store is looked at first, unless somebody has. Nobody is placed by it: a build does that.
 
     Raises:
         SpecError: two slides hold the same, or the split cannot be made as it is asked for.
+        CatalogError: it names a cohort that there is not.
     """
-    planned = plan_slides(platform) if slides is None else slides
-    held = known or read_stored_artifacts(platform, planned, parent_of(entry))
-    rows, found = gather(platform, entry, planned, held)
+    if is_looking:
+        look(platform, refresh_wanted(platform), key=parent_of(entry))
+    rows, found = gather(platform, entry)
     table = build_manifest(rows, entry.spec, read_before(platform, entry))
     accepted = _accepted(platform, entry, table.manifest)
     content = [

@@ -214,7 +214,7 @@ class _Registrar:
             )
         stated = self._catalog.mpp_history(slide_id) if row.mpp is not None else []
         if row.mpp is not None and (not stated or stated[0].mpp != row.mpp):
-            self._catalog.override_mpp(slide_id, row.mpp, who=self._by.who, why=self._by.file)
+            self._catalog.override_mpp(slide_id, row.mpp, who=TABLE, why=self._by.file, by=self._by)
 
     def _require_one_truth(self, path: Path, slide_id: str, row: CohortRow) -> None:
         """Refuse a line about two slides, and two lines that contradict each other about one."""

@@ -15,15 +15,18 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from pathassets.catalog.records import AnnotationRecord, ArtifactRecord
-from pathassets.core.address import ALL_SLIDES, SLIDE_STAGE, Address
+from pathassets.catalog.part import portions
+from pathassets.catalog.records import AnnotationRecord, Superseded
+from pathassets.core.address import SLIDE_STAGE, Address
 from pathassets.core.recipe import Entry, Key
 from pathassets.core.slides.slide import slide_version
 from pathassets.core.spec import digests_by
 from pathassets.core.stages import ANNOTATIONS
 from pathassets.engine.platform.datasets.plan import PlannedDataset, plan_dataset
 from pathassets.engine.platform.plan import PlannedSlide, plan_slides
+from pathassets.engine.platform.planned_datasets import dataset_address
 from pathassets.engine.platform.platform import Platform
+from pathassets.engine.platform.standing.refresh import refresh_wanted
 from pathassets.engine.stages.outcomes import Step
 from pathassets.errors import StoreError
 
@@ -66,48 +69,67 @@ class Stale:
 
 
 def find_stale(platform: Platform, slide_ids: Collection[str] | None = None) -> list[Stale]:
-    """What is stale, of some slides or of all and of datasets, in the order of the recipe."""
-    planned = plan_slides(platform)
-    chosen = planned if slide_ids is None else [p for p in planned if p.slide_id in set(slide_ids)]
-    by_slide = [one for p in _Comparing(platform, chosen).slides() for one in p]
-    of_datasets = [] if slide_ids is not None else list(_stale_datasets(platform, planned))
+    """What is stale, of some slides or of all and of datasets, in the order of the recipe.
+
+    The catalog is asked which slides have any; only those are planned.
+    """
+    plan_id = refresh_wanted(platform)
+    concerned = platform.catalog.superseded_slides(plan_id)
+    if slide_ids is not None:
+        chosen = set(slide_ids)
+        concerned = [one for one in concerned if one in chosen]
+    found = [one for some in portions(concerned) for one in _of_slides(platform, plan_id, some)]
+    if slide_ids is None:
+        found += [
+            one for e in platform.recipe.datasets for one in _of_dataset(platform, plan_id, e)
+        ]
     order = {entry.key: n for n, entry in enumerate(platform.recipe.entries)}
-    return sorted(
-        [*by_slide, *of_datasets],
-        key=lambda one: (order[one.address.key], one.address.partition_key),
-    )
+    return sorted(found, key=lambda one: (order[one.address.key], one.address.partition_key))
+
+
+def _of_slides(platform: Platform, plan_id: int, slide_ids: list[str]) -> Iterator[Stale]:
+    """What is stale of some hundreds of slides, parents before children."""
+    newest = platform.catalog.superseded(plan_id, slide_ids)
+    parents = platform.catalog.parents_by_child(one.address for one in newest)
+    made = {
+        (*one.address.key, one.address.partition_key): _Made(
+            record=one, parents=tuple(parents[one.address])
+        )
+        for one in newest
+    }
+    for planned in plan_slides(platform, slide_ids):
+        yield from _Comparing(platform, planned, made).stale()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Made:
     """An artifact as the catalog has it."""
 
-    record: ArtifactRecord
+    record: Superseded
     parents: tuple[Address, ...]
 
 
 class _Comparing:
-    """What was made of slides, beside what is wanted of them."""
+    """What was made of a slide, beside what is wanted of it."""
 
-    def __init__(self, platform: Platform, slides: list[PlannedSlide]) -> None:
+    def __init__(
+        self, platform: Platform, planned: PlannedSlide, made: Mapping[tuple[str, str, str], _Made]
+    ) -> None:
         self._platform = platform
-        self._slides = slides
-        self._made = _newest_stale(platform, slides)
+        self._planned = planned
+        self._made = made
 
-    def slides(self) -> Iterator[list[Stale]]:
-        """What is stale of each slide, parents before children."""
-        for planned in self._slides:
-            found: dict[Key, Stale] = {}
-            for key, step in planned.steps.items():
-                made = self._made.get((*key, planned.slide_id))
-                if made is not None:
-                    found[key] = self._stale(planned, step, made, found)
-            yield list(found.values())
+    def stale(self) -> list[Stale]:
+        """What is stale of it, parents before children."""
+        found: dict[Key, Stale] = {}
+        for key, step in self._planned.steps.items():
+            made = self._made.get((*key, self._planned.slide_id))
+            if made is not None:
+                found[key] = self._stale(step, made, found)
+        return list(found.values())
 
-    def _stale(
-        self, planned: PlannedSlide, step: Step, made: _Made, before: Mapping[Key, Stale]
-    ) -> Stale:
-        own = list(self._own_causes(planned, step, made))
+    def _stale(self, step: Step, made: _Made, before: Mapping[Key, Stale]) -> Stale:
+        own = list(self._own_causes(step, made))
         stale = Stale(
             address=made.record.address,
             wanted=step.address.digest,
@@ -122,18 +144,15 @@ class _Comparing:
             )
         return stale
 
-    def _own_causes(self, planned: PlannedSlide, step: Step, made: _Made) -> Iterator[Cause]:
+    def _own_causes(self, step: Step, made: _Made) -> Iterator[Cause]:
         """Changes of the entry, of its code and weights, and of what it is made from itself."""
         entry, record = step.entry, made.record
         yield from _spec_causes(entry, record)
         yield from _parent_cause(entry, made)
         yield from self._weights_cause(entry, made)
-        if record.code_version != entry.code_version:
-            yield Cause(
-                change="code", what="version", old=record.code_version, new=entry.code_version
-            )
-        yield from self._annotation_cause(planned, step, made)
-        yield from self._mpp_cause(planned, step, made)
+        yield from _code_cause(entry, record)
+        yield from self._annotation_cause(step, made)
+        yield from self._mpp_cause(step, made)
 
     def _weights_cause(self, entry: Entry, made: _Made) -> Iterator[Cause]:
         """Other weights: with those of now the recorded rest gives another digest."""
@@ -147,7 +166,7 @@ class _Comparing:
                 new = entry.weights_sha256
                 yield Cause(change="weights", what="sha256", old=old or "none", new=new or "none")
 
-    def _annotation_cause(self, planned: PlannedSlide, step: Step, made: _Made) -> Iterator[Cause]:
+    def _annotation_cause(self, step: Step, made: _Made) -> Iterator[Cause]:
         """What is drawn is another, or the entry names other annotations."""
         old = next((a for a in made.parents if a.stage == ANNOTATIONS), None)
         new = next((a for a in step.parents if a.stage == ANNOTATIONS), None)
@@ -155,26 +174,27 @@ class _Comparing:
         if old is not None and old.name != named:
             yield Cause(change="recipe", what=ANNOTATIONS, old=old.name, new=named or "not set")
         elif old != new and named is not None:
-            stated = planned.annotations.get(named)
+            stated = self._planned.annotations.get(named)
             yield Cause(
                 change="annotation", what=named, old=_drawn(old), new=_drawn(new, stated),
                 who="" if stated is None else stated.who,
             )  # fmt: skip
 
-    def _mpp_cause(self, planned: PlannedSlide, step: Step, made: _Made) -> Iterator[Cause]:
+    def _mpp_cause(self, step: Step, made: _Made) -> Iterator[Cause]:
         """Another resolution, of what is made from the slide itself."""
+        planned = self._planned
         old = next((a for a in made.parents if a.stage == SLIDE_STAGE), None)
         if step.entry.parent is not None or old is None or old.digest == planned.version:
             return
         stated = planned.override
         yield Cause(
-            change="mpp", what="", old=self._old_mpp(planned, old), new=_mpp(planned.slide_mpp),
+            change="mpp", what="", old=self._old_mpp(old), new=_mpp(planned.slide_mpp),
             who="the file" if stated is None else stated.who,
         )  # fmt: skip
 
-    def _old_mpp(self, planned: PlannedSlide, old: Address) -> str:
+    def _old_mpp(self, old: Address) -> str:
         """Which of the resolutions that were ever in force gives that version."""
-        record = planned.record
+        record = self._planned.record
         stated = [o.mpp for o in self._platform.catalog.mpp_history(record.slide_id)]
         for mpp in (*stated, record.mpp, None):
             if slide_version(record.fingerprint, mpp) == old.digest:
@@ -182,38 +202,7 @@ class _Comparing:
         return "not known any more"
 
 
-def _newest_stale(
-    platform: Platform, slides: list[PlannedSlide]
-) -> dict[tuple[str, str, str], _Made]:
-    """The newest artifact of each place whose wanted one was never made."""
-    found: dict[tuple[str, str, str], _Made] = {}
-    for entry in platform.recipe.per_slide:
-        wanted = {p.slide_id: p.steps[entry.key].address.digest for p in slides}
-        newest = _newest(platform.catalog.artifacts(*entry.key), wanted)
-        parents = platform.catalog.parents_by_child(*entry.key) if newest else {}
-        for slide_id, record in newest.items():
-            edges = tuple(parents.get(record.address, ()))
-            found[*entry.key, slide_id] = _Made(record=record, parents=edges)
-    return found
-
-
-def _newest(
-    records: Iterator[ArtifactRecord], wanted: Mapping[str, str]
-) -> dict[str, ArtifactRecord]:
-    """Of each slide without the wanted artifact the one that was made last."""
-    newest: dict[str, ArtifactRecord] = {}
-    current: set[str] = set()
-    for record in records:
-        slide_id, digest = record.address.partition_key, record.address.digest
-        if wanted.get(slide_id) == digest:
-            current.add(slide_id)
-        held = newest.get(slide_id)
-        if slide_id in wanted and (held is None or held.made_at <= record.made_at):
-            newest[slide_id] = record
-    return {slide_id: one for slide_id, one in newest.items() if slide_id not in current}
-
-
-def _spec_causes(entry: Entry, record: ArtifactRecord) -> Iterator[Cause]:
+def _spec_causes(entry: Entry, record: Superseded) -> Iterator[Cause]:
     """Parameters that are not what they were, in their order."""
     now = entry.parameters
     for name in dict.fromkeys((*now, *record.spec)):
@@ -246,25 +235,26 @@ def _digest(entry: Entry, made: _Made, weights_sha256: str) -> str:
     return digests_by("parents", identity)(versions)
 
 
-def _stale_datasets(platform: Platform, planned: list[PlannedSlide]) -> Iterator[Stale]:
-    for entry in platform.recipe.datasets:
-        wanted = plan_dataset(platform, entry, planned)
-        every = _newest(platform.catalog.artifacts(*entry.key), {ALL_SLIDES: wanted.address.digest})
-        for record in every.values():
-            made = _Made(record=record, parents=tuple(platform.catalog.parents_of(record.address)))
-            own = [*_spec_causes(entry, record), *_parent_cause(entry, made)]
-            if record.code_version != entry.code_version:
-                own.append(
-                    Cause(
-                        change="code", what="version", old=record.code_version,
-                        new=entry.code_version,
-                    )
-                )  # fmt: skip
-            own = own or [_members_cause(made, wanted)]
-            yield Stale(
-                address=record.address, wanted=wanted.address.digest, cause=own[0],
-                also=tuple(own[1:]),
-            )  # fmt: skip
+def _of_dataset(platform: Platform, plan_id: int, entry: Entry) -> Iterator[Stale]:
+    """The newest version of a dataset, where it is not the one that its slides would give now."""
+    wanted = dataset_address(platform, plan_id, entry)
+    if platform.catalog.find_artifact(wanted) is not None:
+        return
+    versions = list(platform.catalog.artifacts(*entry.key))
+    if not versions:
+        return
+    last = max(versions, key=lambda one: (one.made_at, one.address))
+    record = Superseded(address=last.address, spec=last.spec, code_version=last.code_version)
+    made = _Made(record=record, parents=tuple(platform.catalog.parents_of(last.address)))
+    own = [*_spec_causes(entry, record), *_parent_cause(entry, made), *_code_cause(entry, record)]
+    own = own or [_members_cause(made, plan_dataset(platform, entry))]
+    yield Stale(address=last.address, wanted=wanted.digest, cause=own[0], also=tuple(own[1:]))
+
+
+def _code_cause(entry: Entry, record: Superseded) -> Iterator[Cause]:
+    old, new = record.code_version, entry.code_version
+    if old != new:
+        yield Cause(change="code", what="version", old=old, new=new)
 
 
 def _members_cause(made: _Made, wanted: PlannedDataset) -> Cause:

@@ -256,7 +256,7 @@ def test_a_workbook_says_what_became_of_its_numbers(catalog, tmp_path):
     shown = take(catalog, tmp_path / "cohort.xlsx")
     assert catalog.slide("a").patient == "7"
     assert shown.notes == (
-        "column 'patient' has numbers, not text, in 1 of its cells: zeros that they began with are lost",
+        "column 'patient': numbers, not text, in 1 of its cells: zeros they began with are lost",
         "columns that are left alone: ward",
     )
 
@@ -281,11 +281,11 @@ def test_whatever_a_table_says_is_in_the_catalog_afterwards_or_nothing_of_it(
         assert catalog.cohort_state() == before
         return
     after = catalog.cohort_state()
-    for slide, label, other in rows:
+    for slide_id, label, other in rows:
         for field, text in (("label", label), ("label.x", other)):
             word = text.strip()
             if word and word.casefold() not in UNKNOWN:
-                assert after.slides[slide][field] == word
+                assert after.slides[slide_id][field] == word
 
 
 UNKNOWN = {"na", "n/a", "#n/a", "<na>", "null", "nan", "none"}
