@@ -43,7 +43,7 @@ class BagDataset(Dataset[Bag]):
     root: Path
     """What the slides' features are relative to: a store, or a copied folder."""
     members: tuple[Member, ...]
-    """The slides, sorted by id."""
+    """The slides, in the order of the manifest, which is that of their ids."""
     classes: tuple[str, ...]
     """Labels, by the number that stands for each: of the whole dataset, whatever the split."""
     max_patches: int | None = None
