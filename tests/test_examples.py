@@ -46,9 +46,14 @@ def test_attention_finds_the_patches_that_tell_and_nothing_where_none_do(
 ):
     slides = [slide(number, shift=shift) for number in range(36)]
     folder = write_dataset(tmp_path / "store", slides)
-    auc = auc_printed(folder, monkeypatch, capsys)
-    assert within[0] <= auc <= within[1]
-    assert auc_printed(folder, monkeypatch, capsys) == auc
+    assert within[0] <= auc_printed(folder, monkeypatch, capsys) <= within[1]
+
+
+def test_the_example_prints_the_same_again(tmp_path, monkeypatch, capsys):
+    slides = [slide(number, shift=1.0) for number in range(24)]
+    folder = write_dataset(tmp_path / "store", slides)
+    aucs = {auc_printed(folder, monkeypatch, capsys) for _ in range(2)}
+    assert len(aucs) == 1
 
 
 def test_the_example_has_forty_lines_at_most():

@@ -30,6 +30,8 @@ METADATA = "zarr.json"
 RUN_BYTES = 1 << 16
 """Reading this much goes as fast as one more call: rows that lie further apart are read one by one,
 others with what is between them."""
+_NO_ARRAY = (LookupError, TypeError, ValueError, OverflowError, AttributeError, RecursionError)
+"""What metadata that are none, or are nested to no end, lead to."""
 _TYPES = {"float16": "<f2", "float32": "<f4", "float64": "<f8", "int64": "<i8"}
 REMEDY = "Run again, which makes it anew; of a copied folder, copy it again"
 
@@ -223,5 +225,5 @@ def telling(path: Path) -> Iterator[None]:
         raise ArtifactCorrupt(
             error.filename or path, f"cannot be read: {said}", remedy=REMEDY
         ) from error
-    except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
+    except _NO_ARRAY as error:
         raise ArtifactCorrupt(path, f"cannot be read: {error}", remedy=REMEDY) from error
