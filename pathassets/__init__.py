@@ -8,7 +8,7 @@ The house, each floor importing only those below it:
     defs          thin Dagster: assets, events,    report   what a terminal shows
                   the page, sensors, schedules
     engine        how work is run, in wings, top to bottom:
-                  platform · stages · patches | features | locations · slides · workers
+                  platform · stages · patches | features | locations | datasets · slides · workers
     catalog       what exists and where it came from, in SQL
     adapters      one door for each foreign package or file format
     core          the science, pure

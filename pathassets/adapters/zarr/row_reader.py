@@ -61,7 +61,7 @@ class StoredRows:
         Raises:
             ArtifactCorrupt: a chunk is gone, of another size, or cannot be decoded.
         """
-        with telling(self.path):
+        with _telling(self.path):
             read_chunk = _read_plain_chunk if self.is_plain else _decoded(self)
             n_rows = len(self) if rows is None else len(rows)
             if self.is_plain and n_rows:  # a look before memory is taken
@@ -80,7 +80,7 @@ def open_rows(path: Path) -> StoredRows:
         ArtifactMissing: there is none.
         ArtifactCorrupt: it is no array of numbers with rows.
     """
-    with telling(path):
+    with _telling(path):
         try:
             stated = json.loads(read_plain(path / METADATA))
         except FileNotFoundError as error:
@@ -206,7 +206,7 @@ class _Damaged(ValueError):
 
 
 @contextmanager
-def telling(path: Path) -> Iterator[None]:
+def _telling(path: Path) -> Iterator[None]:
     """Say of which array it is that something cannot be read.
 
     Raises:
