@@ -33,8 +33,10 @@ from pathassets.core.recipe import parse_recipe
 from pathassets.core.selection.fields import FIELDS
 from pathassets.core.selection.parser import parse
 from pathassets.engine import settings
+from pathassets.engine.datasets.copy import copy_dataset
 from tests.defs.small_slides import write_slide
 from tests.engine.annotations import write_boxes
+from tests.engine.datasets.bag_store import write_dataset
 from tests.engine.workers_here import workers_here
 
 ROOT = Path(__file__).parent.parent
@@ -188,6 +190,8 @@ def test_an_example_runs_and_prints_what_it_says(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     (tmp_path / REAL_SLIDE).symlink_to(shared / "slides" / REAL_SLIDE)
+    if "load_dataset(" in text:
+        copy_dataset(write_dataset(tmp_path / "store"), tmp_path / "luad")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "example.py").write_text(text)
     runpy.run_path("example.py")

@@ -30,6 +30,8 @@ METADATA = "zarr.json"
 RUN_BYTES = 1 << 16
 """Reading this much goes as fast as one more call: rows that lie further apart are read one by one,
 others with what is between them."""
+_NO_ARRAY = (LookupError, TypeError, ValueError, OverflowError, AttributeError, RecursionError)
+"""What metadata that are none, or are nested to no end, lead to."""
 _TYPES = {"float16": "<f2", "float32": "<f4", "float64": "<f8", "int64": "<i8"}
 REMEDY = "Run again, which makes it anew; of a copied folder, copy it again"
 
@@ -59,7 +61,7 @@ class StoredRows:
         Raises:
             ArtifactCorrupt: a chunk is gone, of another size, or cannot be decoded.
         """
-        with telling(self.path):
+        with _telling(self.path):
             read_chunk = _read_plain_chunk if self.is_plain else _decoded(self)
             n_rows = len(self) if rows is None else len(rows)
             if self.is_plain and n_rows:  # a look before memory is taken
@@ -78,7 +80,7 @@ def open_rows(path: Path) -> StoredRows:
         ArtifactMissing: there is none.
         ArtifactCorrupt: it is no array of numbers with rows.
     """
-    with telling(path):
+    with _telling(path):
         try:
             stated = json.loads(read_plain(path / METADATA))
         except FileNotFoundError as error:
@@ -204,7 +206,7 @@ class _Damaged(ValueError):
 
 
 @contextmanager
-def telling(path: Path) -> Iterator[None]:
+def _telling(path: Path) -> Iterator[None]:
     """Say of which array it is that something cannot be read.
 
     Raises:
@@ -223,5 +225,5 @@ def telling(path: Path) -> Iterator[None]:
         raise ArtifactCorrupt(
             error.filename or path, f"cannot be read: {said}", remedy=REMEDY
         ) from error
-    except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
+    except _NO_ARRAY as error:
         raise ArtifactCorrupt(path, f"cannot be read: {error}", remedy=REMEDY) from error

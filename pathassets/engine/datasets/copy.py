@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pathassets.adapters.store.damage import MANIFEST, open_plain
-from pathassets.adapters.store.store import Artifact, read_copied
+from pathassets.adapters.store.store import Artifact, read_copy
 from pathassets.core.datasets.members import Member, members_of
 from pathassets.engine.datasets.find import find_dataset
 from pathassets.engine.datasets.folder import (
@@ -74,7 +74,7 @@ def copy_dataset(
 
 def _copy_all(folder: DatasetFolder, part: Path, advance: Callable[[str], object]) -> None:
     part.mkdir(parents=True)
-    own = read_copied(folder.path)
+    own = read_copy(folder.path)
     _copy_artifact(own, folder.path, part)
     for member in members_of(folder.manifest, "label"):
         _copy_bag(folder, member, part)

@@ -13,8 +13,8 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from pathassets.adapters.parquet import load_table
-from pathassets.adapters.store.damage import check_bytes
-from pathassets.adapters.store.store import Artifact, read_copied
+from pathassets.adapters.store.damage import MANIFEST, check_bytes
+from pathassets.adapters.store.store import Artifact, read_copy
 from pathassets.core.datasets.manifest import MANIFEST_COLUMNS
 from pathassets.core.datasets.members import Member
 from pathassets.errors import (
@@ -61,7 +61,7 @@ class DatasetFolder:
         """
         folder = self.artifact_folder(member)
         try:
-            artifact = read_copied(folder)
+            artifact = read_copy(folder)
         except StoreError as error:
             raise bag_error(member, error.message, error.uri) from error
         if artifact.content_sha256 != member.features_sha256:
@@ -114,11 +114,9 @@ def open_folder(path: Path) -> DatasetFolder:
 
 def _require_published(path: Path) -> None:
     """Refuse a manifest that was changed; a folder that somebody wrote by hand says nothing."""
-    try:
-        artifact = read_copied(path)
-    except ArtifactMissing:
+    if not (path / MANIFEST).exists():
         return
-    stated = [file for file in artifact.files if file.path == MANIFEST_TABLE]
+    stated = [file for file in read_copy(path).files if file.path == MANIFEST_TABLE]
     damage = check_bytes(path, stated)
     if damage is not None:
         raise ArtifactCorrupt(path / damage.path, damage.fact, remedy=AGAIN)

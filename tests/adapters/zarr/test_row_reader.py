@@ -178,7 +178,7 @@ def test_metadata_that_are_none_are_refused(tmp_path, change, said):
         open_rows(path).read(np.array([3, 10**14]) if stated["shape"] == [10**15, 5] else None)
 
 
-@pytest.mark.parametrize("text", [b"", b"[]", b"\xff", b"null"])
+@pytest.mark.parametrize("text", [b"", b"[]", b"\xff", b"null", b"[" * 100_000])
 def test_metadata_that_are_no_json_are_refused(tmp_path, text):
     path = write(tmp_path / "array", rows_of(4))
     (path / "zarr.json").write_bytes(text)

@@ -29,6 +29,8 @@ class Slide:
     label: str | None = "a"
     patient: str | None = "p"
     split: str = "train"
+    features: np.ndarray | None = None
+    """float32 (n, DIM), where it matters what they are."""
 
     @property
     def address(self) -> Address:
@@ -36,7 +38,9 @@ class Slide:
 
     @property
     def rows(self) -> np.ndarray:
-        """Features, float32 (n, DIM): numbers that tell slide and row."""
+        """Features, float32 (n, DIM): numbers that tell slide and row, where none are given."""
+        if self.features is not None:
+            return self.features
         start = 1000 * int(digest_of(self.slide_id)[:2], 16)
         return (start + np.arange(self.n * DIM, dtype=np.float32)).reshape(self.n, DIM)
 

@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 import pathassets
 from pathassets.catalog.records import CohortFacts
+from pathassets.cli import main
 from pathassets.engine.datasets.find import find_dataset
 from pathassets.engine.platform.batch import run_batch
 from pathassets.engine.platform.datasets.build import build_dataset
+from pathassets.engine.platform.datasets.freeze import freeze
 from pathassets.engine.platform.plan import plan_slides
 from pathassets.engine.platform.platform import Platform, open_platform
 from pathassets.errors import CatalogError, SpecError
@@ -54,6 +57,7 @@ def home(tmp_path_factory):
         versions = [build(platform)]
         tell(platform, "a", "b")
         versions.append(build(platform))
+        assert freeze(platform, "cohort", who="Ann", why="a test").version == 1
     return Home(path=settings.home, versions=versions)
 
 
@@ -78,6 +82,29 @@ def test_a_version_that_is_in_force_again_is_the_last_again(home):
         tell(platform, "a", "b")
         assert build(platform) == home.versions[1]
         assert find_dataset("cohort", None).name == home.versions[1]
+
+
+def test_a_release_is_what_it_was_whatever_was_built_since(home):
+    with open_platform(settings_of(home.path)) as platform:
+        tell(platform, "a", "a")
+        assert build(platform) == home.versions[0]
+        assert find_dataset("cohort@1", None).name == home.versions[1]
+        assert pathassets.load_dataset("cohort@1", verify=True).classes == ("a", "b")
+        tell(platform, "a", "b")
+        build(platform)
+
+
+def test_a_release_is_copied_by_a_command_and_read_without_the_home(tmp_path, monkeypatch):
+    done = CliRunner().invoke(main, ["dataset", "copy", "cohort@1", str(tmp_path / "copied")])
+    assert done.exit_code == 0, done.output
+    assert "2 slides of cohort@1 copied" in done.output
+    bags = list(pathassets.load_dataset("cohort@1"))
+    monkeypatch.setenv("PATHASSETS_HOME", str(tmp_path / "nothing"))
+    copied = pathassets.load_dataset(tmp_path / "copied", verify=True)
+    assert [bag.slide_id for bag in copied] == [bag.slide_id for bag in bags]
+    assert all(
+        (one.features == other.features).all() for one, other in zip(copied, bags, strict=True)
+    )
 
 
 def test_a_digest_names_a_version(home):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import operator
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,7 +43,7 @@ class BagDataset(Dataset[Bag]):
     root: Path
     """What the slides' features are relative to: a store, or a copied folder."""
     members: tuple[Member, ...]
-    """The slides, sorted by id."""
+    """The slides, in the order of the manifest, which is that of their ids."""
     classes: tuple[str, ...]
     """Labels, by the number that stands for each: of the whole dataset, whatever the split."""
     max_patches: int | None = None
@@ -55,6 +56,9 @@ class BagDataset(Dataset[Bag]):
 
     def __len__(self) -> int:
         return len(self.members)
+
+    def __iter__(self) -> Iterator[Bag]:
+        return (self[index] for index in range(len(self)))
 
     def __repr__(self) -> str:
         counts = Counter(one.label or "no label" for one in self.members)
