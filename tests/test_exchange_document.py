@@ -104,18 +104,19 @@ def is_current_in_dagster(name: str) -> bool:
         return len({event.partition for event in events if event}) == 2
 
 
-def test_what_a_format_cannot_say_ends_with_code_1_and_the_reason(home: Path) -> None:
-    (home / "recipe.yaml").write_text(
-        RECIPE.replace("mpp: 0.5, min", "mpp: 0.7, min").replace("cohort: {", "other: {")
+def test_what_is_refused_ends_with_code_1_and_the_others_are_done(home: Path) -> None:
+    said = typed(
+        "export", "trident", "dataset/cohort", "to", "--names", "slide_id", "--slides", "x", code=2
     )
-    typed("run", "--select", "patch_locations")
-    said = typed("export", "clam", "patch_locations/grid", "to", code=1)
-    assert said.count("refused") >= 2
-    assert "CLAM cannot say patches at 0.7 um per pixel" in said
-
-
-def test_a_refused_file_ends_with_code_1_and_the_others_are_taken(home: Path) -> None:
+    assert said == ""
     typed("export", "trident", "features/colour", "to")
+    (path,) = (home / "to").glob("*/features_colour_stats/a.h5")
+    whole = path.read_bytes()
+    path.write_bytes(b"another's")
+    said = typed("export", "trident", "features/colour", "to", code=1)
+    assert "1 kept, 1 refused" in said
+    assert "has other content" in said
+    path.write_bytes(whole)
     (path,) = (home / "to").glob("*/features_colour_stats/a.h5")
     path.write_bytes(b"no HDF5\x1b[2J")
     (home / "recipe.yaml").write_text(RECIPE.replace(COLOUR, BOTH))

@@ -64,6 +64,7 @@ from pathassets.catalog.tables import (
     slide,
     slide_path,
 )
+from pathassets.catalog.upkeep.upkeep import Upkeep
 from pathassets.catalog.urls import name_of
 from pathassets.errors import CatalogError
 
@@ -85,6 +86,7 @@ class Catalog(
     Findings,
     Candidates,
     ExternalFeatures,
+    Upkeep,
 ):
     """The SQL catalog. One per process, for all of its threads; each call is one transaction.
 

@@ -36,6 +36,12 @@ _COMMANDS = {
     "export": ("exchange", "export_command"),
     "import": ("exchange", "import_command"),
     "unimport": ("exchange", "unimport_command"),
+    "doctor": ("upkeep", "doctor"),
+    "scrub": ("upkeep", "scrub"),
+    "gc": ("upkeep", "gc"),
+    "forget": ("upkeep", "forget"),
+    "backup": ("upkeep", "backup"),
+    "restore": ("upkeep", "restore"),
     "ui": ("ui", "ui"),
     "demo": ("sample", "demo"),
 }

@@ -79,3 +79,14 @@ from .slides import (
     registration_line as registration_line,
     resolution as resolution,
 )
+from .upkeep import (
+    backup_line as backup_line,
+    finding as finding,
+    finding_json as finding_json,
+    findings_end as findings_end,
+    garbage_json as garbage_json,
+    garbage_lines as garbage_lines,
+    gone_lines as gone_lines,
+    restore_line as restore_line,
+    scrubbed as scrubbed,
+)

@@ -23,6 +23,12 @@ def test_what_was_adopted_is_told_by_slide_the_last_first(catalog):
     ]
 
 
+def test_it_is_told_of_some_slides(catalog):
+    catalog.record_artifact(record("a"), ())
+    assert catalog.adopted(["b-2"]) == {}
+    assert list(catalog.adopted(["a-1", "b-2"])) == ["a-1"]
+
+
 def test_what_is_withdrawn_counts_no_more_and_stays(catalog):
     catalog.record_artifact(record("a"), ())
     catalog.record_artifact(record("b", name="virchow"), ())

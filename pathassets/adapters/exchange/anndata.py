@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from pathassets.adapters.exchange.claims import claims_of
-from pathassets.adapters.exchange.hdf5 import load_h5py, new_h5, put_array, put_rows
-from pathassets.adapters.exchange.output import OutputFile
+from pathassets.adapters.exchange.parts.claims import claims_of
+from pathassets.adapters.exchange.parts.hdf5 import load_h5py, new_h5, put_array, put_rows
+from pathassets.adapters.exchange.parts.output import OutputFile
 from pathassets.core.exchange.bags import Bag, unsayable
 from pathassets.core.spec import canonical_json
 

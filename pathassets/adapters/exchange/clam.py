@@ -16,17 +16,23 @@ from pathlib import Path
 
 import numpy as np
 
-from pathassets.adapters.exchange.bag_tensors import write_pt
-from pathassets.adapters.exchange.claims import PREFIX, claims_of
-from pathassets.adapters.exchange.h5_bags import (
+from pathassets.adapters.exchange.parts.bag_tensors import write_pt
+from pathassets.adapters.exchange.parts.claims import PREFIX, claims_of
+from pathassets.adapters.exchange.parts.h5_bags import (
     as_text,
     attributes_of,
     h5_rows,
     number,
     read_h5_bag,
 )
-from pathassets.adapters.exchange.hdf5 import new_h5, open_h5, own_dataset, put_array, put_rows
-from pathassets.adapters.exchange.output import OutputFile, csv_file
+from pathassets.adapters.exchange.parts.hdf5 import (
+    new_h5,
+    open_h5,
+    own_dataset,
+    put_array,
+    put_rows,
+)
+from pathassets.adapters.exchange.parts.output import OutputFile, csv_file
 from pathassets.core.exchange.bags import Bag, unsayable
 from pathassets.core.exchange.footprints import LevelPatch, level_patch_of
 from pathassets.core.exchange.found import Found, FoundFeatures, Unreadable

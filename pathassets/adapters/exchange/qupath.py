@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from pathassets.adapters.exchange.output import OutputFile
+from pathassets.adapters.exchange.parts.output import OutputFile
 from pathassets.core.annotations.annotations import AnnotationPolygon
 from pathassets.core.exchange.bags import Bag
 from pathassets.core.spec import digest_of

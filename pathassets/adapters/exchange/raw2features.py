@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import zarr
 
-from pathassets.adapters.exchange.h5_bags import MAX_ROWS, as_text, number
+from pathassets.adapters.exchange.parts.h5_bags import MAX_ROWS, as_text, number
 from pathassets.adapters.zarr.arrays import UNREADABLE
 from pathassets.core.exchange.found import Found, FoundFeatures, Unreadable
 from pathassets.errors import SpecError, StoreError

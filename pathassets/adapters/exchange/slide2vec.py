@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from pathassets.adapters.exchange.bag_tensors import open_pt
-from pathassets.adapters.exchange.h5_bags import as_text, number
+from pathassets.adapters.exchange.parts.bag_tensors import open_pt
+from pathassets.adapters.exchange.parts.h5_bags import as_text, number
 from pathassets.core.exchange.found import Found, FoundFeatures, Unreadable
 from pathassets.errors import SpecError, StoreError
 

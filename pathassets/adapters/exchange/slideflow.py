@@ -17,8 +17,8 @@ import json
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-from pathassets.adapters.exchange.bag_tensors import write_pt
-from pathassets.adapters.exchange.output import OutputFile, csv_file, text_file
+from pathassets.adapters.exchange.parts.bag_tensors import write_pt
+from pathassets.adapters.exchange.parts.output import OutputFile, csv_file, text_file
 from pathassets.core.exchange.bags import Bag, unsayable
 from pathassets.core.exchange.training import TrainingRow
 

@@ -28,8 +28,8 @@ import zarr
 from zarr.errors import ZarrUserWarning
 
 from pathassets.adapters.exchange.anndata import feature_names, uns_of
-from pathassets.adapters.exchange.output import OutputFile
-from pathassets.adapters.exchange.zarr_tables import put_table
+from pathassets.adapters.exchange.parts.output import OutputFile
+from pathassets.adapters.exchange.parts.zarr_tables import put_table
 from pathassets.core.annotations.annotations import outlines_of
 from pathassets.core.exchange.bags import Bag, unsayable
 from pathassets.core.exchange.encoder_names import folder_name

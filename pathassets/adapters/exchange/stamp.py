@@ -18,10 +18,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pathassets.adapters.exchange.claims import PREFIX, claims_of
-from pathassets.adapters.exchange.h5_bags import as_text, h5_rows, number, read_h5_bag
-from pathassets.adapters.exchange.hdf5 import new_h5, put_array, put_rows
-from pathassets.adapters.exchange.output import OutputFile, csv_file, text_file
+from pathassets.adapters.exchange.parts.claims import PREFIX, claims_of
+from pathassets.adapters.exchange.parts.h5_bags import as_text, h5_rows, number, read_h5_bag
+from pathassets.adapters.exchange.parts.hdf5 import new_h5, put_array, put_rows
+from pathassets.adapters.exchange.parts.output import OutputFile, csv_file, text_file
 from pathassets.core.exchange.bags import Bag, unsayable
 from pathassets.core.exchange.encoder_names import STAMP, folder_name
 from pathassets.core.exchange.footprints import um_of

@@ -19,10 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from pathassets.adapters.exchange.claims import claims_of
-from pathassets.adapters.exchange.h5_bags import as_text, h5_rows, number, read_h5_bag
-from pathassets.adapters.exchange.hdf5 import new_h5, put_array, put_rows
-from pathassets.adapters.exchange.output import OutputFile, text_file
+from pathassets.adapters.exchange.parts.claims import claims_of
+from pathassets.adapters.exchange.parts.h5_bags import as_text, h5_rows, number, read_h5_bag
+from pathassets.adapters.exchange.parts.hdf5 import new_h5, put_array, put_rows
+from pathassets.adapters.exchange.parts.output import OutputFile, text_file
 from pathassets.core.exchange.bags import Bag, unsayable
 from pathassets.core.exchange.encoder_names import TRIDENT, folder_name
 from pathassets.core.exchange.footprints import magnifications_of, side_of
@@ -83,7 +83,7 @@ def _overlap_px(bag: Bag) -> int:
     overlap_px = bag.footprint.overlap_px
     if overlap_px is None:
         raise unsayable(
-            bag, TOOL, "where patches lie that are drawn and no grid",
+            bag, TOOL, "an overlap of patches that are drawn, or whose grid nobody knows",
             remedy="Export them for CLAM, STAMP or anndata, which ask for no grid",
         )  # fmt: skip
     if overlap_px < 0 or overlap_px != int(overlap_px):

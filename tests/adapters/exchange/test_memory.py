@@ -17,10 +17,10 @@ from pathassets.adapters.exchange.trident import trident_files
 from pathassets.core.exchange.bags import Bag, Footprint, SlideFacts
 from pathassets.core.exchange.footprints import boxes_of
 
-N_CHUNKS, CHUNK_ROWS, N_COLUMNS = 24, 1024, 256
+N_CHUNKS, CHUNK_ROWS, N_COLUMNS = 12, 1024, 256
 N_ROWS = N_CHUNKS * CHUNK_ROWS - 5
 BYTES = 4 * N_ROWS * N_COLUMNS
-"""25 MB."""
+"""12.5 MB."""
 
 
 def chunks() -> Iterator[np.ndarray]:
@@ -71,4 +71,4 @@ def test_a_store_of_spatialdata_takes_the_tiles_and_no_more(bag, tmp_path):
     file.write(tmp_path / "a.zarr")
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < BYTES  # outlines and names of 25,000 tiles, not their rows
+    assert peak < BYTES  # outlines and names of 12,000 tiles, not their rows

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pathassets.adapters.exchange.values import plain_values
+from pathassets.adapters.exchange.parts.values import plain_values
 from pathassets.adapters.files import fingerprint_from, fingerprint_of, stamp_of
 from pathassets.adapters.store.store import Artifact
 from pathassets.adapters.zarr.feature_writer import FeatureWriter

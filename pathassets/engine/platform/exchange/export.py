@@ -22,8 +22,8 @@ from pathassets.adapters.exchange.clam import (
     clam_tables,
     find_level_patch,
 )
-from pathassets.adapters.exchange.folder import ExportFolder
-from pathassets.adapters.exchange.output import OutputFile, csv_file
+from pathassets.adapters.exchange.parts.folder import ExportFolder
+from pathassets.adapters.exchange.parts.output import OutputFile, csv_file
 from pathassets.adapters.exchange.qupath import MAX_MEASUREMENTS, Drawing, qupath_files
 from pathassets.adapters.exchange.slideflow import slideflow_files, slideflow_tables
 from pathassets.adapters.exchange.spatialdata import spatialdata_files

@@ -26,6 +26,7 @@ from pathassets.engine.platform.plan import PlannedSlide, plan_slides
 from pathassets.engine.platform.platform import Platform, open_platform
 from pathassets.errors import SpecError
 from tests.engine.conftest import RECIPE
+from tests.engine.foreign_readers import read_trident
 
 pytestmark = pytest.mark.usefixtures("here")
 FEATURES = ("features", "stats")
@@ -168,6 +169,19 @@ def test_only_the_missing_part_is_computed_and_a_dataset_takes_both(platform, sl
     said = {str(p.address): p.facts.get("provenance") for p in traced.parents}
     assert said[str(adopted.address)] == "external"
     assert list(said.values()).count(None) == 1
+
+
+@pytest.mark.usefixtures("slides")
+def test_what_was_imported_is_exported_like_any_other(platform, exported, tmp_path):
+    take(platform, "trident", exported / "trident")
+    request = ExportRequest(tool="trident", what="features/stats", to=tmp_path / "again")
+    assert states(export(platform, request)) == ["written", "written"]
+    for name in "ab":
+        (again,) = (tmp_path / "again").glob(f"20x_64px_0px_overlap/features_*/{name}.h5")
+        before, after = (read_trident(path) for path in (trident_file(exported, name), again))
+        np.testing.assert_array_equal(after.rows, before.rows)
+        np.testing.assert_array_equal(after.corners_px0, before.corners_px0)
+        assert after.side_px0 == before.side_px0
 
 
 @pytest.mark.usefixtures("slides")

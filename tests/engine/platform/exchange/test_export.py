@@ -9,7 +9,7 @@ import pytest
 from pathassets.core.dataset import DatasetSpec, split_of
 from pathassets.engine.platform.dataset import build_dataset
 
-from pathassets.adapters.exchange import folder as folder_module
+from pathassets.adapters.exchange.parts import folder as folder_module
 from pathassets.adapters.tifffile import PyramidSpec
 from pathassets.adapters.zarr.arrays import FeatureRows
 from pathassets.catalog.records import CohortFacts
@@ -136,7 +136,7 @@ def test_patches_that_are_drawn_are_refused_for_trident_and_said_to_clam(
     list(run_batch(drawn, plan_slides(drawn), drawn.recipe.per_slide, run_id="r"))
     refused = do(drawn, "trident", tmp_path / "t")
     assert states(refused) == ["refused"] * 2
-    assert "drawn and no grid" in refused[0].said
+    assert "an overlap of patches that are drawn" in refused[0].said
     assert "anndata" in refused[0].said
     assert not list((tmp_path / "t").rglob("*.h5"))
     assert states(do(drawn, "clam", tmp_path / "c")) == ["written"] * 2
@@ -304,6 +304,10 @@ def test_stamp_has_no_file_of_a_slide_without_patches(platform, make_slide, regi
     assert states(do(platform, "trident", tmp_path / "t")) == ["written"]
     seen = read_trident(only(tmp_path, "t/20x*/features_colour_stats/bare.h5"))
     assert (seen.rows.shape, seen.corners_px0.shape) == ((0, 25), (0, 2))
+    for tool in ("clam", "anndata", "spatialdata", "qupath"):
+        assert states(do(platform, tool, tmp_path / tool)) == ["written"]
+    assert read_clam_pt(tmp_path / "clam" / "pt_files" / "bare.pt").shape == (0, 25)
+    assert states(do(platform, "slideflow", tmp_path / "f")) == ["empty"]
 
 
 def test_stamp_trains_from_tables_of_patients(platform, planned, tmp_path):

@@ -44,11 +44,12 @@ def open_pt(path: Path) -> np.ndarray:
 
     try:
         found = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
+        is_list = isinstance(found, torch.Tensor) and found.ndim == 2  # noqa: PLR2004
+        if is_list and found.dtype == torch.bfloat16:
+            found = found.float()
+        array: np.ndarray | None = found.detach().numpy() if is_list else None
     except Exception as error:
         raise StoreError(path, f"cannot be read as a tensor: {error}") from error
-    if not isinstance(found, torch.Tensor) or found.ndim != 2:  # noqa: PLR2004
+    if array is None:
         raise StoreError(path, "holds no tensor (n, d)")
-    if found.dtype == torch.bfloat16:
-        found = found.float()
-    array: np.ndarray = found.numpy()
     return array

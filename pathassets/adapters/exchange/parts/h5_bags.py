@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from pathassets.adapters.exchange.claims import PREFIX
-from pathassets.adapters.exchange.hdf5 import open_h5, own_dataset, plain, rows_of
+from pathassets.adapters.exchange.parts.claims import PREFIX
+from pathassets.adapters.exchange.parts.hdf5 import open_h5, own_dataset, plain, rows_of
 from pathassets.errors import StoreError
 
 MAX_ROWS = 5_000_000

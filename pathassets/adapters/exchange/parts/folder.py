@@ -19,7 +19,7 @@ from typing import Literal
 
 from filelock import FileLock, Timeout
 
-from pathassets.adapters.exchange.output import OutputFile
+from pathassets.adapters.exchange.parts.output import OutputFile
 from pathassets.adapters.store.folders import (
     make_synced,
     refuse_link,

@@ -4,7 +4,7 @@ import csv
 
 import pytest
 
-from pathassets.adapters.exchange.output import csv_file
+from pathassets.adapters.exchange.parts.output import csv_file
 from pathassets.errors import SpecError
 
 
