@@ -46,7 +46,7 @@ test: $(STAMP) ## the one gate: format, lint, types, floors, tests (all but the 
 	  wait $$types && exit $$tests
 
 slow: $(STAMP) ## the slow tests: real daemon, PostgreSQL, browser
-	$(BIN)/pytest --slow -m slow -n 2 --dist loadfile
+	$(BIN)/pytest --slow -m slow -n 3 --dist loadfile
 
 format: $(STAMP) ## rewrite the code as the gate wants it
 	$(BIN)/ruff format

@@ -123,15 +123,12 @@ def run_through_dagster() -> None:
     from pathassets.defs.instance import open_instance  # noqa: PLC0415
     from pathassets.defs.launch import Wanted, run_slides_here  # noqa: PLC0415
     from pathassets.engine.platform.platform import open_platform  # noqa: PLC0415
-    from pathassets.engine.platform.status import cohort_status  # noqa: PLC0415
     from pathassets.engine.settings import read_settings  # noqa: PLC0415
 
     settings = read_settings()
     with open_platform(settings) as platform, open_instance(settings) as instance:
         wanted = Wanted(slide_ids=frozenset(), entries=platform.recipe.entries)
-        run_slides_here(
-            build_definitions(platform.recipe), instance, platform, wanted, cohort_status(platform)
-        )
+        run_slides_here(build_definitions(platform.recipe), instance, platform, wanted)
 
 
 def run_tasks_alone() -> None:

@@ -60,6 +60,10 @@ def copy_cohort(home: Path, n_slides: int) -> None:
     with closing(sqlite3.connect(catalog)) as connection, connection:
         for table in ("artifact", "artifact_parent", "attempt"):
             _copy_rows(connection, table, first, others)
+        connection.execute(
+            "INSERT OR REPLACE INTO latest_attempt SELECT partition_key, stage, name, max(id) "
+            "FROM attempt GROUP BY partition_key, stage, name"
+        )
     _copy_folders(home / "store", first, others)
     with closing(sqlite3.connect(home / ".dagster" / "history" / "runs" / "index.db")) as index:
         _copy_events(index, first, others)
@@ -210,7 +214,7 @@ def time_looks() -> None:
 
         for n_threads in (1, 2, 8):
             took = _time(
-                damage.find_damage_side_by_side(
+                damage.look_over_side_by_side(
                     platform.store.check_sizes, expected, n_threads=n_threads
                 )
             )
@@ -218,9 +222,7 @@ def time_looks() -> None:
             print(f"  {n_threads} threads: {took}, {per_us:.0f} us an artifact")
         some = expected[:2000]
         for n_threads in (1, 8):
-            took = _time(
-                damage.find_damage_side_by_side(slow, some, n_threads=n_threads, n_batch=20)
-            )
+            took = _time(damage.look_over_side_by_side(slow, some, n_threads=n_threads, n_batch=20))
             print(
                 f"  a share that answers in {SHARE_S * 1e3} ms, 2000, {n_threads} threads: {took}"
             )

@@ -8,7 +8,8 @@
     │   ├── ResolutionImplausible                 the sources contradict each other or physics
     │   └── TileUnreadable                        it opens, but some of its pixels cannot be decoded
     ├── SpecError (ValueError)                    the request is impossible
-    │   └── WrongArguments (TypeError)            a parameter that there is not, or of no such type
+    │   ├── WrongArguments (TypeError)            a parameter that there is not, or of no such type
+    │   └── SelectionError                        a selection of slides that means nothing
     ├── AnnotationError           .path           an annotation cannot be read
     │   └── AnnotationsMissing                    none is recorded for this slide
     ├── EncoderError              .encoder        the model cannot do what was asked of it
@@ -20,6 +21,7 @@
     ├── WorkerLost                                the worker process died or timed out on this slide
     ├── ResourcesShort                            no memory, thread or process is left to work with
     ├── ServiceEnded                              a program that `pathassets ui` had started
+    ├── LeakageFound              .dataset        parts of a dataset share what nobody accepted
     └── CatalogError                              the SQL catalog
 
 A message reads `subject: fact`; the remedy, where there is one, is a sentence of its own, and part
@@ -148,6 +150,13 @@ class WrongArguments(SpecError, TypeError):
     """A parameter is missing, is not known, or is of another type than any it takes."""
 
 
+class SelectionError(SpecError):
+    """A selection of slides that means nothing; the message has lines that show the place."""
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.remedy}"
+
+
 class AnnotationError(PathAssetsError):
     """An annotation, or one element of it, cannot be read."""
 
@@ -265,6 +274,16 @@ class ServiceEnded(PathAssetsError):
     """A program that `pathassets ui` had started ended by itself."""
 
     reason = "service_ended"
+
+
+class LeakageFound(PathAssetsError):
+    """Parts of a dataset share a patient or a slide, and nobody accepted that."""
+
+    reason = "leakage"
+
+    def __init__(self, dataset: str, fact: str, *, remedy: str = "") -> None:
+        super().__init__(f"dataset {dataset}: its parts are not apart: {fact}", remedy=remedy)
+        self.dataset = dataset
 
 
 class CatalogError(PathAssetsError):

@@ -138,11 +138,13 @@ def state_of(home: Home) -> dict[str, Any]:
     """All that must not depend on what happened on the way."""
     from pathassets.defs.instance import open_instance  # noqa: PLC0415 - dagster takes seconds
     from pathassets.engine.platform.platform import open_platform  # noqa: PLC0415
-    from pathassets.engine.platform.status import cohort_status  # noqa: PLC0415
+    from pathassets.engine.platform.status import cohort_status, slide_rows  # noqa: PLC0415
     from pathassets.report import status_json  # noqa: PLC0415
 
     with home.settings() as settings, open_platform(settings) as platform:
-        status = status_json(cohort_status(platform)).replace(str(home.path), "~")
+        status = "".join(status_json(cohort_status(platform), slide_rows(platform))).replace(
+            str(home.path), "~"
+        )
         with open_instance(settings) as instance:
             return {
                 "files": hashes_of(home.path / "store") | hashes_of(home.path / "demo"),

@@ -68,13 +68,17 @@ def output(*arguments: str | Path, code: int = 0) -> str:
 
 
 def rejected_file(result: Result) -> str:
-    """What a command says that cannot do what it was asked: cause and remedy on one line."""
+    """What a command says that cannot do what it was asked: cause and remedy on one line.
+
+    A selection's are on several, which show the place.
+    """
     assert result.exit_code == 2, result.output
     assert isinstance(result.exception, SystemExit)
     assert "Traceback" not in result.output
-    (line,) = result.stderr.splitlines()
+    line, *more = result.stderr.splitlines()
     assert line.startswith("error: ")
-    return line.removeprefix("error: ")
+    assert bool(more) == line.startswith("error: selection: ")
+    return " ".join([line, *more]).removeprefix("error: ")
 
 
 def status() -> dict[str, Any]:
@@ -197,7 +201,7 @@ INGEST_TABLE = ("ingest", "a.svs", "--cohort", "cohort.csv")
         (
             make_nothing,
             ("run", "--slides", "nope"),
-            r"slide nope: not registered\. `pathassets stat",
+            r"selection: slide nope: not in the catalog +nope +\^{4} +Register it first\.",
         ),
         (make_nothing, ("mpp", "show", "nope"), r"slide nope: not in the catalog\. "),
         (
@@ -560,7 +564,7 @@ def test_what_is_withdrawn_by_an_id_that_was_merged_is_withdrawn_in_dagster_too(
     said = output("annotations", "withdraw", "old", *STATED)
     assert said.startswith(f"{slide_id}: tumour is withdrawn")
     with open_instance(read_settings()) as instance:
-        assert reported_annotations(instance, "tumour") == {slide_id: WITHDRAWN}
+        assert reported_annotations(instance, "tumour", [slide_id]) == {slide_id: WITHDRAWN}
 
 
 @pytest.mark.usefixtures("here")

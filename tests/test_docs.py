@@ -5,6 +5,7 @@ A fenced block is told by its language:
     python   run in a folder with the slide that it names; `print(…)  # this` is what it prints
     sh       `pathassets …` run in a home, `make …` as a dry run; the rest is what the Makefile does
     yaml     a part of a recipe: all of docs/recipe.md is built on a slide, the rest is parsed
+    sql      asked of a catalog of either kind by tests/catalog/test_views.py
     console  `$ pathassets …` and what it prints, but for seconds
 
 What `make demo` prints stands in README, and is held by tests/test_demo.py.
@@ -156,7 +157,7 @@ def test_a_command_within_a_sentence_has_the_options_that_are_named(span: str) -
 
 def test_no_block_is_of_another_kind() -> None:
     found = {language for page in PAGES for language, _ in BLOCK.findall(page.read_text())}
-    assert found <= {"", "python", "sh", "yaml", "console"}
+    assert found <= {"", "python", "sh", "sql", "yaml", "console"}
 
 
 @pytest.mark.parametrize("text", cases("python"))

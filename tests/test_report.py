@@ -3,8 +3,12 @@ from __future__ import annotations
 import json
 import logging
 import re
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,23 +19,70 @@ from pathassets.core.slides.slide import MppSource
 from pathassets.engine.platform.annotation_matching import Match, MatchState
 from pathassets.engine.platform.annotations import Recorded
 from pathassets.engine.platform.ingestion.ingest import Registration, find_files, ingest
-from pathassets.engine.platform.lineage import Ancestor
 from pathassets.engine.platform.platform import open_platform
-from pathassets.engine.platform.status import Cell, CohortStatus, SlideStatus, cohort_status
+from pathassets.engine.platform.provenance.lineage import Relative
+from pathassets.engine.platform.status import (
+    MAX_TOLD,
+    Cell,
+    CohortStatus,
+    SlideStatus,
+    Told,
+    Troubles,
+    cohort_status,
+    slide_rows,
+)
 from pathassets.engine.settings import read_settings
 from pathassets.errors import SpecError
 from pathassets.report import cohort as cohort_report
 from tests.defs.small_slides import RECIPE, write_slide
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stand:
+    """Where a cohort stands, and all of its rows."""
+
+    whole: CohortStatus
+    slides: tuple[SlideStatus, ...]
+
+    @classmethod
+    def of(cls, whole: CohortStatus, slides: Iterable[SlideStatus]) -> Stand:
+        """Count rows as the catalog counts them."""
+        rows = tuple(slides)
+        failed = [row.failure for row in rows if row.failure is not None]
+        told = Told(
+            cells=tuple(failed[:MAX_TOLD]), rest=Counter(cell.reason for cell in failed[MAX_TOLD:])
+        )
+        counts = {
+            key: Counter(c.state for row in rows for c in row.cells if c.key == key)
+            for key in whole.counts
+        }
+        names = {name for row in rows for name in row.planned.annotations}
+        drawn = {name: sum(name in row.planned.annotations for row in rows) for name in names}
+        return cls(
+            whole=replace(
+                whole, n_slides=len(rows), counts=counts, annotations=drawn,
+                troubles=Troubles(failures=told),
+            ),
+            slides=rows,
+        )  # fmt: skip
+
+
 @pytest.fixture
-def stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CohortStatus:
+def stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stand:
     """Where a cohort of one slide stands that was never run."""
     (tmp_path / "recipe.yaml").write_text(RECIPE)
     monkeypatch.setenv("PATHASSETS_HOME", str(tmp_path))
     with open_platform(read_settings()) as platform:
         list(ingest(platform, find_files([write_slide(tmp_path / "a.svs", 1)])))
-        return cohort_status(platform)
+        return Stand(whole=cohort_status(platform), slides=tuple(slide_rows(platform)))
+
+
+def status_table(stand: Stand) -> None:
+    """Print what `pathassets status` prints, which takes the rows of those with open work."""
+    is_done = [all(c.state == "current" for c in row.cells) for row in stand.slides]
+    rows = [row for _, row in sorted(zip(is_done, stand.slides, strict=True), key=itemgetter(0))]
+    few = len(rows) <= report.MAX_ROWS
+    report.status_table(stand.whole, stand.slides if few else rows[: report.MAX_ROWS])
 
 
 def named(slide: SlideStatus, slide_id: str, state: str) -> SlideStatus:
@@ -50,17 +101,17 @@ def named(slide: SlideStatus, slide_id: str, state: str) -> SlideStatus:
     return replace(slide, planned=planned, cells=cells)
 
 
-def cohort(stand: CohortStatus, n_current: int, n_failed: int) -> CohortStatus:
+def cohort(stand: Stand, n_current: int, n_failed: int) -> Stand:
     (slide,) = stand.slides
     current = [named(slide, f"current-{i:05d}", "current") for i in range(n_current)]
     failed = [named(slide, f"failed-{i:05d}", "failed") for i in range(n_failed)]
-    return replace(stand, slides=(*current, *failed))
+    return Stand.of(stand.whole, (*current, *failed))
 
 
 def test_a_cohort_has_a_row_for_every_slide(
-    stand: CohortStatus, capsys: pytest.CaptureFixture[str]
+    stand: Stand, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    report.status_table(cohort(stand, 150, 3))
+    status_table(cohort(stand, 150, 3))
     shown = capsys.readouterr().out
     assert all(f" current-{i:05d} " in shown for i in range(150))
     assert "are shown" not in shown
@@ -68,10 +119,10 @@ def test_a_cohort_has_a_row_for_every_slide(
 
 
 def test_of_thousands_of_slides_those_with_open_work_are_shown_at_once(
-    stand: CohortStatus, capsys: pytest.CaptureFixture[str]
+    stand: Stand, capsys: pytest.CaptureFixture[str]
 ) -> None:
     large = cohort(stand, 10_000 - 150, 150)
-    report.status_table(large)
+    status_table(large)
     shown = capsys.readouterr().out
     assert all(f" failed-{i:05d} " in shown for i in range(150))
     assert "200 of 10000 slides are shown" in shown
@@ -81,16 +132,17 @@ def test_of_thousands_of_slides_those_with_open_work_are_shown_at_once(
     assert "130 more, 130 resolution_missing: pathassets status --json has all" in shown
     assert len(shown.splitlines()) < 250  # all 10,000 rows would take 9 s
 
-    report.status_table(replace(large, slides=large.slides[-300:]), is_whole=True)
+    last = Stand.of(stand.whole, large.slides[-300:])
+    report.status_table(last.whole, last.slides)  # as `--all` does
     assert capsys.readouterr().out.count("│ failed-") == 150
 
 
 def test_a_narrow_terminal_loses_nothing(
-    stand: CohortStatus, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    stand: Stand, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes it for a terminal then
     monkeypatch.setenv("COLUMNS", "60")
-    report.status_table(cohort(stand, 1, 1))
+    status_table(cohort(stand, 1, 1))
     shown = re.sub("\x1b\\[[0-9;]*m", "", capsys.readouterr().out)
     assert "…" not in shown
     table, _, below = shown.rpartition("┘")
@@ -102,11 +154,11 @@ def test_a_narrow_terminal_loses_nothing(
 
 
 def test_what_looks_like_markup_is_printed_as_it_is(
-    stand: CohortStatus, capsys: pytest.CaptureFixture[str]
+    stand: Stand, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (slide,) = stand.slides
     odd = named(slide, "[red]:smile:[/]", "failed")
-    report.status_table(replace(stand, slides=(odd,)))
+    status_table(Stand.of(stand.whole, (odd,)))
     report.error("[bold]no[/] slide")
     out, err = capsys.readouterr()
     assert out.count("[red]:smile:[/]") == 2
@@ -117,9 +169,9 @@ def test_lineage_names_an_ancestor_once(capsys: pytest.CaptureFixture[str]) -> N
     def at(stage: str) -> Address:
         return Address(stage, "x", "a", "0" * 16)
 
-    slide = Ancestor(address=Address.of_slide("a", "v"), facts={"sha256": "beef"}, parents=())
-    mask = Ancestor(address=at("tissue_mask"), facts={"tissue_mm2": 1.5}, parents=(slide,))
-    grid = Ancestor(
+    slide = Relative(address=Address.of_slide("a", "v"), facts={"sha256": "beef"}, parents=())
+    mask = Relative(address=at("tissue_mask"), facts={"tissue_mm2": 1.5}, parents=(slide,))
+    grid = Relative(
         address=at("patch_locations"),
         facts={"spec": {"patch_px": 256}, "notes": ["[a]", "b"], "nothing": None},
         parents=(mask, slide),
@@ -164,35 +216,50 @@ ANNOTATION = AnnotationRecord(
 )
 
 
-def with_drawing(stand: CohortStatus, n_drawn: int, n_bare: int) -> CohortStatus:
+def with_drawing(stand: Stand, n_drawn: int, n_bare: int) -> Stand:
     large = cohort(stand, n_drawn + n_bare, 0)
     slides = tuple(
         replace(one, planned=replace(one.planned, annotations={"tumour": ANNOTATION}))
         for one in large.slides[:n_drawn]
     )
-    return replace(large, slides=(*slides, *large.slides[n_drawn:]), annotations=("tumour",))
+    return Stand.of(large.whole, (*slides, *large.slides[n_drawn:]))
 
 
 def test_a_status_has_a_column_for_annotations(
-    stand: CohortStatus, capsys: pytest.CaptureFixture[str]
+    stand: Stand, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    report.status_table(with_drawing(stand, 1, 1))
+    status_table(with_drawing(stand, 1, 1))
     shown = capsys.readouterr().out
     assert "annotations" in shown
     assert "tumour" in shown
     assert shown.count("1 polygon ") == 1
     assert shown.count(" none ") == 1
-    report.status_table(with_drawing(stand, 150, 150))
+    status_table(with_drawing(stand, 150, 150))
     assert "150 recorded" in capsys.readouterr().out
 
 
-def test_a_status_for_machines_has_the_drawings_that_the_recipe_names(stand: CohortStatus) -> None:
-    found = json.loads(report.status_json(with_drawing(stand, 1, 1)))
+def as_json(stand: Stand) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads("".join(report.status_json(stand.whole, stand.slides)))
+    return found
+
+
+def test_a_status_for_machines_has_the_drawings_that_the_recipe_names(stand: Stand) -> None:
+    found = as_json(with_drawing(stand, 1, 1))
     drawn, bare = (slide["annotations"] for slide in found["slides"])
     assert drawn["tumour"]["digest"] == "0123"
     assert drawn["tumour"]["labels"] == {"": 1, "[b]Tumor[/]": 2}
     assert bare == {}
-    assert "annotations" in json.loads(report.status_json(stand))["slides"][0]
+    assert "annotations" in as_json(stand)["slides"][0]
+
+
+@pytest.mark.parametrize("n_slides", [0, 1, 3])
+def test_what_is_streamed_for_machines_is_what_the_whole_would_be(
+    stand: Stand, n_slides: int
+) -> None:
+    large = cohort(stand, n_slides, 0)
+    text = "".join(report.status_json(large.whole, large.slides))
+    assert text == json.dumps(json.loads(text), indent=1) + "\n"
+    assert len(json.loads(text)["slides"]) == n_slides
 
 
 def test_drawings_are_told_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
@@ -226,7 +293,7 @@ def test_what_was_left_out_of_a_drawing_is_said_with_it() -> None:
     )
 
 
-def test_a_cell_for_machines_leaves_out_what_is_empty(stand: CohortStatus) -> None:
+def test_a_cell_for_machines_leaves_out_what_is_empty(stand: Stand) -> None:
     (slide,) = stand.slides
     cell = slide.cells[0]
     assert isinstance(cell, Cell)
@@ -234,7 +301,7 @@ def test_a_cell_for_machines_leaves_out_what_is_empty(stand: CohortStatus) -> No
 
 
 def test_no_text_gives_the_terminal_an_order(
-    stand: CohortStatus, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    stand: Stand, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     order = "\x1b]8;;http://evil.example\x07[link=http://evil.example]x[/link]\x9b2J\u202e\n1/1 a"
@@ -244,13 +311,14 @@ def test_no_text_gives_the_terminal_an_order(
     cell = replace(first, state="failed", reason="x", message=order, remedy=order)
     planned = replace(slide.planned, record=record)
     odd = replace(slide, planned=planned, cells=(cell, *rest))
-    report.status_table(replace(stand, slides=(odd,)))
-    report.failures((odd,))
+    shown_odd = Stand.of(stand.whole, (odd,))
+    status_table(shown_odd)
+    report.troubles(shown_odd.whole.troubles)
     report.annotation_table(
         [replace(ANNOTATION, file=order, who=order, why=order, labels={order: 1})]
     )
     facts = {"labels": {order: order}, "patient": order}
-    report.lineage_tree(Ancestor(address=Address.of_slide("a", "v"), facts=facts, parents=()))
+    report.lineage_tree(Relative(address=Address.of_slide("a", "v"), facts=facts, parents=()))
     override = MppOverride(slide_id="a", mpp=0.5, who=order, why=order)
     report.resolution(
         replace(record, mpp_sources=(MppSource(source="x", value=order),)), [override]

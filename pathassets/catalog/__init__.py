@@ -5,7 +5,14 @@ nowhere else. Frozen records go in and come out, never a row or a connection. Wh
 or an artifact means is decided below (core) and above (engine, defs); pixels and files are the
 adapters'.
 
-    catalog.py      class Catalog: every question and every entry
+    catalog.py      class Catalog: every question and every entry; slides and their files
+    human_inputs.py what people state
+    artifacts.py    what was made, and what was tried
+    releases/       datasets: releases, placements, findings
+    looks.py        when artifacts were last seen whole, and what is wrong with them
+    standing.py     what recipes want of each slide, by its state
+    states.py       how a state follows, in SQL
+    part.py         what these parts share
     records.py      what goes in and out
     rows.py         record <-> row
     tables/         the tables

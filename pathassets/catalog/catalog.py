@@ -1,92 +1,100 @@
 """Records in, records out: every question to the catalog, and every entry into it.
 
-What people state about slides is in `statements`.
+Slides and their files are here; what people state of them is in `human_inputs` and `cohorts`, what
+was made of them in `artifacts` and `looks`, what is wanted of them in `standing`, what was found
+out on the way in `ledgers`.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from pathlib import PurePosixPath
+from collections.abc import Collection
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Self
 
 from sqlalchemy import (
+    Connection,
     Select,
-    Text,
-    bindparam,
     delete,
-    func,
-    insert,
     select,
     update,
 )
 
+from pathassets.catalog.artifacts import Artifacts
+from pathassets.catalog.cohorts.changes import COHORT_FACTS, enter_registered
+from pathassets.catalog.cohorts.cohorts import Cohorts
 from pathassets.catalog.connect import open_engine, open_reader, reading, writing
-from pathassets.catalog.dialects import lock_for_registration, upsert
+from pathassets.catalog.dialects import (
+    copy_aside,
+    lock_for_registration,
+    lock_for_standing,
+    upsert,
+)
 from pathassets.catalog.external import ExternalFeatures
 from pathassets.catalog.human_inputs import (
-    PAGE_ROWS,
-    check_known,
-    disputes,
+    HumanInputs,
     find_heir,
-    now,
     require_free,
     unknown_slide,
 )
+from pathassets.catalog.kin import Kin
+from pathassets.catalog.ledgers import Ledgers
+from pathassets.catalog.looks import Looks
+from pathassets.catalog.part import now
 from pathassets.catalog.records import (
-    ArtifactRecord,
-    AttemptRecord,
-    CohortFacts,
     Entered,
     MergedSlide,
     PathRecord,
     RejectedFile,
     SlideRecord,
 )
-from pathassets.catalog.rows import (
-    address_of,
-    address_row,
-    artifact_record,
-    artifact_row,
-    attempt_record,
-    attempt_row,
-    flat,
-    parent_row,
-    slide_record,
-    slide_row,
-)
+from pathassets.catalog.releases.candidates import Candidates
+from pathassets.catalog.releases.findings import Findings
+from pathassets.catalog.releases.releases import Releases
+from pathassets.catalog.rows import flat, slide_record, slide_row
+from pathassets.catalog.selections import Selections
+from pathassets.catalog.standing import Standing
+from pathassets.catalog.states import forget_plans
 from pathassets.catalog.tables import (
-    ADDRESS,
-    PARENT,
     THUMBNAIL_LIMIT_BYTES,
-    artifact,
-    artifact_parent,
-    attempt,
     merged_slide,
     rejected_file,
     slide,
     slide_path,
 )
+from pathassets.catalog.upkeep.upkeep import Upkeep
 from pathassets.catalog.urls import name_of
-from pathassets.core.address import Address
-from pathassets.core.spec import canonical_json
 from pathassets.errors import CatalogError
 
 logger = logging.getLogger(__name__)
 
-Key = tuple[str, str, str]
-"""(stage, name, partition key): one stage of one slide, whatever the digest."""
-
 _SLIDE_FACTS = [column for column in slide.c if column.name != "thumbnail"]
-_COHORT_FACTS = ("patient", "label")
 
 
-class Catalog(ExternalFeatures):
+class Catalog(
+    HumanInputs,
+    Cohorts,
+    Ledgers,
+    Artifacts,
+    Kin,
+    Standing,
+    Looks,
+    Selections,
+    Releases,
+    Findings,
+    Candidates,
+    ExternalFeatures,
+    Upkeep,
+):
     """The SQL catalog. One per process, for all of its threads; each call is one transaction.
 
     Every method raises `CatalogError` where the database cannot do what it was asked.
     """
+
+    _aside: TemporaryDirectory[str] | None = None
+    """Where a copy is, which goes when it is closed."""
 
     @classmethod
     def open(cls, url: str) -> Self:
@@ -111,9 +119,26 @@ class Catalog(ExternalFeatures):
         """
         return cls(open_reader(url))
 
+    @classmethod
+    def open_copy(cls, url: str) -> Self:
+        """Open a copy of a catalog that cannot be written, until it is closed.
+
+        What is worked out goes into the copy. A server's catalog is opened itself.
+
+        Raises:
+            CatalogError: it cannot be opened, or is of another version.
+        """
+        open_reader(url).dispose()
+        aside = TemporaryDirectory(prefix="pathassets-")
+        catalog = cls(open_engine(copy_aside(url, Path(aside.name))))
+        catalog._aside = aside
+        return catalog
+
     def close(self) -> None:
         """Give all connections back."""
         self._engine.dispose()
+        if self._aside is not None:
+            self._aside.cleanup()
 
     def __repr__(self) -> str:
         return f"<{name_of(self._engine.url)}>"
@@ -148,26 +173,32 @@ class Catalog(ExternalFeatures):
         at = now()
         with writing(self._engine) as connection:
             lock_for_registration(connection)
+            lock_for_standing(connection)
             known_id = connection.execute(_of_content(record.fingerprint)).scalar()
             if known_id is None:
                 require_free(connection, record.slide_id, path.path)
             slide_id = known_id or record.slide_id
+            if _decides_plans(connection, slide_id, record):
+                forget_plans(connection, [slide_id])
+            enter_registered(connection, slide_id, record, at)
             new = slide_row(record) | {"registered_at": at, "thumbnail": thumbnail}
             upsert(
                 connection,
                 slide,
                 [new | {"slide_id": slide_id}],
                 keep_first=["registered_at"],
-                keep_known=[*_COHORT_FACTS, "thumbnail"],
+                keep_known=[*COHORT_FACTS, "scanner", "thumbnail"],
+                keep_stated=["stain"],
             )
             upsert(connection, slide_path, [flat(path) | {"slide_id": slide_id, "seen_at": at}])
             connection.execute(delete(rejected_file).where(rejected_file.c.path == path.path))
         return Entered(slide_id=slide_id, is_new=known_id is None)
 
-    def slides(self) -> list[SlideRecord]:
-        """All slides, in order of registration."""
+    def slides(self, slide_ids: Collection[str] | None = None) -> list[SlideRecord]:
+        """All slides, or those of some ids, in order of registration."""
         order = select(*_SLIDE_FACTS).order_by(slide.c.registered_at, slide.c.slide_id)
-        return [slide_record(row) for row in self._rows(order)]
+        found = [slide_record(row) for row in self._rows_of(order, slide.c.slide_id, slide_ids)]
+        return sorted(found, key=lambda one: (one.registered_at, one.slide_id))
 
     def slide(self, slide_id: str) -> SlideRecord:
         """One slide; an id that was merged into another slide stands for that one.
@@ -188,16 +219,6 @@ class Catalog(ExternalFeatures):
         found = self._rows(select(merged_slide).order_by(merged_slide.c.slide_id))
         return [MergedSlide(**row) for row in found]
 
-    def disputed(self) -> list[str]:
-        """What merged slides contradict each other in, as sentences, until somebody states it."""
-        merged = merged_slide.c
-        of_slide = slide.c.slide_id == merged.into_slide_id
-        is_open = slide.c.patient.is_(None) & merged.patient.is_not(None)
-        is_open |= slide.c.label.is_(None) & merged.label.is_not(None)
-        stand = (slide.c[name].label(f"{name}_now") for name in _COHORT_FACTS)
-        query = select(merged_slide, *stand).join(slide, of_slide).where(is_open)
-        return disputes(self._rows(query.order_by(merged.into_slide_id, merged.slide_id)))
-
     def find_slide_id(self, fingerprint: str) -> str | None:
         """The slide of this content; None where there is none."""
         rows = self._rows(_of_content(fingerprint))
@@ -207,21 +228,6 @@ class Catalog(ExternalFeatures):
         """JPEG of a slide, None where there is none."""
         rows = self._rows(select(slide.c.thumbnail).where(slide.c.slide_id == slide_id))
         return rows[0]["thumbnail"] if rows else None
-
-    def set_cohort_facts(self, facts: Iterable[CohortFacts]) -> None:
-        """State patient and label of slides; None says nothing, and erases nothing.
-
-        Raises:
-            CatalogError: a slide is unknown; then none is changed.
-        """
-        rows = [{"of_slide": f.slide_id, "patient": f.patient, "label": f.label} for f in facts]
-        if not rows:
-            return
-        stated = {n: func.coalesce(bindparam(n, type_=Text), slide.c[n]) for n in _COHORT_FACTS}
-        with writing(self._engine) as connection:
-            check_known(connection, [str(row["of_slide"]) for row in rows])
-            of_slide = slide.c.slide_id == bindparam("of_slide")
-            connection.execute(update(slide).where(of_slide).values(stated), rows)
 
     # Files
 
@@ -235,12 +241,23 @@ class Catalog(ExternalFeatures):
         found = self._rows(_LAST_SEEN.where(slide_path.c.slide_id == slide_id))
         return [PathRecord(**row) for row in found]
 
-    def all_paths(self) -> dict[str, list[PathRecord]]:
-        """Files of every slide, last seen first."""
+    def all_paths(self, slide_ids: Collection[str] | None = None) -> dict[str, list[PathRecord]]:
+        """Files of every slide, or of some, last seen first."""
         paths: dict[str, list[PathRecord]] = defaultdict(list)
-        for row in self._rows(_LAST_SEEN):
+        for row in self._rows_of(_LAST_SEEN, slide_path.c.slide_id, slide_ids):
             paths[row["slide_id"]].append(PathRecord(**row))
         return dict(paths)
+
+    def looks_below(self, folder: str) -> set[tuple[str, int, int]]:
+        """Path, size and time of change of files below a folder, of slides and refused ones."""
+        found: set[tuple[str, int, int]] = set()
+        with reading(self._engine) as connection:
+            for table in (rejected_file, slide_path):
+                columns = (table.c.path, table.c.size_bytes, table.c.mtime_ns)
+                is_below = table.c.path.startswith(f"{folder}/", autoescape=True)
+                rows = connection.execute(select(*columns).where(is_below))
+                found.update((row[0], row[1], row[2]) for row in rows)
+        return found
 
     def confirm_path(self, path: PathRecord) -> None:
         """Note how a file looks now whose content was found to be its slide's still.
@@ -264,117 +281,6 @@ class Catalog(ExternalFeatures):
         found = self._rows(select(rejected_file).order_by(rejected_file.c.path))
         return [RejectedFile(**row) for row in found]
 
-    # Artifacts
-
-    def record_artifact(self, record: ArtifactRecord, parents: Iterable[Address]) -> None:
-        """Enter a published artifact and what it was made from.
-
-        Entering it again changes nothing, not even when and by which run it was made, unless its
-        content differs: then it was made anew, and the new facts and parents replace the old.
-        """
-        edges = [parent_row(record.address, parent) for parent in dict.fromkeys(parents)]
-        new = artifact_row(record) | {"made_at": now()}
-        with writing(self._engine) as connection:
-            old = connection.execute(_at(record.address)).mappings().one_or_none()
-            if old is not None and _content(old) == _content(new):
-                return
-            upsert(connection, artifact, [new])
-            child = [artifact_parent.c[n] == v for n, v in address_row(record.address).items()]
-            connection.execute(delete(artifact_parent).where(*child))
-            if edges:
-                connection.execute(insert(artifact_parent), edges)
-
-    def has_artifacts(self) -> bool:
-        """Whether it knows any."""
-        with reading(self._engine) as connection:
-            return connection.execute(select(artifact.c.digest).limit(1)).first() is not None
-
-    def artifacts(
-        self, stage: str | None = None, name: str | None = None
-    ) -> Iterator[ArtifactRecord]:
-        """Artifacts by address, all or those of one stage or entry.
-
-        They are read as they are asked for, from one consistent view that is held until the last.
-        """
-        given = {"stage": stage, "name": name}
-        chosen = [artifact.c[n] == v for n, v in given.items() if v is not None]
-        query = select(artifact).where(*chosen).order_by(*artifact.primary_key)
-        with reading(self._engine) as connection:
-            pages = connection.execution_options(yield_per=PAGE_ROWS)
-            for row in pages.execute(query).mappings():
-                yield artifact_record(row)
-
-    def artifact_digests(self) -> set[Address]:
-        """Addresses of all artifacts."""
-        return {address_of(row) for row in self._rows(select(*artifact.primary_key))}
-
-    def find_artifact(self, address: Address) -> ArtifactRecord | None:
-        """The artifact at an address, None where it was never made."""
-        rows = self._rows(_at(address))
-        return artifact_record(rows[0]) if rows else None
-
-    def find_artifact_at(self, uri: str) -> ArtifactRecord | None:
-        """The artifact that a place in the store is, or lies in; None where it is in none."""
-        place = PurePosixPath(uri)
-        folders = [str(folder) for folder in (place, *place.parents)]
-        rows = self._rows(select(artifact).where(artifact.c.uri.in_(folders)))
-        return artifact_record(rows[0]) if rows else None
-
-    def parents_of(self, address: Address) -> list[Address]:
-        """What an artifact was made from: artifacts and slides, in order."""
-        return self._kin(address, of=ADDRESS, take=PARENT)
-
-    def children_of(self, address: Address) -> list[Address]:
-        """Which artifacts were made from this artifact or slide, in order."""
-        return self._kin(address, of=PARENT, take=ADDRESS)
-
-    # Attempts
-
-    def record_attempts(self, records: Iterable[AttemptRecord]) -> None:
-        """Enter what was tried: all of it, or nothing."""
-        at = now()
-        rows = [attempt_row(record) | {"at": at} for record in records]
-        if rows:
-            with writing(self._engine) as connection:
-                connection.execute(insert(attempt), rows)
-
-    def latest_attempts(
-        self, partition_keys: Collection[str] | None = None
-    ) -> dict[Key, AttemptRecord]:
-        """The newest attempt at each stage of each slide, or of some hundreds of them."""
-        key = (attempt.c.partition_key, attempt.c.stage, attempt.c.name)
-        newest = select(func.max(attempt.c.id)).group_by(*key)
-        if partition_keys is not None:
-            newest = newest.where(attempt.c.partition_key.in_(partition_keys))
-        found = self._rows(select(attempt).where(attempt.c.id.in_(newest)))
-        return {
-            (row["stage"], row["name"], row["partition_key"]): attempt_record(row) for row in found
-        }
-
-    def newest_attempt_id(self, *, besides: str) -> int:
-        """Number of the last attempt at any stage but one; 0 where there is none. It only grows.
-
-        The cheapest way to ask whether anything was tried since: one row is read.
-        """
-        others = select(attempt.c.id).where(attempt.c.stage != besides)
-        rows = self._rows(others.order_by(attempt.c.id.desc()).limit(1))
-        return rows[0]["id"] if rows else 0
-
-    def attempts(
-        self, *, run_id: str | None = None, partition_key: str | None = None
-    ) -> list[AttemptRecord]:
-        """All attempts of a run, of a slide or of both, oldest first."""
-        given = {"run_id": run_id, "partition_key": partition_key}
-        chosen = [attempt.c[n] == v for n, v in given.items() if v is not None]
-        found = self._rows(select(attempt).where(*chosen).order_by(attempt.c.id))
-        return [attempt_record(row) for row in found]
-
-    def _kin(self, address: Address, *, of: Sequence[str], take: Sequence[str]) -> list[Address]:
-        columns = artifact_parent.c
-        one = [columns[n] == v for n, v in zip(of, address_row(address).values(), strict=True)]
-        other = select(*(columns[n].label(plain) for n, plain in zip(take, ADDRESS, strict=True)))
-        return sorted(address_of(row) for row in self._rows(other.where(*one)))
-
 
 def _of_content(fingerprint: str) -> Select[Any]:
     return select(slide.c.slide_id).where(slide.c.fingerprint == fingerprint)
@@ -383,10 +289,8 @@ def _of_content(fingerprint: str) -> Select[Any]:
 _LAST_SEEN = select(slide_path).order_by(slide_path.c.seen_at.desc(), slide_path.c.path)
 
 
-def _at(address: Address) -> Select[Any]:
-    return select(artifact).where(*(artifact.c[n] == v for n, v in address_row(address).items()))
-
-
-def _content(row: Any) -> str:
-    """What of an artifact's row tells whether it was made anew."""
-    return canonical_json({n: v for n, v in row.items() if n not in ("made_at", "made_by")})
+def _decides_plans(connection: Connection, slide_id: str, record: SlideRecord) -> bool:
+    """Whether what is known of a slide, and decides what is wanted of it, changes."""
+    known = select(slide.c.fingerprint, slide.c.mpp).where(slide.c.slide_id == slide_id)
+    found = connection.execute(known).one_or_none()
+    return found is not None and tuple(found) != (record.fingerprint, record.mpp)

@@ -7,14 +7,26 @@ timeout. On PostgreSQL, transactions are as the server gives them.
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
-from sqlalchemy import URL, Connection, Engine, Table, event, func, text
+from sqlalchemy import (
+    URL,
+    ColumnElement,
+    Connection,
+    Engine,
+    Table,
+    event,
+    func,
+    select,
+    text,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import OperationalError, SQLAlchemyError, StatementError
 
@@ -27,6 +39,12 @@ WAL_RETRY_S = 0.05
 MIGRATION_LOCK = 7_240_914_835
 """Key of PostgreSQL's advisory lock: any number nobody else uses."""
 REGISTRATION_LOCK = 7_240_914_836
+STANDING_LOCK = 7_240_914_837
+
+IN_VALUES = 900
+"""Values in one IN: SQLite takes 32,766 of them, an old one 999."""
+COHORT_LOCK = 7_240_914_838
+RELEASE_LOCK = 7_240_914_839
 
 _INSERTS: dict[str, Callable[[Table], sqlite.Insert | postgresql.Insert]] = {
     "sqlite": sqlite.insert,
@@ -59,6 +77,14 @@ _PRIMARY_CODE = 0xFF
 """SQLite's extended codes carry the primary one in their low byte."""
 
 
+def engine_options(url: URL) -> dict[str, Any]:
+    """What the driver is told: psycopg2 sends one UPDATE of many rows as a few hundred at once.
+
+    100,000 of them would go there and back one by one.
+    """
+    return {"executemany_mode": "values_plus_batch"} if url.drivername.endswith("psycopg2") else {}
+
+
 def with_timeout(url: URL) -> URL:
     """Let SQLite wait 30 s for other writers, where the URL does not say how long."""
     if url.get_backend_name() != "sqlite" or "timeout" in url.query:
@@ -66,11 +92,12 @@ def with_timeout(url: URL) -> URL:
     return url.update_query_dict({"timeout": BUSY_TIMEOUT_S})
 
 
-def read_only(text: str) -> str:
+def read_only(text: str, *, is_alone: bool = True) -> str:
     """Have SQLite write nothing: no log of its own, where no other process left one.
 
     With `immutable` it looks at the file alone, in which what is committed is missing while there
-    is a log beside it; without, it needs to write where there is none.
+    is a log beside it, or somebody writes; without, it needs to write where there is none. It is
+    not `is_alone` where somebody may.
     """
     driver, _, place = text.partition(":///")
     path, _, options = place.partition("?")
@@ -78,8 +105,25 @@ def read_only(text: str) -> str:
         return text
     log = Path(f"{unquote(path)}-wal")
     has_log = log.is_file() and log.stat().st_size > 0
-    mode = "mode=ro" if has_log else "mode=ro&immutable=1"
+    mode = "mode=ro" if has_log or not is_alone else "mode=ro&immutable=1"
     return f"{driver}:///file:{quote(path)}?{mode}&uri=true{'&' if options else ''}{options}"
+
+
+def copy_aside(text: str, folder: Path) -> str:
+    """Copy an SQLite file, and what is in its log, into a folder; give the URL of the copy.
+
+    A server's URL is given back.
+    """
+    driver, _, place = read_only(text).partition(":///")
+    if driver.partition("+")[0] != "sqlite":
+        return text
+    copy = folder / "catalog.sqlite"
+    with (
+        closing(sqlite3.connect(place.partition("&uri=true")[0], uri=True)) as theirs,
+        closing(sqlite3.connect(copy)) as ours,
+    ):
+        theirs.backup(ours)
+    return f"{driver}:///{copy}"
 
 
 def tune(engine: Engine) -> None:
@@ -140,33 +184,142 @@ def lock_for_registration(connection: Connection) -> None:
     _lock(connection, REGISTRATION_LOCK)
 
 
+def lock_for_standing(connection: Connection) -> None:
+    """Keep others from what states follow from until this transaction ends; SQLite already does.
+
+    Taken before anything is read: two that see half of what both write would each derive a state
+    that holds for neither. After `lock_for_registration`, where both are taken.
+    """
+    _lock(connection, STANDING_LOCK)
+
+
+def lock_for_cohort(connection: Connection) -> None:
+    """Keep other changes of what is said of slides out until this transaction ends.
+
+    One that replaces what was said is to find that, and not what another put there meanwhile.
+    """
+    _lock(connection, COHORT_LOCK)
+
+
+def lock_for_release(connection: Connection) -> None:
+    """Keep others from numbering releases and placing patients until this transaction ends."""
+    _lock(connection, RELEASE_LOCK)
+
+
 def _lock(connection: Connection, key: int) -> None:
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
 
 
-def upsert(
+def one_moment(engine: Engine) -> dict[str, str]:
+    """Execution options by which a transaction sees all tables as they are at its first look.
+
+    On SQLite each does.
+    """
+    return {} if engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
+
+
+def overwrite_deleted(connection: Connection) -> None:
+    """Let SQLite overwrite what this connection deletes, not only give its pages free."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("PRAGMA secure_delete = ON")
+
+
+def empty_log(engine: Engine) -> None:
+    """Move SQLite's write-ahead log into the file and cut it, unless somebody reads on in it."""
+    if engine.dialect.name == "sqlite":
+        with engine.connect().execution_options(**{BEGIN: ""}) as connection:
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def restart_numbers(connection: Connection, tables: Collection[Table]) -> None:
+    """Let the database go on counting behind rows that came with their numbers.
+
+    SQLite does by itself.
+    """
+    if connection.dialect.name != "postgresql":
+        return
+    for table in tables:
+        column = table.autoincrement_column
+        if column is not None:
+            serial = select(func.pg_get_serial_sequence(table.name, column.name))
+            sequence = connection.execute(serial).scalar()
+            last = connection.execute(select(func.max(column))).scalar()
+            if sequence is not None and last is not None:
+                connection.execute(select(func.setval(sequence, last)))
+
+
+def upsert(  # noqa: PLR0913 - three ways to keep what is there
     connection: Connection,
     table: Table,
     rows: Sequence[Mapping[str, Any]],
     *,
     keep_first: Collection[str] = (),
     keep_known: Collection[str] = (),
+    keep_stated: Collection[str] = (),
 ) -> None:
     """Insert rows; where the key is taken, its row takes their values.
 
-    Columns in `keep_first` stay as they are; those in `keep_known` do where the new value is NULL.
+    Columns in `keep_first` stay as they are; those in `keep_known` do where the new value is NULL,
+    and those in `keep_stated` where the old one is not.
     """
     insert = _INSERTS[connection.dialect.name](table)
     key = [column.name for column in table.primary_key]
-    new = {
-        name: func.coalesce(insert.excluded[name], table.c[name])
-        if name in keep_known
-        else insert.excluded[name]
+    new: dict[str, ColumnElement[Any]] = {
+        name: insert.excluded[name]
         for name in rows[0]
         if name not in key and name not in keep_first
     }
-    connection.execute(insert.on_conflict_do_update(index_elements=key, set_=new), list(rows))
+    new |= {name: func.coalesce(new[name], table.c[name]) for name in keep_known}
+    new |= {name: func.coalesce(table.c[name], new[name]) for name in keep_stated}
+    if new:
+        insert = insert.on_conflict_do_update(index_elements=key, set_=new)
+    else:
+        insert = insert.on_conflict_do_nothing(index_elements=key)
+    connection.execute(insert, list(rows))
+
+
+_FUNCTIONS: Mapping[str, Mapping[str, str]] = {
+    "sqlite": {
+        "fact_integer": r"CAST(json_extract(\1, '$.\2') AS INTEGER)",
+        "fact_number": r"CAST(json_extract(\1, '$.\2') AS REAL)",
+        "fact_text": r"json_extract(\1, '$.\2')",
+        "n_items": r"json_array_length(\1)",
+        "sum_of_items": r"(SELECT sum(json_extract(value, '$.\2')) FROM json_each(\1))",
+        "as_number": r"CAST(\1 AS REAL)",
+        "joined": r"group_concat(\1, ',')",
+    },
+    "postgresql": {
+        "fact_integer": r"CAST(\1 ->> '\2' AS BIGINT)",
+        "fact_number": r"CAST(\1 ->> '\2' AS DOUBLE PRECISION)",
+        "fact_text": r"(\1 ->> '\2')",
+        "n_items": r"json_array_length(\1)",
+        "sum_of_items": r"(SELECT CAST(sum(CAST(value ->> '\2' AS BIGINT)) AS BIGINT) "
+        r"FROM json_array_elements(\1))",
+        "as_number": r"CAST(\1 AS DOUBLE PRECISION)",
+        "joined": r"string_agg(\1, ',')",
+    },
+}
+_CALL = re.compile(r"\b(\w+)!\(([\w.]+)(?:, (\w+))?\)")
+
+
+def in_dialect(sql: str, dialect: str) -> str:
+    """Write functions that both databases have under other names: `name!(column)` in a statement.
+
+    `fact_integer!(facts, n_patches)` is a whole number of a column of JSON, `fact_number!` one with
+    a fraction, `fact_text!` text; `n_items!(files)` the length of a list, `sum_of_items!(files,
+    size_bytes)` a sum over its objects; `as_number!(value)` a number that is kept as text;
+    `joined!(name)` all values of a group, with commas.
+
+    >>> in_dialect("SELECT fact_integer!(a.facts, n) FROM a", "sqlite")
+    "SELECT CAST(json_extract(a.facts, '$.n') AS INTEGER) FROM a"
+    >>> in_dialect("SELECT fact_integer!(a.facts, n) FROM a", "postgresql")
+    "SELECT CAST(a.facts ->> 'n' AS BIGINT) FROM a"
+    """
+    functions = _FUNCTIONS[dialect]
+    return _CALL.sub(
+        lambda call: functions[call[1]].replace("\\1", call[2]).replace("\\2", call[3] or ""), sql
+    )
 
 
 def explain(error: SQLAlchemyError) -> tuple[str, str]:

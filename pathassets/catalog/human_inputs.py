@@ -7,48 +7,71 @@ from __future__ import annotations
 
 import difflib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Engine, RowMapping, Select, func, insert, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    Select,
+    Table,
+    func,
+    insert,
+    select,
+)
 
-from pathassets.catalog.connect import reading, writing
-from pathassets.catalog.records import AnnotationRecord, MppOverride
+from pathassets.catalog.connect import writing
+from pathassets.catalog.dialects import IN_VALUES, lock_for_standing
+from pathassets.catalog.history import enter_changes
+from pathassets.catalog.part import CatalogPart, now
+from pathassets.catalog.records import AnnotationRecord, ChangedBy, CohortChange, MppOverride
 from pathassets.catalog.rows import flat
+from pathassets.catalog.states import forget_plans
 from pathassets.catalog.tables import annotation, merged_slide, mpp_override, slide, slide_path
 from pathassets.errors import CatalogError
 
-PAGE_ROWS = 900
-"""Rows fetched at once, and values in one IN: SQLite takes 32,766 of them, an old one 999."""
+MAX_COMPARED = 2_000
+"""Ids that an unknown one is compared with."""
 
 _OVERRIDE = [column for column in mpp_override.c if column.name != "id"]
 _ANNOTATION = [column for column in annotation.c if column.name != "id"]
 
 
-class HumanInputs:
+class HumanInputs(CatalogPart):
     """The part of the catalog that people fill."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
 
     # Resolution
 
-    def override_mpp(self, slide_id: str, mpp: float, *, who: str, why: str) -> None:
+    def override_mpp(
+        self, slide_id: str, mpp: float, *, who: str, why: str, by: ChangedBy | None = None
+    ) -> None:
         """State a slide's micrometres per pixel; the newest statement is in force.
+
+        `by` is what the history keeps, where it is from a file.
 
         Raises:
             CatalogError: there is no such slide.
         """
-        new = MppOverride(slide_id=slide_id, mpp=mpp, who=who, why=why, made_at=now())
+        new = MppOverride(slide_id=slide_id, mpp=mpp, who=who, why=why)
+        in_force = select(*_OVERRIDE).where(mpp_override.c.slide_id == slide_id)
+        audited = select(slide.c.mpp).where(slide.c.slide_id == slide_id)
         with writing(self._engine) as connection:
+            lock_for_standing(connection)
             check_known(connection, [slide_id])
-            connection.execute(insert(mpp_override), flat(new))
+            newest = in_force.order_by(mpp_override.c.id.desc()).limit(1)
+            said = connection.execute(newest).mappings().one_or_none()
+            old = said["mpp"] if said else connection.execute(audited).scalar()
+            state_mpp(connection, [new])
+            change = CohortChange(
+                subject="slide", key=slide_id, field="mpp",
+                old=None if old is None else repr(float(old)), new=repr(mpp),
+            )  # fmt: skip
+            enter_changes(connection, [change], by or ChangedBy(who=who), now())
 
-    def overrides(self) -> dict[str, MppOverride]:
-        """The statement in force of every slide that has one."""
-        newest = select(func.max(mpp_override.c.id)).group_by(mpp_override.c.slide_id)
-        found = self._rows(select(*_OVERRIDE).where(mpp_override.c.id.in_(newest)))
+    def overrides(self, slide_ids: Collection[str] | None = None) -> dict[str, MppOverride]:
+        """The statement in force of every slide, or of some, that has one."""
+        found = self._rows_of(overrides_in_force(), mpp_override.c.slide_id, slide_ids)
         return {row["slide_id"]: MppOverride(**row) for row in found}
 
     def mpp_history(self, slide_id: str) -> list[MppOverride]:
@@ -72,23 +95,26 @@ class HumanInputs:
         of_name = (annotation.c.slide_id == new.slide_id) & (annotation.c.name == new.name)
         newest = select(*_ANNOTATION).where(of_name).order_by(annotation.c.id.desc()).limit(1)
         with writing(self._engine) as connection:
+            lock_for_standing(connection)
             check_known(connection, [new.slide_id])
             old = connection.execute(newest).mappings().one_or_none()
             if old is not None and AnnotationRecord(**old) == new:
                 return False
             connection.execute(insert(annotation), flat(new) | {"made_at": now()})
+            forget_plans(connection, [new.slide_id])
             return True
 
-    def annotations(self) -> dict[str, Mapping[str, AnnotationRecord]]:
-        """What is in force of every slide that was ever drawn on, by name; withdrawals, too."""
-        newest = select(func.max(annotation.c.id)).group_by(
-            annotation.c.slide_id, annotation.c.name
-        )
-        in_order = (
-            select(*_ANNOTATION).where(annotation.c.id.in_(newest)).order_by(annotation.c.name)
-        )
+    def annotations(
+        self, slide_ids: Collection[str] | None = None
+    ) -> dict[str, Mapping[str, AnnotationRecord]]:
+        """What is in force of every slide that was ever drawn on, by name; withdrawals, too.
+
+        Of some slides, or of all.
+        """
+        in_force = select(*_ANNOTATION).where(is_newest(annotation, "slide_id", "name"))
+        in_order = in_force.order_by(annotation.c.name)
         found: dict[str, dict[str, AnnotationRecord]] = defaultdict(dict)
-        for row in self._rows(in_order):
+        for row in self._rows_of(in_order, annotation.c.slide_id, slide_ids):
             found[row["slide_id"]][row["name"]] = AnnotationRecord(**row)
         return dict(found)
 
@@ -99,14 +125,27 @@ class HumanInputs:
             AnnotationRecord(**row) for row in self._rows(of_slide.order_by(annotation.c.id.desc()))
         ]
 
-    def _rows(self, query: Select[Any]) -> Sequence[RowMapping]:
-        with reading(self._engine) as connection:
-            return connection.execute(query).mappings().all()
+
+def is_newest(table: Table, *key: str) -> ColumnElement[bool]:
+    """Whether a statement is the newest of its key, and so in force."""
+    other = table.alias("other")
+    same = (other.c[name] == table.c[name] for name in key)
+    return table.c.id == select(func.max(other.c.id)).where(*same).scalar_subquery()
 
 
-def now() -> datetime:
-    """The time that a record is stamped with."""
-    return datetime.now(UTC)
+def state_mpp(connection: Connection, new: Sequence[MppOverride]) -> None:
+    """Enter resolutions of known slides: the one place that makes another one be in force.
+
+    The caller holds `lock_for_standing`.
+    """
+    at = now()
+    connection.execute(insert(mpp_override), [flat(one) | {"made_at": at} for one in new])
+    forget_plans(connection, [one.slide_id for one in new])
+
+
+def overrides_in_force() -> Select[Any]:
+    """The newest statement of every slide that has one."""
+    return select(*_OVERRIDE).where(is_newest(mpp_override, "slide_id"))
 
 
 def check_known(connection: Connection, slide_ids: Sequence[str]) -> None:
@@ -115,8 +154,8 @@ def check_known(connection: Connection, slide_ids: Sequence[str]) -> None:
     Raises:
         CatalogError: one is not; the remedy names ids like it.
     """
-    for start in range(0, len(slide_ids), PAGE_ROWS):
-        some = slide_ids[start : start + PAGE_ROWS]
+    for start in range(0, len(slide_ids), IN_VALUES):
+        some = slide_ids[start : start + IN_VALUES]
         found = connection.execute(select(slide.c.slide_id).where(slide.c.slide_id.in_(some)))
         known = set(found.scalars())
         for slide_id in some:
@@ -132,12 +171,26 @@ def unknown_slide(connection: Connection, slide_id: str) -> CatalogError:
             f"slide {slide_id}: was found to be the same content as {heir}",
             remedy=f"Name that one: {heir}",
         )
-    known = connection.execute(select(slide.c.slide_id)).scalars()
-    near = difflib.get_close_matches(slide_id, known)
+    near = difflib.get_close_matches(slide_id, _ids_like(connection, slide_id))
     return CatalogError(
         f"slide {slide_id}: not in the catalog",
         remedy=f"Did you mean {' or '.join(near)}?" if near else "Register it first.",
     )
+
+
+def _ids_like(connection: Connection, slide_id: str) -> list[str]:
+    """Ids that one may be a misspelling of: all of a small cohort, else neighbours by name.
+
+    Comparing takes 45 us an id.
+    """
+    ids = select(slide.c.slide_id)
+    few = connection.execute(ids.limit(MAX_COMPARED + 1)).scalars().all()
+    if len(few) <= MAX_COMPARED:
+        return list(few)
+    half = MAX_COMPARED // 2
+    before = ids.where(slide.c.slide_id < slide_id).order_by(slide.c.slide_id.desc()).limit(half)
+    after = ids.where(slide.c.slide_id >= slide_id).order_by(slide.c.slide_id).limit(half)
+    return [one for query in (before, after) for one in connection.execute(query).scalars()]
 
 
 def find_heir(connection: Connection, slide_id: str) -> str | None:

@@ -18,6 +18,9 @@ UNSTAMPED = datetime.min.replace(tzinfo=UTC)
 
 AttemptState = Literal["made", "current", "failed", "blocked"]
 """Blocked: not tried, because a parent failed in the same attempt."""
+Subject = Literal["slide", "patient"]
+LabelKind = Literal["category", "number", "boolean", "text"]
+VerdictWord = Literal["accept", "reject", "review"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +48,10 @@ class SlideRecord:
     objective_power: float | None = None
     patient: str | None = None
     label: str | None = None
+    scanner: str | None = None
+    """Maker and model, where the file says so."""
+    stain: str | None = None
+    """As the file names it, or a cohort table: what a person stated goes first."""
     registered_at: datetime = field(default=UNSTAMPED, compare=False)
     """First registration; later ones keep it."""
 
@@ -112,6 +119,112 @@ class CohortFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChangedBy:
+    """Who changed what is known of slides and patients, and from which file."""
+
+    who: str = ""
+    file: str = ""
+    """The table; empty where somebody stated it by hand."""
+    sha256: str = ""
+    """Of that file's content."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CohortChange:
+    """One thing that is said of a slide or a patient, before and after."""
+
+    subject: Subject
+    key: str
+    """Slide id, or patient."""
+    field: str
+    """`patient`, `stain`, `mpp`, `tag` or `cohort` of a slide; `site` of a patient; `label` and
+    `label.NAME` of both."""
+    old: str | None
+    """None where there was nothing. Tags and cohorts are many: there it is the one that goes."""
+    new: str | None
+    """None where nothing is left."""
+    kind: LabelKind | None = None
+    """Of a label; None for all else."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastChange:
+    """A change that was made."""
+
+    change: CohortChange
+    by: ChangedBy
+    at: datetime = field(default=UNSTAMPED, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CohortState:
+    """What is said of slides and patients now, each by the fields of `CohortChange`."""
+
+    slides: Mapping[str, Mapping[str, str]]
+    """Of every slide that was asked for; `mpp` is what is in force, as Python writes it."""
+    patients: Mapping[str, Mapping[str, str]]
+    """Of every patient that a slide has, or of whom something is said."""
+    tags: Mapping[str, frozenset[str]]
+    """Of slides that have any."""
+    cohorts: Mapping[str, frozenset[str]]
+    """Cohorts of slides that are in any."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Label:
+    """What is said of a slide or a patient under a name."""
+
+    name: str
+    value: str
+    kind: LabelKind
+    source: str = ""
+    """The file that it is from; empty where somebody stated it by hand."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BadTileRecord:
+    """One tile of a slide that cannot be read, or not be believed."""
+
+    slide_id: str
+    level: int
+    x_px: int
+    """Left edge, in pixels of the level."""
+    y_px: int
+    width_px: int
+    height_px: int
+    tile: int | None
+    """Number of the tile in its level; None where the reader does not know tiles."""
+    reason: str
+    message: str
+    found_by: str
+    """The stage that met it, or `check`, which reads every tile."""
+    found_at: datetime = field(default=UNSTAMPED, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderRecord:
+    """What an encoder declares of itself; of one name there may be several weights."""
+
+    name: str
+    version: str
+    weights_sha256: str
+    """Empty where it has none, or where only the open model can tell."""
+    dim: int | None
+    input_px: int | None
+    mpp: float | None
+    """Micrometres per pixel that it was trained at."""
+    pooling: str
+    precision: str
+    weights: str
+    """`none`, `trained` or `untrained`."""
+    licence: str
+    is_gated: bool
+    source: str
+    description: str
+    seen_at: datetime = field(default=UNSTAMPED, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stated:
     """What a person stated of a slide: the newest is in force, all are kept."""
 
@@ -127,6 +240,13 @@ class MppOverride(Stated):
 
     mpp: float
     """Micrometres per pixel of level 0."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict(Stated):
+    """Whether a slide is fit for use, as a person sees it."""
+
+    verdict: VerdictWord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +275,17 @@ class AnnotationRecord(Stated):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SavedSelection:
+    """Slides that somebody gave a name: whichever match when it is asked."""
+
+    name: str
+    text: str
+    """As it was typed."""
+    who: str
+    made_at: datetime = field(default=UNSTAMPED, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FileRecord:
     """One file of an artifact."""
 
@@ -179,6 +310,15 @@ class ArtifactRecord:
     made_by: str
     """Run that made it."""
     made_at: datetime = field(default=UNSTAMPED, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Superseded:
+    """An artifact that is not the one that is wanted: of it what tells why."""
+
+    address: Address
+    spec: Mapping[str, Any]
+    code_version: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, get_args
 import click
 
 from pathassets import report
-from pathassets.cli.home import SOME_FAILED, opened
-from pathassets.cli.options import WORDS
+from pathassets.cli.home import opened
+from pathassets.cli.options import SOME_FAILED, WORDS
 from pathassets.core.exchange.names import NameBy
 from pathassets.engine.platform.exchange.adopt import Imported, ImportRequest, adopt
 from pathassets.engine.platform.exchange.export import ExportRequest, Tool, export

@@ -10,18 +10,17 @@ from typing import TYPE_CHECKING
 import click
 
 from pathassets import report
-from pathassets.engine.platform.ingestion.cohort_table import Cohort
-from pathassets.engine.platform.ingestion.ingest import IdScheme, Registration, ingest
 from pathassets.engine.platform.merged_slides import ids_of_today
 from pathassets.engine.platform.platform import Platform, open_platform
-from pathassets.engine.platform.status import SlideStatus, cohort_status
+from pathassets.engine.platform.standing.refresh import refresh_wanted
+from pathassets.engine.platform.status import Troubles, find_troubles
 from pathassets.engine.settings import read_settings
 
 if TYPE_CHECKING:
     import dagster as dg
 
-SOME_FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
-"""Exit codes."""
+    from pathassets.engine.platform.ingestion.cohort_table import Cohort
+    from pathassets.engine.platform.ingestion.ingest import IdScheme, Registration
 
 
 @contextmanager
@@ -49,6 +48,7 @@ def register(
 ) -> int:
     """Register files and tell Dagster; returns how many were refused."""
     from pathassets.defs.assets.slide import report_slides  # noqa: PLC0415 - dagster takes seconds
+    from pathassets.engine.platform.ingestion.ingest import ingest  # noqa: PLC0415 - opens slides
 
     found: list[Registration] = []
     with report.progress("registering", len(files)) as advance:
@@ -72,8 +72,8 @@ def make_current(
     select: tuple[str, ...],
     *,
     retry: bool,
-) -> list[SlideStatus]:
-    """Run what is wanted, say what was done; returns where its slides stand now."""
+) -> Troubles:
+    """Run what is wanted, say what was done; returns what of its slides failed or is damaged."""
     from pathassets.defs.build import build_definitions  # noqa: PLC0415 - dagster takes seconds
     from pathassets.defs.launch import (  # noqa: PLC0415
         Wanted,
@@ -85,12 +85,10 @@ def make_current(
     chosen = frozenset(ids_of_today(platform.catalog, slides))
     wanted = Wanted(slide_ids=chosen, entries=choose_entries(platform, select), retry=retry)
     definitions = build_definitions(platform.recipe)
-    stand = cohort_status(platform)
     with report.slide_progress():
-        n_slides = run_slides_here(definitions, instance, platform, wanted, stand)
-        stand = cohort_status(platform) if n_slides else stand
-        n_datasets = build_datasets_here(definitions, instance, wanted, stand)
-    stand = cohort_status(platform) if n_datasets else stand
-    rows = [row for row in stand.slides if not chosen or row.planned.slide_id in chosen]
-    report.run_end(rows, n_slides, n_datasets)
-    return rows
+        n_slides = run_slides_here(definitions, instance, platform, wanted)
+        n_datasets = build_datasets_here(definitions, instance, platform, wanted)
+    found = find_troubles(platform, refresh_wanted(platform), chosen)
+    n_rows = len(chosen) or platform.catalog.n_slides()
+    report.run_end(n_rows, found.failures.n_cells, n_slides, n_datasets)
+    return found

@@ -9,12 +9,14 @@ from pathlib import Path
 import click
 
 from pathassets import report
-from pathassets.cli.home import SOME_FAILED, opened, register
-from pathassets.cli.options import WORDS
+from pathassets.cli.home import opened, register
+from pathassets.cli.options import SOME_FAILED, WORDS
 from pathassets.core.slides.slide import check_mpp
 from pathassets.engine.platform.ingestion.cohort_table import NO_COHORT, UNKNOWN_WORDS, read_cohort
 from pathassets.engine.platform.ingestion.ingest import IdScheme, find_files
-from pathassets.engine.platform.platform import open_to_read
+from pathassets.engine.platform.ledgers import enter_check
+from pathassets.engine.platform.platform import Platform, open_to_read
+from pathassets.engine.platform.selection import choose_slides
 from pathassets.engine.settings import read_settings, usable_cores
 from pathassets.engine.slides.tile_check import CheckTask, check_slides
 from pathassets.engine.workers.pool import LocalWorkers
@@ -86,13 +88,14 @@ def mpp_show(slide_id: str) -> None:
 @click.argument("slides", nargs=-1, required=True)
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 def check(slides: tuple[str, ...], *, as_json: bool) -> None:
-    """Read every tile of SLIDES, files, folders or slide ids, and say which are bad."""
+    """Read every tile of SLIDES, files, folders or selections of slides, and say which are bad."""
     settings = read_settings()
     workers = LocalWorkers(n_workers=1, timeout_s=settings.slide_timeout_s)
     tasks = [task for slide in slides for task in _check_tasks(slide, usable_cores())]
     checks = []
     for done in check_slides(workers, tasks):
         checks.append(done)
+        enter_check(settings, done)
         if not as_json:
             report.check(done)
     if as_json:
@@ -102,15 +105,22 @@ def check(slides: tuple[str, ...], *, as_json: bool) -> None:
 
 
 def _check_tasks(slide: str, n_threads: int) -> list[CheckTask]:
-    """What a word of the command line means: a file or folder, else the id of a known slide."""
+    """What a word of the command line means: a file or folder, else a selection of known slides."""
     path = Path(slide)
-    if os.sep in slide or path.exists() or path.is_symlink():  # in this order: exists() may raise
+    is_place = path.exists() or path.is_symlink()
+    if is_place or (os.sep in slide and ":" not in slide):  # state.features/x:failed is no path
         files = find_files([path])
         return [CheckTask(path=p, fingerprint="", n_threads=n_threads) for p in files]
     with open_to_read(read_settings()) as platform:
-        record = platform.catalog.slide(slide)
-        seen = platform.catalog.paths(record.slide_id)
+        return [
+            _check_task(platform, slide_id, n_threads)
+            for slide_id in choose_slides(platform, [slide])
+        ]
+
+
+def _check_task(platform: Platform, slide_id: str, n_threads: int) -> CheckTask:
+    seen = platform.catalog.paths(slide_id)
     if not seen:
-        raise SpecError(f"{slide}: no file of it is known", remedy="Ingest its file again")
-    known = Path(seen[0].path)
-    return [CheckTask(path=known, fingerprint=record.fingerprint, n_threads=n_threads)]
+        raise SpecError(f"{slide_id}: no file of it is known", remedy="Ingest its file again")
+    record = platform.catalog.slide(slide_id)
+    return CheckTask(path=Path(seen[0].path), fingerprint=record.fingerprint, n_threads=n_threads)

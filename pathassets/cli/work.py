@@ -1,64 +1,74 @@
-"""`pathassets run`, `status` and `lineage`: make what is missing, and say where all stands."""
+"""`pathassets run` and `status`: make what is missing, and say where all stands."""
 
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import click
 
 from pathassets import report
-from pathassets.cli.home import SOME_FAILED, make_current, opened
-from pathassets.engine.platform.lineage import lineage_of
+from pathassets.cli.home import make_current, opened
+from pathassets.cli.options import SOME_FAILED
 from pathassets.engine.platform.platform import open_to_read
-from pathassets.engine.platform.status import cohort_status, require_own_catalog
+from pathassets.engine.platform.selection import choose_slides
+from pathassets.engine.platform.status import (
+    MAX_LOOKED,
+    cohort_status,
+    first_rows,
+    require_own_catalog,
+    slide_rows,
+)
 from pathassets.engine.settings import read_settings
 
 
 @click.command()
-@click.option("--slides", multiple=True, help="Slide ids, a,b or repeated; all if none is named.")
+@click.option(
+    "--slides",
+    multiple=True,
+    metavar="SELECTION",
+    help="Slide ids, a,b or repeated, or what they have in common: cohort:luad & state:failed.",
+)
 @click.option("--select", multiple=True, help="stage or stage/name, a,b or repeated.")
 @click.option("--retry", is_flag=True, help="Try again what fails by the slide's content alone.")
 def run(slides: tuple[str, ...], select: tuple[str, ...], *, retry: bool) -> None:
     """Make what is missing or stale; what is current is left alone."""
     with opened() as (platform, instance):
-        if not slides and not platform.catalog.slides():
+        if not slides and not platform.catalog.n_slides():
             require_own_catalog(platform)
             click.echo(report.NO_SLIDES)
             return
-        rows = make_current(platform, instance, _listed(slides), _listed(select), retry=retry)
-        report.failures(rows)
-        report.damages(rows)
-    if any(row.failure is not None for row in rows):
+        chosen = tuple(choose_slides(platform, slides)) if slides else ()
+        if slides and not chosen:
+            click.echo("nothing to do: no slide is meant by this selection")
+            return
+        found = make_current(platform, instance, chosen, _listed(select), retry=retry)
+        report.troubles(found)
+    if found.failures.n_cells:
         sys.exit(SOME_FAILED)
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 @click.option("--all", "is_whole", is_flag=True, help="Every row of a cohort of thousands.")
-def status(*, as_json: bool, is_whole: bool) -> None:
+@click.option(
+    "--look/--no-look",
+    "is_looking",
+    default=None,
+    help=f"Whether to look at the store's files; of up to {MAX_LOOKED:,} artifacts it does.",
+)
+def status(*, as_json: bool, is_whole: bool, is_looking: bool | None) -> None:
     """Print where the cohort stands: one row a slide, one column an asset."""
     with open_to_read(read_settings()) as platform:
-        stand = cohort_status(platform)
-    if as_json:
-        click.echo(report.status_json(stand))
-    else:
-        report.status_table(stand, is_whole=is_whole)
-
-
-@click.command()
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
-def lineage(file: Path, *, as_json: bool) -> None:
-    """Print what FILE of the store was made from."""
-    with open_to_read(read_settings()) as platform:
-        traced = lineage_of(platform, file)
-    if as_json:
-        click.echo(report.lineage_json(traced))
-    else:
-        report.lineage_tree(traced)
+        stand = cohort_status(platform, is_looking=is_looking)
+        if as_json:
+            for piece in report.status_json(stand, slide_rows(platform)):
+                click.echo(piece, nl=False)
+        elif is_whole or stand.n_slides <= report.MAX_ROWS:
+            report.status_table(stand, slide_rows(platform))
+        else:
+            report.status_table(stand, first_rows(platform, report.MAX_ROWS))
 
 
 def _listed(values: tuple[str, ...]) -> tuple[str, ...]:
-    """Take `--slides a,b` for `--slides a --slides b`."""
+    """Take `--select a,b` for `--select a --select b`."""
     return tuple(part.strip() for value in values for part in value.split(",") if part.strip())

@@ -20,12 +20,13 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from pathassets.core.datasets.spec import DatasetSpec
 from pathassets.core.features.embedding import EmbeddingSpec
 from pathassets.core.features.encoder import EncoderCard, EncoderRequest
 from pathassets.core.features.encoder_cards import card_of
 from pathassets.core.features.features import FeatureSpec, files_of, recipe_value, with_files
 from pathassets.core.features.preprocessing import Preprocessing
-from pathassets.core.spec import EntryName, canonical_json, digest_of
+from pathassets.core.spec import EntryName, canonical_json, digests_by
 from pathassets.core.stages import ANNOTATIONS, DATASET, SLIDE, STAGES, Scope, Stage
 from pathassets.errors import SpecError, closest, did_you_mean
 
@@ -95,6 +96,10 @@ class Entry:
             plain["encoder"] = recipe_value(self.spec.encoder)
         if isinstance(self.spec, EmbeddingSpec):
             del plain["weights"]  # the path; the digest has its content
+        if isinstance(self.spec, DatasetSpec):
+            silent = self.spec.SILENT.items()
+            plain = {n: v for n, v in plain.items() if (n, v) not in silent}
+            plain.pop("split_file", None)  # likewise
         return {name: plain[name] for name in self.spec.__dataclass_fields__ if name in plain}
 
     @property
@@ -103,17 +108,23 @@ class Entry:
         card = self.card
         return self.file_sha256 or ("" if card is None else card.weights_sha256)
 
+    @property
+    def identity(self) -> dict[str, Any]:
+        """All that decides the artifacts' bytes but for what they are made from."""
+        return {
+            "section": self.stage.name,  # what stages were called; another key, another digest
+            "spec": self.parameters,
+            "code_version": self.code_version,
+            "weights_sha256": self.weights_sha256,
+        }
+
     def digest(self, parent_versions: list[str]) -> str:
         """Identity of the artifact: spec, code, weights, and the versions it is made from."""
-        return digest_of(
-            {
-                "section": self.stage.name,  # what stages were called; another key, another digest
-                "spec": self.parameters,
-                "code_version": self.code_version,
-                "weights_sha256": self.weights_sha256,
-                "parents": parent_versions,
-            }
-        )
+        return self.digester()(parent_versions)
+
+    def digester(self) -> Callable[[list[str]], str]:
+        """The same for many artifacts: what they share is worked out once."""
+        return digests_by("parents", self.identity)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -263,6 +274,10 @@ def _with_hashes(entry: Entry, where: Where, hash_weights: HashWeights) -> Entry
             place = (*entry.key, "weights")
             files = {"weights": hash_weights(spec.weights)}
             spec = replace(spec, weights=files["weights"][0])
+        elif isinstance(spec, DatasetSpec) and spec.split_file is not None:
+            place = (*entry.key, "split_file")
+            files = {"split_file": hash_weights(spec.split_file)}
+            spec = replace(spec, split_file=files["split_file"][0])
         else:
             return entry
     except SpecError as error:

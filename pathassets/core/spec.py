@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
@@ -53,6 +54,26 @@ def digest_of(value: Any) -> str:
     True
     """
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:DIGEST_CHARS]
+
+
+def digests_by(key: str, constant: Mapping[str, Any]) -> Callable[[Any], str]:
+    """Name mappings that differ at one key alone: what is the same in all is written once.
+
+    >>> digests_by("b", {"a": 1, "c": 3})([2]) == digest_of({"a": 1, "b": [2], "c": 3})
+    True
+    """
+    before = canonical_json({name: value for name, value in constant.items() if name < key})[:-1]
+    behind = canonical_json({name: value for name, value in constant.items() if name > key})[1:]
+    head = hashlib.sha256(f"{before}{',' * (before != '{')}{json.dumps(key)}:".encode())
+    tail = f"{',' * (behind != '}')}{behind}".encode()
+
+    def digest(value: Any) -> str:
+        """First hex characters of the SHA-256 of the whole mapping's JSON."""
+        sha256 = head.copy()
+        sha256.update(canonical_json(value).encode() + tail)
+        return sha256.hexdigest()[:DIGEST_CHARS]
+
+    return digest
 
 
 def seed_of(*parts: object) -> int:

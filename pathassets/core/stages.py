@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic.dataclasses import dataclass as spec_dataclass
 
-from pathassets.core import dataset
+from pathassets.core.datasets import spec as dataset
 from pathassets.core.features import embedding, features
 from pathassets.core.locations import locations
 from pathassets.core.locations.location_spec import LocationSpec

@@ -16,7 +16,6 @@ import dagster as dg
 from pathassets.core.recipe import Key
 from pathassets.defs.assets.dataset import due_datasets
 from pathassets.defs.dagster_internals import AssetJob, is_backfilling
-from pathassets.defs.partitions import slide_order
 from pathassets.defs.recovery import UNFINISHED
 from pathassets.engine.platform.platform import Platform
 
@@ -85,7 +84,7 @@ def _wait(why: str, cursor: _Cursor) -> dg.SensorResult:
 
 
 def _due(instance: dg.DagsterInstance, platform: Platform) -> list[Key]:
-    if len(slide_order(instance)) > MAX_LOOKED:
+    if platform.catalog.n_slides() > MAX_LOOKED:
         return [entry.key for entry in platform.recipe.datasets]
     return due_datasets(instance, platform)
 

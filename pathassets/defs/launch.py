@@ -7,7 +7,7 @@ neighbours is one run; slides between them that are current are taken along to k
 import logging
 import socket
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 
 import dagster as dg
@@ -22,7 +22,9 @@ from pathassets.defs.jobs import BUILD_DATASETS, PROCESS_SLIDES
 from pathassets.defs.partitions import SLIDES, parts, range_tags, slide_order, stretches
 from pathassets.defs.recovery import NEVER_AGAIN, fail_dead_runs, process_tags
 from pathassets.engine.platform.platform import Platform
-from pathassets.engine.platform.status import CohortStatus, SlideStatus, needs_work
+from pathassets.engine.platform.standing.look import look
+from pathassets.engine.platform.standing.refresh import refresh_wanted
+from pathassets.engine.platform.status import dataset_cells, slides_not_current, slides_with_work
 from pathassets.errors import CatalogError, SpecError, did_you_mean
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -71,35 +73,27 @@ def choose_entries(platform: Platform, select: Iterable[str]) -> tuple[Entry, ..
 
 
 def run_slides_here(
-    definitions: dg.Definitions,
-    instance: dg.DagsterInstance,
-    platform: Platform,
-    wanted: Wanted,
-    stand: CohortStatus,
+    definitions: dg.Definitions, instance: dg.DagsterInstance, platform: Platform, wanted: Wanted
 ) -> int:
     """Run the batch asset for every slide that needs it; returns how many slides those were.
 
-    `stand` is where the cohort stands now: it costs a look at every file, so one serves for all.
+    The store is looked at first: what would be skipped is to be there.
 
     Raises:
         CatalogError: a named slide is not registered.
     """
     keys = {e.key for e in wanted.entries if e.stage.scope == "slide"}
-    _require_known(stand, wanted.slide_ids)
-    chosen = [s for s in stand.slides if _is_chosen(s, wanted.slide_ids)]
-    report_annotations(instance, platform, [s.planned.slide_id for s in chosen])
+    known = _ids_in_order(platform)
+    _require_known(known, wanted.slide_ids)
+    chosen = wanted.slide_ids or known
+    plan_id = refresh_wanted(platform)
+    look(platform, plan_id, wanted.slide_ids or None)
+    report_annotations(instance, platform, chosen)
     order = slide_order(instance)
-    not_shown = {key: set(order) - _green(instance, dg.AssetKey([*key]), order) for key in keys}
-    needy = {
-        s.planned.slide_id
-        for s in chosen
-        if needs_work(s, keys, retry=wanted.retry) or _is_unreported(s, not_shown)
-    }
-    current = {
-        s.planned.slide_id
-        for s in stand.slides
-        if all(c.state == "current" for c in s.cells if c.key in keys)
-    }
+    open_work = slides_with_work(platform, plan_id, keys, retry=wanted.retry)
+    open_work |= _unreported(instance, platform, plan_id, keys, order)
+    needy = open_work.intersection(chosen)
+    current = {*known} - slides_not_current(platform, plan_id, keys)
     for stretch in stretches(order, needy, current):
         for start in range(0, len(stretch), MAX_SLIDES):
             tags = range_tags(stretch[start : start + MAX_SLIDES])
@@ -108,13 +102,13 @@ def run_slides_here(
 
 
 def build_datasets_here(
-    definitions: dg.Definitions, instance: dg.DagsterInstance, wanted: Wanted, stand: CohortStatus
+    definitions: dg.Definitions, instance: dg.DagsterInstance, platform: Platform, wanted: Wanted
 ) -> int:
     """Build the datasets whose slides would give another version now; returns how many."""
     asked = {e.key for e in wanted.entries if e.stage.scope == "cohort"}
     due = {
         c.key
-        for c in stand.datasets
+        for c in (dataset_cells(platform, refresh_wanted(platform)) if asked else ())
         if c.key in asked and (c.state != "current" or shown_version(instance, c.key) != c.digest)
     }
     if due:
@@ -164,12 +158,13 @@ def recover(instance: dg.DagsterInstance, platform: Platform) -> list[str]:
     return fail_dead_runs(instance)
 
 
-def _is_chosen(status: SlideStatus, slide_ids: frozenset[str]) -> bool:
-    return not slide_ids or status.planned.slide_id in slide_ids
+def _ids_in_order(platform: Platform) -> dict[str, None]:
+    """Ids of all slides, in order of registration."""
+    return dict.fromkeys(one for page in platform.catalog.slide_pages() for one in page)
 
 
-def _require_known(status: CohortStatus, slide_ids: frozenset[str]) -> None:
-    unknown = sorted(slide_ids - {s.planned.slide_id for s in status.slides})
+def _require_known(known: Container[str], slide_ids: Iterable[str]) -> None:
+    unknown = sorted(one for one in slide_ids if one not in known)
     if unknown:
         raise CatalogError(
             f"slide {unknown[0]}: not registered",
@@ -189,9 +184,14 @@ def _green(instance: dg.DagsterInstance, key: dg.AssetKey, slide_ids: list[str])
     return green
 
 
-def _is_unreported(status: SlideStatus, not_shown: Mapping[Key, set[str]]) -> bool:
-    """Whether Dagster does not show as made what the catalog has: a run was killed in between."""
-    return any(
-        cell.state == "current" and status.planned.slide_id in not_shown.get(cell.key, ())
-        for cell in status.cells
-    )
+def _unreported(
+    instance: dg.DagsterInstance, platform: Platform, plan_id: int, keys: Iterable[Key],
+    order: list[str],
+) -> set[str]:  # fmt: skip
+    """Slides that have what Dagster does not show as made: a run was killed in between."""
+    found: set[str] = set()
+    for key in keys:
+        not_shown = set(order) - _green(instance, dg.AssetKey([*key]), order)
+        if not_shown:
+            found |= not_shown & platform.catalog.slides_in(plan_id, [key], ("current",))
+    return found

@@ -20,6 +20,10 @@ PART = 900
 999 where it is old."""
 
 
+FEW = 50
+"""Slides that are asked about one by one."""
+
+
 def slide_order(instance: dg.DagsterInstance) -> list[str]:
     """All partitions, in the order that ranges refer to."""
     return list(instance.get_dynamic_partitions(str(SLIDES.name)))
@@ -29,6 +33,14 @@ def add_slides(instance: dg.DagsterInstance, slide_ids: list[str]) -> None:
     """Make partitions, in the order given; those that are there stay."""
     for part in parts(slide_ids):
         instance.add_dynamic_partitions(str(SLIDES.name), part)
+
+
+def partitions_among(instance: dg.DagsterInstance, slide_ids: list[str]) -> set[str]:
+    """Those of some slides that are partitions; all are read only where those are many."""
+    if len(slide_ids) > FEW:
+        return {*slide_ids}.intersection(slide_order(instance))
+    name = str(SLIDES.name)
+    return {one for one in slide_ids if instance.has_dynamic_partition(name, one)}
 
 
 def parts(keys: list[str]) -> Iterator[list[str]]:

@@ -8,7 +8,8 @@ where a description must tell it, it stands in a code span, in which Markdown me
 
 import base64
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import dagster as dg
 
@@ -20,6 +21,8 @@ TEXT_CHARS = 4000
 """Longest text in metadata, where an unforeseen error tells its traceback."""
 N_BULLETS = 100
 """Most lines of a list."""
+N_ROWS = 100
+"""Most rows of a table."""
 
 
 def line(text: str) -> str:
@@ -60,6 +63,27 @@ def text_value(text: str, *, n_chars: int = TEXT_CHARS) -> dg.MetadataValue:
 def bullets_value(texts: Iterable[str]) -> dg.MetadataValue:
     """The list as metadata."""
     return dg.MetadataValue.md(bullets(texts))
+
+
+def table_value(rows: Sequence[Mapping[str, Any]]) -> dg.MetadataValue:
+    """A table, whose cells the page shows as they are; of many rows the first."""
+    shown = [
+        dg.TableRecord({name: _cell(value) for name, value in row.items()}) for row in rows[:N_ROWS]
+    ]
+    if len(rows) > N_ROWS:
+        first = next(iter(rows[0]))
+        shown.append(
+            dg.TableRecord(dict.fromkeys(rows[0], "") | {first: f"{len(rows) - N_ROWS} more"})
+        )
+    columns = [dg.TableColumn(name) for name in (rows[0] if rows else ("none",))]
+    return dg.MetadataValue.table(shown, schema=dg.TableSchema(columns))
+
+
+def _cell(value: Any) -> str | int | float | bool:
+    """What a cell holds: a number as it is, text in one line."""
+    if isinstance(value, int | float):
+        return value
+    return "" if value is None else line(str(value))
 
 
 def picture_value(kind: str, data: bytes) -> dg.MetadataValue:

@@ -6,10 +6,13 @@ import math
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pathassets.errors import SpecError
 
 DEFAULT_RECIPE = Path(__file__).parent.parent / "recipe.yaml"
+CATALOG_FILE = "catalog.sqlite"
+"""Of the store, where no other catalog is named."""
 DEFAULT_TIMEOUT_S = 4 * 3600.0
 DEFAULT_SCRATCH_GB = 100.0
 MOST_THREADS = 4
@@ -56,6 +59,11 @@ class Settings:
     """What the copies of all runs may take there: PATHASSETS_SCRATCH_GB, 100 by default."""
     dagster_home: Path
     """Dagster's own state and `dagster.yaml`: DAGSTER_HOME, else `<home>/.dagster`."""
+    openlineage: str = field(default="", repr=False)
+    """Where events of OpenLineage go, `file:PATH` or a URL: PATHASSETS_OPENLINEAGE, else nowhere.
+    Its query may hold a key, so that no log shows it."""
+    openlineage_namespace: str = "pathassets"
+    """Namespace of jobs and datasets there: PATHASSETS_OPENLINEAGE_NAMESPACE."""
 
     def __post_init__(self) -> None:
         if self.n_workers < 1:
@@ -105,6 +113,8 @@ def read_settings() -> Settings:
         scratch=_optional_path("PATHASSETS_SCRATCH"),
         scratch_bytes=int(_number("PATHASSETS_SCRATCH_GB", DEFAULT_SCRATCH_GB) * _GB),
         dagster_home=_path("DAGSTER_HOME", home / ".dagster"),
+        openlineage=_openlineage(_text("PATHASSETS_OPENLINEAGE", "")),
+        openlineage_namespace=_text("PATHASSETS_OPENLINEAGE_NAMESPACE", "pathassets"),
     )
 
 
@@ -152,7 +162,7 @@ def usable_cores() -> int:
 
 
 def _own_catalog(store: Path) -> str:
-    return f"sqlite:///{store / 'catalog.sqlite'}"
+    return f"sqlite:///{store / CATALOG_FILE}"
 
 
 def _text(name: str, default: str) -> str:
@@ -173,6 +183,30 @@ def _choice(name: str, default: str, *others: str) -> str:
 
 def _path(name: str, default: Path) -> Path:
     return Path(_text(name, str(default))).expanduser().absolute()
+
+
+def _openlineage(target: str) -> str:
+    """Where events go; what is no place for them is refused, without saying it: it may hold a key.
+
+    Raises:
+        SpecError: it is neither a file nor an endpoint.
+    """
+    if not target:
+        return ""
+    kind, _, rest = target.partition(":")
+    if kind == "file" and rest:
+        return f"file:{Path(rest.removeprefix('//')).expanduser().absolute()}"
+    try:
+        parts = urlsplit(target)
+        is_endpoint = parts.scheme in {"http", "https"} and bool(parts.hostname)
+    except ValueError:
+        is_endpoint = False
+    if not is_endpoint or "@" in parts.netloc:
+        raise SpecError(
+            "PATHASSETS_OPENLINEAGE: is neither a file nor an endpoint without a password in it",
+            remedy="For example file:/var/log/openlineage.ndjson, or http://127.0.0.1:5000",
+        )
+    return target
 
 
 def _optional_path(name: str) -> Path | None:

@@ -1,69 +1,9 @@
-"""Outcomes -> what a terminal shows: tables, bars, plain lines in a log, or JSON for machines."""
+"""Outcomes -> what a terminal shows: tables, bars, plain lines in a log, or JSON for machines.
 
-from pathassets.report.annotations import (
-    annotation_line,
-    annotation_table,
-    annotations_json,
-    match_line,
-    matches_end,
-)
-from pathassets.report.artifacts import lineage_json, lineage_tree
-from pathassets.report.cohort import (
-    MAX_FAILURES,
-    NO_SLIDES,
-    damages,
-    demo_end,
-    failures,
-    run_end,
-    status_json,
-    status_table,
-)
-from pathassets.report.console import counted, error, log_to_stderr, progress, slide_progress
-from pathassets.report.encoders import (
-    encoder_check,
-    encoder_check_json,
-    encoder_table,
-    encoders_json,
-)
-from pathassets.report.exchange import (
-    exported_end,
-    exported_line,
-    imported_end,
-    imported_line,
-)
-from pathassets.report.slides import check, checks_json, registration_line, resolution
+The names stand in `__init__.pyi`. Each is imported when it is first asked for: a table of slides
+does not need what reads annotations.
+"""
 
-__all__ = [
-    "MAX_FAILURES",
-    "NO_SLIDES",
-    "annotation_line",
-    "annotation_table",
-    "annotations_json",
-    "check",
-    "checks_json",
-    "counted",
-    "damages",
-    "demo_end",
-    "encoder_check",
-    "encoder_check_json",
-    "encoder_table",
-    "encoders_json",
-    "error",
-    "exported_end",
-    "exported_line",
-    "failures",
-    "imported_end",
-    "imported_line",
-    "lineage_json",
-    "lineage_tree",
-    "log_to_stderr",
-    "match_line",
-    "matches_end",
-    "progress",
-    "registration_line",
-    "resolution",
-    "run_end",
-    "slide_progress",
-    "status_json",
-    "status_table",
-]
+from lazy_loader import attach_stub
+
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
 from rich.markup import escape
 from rich.table import Table
 
+from pathassets.catalog.looks import LookAge
 from pathassets.core.text import visible
 from pathassets.engine.platform.platform import Platform
-from pathassets.engine.platform.status import Cell, CohortStatus, SlideStatus, cohort_status
+from pathassets.engine.platform.status import (
+    MAX_TOLD,
+    Cell,
+    CohortStatus,
+    SlideStatus,
+    Told,
+    Troubles,
+    cohort_status,
+    slide_rows,
+)
 from pathassets.report.annotations import annotation_plain
 from pathassets.report.console import counted, open_console, paragraph
 
@@ -30,33 +41,23 @@ _MORE = "pathassets status --json has all"
 NO_SLIDES = "no slides yet: pathassets ingest PATH…"
 MAX_ROWS = 200
 """Rows of a table unless all are asked for: a row takes rich a millisecond, and a person more."""
-MAX_FAILURES = 20
+MAX_FAILURES = MAX_TOLD
 """Failures told one by one; of the others, how many there are of each reason."""
 
 
-def status_table(stand: CohortStatus, *, is_whole: bool = False) -> None:
+def status_table(stand: CohortStatus, rows: Iterable[SlideStatus]) -> None:
     """Print one row a slide, one column an asset, and the reasons below.
 
-    Of a large cohort it prints the slides that are not wholly current first, then as many of the
-    others as there is room for, unless the whole is asked for.
+    Of a large cohort `rows` are those that are shown: slides with open work, then as many of the
+    others as there is room for.
     """
     console = open_console()
-    if not stand.slides and not stand.rejected_files:
+    if not stand.n_slides and not stand.rejected_files:
         console.print(NO_SLIDES)
         return
-    if stand.slides:
-        n_rows = len(stand.slides) if is_whole else MAX_ROWS
-        rows = stand.slides
-        if len(rows) > n_rows:
-            rows = tuple(sorted(rows, key=_is_all_current)[:n_rows])
-        console.print(_table(stand, rows))
-        if len(rows) < len(stand.slides):
-            console.print(
-                f"{len(rows)} of {len(stand.slides)} slides are shown, those with open work first: "
-                "pathassets status --all shows every one"
-            )
-    failures(stand.slides)
-    damages(stand.slides, stand.datasets)
+    if stand.n_slides:
+        _table(stand, list(rows))
+    troubles(stand.troubles, stand.datasets)
     for cell in stand.datasets:
         console.print(f"{'/'.join(cell.key)}: {_cell_text(cell)}")
     refused = [escape(paragraph(f"{r.message}. {r.remedy}")) for r in stand.rejected_files]
@@ -64,23 +65,39 @@ def status_table(stand: CohortStatus, *, is_whole: bool = False) -> None:
         console.print(f"[red]refused[/] {line}")
     if len(refused) > MAX_FAILURES:
         console.print(f"[red]refused[/] {len(refused) - MAX_FAILURES} more: {_MORE}")
+    if stand.look is not None:
+        console.print(look_line(stand.look, datetime.now(UTC)))
 
 
-def _is_all_current(slide: SlideStatus) -> bool:
-    return not slide.annotations and all(cell.state == "current" for cell in slide.cells)
+def look_line(age: LookAge, at: datetime) -> str:
+    """Say how old what is known of the store is.
+
+    >>> at, seen = datetime(2026, 1, 31, tzinfo=UTC), datetime(2026, 1, 29, tzinfo=UTC)
+    >>> look_line(LookAge(n_artifacts=3, oldest_at=seen, n_never=1), at)
+    'not looked at the store: 3 artifacts, seen whole 48 hours ago or since, 1 never: --look looks'
+    """
+    never = f", {age.n_never} never" if age.n_never else ""
+    if age.oldest_at is None:
+        seen = ", none seen since it was made" if age.n_artifacts else ""
+        never = ""
+    else:
+        hours = (at - age.oldest_at).total_seconds() / 3600
+        seen = f", seen whole {hours:.0f} hours ago or since"
+    artifacts = counted(age.n_artifacts, "artifact")
+    return f"not looked at the store: {artifacts}{seen}{never}: --look looks"
 
 
-def _table(stand: CohortStatus, rows: tuple[SlideStatus, ...]) -> Table:
-    """A row a slide; where some are left out, a footer counts what all of them are."""
-    table = Table(show_footer=len(rows) < len(stand.slides))
-    table.add_column("slide", footer=str(len(stand.slides)), overflow="fold", min_width=24)
+def _table(stand: CohortStatus, rows: list[SlideStatus]) -> None:
+    """Print a row a slide; where some are left out, a footer counts what all of them are."""
+    is_part = len(rows) < stand.n_slides
+    table = Table(show_footer=is_part)
+    table.add_column("slide", footer=str(stand.n_slides), overflow="fold", min_width=24)
     table.add_column("patient", overflow="fold")
     table.add_column("mpp")
-    for name in stand.annotations:
-        n_drawn = sum(slide.planned.annotation(name) is not None for slide in stand.slides)
+    for name, n_drawn in stand.annotations.items():
         table.add_column(f"annotations\n{name}", footer=f"{n_drawn} recorded", overflow="fold")
-    for key in (cell.key for cell in rows[0].cells):
-        counts = "\n".join(f"{n} {state}" for state, n in stand.counts(key).items())
+    for key, states in stand.counts.items():
+        counts = "\n".join(f"{n} {state}" for state, n in states.items())
         table.add_column("\n".join(key), footer=counts, overflow="fold")
     for slide in rows:
         mpp = slide.planned.slide_mpp
@@ -91,32 +108,34 @@ def _table(stand: CohortStatus, rows: tuple[SlideStatus, ...]) -> Table:
             *(_drawn_text(slide, name) for name in stand.annotations),
             *(_cell_text(cell) for cell in slide.cells),
         )
-    return table
-
-
-def failures(slides: Iterable[SlideStatus]) -> None:
-    """Print what failed and the remedy, slide by slide; many are summed up by their reasons."""
-    failed = [slide.failure for slide in slides if slide.failure is not None]
-    _reasons("[red]failed[/]", failed)
-
-
-def damages(slides: Iterable[SlideStatus], datasets: Iterable[Cell] = ()) -> None:
-    """Print what was made, or recorded, and is not whole any more, with the remedy."""
-    of_slides = [cell for slide in slides for cell in slide.damages]
-    of_all = [cell for cell in datasets if cell.state == "damaged"]
-    _reasons("[yellow]damaged[/]", [*of_slides, *of_all])
-
-
-def _reasons(title: str, cells: list[Cell]) -> None:
-    """Print why cells are as they are; of many the first, and how many there are of each reason."""
     console = open_console()
-    for cell in cells[:MAX_FAILURES]:
+    console.print(table)
+    if is_part:
+        console.print(
+            f"{len(rows)} of {stand.n_slides} slides are shown, those with open work first: "
+            "pathassets status --all shows every one"
+        )
+
+
+def troubles(found: Troubles, datasets: Iterable[Cell] = ()) -> None:
+    """Print what failed, and what was made or recorded and is not whole any more; the remedies.
+
+    Of many the first, and how many there are of each reason.
+    """
+    _reasons("[red]failed[/]", found.failures)
+    cells = [*found.damages.cells, *(cell for cell in datasets if cell.state == "damaged")]
+    rest = Counter(found.damages.rest) + Counter(cell.reason for cell in cells[MAX_TOLD:])
+    _reasons("[yellow]damaged[/]", Told(cells=tuple(cells[:MAX_TOLD]), rest=rest))
+
+
+def _reasons(title: str, told: Told) -> None:
+    console = open_console()
+    for cell in told.cells:
         said = escape(paragraph(f"{cell.message}. {cell.remedy}"))
         console.print(f"{title} {'/'.join(cell.key)}: {said}")
-    rest = Counter(cell.reason for cell in cells[MAX_FAILURES:])
-    if rest:
-        counts = ", ".join(f"{n} {reason}" for reason, n in rest.most_common())
-        console.print(f"{title} {rest.total()} more, {counts}: {_MORE}")
+    if told.rest:
+        counts = ", ".join(f"{n} {reason}" for reason, n in Counter(told.rest).most_common())
+        console.print(f"{title} {sum(told.rest.values())} more, {counts}: {_MORE}")
 
 
 def _drawn_text(slide: SlideStatus, name: str) -> str:
@@ -135,19 +154,24 @@ def _cell_text(cell: Cell) -> str:
     return f"[{style}]{said}[/]{count}"
 
 
-def status_json(stand: CohortStatus) -> str:
-    """The same for machines."""
-    return json.dumps(
-        {
-            "slides": [_slide_plain(slide, stand.annotations) for slide in stand.slides],
-            "datasets": {"/".join(c.key): _cell_plain(c) for c in stand.datasets},
-            "refused": [
-                {k: v for k, v in asdict(r).items() if k != "rejected_at"}
-                for r in stand.rejected_files
-            ],
-        },
-        indent=1,
-    )
+def status_json(stand: CohortStatus, rows: Iterable[SlideStatus]) -> Iterator[str]:
+    """The same for machines, piece by piece: a cohort of any size fits any memory.
+
+    All pieces are what `json.dumps` with an indent of 1 would make of the whole.
+    """
+    yield '{\n "slides": ['
+    separator, end = "\n  ", "]"
+    for row in rows:
+        text = json.dumps(_slide_plain(row, stand.annotations), indent=1)
+        yield separator + text.replace("\n", "\n  ")
+        separator, end = ",\n  ", "\n ]"
+    rest = {
+        "datasets": {"/".join(c.key): _cell_plain(c) for c in stand.datasets},
+        "refused": [
+            {k: v for k, v in asdict(r).items() if k != "rejected_at"} for r in stand.rejected_files
+        ],
+    }
+    yield f"{end},{json.dumps(rest, indent=1)[1:]}\n"
 
 
 def _slide_plain(slide: SlideStatus, names: Iterable[str]) -> dict[str, Any]:
@@ -179,14 +203,13 @@ def _cell_plain(cell: Cell) -> dict[str, Any]:
     return {k: v for k, v in asdict(cell).items() if k not in hidden and v not in ("", None)}
 
 
-def run_end(rows: Collection[SlideStatus], n_slides: int, n_datasets: int) -> None:
-    """Say what a run over these slides did."""
-    n_failed = sum(row.failure is not None for row in rows)
+def run_end(n_rows: int, n_failed: int, n_slides: int, n_datasets: int) -> None:
+    """Say what a run over so many slides did, and how many of them stand as failed."""
     if n_slides or n_datasets:
         said = f"ran {counted(n_slides, 'slide')}, built {counted(n_datasets, 'dataset')}; "
         said += f"{counted(n_failed, 'slide')} failed"
     else:
-        said = f"nothing to do: {counted(len(rows) - n_failed, 'current slide')}"
+        said = f"nothing to do: {counted(n_rows - n_failed, 'current slide')}"
         said += f", {n_failed} failed before and would fail again" if n_failed else ""
     open_console().print(said)
 
@@ -195,10 +218,11 @@ def demo_end(platform: Platform) -> None:
     """Print where the demo's cohort stands, how to load features, and what to do next."""
     console = open_console()
     stand = cohort_status(platform)
-    status_table(stand)
+    rows = list(slide_rows(platform))
+    status_table(stand, rows)
     loadable = [
         (*cell.key, slide.planned.slide_id, cell.digest)
-        for slide in stand.slides
+        for slide in rows
         for cell in slide.cells
         if cell.key[0] == "features" and cell.state == "current" and cell.n_patches
     ]

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from pathassets.core.dataset import DatasetSpec
+from pathassets.core.datasets.spec import DatasetSpec
 from pathassets.core.features.features import FeatureSpec
 from pathassets.core.locations.location_spec import LocationSpec
 from pathassets.core.spec import EntryName, canonical_json, digest_of, seed_of

@@ -11,7 +11,6 @@ from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 from pathassets.defs import follow
 from pathassets.defs.follow import FOLLOW
 from pathassets.defs.launch import Wanted, build_datasets_here, choose_entries, run_slides_here
-from pathassets.engine.platform.status import cohort_status
 from tests.defs.small_slides import write_slide
 from tests.defs.test_jobs import repair
 from tests.defs.workbench import Workbench
@@ -91,11 +90,9 @@ def test_a_dataset_that_would_be_the_same_is_left_alone(
     a, _ = bench.ingest(write_slide(home / "a.svs", 1), write_slide(home / "b.svs", 2, mpp=None))
     entries = choose_entries(bench.platform, ())
     wanted = Wanted(slide_ids=frozenset(), entries=entries)
-    stand = cohort_status(bench.platform)
-    run_slides_here(bench.definitions, bench.instance, bench.platform, wanted, stand)
+    run_slides_here(bench.definitions, bench.instance, bench.platform, wanted)
     assert follower.tick() == []
-    stand = cohort_status(bench.platform)
-    build_datasets_here(bench.definitions, bench.instance, wanted, stand)
+    build_datasets_here(bench.definitions, bench.instance, bench.platform, wanted)
     assert follower.rest() == []
 
     assert not bench.run().success  # all current, and one that fails as before

@@ -11,7 +11,6 @@ from pathassets.defs.launch import (
     choose_entries,
     run_slides_here,
 )
-from pathassets.engine.platform.status import cohort_status
 from pathassets.errors import CatalogError, SpecError, StoreError
 from tests.defs.small_slides import write_slide
 from tests.defs.workbench import Workbench
@@ -25,8 +24,7 @@ def wanted(
 
 
 def launch(bench: Workbench, what: Wanted) -> int:
-    stand = cohort_status(bench.platform)
-    return run_slides_here(bench.definitions, bench.instance, bench.platform, what, stand)
+    return run_slides_here(bench.definitions, bench.instance, bench.platform, what)
 
 
 def n_runs(bench: Workbench) -> int:
@@ -110,8 +108,7 @@ def test_a_dataset_is_built_where_it_would_be_another(bench: Workbench, home: Pa
     (a,) = bench.ingest(write_slide(home / "a.svs", 1))
 
     def build() -> int:
-        stand = cohort_status(bench.platform)
-        return build_datasets_here(bench.definitions, bench.instance, wanted(bench), stand)
+        return build_datasets_here(bench.definitions, bench.instance, bench.platform, wanted(bench))
 
     launch(bench, wanted(bench))
     assert build() == 1

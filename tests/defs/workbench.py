@@ -23,8 +23,8 @@ from pathassets.defs.partitions import SLIDES, range_tags, slide_order
 from pathassets.engine.platform.annotations import AnnotationSource, withdraw
 from pathassets.engine.platform.ingestion.ingest import find_files, ingest
 from pathassets.engine.platform.platform import Platform, open_platform
-from pathassets.engine.platform.status import cohort_status
 from pathassets.engine.settings import read_settings
+from tests.cohort_rows import rows_of
 from tests.engine.annotations import Box, record_boxes
 
 INDEX = "index"
@@ -114,7 +114,7 @@ class Workbench:
             s.planned.slide_id: " ".join(
                 c.reason if c.state == "failed" else c.state for c in s.cells
             )
-            for s in cohort_status(self.platform).slides
+            for s in rows_of(self.platform)
         }
 
     def latest(self, entry: str, slide_id: str) -> dg.EventLogEntry:

@@ -166,3 +166,25 @@ def test_a_worker_is_told_by_how_many_threads_it_may_read_or_left_what_is_set_he
     monkeypatch.setenv("PATHASSETS_READ_THREADS", "9")
     told = [worker_environment(2, n)["PATHASSETS_READ_THREADS"] for n in (1, 3, None)]
     assert told == ["1", "3", "9"]
+
+
+@pytest.mark.usefixtures("home")
+def test_events_of_openlineage_go_nowhere_unless_it_is_asked_for(monkeypatch):
+    assert read_settings().openlineage == ""
+    monkeypatch.setenv("PATHASSETS_OPENLINEAGE", "file:events.ndjson")
+    assert read_settings().openlineage == f"file:{Path.cwd() / 'events.ndjson'}"
+    assert read_settings().openlineage_namespace == "pathassets"
+    monkeypatch.setenv("PATHASSETS_OPENLINEAGE", "https://localhost:5000/x?key=secret")
+    assert "secret" not in repr(read_settings())
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["events.ndjson", "file:", "ftp://x", "http://", "http://localhost:secret@localhost", "http://[::1"],
+)
+@pytest.mark.usefixtures("home")
+def test_what_takes_no_events_is_refused_without_being_repeated(monkeypatch, target):
+    monkeypatch.setenv("PATHASSETS_OPENLINEAGE", target)
+    with pytest.raises(SpecError, match="PATHASSETS_OPENLINEAGE") as caught:
+        read_settings()
+    assert "secret" not in str(caught.value)

@@ -13,6 +13,7 @@ import openslide
 
 from pathassets.adapters.openslide.anchors import REACH_PX, Anchors, point_px0
 from pathassets.adapters.openslide.diagnosis import require_file, why_no_slide
+from pathassets.adapters.openslide.equipment import scanner_of, stain_of
 from pathassets.adapters.openslide.planes import count_focal_planes
 from pathassets.core.slides.slide import MppSource, SlideInfo, audit_mpp
 from pathassets.core.slides.tiles import TileDamaged, TileGrid
@@ -230,6 +231,8 @@ def _facts(
             vendor=properties.get(openslide.PROPERTY_NAME_VENDOR, "unknown"),
             reader=READER,
             objective_power=power,
+            scanner=scanner_of(properties),
+            stain=stain_of(properties),
             audit=audit_mpp(_sources(properties), power),
             bounds_px0=bounds_px0_of(properties, width_px0, height_px0),
             notes=(f"of its {n_planes} focal planes one is read",) if n_planes > 1 else (),

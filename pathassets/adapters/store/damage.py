@@ -108,8 +108,12 @@ Expected = Iterable[tuple[Address, Iterable[ListedFile]]]
 """Artifacts, and the files that each should have."""
 
 
-def find_damage(check: Check, expected: Expected) -> Iterator[tuple[Address, Damage]]:
-    """Check artifacts; give those that are not whole, and why, in order.
+Look = tuple[Address, Damage | None]
+"""An artifact, and why it is not whole; None where it is."""
+
+
+def look_over(check: Check, expected: Expected) -> Iterator[Look]:
+    """Check artifacts; give each, and why it is not whole, in order.
 
     One after the other while the disk answers at once, for then threads only wait for each other's
     interpreter lock; side by side as soon as one batch took mostly waiting. What is expected is
@@ -118,19 +122,20 @@ def find_damage(check: Check, expected: Expected) -> Iterator[tuple[Address, Dam
     items = iter(expected)
     while batch := list(islice(items, _N_BATCH)):
         began_s, began_cpu_s = time.perf_counter(), time.thread_time()
-        yield from _check_all(check, batch)
+        looks = _check_all(check, batch)
         wall_s, cpu_s = time.perf_counter() - began_s, time.thread_time() - began_cpu_s
+        yield from looks
         if wall_s > _WAITING * cpu_s:
-            yield from find_damage_side_by_side(check, items, n_threads=N_CHECKERS)
+            yield from look_over_side_by_side(check, items, n_threads=N_CHECKERS)
             return
 
 
-def find_damage_side_by_side(
+def look_over_side_by_side(
     check: Check, expected: Expected, *, n_threads: int, n_batch: int = _N_BATCH
-) -> Iterator[tuple[Address, Damage]]:
-    """Check artifacts by so many threads, as `find_damage` does by one."""
+) -> Iterator[Look]:
+    """Check artifacts by so many threads, as `look_over` does by one."""
     items = iter(expected)
-    waiting: deque[Future[list[tuple[Address, Damage]]]] = deque()
+    waiting: deque[Future[list[Look]]] = deque()
     with ThreadPoolExecutor(n_threads) as pool:
         while batch := list(islice(items, n_batch)):
             waiting.append(pool.submit(_check_all, check, batch))
@@ -140,9 +145,8 @@ def find_damage_side_by_side(
             yield from done.result()
 
 
-def _check_all(check: Check, batch: Expected) -> list[tuple[Address, Damage]]:
-    found = ((address, check(address, files)) for address, files in batch)
-    return [(address, damage) for address, damage in found if damage is not None]
+def _check_all(check: Check, batch: Expected) -> list[Look]:
+    return [(address, check(address, files)) for address, files in batch]
 
 
 def sha256_of(folder: Path, path: str) -> str:

@@ -104,10 +104,23 @@ def sweep_partials(store: Store, kept_s: float = KEPT_S) -> int:
         StoreError: a link is in the place of its folder.
     """
     root = store.root / PARTIAL
+    n_removed = 0
+    for folder in list(find_left_over(store, kept_s)):
+        with _guard(root):
+            n_removed += _remove(folder)
+    return n_removed
+
+
+def find_left_over(store: Store, kept_s: float = KEPT_S) -> Iterator[Path]:
+    """Give what a sweep would remove, unless somebody holds it.
+
+    Raises:
+        StoreError: a link is in the place of its folder.
+    """
+    root = store.root / PARTIAL
     refuse_link(root)
     if not root.is_dir():
-        return 0
-    n_removed = 0
+        return
     names = {path.name.removesuffix(".lock") for path in root.iterdir()}
     for folder in (root / name for name in sorted(names) if name.count("-") >= _N_HYPHENS):
         if (
@@ -116,9 +129,7 @@ def sweep_partials(store: Store, kept_s: float = KEPT_S) -> int:
             or _is_done(store, folder.name)
             or _age_s(folder) > kept_s
         ):
-            with _guard(root):
-                n_removed += _remove(folder)
-    return n_removed
+            yield folder
 
 
 def _name_of(address: Address) -> str:

@@ -29,10 +29,11 @@ from pathassets.adapters.store.damage import (
     Damage,
     Expected,
     ListedFile,
+    Look,
     check_bytes,
     check_sizes,
-    find_damage,
-    find_damage_side_by_side,
+    look_over,
+    look_over_side_by_side,
     read_plain,
 )
 from pathassets.adapters.store.folders import (
@@ -162,15 +163,16 @@ class Store:
                 return Damage(path=MANIFEST, fact=f"is damaged: {error.message}")
         return damage
 
-    def find_damage(self, expected: Expected) -> Iterator[tuple[Address, Damage]]:
-        """Check many artifacts by their sizes; give those that are not whole, and why."""
-        return find_damage(self.check_sizes, expected)
+    def look_over(self, expected: Expected) -> Iterator[Look]:
+        """Check many artifacts by their sizes; give each, and why it is not whole, in order."""
+        return look_over(self.check_sizes, expected)
 
     def find_damaged_bytes(
         self, expected: Expected, *, n_threads: int
     ) -> Iterator[tuple[Address, Damage]]:
-        """Check many artifacts as `find_damage` does, but read every byte."""
-        return find_damage_side_by_side(self.check_bytes, expected, n_threads=n_threads, n_batch=1)
+        """Check many artifacts, every byte of them; give those that are not whole, and why."""
+        looks = look_over_side_by_side(self.check_bytes, expected, n_threads=n_threads, n_batch=1)
+        return ((address, damage) for address, damage in looks if damage is not None)
 
     def _refuse(self, address: Address, damage: Damage | None) -> None:
         if damage is not None:
@@ -325,6 +327,22 @@ def _parse(text: bytes, address: Address) -> Artifact:
     if artifact.address != address or artifact.content_sha256 != stated:
         raise ValueError("it contradicts itself or its place")
     return artifact
+
+
+def read_copy(folder: Path) -> Artifact:
+    """Read what the `artifact.json` of a copied folder says, wherever it lies.
+
+    Raises:
+        ArtifactCorrupt: it is not what was written.
+    """
+    path = folder / MANIFEST
+    try:
+        text = read_plain(path)
+        return _parse(text, _parse_address(json.loads(text)["address"]))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ArtifactCorrupt(
+            path, f"cannot be read: {error}", remedy="Copy the folder again, whole"
+        ) from error
 
 
 _OF_OLD = {"section": "stage", "subject": "partition_key"}

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Integer,
     Table,
     Text,
+    text,
 )
 
 from pathassets.catalog.tables.base import ADDRESS, Moment, metadata, words
@@ -27,6 +28,10 @@ artifact = Table(
     Column("files", JSON, nullable=False),
     words("made_by"),
     Column("made_at", Moment, nullable=False),
+    # Last, as they were added. When all its files were there with their sizes; NULL: not known.
+    Column("seen_whole_at", Moment),
+    # What was wrong at the last look; empty where nothing was.
+    Column("damage", Text, nullable=False, server_default=text("''")),
 )
 
 PARENT = tuple(f"parent_{name}" for name in ADDRESS)

@@ -8,6 +8,7 @@ from sqlalchemy import (
     Column,
     Double,
     ForeignKey,
+    Index,
     Integer,
     LargeBinary,
     Table,
@@ -36,8 +37,13 @@ slide = Table(
     Column("patient", Text),
     Column("label", Text),
     Column("registered_at", Moment, nullable=False),
+    # NULL: neither the file says so nor a person.
+    Column("scanner", Text),
+    Column("stain", Text),
     # Last, so that SQLite reads all other columns without walking its overflow pages.
     Column("thumbnail", LargeBinary),
+    # Slides are listed in this order, page by page.
+    Index(None, "registered_at", "slide_id"),
 )
 
 slide_path = Table(

@@ -79,6 +79,10 @@ class SlideInfo:
     """Why OpenSlide reads what the tile reader could have read; empty where it does not."""
     bounds_px0: tuple[int, int, int, int] | None = None
     """x0, y0, x1, y1 of what was scanned; None where that is all of level 0, or nobody says."""
+    scanner: str = ""
+    """Maker and model of the scanner, as the file says; empty where it does not."""
+    stain: str = ""
+    """As the file names it; empty where it does not."""
     notes: tuple[str, ...] = ()
     """What of the file is not read, or not as it is stored: for people, and in each artifact."""
 

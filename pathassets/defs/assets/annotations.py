@@ -8,9 +8,9 @@ from pathassets.catalog.records import AnnotationRecord
 from pathassets.core.recipe import ANNOTATIONS, Entry, Recipe
 from pathassets.defs.assets.batch import OWNER
 from pathassets.defs.assets.slide import report_slides
-from pathassets.defs.events.data_versions import OBSERVED
+from pathassets.defs.events.data_versions import OBSERVED, newest_versions
 from pathassets.defs.events.slide_events import annotation_events, annotation_version
-from pathassets.defs.partitions import SLIDES
+from pathassets.defs.partitions import SLIDES, parts
 from pathassets.defs.text import quoted
 from pathassets.engine.platform.annotations import find_preview
 from pathassets.engine.platform.platform import Platform
@@ -40,15 +40,16 @@ def report_annotations(
 
     Doing it again reports only what Dagster does not know yet: a new annotation, a withdrawal.
     """
-    chosen = set(slide_ids)
+    chosen = list(dict.fromkeys(slide_ids))
     report_slides(instance, platform, chosen)
-    drawn = {s: d for s, d in platform.catalog.annotations().items() if s in chosen}
-    for entry in platform.recipe.recorded:
-        known = reported_annotations(instance, entry.name) if drawn else {}
-        for slide_id, by_name in drawn.items():
-            one = by_name.get(entry.name)
-            if one is not None and known.get(slide_id) != annotation_version(one):
-                _report(instance, platform, one)
+    for part in parts(chosen) if platform.recipe.recorded else ():
+        drawn = platform.catalog.annotations(part)
+        for entry in platform.recipe.recorded:
+            known = reported_annotations(instance, entry.name, [*drawn]) if drawn else {}
+            for slide_id, by_name in drawn.items():
+                one = by_name.get(entry.name)
+                if one is not None and known.get(slide_id) != annotation_version(one):
+                    _report(instance, platform, one)
 
 
 def _report(instance: dg.DagsterInstance, platform: Platform, drawn: AnnotationRecord) -> None:
@@ -56,9 +57,8 @@ def _report(instance: dg.DagsterInstance, platform: Platform, drawn: AnnotationR
         instance.report_runless_asset_event(event)
 
 
-def reported_annotations(instance: dg.DagsterInstance, name: str) -> dict[str, str]:
-    """Data version of each slide's annotation that Dagster was last told."""
-    tags = instance.event_log_storage.get_latest_tags_by_partition(
-        dg.AssetKey([ANNOTATIONS, name]), OBSERVED, tag_keys=["dagster/data_version"]
-    )
-    return {partition: found["dagster/data_version"] for partition, found in tags.items()}
+def reported_annotations(
+    instance: dg.DagsterInstance, name: str, slide_ids: list[str]
+) -> dict[str, str]:
+    """Data version of slides' annotations that Dagster was last told."""
+    return newest_versions(instance, dg.AssetKey([ANNOTATIONS, name]), OBSERVED, slide_ids)

@@ -21,6 +21,7 @@ from pathassets.defs.text import bullets, line, quoted
 from pathassets.engine.platform.batch import run_batch
 from pathassets.engine.platform.plan import plan_slides
 from pathassets.engine.platform.platform import Platform
+from pathassets.engine.platform.provenance.openlineage import tell_batch
 from pathassets.engine.stages.outcomes import SlideOutcome
 
 MAX_SLIDES = 500
@@ -73,13 +74,14 @@ def run_slides(
     run_id = context.run.run_id
     chosen = set(slide_ids)
     provenance = Provenance(context.instance, platform.recipe, wanted, chosen)
-    planned = [p for p in plan_slides(platform) if p.slide_id in chosen]
+    planned = plan_slides(platform, chosen)
     merged = forget_merged(context.instance, platform)
     unknown = sorted(chosen - merged - {p.slide_id for p in planned})
     failed: list[SlideOutcome] = []
     with ExitStack() as end, fast_events(context.instance, run_id):
         end.callback(withdraw_checks, context.instance, context.run)
-        for outcome in run_batch(platform, planned, wanted, run_id=run_id, tell=context.log.info):
+        done = run_batch(platform, planned, wanted, run_id=run_id, tell=context.log.info)
+        for outcome in tell_batch(platform.settings, done, run_id):
             for event in events_of(outcome, provenance):
                 context.log_event(event)  # type: ignore[arg-type]  # it takes checks, too
             if outcome.failure is not None:

@@ -8,10 +8,12 @@ import dagster as dg
 from pathassets.core.recipe import Entry, Key, Recipe
 from pathassets.defs.assets.batch import OWNER
 from pathassets.defs.events.data_versions import code_version
-from pathassets.engine.platform.dataset import build_dataset, plan_dataset
-from pathassets.engine.platform.plan import plan_slides
+from pathassets.defs.events.dataset_events import dataset_metadata, kept_back
+from pathassets.engine.platform.datasets.build import build_dataset
+from pathassets.engine.platform.datasets.plan import plan_dataset
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.presence import find_damage
+from pathassets.engine.platform.provenance.openlineage import tell_dataset
 
 
 def build_dataset_asset(recipe: Recipe, entry: Entry) -> dg.AssetsDefinition:
@@ -31,16 +33,16 @@ def build_dataset_asset(recipe: Recipe, entry: Entry) -> dg.AssetsDefinition:
     def dataset(
         context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
     ) -> dg.MaterializeResult[None]:
-        built = build_dataset(platform, entry, run_id=context.run.run_id)
-        facts = {k: v for k, v in built.artifact.facts.items() if k != "split"}
+        name = "/".join(entry.key)
+        with (
+            kept_back(platform, entry),
+            tell_dataset(platform.settings, name, context.run.run_id) as told,
+        ):
+            built = build_dataset(platform, entry, run_id=context.run.run_id)
+            told.append(built.artifact)
         return dg.MaterializeResult(
             data_version=dg.DataVersion(built.artifact.address.digest),
-            metadata={
-                **facts,
-                "split": dg.MetadataValue.json(built.artifact.facts["split"]),
-                "uri": str(built.artifact.address),
-                "state": "made now" if built.is_new else "current: nothing was computed",
-            },
+            metadata=dataset_metadata(platform, built),
         )
 
     return dataset
@@ -58,10 +60,9 @@ def due_datasets(instance: dg.DagsterInstance, platform: Platform) -> list[Key]:
 
     One that was never built is due as soon as it would have a slide.
     """
-    slides = plan_slides(platform)
     due = []
     for entry in platform.recipe.datasets:
-        planned, shown = plan_dataset(platform, entry, slides), shown_version(instance, entry.key)
+        planned, shown = plan_dataset(platform, entry), shown_version(instance, entry.key)
         is_another = shown != planned.address.digest
         is_due = is_another or find_damage(platform, planned.address) is not None
         if is_due and (shown is not None or len(planned.manifest)):

@@ -13,7 +13,7 @@ from pathassets.core.address import SLIDE_STAGE, Address
 from pathassets.core.recipe import ANNOTATIONS, Entry, Recipe
 from pathassets.core.spec import digest_of
 from pathassets.defs.dagster_internals import CheckTarget
-from pathassets.defs.partitions import SLIDE_KEY, parts
+from pathassets.defs.partitions import PART, SLIDE_KEY, parts
 from pathassets.engine.stages.outcomes import Step
 
 MATERIALIZED = dg.DagsterEventType.ASSET_MATERIALIZATION
@@ -48,6 +48,20 @@ def code_version(recipe: Recipe, entry: Entry) -> str:
 def data_version_tags(version: str) -> dict[str, str]:
     """Tags of an event that gives something a version."""
     return {"dagster/data_version": version, "dagster/data_version_is_user_provided": "true"}
+
+
+VERSION_TAG = "dagster/data_version"
+
+
+def newest_versions(
+    instance: dg.DagsterInstance, key: dg.AssetKey, kind: dg.DagsterEventType, slide_ids: list[str]
+) -> dict[str, str]:
+    """Data version of the newest event of partitions, or of all where some are many."""
+    few = slide_ids if len(slide_ids) <= PART else None
+    found = instance.event_log_storage.get_latest_tags_by_partition(
+        key, kind, tag_keys=[VERSION_TAG], asset_partitions=few
+    )
+    return {partition: tags[VERSION_TAG] for partition, tags in found.items()}
 
 
 class Provenance:

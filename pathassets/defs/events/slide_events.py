@@ -6,13 +6,13 @@ from typing import Any
 import dagster as dg
 from dagster_shared.record import replace
 
-from pathassets.adapters.opencv import icon_webp
-from pathassets.catalog.records import AnnotationRecord, SlideRecord
+from pathassets.catalog.records import AnnotationRecord
 from pathassets.core.address import Address
 from pathassets.core.recipe import ANNOTATIONS
 from pathassets.defs.events.data_versions import Provenance, asset_key, data_version_tags
+from pathassets.defs.events.slide_facts import Metadata, SlideFacts, pictures, slide_metadata
 from pathassets.defs.partitions import SLIDE_KEY
-from pathassets.defs.text import bullets, bullets_value, picture_value, quoted, text_value
+from pathassets.defs.text import bullets, bullets_value, quoted, text_value
 from pathassets.engine.features.works import EncodingStats
 from pathassets.engine.platform.plan import PlannedSlide
 from pathassets.engine.stages.outcomes import SlideOutcome, StepOutcome
@@ -28,8 +28,6 @@ UNLIKE = 0.25
 """Share by which patches may differ in resolution from what an encoder was trained on."""
 WITHDRAWN = "withdrawn"
 """Data version of an annotation that counts no more."""
-
-Metadata = dict[str, dg.MetadataValue]
 
 _PREVIEWS = {
     "tissue_mask": "mask",
@@ -231,14 +229,8 @@ def _value(value: Any) -> dg.MetadataValue:
     return text_value(str(value), n_chars=TEXT_CHARS)
 
 
-def pictures(name: str, jpeg: bytes) -> Metadata:
-    """Put a picture into an event: an icon that the page shows in place, the whole on a click."""
-    icon = picture_value("webp", icon_webp(jpeg))
-    return {name: icon, f"{name}_large": picture_value("jpeg", jpeg)}
-
-
 def slide_events(
-    planned: PlannedSlide, thumbnail: bytes | None
+    planned: PlannedSlide, facts: SlideFacts
 ) -> tuple[dg.AssetObservation, dg.AssetMaterialization]:
     """The root of a slide's chain, as ingestion reports it.
 
@@ -252,7 +244,7 @@ def slide_events(
     made = dg.AssetMaterialization(
         asset_key=SLIDE_KEY,
         partition=planned.slide_id,
-        metadata=_slide_metadata(planned, planned.record, thumbnail),
+        metadata=slide_metadata(planned, facts),
         tags=tags,
     )
     return seen, made
@@ -289,35 +281,6 @@ def annotation_events(
     )
     seen = dg.AssetObservation(key, partition=drawn.slide_id, description=words, tags=tags)
     return made, seen
-
-
-def _slide_metadata(
-    planned: PlannedSlide, record: SlideRecord, thumbnail: bytes | None
-) -> Metadata:
-    mpp = planned.slide_mpp
-    metadata: Metadata = pictures("thumbnail", thumbnail) if thumbnail else {}
-    metadata |= {
-        "mpp": text_value(record.resolution_message)
-        if mpp is None
-        else dg.MetadataValue.float(mpp),
-        "width_px0": dg.MetadataValue.int(record.width_px0),
-        "height_px0": dg.MetadataValue.int(record.height_px0),
-        "n_levels": dg.MetadataValue.int(record.n_levels),
-        "vendor": text_value(record.vendor),
-        "reader": text_value(record.reader),
-        "bytes": dg.MetadataValue.int(record.size_bytes),
-        "sha256": text_value(record.fingerprint),
-        "paths": text_value("\n".join(p.path for p in planned.paths)),
-    }
-    if planned.override is not None:
-        said = planned.override
-        metadata["mpp_stated"] = text_value(f"{said.mpp:g} by {said.who}: {said.why}")
-    if record.objective_power is not None:
-        metadata["objective_power"] = dg.MetadataValue.float(record.objective_power)
-    for name, value in (("patient", record.patient), ("label", record.label)):
-        if value is not None:
-            metadata[name] = text_value(value)
-    return metadata
 
 
 def failure_of(outcomes: list[SlideOutcome], unknown: list[str], n_slides: int) -> dg.Failure:

@@ -86,7 +86,8 @@ class DeepFeatureExtractor:
             `torch.nn.Module`; or an object with the methods of
             `pathassets.core.features.encoder.Encoder`.
         batch_size: patches in one pass of the model.
-        num_workers: threads that read; 0 and 1 are one thread beside the model's.
+        num_workers: threads that read; 0 and 1 are one thread beside the model's, and more than
+            four gain little.
         weights: file with the weights, which must be there; None for those that the model has.
         device: "cpu", or a GPU: "cuda" is the first one, "cuda:1" the second.
         verbose: whether progress is shown: a bar, or in a log a line every ten seconds.

@@ -23,6 +23,7 @@ from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.records import ArtifactRecord, AttemptRecord, FileRecord
 from pathassets.core.address import Address
 from pathassets.core.recipe import Entry
+from pathassets.engine.platform.ledgers import bad_tiles_met
 from pathassets.engine.platform.plan import PlannedSlide, path_record, task_for
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.under_way import work_off
@@ -32,9 +33,6 @@ from pathassets.engine.stages.published import Published
 from pathassets.engine.stages.segments import SlideInSegments
 
 logger = logging.getLogger(__name__)
-
-_N_ASKED = 500
-"""Slides that the catalog is asked about at once: a statement takes some thousand names at most."""
 
 
 def run_batch(  # noqa: PLR0913 - two are for those who want them
@@ -86,10 +84,8 @@ def run_batch(  # noqa: PLR0913 - two are for those who want them
 
 def _failed_last(catalog: Catalog, planned: list[PlannedSlide]) -> Iterator[Address]:
     """What of these slides failed when it was last tried."""
-    slide_ids = [one.slide_id for one in planned]
-    for start in range(0, len(slide_ids), _N_ASKED):
-        latest = catalog.latest_attempts(slide_ids[start : start + _N_ASKED])
-        yield from (a.address for a in latest.values() if a.state == "failed")
+    latest = catalog.latest_attempts([one.slide_id for one in planned])
+    return (attempt.address for attempt in latest.values() if attempt.state == "failed")
 
 
 def _by_slide(addresses: Iterable[Address]) -> Mapping[str, set[Address]]:
@@ -119,6 +115,7 @@ def record_outcome(catalog: Catalog, outcome: SlideOutcome, run_id: str) -> None
         if step.artifact is not None:
             record = artifact_record(step.artifact, run_id)
             catalog.record_artifact(record, step.artifact.parents)
+    catalog.enter_bad_tiles(bad_tiles_met(outcome))
     catalog.record_attempts([_attempt(step, run_id) for step in outcome.all_steps])
     if outcome.verified is not None:
         seen = outcome.verified

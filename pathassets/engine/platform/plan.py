@@ -6,8 +6,9 @@ alone, so a cohort is planned without opening a file.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 from pathassets.adapters.files import FileStamp
@@ -18,6 +19,7 @@ from pathassets.core.address import Address
 from pathassets.core.external import Adopted, counts_for
 from pathassets.core.recipe import ANNOTATIONS, Entry, Key, Recipe
 from pathassets.core.slides.slide import slide_version
+from pathassets.core.spec import digest_of
 from pathassets.core.stages import FEATURES
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.slides.scratch import Scratch
@@ -55,81 +57,127 @@ class PlannedSlide:
         return None if found is None or found.is_withdrawn else found
 
 
-def plan_slides(platform: Platform) -> list[PlannedSlide]:
-    """Plan every registered slide, in order of registration. A few queries for any cohort."""
-    overrides = platform.catalog.overrides()
-    paths = platform.catalog.all_paths()
-    annotations = platform.catalog.annotations()
-    adopted = platform.catalog.adopted()
+NO_ANNOTATIONS: Mapping[str, AnnotationRecord] = {}
+CODE_VERSION = "1"
+"""Of how digests follow from slide and recipe: plans that are kept are made anew by another one."""
+
+
+class Planner:
+    """Plans slides by one recipe; what the slides share is worked out once."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.entries = recipe.per_slide
+        self._digesters = {entry.key: entry.digester() for entry in self.entries}
+
+    @cached_property
+    def recipe_digest(self) -> str:
+        """Identity of all that the recipe says of slides: equal ones give equal plans."""
+        said = [
+            [entry.key, entry.parent, entry.annotation, entry.needs_annotation, entry.identity]
+            for entry in self.entries
+        ]
+        return digest_of([CODE_VERSION, said])
+
+    def digests(
+        self, version: str, drawn: Mapping[str, str], adopted: Collection[Adopted] = ()
+    ) -> dict[Key, str]:
+        """Digest of each entry's artifact of a slide, from its data version and its annotations.
+
+        `drawn` has the digest of what is drawn on it, by name; features of another tool that were
+        `adopted`, the last first, stand in for those of an entry that they count for.
+        """
+        found: dict[Key, str] = {}
+        for entry in self.entries:
+            parents = [version if entry.parent is None else found[entry.parent]]
+            if (annotation := drawn_for(entry, drawn)) is not None:
+                parents.append(annotation)
+            own = self._digesters[entry.key](parents)
+            counting = (one.digest for one in adopted if counts_for(entry, version, one))
+            found[entry.key] = next(counting, own) if entry.stage.name == FEATURES else own
+        return found
+
+
+def drawn_for(entry: Entry, drawn: Mapping[str, str]) -> str | None:
+    """Digest of what was drawn for an entry; None where nothing was, or it wants nothing."""
+    return None if entry.annotation is None else drawn.get(entry.annotation[1])
+
+
+def lacks(entry: Entry, drawn: Mapping[str, str]) -> Key | None:
+    """Annotations that an entry cannot do without, and that nobody recorded."""
+    is_lacking = entry.needs_annotation and drawn_for(entry, drawn) is None
+    return entry.annotation if is_lacking else None
+
+
+def plan_slides(platform: Platform, slide_ids: Collection[str] | None = None) -> list[PlannedSlide]:
+    """Plan slides, every registered one where none are named, in order of registration.
+
+    Ids that are no slide's are left out. A few queries for some hundreds; all of a large cohort at
+    once fill a memory.
+    """
+    catalog, planner = platform.catalog, Planner(platform.recipe)
+    overrides = catalog.overrides(slide_ids)
+    paths = catalog.all_paths(slide_ids)
+    annotations = catalog.annotations(slide_ids)
+    adopted = catalog.adopted(slide_ids)
     return [
         plan_slide(
-            platform.recipe,
+            planner,
             record,
             overrides.get(record.slide_id),
             paths.get(record.slide_id, ()),
             annotations.get(record.slide_id, {}),
             adopted.get(record.slide_id, ()),
         )
-        for record in platform.catalog.slides()
+        for record in catalog.slides(slide_ids)
     ]
 
 
-NO_ANNOTATIONS: Mapping[str, AnnotationRecord] = {}
-
-
 def plan_slide(  # noqa: PLR0913, PLR0917 - what is known of a slide
-    recipe: Recipe,
+    planner: Planner,
     record: SlideRecord,
     override: MppOverride | None,
     paths: Iterable[PathRecord],
     annotations: Mapping[str, AnnotationRecord] = NO_ANNOTATIONS,
-    adopted: Iterable[Adopted] = (),
+    adopted: Collection[Adopted] = (),
 ) -> PlannedSlide:
     """Work out the address of each artifact of one slide."""
     version = slide_version(record.fingerprint, override.mpp if override else record.mpp)
-    root = Address.of_slide(record.slide_id, version)
+    drawn = {name: one.digest for name, one in annotations.items() if not one.is_withdrawn}
     steps: dict[Key, Step] = {}
     planned = PlannedSlide(
         record=record, override=override, paths=tuple(paths), version=version, steps=steps,
         annotations=annotations,
     )  # fmt: skip
-    for entry in recipe.per_slide:
-        steps[entry.key] = _external(_step(entry, root, planned), root, adopted)
+    root = Address.of_slide(record.slide_id, version)
+    digests = planner.digests(version, drawn, adopted)
+    of_others = {one.digest for one in adopted}
+    for entry in planner.entries:
+        digest = digests[entry.key]
+        step = _step(entry, root, steps, drawn, digest)
+        steps[entry.key] = replace(step, is_external=True) if digest in of_others else step
     return planned
 
 
-def _external(step: Step, root: Address, adopted: Iterable[Adopted]) -> Step:
-    """The step, or features of another tool that were adopted in its place."""
-    if step.entry.stage.name != FEATURES:
-        return step
-    counting = (one for one in adopted if counts_for(step.entry, root.digest, one))
-    found = next(counting, None)
-    if found is None:
-        return step
-    return replace(step, address=replace(step.address, digest=found.digest), is_external=True)
-
-
-def _step(entry: Entry, root: Address, planned: PlannedSlide) -> Step:
-    """Work out what is made of a slide for one entry, once its parent's step is there."""
-    parent = root if entry.parent is None else planned.steps[entry.parent].address
-    drawn = _drawn(entry, planned)
-    made_from = (parent,) if drawn is None else (parent, drawn)
-    behind = () if entry.parent is None else planned.steps[entry.parent].annotations
+def _step(
+    entry: Entry, root: Address, steps: Mapping[Key, Step], drawn: Mapping[str, str], digest: str
+) -> Step:
+    """What is made of a slide for one entry, once its parent's step is there."""
+    above = None if entry.parent is None else steps[entry.parent]
+    found = drawn_for(entry, drawn)
+    annotation = (
+        ()
+        if found is None or entry.annotation is None
+        else (Address(*entry.annotation, root.partition_key, found),)
+    )
     return Step(
         entry=entry,
-        address=Address(
-            *entry.key, root.partition_key, entry.digest([a.digest for a in made_from])
+        address=Address(*entry.key, root.partition_key, digest),
+        parents=tuple(dict.fromkeys((root if above is None else above.address, *annotation, root))),
+        annotations=tuple(
+            dict.fromkeys((*(() if above is None else above.annotations), *annotation))
         ),
-        parents=tuple(dict.fromkeys((*made_from, root))),
-        annotations=tuple(dict.fromkeys((*behind, *made_from[1:]))),
-        lacks=entry.annotation if drawn is None and entry.needs_annotation else None,
+        lacks=lacks(entry, drawn),
     )
-
-
-def _drawn(entry: Entry, planned: PlannedSlide) -> Address | None:
-    """What was drawn on a slide for an entry; None where nothing was, or it wants nothing."""
-    found = None if entry.annotation is None else planned.annotation(entry.annotation[1])
-    return None if found is None else annotation_address(found)
 
 
 def annotation_address(drawn: AnnotationRecord) -> Address:

@@ -9,6 +9,7 @@ from pathassets.adapters.store.staging import Staging
 from pathassets.adapters.store.store import Store, open_store
 from pathassets.catalog.catalog import Catalog
 from pathassets.core.recipe import Recipe
+from pathassets.engine.platform.ledgers import encoders_of
 from pathassets.engine.platform.merged_slides import adopt_annotations
 from pathassets.engine.platform.recipe import open_recipe
 from pathassets.engine.settings import Settings
@@ -48,6 +49,8 @@ class Platform:
 def open_to_read(settings: Settings) -> Platform:
     """Open it for what only reads, be its store on a disk that cannot be written.
 
+    What is worked out of the catalog is then kept in a copy, as long as it is open.
+
     Raises:
         SpecError: the recipe asks for something impossible.
         StoreError: the store is not there, and cannot be made, or not the one the catalog knows.
@@ -55,14 +58,14 @@ def open_to_read(settings: Settings) -> Platform:
     """
     _require_known(settings)
     try:
-        return open_platform(settings)
+        return _open(settings)
     except StoreError:
         if not settings.store.is_dir():
             raise
     return Platform(
         settings=settings,
         store=Store(settings.store),
-        catalog=Catalog.open_to_read(settings.catalog_url),
+        catalog=Catalog.open_copy(settings.catalog_url),
         recipe=open_recipe(settings),
     )
 
@@ -75,6 +78,12 @@ def open_platform(settings: Settings) -> Platform:
         StoreError: the store is not writable, or not the one that the catalog knows.
         CatalogError: the catalog cannot be opened, or a newer version made it.
     """
+    platform = _open(settings)
+    platform.catalog.note_encoders(encoders_of(platform.recipe))
+    return platform
+
+
+def _open(settings: Settings) -> Platform:
     recipe = open_recipe(settings)
     _require_known(settings)
     store = open_store(settings.store)

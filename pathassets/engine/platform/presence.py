@@ -1,21 +1,24 @@
-"""Catalog + store -> what of the artifacts in force is there, and why the others cannot be used.
+"""Catalog -> what of the artifacts in force is there, and why the others cannot be used.
 
-The catalog tells what was made, and how large its files were; the store is looked at, file by file,
-whether they are there still.
+The catalog tells what was made, and what the last look at the store found; where that is to be as
+the store is now, it is looked at first (`standing.look`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from pathassets.adapters.store.damage import Damage, ListedFile
+from pathassets.adapters.store.damage import Damage
 from pathassets.catalog.records import AttemptRecord
+from pathassets.catalog.states import GONE
 from pathassets.core.address import Address
-from pathassets.core.recipe import Key
-from pathassets.engine.platform.plan import PlannedSlide, annotation_address
+from pathassets.core.recipe import ANNOTATIONS, Key
+from pathassets.engine.platform.plan import PlannedSlide
 from pathassets.engine.platform.platform import Platform
+from pathassets.engine.platform.standing.look import look
+from pathassets.engine.platform.standing.refresh import refresh_wanted
 from pathassets.errors import ArtifactCorrupt, ArtifactMissing
 
 Place = tuple[str, str, str]
@@ -37,14 +40,14 @@ class FewFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredArtifacts:
-    """What the catalog knows, read once, and what of it the store does not have whole."""
+    """What the catalog knows of slides, read once, and what of it the store does not have whole."""
 
     attempts: Mapping[Place, AttemptRecord]
     """The newest at each place."""
     facts: Mapping[Address, FewFacts]
     """Of every artifact that was made."""
-    damage: Mapping[Address, Damage]
-    """Of those in force that are not whole, why."""
+    damage: Mapping[Address, str]
+    """Of those that were not whole when they were last looked at, why."""
     made: Container[Place]
     """Where anything was made, be it from what is not in force any more."""
 
@@ -59,48 +62,46 @@ class StoredArtifacts:
         if address not in self.facts:
             return f"no {address.stage}"
         if (damage := self.damage.get(address)) is not None:
-            return f"{address.stage} gone" if damage.is_gone else f"{address.stage} damaged"
+            return f"{address.stage} gone" if damage == GONE else f"{address.stage} damaged"
         return f"{address.stage} damaged" if self.failure(address) is not None else ""
 
 
 def read_stored_artifacts(
+    platform: Platform, slides: Iterable[PlannedSlide], key: Key | None
+) -> StoredArtifacts:
+    """Look at one entry's artifacts of all slides, and read what is known of those of some."""
+    look(platform, refresh_wanted(platform), key=key)
+    return stored_artifacts(platform, slides, key)
+
+
+def stored_artifacts(
     platform: Platform, slides: Iterable[PlannedSlide], key: Key | None = None
 ) -> StoredArtifacts:
-    """Look at what is in force for slides, or at one entry's artifacts of them.
-
-    A few queries for any cohort, and a look at each file: 60 us an artifact.
-    """
-    in_force = _in_force(slides, key)
+    """Read what is known of slides' artifacts, or of one entry's, as they were last seen."""
+    listed = list(slides)
+    slide_ids = [one.slide_id for one in listed]
+    keys = _keys(platform, listed) if key is None else [key]
     facts: dict[Address, FewFacts] = {}
-    expected = _expected(platform, in_force, key, facts)
-    damage = dict(platform.store.find_damage(expected))
-    made = {(*address.key, address.partition_key) for address in facts}
-    attempts = platform.catalog.latest_attempts()
-    return StoredArtifacts(attempts=attempts, facts=facts, damage=damage, made=made)
+    damage: dict[Address, str] = {}
+    for made in platform.catalog.made_of(keys, slide_ids):
+        facts[made.address] = FewFacts.of(made.facts)
+        if made.damage:
+            damage[made.address] = made.damage
+    return StoredArtifacts(
+        attempts=platform.catalog.latest_attempts(slide_ids),
+        facts=facts,
+        damage=damage,
+        made={(*address.key, address.partition_key) for address in facts},
+    )
 
 
-def _in_force(slides: Iterable[PlannedSlide], key: Key | None) -> set[Address]:
-    """Addresses of what slides should have, and of what is drawn on them."""
-    if key is not None:
-        return {one.steps[key].address for one in slides}
-    found: set[Address] = set()
-    for one in slides:
-        found.update(step.address for step in one.steps.values())
-        found.update(annotation_address(d) for d in one.annotations.values() if not d.is_withdrawn)
-    return found
-
-
-def _expected(
-    platform: Platform,
-    in_force: Container[Address],
-    key: Key | None,
-    facts: dict[Address, FewFacts],
-) -> Iterator[tuple[Address, tuple[ListedFile, ...]]]:
-    """Files that artifacts in force should have; notes the facts of all that pass by."""
-    for record in platform.catalog.artifacts(*(key or ())):
-        facts[record.address] = FewFacts.of(record.facts)
-        if record.address in in_force:
-            yield record.address, record.files
+def _keys(platform: Platform, slides: Iterable[PlannedSlide]) -> list[Key]:
+    """Entries of the recipe, and the names of what is drawn on slides."""
+    names = sorted({name for one in slides for name in one.annotations})
+    return [
+        *(entry.key for entry in platform.recipe.per_slide),
+        *((ANNOTATIONS, name) for name in names),
+    ]
 
 
 def find_damage(platform: Platform, address: Address) -> Damage | None:
@@ -109,9 +110,9 @@ def find_damage(platform: Platform, address: Address) -> Damage | None:
     return None if record is None else platform.store.check_sizes(address, record.files)
 
 
-def damage_said(address: Address, damage: Damage) -> tuple[str, str]:
+def damage_said(address: Address, damage: Damage | str) -> tuple[str, str]:
     """Reason and message of an artifact that was made and is not whole any more."""
-    what = f"{address.partition_key}: {'/'.join(address.key)} was made"
-    if damage.is_gone:
+    what, said = f"{address.partition_key}: {'/'.join(address.key)} was made", str(damage)
+    if said == GONE:
         return ArtifactMissing.reason, f"{what}, and is gone from the store"
-    return ArtifactCorrupt.reason, f"{what}, and is damaged: {damage}"
+    return ArtifactCorrupt.reason, f"{what}, and is damaged: {said}"

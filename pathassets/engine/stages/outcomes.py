@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import traceback
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pathassets.adapters.store.store import Artifact
 from pathassets.core.address import Address
 from pathassets.core.recipe import Entry, Key
-from pathassets.engine.features.works import EncodingStats
 from pathassets.engine.slides.scratch import Scratch
 from pathassets.engine.slides.source import SlidePath
 from pathassets.errors import PathAssetsError, SlideError, shortage_of
+
+if TYPE_CHECKING:
+    from pathassets.engine.features.works import EncodingStats  # brings what writes arrays along
 
 State = Literal["made", "current", "failed", "blocked"]
 

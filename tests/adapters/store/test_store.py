@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from pathassets.adapters.store.damage import MANIFEST, find_damage
+from pathassets.adapters.store.damage import MANIFEST, look_over
 from pathassets.adapters.store.staging import REPLACE_LOCK, STAGING, SWEEP_LOCK
 from pathassets.adapters.store.store import Artifact, Store, open_store
 from pathassets.core.address import Address
@@ -325,7 +325,9 @@ def test_a_survey_gives_what_is_not_whole_in_the_order_asked(store):
     lost = [addresses[7], addresses[300], addresses[599]]
     for address in lost:
         lose_file(store.path_of(address))
-    found = list(store.find_damage((address, files) for address in addresses))
+    looks = list(store.look_over((address, files) for address in addresses))
+    assert [address for address, _ in looks] == addresses
+    found = [(address, damage) for address, damage in looks if damage is not None]
     assert [address for address, _ in found] == lost
     assert {str(damage) for _, damage in found} == {"f.zarr/c/0 is gone"}
     # Every byte is read, so that of all copies the manifest names another artifact.
@@ -573,12 +575,12 @@ def test_a_disk_that_answers_at_once_is_asked_by_one_thread_and_a_slow_one_by_se
 
     with monkeypatch.context() as patch:
         patch.setattr(time, "perf_counter", time.thread_time)  # nobody else takes the core
-        assert list(find_damage(ask, expected)) == []
+        assert list(look_over(ask, expected)) == [(address, None) for address in addresses]
     assert asked == {threading.get_ident()}
 
     def ask_slowly(address, files):
         ask(address, files)
         time.sleep(0.001)  # without the interpreter's lock, as a share lets wait
 
-    assert list(find_damage(ask_slowly, expected)) == []
+    assert list(look_over(ask_slowly, expected)) == [(address, None) for address in addresses]
     assert len(asked) > 2

@@ -167,8 +167,8 @@ def test_a_drawing_is_reported_once_with_what_a_person_wants_to_know(
         report_annotations(bench.instance, bench.platform, [a])
     assert len(bench.instance.fetch_materializations(key, limit=9).records) == 1
     assert len(bench.instance.fetch_observations(key, limit=9).records) == 1
-    assert reported_annotations(bench.instance, "tumour") == {a: drawn.digest}
-    assert reported_annotations(bench.instance, "mended") == {}
+    assert reported_annotations(bench.instance, "tumour", [a]) == {a: drawn.digest}
+    assert reported_annotations(bench.instance, "mended", [a]) == {}
     seen = bench.latest("annotations/tumour", a).asset_materialization
     assert seen is not None
     metadata = {name: value.value for name, value in seen.metadata.items()}
@@ -181,7 +181,7 @@ def test_a_drawing_is_reported_once_with_what_a_person_wants_to_know(
     assert bench.health("annotations/tumour") == {"green": [a], "red": []}
 
     bench.withdraw(a)
-    assert reported_annotations(bench.instance, "tumour") == {a: "withdrawn"}
+    assert reported_annotations(bench.instance, "tumour", [a]) == {a: "withdrawn"}
     gone = bench.latest("annotations/tumour", a).asset_materialization
     assert gone is not None
     assert gone.description == "withdrawn"
@@ -198,7 +198,7 @@ def test_what_was_recorded_and_not_reported_is_reported_with_the_next(
     drawn = record_boxes(bench.platform, a, LEFT).annotation
     assert bench.run().success  # on a page that knows of no annotation
     report_annotations(bench.instance, bench.platform, [a])
-    assert reported_annotations(bench.instance, "tumour") == {a: drawn.digest}
+    assert reported_annotations(bench.instance, "tumour", [a]) == {a: drawn.digest}
     assert bench.stale([a]) == {a: stale(INSIDE, JPEGS)}  # rather too much than too little
     assert bench.run().success
     assert bench.stale([a]) == {}

@@ -10,8 +10,8 @@ from pathassets.catalog import connect
 from pathassets.catalog.tables import annotation, mpp_override, slide, slide_path
 from pathassets.engine.platform.annotations import AnnotationSource, find_preview, withdraw
 from pathassets.engine.platform.batch import run_batch
-from pathassets.engine.platform.lineage import lineage_of
 from pathassets.engine.platform.plan import annotation_address, plan_slides
+from pathassets.engine.platform.provenance.lineage import lineage_of
 from tests.catalog.merges import remember_merge
 from tests.engine.annotations import record_boxes
 from tests.engine.conftest import RECIPE

@@ -10,6 +10,7 @@ from pathassets.core.address import Address
 from pathassets.core.slides.slide import slide_version
 from pathassets.engine.platform.annotations import AnnotationSource, withdraw
 from pathassets.engine.platform.plan import (
+    Planner,
     annotation_address,
     path_record,
     plan_slide,
@@ -181,7 +182,7 @@ def test_slides_are_planned_in_order_of_registration(platform, make_slide, regis
 
 def test_a_slide_without_a_file_or_a_resolution_is_planned_too(platform, planned):
     record = replace(planned.record, mpp=None, resolution_reason="resolution_missing")
-    lost = plan_slide(platform.recipe, record, None, ())
+    lost = plan_slide(Planner(platform.recipe), record, None, ())
     assert lost.paths == ()
     assert lost.slide_mpp is None
     assert len(lost.steps) == 3

@@ -1,19 +1,23 @@
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import insert
 
 from pathassets.adapters.store.damage import MANIFEST
 from pathassets.adapters.store.staging import STAGING
 from pathassets.adapters.tifffile import PyramidSpec, corrupt_tile
+from pathassets.catalog.connect import writing
+from pathassets.catalog.tables import wanted
 from pathassets.engine.platform.annotations import find_preview
 from pathassets.engine.platform.batch import run_batch
-from pathassets.engine.platform.dataset import build_dataset
+from pathassets.engine.platform.datasets.build import build_dataset
 from pathassets.engine.platform.ingestion.ingest import ingest
 from pathassets.engine.platform.plan import annotation_address, plan_slides
-from pathassets.engine.platform.status import Cell, SlideStatus, cohort_status, needs_work
+from pathassets.engine.platform.standing.refresh import refresh_wanted
+from pathassets.engine.platform.status import cohort_status, slides_with_work
 from pathassets.errors import CatalogError
+from tests.cohort_rows import rows_of
 from tests.engine.annotations import record_boxes
 from tests.engine.conftest import RECIPE
 
@@ -29,11 +33,16 @@ def run(platform, *, stages=(), run_id="run"):
 
 
 def states(platform):
-    return [[cell.state for cell in slide.cells] for slide in cohort_status(platform).slides]
+    return [[cell.state for cell in slide.cells] for slide in rows_of(platform)]
+
+
+def has_work(platform, keys, *, retry):
+    plan_id = refresh_wanted(platform)
+    return bool(slides_with_work(platform, plan_id, keys, retry=retry))
 
 
 def only(platform):
-    [slide] = cohort_status(platform).slides
+    [slide] = rows_of(platform)
     return slide
 
 
@@ -62,7 +71,7 @@ def test_a_registered_slide_is_missing_everything(platform):
     assert [c.state for c in row.cells] == ["missing"] * 3
     assert [c.key for c in row.cells] == [MASK, GRID, STATS]
     assert row.failure is None
-    assert needs_work(row, KEYS, retry=False)
+    assert has_work(platform, KEYS, retry=False)
 
 
 @pytest.mark.usefixtures("registered")
@@ -73,8 +82,8 @@ def test_a_made_slide_is_current_and_tells_its_numbers(platform):
     assert row.cells[0].tissue_mm2 == outcome.steps[0].artifact.facts["tissue_mm2"]
     assert row.cells[1].n_patches == row.cells[2].n_patches >= 30
     assert [c.digest for c in row.cells] == [s.step.address.digest for s in outcome.steps]
-    assert not needs_work(row, KEYS, retry=False)
-    assert not needs_work(row, KEYS, retry=True)
+    assert not has_work(platform, KEYS, retry=False)
+    assert not has_work(platform, KEYS, retry=True)
 
 
 @pytest.mark.usefixtures("registered")
@@ -82,8 +91,8 @@ def test_what_was_not_asked_for_is_missing(platform):
     run(platform, stages=["tissue_mask"])
     row = only(platform)
     assert [c.state for c in row.cells] == ["current", "missing", "missing"]
-    assert not needs_work(row, {MASK}, retry=False)
-    assert needs_work(row, {MASK, GRID}, retry=False)
+    assert not has_work(platform, {MASK}, retry=False)
+    assert has_work(platform, {MASK, GRID}, retry=False)
 
 
 @pytest.mark.usefixtures("made")
@@ -91,7 +100,7 @@ def test_an_mpp_override_makes_all_stale_and_back_again_current(platform):
     slide_id = only(platform).planned.slide_id
     platform.catalog.override_mpp(slide_id, 0.4, who="me", why="log")
     assert states(platform) == [["stale"] * 3]
-    assert needs_work(only(platform), KEYS, retry=False)
+    assert has_work(platform, KEYS, retry=False)
     platform.catalog.override_mpp(slide_id, 0.5, who="me", why="it was right")
     assert states(platform) == [["current"] * 3]
 
@@ -113,7 +122,7 @@ def test_a_failure_is_told_with_its_reason_and_blocks_what_comes_after(platform,
     assert "no such file" in row.failure.message
     assert row.failure.remedy
     assert not row.failure.is_final
-    assert needs_work(row, KEYS, retry=False)
+    assert has_work(platform, KEYS, retry=False)
 
 
 def test_a_failure_is_forgotten_once_it_is_made(platform, slide):
@@ -130,12 +139,12 @@ def test_a_final_failure_is_not_tried_again_unless_asked(platform, make_slide, r
     row = only(platform)
     assert [c.state for c in row.cells] == ["failed", "blocked", "blocked"]
     assert row.failure.is_final
-    assert not needs_work(row, KEYS, retry=False)
-    assert needs_work(row, KEYS, retry=True)
+    assert not has_work(platform, KEYS, retry=False)
+    assert has_work(platform, KEYS, retry=True)
     platform.catalog.override_mpp(row.planned.slide_id, 0.5, who="me", why="known")
     row = only(platform)
     assert [c.state for c in row.cells] == ["missing"] * 3
-    assert needs_work(row, KEYS, retry=False)
+    assert has_work(platform, KEYS, retry=False)
 
 
 def test_beside_a_final_failure_what_is_missing_is_still_work(
@@ -146,14 +155,14 @@ def test_beside_a_final_failure_what_is_missing_is_still_work(
     register(platform, path)
     run(platform)
     assert states(platform) == [["current", "current", "failed"]]
-    assert not needs_work(only(platform), KEYS, retry=False)
+    assert not has_work(platform, KEYS, retry=False)
     more = reopen(
         RECIPE.replace("dataset:", "  more: {patch_locations: grid, encoder: resnet18}\ndataset:")
     )
     row = only(more)
     assert [c.state for c in row.cells] == ["current", "current", "failed", "missing"]
-    assert needs_work(row, {*KEYS, ("features", "more")}, retry=False)
-    assert not needs_work(row, KEYS, retry=False)
+    assert has_work(more, {*KEYS, ("features", "more")}, retry=False)
+    assert not has_work(more, KEYS, retry=False)
 
 
 def lose_chunk(folder):
@@ -204,8 +213,8 @@ def test_what_is_gone_or_damaged_is_told_with_its_reason_and_made_again_by_a_run
     assert cell.message.startswith(f"{row.planned.slide_id}: features/stats was made, and is ")
     assert cell.remedy == "pathassets run makes it anew"
     assert row.failure is None
-    assert needs_work(row, KEYS, retry=False)
-    assert not needs_work(row, {MASK, GRID}, retry=False)
+    assert has_work(platform, KEYS, retry=False)
+    assert not has_work(platform, {MASK, GRID}, retry=False)
     [outcome] = run(platform, run_id="again")
     assert [s.state for s in outcome.steps] == ["current", "current", "made"]
     assert platform.store.read_checked(made.address) == made
@@ -283,7 +292,7 @@ def test_a_catalog_that_was_lost_beside_a_full_store_is_told(
 ):
     [planned] = get_ready(platform, 1, is_run=True)
     (tmp_path / "empty" / STAGING).mkdir(parents=True)
-    assert cohort_status(reopen(store=tmp_path / "empty")).slides
+    assert cohort_status(reopen(store=tmp_path / "empty")).n_slides == 1
     lost = reopen(catalog_url=f"sqlite:///{tmp_path / 'other.sqlite'}")
     with pytest.raises(CatalogError, match=r"knows no slide, and the store .* holds artif") as e:
         cohort_status(lost)
@@ -306,16 +315,14 @@ def test_refused_files_are_part_of_the_status(platform, tmp_path):
     (tmp_path / "text.svs").write_text("no slide")
     list(ingest(platform, [tmp_path / "text.svs"]))
     stand = cohort_status(platform)
-    assert stand.slides == ()
+    assert stand.n_slides == 0
     assert [r.reason for r in stand.rejected_files] == ["not_a_slide"]
 
 
 @pytest.mark.usefixtures("made")
 def test_slides_are_counted_by_state(platform, make_slide, register):
     register(platform, make_slide("b.svs", seed=1))
-    counts = cohort_status(platform).counts(STATS)
-    assert dict(counts) == {"current": 1, "missing": 1}
-    assert counts["failed"] == 0
+    assert cohort_status(platform).counts[STATS] == {"current": 1, "missing": 1}
 
 
 @pytest.mark.usefixtures("made")
@@ -334,10 +341,6 @@ def test_a_dataset_is_missing_then_current_then_stale(platform, make_slide, regi
     assert cell().digest == built.artifact.address.digest
     register(platform, make_slide("b.svs", seed=1))
     assert cell().state == "stale"
-
-
-def cell(state, *, is_final=False, key=STATS):
-    return Cell(key=key, state=state, digest="d", is_final=is_final)
 
 
 @pytest.mark.parametrize(
@@ -359,13 +362,23 @@ def cell(state, *, is_final=False, key=STATS):
 )
 @pytest.mark.usefixtures("registered")
 def test_work_is_whatever_a_run_could_make(platform, cells, retry, expected):
-    row = SlideStatus(
-        planned=plan_slides(platform)[0],
-        cells=tuple(
-            cell("failed", is_final=True) if state == "final" else cell(state) for state in cells
-        ),
-    )
-    assert needs_work(row, {STATS}, retry=retry) is expected
-    others = replace(row, cells=(cell("missing", key=MASK), *row.cells))
-    assert needs_work(others, {STATS}, retry=retry) is expected
-    assert needs_work(row, set(), retry=retry) is False
+    plan_id = refresh_wanted(platform)
+    entries = [("features", f"f{i}") for i in range(len(cells))]
+    [slide_id] = platform.catalog.unplanned(plan_id + 1)
+    rows = [
+        {
+            "plan_id": plan_id, "slide_id": slide_id, "stage": stage, "name": name, "digest": "d",
+            "lacks": "", "reason": "", "state": "failed" if state == "final" else state,
+            "is_final": state == "final",
+        }
+        for (stage, name), state in zip(entries, cells, strict=True)
+    ]  # fmt: skip
+    with writing(platform.catalog._engine) as connection:
+        connection.execute(insert(wanted), rows)
+
+    def found(keys):
+        return slides_with_work(platform, plan_id, keys, retry=retry)
+
+    assert found(entries) == ({slide_id} if expected else set())
+    assert found([*entries, MASK]) == {slide_id}
+    assert found([]) == set()

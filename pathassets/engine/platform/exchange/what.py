@@ -2,7 +2,8 @@
 
 features/uni                        an entry of the recipe: what is in force of each slide
 features/uni/SLIDE[/DIGEST], path   one slide's artifact
-dataset/cohort                      the newest version of a dataset, with its split
+dataset/cohort, cohort@3            the newest version of a dataset, or one of a number or digest,
+                                    with its split
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from pathassets.adapters.parquet import load_table
 from pathassets.catalog.records import ArtifactRecord, PathRecord, SlideRecord
 from pathassets.core.address import Address
 from pathassets.core.recipe import DATASET
-from pathassets.engine.platform.dataset import MANIFEST_TABLE
+from pathassets.engine.platform.datasets.contents import MANIFEST_TABLE
+from pathassets.engine.platform.datasets.versions import find_version
 from pathassets.engine.platform.merged_slides import ids_of_today
 from pathassets.engine.platform.plan import plan_slides
 from pathassets.engine.platform.platform import Platform
@@ -134,7 +136,7 @@ def _of_entry(platform: Platform, place: Place) -> Iterator[Member]:
 
 def _of_dataset(platform: Platform, place: Place) -> Iterator[Member]:
     """The slides of a version, as its manifest names them."""
-    table = _manifest(platform, newest_version(platform, place.name, place.digest))
+    table = _manifest(platform, version_of(platform, place.name, place.digest))
     records = {record.slide_id: record for record in platform.catalog.slides()}
     paths = platform.catalog.all_paths()
     for row in table.to_dict("records"):
@@ -148,20 +150,20 @@ def _of_dataset(platform: Platform, place: Place) -> Iterator[Member]:
         )  # fmt: skip
 
 
-def newest_version(platform: Platform, name: str, digest: str = "") -> ArtifactRecord:
-    """The version of a dataset that was built last, or the one of a digest.
+def version_of(platform: Platform, name: str, version: str = "") -> ArtifactRecord:
+    """The version of a dataset that was built last, or that of a number or a digest.
 
     Raises:
+        SpecError: it is no such name.
         CatalogError: there is none.
     """
-    versions = list(platform.catalog.artifacts(DATASET, name))
-    found = [one for one in versions if not digest or one.address.digest == digest]
-    if not found:
+    found = find_version(platform, f"{name}@{version}" if version else name)
+    if found.artifact is None:
         raise CatalogError(
-            f"{DATASET}/{name}{f'/{digest}' if digest else ''}: was never built",
+            f"{found.name}: the catalog does not know it any more",
             remedy=f"Build it: pathassets run --select {DATASET}/{name}",
         )
-    return max(found, key=lambda one: one.made_at)
+    return found.artifact
 
 
 def _manifest(platform: Platform, version: ArtifactRecord) -> pd.DataFrame:

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from pathassets.adapters.csv_table import SEPARATORS, CsvTable, read_csv_table
+from pathassets.adapters.tables.csv_table import SEPARATORS, CsvTable, read_csv_table
+from pathassets.adapters.tables.table import check_names
 from pathassets.core.slides.slide import check_mpp
 from pathassets.core.text import quoted
 from pathassets.engine.platform.ingestion.spelling import alike, told
@@ -61,6 +62,8 @@ class Cohort:
     """Where it was read from."""
     reading: str = ""
     """How it was read, for a person who wonders: character set, separator, unknown cells."""
+    sha256: str = ""
+    """Of the file."""
 
     def row_of(self, path: Path) -> CohortRow | None:
         """The line about a file: the one whose `file` is the longest end of its path.
@@ -122,7 +125,7 @@ def read_cohort(path: Path, *, unknown: Collection[str] = UNKNOWN_WORDS) -> Coho
         SpecError: it cannot be read, lacks `file`, names one twice, has no line, or a line is not
             what it should be.
     """
-    table = read_csv_table(path, column="file")
+    table = read_csv_table(path, any_of=["file"])
     columns = _columns(table, path)
     words = {word.strip().casefold() for word in (*unknown, "")}
     cells = [
@@ -140,14 +143,12 @@ def read_cohort(path: Path, *, unknown: Collection[str] = UNKNOWN_WORDS) -> Coho
         for cell in found.values()
         if (said := cell.strip()) and said.casefold() in words
     )
-    return Cohort(rows, str(path), _reading(table, len(rows), taken))
+    return Cohort(rows, str(path), _reading(table, len(rows), taken), table.sha256)
 
 
 def _columns(table: CsvTable, path: Path) -> dict[str, int]:
     """Places of the columns that are read."""
-    twice = [name for name in MAX_CHARS if table.columns.count(name) > 1]
-    if twice:
-        raise SpecError(f"{path}: two columns are called {twice[0]!r}", remedy="Rename one")
+    check_names(table.columns, list(MAX_CHARS), path)
     return {name: table.columns.index(name) for name in MAX_CHARS if name in table.columns}
 
 
@@ -160,7 +161,7 @@ def _row(cells: dict[str, str], line: int, where: str, unknown: set[str]) -> Coh
         file=known["file"],
         patient=known.get("patient"),
         label=known.get("label"),
-        mpp=_mpp(known["mpp"], where) if "mpp" in known else None,
+        mpp=parse_mpp(known["mpp"], where) if "mpp" in known else None,
         slide_id=known.get("slide_id"),
         line=line,
     )
@@ -181,7 +182,12 @@ def _checked(name: str, cell: str, where: str) -> str:
     return cell
 
 
-def _mpp(text: str, where: str) -> float:
+def parse_mpp(text: str, where: str) -> float:
+    """Read a resolution as a table has it, be it with a decimal comma.
+
+    Raises:
+        SpecError: it is no number, or an impossible one.
+    """
     if not _NUMBER.fullmatch(text):
         raise SpecError(
             f"{where}: mpp {quoted(text)} is not a number", remedy="Give micrometres per pixel"

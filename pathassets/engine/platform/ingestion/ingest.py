@@ -20,7 +20,13 @@ from typing import Literal
 
 from pathassets.adapters.files import FileStamp, stamp_of
 from pathassets.adapters.openslide.members import find_slides, first_of_series, members_of
-from pathassets.catalog.records import CohortFacts, PathRecord, RejectedFile, SlideRecord
+from pathassets.catalog.records import (
+    ChangedBy,
+    CohortFacts,
+    PathRecord,
+    RejectedFile,
+    SlideRecord,
+)
 from pathassets.core.slides.slide import check_slide_id, slide_id_of
 from pathassets.engine.platform.ingestion.cohort_matching import (
     CohortFit,
@@ -31,6 +37,7 @@ from pathassets.engine.platform.ingestion.cohort_matching import (
 from pathassets.engine.platform.ingestion.cohort_table import NO_COHORT, Cohort, CohortRow
 from pathassets.engine.platform.plan import path_record, recorded_stamp
 from pathassets.engine.platform.platform import Platform
+from pathassets.engine.platform.upkeep.forgotten import refuse_forgotten
 from pathassets.engine.slides.inspect_files import FileInspection, inspect_files
 from pathassets.errors import PathAssetsError, SlideError, SlideUnreadable, SpecError
 
@@ -40,6 +47,8 @@ Found = PathRecord | FileInspection | PathAssetsError
 """A file that is known and unchanged, one that was looked at, or why it is refused."""
 IdScheme = Literal["stem", "hash", "manifest"]
 """What a slide is called: file name and hash, hash alone, or what the cohort table says."""
+TABLE = "cohort table"
+"""Who states what comes in with the files: nobody is asked for a name there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +146,7 @@ class _Registrar:
         self._catalog = platform.catalog
         self._fit = fit
         self._scheme = scheme
+        self._by = ChangedBy(who=TABLE, file=fit.cohort.source, sha256=fit.cohort.sha256)
         self._refused = {rejected_file.path for rejected_file in self._catalog.rejected_files()}
         self._used: dict[CohortRow, str] = {}
         """Lines of the cohort table that fitted a file that is a slide, and its id."""
@@ -159,6 +169,8 @@ class _Registrar:
 
     def register(self, path: Path, found: Found) -> Registration:
         """Enter what is known of a file, or what the look found."""
+        if isinstance(found, FileInspection):
+            found = refuse_forgotten(self._platform, path, found.fingerprint) or found
         if isinstance(found, PathAssetsError):
             path = Path(_printable(path))
             _refuse(self._platform, path, found)
@@ -201,13 +213,11 @@ class _Registrar:
         self._require_one_truth(path, slide_id, row)
         if row.patient or row.label:
             self._catalog.set_cohort_facts(
-                [CohortFacts(slide_id=slide_id, patient=row.patient, label=row.label)]
+                [CohortFacts(slide_id=slide_id, patient=row.patient, label=row.label)], self._by
             )
         stated = self._catalog.mpp_history(slide_id) if row.mpp is not None else []
         if row.mpp is not None and (not stated or stated[0].mpp != row.mpp):
-            self._catalog.override_mpp(
-                slide_id, row.mpp, who="cohort table", why=self._fit.cohort.source
-            )
+            self._catalog.override_mpp(slide_id, row.mpp, who=TABLE, why=self._by.file, by=self._by)
 
     def _require_one_truth(self, path: Path, slide_id: str, row: CohortRow) -> None:
         """Refuse a line about two slides, and two lines that contradict each other about one."""
@@ -285,4 +295,6 @@ def _record(slide_id: str, look: FileInspection) -> SlideRecord:
         resolution_reason=info.audit.reason,
         resolution_message=info.audit.fact,
         objective_power=info.objective_power,
+        scanner=info.scanner or None,
+        stain=info.stain or None,
     )

@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 import torch
 import zarr
+from pathassets.engine.platform.dataset import build_dataset
+from pathassets.engine.platform.lineage import lineage_of
 
 from pathassets.adapters.tifffile import PyramidSpec
 from pathassets.adapters.zarr.arrays import FeatureRows
 from pathassets.catalog.records import ArtifactRecord
 from pathassets.core.address import Address
 from pathassets.engine.platform.batch import run_batch
-from pathassets.engine.platform.dataset import build_dataset
 from pathassets.engine.platform.exchange.adopt import ImportRequest, adopt
 from pathassets.engine.platform.exchange.export import ExportRequest, export
 from pathassets.engine.platform.exchange.savings import ASSUMED_RATE, savings_of
-from pathassets.engine.platform.lineage import lineage_of
 from pathassets.engine.platform.plan import PlannedSlide, plan_slides
 from pathassets.engine.platform.platform import Platform, open_platform
 from pathassets.errors import SpecError

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pathassets.core.dataset import DatasetSpec, split_of
+from pathassets.engine.platform.dataset import build_dataset
 
 from pathassets.adapters.exchange.parts import folder as folder_module
 from pathassets.adapters.tifffile import PyramidSpec
 from pathassets.adapters.zarr.arrays import FeatureRows
 from pathassets.catalog.records import CohortFacts
-from pathassets.core.dataset import DatasetSpec, split_of
 from pathassets.core.exchange.footprints import side_of
 from pathassets.engine.platform.batch import run_batch
-from pathassets.engine.platform.dataset import build_dataset
 from pathassets.engine.platform.exchange.export import ExportRequest, export
 from pathassets.engine.platform.plan import plan_slides
 from pathassets.errors import CatalogError, SpecError, StoreError

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pathassets.adapters import csv_table
+from pathassets.adapters.tables import csv_table
 from pathassets.engine.platform.ingestion.cohort_table import (
     NO_COHORT,
     Cohort,

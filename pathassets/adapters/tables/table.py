@@ -1,0 +1,91 @@
+"""A table as people have it: names of columns, and lines of text, whatever file it is from."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pathassets.core.text import quoted
+from pathassets.errors import SpecError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableLine:
+    """One line of a table."""
+
+    number: int
+    """Line of the file that it begins in, or row of the sheet, from 1; of Parquet the record."""
+    cells: tuple[str, ...]
+    """One for each column, as written; empty where there is nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """A table, and what its file was taken for."""
+
+    source: str
+    """Where it was read from."""
+    sha256: str
+    """Of the file."""
+    taken_for: str
+    """Such as `UTF-8, separated by commas`."""
+    columns: tuple[str, ...]
+    """Names as `plain` has them."""
+    lines: tuple[TableLine, ...]
+    """All that have a cell with anything in it."""
+    n_numbers: Mapping[str, int] = field(default_factory=dict)
+    """Of a column how many cells are numbers, not text: a number has no leading zeros."""
+    notes: tuple[str, ...] = ()
+    """What was not taken as it stands there."""
+
+
+def plain(name: str) -> str:
+    r"""One spelling of a column's name.
+
+    >>> plain("\ufeff Slide ID\u00a0"), plain("FILE")
+    ('slide_id', 'file')
+    """
+    text = unicodedata.normalize("NFKC", name).casefold()
+    seen = "".join(c for c in text if unicodedata.category(c) != "Cf")
+    return re.sub(r"[\s_-]+", "_", seen.strip())
+
+
+def unreadable(path: Path, why: str, remedy: str) -> SpecError:
+    """Build the error of a file that is no table."""
+    return SpecError(f"{path}: cannot read the cohort table: {why}", remedy=remedy)
+
+
+def check_header(
+    columns: Sequence[str], header: Sequence[str], any_of: Sequence[str], path: Path
+) -> None:
+    """Let a header through that has a column of those names.
+
+    Raises:
+        SpecError: it is empty, or has none.
+    """
+    if not columns:
+        raise unreadable(path, "it is empty", "Give a CSV file, or another table, with a header")
+    if not set(any_of) & set(columns):
+        found = ", ".join(name.strip() for name in header)
+        wanted = " or ".join(repr(name) for name in any_of)
+        raise SpecError(
+            f"{path}: no column {wanted}, found {quoted(found)[1:-1]}",
+            remedy=f"Name the slide's file in a column {any_of[0]!r}; "
+            "separate columns by commas, semicolons or tabs",
+        )
+
+
+def check_names(columns: Sequence[str], read: Sequence[str], path: Path | str) -> None:
+    """Let a header through that has none of the columns that are read twice.
+
+    Raises:
+        SpecError: it has; two lines of one name would say two things.
+    """
+    counts = Counter(columns)
+    twice = [name for name in read if counts[name] > 1]
+    if twice:
+        raise SpecError(f"{path}: two columns are called {twice[0]!r}", remedy="Rename one")

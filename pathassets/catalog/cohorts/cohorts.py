@@ -1,0 +1,213 @@
+"""The part of the catalog that says whose slides are, and what they are called.
+
+    state of now ─▶ changes (old ─▶ new) ─▶ is old still so? ─▶ tables + history, in one transaction
+
+Who plans changes looks first and shows them to a person; what was changed meanwhile is refused, not
+overwritten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Select, func, insert, select
+
+from pathassets.catalog.cohorts.changes import (
+    COHORT_FACTS,
+    apply_changes,
+    keys_of,
+    require_unchanged,
+)
+from pathassets.catalog.cohorts.state import LABEL, read_state
+from pathassets.catalog.connect import reading, writing
+from pathassets.catalog.dialects import lock_for_cohort, lock_for_standing
+from pathassets.catalog.history import past_change
+from pathassets.catalog.human_inputs import check_known, disputes
+from pathassets.catalog.part import CatalogPart, now
+from pathassets.catalog.records import (
+    ChangedBy,
+    CohortChange,
+    CohortFacts,
+    CohortState,
+    Label,
+    PastChange,
+    Verdict,
+)
+from pathassets.catalog.rows import flat
+from pathassets.catalog.tables import (
+    cohort,
+    cohort_change,
+    cohort_slide,
+    merged_slide,
+    patient,
+    patient_label,
+    slide,
+    slide_label,
+    verdict,
+)
+from pathassets.core.text import quoted
+from pathassets.errors import CatalogError
+
+_BY_HAND = ChangedBy()
+_VERDICT = [column for column in verdict.c if column.name != "id"]
+
+
+class Cohorts(CatalogPart):
+    """What is said of slides and patients."""
+
+    # What is said
+
+    def cohort_state(
+        self, slide_ids: Collection[str] | None = None, patients: Collection[str] | None = None
+    ) -> CohortState:
+        """What is said of slides and patients now: of all, or of some hundreds of them."""
+        with reading(self._engine) as connection:
+            return read_state(connection, slide_ids, patients)
+
+    def slide_labels(self, slide_id: str) -> list[Label]:
+        """Labels of a slide, and behind them those of its patient, by name."""
+        own = select(slide_label).where(slide_label.c.slide_id == slide_id)
+        of_patient = (
+            select(patient_label)
+            .join(slide, slide.c.patient == patient_label.c.patient)
+            .where(slide.c.slide_id == slide_id)
+        )
+        with reading(self._engine) as connection:
+            rows = [
+                row
+                for query, table in ((own, slide_label), (of_patient, patient_label))
+                for row in connection.execute(query.order_by(table.c.name)).mappings()
+            ]
+        names = ("name", "value", "kind", "source")
+        return [Label(**{name: row[name] for name in names}) for row in rows]
+
+    def site_of(self, slide_id: str) -> str | None:
+        """Site of a slide's patient; None where nobody said."""
+        query = select(patient.c.site).join(slide, slide.c.patient == patient.c.patient)
+        with reading(self._engine) as connection:
+            return connection.execute(query.where(slide.c.slide_id == slide_id)).scalar()
+
+    def slides_of_patients(self, patients: Collection[str]) -> list[str]:
+        """Slides of some hundreds of patients, by id."""
+        query = select(slide.c.slide_id).where(slide.c.patient.in_(sorted(patients)))
+        with reading(self._engine) as connection:
+            return list(connection.execute(query.order_by(slide.c.slide_id)).scalars())
+
+    def disputed(self) -> list[str]:
+        """What merged slides contradict each other in, as sentences, until somebody states it."""
+        merged = merged_slide.c
+        of_slide = slide.c.slide_id == merged.into_slide_id
+        is_open = slide.c.patient.is_(None) & merged.patient.is_not(None)
+        is_open |= slide.c.label.is_(None) & merged.label.is_not(None)
+        stand = (slide.c[name].label(f"{name}_now") for name in COHORT_FACTS)
+        query = select(merged_slide, *stand).join(slide, of_slide).where(is_open)
+        with reading(self._engine) as connection:
+            in_order = query.order_by(merged.into_slide_id, merged.slide_id)
+            return disputes(connection.execute(in_order).mappings().all())
+
+    def cohort_sizes(self) -> dict[str, int]:
+        """Slides of every cohort, by name."""
+        query = (
+            select(cohort.c.name, func.count(cohort_slide.c.slide_id))
+            .outerjoin(cohort_slide, cohort_slide.c.cohort == cohort.c.name)
+            .group_by(cohort.c.name)
+            .order_by(cohort.c.name)
+        )
+        with reading(self._engine) as connection:
+            return {name: n for name, n in connection.execute(query)}  # noqa: C416 - rows, no pairs
+
+    def cohort_slides(self, name: str) -> list[str]:
+        """Slides of a cohort, by id.
+
+        Raises:
+            CatalogError: there is no such cohort.
+        """
+        query = select(cohort_slide.c.slide_id).where(cohort_slide.c.cohort == name)
+        with reading(self._engine) as connection:
+            known = connection.execute(select(cohort.c.name)).scalars().all()
+            if name not in known:
+                raise CatalogError(
+                    f"cohort {quoted(name)}: there is none of this name",
+                    remedy=f"There are {', '.join(sorted(known))}"
+                    if known
+                    else "Make one: pathassets cohort import TABLE --name NAME",
+                )
+            return list(connection.execute(query.order_by(cohort_slide.c.slide_id)).scalars())
+
+    def cohort_history(self, key: str) -> list[PastChange]:
+        """All changes of a slide, or of a patient, newest first."""
+        query = select(cohort_change).where(cohort_change.c.key == key)
+        with reading(self._engine) as connection:
+            found = connection.execute(query.order_by(cohort_change.c.id.desc())).mappings()
+            return [past_change(row) for row in found]
+
+    # Changing it
+
+    def record_changes(self, changes: Sequence[CohortChange], by: ChangedBy) -> None:
+        """Make changes, all or none, and enter them into the history.
+
+        Raises:
+            CatalogError: a slide is unknown, or something is not any more as the change says it
+                was; then nothing is changed.
+        """
+        if not changes:
+            return
+        with writing(self._engine) as connection:
+            lock_for_standing(connection)
+            lock_for_cohort(connection)
+            check_known(connection, sorted(keys_of(changes, "slide")))
+            require_unchanged(connection, changes)
+            apply_changes(connection, changes, by, now())
+
+    def set_cohort_facts(self, facts: Iterable[CohortFacts], by: ChangedBy = _BY_HAND) -> None:
+        """State patient and label of slides; None says nothing, and erases nothing.
+
+        Raises:
+            CatalogError: a slide is unknown; then none is changed.
+        """
+        stated = {one.slide_id: one for one in facts}
+        if not stated:
+            return
+        with writing(self._engine) as connection:
+            lock_for_cohort(connection)
+            check_known(connection, sorted(stated))
+            known = read_state(connection, stated, ()).slides
+            changes = [
+                CohortChange(
+                    subject="slide", key=slide_id, field=name, old=known[slide_id].get(name),
+                    new=new, kind="category" if name == LABEL else None,
+                )
+                for slide_id, one in stated.items()
+                for name in COHORT_FACTS
+                if (new := getattr(one, name)) is not None and new != known[slide_id].get(name)
+            ]  # fmt: skip
+            apply_changes(connection, changes, by, now())
+
+    # Verdicts
+
+    def set_verdict(self, new: Verdict) -> None:
+        """State whether a slide is fit for use; the newest statement is in force.
+
+        Raises:
+            CatalogError: there is no such slide.
+        """
+        with writing(self._engine) as connection:
+            check_known(connection, [new.slide_id])
+            connection.execute(insert(verdict), flat(new) | {"made_at": now()})
+
+    def verdicts(self) -> list[Verdict]:
+        """The verdict in force of every slide that has one, by slide."""
+        newest = select(func.max(verdict.c.id)).group_by(verdict.c.slide_id)
+        return self._verdicts(
+            select(*_VERDICT).where(verdict.c.id.in_(newest)).order_by(verdict.c.slide_id)
+        )
+
+    def verdict_history(self, slide_id: str) -> list[Verdict]:
+        """All verdicts on a slide, newest first."""
+        of_slide = select(*_VERDICT).where(verdict.c.slide_id == slide_id)
+        return self._verdicts(of_slide.order_by(verdict.c.id.desc()))
+
+    def _verdicts(self, query: Select[Any]) -> list[Verdict]:
+        with reading(self._engine) as connection:
+            return [Verdict(**row) for row in connection.execute(query).mappings()]

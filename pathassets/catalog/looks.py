@@ -1,0 +1,209 @@
+"""Looks at the store -> what was seen whole when, and what is damaged; what is shown of artifacts.
+
+Whether a file is there only a look tells: here is what the last one found. A look that found
+damage, or looks again at what was damaged, is repeated in the transaction that records it: between
+the two a run may have made it anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    RowMapping,
+    Select,
+    bindparam,
+    func,
+    select,
+)
+from sqlalchemy import update as update_rows
+
+from pathassets.catalog.connect import reading, writing
+from pathassets.catalog.dialects import IN_VALUES, lock_for_standing, upsert
+from pathassets.catalog.part import CatalogPart, now, portions
+from pathassets.catalog.records import FileRecord
+from pathassets.catalog.rows import address_of, address_row
+from pathassets.catalog.standing import Key
+from pathassets.catalog.states import derive_states, is_made_as_wanted
+from pathassets.catalog.tables import ADDRESS, artifact, dataset_plan, slide, wanted
+from pathassets.core.address import Address
+
+Files = tuple[FileRecord, ...]
+LookAt = Callable[[Address, Files], str]
+"""Looks at an artifact: what is wrong with it; empty where nothing is."""
+
+_ADDRESS = tuple(artifact.c[name] for name in ADDRESS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InForce:
+    """An artifact that is wanted and was made."""
+
+    address: Address
+    files: Files
+    damage: str
+    """What was wrong with it at the last look; empty where nothing was."""
+    seen_whole_at: datetime | None = field(default=None, compare=False)
+    """When it was last seen whole; None where nobody knows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """What is shown of an artifact, be it in force or not."""
+
+    address: Address
+    facts: Mapping[str, Any]
+    damage: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookAge:
+    """How old what is known of the store is."""
+
+    n_artifacts: int
+    """In force."""
+    oldest_at: datetime | None
+    """When the one was seen whole that was not seen for longest; None where none was ever."""
+    n_never: int
+    """Of which nobody knows when they were seen."""
+
+
+class Looks(CatalogPart):
+    """What looks at the store found."""
+
+    def in_force(self, plan_id: int, slide_ids: Collection[str] | None = None) -> Iterator[InForce]:
+        """Artifacts that a plan wants of all slides, or of some, read as they are asked for."""
+        query = (
+            select(*_ADDRESS, artifact.c.files, artifact.c.damage, artifact.c.seen_whole_at)
+            .join(wanted, is_made_as_wanted())
+            .where(wanted.c.plan_id == plan_id)
+        )
+        for row in self._streamed(query, slide_ids):
+            files = tuple(FileRecord(**file) for file in row["files"])
+            yield InForce(
+                address=address_of(row), files=files, damage=row["damage"],
+                seen_whole_at=row["seen_whole_at"],
+            )  # fmt: skip
+
+    def _streamed(
+        self, query: Select[Any], slide_ids: Collection[str] | None
+    ) -> Iterator[RowMapping]:
+        chosen = (
+            [query]
+            if slide_ids is None
+            else [query.where(wanted.c.slide_id.in_(some)) for some in portions(slide_ids)]
+        )
+        for one in chosen:
+            with reading(self._engine) as connection:
+                pages = connection.execution_options(yield_per=IN_VALUES)
+                yield from pages.execute(one).mappings()
+
+    def record_looks(
+        self, whole: Collection[Address], doubted: Collection[Address], look_at: LookAt
+    ) -> None:
+        """Enter what was seen whole; look again at what is, or was, damaged, and enter that."""
+        at = now()
+        with writing(self._engine) as connection:
+            lock_for_standing(connection)
+            if whole:
+                seen = [_bound(address) | {"new_at": at} for address in whole]
+                connection.execute(_SEEN_WHOLE, seen)
+            for address in doubted:
+                _look_again(connection, address, look_at, at)
+            derive_states(connection, sorted({address.partition_key for address in doubted}))
+
+    def look_age(self, plan_id: int) -> LookAge:
+        """How long ago the artifacts that a plan wants were looked at."""
+        query = (
+            select(
+                func.count().label("n"),
+                func.count(artifact.c.seen_whole_at).label("n_seen"),
+                func.min(artifact.c.seen_whole_at).label("oldest"),
+            )
+            .select_from(wanted)
+            .join(artifact, is_made_as_wanted())
+            .where(wanted.c.plan_id == plan_id)
+        )
+        with reading(self._engine) as connection:
+            row = connection.execute(query).mappings().one()
+        return LookAge(
+            n_artifacts=row["n"], oldest_at=row["oldest"], n_never=row["n"] - row["n_seen"]
+        )
+
+    # What is shown of artifacts
+
+    def made_of(self, keys: Iterable[Key], slide_ids: Collection[str]) -> Iterator[Made]:
+        """What was made at some entries of some slides, under any digest."""
+        columns = (*_ADDRESS, artifact.c.facts, artifact.c.damage)
+        for stage, name in keys:
+            query = select(*columns).where(artifact.c.stage == stage, artifact.c.name == name)
+            for row in self._rows_of(query, artifact.c.partition_key, slide_ids):
+                yield Made(address=address_of(row), facts=row["facts"], damage=row["damage"])
+
+    # Datasets
+
+    def dataset_inputs(self, plan_id: int, key: Key) -> Iterator[tuple[Any, ...]]:
+        """All that a version of a dataset follows from, one row a slide, by slide id.
+
+        (slide id, patient, label, digest, state, when it was made, damage) of what a plan wants at
+        one entry; None in the last two where it was not made. Read as they are asked for.
+        """
+        query = (
+            select(
+                wanted.c.slide_id, slide.c.patient, slide.c.label, wanted.c.digest, wanted.c.state,
+                artifact.c.made_at, artifact.c.damage,
+            )
+            .select_from(wanted)
+            .join(slide, slide.c.slide_id == wanted.c.slide_id)
+            .outerjoin(artifact, is_made_as_wanted())
+            .where(wanted.c.plan_id == plan_id, wanted.c.stage == key[0], wanted.c.name == key[1])
+            .order_by(wanted.c.slide_id)
+        )  # fmt: skip
+        with reading(self._engine) as connection:
+            for row in connection.execution_options(yield_per=IN_VALUES).execute(query):
+                yield tuple(row)
+
+    def find_dataset_plan(self, name: str, inputs: str) -> str | None:
+        """Digest of the version that was worked out from these inputs; None where none was."""
+        is_it = (dataset_plan.c.name == name) & (dataset_plan.c.inputs == inputs)
+        rows = self._rows(select(dataset_plan.c.digest).where(is_it))
+        return rows[0]["digest"] if rows else None
+
+    def has_dataset_plan(self, name: str) -> bool:
+        """Whether a version of a dataset was ever worked out and noted."""
+        return bool(
+            self._rows(select(dataset_plan.c.name).where(dataset_plan.c.name == name).limit(1))
+        )
+
+    def note_dataset_plan(self, name: str, inputs: str, digest: str) -> None:
+        """Remember which version follows from inputs."""
+        with writing(self._engine) as connection:
+            upsert(connection, dataset_plan, [{"name": name, "inputs": inputs, "digest": digest}])
+
+
+def _bound(address: Address) -> dict[str, Any]:
+    return {f"of_{name}": value for name, value in address_row(address).items()}
+
+
+_IS_IT = tuple(artifact.c[name] == bindparam(f"of_{name}") for name in ADDRESS)
+_SEEN_WHOLE = (
+    update_rows(artifact)
+    .where(*_IS_IT, artifact.c.damage == "")
+    .values(seen_whole_at=bindparam("new_at"))
+)
+"""What another look found damaged meanwhile stays so: the next one will tell."""
+
+
+def _look_again(connection: Connection, address: Address, look_at: LookAt, at: datetime) -> None:
+    """Look at an artifact as it is recorded now, and enter what is found."""
+    known = select(artifact.c.files).where(*_IS_IT)
+    row = connection.execute(known, _bound(address)).one_or_none()
+    if row is None:
+        return
+    damage = look_at(address, tuple(FileRecord(**file) for file in row[0]))
+    new: dict[str, Any] = {"damage": damage} if damage else {"damage": "", "seen_whole_at": at}
+    connection.execute(update_rows(artifact).where(*_IS_IT).values(**new), _bound(address))

@@ -1,0 +1,188 @@
+"""Tables -> views for people: what a cohort is like, in columns that pandas or a BI tool reads.
+
+Views are code, not history: whenever a catalog is migrated all are dropped, and made as they stand
+here. Who changes one adds a migration, be it one that does nothing, so that catalogs that are there
+get it. `docs/catalog.md` says of every column what it is.
+
+`name!(…)` is a function that the databases call differently: see `dialects.in_dialect`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from sqlalchemy import Connection, inspect, text
+
+from pathassets.catalog.dialects import in_dialect
+
+V_SLIDES = """
+SELECT
+  s.slide_id, s.patient, p.site, s.label,
+  COALESCE(m.mpp, s.mpp) AS mpp, s.mpp AS file_mpp, m.who AS mpp_stated_by,
+  s.resolution_reason, s.scanner, s.stain, s.objective_power, s.vendor,
+  s.width_px0, s.height_px0, s.n_levels, s.size_bytes, s.fingerprint AS sha256,
+  (SELECT f.path FROM slide_path f WHERE f.slide_id = s.slide_id
+   ORDER BY f.seen_at DESC, f.path LIMIT 1) AS path,
+  (SELECT COUNT(*) FROM slide_path f WHERE f.slide_id = s.slide_id) AS n_paths,
+  (SELECT joined!(c.cohort) FROM (SELECT cohort FROM cohort_slide
+   WHERE slide_id = s.slide_id ORDER BY cohort) c) AS cohorts,
+  (SELECT joined!(t.tag) FROM (SELECT tag FROM slide_tag
+   WHERE slide_id = s.slide_id ORDER BY tag) t) AS tags,
+  (SELECT COUNT(*) FROM bad_tile b WHERE b.slide_id = s.slide_id) AS n_bad_tiles,
+  v.verdict, v.who AS verdict_by, v.why AS verdict_why,
+  s.registered_at
+FROM slide s
+LEFT JOIN patient p ON p.patient = s.patient
+LEFT JOIN mpp_override m
+  ON m.id = (SELECT MAX(n.id) FROM mpp_override n WHERE n.slide_id = s.slide_id)
+LEFT JOIN verdict v ON v.id = (SELECT MAX(w.id) FROM verdict w WHERE w.slide_id = s.slide_id)
+"""
+
+V_LABELS = """
+SELECT
+  l.slide_id, l.patient, l.said_of, l.name, l.value, l.kind,
+  CASE WHEN l.kind = 'number' THEN as_number!(l.value) END AS number,
+  l.source
+FROM (
+  SELECT s.slide_id, s.patient, 'slide' AS said_of, 'label' AS name, s.label AS value,
+    'category' AS kind,
+    COALESCE((SELECT c.file FROM cohort_change c WHERE c.id = (
+      SELECT MAX(d.id) FROM cohort_change d WHERE d.key = s.slide_id AND d.field = 'label'
+    )), '') AS source
+  FROM slide s WHERE s.label IS NOT NULL
+  UNION ALL
+  SELECT o.slide_id, s.patient, 'slide', o.name, o.value, o.kind, o.source
+  FROM slide_label o JOIN slide s ON s.slide_id = o.slide_id
+  UNION ALL
+  SELECT s.slide_id, s.patient, 'patient', o.name, o.value, o.kind, o.source
+  FROM patient_label o JOIN slide s ON s.patient = o.patient
+) l
+"""
+
+V_ARTIFACTS = """
+SELECT
+  a.stage, a.name, a.partition_key AS slide_id, a.digest, a.uri,
+  fact_integer!(a.facts, n_patches) AS n_patches,
+  fact_number!(a.facts, tissue_mm2) AS tissue_mm2,
+  fact_number!(a.facts, tissue_share) AS tissue_share,
+  fact_integer!(a.facts, n_bad_tiles) AS n_bad_tiles,
+  fact_integer!(a.facts, n_skipped) AS n_skipped,
+  fact_text!(a.facts, encoder) AS encoder,
+  fact_integer!(a.facts, dim) AS dim,
+  fact_text!(a.facts, reader) AS reader,
+  a.code_version, n_items!(a.files) AS n_files, sum_of_items!(a.files, size_bytes) AS size_bytes,
+  a.made_by, a.made_at
+FROM artifact a
+"""
+
+V_FEATURES = """
+SELECT
+  a.partition_key AS slide_id, s.patient, s.label, a.name, a.digest,
+  fact_text!(a.facts, encoder) AS encoder,
+  fact_integer!(a.facts, dim) AS dim,
+  fact_text!(a.facts, weights) AS weights,
+  fact_text!(a.facts, precision) AS precision,
+  fact_number!(a.facts, patch_mpp) AS patch_mpp,
+  fact_integer!(a.facts, n_patches) AS n_patches,
+  fact_integer!(a.facts, n_skipped) AS n_skipped,
+  fact_integer!(a.facts, n_bad_tiles) AS n_bad_tiles,
+  a.uri || '/features.zarr' AS features_uri,
+  a.code_version, a.made_by, a.made_at
+FROM artifact a
+LEFT JOIN slide s ON s.slide_id = a.partition_key
+WHERE a.stage = 'features'
+"""
+
+V_ATTEMPTS = """
+SELECT
+  t.id AS attempt_id, t.run_id, t.stage, t.name, t.partition_key AS slide_id, t.digest, t.state,
+  t.reason, t.message, t.remedy, CASE WHEN t.is_final THEN 1 ELSE 0 END AS is_final, t.seconds, t.at
+FROM attempt t
+"""
+
+V_FAILURES = """
+SELECT
+  t.partition_key AS slide_id, s.patient, t.stage, t.name, t.reason, t.message, t.remedy,
+  CASE WHEN t.is_final THEN 1 ELSE 0 END AS is_final, t.run_id, t.at
+FROM attempt t
+LEFT JOIN slide s ON s.slide_id = t.partition_key
+WHERE t.state = 'failed' AND t.id = (
+  SELECT MAX(u.id) FROM attempt u
+  WHERE u.partition_key = t.partition_key AND u.stage = t.stage AND u.name = t.name
+)
+"""
+
+V_DATASETS = """
+SELECT
+  a.name, a.digest, a.uri,
+  fact_integer!(a.facts, n_slides) AS n_slides,
+  fact_integer!(a.facts, n_patients) AS n_patients,
+  fact_integer!(a.facts, n_without_patient) AS n_without_patient,
+  fact_integer!(a.facts, n_left_out) AS n_left_out,
+  fact_integer!(a.facts, n_patches) AS n_patches,
+  a.made_by, a.made_at
+FROM artifact a
+WHERE a.stage = 'dataset'
+"""
+
+V_ANNOTATIONS = """
+SELECT
+  n.slide_id, n.name, CASE WHEN n.digest = '' THEN 1 ELSE 0 END AS is_withdrawn, n.digest,
+  n.n_polygons, n.file, n.sha256, n.frame, n.who, n.why, n.made_at
+FROM annotation n
+WHERE n.id = (
+  SELECT MAX(m.id) FROM annotation m WHERE m.slide_id = n.slide_id AND m.name = n.name
+)
+"""
+
+V_ENCODERS = """
+SELECT
+  e.name, e.version, e.weights_sha256, e.weights, e.dim, e.input_px, e.mpp, e.pooling, e.precision,
+  e.licence, CASE WHEN e.is_gated THEN 1 ELSE 0 END AS is_gated, e.source, e.description, e.seen_at
+FROM encoder e
+"""
+
+V_BAD_TILES = """
+SELECT
+  b.slide_id, b.level, b.tile, b.x_px, b.y_px, b.width_px, b.height_px, b.reason, b.message,
+  b.found_by, b.found_at
+FROM bad_tile b
+"""
+
+V_CHANGES = """
+SELECT
+  c.id AS change_id, c.subject, c.key, c.field, c.old, c.new, c.who, c.file, c.sha256, c.at
+FROM cohort_change c
+"""
+
+VIEWS: Mapping[str, str] = MappingProxyType(
+    {
+        "v_slides": V_SLIDES,
+        "v_labels": V_LABELS,
+        "v_artifacts": V_ARTIFACTS,
+        "v_features": V_FEATURES,
+        "v_attempts": V_ATTEMPTS,
+        "v_failures": V_FAILURES,
+        "v_datasets": V_DATASETS,
+        "v_annotations": V_ANNOTATIONS,
+        "v_encoders": V_ENCODERS,
+        "v_bad_tiles": V_BAD_TILES,
+        "v_changes": V_CHANGES,
+    }
+)
+"""All of them, by name; none is made from another."""
+
+
+def drop_views(connection: Connection) -> None:
+    """Drop those that are there, in whatever form; views of people are left alone."""
+    for name in sorted(set(inspect(connection).get_view_names()) & set(VIEWS)):
+        connection.exec_driver_sql(f"DROP VIEW {name}")
+
+
+def make_views(connection: Connection) -> None:
+    """Make all of them; none is there."""
+    for name, sql in VIEWS.items():
+        connection.execute(
+            text(f"CREATE VIEW {name} AS {in_dialect(sql.strip(), connection.dialect.name)}")
+        )

@@ -1,0 +1,112 @@
+"""`pathassets dataset`: what was built and released, what changed, and whether it is whole."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+import click
+
+from pathassets import report
+from pathassets.cli.options import SOME_FAILED, WORDS
+from pathassets.engine.platform.datasets.freeze import freeze
+from pathassets.engine.platform.datasets.show import describe_version
+from pathassets.engine.platform.datasets.verify import verify
+from pathassets.engine.platform.datasets.versions import (
+    compare_versions,
+    find_version,
+    list_versions,
+)
+from pathassets.engine.platform.platform import open_platform, open_to_read
+from pathassets.engine.settings import read_settings
+
+NAME = "NAME is a dataset, a release (cohort@3), or a version (cohort@ and its digest)."
+_JSON = click.option("--json", "as_json", is_flag=True, help="For machines.")
+
+
+@click.group("dataset")
+def dataset() -> None:
+    """Release versions of datasets, compare them, and look whether they are whole."""
+
+
+def _stated(command: Callable[..., None]) -> Callable[..., None]:
+    """Options of a statement."""
+    why = click.option("--why", required=True, type=WORDS, help="For what, or on what ground.")
+    who = click.option("--who", required=True, type=WORDS, help="Who states it.")
+    return who(why(command))
+
+
+@dataset.command("list")
+@_JSON
+def list_all(*, as_json: bool) -> None:
+    """Print every version that was built, and the number of those that were released."""
+    with open_to_read(read_settings()) as platform:
+        versions = list_versions(platform)
+    if as_json:
+        click.echo(report.versions_json(versions))
+    else:
+        report.version_table(versions)
+
+
+@dataset.command("show", epilog=NAME)
+@click.argument("name")
+@_JSON
+def show(name: str, *, as_json: bool) -> None:
+    """Print what a version holds, what it left out and why, and what blocks the next."""
+    with open_to_read(read_settings()) as platform:
+        shown = describe_version(platform, name)
+    if as_json:
+        click.echo(report.version_json(shown))
+    else:
+        report.version_page(shown)
+
+
+@dataset.command("diff", epilog=NAME)
+@click.argument("one", metavar="A")
+@click.argument("other", metavar="B")
+@_JSON
+def diff(one: str, other: str, *, as_json: bool) -> None:
+    """Print what changed from A to B: members, parts, labels, features, leave-outs."""
+    with open_to_read(read_settings()) as platform:
+        changes = compare_versions(platform, one, other)
+    if as_json:
+        click.echo(report.changes_json(changes))
+    else:
+        report.change_tables(changes)
+
+
+@dataset.command("verify", epilog=NAME)
+@click.argument("name")
+@click.option("--own", "own_only", is_flag=True, help="Its own files, not those of its features.")
+@_JSON
+def verify_version(name: str, *, own_only: bool, as_json: bool) -> None:
+    """Hash every file that a version names; exit code 1 where one is not what it was."""
+    with open_to_read(read_settings()) as platform:
+        verified = verify(platform, find_version(platform, name), features=not own_only)
+    if as_json:
+        click.echo(report.verified_json(verified))
+    else:
+        report.verified_lines(verified)
+    if verified.faults:
+        sys.exit(SOME_FAILED)
+
+
+@dataset.command("freeze", epilog=NAME)
+@click.argument("name")
+@_stated
+def freeze_version(name: str, who: str, why: str) -> None:
+    """Release a version: it gets a number, and what it names is kept from then on."""
+    with open_platform(read_settings()) as platform:
+        release = freeze(platform, name, who=who, why=why)
+    click.echo(report.release_line(release))
+
+
+@dataset.command("accept")
+@click.argument("name")
+@click.argument("finding")
+@_stated
+def accept(name: str, finding: str, who: str, why: str) -> None:
+    """Let dataset NAME be built with a FINDING that blocks it; `show` lists them."""
+    with open_platform(read_settings()) as platform:
+        accepted = platform.catalog.accept_finding(name, finding, who=who, why=why)
+    click.echo(report.accepted_line(accepted))

@@ -1,0 +1,52 @@
+"""`pathassets sql`: ask the catalog what its views say, and write the answer as a table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from pathassets import report
+from pathassets.engine.platform.platform import open_to_read
+from pathassets.engine.platform.query import Asked, ask, require_distinct, write_answer
+from pathassets.engine.settings import read_settings
+
+MAX_ROWS = 200
+"""Rows that a terminal shows, unless more are asked for."""
+
+
+@click.command()
+@click.argument("query")
+@click.option(
+    "--to", "target", type=click.Path(path_type=Path), help="Write it: FILE.csv, FILE.parquet."
+)
+@click.option("--json", "as_json", is_flag=True, help="For machines: one object a row.")
+@click.option(
+    "--limit", type=click.IntRange(min=1), default=MAX_ROWS, show_default=True,
+    help="Rows that are shown; a file and --json have all.",
+)  # fmt: skip
+@click.option(
+    "--timeout", "timeout_s", type=click.FloatRange(min=0.1), default=60.0, show_default=True,
+    help="Seconds that the query may take.",
+)  # fmt: skip
+@click.option(
+    "--escape-formulas", is_flag=True,
+    help="Of a CSV, put an apostrophe before what a spreadsheet would run.",
+)  # fmt: skip
+def sql(  # noqa: PLR0913 - the options of a command
+    query: str, target: Path | None, limit: int, timeout_s: float,
+    *, as_json: bool, escape_formulas: bool,
+) -> None:  # fmt: skip
+    """Run a SELECT over the catalog's views, such as v_slides; nothing can be changed by it."""
+    settings = read_settings()
+    open_to_read(settings).close()  # an older catalog is brought up to date
+    asked = Asked(url=settings.catalog_url, query=query, timeout_s=timeout_s)
+    if target is not None:
+        report.written(target, write_answer(asked, target, escape_formulas=escape_formulas))
+        return
+    with ask(asked) as answer:
+        if as_json:
+            require_distinct(answer.columns)
+            report.rows_json(answer)
+        else:
+            report.rows_table(answer, limit)

@@ -1,0 +1,56 @@
+"""What may be asked of a slide, and what may be answered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Which = Literal["", "label", "asset"]
+"""What may stand after the dot: nothing, a label's name, or stage/name of an asset."""
+
+STATES = ("current", "stale", "damaged", "failed", "blocked", "missing")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldKind:
+    """What a field holds."""
+
+    about: str
+    """For a person, in words."""
+    is_text: bool = True
+    """Whether `:` may be asked of it."""
+    is_number: bool = False
+    """Whether `<` may be asked of it."""
+    which: Which = ""
+    values: tuple[str, ...] = ()
+    """All that there are; empty where anything may be."""
+
+
+def _number(about: str, which: Which = "") -> FieldKind:
+    return FieldKind(about=about, is_text=False, is_number=True, which=which)
+
+
+FIELDS: Mapping[str, FieldKind] = {
+    "id": FieldKind(about="slide id; a word by itself is one"),
+    "patient": FieldKind(about="whose slide it is"),
+    "site": FieldKind(about="where the patient was seen"),
+    "cohort": FieldKind(about="a named set that it was put into"),
+    "tag": FieldKind(about="a word that was put on it"),
+    "label": FieldKind(
+        about="the label called `label`; `label.NAME` another one", is_number=True, which="label"
+    ),
+    "stain": FieldKind(about="such as HE"),
+    "scanner": FieldKind(about="maker and model, as the file says"),
+    "vendor": FieldKind(about="format of its file, as OpenSlide calls it"),
+    "mpp": _number("micrometres per level-0 pixel in force"),
+    "objective_power": _number("such as 20 or 40"),
+    "verdict": FieldKind(about="what a person decided of its quality"),
+    "path": FieldKind(about="a file that holds it"),
+    "state": FieldKind(
+        about="of any of its assets, or of `state.STAGE/NAME`", which="asset", values=STATES
+    ),
+    "reason": FieldKind(about="why an asset is as it is", which="asset"),
+    "annotated": FieldKind(about="a name under which something is drawn on it"),
+    "n_patches": _number("of any of its current assets, or of one", which="asset"),
+}

@@ -1,0 +1,103 @@
+"""A built dataset, or one that was kept back -> what Dagster's page is told of it.
+
+split      slides, patients and patches by part and label
+left_out   who is not in it, and why
+changes    against the version before
+findings   what blocks it, and what was accepted
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+
+from pathassets.core.datasets.changes import DatasetChanges, VersionTables, compare
+from pathassets.core.datasets.report import split_counts
+from pathassets.core.recipe import Entry
+from pathassets.defs.text import bullets, table_value, text_value
+from pathassets.engine.platform.datasets.build import BuiltDataset
+from pathassets.engine.platform.datasets.versions import (
+    find_version,
+    tables_of,
+    version_before,
+)
+from pathassets.engine.platform.platform import Platform
+from pathassets.errors import LeakageFound, StoreError
+
+
+def dataset_metadata(platform: Platform, built: BuiltDataset) -> dict[str, Any]:
+    """What the page shows of a version."""
+    manifest, left_out = built.planned.manifest, built.planned.left_out
+    facts = {name: n for name, n in built.artifact.facts.items() if name != "split"}
+    return {
+        **facts,
+        "split": dg.MetadataValue.json(built.artifact.facts["split"]),
+        "parts": table_value(_records(split_counts(manifest))),
+        "left_out": table_value(_records(left_out)),
+        "accepted": table_value(
+            [{"finding": a.message, "who": a.who, "why": a.why} for a in built.planned.accepted]
+        ),
+        **_changes(platform, built),
+        "uri": str(built.artifact.address),
+        "state": "made now" if built.is_new else "current: nothing was computed",
+    }
+
+
+@contextmanager
+def kept_back(platform: Platform, entry: Entry) -> Iterator[None]:
+    """Turn what blocks a dataset into a failure that tells each finding and what to do.
+
+    Raises:
+        dagster.Failure: its parts are not apart.
+    """
+    try:
+        yield
+    except LeakageFound as error:
+        found = platform.catalog.findings(entry.name)
+        rows = [
+            {
+                "finding": one.finding,
+                "what": one.message,
+                "remedy": one.remedy,
+                "slides": ", ".join(one.evidence["slides"]),
+            }
+            for one in found
+        ]
+        raise dg.Failure(
+            bullets(f"{one.finding}: {one.message}. {one.remedy}" for one in found),
+            metadata={"findings": table_value(rows), "what to do": text_value(error.remedy)},
+            allow_retries=False,
+        ) from error
+
+
+def _changes(platform: Platform, built: BuiltDataset) -> dict[str, Any]:
+    """What changed since the version before; nothing where there is none, or it is gone."""
+    address = built.artifact.address
+    before = version_before(platform, find_version(platform, f"{address.name}@{address.digest}"))
+    if before is None:
+        return {}
+    try:
+        old = tables_of(platform, before)
+    except StoreError as error:
+        return {"version_before": text_value(f"{before.name}: {error}")}
+    new = VersionTables(manifest=built.planned.manifest, left_out=built.planned.left_out)
+    return {
+        "version_before": text_value(before.name),
+        "changes": table_value(list(_listed(compare(old, new)))),
+    }
+
+
+def _listed(changes: DatasetChanges) -> Iterable[Mapping[str, Any]]:
+    for kind in changes.counts:
+        for row in _records(getattr(changes, kind)):
+            slide = row.pop("slide_id")
+            said = ", ".join(f"{name} {value}" for name, value in row.items() if value)
+            yield {"change": kind.replace("_", " "), "slide": slide, "what": said}
+
+
+def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    plain = rows.astype(object)
+    found: list[dict[str, Any]] = plain.where(rows.notna(), None).to_dict("records")  # type: ignore[assignment]
+    return found

@@ -1,0 +1,83 @@
+"""What is known of a slide -> what its asset's partition shows."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import dagster as dg
+
+from pathassets.adapters.opencv import icon_webp
+from pathassets.catalog.catalog import Catalog
+from pathassets.catalog.records import Label, SlideRecord
+from pathassets.core.text import visible
+from pathassets.defs.text import picture_value, text_value
+from pathassets.engine.platform.plan import PlannedSlide
+
+Metadata = dict[str, dg.MetadataValue]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlideFacts:
+    """What of a slide is not in its plan."""
+
+    thumbnail: bytes | None
+    """JPEG."""
+    site: str | None
+    labels: tuple[Label, ...]
+    """Its own, and its patient's; but for the one called `label`."""
+
+
+def facts_of_slide(catalog: Catalog, slide_id: str) -> SlideFacts:
+    """Look up what a slide's partition shows."""
+    return SlideFacts(
+        thumbnail=catalog.find_thumbnail(slide_id),
+        site=catalog.site_of(slide_id),
+        labels=tuple(catalog.slide_labels(slide_id)),
+    )
+
+
+def pictures(name: str, jpeg: bytes) -> Metadata:
+    """Put a picture into an event: an icon that the page shows in place, the whole on a click."""
+    icon = picture_value("webp", icon_webp(jpeg))
+    return {name: icon, f"{name}_large": picture_value("jpeg", jpeg)}
+
+
+def slide_metadata(planned: PlannedSlide, facts: SlideFacts) -> Metadata:
+    """All that is known of a slide, for its page."""
+    record, mpp = planned.record, planned.slide_mpp
+    metadata: Metadata = pictures("thumbnail", facts.thumbnail) if facts.thumbnail else {}
+    metadata |= {
+        "mpp": text_value(record.resolution_message)
+        if mpp is None
+        else dg.MetadataValue.float(mpp),
+        "width_px0": dg.MetadataValue.int(record.width_px0),
+        "height_px0": dg.MetadataValue.int(record.height_px0),
+        "n_levels": dg.MetadataValue.int(record.n_levels),
+        "vendor": text_value(record.vendor),
+        "reader": text_value(record.reader),
+        "bytes": dg.MetadataValue.int(record.size_bytes),
+        "sha256": text_value(record.fingerprint),
+        "paths": text_value("\n".join(visible(p.path) for p in planned.paths)),
+    }
+    if planned.override is not None:
+        said = planned.override
+        metadata["mpp_stated"] = text_value(f"{said.mpp:g} by {said.who}: {said.why}")
+    if record.objective_power is not None:
+        metadata["objective_power"] = dg.MetadataValue.float(record.objective_power)
+    metadata |= {name: text_value(said) for name, said in _stated(record, facts)}
+    return metadata
+
+
+def _stated(record: SlideRecord, facts: SlideFacts) -> Iterator[tuple[str, str]]:
+    """What people and the file say of it, in their words."""
+    said = {
+        "patient": record.patient,
+        "site": facts.site,
+        "label": record.label,
+        # A line for each: what a label holds of line breaks is written out.
+        "labels": "\n".join(f"{one.name}: {visible(one.value)}" for one in facts.labels),
+        "scanner": record.scanner,
+        "stain": record.stain,
+    }
+    for name, text in said.items():
+        if text:
+            yield name, text

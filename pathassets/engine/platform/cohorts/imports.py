@@ -1,0 +1,102 @@
+"""Preview -> changed: the table's changes, all or none; and single changes by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from pathassets.catalog.catalog import Catalog
+from pathassets.catalog.cohorts.state import LABEL, NAMED
+from pathassets.catalog.records import ChangedBy, CohortChange, Subject
+from pathassets.core.text import quoted
+from pathassets.engine.platform.cohorts.preview import CohortPreview
+from pathassets.engine.platform.cohorts.sheet import LABEL_CHARS
+from pathassets.engine.platform.cohorts.words import check_name, check_value, kind_of
+from pathassets.engine.platform.merged_slides import ids_of_today
+from pathassets.errors import SpecError
+
+
+def take_table(catalog: Catalog, preview: CohortPreview, *, who: str) -> None:
+    """Make the changes of a preview, in one transaction.
+
+    Raises:
+        SpecError: something speaks against it.
+        CatalogError: what it would change was changed meanwhile.
+    """
+    if preview.conflicts:
+        first = preview.conflicts[0]
+        more = f" ({len(preview.conflicts)} conflicts)" if len(preview.conflicts) > 1 else ""
+        raise SpecError(f"{first.message}{more}; nothing was changed", remedy=first.remedy)
+    by = ChangedBy(who=who, file=preview.source, sha256=preview.sha256)
+    catalog.record_changes(preview.changes, by)
+
+
+def label_by_hand(
+    catalog: Catalog, subject: Subject, key: str, labels: Mapping[str, str], *, who: str
+) -> list[CohortChange]:
+    """State labels of a slide or a patient; an empty value takes one away. Returns what changed.
+
+    Raises:
+        SpecError: a name or a value cannot be one.
+        CatalogError: the slide or the patient is unknown.
+    """
+    key = catalog.slide(key).slide_id if subject == "slide" else key
+    state = catalog.cohort_state([key], [key])
+    if subject == "patient" and key not in state.patients:
+        raise SpecError(
+            f"patient {quoted(key)}: no slide is of this patient", remedy="Look at its spelling"
+        )
+    known = (state.slides if subject == "slide" else state.patients)[key]
+    changes = []
+    for name, value in labels.items():
+        where = f"{subject} {key}"
+        field = LABEL if check_name(name, "label", where) == LABEL else NAMED + name
+        new = check_value(value, name, where, max_chars=LABEL_CHARS) or None
+        if new != known.get(field):
+            kind = None if new is None else kind_of([new])
+            changes.append(
+                CohortChange(
+                    subject=subject, key=key, field=field, old=known.get(field), new=new, kind=kind
+                )
+            )
+    catalog.record_changes(changes, ChangedBy(who=who))
+    return changes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Members:
+    """Tags, or cohorts, by name."""
+
+    what: Literal["tag", "cohort"]
+    names: tuple[str, ...]
+
+
+def tag_by_hand(
+    catalog: Catalog,
+    members: Members,
+    slide_ids: Iterable[str],
+    *,
+    who: str,
+    is_removed: bool = False,
+) -> list[CohortChange]:
+    """Put slides under tags, or into cohorts, or take them out. Returns what changed.
+
+    Raises:
+        SpecError: a tag or a cohort cannot be called so.
+        CatalogError: a slide is unknown.
+    """
+    chosen = ids_of_today(catalog, slide_ids)
+    state = catalog.cohort_state(chosen, ())
+    what, held = members.what, state.tags if members.what == "tag" else state.cohorts
+    changes = [
+        CohortChange(
+            subject="slide", key=slide_id, field=what,
+            old=name if is_removed else None, new=None if is_removed else name,
+        )
+        for name in members.names
+        for slide_id in chosen
+        if (check_name(name, what, what) in held.get(slide_id, ())) == is_removed
+    ]  # fmt: skip
+    catalog.record_changes(changes, ChangedBy(who=who))
+    return changes

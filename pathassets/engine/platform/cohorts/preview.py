@@ -1,0 +1,282 @@
+"""Lines + what is said now -> what would change, and what speaks against it.
+
+Nothing is changed here. The same preview is shown before a table is taken and for `--dry-run`, and
+what it has of changes is what is made.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pathassets.catalog.catalog import Catalog
+from pathassets.catalog.cohorts.state import LABEL, NAMED
+from pathassets.catalog.records import CohortChange, CohortState, LabelKind, Subject
+from pathassets.core.text import quoted
+from pathassets.engine.platform.cohorts.matching import Matches, match_slides, nearest
+from pathassets.engine.platform.cohorts.sheet import Sheet, SheetLine
+from pathassets.engine.platform.ingestion.spelling import alike, told
+
+ConflictKind = Literal[
+    "contradiction", "patient_moves", "unknown_slide", "unknown_patient", "two_slides", "no_patient"
+]
+Place = tuple[Subject, str, str]
+"""Subject, key and field: of what something is said."""
+MAX_ALIKE = 10
+"""Spellings of one patient that are told one by one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conflict:
+    """One reason why a table cannot be taken as it is."""
+
+    line: int
+    kind: ConflictKind
+    message: str
+    """`TABLE:LINE: fact`."""
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leniency:
+    """What of a table a person lets pass."""
+
+    may_move: bool = False
+    """A slide's patient may become another one."""
+    may_skip: bool = False
+    """Lines about slides and patients that nobody knows are left out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CohortPreview:
+    """What a table would change."""
+
+    source: str
+    sha256: str
+    reading: str
+    n_lines: int
+    n_slides: int
+    """Slides that its lines are about."""
+    changes: tuple[CohortChange, ...]
+    """In the order of the lines."""
+    conflicts: tuple[Conflict, ...]
+    """In the order of the lines; where there is one, nothing is changed."""
+    n_skipped: int
+    """Lines that are left out, for nobody knows their slide or patient."""
+    notes: tuple[str, ...]
+
+    @property
+    def restated(self) -> list[str]:
+        """Slides that would get another resolution: what was made of them is stale then."""
+        return sorted({one.key for one in self.changes if one.field == "mpp"})
+
+    @property
+    def slides(self) -> list[str]:
+        """Slides of which something would be changed."""
+        return sorted({one.key for one in self.changes if one.subject == "slide"})
+
+
+@dataclass(slots=True)
+class _Said:
+    """What lines say, of each place the first that says something."""
+
+    sheet: Sheet
+    state: CohortState
+    cohort: str
+    lenient: Leniency
+    slides: set[str] = field(default_factory=set)
+    """Slides that lines are about."""
+    n_skipped: int = 0
+    values: dict[Place, tuple[str, int]] = field(default_factory=dict)
+    """Value, and the line it is from."""
+    kinds: dict[Place, LabelKind] = field(default_factory=dict)
+    members: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    """Slide, `tag` or `cohort`, name -> line."""
+    conflicts: list[Conflict] = field(default_factory=list)
+
+    def say(self, place: Place, value: str | None, line: int) -> None:
+        """Take what a line says; one that contradicts an earlier line is a conflict."""
+        if value is None:
+            return
+        first, before = self.values.setdefault(place, (value, line))
+        if first != value:
+            subject, key, what = place
+            self.refuse(
+                line, "contradiction",
+                f"{what} of {subject} {quoted(key)} is {quoted(value)}, "
+                f"and {quoted(first)} in line {before}",
+                "Let the lines of both state the same",
+            )  # fmt: skip
+
+    def refuse(self, line: int, kind: ConflictKind, fact: str, remedy: str) -> None:
+        """Enter a conflict."""
+        message = f"{self.sheet.place(line)}: {fact}"
+        self.conflicts.append(Conflict(line=line, kind=kind, message=message, remedy=remedy))
+
+
+def preview_table(
+    catalog: Catalog, sheet: Sheet, *, cohort: str = "", leniency: Leniency | None = None
+) -> CohortPreview:
+    """Work out what a table would change; `cohort` is one that all of its slides come into."""
+    state = catalog.cohort_state()
+    said = _Said(sheet, state, cohort, leniency or Leniency())
+    if sheet.is_clinical:
+        _read_patients(said)
+    else:
+        _read_slides(said, match_slides(catalog, (line.slide for line in sheet.lines)))
+    changes = tuple(_changes(said))
+    if not said.lenient.may_move:
+        _refuse_moves(said, changes)
+    return CohortPreview(
+        source=sheet.source, sha256=sheet.sha256, reading=sheet.reading, n_lines=len(sheet.lines),
+        n_slides=len(said.slides), changes=changes, n_skipped=said.n_skipped,
+        conflicts=tuple(sorted(said.conflicts, key=lambda one: one.line)),
+        notes=(*sheet.notes, *_spellings(changes, state)),
+    )  # fmt: skip
+
+
+def _read_slides(said: _Said, matches: Matches) -> None:
+    """Take the lines of a table of slides."""
+    patients: dict[str, str] = {}
+    for line in said.sheet.lines:
+        ids = matches.slides.get(line.slide, ())
+        if len(ids) == 1:
+            _read_slide(said, line, ids[0])
+            if line.patient is not None:
+                patients.setdefault(ids[0], line.patient)
+        elif ids:
+            said.refuse(
+                line.number, "two_slides",
+                f"{quoted(line.slide)} fits {len(ids)} slides, such as {ids[0]} and {ids[1]}",
+                "Give more of the path, or the slide id",
+            )  # fmt: skip
+        else:
+            _pass_over(said, line.number, "slide", line.slide, matches.near)
+    _read_sites(said, matches, patients)
+
+
+def _read_slide(said: _Said, line: SheetLine, slide_id: str) -> None:
+    stated = {
+        "patient": line.patient,
+        "stain": line.stain,
+        "mpp": None if line.mpp is None else repr(line.mpp),
+    }
+    for name, value in stated.items():
+        said.say(("slide", slide_id, name), value, line.number)
+    _read_labels(said, line, "slide", slide_id)
+    _read_members(said, line, [slide_id])
+
+
+def _read_labels(said: _Said, line: SheetLine, subject: Subject, key: str) -> None:
+    for name, value in line.labels.items():
+        place = (subject, key, LABEL if name == LABEL else NAMED + name)
+        said.say(place, value, line.number)
+        said.kinds[place] = said.sheet.kinds[name]
+
+
+def _read_members(said: _Said, line: SheetLine, slide_ids: Iterable[str]) -> None:
+    cohorts = (*line.cohorts, said.cohort) if said.cohort else line.cohorts
+    for slide_id in slide_ids:
+        said.slides.add(slide_id)
+        for what, names in (("tag", line.tags), ("cohort", cohorts)):
+            for name in names:
+                said.members.setdefault((slide_id, what, name), line.number)
+
+
+def _read_sites(said: _Said, matches: Matches, patients: Mapping[str, str]) -> None:
+    """Take sites, which are a patient's, once it is known whose the slides are."""
+    for line in said.sheet.lines:
+        ids = matches.slides.get(line.slide, ())
+        if line.site is None or len(ids) != 1:
+            continue
+        patient = patients.get(ids[0]) or said.state.slides[ids[0]].get("patient")
+        if patient is None:
+            said.refuse(
+                line.number, "no_patient",
+                f"a site is stated of slide {ids[0]}, and nobody knows its patient",
+                "State the patient, too: sites are kept by patient",
+            )  # fmt: skip
+        else:
+            said.say(("patient", patient, "site"), line.site, line.number)
+
+
+def _read_patients(said: _Said) -> None:
+    """Take the lines of a clinical table."""
+    of_patient: defaultdict[str, list[str]] = defaultdict(list)
+    for slide_id, known in said.state.slides.items():
+        if "patient" in known:
+            of_patient[known["patient"]].append(slide_id)
+    known_patients = said.state.patients
+    near = nearest(
+        (one for line in said.sheet.lines if (one := line.patient or "") not in known_patients),
+        known_patients,
+    )
+    for line in said.sheet.lines:
+        patient = line.patient or ""
+        if patient not in known_patients:
+            _pass_over(said, line.number, "patient", patient, near)
+            continue
+        said.say(("patient", patient, "site"), line.site, line.number)
+        _read_labels(said, line, "patient", patient)
+        _read_members(said, line, of_patient.get(patient, ()))
+
+
+def _pass_over(
+    said: _Said, line: int, subject: Subject, name: str, near: Mapping[str, str]
+) -> None:
+    """Leave out a line about what nobody knows, where it may be; else it is a conflict."""
+    if said.lenient.may_skip:
+        said.n_skipped += 1
+        return
+    close = f"Did you mean {quoted(near[name])}? " if name in near else ""
+    said.refuse(
+        line, "unknown_slide" if subject == "slide" else "unknown_patient",
+        f"{subject} {quoted(name)} is not in the catalog",
+        f"{close}Register it first, or leave such lines out: --skip-unknown",
+    )  # fmt: skip
+
+
+def _changes(said: _Said) -> Iterator[CohortChange]:
+    """What is said otherwise than now, line by line."""
+    lines: list[tuple[int, CohortChange]] = []
+    known = {"slide": said.state.slides, "patient": said.state.patients}
+    for place, (value, line) in said.values.items():
+        subject, key, what = place
+        old = known[subject].get(key, {}).get(what)
+        if old != value:
+            change = CohortChange(
+                subject=subject, key=key, field=what, old=old, new=value, kind=said.kinds.get(place)
+            )
+            lines.append((line, change))
+    held = {"tag": said.state.tags, "cohort": said.state.cohorts}
+    for (slide_id, what, name), line in said.members.items():
+        if name not in held[what].get(slide_id, ()):
+            change = CohortChange(subject="slide", key=slide_id, field=what, old=None, new=name)
+            lines.append((line, change))
+    yield from (change for _, change in sorted(lines, key=lambda one: one[0]))
+
+
+def _refuse_moves(said: _Said, changes: Iterable[CohortChange]) -> None:
+    for one in changes:
+        if one.field == "patient" and one.old is not None:
+            _, line = said.values[one.subject, one.key, one.field]
+            said.refuse(
+                line, "patient_moves",
+                f"slide {one.key} is of patient {quoted(one.old)}, and would become "
+                f"{quoted(one.new or '')}'s",
+                "Correct the table, or let slides change hands: --move-patients",
+            )  # fmt: skip
+
+
+def _spellings(changes: Iterable[CohortChange], state: CohortState) -> Iterator[str]:
+    """Patients that a person takes for one, and that would be parted."""
+    new = dict.fromkeys(one.new or "" for one in changes if one.field == "patient")
+    if not new:
+        return
+    groups = [g for g in alike(dict.fromkeys((*state.patients, *new))) if any(n in new for n in g)]
+    for group in groups[:MAX_ALIKE]:
+        yield f"patients {' and '.join(map(told, group))} are taken as {len(group)} different ones"
+    if len(groups) > MAX_ALIKE:
+        yield f"{len(groups) - MAX_ALIKE} more patients are spelled in ways like these"

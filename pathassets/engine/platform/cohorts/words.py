@@ -1,0 +1,68 @@
+"""Names that people give and values that they state: which can be one, and of what kind."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from pathassets.catalog.records import LabelKind
+from pathassets.core.text import quoted
+from pathassets.errors import SpecError
+
+MAX_NAME_CHARS = 64
+MAX_CATEGORY_CHARS = 100
+"""A label that is longer is text: nobody groups slides by it."""
+
+_NAME = re.compile(rf"\w[\w.+-]{{0,{MAX_NAME_CHARS - 1}}}")
+_NUMBER = re.compile(r"[+-]?(?:0|[1-9]\d*)(?:\.\d+)?(?:e[+-]?\d{1,3})?", re.IGNORECASE)
+_BOOLEANS = frozenset({"true", "false"})
+_LONE_HALF = re.compile("[\ud800-\udfff]")
+
+
+def check_name(name: str, what: str, where: str) -> str:
+    """Let a name through by which cohorts, tags and labels can be asked for.
+
+    Raises:
+        SpecError: it is empty, long, or has blanks, commas or other signs.
+    """
+    if not _NAME.fullmatch(name):
+        raise SpecError(
+            f"{where}: {what} {quoted(name)} cannot be a name",
+            remedy=f"Use up to {MAX_NAME_CHARS} letters, digits, '_', '-', '.' and '+'",
+        )
+    return name
+
+
+def check_value(value: str, what: str, where: str, *, max_chars: int) -> str:
+    """Let text through that both databases can keep; nothing else is asked of it.
+
+    Raises:
+        SpecError: it is too long, or holds NUL or half a character.
+    """
+    if len(value) > max_chars:
+        raise SpecError(
+            f"{where}: {what} {quoted(value)} has {len(value)} characters",
+            remedy=f"Use up to {max_chars}",
+        )
+    if "\0" in value or _LONE_HALF.search(value):
+        raise SpecError(
+            f"{where}: {what} {quoted(value)} holds what is no character", remedy="Remove it"
+        )
+    return value
+
+
+def kind_of(values: Iterable[str]) -> LabelKind:
+    r"""Of what kind labels are: what all values of a column are.
+
+    >>> kind_of(["1", "2.5"]), kind_of(["true", "FALSE"]), kind_of(["a", "1"])
+    ('number', 'boolean', 'category')
+    >>> kind_of(["007", "12"]), kind_of(["a long\nremark"])
+    ('category', 'text')
+    """
+    said = list(values)
+    if all(_NUMBER.fullmatch(value) for value in said):
+        return "number"
+    if all(value.casefold() in _BOOLEANS for value in said):
+        return "boolean"
+    is_text = any(len(value) > MAX_CATEGORY_CHARS or "\n" in value for value in said)
+    return "text" if is_text else "category"

@@ -1,0 +1,79 @@
+"""A planned version of a dataset -> the files of its artifact.
+
+manifest.parquet, manifest.json   a row for each member: part, features and their SHA-256, what from
+left_out.parquet                  who is not in it, and why
+splits.csv                        slide_id, patient, label, split, for a spreadsheet
+report.json                       counts by part, label and site; findings that were accepted
+recipe.json                       parameters of every entry that it goes back to; licences
+croissant.json                    what these files are, for machines that know no pathassets
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pathassets.adapters.parquet import save_table
+from pathassets.core.datasets.croissant import describe
+from pathassets.core.datasets.report import split_report
+from pathassets.core.recipe import Entry, Recipe
+from pathassets.engine.platform.datasets.gather import guarded
+from pathassets.engine.platform.datasets.plan import PlannedDataset
+
+MANIFEST_TABLE = "manifest.parquet"
+LEFT_OUT_TABLE = "left_out.parquet"
+MANIFEST_JSON, SPLITS, REPORT = "manifest.json", "splits.csv", "report.json"
+RECIPE, CROISSANT = "recipe.json", "croissant.json"
+DESCRIBED = (MANIFEST_TABLE, LEFT_OUT_TABLE, SPLITS)
+
+
+def write_contents(folder: Path, recipe: Recipe, planned: PlannedDataset) -> None:
+    """Write them all; equal versions give equal bytes."""
+    save_table(folder / MANIFEST_TABLE, planned.manifest)
+    save_table(folder / LEFT_OUT_TABLE, planned.left_out)
+    planned.manifest.to_json(folder / MANIFEST_JSON, orient="records", indent=0)
+    _save_splits(folder / SPLITS, planned.manifest)
+    _save_json(folder / REPORT, report_of(planned))
+    _save_json(folder / RECIPE, recipe_of(recipe, planned.entry))
+    hashes = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in DESCRIBED}
+    _save_json(folder / CROISSANT, describe(planned.entry.name, planned.manifest, hashes))
+
+
+def report_of(planned: PlannedDataset) -> dict[str, Any]:
+    """What stands in report.json."""
+    accepted = [
+        {"finding": a.finding, "kind": a.kind, "message": a.message, "who": a.who, "why": a.why}
+        for a in planned.accepted
+    ]
+    return {**split_report(planned.manifest, planned.left_out), "accepted": accepted}
+
+
+def recipe_of(recipe: Recipe, entry: Entry) -> dict[str, Any]:
+    """What stands in recipe.json."""
+    kin = recipe.lineage(entry)
+    return {
+        "entries": {
+            "/".join(one.key): {
+                "parameters": one.parameters,
+                "made_from": ["/".join(key) for key in one.parents],
+                "code_version": one.code_version,
+                "weights_sha256": one.weights_sha256,
+            }
+            for one in kin
+        },
+        "licences": {one.card.name: one.card.licence for one in kin if one.card is not None},
+    }
+
+
+def _save_json(path: Path, value: Any) -> None:
+    text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def _save_splits(path: Path, manifest: pd.DataFrame) -> None:
+    table = manifest[["slide_id", "patient", "label", "split"]].fillna("").map(guarded)
+    table.to_csv(path, index=False, lineterminator="\n")

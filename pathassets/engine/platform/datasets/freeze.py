@@ -1,0 +1,110 @@
+"""A built version of a dataset -> a release: a number, who and why, and rows that are kept.
+
+A build makes a version whenever slides change, at night or by a sensor, and most of them nobody
+will ever cite. A number is a promise: nothing of it changes, and what it names is kept from then
+on. So a person gives it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pandas as pd
+
+from pathassets.adapters.parquet import load_table
+from pathassets.adapters.store.store import Artifact
+from pathassets.catalog.releases.records import ReleaseRecord
+from pathassets.core.datasets.report import split_report
+from pathassets.core.recipe import DATASET
+from pathassets.engine.platform.datasets.contents import (
+    LEFT_OUT_TABLE,
+    MANIFEST_TABLE,
+    RECIPE,
+    REPORT,
+)
+from pathassets.engine.platform.datasets.plan import plan_dataset
+from pathassets.engine.platform.datasets.versions import DatasetVersion, find_version
+from pathassets.engine.platform.platform import Platform
+from pathassets.errors import CatalogError
+
+_HELD = ("tissue_mask", "patch_locations", "features")
+
+
+def freeze(platform: Platform, name: str, *, who: str, why: str) -> ReleaseRecord:
+    """Release a version: the one in force, or the one that the name's digest means.
+
+    One that is released already keeps its number.
+
+    Raises:
+        CatalogError: it was never built, or its slides would give another version now.
+        StoreError: its files are gone or damaged.
+    """
+    version = find_version(platform, name)
+    if version.release is not None:
+        return version.release
+    if "@" not in name:
+        _require_in_force(platform, version)
+    artifact = platform.store.read_checked(version.address)
+    folder = platform.store.path_of(version.address)
+    manifest, left_out = (load_table(folder / f) for f in (MANIFEST_TABLE, LEFT_OUT_TABLE))
+    draft = _draft(platform, artifact, manifest, left_out, who=who, why=why)
+    return platform.catalog.freeze(draft, _rows(manifest), _rows(left_out))
+
+
+def _require_in_force(platform: Platform, version: DatasetVersion) -> None:
+    entry = platform.recipe.entry(version.address.key)
+    planned = plan_dataset(platform, entry)
+    if planned.address != version.address:
+        raise CatalogError(
+            f"dataset {entry.name}: its slides would give another version now than "
+            f"{version.name}, which was built last",
+            remedy=f"pathassets run --select {DATASET}/{entry.name}, or freeze {version.name}",
+        )
+
+
+def _draft(  # noqa: PLR0913 - what a release says
+    platform: Platform, artifact: Artifact, manifest: pd.DataFrame, left_out: pd.DataFrame, *,
+    who: str, why: str,
+) -> ReleaseRecord:  # fmt: skip
+    """The release of an artifact; what one of before has no file for is worked out again."""
+    entries = _entries(platform, artifact)
+    stated = {file.path: file for file in artifact.files}
+    recipe: dict[str, Any] = {"entries": {}, "licences": {}}
+    report = {**split_report(manifest, left_out), "accepted": []}
+    if RECIPE in stated:
+        recipe = json.loads(platform.store.read_file(artifact, stated[RECIPE]))
+    if REPORT in stated:
+        report = json.loads(platform.store.read_file(artifact, stated[REPORT]))
+    return ReleaseRecord(
+        dataset=artifact.address.name,
+        version=0,
+        digest=artifact.address.digest,
+        content_sha256=artifact.content_sha256,
+        recipe=recipe["entries"],
+        report=report,
+        licences=recipe["licences"],
+        who=who,
+        why=why,
+        tissue_mask=entries["tissue_mask"],
+        patch_locations=entries["patch_locations"],
+        features=entries["features"],
+    )
+
+
+def _entries(platform: Platform, artifact: Artifact) -> dict[str, str]:
+    """Names of the entries that its members were made by: as their features say, not the recipe."""
+    found = dict.fromkeys(_HELD, "")
+    address = artifact.parents[0] if artifact.parents else None
+    while address is not None and address.stage in found:
+        found[address.stage] = address.name
+        parents = platform.catalog.parents_of(address)
+        address = next((one for one in parents if one.stage in found), None)
+    return found
+
+
+def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows with None for what is not known, and Python's own numbers."""
+    plain = table.astype(object)
+    rows: list[dict[str, Any]] = plain.where(table.notna(), None).to_dict("records")  # type: ignore[assignment]
+    return rows

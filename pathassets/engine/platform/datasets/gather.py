@@ -1,0 +1,199 @@
+"""Plan + catalog + store -> one row for every slide that a dataset may have."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pathassets.adapters.store.store import content_sha256_of
+from pathassets.adapters.tables.reading import read_table
+from pathassets.adapters.tables.writing import FORMULA_STARTS
+from pathassets.catalog.releases.candidates import Candidate
+from pathassets.catalog.states import GONE
+from pathassets.core.address import Address
+from pathassets.core.datasets.manifest import Before, StatedParts
+from pathassets.core.datasets.spec import DatasetSpec
+from pathassets.core.datasets.splits import scheme_of
+from pathassets.core.recipe import Entry, Key
+from pathassets.core.slides.slide import slide_version
+from pathassets.core.text import quoted
+from pathassets.engine.platform.platform import Platform
+from pathassets.engine.platform.selection import choose_slides
+from pathassets.engine.platform.standing.refresh import refresh_wanted
+from pathassets.errors import SpecError
+
+_COLUMNS = (
+    "slide_id",
+    "patient",
+    "label",
+    "n_patches",
+    "features_uri",
+    "features_sha256",
+    "slide_sha256",
+    "slide_mpp",
+    "slide_version",
+    "features_digest",
+    "why",
+    "bad_patch_share",
+)
+_PART = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
+SLIDE_LABEL = "label"
+"""Name of the label that stands beside the slide itself."""
+
+
+def gather(platform: Platform, entry: Entry) -> tuple[pd.DataFrame, dict[str, Address]]:
+    """One row for every slide that is selected, and the address of each one's features.
+
+    A few queries for any cohort; what they say of files is what the last look at the store found.
+
+    Raises:
+        SpecError: the selection means nothing.
+        CatalogError: there is no cohort of that name.
+    """
+    features = parent_of(entry)
+    plan_id = refresh_wanted(platform)
+    mask, locations = _entries_before(platform, features)
+    rows = pd.DataFrame(
+        (_row(one, features) for one in platform.catalog.candidates(plan_id, features)),
+        columns=list(_COLUMNS),
+    )
+    ids = rows["slide_id"]
+    rows["tissue_mask_digest"] = ids.map(platform.catalog.wanted_digests(plan_id, mask))
+    rows["patch_locations_digest"] = ids.map(platform.catalog.wanted_digests(plan_id, locations))
+    rows = _with_what_is_said(platform, rows, entry.spec)
+    if entry.spec.min_tissue_mm2:
+        facts = platform.catalog.wanted_facts(plan_id, mask)
+        areas = {slide_id: one.get("tissue_mm2") for slide_id, one in facts.items()}
+        rows["tissue_mm2"] = ids.map(areas)
+    if entry.spec.slides:
+        rows = rows[ids.isin(choose_slides(platform, [entry.spec.slides]))]
+    usable = rows.loc[rows["why"] == "", ["slide_id", "features_digest"]]
+    return rows, {s: Address(*features, s, d) for s, d in usable.itertuples(index=False)}
+
+
+def _with_what_is_said(platform: Platform, rows: pd.DataFrame, spec: DatasetSpec) -> pd.DataFrame:
+    """Labels, sites, external cohorts and verdicts, as far as they are asked for."""
+    catalog, ids = platform.catalog, rows["slide_id"]
+    more: dict[str, pd.Series] = {}
+    if spec.label not in {None, SLIDE_LABEL}:
+        more["label"] = ids.map(catalog.labels_called(spec.label or ""))
+    if spec.split_by == "site":
+        more["site"] = ids.map(catalog.sites())
+    if spec.external:
+        names = {s: name for name in reversed(spec.external) for s in catalog.cohort_slides(name)}
+        more["external"] = ids.map(names)
+    if spec.verdict != "any":
+        more["verdict"] = ids.map({v.slide_id: v.verdict for v in catalog.verdicts()})
+    return rows.assign(**more)
+
+
+def parent_of(entry: Entry) -> Key:
+    """The features that a dataset is made from."""
+    if entry.parent is None:
+        raise ValueError(f"{entry.key}: a dataset is made from features")
+    return entry.parent
+
+
+def read_before(platform: Platform, entry: Entry) -> Before:
+    """What a dataset's split begins from: who was placed, or what a file says.
+
+    Raises:
+        SpecError: the file is not the one that the recipe was read with, or cannot be read.
+    """
+    spec = entry.spec
+    if spec.split_file is not None:
+        return Before(stated=_read_parts(Path(spec.split_file), entry.file_sha256))
+    if spec.remembers:
+        return Before(placed=platform.catalog.placed(entry.name, scheme_of(spec)))
+    return Before()
+
+
+def _entries_before(platform: Platform, features: Key) -> tuple[Key, Key]:
+    """The mask and the locations that features are made by."""
+    kin = platform.recipe.lineage(platform.recipe.entry(features))
+    of_stage = {entry.stage.name: entry.key for entry in kin}
+    return of_stage["tissue_mask"], of_stage["patch_locations"]
+
+
+def _row(one: Candidate, features: Key) -> tuple[object, ...]:
+    why = _why_unusable(one)
+    facts: Mapping[str, Any] = {} if why else one.facts or {}
+    files = () if why else one.files
+    n_patches, n_skipped = facts.get("n_patches", 0), facts.get("n_skipped", 0)
+    return (
+        one.slide_id,
+        one.patient,
+        one.label,
+        n_patches,
+        f"{Address(*features, one.slide_id, one.features_digest)}/features.zarr",
+        content_sha256_of({file["path"]: file["sha256"] for file in files}),
+        one.fingerprint,
+        one.mpp,
+        slide_version(one.fingerprint, one.mpp),
+        one.features_digest,
+        why,
+        n_skipped / max(1, n_skipped + n_patches),
+    )
+
+
+def _why_unusable(one: Candidate) -> str:
+    """Why features cannot be used in a few words; empty where they can."""
+    if one.facts is None:
+        return "no features"
+    if one.damage:
+        return "features gone" if one.damage == GONE else "features damaged"
+    return "features damaged" if one.state == "failed" else ""
+
+
+def _read_parts(path: Path, sha256: str) -> StatedParts:
+    """Parts of patients and slides from a CSV with a column `split`."""
+    table = read_table(path, any_of=("split",))
+    if table.sha256 != sha256:
+        raise SpecError(f"{path}: changed since the recipe was read", remedy="Begin again")
+    keys = [name for name in ("patient", "slide_id") if name in table.columns]
+    if not keys:
+        raise SpecError(
+            f"{path}: says of nobody which part is his",
+            remedy="Give it a column patient, or slide_id",
+        )
+    said: dict[str, dict[str, str]] = {"patient": {}, "slide_id": {}}
+    for line in table.lines:
+        cells = {n: c.strip() for n, c in zip(table.columns, line.cells, strict=True)}
+        if not cells["split"]:
+            continue
+        if not _PART.fullmatch(cells["split"]):
+            raise SpecError(
+                f"{path}:{line.number}: {quoted(cells['split'])} is no name of a part",
+                remedy="Begin with a letter; up to 63 more letters, digits, _, . and - may follow",
+            )
+        for key in keys:
+            name = _unguarded(cells[key])
+            if name and said[key].setdefault(name, cells["split"]) != cells["split"]:
+                raise SpecError(
+                    f"{path}:{line.number}: {key} {name!r} is in {said[key][name]} and in "
+                    f"{cells['split']}",
+                    remedy="Give each one part",
+                )
+    return StatedParts(patients=said["patient"], slides=said["slide_id"], file=path.name)
+
+
+def guarded(text: str) -> str:
+    """A cell that no spreadsheet takes for a formula.
+
+    Source: OWASP, CSV injection.
+
+    >>> guarded("=1+1"), guarded("'a"), guarded("a")
+    ("'=1+1", "''a", 'a')
+    """
+    return f"'{text}" if text.startswith((*FORMULA_STARTS, "'")) else text
+
+
+def _unguarded(cell: str) -> str:
+    """What was written before a cell was guarded; one that never was is left as it is."""
+    return (
+        cell[1:] if cell.startswith("'") and cell[1:].startswith((*FORMULA_STARTS, "'")) else cell
+    )

@@ -1,0 +1,81 @@
+"""Slides that have features -> the version of a dataset that they make."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import pandas as pd
+
+from pathassets.catalog.releases.records import AcceptedFinding
+from pathassets.core.address import ALL_SLIDES, Address
+from pathassets.core.datasets.leaks import is_accepted
+from pathassets.core.datasets.manifest import SplitTable, build_manifest
+from pathassets.core.recipe import Entry
+from pathassets.core.spec import canonical_json
+from pathassets.engine.platform.datasets.gather import gather, parent_of, read_before
+from pathassets.engine.platform.platform import Platform
+from pathassets.engine.platform.standing.look import look
+from pathassets.engine.platform.standing.refresh import refresh_wanted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedDataset:
+    """The version of a dataset that the catalog stands for now."""
+
+    entry: Entry
+    address: Address
+    table: SplitTable
+    accepted: tuple[AcceptedFinding, ...]
+    """Of what leaks across its parts, what a person let pass."""
+    parents: tuple[Address, ...]
+    """Features of each row of the manifest."""
+
+    @property
+    def manifest(self) -> pd.DataFrame:
+        """One row a slide."""
+        return self.table.manifest
+
+    @property
+    def left_out(self) -> pd.DataFrame:
+        """One row a slide, with why."""
+        return self.table.left_out
+
+
+def plan_dataset(platform: Platform, entry: Entry, *, is_looking: bool = True) -> PlannedDataset:
+    """Work out a dataset's content and identity: the same slides give the same version.
+
+    The store is looked at first, unless somebody has. Nobody is placed by it: a build does that.
+
+    Raises:
+        SpecError: two slides hold the same, or the split cannot be made as it is asked for.
+        CatalogError: it names a cohort that there is not.
+    """
+    if is_looking:
+        look(platform, refresh_wanted(platform), key=parent_of(entry))
+    rows, found = gather(platform, entry)
+    table = build_manifest(rows, entry.spec, read_before(platform, entry))
+    accepted = _accepted(platform, entry, table.manifest)
+    content = [
+        canonical_json(json.loads(one.to_json(orient="split")))
+        for one in (table.manifest, table.left_out)
+    ]
+    if accepted:  # as recorded as a resolution is: another statement, another version
+        content.append(canonical_json([[a.finding, a.who, a.why] for a in accepted]))
+    return PlannedDataset(
+        entry=entry,
+        address=Address(*entry.key, ALL_SLIDES, entry.digest(content)),
+        table=table,
+        accepted=accepted,
+        parents=tuple(found[slide_id] for slide_id in table.manifest["slide_id"]),
+    )
+
+
+def _accepted(
+    platform: Platform, entry: Entry, manifest: pd.DataFrame
+) -> tuple[AcceptedFinding, ...]:
+    """Findings that were accepted and are about this manifest, the newest word on each."""
+    newest = {a.finding: a for a in platform.catalog.accepted_findings(entry.name)}
+    return tuple(
+        a for _, a in sorted(newest.items()) if is_accepted(manifest, a.kind, a.one, a.other)
+    )

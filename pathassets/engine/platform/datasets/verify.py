@@ -1,0 +1,119 @@
+"""A version of a dataset -> whether all that it names is there, byte for byte."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pandas as pd
+
+from pathassets.adapters.store.damage import Damage
+from pathassets.adapters.store.store import content_sha256_of
+from pathassets.catalog.records import FileRecord
+from pathassets.core.address import Address
+from pathassets.core.recipe import DATASET
+from pathassets.engine.platform.datasets.versions import DatasetVersion, tables_of
+from pathassets.engine.platform.platform import Platform
+from pathassets.errors import ArtifactCorrupt, ArtifactMissing, StoreError
+
+FEATURES = "features"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """Something that a version names, and that is not what it was."""
+
+    name: str
+    """A slide, or the dataset itself."""
+    reason: str
+    said: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verified:
+    """What a look at every file found."""
+
+    version: DatasetVersion
+    n_slides: int
+    n_files: int
+    n_bytes: int
+    faults: tuple[Fault, ...]
+
+
+def verify(platform: Platform, version: DatasetVersion, *, features: bool = True) -> Verified:
+    """Hash every file that a version names, or its own files alone.
+
+    Raises:
+        StoreError: what it names cannot be told: its own files are gone, and it has no number.
+    """
+    faults = list(_own_faults(platform, version))
+    tables = tables_of(platform, version)
+    listed: list[tuple[Address, tuple[FileRecord, ...]]] = []
+    if features:
+        named = _named(platform, version, tables.manifest)
+        listed = [(address, files) for address, files, _ in named if files]
+        faults += [fault for _, _, fault in named if fault is not None]
+        found = platform.store.find_damaged_bytes(listed, n_threads=platform.settings.n_workers)
+        faults += [_fault(address.partition_key, damage) for address, damage in found]
+    files = [file for _, files in listed for file in files]
+    return Verified(
+        version=version,
+        n_slides=len(tables.manifest),
+        n_files=len(files),
+        n_bytes=sum(file.size_bytes for file in files),
+        faults=tuple(faults),
+    )
+
+
+def _own_faults(platform: Platform, version: DatasetVersion) -> Iterator[Fault]:
+    """What is wrong with the dataset's own files, against its release where it has a number."""
+    try:
+        artifact = platform.store.read_checked(version.address)
+    except StoreError as error:
+        yield Fault(name=version.name, reason=error.reason, said=error.message)
+        return
+    release = version.release
+    if release is not None and artifact.content_sha256 != release.content_sha256:
+        yield Fault(
+            name=version.name, reason=ArtifactCorrupt.reason,
+            said="its files are whole, and not those that were released",
+        )  # fmt: skip
+
+
+def _named(
+    platform: Platform, version: DatasetVersion, manifest: pd.DataFrame
+) -> list[tuple[Address, tuple[FileRecord, ...], Fault | None]]:
+    """Features of each member as the catalog lists them, and what is wrong with that list."""
+    entry = _features_entry(platform, version)
+    columns = ("slide_id", "features_digest", "features_sha256")
+    wanted = {
+        Address(FEATURES, entry, slide_id, digest): sha256
+        for slide_id, digest, sha256 in manifest[list(columns)].itertuples(index=False)
+    }
+    known = {a.address: a.files for a in platform.catalog.artifacts(FEATURES, entry or None)}
+    return [
+        (address, files := known.get(address, ()), _listed_fault(address, files, sha256))
+        for address, sha256 in wanted.items()
+    ]
+
+
+def _features_entry(platform: Platform, version: DatasetVersion) -> str:
+    if version.release is not None:
+        return version.release.features
+    parents = platform.catalog.parents_of(version.address)
+    return parents[0].name if parents else ""
+
+
+def _listed_fault(address: Address, files: tuple[FileRecord, ...], sha256: str) -> Fault | None:
+    if not files:
+        said = f"the catalog does not know {address} any more"
+        return Fault(name=address.partition_key, reason=ArtifactMissing.reason, said=said)
+    if content_sha256_of({file.path: file.sha256 for file in files}) != sha256:
+        said = f"{address} was made anew, to other bytes than {DATASET} names"
+        return Fault(name=address.partition_key, reason=ArtifactCorrupt.reason, said=said)
+    return None
+
+
+def _fault(slide_id: str, damage: Damage) -> Fault:
+    kind = ArtifactMissing if damage.is_gone else ArtifactCorrupt
+    return Fault(name=slide_id, reason=kind.reason, said=f"{FEATURES}: {damage}")

@@ -1,0 +1,130 @@
+"""What people call a version -> what it holds, from the release's rows, or the store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from pathassets.adapters.parquet import load_table
+from pathassets.catalog.records import ArtifactRecord
+from pathassets.catalog.releases.records import ReleaseRecord
+from pathassets.core.address import ALL_SLIDES, Address
+from pathassets.core.datasets.changes import DatasetChanges, VersionTables, compare
+from pathassets.core.datasets.names import DatasetName, parse_dataset_name
+from pathassets.core.recipe import DATASET
+from pathassets.engine.platform.datasets.contents import LEFT_OUT_TABLE, MANIFEST_TABLE
+from pathassets.engine.platform.platform import Platform
+from pathassets.errors import CatalogError, did_you_mean
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetVersion:
+    """One version of a dataset, numbered or not."""
+
+    name: str
+    """`cohort@3`, or `cohort@` and its digest where it has no number."""
+    address: Address
+    artifact: ArtifactRecord | None
+    """None where the catalog does not know it any more."""
+    release: ReleaseRecord | None
+    """None where it has no number."""
+
+
+def list_versions(platform: Platform) -> list[DatasetVersion]:
+    """All versions that were built or released: by dataset, in the order they were made."""
+    built = sorted(platform.catalog.artifacts(DATASET), key=lambda a: (a.address.name, a.made_at))
+    releases = {(r.dataset, r.digest): r for r in platform.catalog.releases()}
+    return [_version(one.address, one, releases.get((one.address.name, one.address.digest)))
+            for one in built]  # fmt: skip
+
+
+def find_version(platform: Platform, text: str) -> DatasetVersion:
+    """The version that a name means; a dataset alone means the one that was built last.
+
+    Raises:
+        SpecError: it is no such name.
+        CatalogError: there is no such version; the remedy names those there are.
+    """
+    name = parse_dataset_name(text)
+    if name.version is not None:
+        release = platform.catalog.release(name.dataset, name.version)
+        address = Address(DATASET, name.dataset, ALL_SLIDES, release.digest)
+        return _version(address, platform.catalog.find_artifact(address), release)
+    built = [one for one in list_versions(platform) if one.address.name == name.dataset]
+    chosen = [one for one in built if name.digest in {"", one.address.digest}]
+    if not chosen:
+        raise _unknown(platform, name, built)
+    if name.digest:
+        return chosen[-1]
+    # A cohort may go back to an older version: then that was built last.
+    last = platform.catalog.latest_attempts([ALL_SLIDES]).get((DATASET, name.dataset, ALL_SLIDES))
+    in_force = [v for v in chosen if last is not None and v.address == last.address]
+    return (in_force or chosen)[-1]
+
+
+def tables_of(platform: Platform, version: DatasetVersion) -> VersionTables:
+    """What a version holds.
+
+    Raises:
+        StoreError: its files are gone or damaged, and it has no number: a release's rows are kept.
+    """
+    release = version.release
+    if release is None:
+        platform.store.read_checked(version.address)
+        folder = platform.store.path_of(version.address)
+        return VersionTables(
+            manifest=load_table(folder / MANIFEST_TABLE),
+            left_out=load_table(folder / LEFT_OUT_TABLE),
+        )
+    catalog = platform.catalog
+    manifest = pd.DataFrame(catalog.release_members(release.dataset, release.version))
+    left_out = pd.DataFrame(
+        catalog.release_left_out(release.dataset, release.version),
+        columns=["slide_id", "patient", "label", "why"],
+    )
+    return VersionTables(manifest=manifest.reindex(columns=_columns(manifest)), left_out=left_out)
+
+
+def compare_versions(platform: Platform, one: str, other: str) -> DatasetChanges:
+    """What changed from one version to another.
+
+    Raises:
+        PathAssetsError: a version is not there, or cannot be read.
+    """
+    before, after = (tables_of(platform, find_version(platform, name)) for name in (one, other))
+    return compare(before, after)
+
+
+def version_before(platform: Platform, version: DatasetVersion) -> DatasetVersion | None:
+    """The version of the dataset that was made before; None where it is the first."""
+    own = [v for v in list_versions(platform) if v.address.name == version.address.name]
+    earlier = [v.address for v in own].index(version.address)
+    return own[earlier - 1] if earlier else None
+
+
+def _version(
+    address: Address, artifact: ArtifactRecord | None, release: ReleaseRecord | None
+) -> DatasetVersion:
+    name = release.name if release else f"{address.name}@{address.digest}"
+    return DatasetVersion(name=name, address=address, artifact=artifact, release=release)
+
+
+def _columns(manifest: pd.DataFrame) -> list[str]:
+    """A release of no member has its columns nonetheless."""
+    return list(manifest.columns) or [
+        "slide_id", "patient", "label", "split", "slide_sha256", "slide_version",
+        "tissue_mask_digest", "patch_locations_digest", "features_digest", "features_sha256",
+    ]  # fmt: skip
+
+
+def _unknown(platform: Platform, name: DatasetName, built: list[DatasetVersion]) -> CatalogError:
+    if built:
+        return CatalogError(
+            f"dataset {name}: there is no such version", remedy=f"There is {built[-1].name}"
+        )
+    known = [entry.name for entry in platform.recipe.datasets]
+    remedy = "pathassets run builds it"
+    if name.dataset not in known:
+        remedy = did_you_mean(name.dataset, known, "The recipe has")
+    return CatalogError(f"dataset {name}: was never built", remedy=remedy)

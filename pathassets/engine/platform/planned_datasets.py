@@ -1,0 +1,41 @@
+"""Dataset entries -> the version that each would be now, worked out once for the same slides.
+
+rows that it follows from ─▶ known? ─yes─▶ digest
+                              │no
+                              ▼
+                the whole version planned ─▶ digest, kept in the catalog beside the rows'
+"""
+
+from __future__ import annotations
+
+from pathassets.core.address import ALL_SLIDES, Address
+from pathassets.core.recipe import Entry
+from pathassets.engine.platform.datasets.inputs import inputs_of, note_version
+from pathassets.engine.platform.platform import Platform
+
+
+def dataset_address(platform: Platform, plan_id: int, entry: Entry) -> Address:
+    """Where the version of a dataset is, or would be, that the catalog stands for now."""
+    inputs = inputs_of(platform, plan_id, entry)
+    digest = platform.catalog.find_dataset_plan(entry.name, inputs)
+    if digest is None:
+        digest = _plan(platform, entry)
+        note_version(platform, plan_id, entry, inputs, digest)
+    return Address(*entry.key, ALL_SLIDES, digest)
+
+
+def known_address(platform: Platform, plan_id: int, entry: Entry) -> Address | None:
+    """The same where it was worked out before, or no version of the dataset ever was; else None."""
+    inputs = inputs_of(platform, plan_id, entry)
+    digest = platform.catalog.find_dataset_plan(entry.name, inputs)
+    if digest is None and not platform.catalog.has_dataset_plan(entry.name):
+        return dataset_address(platform, plan_id, entry)
+    return None if digest is None else Address(*entry.key, ALL_SLIDES, digest)
+
+
+def _plan(platform: Platform, entry: Entry) -> str:
+    from pathassets.engine.platform.datasets.plan import (  # noqa: PLC0415 - pandas: half a second
+        plan_dataset,
+    )
+
+    return plan_dataset(platform, entry, is_looking=False).address.digest

@@ -1,0 +1,237 @@
+"""What a person names -> what of the catalog it is.
+
+store/features/…/features.zarr/c/0   a path in the store, be it there still or not
+features/stats/SLIDE/DIGEST          the address of an artifact
+/elsewhere/features.zarr             a copy of features: by its metadata, or what that says
+/elsewhere/9fd1…/                    a copy of an artifact's folder: by its artifact.json
+/elsewhere/locations.parquet         a copy of any file of an artifact: by its SHA-256
+slide:ID  patient:NAME  ID  NAME     a slide or a patient
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pathassets.adapters.files import fingerprint_of
+from pathassets.adapters.store.damage import MANIFEST
+from pathassets.adapters.store.store import StoredFile, read_copy
+from pathassets.catalog.records import ArtifactRecord, FileRecord
+from pathassets.core.address import SLIDE_STAGE, Address
+from pathassets.core.slides.slide import slide_version
+from pathassets.core.text import quoted
+from pathassets.engine.platform.platform import Platform
+from pathassets.errors import CatalogError, SlideError, StoreError
+
+PATIENT_STAGE = "patient"
+"""In place of a stage, of a patient."""
+METADATA = "zarr.json"
+MAX_METADATA_BYTES = 16 * 2**20
+"""Of a copied `zarr.json` that is read: one that we wrote has some kB."""
+_N_PARTS = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """What was named."""
+
+    address: Address
+    said: Mapping[str, Any]
+    """How it was found, where that is worth a word: a copy, and whether it is one to the byte."""
+
+
+def find_origin(platform: Platform, named: str) -> Origin:
+    """What a person means.
+
+    Raises:
+        CatalogError: the catalog knows nothing of the kind.
+        StoreError: a file cannot be read.
+    """
+    path = Path(named)
+    if (uri := _uri_of(platform, path)) is not None:
+        return Origin(address=_at(platform, path, uri).address, said={})
+    if path.exists():
+        return _copied(platform, path.resolve())
+    parts = named.strip("/").split("/")
+    if len(parts) == _N_PARTS:
+        return Origin(address=_known(platform, Address(*parts)), said={})
+    if len(parts) > 1:
+        raise StoreError(
+            path,
+            f"is not inside the store {platform.store.root}, and not there",
+            remedy="Name a file, an address (stage/name/slide/digest), a slide or a patient, or "
+            "point PATHASSETS_STORE at its store",
+        )
+    return Origin(address=_slide_or_patient(platform, named), said={})
+
+
+def _uri_of(platform: Platform, path: Path) -> str | None:
+    """A place in the store, from its root; None where it is elsewhere."""
+    place, root = path.resolve(), platform.store.root.resolve()
+    return place.relative_to(root).as_posix() if place.is_relative_to(root) else None
+
+
+def _at(platform: Platform, path: Path, uri: str) -> ArtifactRecord:
+    record = platform.catalog.find_artifact_at(uri)
+    if record is None:
+        raise CatalogError(
+            f"{path}: the catalog knows no artifact here",
+            remedy="Name a file inside <stage>/<name>/<slide>/<digest>/",
+        )
+    return record
+
+
+def _known(platform: Platform, address: Address) -> Address:
+    if platform.catalog.find_artifact(address) is None:
+        raise CatalogError(
+            f"{address}: the catalog knows no such artifact",
+            remedy=f"See what was made: pathassets lineage slide:{address.partition_key}",
+        )
+    return address
+
+
+def _slide_or_patient(platform: Platform, named: str) -> Address:
+    """A slide of that id, else a patient of that name; either prefix says which."""
+    kind, colon, rest = named.partition(":")
+    catalog = platform.catalog
+    if colon and kind == PATIENT_STAGE:
+        return _patient(platform, rest)
+    slide_id = rest if colon and kind == SLIDE_STAGE else named
+    if slide_id == named and not catalog.known_slides([named]) and catalog.count_slides_of(named):
+        return _patient(platform, named)
+    return slide_address(platform, slide_id)
+
+
+def slide_address(platform: Platform, slide_id: str) -> Address:
+    """A slide as it is in force: its content, with the resolution that was stated last.
+
+    Raises:
+        CatalogError: there is no such slide.
+    """
+    slide = platform.catalog.slide(slide_id)
+    stated = platform.catalog.mpp_history(slide.slide_id)
+    mpp = stated[0].mpp if stated else slide.mpp
+    return Address.of_slide(slide.slide_id, slide_version(slide.fingerprint, mpp))
+
+
+def _patient(platform: Platform, name: str) -> Address:
+    if not platform.catalog.count_slides_of(name):
+        raise CatalogError(
+            f"patient {quoted(name)}: has no slide",
+            remedy='See whose slides there are: pathassets select show "patient:*"',
+        )
+    return Address(PATIENT_STAGE, "", name, "")
+
+
+def _copied(platform: Platform, path: Path) -> Origin:
+    """What a file or folder outside of the store is a copy of."""
+    found = _copied_folder(platform, path) if path.is_dir() else _copied_file(platform, path)
+    for one in found:
+        return one
+    raise CatalogError(
+        f"{path}: is not inside the store {platform.store.root}, and the catalog knows no artifact "
+        "that it is a copy of",
+        remedy="Name a file of the store, or a copy of one; if it is another home's, point "
+        "PATHASSETS_CATALOG and PATHASSETS_STORE at that",
+    )
+
+
+def _copied_folder(platform: Platform, path: Path) -> Iterator[Origin]:
+    """Of a folder: an artifact's, or that of a Zarr array or group, whole or not."""
+    if (path / MANIFEST).is_file():
+        copy = read_copy(path)
+        record = platform.catalog.find_artifact(copy.address)
+        if record is not None:
+            is_same = _hashes(copy.files) == _hashes(record.files)
+            yield _origin(record, path, f"its {MANIFEST}", is_same=is_same)
+    if (path / METADATA).is_file():
+        said = _attributes(path / METADATA)
+        of = {"partition_key": str(said["slide_id"])} if "slide_id" in said else {}
+        sha256 = _sha256(path / METADATA)
+        records = _with_such_files(platform.catalog.find_artifacts_with(sha256, of), path, sha256)
+        yield from _same_bytes(records, path)
+        yield from _by_attributes(platform, path, said)
+
+
+def _copied_file(platform: Platform, path: Path) -> Iterator[Origin]:
+    yield from _same_bytes(platform.catalog.find_artifacts_with(_sha256(path)), path)
+
+
+def _with_such_files(
+    records: list[ArtifactRecord], path: Path, sha256: str
+) -> list[ArtifactRecord]:
+    """Of several artifacts with the metadata of a Zarr folder those that have its other files.
+
+    Masks of one size have one `zarr.json`. Of features a single one has it, and nothing is read.
+    """
+    for file in sorted(one for one in path.rglob("*") if one.is_file()):
+        if len(records) <= 1:
+            break
+        place, found = file.relative_to(path).as_posix(), _sha256(file)
+        records = [one for one in records if found in _at_place(one, sha256, place)]
+    return records
+
+
+def _at_place(record: ArtifactRecord, sha256: str, place: str) -> set[str]:
+    """Hashes that an artifact has at a place of the Zarr folders with that metadata."""
+    hashes = _hashes(record.files)
+    roots = [path.removesuffix(METADATA) for path, found in hashes.items() if found == sha256]
+    return {hashes[root + place] for root in roots if root + place in hashes}
+
+
+def _hashes(files: Iterable[StoredFile | FileRecord]) -> dict[str, str]:
+    return {file.path: file.sha256 for file in files}
+
+
+def _sha256(file: Path) -> str:
+    try:
+        return fingerprint_of([file])
+    except SlideError as error:
+        raise StoreError(file, error.fact, remedy=error.remedy) from error
+
+
+def _same_bytes(records: list[ArtifactRecord], path: Path) -> Iterator[Origin]:
+    """The first of the artifacts that have these very bytes, and which others have them, too."""
+    if records:
+        first, *others = records
+        found = _origin(first, path, "its bytes", is_same=True)
+        also = {"also_in": [str(one.address) for one in others]} if others else {}
+        yield Origin(address=found.address, said={**found.said, **also})
+
+
+def _by_attributes(platform: Platform, path: Path, said: Mapping[str, Any]) -> Iterator[Origin]:
+    """Features whose attributes say what those of a copy do, where its metadata was changed."""
+    parts = str(said.get("patch_locations", "")).split("/")
+    if len(parts) != _N_PARTS:
+        return
+    for address in platform.catalog.children_of(Address(*parts)):
+        record = platform.catalog.find_artifact(address)
+        if record is not None and _is_said(record, said):
+            yield _origin(record, path, "its attributes", is_same=False)
+
+
+def _is_said(record: ArtifactRecord, said: Mapping[str, Any]) -> bool:
+    names = ("encoder", "weights", "precision", "device", "n_patches")
+    return record.address.partition_key == said.get("slide_id") and all(
+        name in record.facts and record.facts[name] == said.get(name) for name in names
+    )
+
+
+def _origin(record: ArtifactRecord, path: Path, by: str, *, is_same: bool) -> Origin:
+    told = "as it was published" if is_same else "changed since it was published"
+    return Origin(address=record.address, said={"copy": str(path), "known_by": by, "copy_is": told})
+
+
+def _attributes(metadata: Path) -> Mapping[str, Any]:
+    """What a Zarr group says of itself; a stranger's is read with care, and says nothing then."""
+    try:
+        if metadata.stat().st_size > MAX_METADATA_BYTES:
+            return {}
+        data = json.loads(metadata.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    said = data.get("attributes") if isinstance(data, dict) else None
+    return said if isinstance(said, dict) else {}

@@ -1,0 +1,173 @@
+"""Text of a selection + what is known -> the slides that it means.
+
+text ─▶ tree ─▶ saved ones put in ─▶ ids and assets that there are ─▶ catalog: slide ids
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from pydantic import TypeAdapter, ValidationError
+
+from pathassets.catalog.catalog import Catalog
+from pathassets.catalog.conditions import ASKS_PLAN
+from pathassets.catalog.records import SavedSelection
+from pathassets.core.recipe import Recipe
+from pathassets.core.selection.faults import fault
+from pathassets.core.selection.fields import FIELDS
+from pathassets.core.selection.nodes import (
+    Condition,
+    Field,
+    Match,
+    Saved,
+    Selection,
+    Value,
+    conditions,
+    either,
+    match,
+    replaced,
+)
+from pathassets.core.selection.parser import parse
+from pathassets.core.spec import EntryName
+from pathassets.core.text import quoted
+from pathassets.engine.platform.platform import Platform
+from pathassets.engine.platform.standing.refresh import refresh_wanted
+from pathassets.errors import CatalogError, SpecError, did_you_mean
+
+_NAME = TypeAdapter(EntryName)
+
+
+def choose_slides(platform: Platform, texts: Sequence[str]) -> list[str]:
+    """Ids of the slides that any of these selections means, in order of registration.
+
+    Raises:
+        SelectionError: one means nothing, or names a slide, asset or saved selection there is not.
+    """
+    return slides_of(platform, read_selection(platform, texts))
+
+
+def slides_of(platform: Platform, selection: Selection) -> list[str]:
+    """Ids of the slides that a selection means that was read, in order of registration."""
+    asks_plan = any(
+        not isinstance(one, Saved) and one.field.name in ASKS_PLAN for one in conditions(selection)
+    )
+    plan_id = refresh_wanted(platform) if asks_plan else None
+    return platform.catalog.select_slides(selection, plan_id)
+
+
+def read_selection(platform: Platform, texts: Sequence[str]) -> Selection:
+    """What these selections mean together: without saved ones, with ids of today.
+
+    Its text is the same whenever it means the same, whatever the saved ones are called.
+
+    Raises:
+        SelectionError: one means nothing, or names a slide, asset or saved selection there is not.
+    """
+    reading = _Reading.of(platform)
+    return either(reading.read(text) for text in texts)
+
+
+def save_selection(platform: Platform, name: str, text: str, *, who: str) -> SavedSelection:
+    """Give a selection a name, to be asked as `@name`.
+
+    Raises:
+        SelectionError: it means nothing, or names itself.
+        SpecError: it cannot be called so.
+    """
+    try:
+        _NAME.validate_python(name, strict=True)
+    except ValidationError as error:
+        raise SpecError(
+            f"selection: it cannot be called {quoted(name)}",
+            remedy="Begin with a letter; up to 63 more letters, digits and underscores may follow",
+        ) from error
+    _Reading.of(platform).read(text, within=(name,))
+    return platform.catalog.save_selection(name, text, who=who)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reading:
+    """What is known while selections are read."""
+
+    catalog: Catalog
+    recipe: Recipe
+    saved: Mapping[str, SavedSelection]
+    heirs: Mapping[str, str]
+    """Ids that were merged into other slides."""
+
+    @classmethod
+    def of(cls, platform: Platform) -> _Reading:
+        catalog = platform.catalog
+        heirs = {one.slide_id: one.into_slide_id for one in catalog.merged()}
+        return cls(
+            catalog=catalog, recipe=platform.recipe, saved=catalog.saved_selections(), heirs=heirs
+        )
+
+    def read(self, text: str, within: tuple[str, ...] = ()) -> Selection:
+        """Read one text; `within` are the names of the saved ones that it stands in."""
+        parsed = parse(text)
+        for one in conditions(parsed):
+            if not isinstance(one, Saved):
+                self._check_asset(text, one.field)
+        here = replaced(parsed, self._of_today)
+        self._check_ids(text, here)
+        return replaced(here, lambda one: self._expand(text, one, within))
+
+    def _expand(self, text: str, one: Condition, within: tuple[str, ...]) -> Selection:
+        if not isinstance(one, Saved):
+            return one
+        if one.name in within:
+            way = " in ".join(f"@{name}" for name in (one.name, *reversed(within)))
+            raise fault(
+                text, one.span, f"it names itself: {way}",
+                remedy="Write what is meant, without that name",
+            )  # fmt: skip
+        found = self.saved.get(one.name)
+        if found is None:
+            known = did_you_mean(one.name, self.saved) if self.saved else ""
+            raise fault(
+                text, one.span, f"nothing was saved as {quoted(one.name)}",
+                remedy=known or f"Save it: pathassets select save {one.name} EXPRESSION --who …",
+            )  # fmt: skip
+        return self.read(found.text, (*within, one.name))
+
+    def _check_asset(self, text: str, field: Field) -> None:
+        """Refuse an asset that the recipe does not have: no slide would ever match."""
+        if FIELDS[field.name].which != "asset" or not field.of:
+            return
+        stage, _, name = field.of.partition("/")
+        try:
+            self.recipe.entry((stage, name))
+        except SpecError as error:
+            known = ["/".join(entry.key) for entry in self.recipe.per_slide]
+            raise fault(
+                text, field.span, error.message, remedy=did_you_mean(field.of, known, "It has")
+            ) from error
+
+    def _of_today(self, one: Condition) -> Selection:
+        if not (isinstance(one, Match) and one.field.name == "id"):
+            return one
+        return match(one.field, (self._heir(value) for value in one.values))
+
+    def _heir(self, value: Value) -> Value:
+        heir = None if value.text is None else self.heirs.get(value.text)
+        return value if heir is None else Value(glob=Value.of(heir).glob, span=value.span)
+
+    def _check_ids(self, text: str, selection: Selection) -> None:
+        """Refuse an id that is no slide's: a slide that is not there is not left out in silence."""
+        ids = {value.text: value for value in _ids(selection) if value.text is not None}
+        unknown = ids.keys() - self.catalog.known_slides(ids)
+        if not unknown:
+            return
+        first = min(unknown, key=lambda slide_id: ids[slide_id].span)
+        try:
+            self.catalog.slide(first)
+        except CatalogError as error:
+            raise fault(text, ids[first].span, error.message, remedy=error.remedy) from error
+
+
+def _ids(selection: Selection) -> Iterator[Value]:
+    for one in conditions(selection):
+        if isinstance(one, Match) and one.field.name == "id":
+            yield from one.values

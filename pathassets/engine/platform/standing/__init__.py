@@ -1,0 +1,1 @@
+"""What is wanted of each slide, in the catalog: planned where it is not, and looked at."""

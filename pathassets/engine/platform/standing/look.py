@@ -1,0 +1,71 @@
+"""Artifacts in force -> what of them is there and whole, as the store has it now, in the catalog.
+
+wanted and made ─▶ files there, with their sizes? ─▶ seen whole at …, or damage
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+
+from pathassets.adapters.store.damage import Damage
+from pathassets.catalog.looks import Files, InForce
+from pathassets.core.address import Address
+from pathassets.core.recipe import Key
+from pathassets.engine.platform.platform import Platform
+
+JUST_NOW = timedelta(minutes=1)
+"""What was seen whole since is not noted again."""
+N_RECORDED = 900
+"""Artifacts of which one transaction records what was seen."""
+
+
+def look(
+    platform: Platform, plan_id: int, slide_ids: Collection[str] | None = None,
+    key: Key | None = None,
+) -> None:  # fmt: skip
+    """Look at what a plan wants and was made: of all slides or of some, at all entries or at one.
+
+    It costs 60 us an artifact, and is done side by side where the disk takes its time.
+    """
+    pages = platform.catalog.slide_pages() if slide_ids is None else [list(slide_ids)]
+    taken: deque[InForce] = deque()
+
+    def take() -> Iterator[tuple[Address, Files]]:
+        for page in pages:
+            for one in platform.catalog.in_force(plan_id, page):
+                if key in (None, one.address.key):
+                    taken.append(one)
+                    yield one.address, one.files
+
+    found = platform.store.look_over(take())
+    _record(platform, ((taken.popleft(), damage) for _, damage in found))
+
+
+def _record(platform: Platform, looks: Iterable[tuple[InForce, Damage | None]]) -> None:
+    """Enter what was found, in batches."""
+    at = datetime.now(UTC)
+    whole: list[Address] = []
+    doubted: list[Address] = []
+
+    def enter() -> None:
+        if whole or doubted:
+            platform.catalog.record_looks(whole, doubted, lambda *one: damage_of(platform, *one))
+        whole.clear()
+        doubted.clear()
+
+    for one, damage in looks:
+        if damage is not None or one.damage:
+            doubted.append(one.address)
+        elif one.seen_whole_at is None or at - one.seen_whole_at > JUST_NOW:
+            whole.append(one.address)
+        if len(whole) + len(doubted) >= N_RECORDED:
+            enter()
+    enter()
+
+
+def damage_of(platform: Platform, address: Address, files: Files) -> str:
+    """What is wrong with an artifact, as the catalog has it; empty where nothing is."""
+    damage = platform.store.check_sizes(address, files)
+    return "" if damage is None else str(damage)

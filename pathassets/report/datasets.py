@@ -1,0 +1,181 @@
+"""Datasets for a terminal: versions, what one holds, what changed, what is not whole; or JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import pandas as pd
+from rich.markup import escape
+from rich.table import Table
+
+from pathassets.catalog.releases.records import AcceptedFinding, ReleaseRecord
+from pathassets.core.datasets.changes import DatasetChanges
+from pathassets.core.text import visible
+from pathassets.engine.platform.datasets.show import ShownVersion
+from pathassets.engine.platform.datasets.verify import Verified
+from pathassets.engine.platform.datasets.versions import DatasetVersion
+from pathassets.report.console import counted, open_console, paragraph
+
+MAX_ROWS = 50
+"""Rows of a table that are printed; JSON has all."""
+
+
+def version_table(versions: Sequence[DatasetVersion]) -> None:
+    """Print one row a version."""
+    table = Table("dataset", "version", "digest", "slides", "left out", "made", "who", "why")
+    for one in versions:
+        table.add_row(*(_plain(cell) for cell in _version_cells(one)))
+    open_console().print(table if versions else "no dataset was built yet: pathassets run")
+
+
+def _version_cells(one: DatasetVersion) -> Iterable[object]:
+    release, artifact = one.release, one.artifact
+    facts = artifact.facts if artifact else {}
+    made_at = (release or artifact).made_at if release or artifact else None  # type: ignore[union-attr]
+    return (
+        one.address.name,
+        release.version if release else "",
+        one.address.digest,
+        facts.get("n_slides", ""),
+        facts.get("n_left_out", ""),
+        f"{made_at:%Y-%m-%d %H:%M}" if made_at else "",
+        release.who if release else "",
+        release.why if release else "",
+    )
+
+
+def versions_json(versions: Iterable[DatasetVersion]) -> str:
+    """The same for machines."""
+    return json.dumps([_version_plain(one) for one in versions], indent=1)
+
+
+def _version_plain(one: DatasetVersion) -> dict[str, Any]:
+    plain: dict[str, Any] = {
+        "dataset": one.address.name,
+        "name": one.name,
+        "digest": one.address.digest,
+        "version": None,
+    }
+    if one.artifact is not None:
+        plain |= {"facts": dict(one.artifact.facts), "uri": one.artifact.uri}
+        plain["made_at"] = one.artifact.made_at.isoformat(timespec="seconds")
+    if one.release is not None:
+        own = asdict(one.release)
+        own.pop("dataset")
+        own["frozen_at"] = own.pop("made_at").isoformat(timespec="seconds")
+        plain |= own
+    return plain
+
+
+def version_page(shown: ShownVersion) -> None:
+    """Print what a version holds."""
+    console = open_console()
+    if shown.version is not None:
+        release = shown.version.release
+        said = f", released by {release.who}: {release.why}" if release else ", not released"
+        console.print(f"[bold]{_plain(shown.version.name)}[/]{_plain(said)}")
+        _print_table("slides by part and label", shown.counts)
+        _print_table("left out", shown.left_out)
+    for one in shown.findings:
+        said = escape(paragraph(f"{one.message}. {one.remedy}"))
+        console.print(f"[red]blocked[/] {one.finding} {said}")
+    for accepted in shown.accepted:
+        console.print(f"[yellow]accepted[/] {_plain(accepted_line(accepted))}")
+    for digest, n in shown.placed.items():
+        console.print(f"placed {n} by {digest}")
+
+
+def version_json(shown: ShownVersion) -> str:
+    """The same for machines."""
+    return json.dumps(
+        {
+            "dataset": shown.dataset,
+            "version": None if shown.version is None else _version_plain(shown.version),
+            "counts": _records(shown.counts),
+            "left_out": _records(shown.left_out),
+            "findings": [asdict(one) for one in shown.findings],
+            "accepted": [
+                {**asdict(one), "made_at": one.made_at.isoformat(timespec="seconds")}
+                for one in shown.accepted
+            ],
+            "placed": dict(shown.placed),
+        },
+        indent=1,
+    )
+
+
+def change_tables(changes: DatasetChanges) -> None:
+    """Print what changed, a table a kind."""
+    if changes.is_none:
+        open_console().print("nothing changed")
+        return
+    for kind, n in changes.counts.items():
+        if n:
+            _print_table(f"{kind.replace('_', ' ')}: {counted(n, 'slide')}", getattr(changes, kind))
+
+
+def changes_json(changes: DatasetChanges) -> str:
+    """The same for machines."""
+    return json.dumps({kind: _records(getattr(changes, kind)) for kind in changes.counts}, indent=1)
+
+
+def verified_lines(verified: Verified) -> None:
+    """Print what is not what it was, and what was looked at."""
+    console = open_console()
+    for one in verified.faults[:MAX_ROWS]:
+        console.print(f"[red]{one.reason}[/] {_plain(one.name)}: {_plain(one.said)}")
+    if len(verified.faults) > MAX_ROWS:
+        console.print(f"[red]{len(verified.faults) - MAX_ROWS} more[/]: --json has all")
+    console.print(
+        f"{_plain(verified.version.name)}: {counted(verified.n_slides, 'slide')}, "
+        f"{counted(verified.n_files, 'file')} of features, {verified.n_bytes / 1e6:.1f} MB; "
+        f"{counted(len(verified.faults), 'fault')}"
+    )
+
+
+def verified_json(verified: Verified) -> str:
+    """The same for machines."""
+    return json.dumps(
+        {
+            "name": verified.version.name,
+            "n_slides": verified.n_slides,
+            "n_files": verified.n_files,
+            "n_bytes": verified.n_bytes,
+            "faults": [asdict(one) for one in verified.faults],
+        },
+        indent=1,
+    )
+
+
+def release_line(release: ReleaseRecord) -> str:
+    """One line about a release."""
+    n_slides = counted(release.report["n_slides"], "slide")
+    return visible(f"{release.name}: {n_slides}, digest {release.digest}, by {release.who}")
+
+
+def accepted_line(accepted: AcceptedFinding) -> str:
+    """One line about a finding that was accepted."""
+    return visible(f"{accepted.finding} by {accepted.who}, {accepted.why}: {accepted.message}")
+
+
+def _print_table(title: str, rows: pd.DataFrame) -> None:
+    table = Table(*map(str, rows.columns), title=title, title_justify="left")
+    for row in rows.head(MAX_ROWS).itertuples(index=False):
+        table.add_row(*("" if pd.isna(cell) else _plain(cell) for cell in row))
+    console = open_console()
+    if len(rows):
+        console.print(table)
+    if len(rows) > MAX_ROWS:
+        console.print(f"{MAX_ROWS} of {len(rows)} rows are shown: --json has all")
+
+
+def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(rows.to_json(orient="records"))
+    return found
+
+
+def _plain(said: object) -> str:
+    return escape(visible(str(said)))

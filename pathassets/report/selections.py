@@ -1,0 +1,60 @@
+"""Slides that are meant, and what was saved, for a terminal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from rich.markup import escape
+from rich.table import Table
+
+from pathassets.catalog.records import SavedSelection
+from pathassets.core.selection.nodes import Selection
+from pathassets.core.text import visible
+from pathassets.report.console import counted, open_console
+
+
+def selected(slide_ids: Sequence[str]) -> None:
+    """Print ids, one a line, and how many there are."""
+    console = open_console()
+    for slide_id in slide_ids:
+        console.print(visible(slide_id), markup=False)
+    console.print(counted(len(slide_ids), "slide"), style="dim")
+
+
+def selected_json(meant: Selection, slide_ids: Sequence[str]) -> str:
+    """The same for machines, with the text that equal selections share."""
+    return json.dumps(
+        {"selection": str(meant), "n_slides": len(slide_ids), "slides": list(slide_ids)}, indent=1
+    )
+
+
+def saved_selections(saved: Sequence[SavedSelection]) -> None:
+    """Print what was saved as a table."""
+    console = open_console()
+    if not saved:
+        console.print("none is saved yet: pathassets select save NAME EXPRESSION --who …")
+        return
+    table = Table()
+    for title in ("name", "selection", "who", "when"):
+        table.add_column(title, overflow="fold")
+    for one in saved:
+        said = (f"@{one.name}", one.text, one.who, f"{one.made_at:%Y-%m-%d %H:%M}")
+        table.add_row(*(escape(visible(text)) for text in said))
+    console.print(table)
+
+
+def saved_selections_json(saved: Sequence[SavedSelection]) -> str:
+    """The same for machines."""
+    return json.dumps(
+        [
+            {
+                "name": one.name,
+                "selection": one.text,
+                "who": one.who,
+                "made_at": one.made_at.isoformat(timespec="seconds"),
+            }
+            for one in saved
+        ],
+        indent=1,
+    )

@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+
+import pytest
+
+from pathassets.catalog.catalog import Catalog
+from pathassets.catalog.records import (
+    ChangedBy,
+    CohortChange,
+    CohortFacts,
+    Label,
+    PastChange,
+    Verdict,
+)
+from pathassets.errors import CatalogError
+from tests.catalog.hostile_words import HOSTILE, path_of, slide_of
+
+BY = ChangedBy(who="Ann", file="/tables/a.csv", sha256="f" * 64)
+
+
+@pytest.fixture
+def two(catalog: Catalog) -> Catalog:
+    for slide_id in ("a", "b"):
+        catalog.register_slide(slide_of(slide_id), path_of(slide_id))
+    return catalog
+
+
+def of_slide(field, new, *, key="a", old=None, kind=None) -> CohortChange:
+    return CohortChange(subject="slide", key=key, field=field, old=old, new=new, kind=kind)
+
+
+def of_patient(field, new, *, key="P1", old=None, kind=None) -> CohortChange:
+    return CohortChange(subject="patient", key=key, field=field, old=old, new=new, kind=kind)
+
+
+ALL = (
+    of_slide("patient", "P1"),
+    of_slide("label", "tumour", kind="category"),
+    of_slide("label.grade", "2", kind="number"),
+    of_slide("stain", "HE"),
+    of_slide("mpp", "0.25", old="0.5"),
+    of_slide("tag", "biopsy"),
+    of_slide("cohort", "luad"),
+    of_patient("site", "Lyon"),
+    of_patient("label.os_months", "12.5", kind="number"),
+)
+
+
+def test_every_thing_that_is_said_is_kept_and_stands_in_the_state(two) -> None:
+    two.record_changes(ALL, BY)
+    state = two.cohort_state()
+    assert state.slides == {
+        "a": {
+            "patient": "P1", "label": "tumour", "label.grade": "2", "stain": "HE", "mpp": "0.25"
+        },
+        "b": {"mpp": "0.5"},
+    }  # fmt: skip
+    assert state.patients == {"P1": {"site": "Lyon", "label.os_months": "12.5"}}
+    assert (state.tags, state.cohorts) == ({"a": {"biopsy"}}, {"a": {"luad"}})
+    record = two.slide("a")
+    assert (record.patient, record.label, record.stain) == ("P1", "tumour", "HE")
+    assert two.overrides()["a"].mpp == 0.25
+    assert two.slide_labels("a") == [
+        Label(name="grade", value="2", kind="number", source=BY.file),
+        Label(name="os_months", value="12.5", kind="number", source=BY.file),
+    ]
+    assert (two.site_of("a"), two.site_of("b")) == ("Lyon", None)
+    assert two.slides_of_patients(["P1"]) == two.cohort_slides("luad") == ["a"]
+    assert two.cohort_sizes() == {"luad": 1}
+
+
+def test_every_change_has_its_row_in_the_history_newest_first(two) -> None:
+    two.record_changes(ALL, BY)
+    two.record_changes([of_slide("patient", None, old="P1")], ChangedBy(who="Bob"))
+    gone, *first = two.cohort_history("a")
+    assert gone == PastChange(change=of_slide("patient", None, old="P1"), by=ChangedBy(who="Bob"))
+    expected = [PastChange(change=replace(one, kind=None), by=BY) for one in ALL if one.key == "a"]
+    assert sorted(first, key=repr) == sorted(expected, key=repr)
+    assert len(two.cohort_history("P1")) == 2
+
+
+def test_a_patient_and_a_label_that_come_with_files_have_their_rows_too(two) -> None:
+    two.set_cohort_facts([CohortFacts(slide_id="a", patient="P1", label="x")], BY)
+    two.set_cohort_facts([CohortFacts(slide_id="a", patient=None, label="x")], BY)
+    two.set_cohort_facts([CohortFacts(slide_id="a", patient="P2", label=None)], BY)
+    said = [(p.change.field, p.change.old, p.change.new) for p in two.cohort_history("a")]
+    assert said == [("patient", "P1", "P2"), ("label", None, "x"), ("patient", None, "P1")]
+    registered = replace(slide_of("a"), patient="P3")
+    two.register_slide(registered, path_of("a"))
+    newest = two.cohort_history("a")[0]
+    assert (newest.change.old, newest.change.new, newest.by.who) == ("P2", "P3", "registration")
+    two.register_slide(registered, path_of("a"))
+    assert two.cohort_history("a")[0] == newest
+    assert set(two.cohort_state().patients) == {"P1", "P2", "P3"}
+
+
+def test_a_resolution_that_is_stated_by_hand_has_its_row_too(two) -> None:
+    two.override_mpp("a", 0.25, who="Ann", why="caliper")
+    two.override_mpp("a", 0.3, who="Bob", why="caliper")
+    said = [(p.change.old, p.change.new, p.by.who) for p in two.cohort_history("a")]
+    assert said == [("0.25", "0.3", "Bob"), ("0.5", "0.25", "Ann")]
+
+
+def test_what_was_changed_meanwhile_is_refused_and_nothing_is_changed(two) -> None:
+    two.record_changes([of_slide("label", "x")], BY)
+    late = [of_slide("patient", "P1"), of_slide("label", "y")]
+    with pytest.raises(CatalogError, match="its label is 'x' by now, and was not stated"):
+        two.record_changes(late, BY)
+    assert two.cohort_state().slides["a"] == {"label": "x", "mpp": "0.5"}
+    unknown = [of_slide("patient", "P1"), of_slide("patient", "P1", key="aa")]
+    with pytest.raises(CatalogError, match="slide aa: not in the catalog"):
+        two.record_changes(unknown, BY)
+    assert "patient" not in two.cohort_state().slides["a"]
+    assert len(two.cohort_history("a")) == 1
+
+
+def test_labels_tags_and_cohorts_are_taken_away_and_the_history_keeps_them(two) -> None:
+    two.record_changes(ALL, BY)
+    two.record_changes(
+        [
+            of_slide("label.grade", None, old="2"),
+            of_slide("tag", None, old="biopsy"),
+            of_slide("cohort", None, old="luad"),
+            of_patient("label.os_months", None, old="12.5"),
+        ],
+        BY,
+    )
+    state = two.cohort_state()
+    assert (state.tags, state.cohorts) == ({}, {})
+    assert two.slide_labels("a") == []
+    assert two.cohort_sizes() == {"luad": 0}
+    assert len(two.cohort_history("a")) == 7 + 3
+
+
+def test_to_enter_a_tag_or_a_cohort_again_is_no_fault(two) -> None:
+    for _ in range(2):
+        two.record_changes([of_slide("tag", "x"), of_slide("cohort", "c")], BY)
+    assert two.cohort_state().tags == {"a": {"x"}}
+
+
+@pytest.mark.parametrize("word", HOSTILE.values(), ids=HOSTILE)
+def test_words_of_strangers_come_back_as_they_went_in(two, word) -> None:
+    by = ChangedBy(who=word, file=word, sha256="")
+    patient = of_slide("patient", word)
+    changes = [patient, of_slide("label", word), of_slide("label.x", word, kind="text")]
+    changes += [of_slide("stain", word), of_patient("site", word, key=word)]
+    two.record_changes(changes, by)
+    said = two.cohort_state().slides["a"]
+    assert {said[name] for name in ("patient", "label", "label.x", "stain")} == {word}
+    assert two.cohort_state([], [word]).patients == {word: {"site": word}}
+    assert two.cohort_history("a")[-1] == PastChange(change=patient, by=by)
+
+
+def test_a_cohort_that_there_is_not_is_answered_with_those_that_are(two) -> None:
+    with pytest.raises(CatalogError, match="cohort 'x': there is none of this name"):
+        two.cohort_slides("x")
+    two.record_changes([of_slide("cohort", "luad")], BY)
+    with pytest.raises(CatalogError, match="There are luad"):
+        two.cohort_slides("x")
+
+
+def test_the_newest_verdict_is_in_force_and_all_are_kept(two) -> None:
+    words = ("reject", "accept")
+    said = [Verdict(slide_id="a", verdict=word, who="Ann", why="blur") for word in words]
+    for one in said:
+        two.set_verdict(one)
+    assert two.verdicts() == [said[1]]
+    assert two.verdict_history("a") == said[::-1]
+    with pytest.raises(CatalogError, match="not in the catalog"):
+        two.set_verdict(replace(said[0], slide_id="c"))
+
+
+def test_eight_writers_at_once_lose_no_change(two) -> None:
+    failed = []
+
+    def tag(number: int) -> None:
+        try:
+            for one in range(3):
+                two.record_changes([of_slide("tag", f"t{number}-{one}")], BY)
+        except CatalogError as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=tag, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    assert len(two.cohort_state().tags["a"]) == len(two.cohort_history("a")) == 24

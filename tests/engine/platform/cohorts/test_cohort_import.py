@@ -1,0 +1,381 @@
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import openpyxl
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pathassets.catalog.catalog import Catalog
+from pathassets.catalog.connect import writing
+from pathassets.catalog.records import CohortChange
+from pathassets.catalog.rows import flat, slide_row
+from pathassets.catalog.tables import slide, slide_path
+from pathassets.engine.platform.cohorts.imports import (
+    Members,
+    label_by_hand,
+    tag_by_hand,
+    take_table,
+)
+from pathassets.engine.platform.cohorts.preview import Leniency, preview_table
+from pathassets.engine.platform.cohorts.sheet import read_sheet
+from pathassets.engine.platform.cohorts.words import check_name, kind_of
+from pathassets.errors import CatalogError, SpecError
+from tests.catalog.hostile_words import HOSTILE, path_of, slide_of
+
+STRICT = Leniency()
+LENIENT = Leniency(may_move=True, may_skip=True)
+
+
+@pytest.fixture
+def catalog(tmp_path):
+    with Catalog.open(f"sqlite:///{tmp_path / 'catalog.db'}") as opened:
+        opened.register_slide(slide_of("a"), path_of("a", "/scans/one/a.svs"))
+        opened.register_slide(slide_of("b"), path_of("b", "/scans/two/b.ome.tif"))
+        opened.register_slide(slide_of("c"), path_of("c", "/scans/two/a.svs"))
+        yield opened
+
+
+@pytest.fixture
+def table(tmp_path):
+    def write(text):
+        path = tmp_path / "cohort.csv"
+        path.write_bytes(text.encode() if isinstance(text, str) else text)
+        return path
+
+    return write
+
+
+def look(catalog, path, leniency=STRICT, cohort=""):
+    return preview_table(catalog, read_sheet(path), cohort=cohort, leniency=leniency)
+
+
+def take(catalog, path, **how):
+    preview = look(catalog, path, **how)
+    take_table(catalog, preview, who="Ann")
+    return preview
+
+
+def said(preview):
+    return [(c.subject, c.key, c.field, c.old, c.new) for c in preview.changes]
+
+
+def kinds(preview):
+    return [(c.line, c.kind) for c in preview.conflicts]
+
+
+# Taking a table
+
+
+def test_a_table_is_shown_and_then_taken_and_the_second_time_changes_nothing(catalog, table):
+    path = table(
+        "slide,patient,site,label,label.grade,split,mpp,stain,tags,cohort\n"
+        'a,P1,Lyon,tumour,2,train,"0,25",HE,"x; y",luad\n'
+        "b,P2,,normal,1,test,,,,\n"
+    )
+    shown = look(catalog, path)
+    assert said(shown)[:4] == [
+        ("slide", "a", "patient", None, "P1"),
+        ("slide", "a", "stain", None, "HE"),
+        ("slide", "a", "mpp", "0.5", "0.25"),
+        ("slide", "a", "label", None, "tumour"),
+    ]
+    assert (shown.n_lines, shown.n_slides, shown.restated) == (2, 2, ["a"])
+    assert catalog.cohort_state().slides["a"] == {"mpp": "0.5"}
+    assert take(catalog, path) == shown
+    state = catalog.cohort_state()
+    assert state.slides["b"] == {
+        "patient": "P2", "label": "normal", "label.grade": "1", "label.split": "test", "mpp": "0.5"
+    }  # fmt: skip
+    assert (state.tags, state.cohorts) == ({"a": {"x", "y"}}, {"a": {"luad"}})
+    assert state.patients == {"P1": {"site": "Lyon"}, "P2": {}}
+    assert catalog.overrides()["a"].why == str(path)
+    assert {one.kind for one in catalog.slide_labels("a")} == {"number", "category"}
+    assert look(catalog, path).changes == ()
+    [*_, first] = catalog.cohort_history("a")
+    assert (first.by.who, first.by.file, first.by.sha256) == ("Ann", str(path), shown.sha256)
+
+
+def test_slides_are_named_by_id_path_end_of_a_path_or_file_name(catalog, table):
+    path = table("file,label\na,1\n/scans/two/b.ome.tif,2\ntwo/a.svs,3\n")
+    assert [c[1] for c in said(look(catalog, path))] == ["a", "b", "c"]
+    path = table("file,label\nb,x\n")
+    assert [c[1] for c in said(look(catalog, path))] == ["b"]
+    path = table("file,label\nb.ome,x\n")
+    assert kinds(look(catalog, path)) == []
+
+
+def test_all_slides_of_a_table_come_into_the_cohort_that_is_named(catalog, table):
+    take(catalog, table("slide\na\nb\n"), cohort="luad")
+    assert catalog.cohort_slides("luad") == ["a", "b"]
+
+
+def test_a_clinical_table_is_about_patients(catalog, table):
+    take(catalog, table("slide,patient\na,P1\nb,P1\nc,P2\n"))
+    path = table("patient,site,label,label.os_months,cohort\nP1,Lyon,luad,12.5,study\n")
+    shown = take(catalog, path)
+    assert said(shown)[:3] == [
+        ("patient", "P1", "site", None, "Lyon"),
+        ("patient", "P1", "label", None, "luad"),
+        ("patient", "P1", "label.os_months", None, "12.5"),
+    ]
+    assert catalog.cohort_slides("study") == ["a", "b"]
+    assert {(one.name, one.kind) for one in catalog.slide_labels("a")} == {
+        ("label", "category"), ("os_months", "number")
+    }  # fmt: skip
+    assert catalog.cohort_state().slides["a"].get("label") is None
+
+
+def test_a_blank_cell_says_nothing_and_erases_nothing(catalog, table):
+    take(catalog, table("slide,patient,label\na,P1,x\n"))
+    assert look(catalog, table("slide,patient,label\na,,NA\n")).changes == ()
+
+
+# What speaks against one
+
+
+def test_two_lines_that_contradict_each_other_are_a_conflict_with_both_lines(catalog, table):
+    shown = look(catalog, table("slide,label\na,x\nb,x\na,y\n"))
+    assert kinds(shown) == [(4, "contradiction")]
+    assert (
+        "cohort.csv:4: label of slide 'a' is 'y', and 'x' in line 2" in shown.conflicts[0].message
+    )
+    with pytest.raises(SpecError, match="nothing was changed"):
+        take_table(catalog, shown, who="Ann")
+    assert catalog.cohort_history("b") == []
+    shown = look(catalog, table("slide,patient,site\na,P1,Lyon\nb,P1,Paris\n"))
+    assert kinds(shown) == [(3, "contradiction")]
+
+
+def test_a_slide_that_would_change_its_patient_is_a_conflict_unless_it_may(catalog, table):
+    take(catalog, table("slide,patient\na,P1\n"))
+    path = table("slide,patient\na,P2\n")
+    assert kinds(look(catalog, path)) == [(2, "patient_moves")]
+    take(catalog, path, leniency=replace(STRICT, may_move=True))
+    assert catalog.slide("a").patient == "P2"
+
+
+def test_an_unknown_slide_is_a_conflict_with_what_is_near_unless_it_may_be_left_out(catalog, table):
+    path = table("file,label\nb.ome.tiff,x\n/scans/one/a.svs,y\n")
+    shown = look(catalog, path)
+    assert kinds(shown) == [(2, "unknown_slide")]
+    assert "Did you mean 'b.ome.tif'" in shown.conflicts[0].remedy
+    shown = take(catalog, path, leniency=LENIENT)
+    assert (shown.n_skipped, catalog.slide("a").label) == (1, "y")
+
+
+def test_an_unknown_patient_of_a_clinical_table_is_one_too(catalog, table):
+    take(catalog, table("slide,patient\na,P-100\n"))
+    path = table("patient,label\nP-10O,x\n")
+    shown = look(catalog, path)
+    assert kinds(shown) == [(2, "unknown_patient")]
+    assert "'P-100'" in shown.conflicts[0].remedy
+    assert look(catalog, path, leniency=LENIENT).n_skipped == 1
+
+
+def test_a_name_of_two_slides_and_a_site_of_nobody_are_conflicts(catalog, table):
+    assert kinds(look(catalog, table("file,label\na.svs,x\n"))) == [(2, "two_slides")]
+    assert kinds(look(catalog, table("slide,site\nb,Lyon\n"))) == [(2, "no_patient")]
+
+
+def test_patients_that_a_person_takes_for_one_are_pointed_at(catalog, table):
+    take(catalog, table("slide,patient\na,P 1\n"))
+    shown = look(catalog, table("slide,patient\nb,p1\n"))
+    assert shown.notes == ("patients 'P 1' and 'p1' are taken as 2 different ones",)
+
+
+def test_what_was_changed_between_the_look_and_the_taking_is_refused(catalog, table):
+    shown = look(catalog, table("slide,label\na,x\nb,x\n"))
+    label_by_hand(catalog, "slide", "a", {"label": "y"}, who="Bob")
+    with pytest.raises(CatalogError, match="its label is 'y' by now"):
+        take_table(catalog, shown, who="Ann")
+    assert catalog.slide("b").label is None
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("slide,label,label\na,x,y\n", "two columns are called 'label'"),
+        ("slide,slide_id\na,b\n", "two columns are called 'slide'"),
+        ("slide,label,label.label\na,x,y\n", "two columns state one label"),
+        ("slide,Label.Grade,label.grade\na,1,2\n", "two columns are called 'label.grade'"),
+        ("slide,label.a b!\na,x\n", "label 'a_b!' cannot be a name"),
+        ("slide,label\n", "no line below the header"),
+        ("slide,label\n\n,\n", "no line below the header"),
+        ("", "it is empty"),
+        ("name,label\na,x\n", "no column 'slide' or 'slide_id' or 'file'"),
+        ("slide,label\na,x\nb\n", ":3: 1 cells, where the header has 2"),
+        ("slide,label\na,x\nb,y,z\n", ":3: 3 cells, where the header has 2"),
+        ("slide,mpp\na,0.25\nb,fine\n", ":3: mpp 'fine' is not a number"),
+        ("slide,mpp\na,250\n", ":2: 250 um per pixel is not between"),
+        ("slide,patient\n,P1\n", ":2: no slide is named"),
+        ("patient,label\nNA,x\n", ":2: no patient is named"),
+        ("patient,mpp\nP1,0.25\n", "cannot state the mpp of their slides"),
+        ("slide,tag\na,x y\n", ":2: tag 'x y' cannot be a name"),
+        ("slide,cohort\na,a/b\n", ":2: cohort 'a/b' cannot be a name"),
+        ("slide,patient\na," + "x" * 201 + "\n", "has 201 characters"),
+        ('slide,label\na,"x\n', "not closed"),
+    ],
+)
+def test_a_table_that_cannot_be_read_is_refused_with_line_and_remedy(table, text, error):
+    with pytest.raises(SpecError) as caught:
+        read_sheet(table(text))
+    assert error in str(caught.value)
+    assert caught.value.remedy
+
+
+# Whatever the file
+
+
+@pytest.mark.parametrize("word", HOSTILE.values(), ids=HOSTILE)
+def test_words_of_strangers_are_taken_from_parquet_and_csv_as_they_are(catalog, tmp_path, word):
+    frame = pd.DataFrame({"slide": ["a"], "patient": [word], "label": [word], "label.x": [word]})
+    for name in ("cohort.parquet", "cohort.csv"):
+        path = tmp_path / name
+        if name.endswith(".csv"):
+            frame.to_csv(path, index=False)
+        else:
+            frame.to_parquet(path)
+        shown = look(catalog, path)
+        assert {change.new for change in shown.changes} <= {word}
+        take_table(catalog, shown, who=word)
+    values = catalog.cohort_state().slides["a"]
+    assert [values[name] for name in ("patient", "label", "label.x")] == [word] * 3
+    assert look(catalog, path).changes == ()
+
+
+def test_a_workbook_says_what_became_of_its_numbers(catalog, tmp_path):
+    book = openpyxl.Workbook()
+    book.active.append(("slide", "patient", "ward"))
+    book.active.append(("a", 7, "x"))
+    book.save(tmp_path / "cohort.xlsx")
+    shown = take(catalog, tmp_path / "cohort.xlsx")
+    assert catalog.slide("a").patient == "7"
+    assert shown.notes == (
+        "column 'patient': numbers, not text, in 1 of its cells: zeros they began with are lost",
+        "columns that are left alone: ward",
+    )
+
+
+TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), max_size=20)
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(rows=st.lists(st.tuples(st.sampled_from("abc"), TEXT, TEXT), max_size=6))
+def test_whatever_a_table_says_is_in_the_catalog_afterwards_or_nothing_of_it(
+    catalog, tmp_path, rows
+):
+    frame = pd.DataFrame(rows, columns=["slide", "label", "label.x"], dtype="object")
+    frame.to_parquet(tmp_path / "cohort.parquet")
+    before = catalog.cohort_state()
+    try:
+        shown = look(catalog, tmp_path / "cohort.parquet")
+        take_table(catalog, shown, who="Ann")
+    except SpecError:
+        assert catalog.cohort_state() == before
+        return
+    after = catalog.cohort_state()
+    for slide_id, label, other in rows:
+        for field, text in (("label", label), ("label.x", other)):
+            word = text.strip()
+            if word and word.casefold() not in UNKNOWN:
+                assert after.slides[slide_id][field] == word
+
+
+UNKNOWN = {"na", "n/a", "#n/a", "<na>", "null", "nan", "none"}
+
+
+# By hand
+
+
+def test_labels_are_stated_and_taken_away_by_hand(catalog):
+    changes = label_by_hand(catalog, "slide", "a", {"grade": "3", "label": "x"}, who="Ann")
+    assert changes == [
+        CohortChange(
+            subject="slide", key="a", field="label.grade", old=None, new="3", kind="number"
+        ),
+        CohortChange(subject="slide", key="a", field="label", old=None, new="x", kind="category"),
+    ]
+    assert label_by_hand(catalog, "slide", "a", {"grade": "3"}, who="Ann") == []
+    label_by_hand(catalog, "slide", "a", {"grade": ""}, who="Ann")
+    assert catalog.slide_labels("a") == []
+    with pytest.raises(SpecError, match="no slide is of this patient"):
+        label_by_hand(catalog, "patient", "P1", {"x": "1"}, who="Ann")
+    with pytest.raises(CatalogError, match="not in the catalog"):
+        label_by_hand(catalog, "slide", "z", {"x": "1"}, who="Ann")
+    with pytest.raises(SpecError, match="cannot be a name"):
+        label_by_hand(catalog, "slide", "a", {"x y": "1"}, who="Ann")
+
+
+def test_a_patient_is_labelled_by_hand(catalog, table):
+    take(catalog, table("slide,patient\na,P1\n"))
+    label_by_hand(catalog, "patient", "P1", {"vital": "true"}, who="Ann")
+    assert [(one.name, one.kind) for one in catalog.slide_labels("a")] == [("vital", "boolean")]
+
+
+def test_slides_come_under_tags_and_into_cohorts_by_hand(catalog):
+    tags = Members(what="tag", names=("x", "y"))
+    assert len(tag_by_hand(catalog, tags, ["a", "b"], who="Ann")) == 4
+    assert tag_by_hand(catalog, tags, ["a"], who="Ann") == []
+    assert len(tag_by_hand(catalog, tags, ["a"], who="Ann", is_removed=True)) == 2
+    assert catalog.cohort_state().tags == {"b": {"x", "y"}}
+    tag_by_hand(catalog, Members(what="cohort", names=("c",)), ["b"], who="Ann")
+    assert catalog.cohort_slides("c") == ["b"]
+    with pytest.raises(SpecError, match="cannot be a name"):
+        tag_by_hand(catalog, Members(what="tag", names=("x,y",)), ["a"], who="Ann")
+
+
+@pytest.mark.parametrize("name", ["luad", "TCGA-LUAD_v1.2", "Lübeck", "日本", "a+b"])
+def test_what_can_be_a_name(name):
+    assert check_name(name, "cohort", "x") == name
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [(["1", "-2.5e3"], "number"), (["01"], "category"), (["1,5"], "category"),
+     (["nan"], "category"), (["True"], "boolean"), (["x" * 101], "text")],
+)  # fmt: skip
+def test_of_what_kind_a_column_is_follows_from_all_of_its_values(values, kind):
+    assert kind_of(values) == kind
+
+
+@pytest.mark.slow
+def test_a_table_of_a_hundred_thousand_lines_is_shown_and_taken_in_a_minute(tmp_path):
+    n = 100_000
+    with Catalog.open(f"sqlite:///{tmp_path / 'large.db'}") as catalog:
+        fill_many(catalog, n)
+        frame = pd.DataFrame(
+            {
+                "file": [f"s{i:06}.svs" for i in range(n)],
+                "patient": [f"P{i // 3}" for i in range(n)],
+                "label.grade": [i % 4 for i in range(n)],
+                "tag": "x",
+            }
+        )
+        frame.to_csv(tmp_path / "large.csv", index=False)
+        frame.to_excel(tmp_path / "large.xlsx", index=False)
+        begin_s = time.process_time()
+        shown = take(catalog, tmp_path / "large.csv", cohort="all")
+        assert len(shown.changes) == 4 * n
+        assert time.process_time() - begin_s < 60
+        begin_s = time.process_time()
+        assert look(catalog, tmp_path / "large.xlsx", cohort="all").changes == ()
+        assert time.process_time() - begin_s < 60
+
+
+def fill_many(catalog, n):
+    ids = [f"s{i:06}" for i in range(n)]
+    at = datetime.now(UTC)
+    with writing(catalog._engine) as connection:
+        connection.execute(
+            slide.insert(), [slide_row(slide_of(one)) | {"registered_at": at} for one in ids]
+        )
+        connection.execute(
+            slide_path.insert(), [flat(path_of(one)) | {"seen_at": at} for one in ids]
+        )

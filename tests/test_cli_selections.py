@@ -1,0 +1,117 @@
+"""`pathassets select`, `stale` and `lineage`, and selections where other commands take slides."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+from click.testing import CliRunner, Result
+
+from pathassets.cli import main
+from tests.defs.dagster_state import copy_state
+from tests.defs.small_slides import RECIPE, write_slide
+from tests.engine.workers_here import workers_here
+
+pytestmark = pytest.mark.usefixtures("cheap_databases")
+
+
+def invoke(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def output(*arguments: str | Path, code: int = 0) -> str:
+    result = invoke(*arguments)
+    assert result.exit_code == code, result.output
+    assert result.stderr == ""
+    return result.stdout
+
+
+@pytest.fixture
+def ids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dagster_state: Path) -> list[str]:
+    """Two registered slides of a home."""
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    monkeypatch.setenv("PATHASSETS_HOME", str(tmp_path))
+    copy_state(dagster_state, tmp_path)
+    for number, name in enumerate("ab", 1):
+        write_slide(tmp_path / f"{name}.svs", number)
+    (tmp_path / "c.csv").write_text('file,patient,label\na.svs,"P;1",x\nb.svs,"[P] 2",y\n')
+    with workers_here():
+        output("ingest", tmp_path, "--cohort", tmp_path / "c.csv")
+    return [one["slide_id"] for one in json.loads(output("status", "--json"))["slides"]]
+
+
+def test_a_selection_is_saved_shown_and_run(ids: list[str]) -> None:
+    a, b = ids
+    assert output("select", "show", "patient:P*") == f"{a}\n1 slide\n"
+    said = json.loads(output("select", "show", "(b-* | a-*) & !label:x", "--json"))
+    assert said == {"selection": "!label:x & id:a-*,b-*", "n_slides": 1, "slides": [b]}
+    assert output("select", "list").startswith("none is saved yet")
+    assert (
+        output("select", "save", "second", "label:y", "--who", "Ann [1]")
+        == "@second: 1 slide now\n"
+    )
+    assert "Ann [1]" in output("select", "list")
+    [saved] = json.loads(output("select", "list", "--json"))
+    assert (saved["name"], saved["selection"], saved["who"]) == ("second", "label:y", "Ann [1]")
+    with workers_here():
+        assert "ran 1 slide, built 1 dataset" in output("run", "--slides", "@second & b-*")
+        states = {
+            one["slide_id"]: {asset["state"] for asset in one["assets"].values()}
+            for one in json.loads(output("status", "--json"))["slides"]
+        }
+        assert states == {a: {"missing"}, b: {"current"}}
+        none = output("run", "--slides", "label:z")
+    assert none == "nothing to do: no slide is meant by this selection\n"
+
+
+def test_an_error_is_shown_with_its_place(ids: list[str]) -> None:
+    assert ids
+    result = invoke("run", "--slides", "label:x & cohrot:luad")
+    assert result.exit_code == 2
+    assert result.stderr.splitlines() == [
+        "error: selection: unknown field 'cohrot'",
+        "      label:x & cohrot:luad",
+        "                ^^^^^^",
+        "    Did you mean 'cohort'?",
+    ]
+
+
+def test_a_slide_is_checked_by_a_selection(ids: list[str]) -> None:
+    assert len(json.loads(output("check", "a-*", ids[1], "--json"))) == 2
+
+
+def test_stale_names_the_change_and_lineage_draws_what_it_concerns(
+    ids: list[str], tmp_path: Path
+) -> None:
+    a, b = ids
+    with workers_here():
+        output("run")
+    assert output("stale") == "nothing is stale\n"
+    output("mpp", "set", a, "0.25", "--who", "Ada", "--why", "log")
+    said = output("stale")
+    assert "stale tissue_mask/otsu mpp: 0.5 → 0.25, by Ada\n" in said
+    assert "stale features/colour since tissue_mask/otsu is: mpp: 0.5 → 0.25, by Ada\n" in said
+    assert "    1 artifact: all\n" in said
+    assert output("stale", "--slides", b) == "nothing is stale\n"
+    [first, *_] = json.loads(output("stale", "--slides", a, "--json"))
+    assert first["cause"] == {
+        "change": "mpp",
+        "what": "",
+        "old": "0.5",
+        "new": "0.25",
+        "who": "Ada",
+    }
+
+    [mask] = (tmp_path / "store" / "tissue_mask" / "otsu" / a).iterdir()
+    shown = output("lineage", mask)
+    assert "made from it" in shown
+    assert f"patch_locations/grid/{a}" in shown
+    dot = output("lineage", "patient:[P] 2", "--dot")
+    assert dot.startswith("digraph lineage {\n")
+    assert 'label="patient\\n[P] 2"' in dot
+    svg = ET.fromstring(output("lineage", b, "--svg"))  # noqa: S314 - our own
+    texts = [one.text for one in svg.iter("{http://www.w3.org/2000/svg}text")]
+    assert "features/colour" in texts
+    assert "[P] 2" in texts
