@@ -14,11 +14,14 @@ from typing import Any
 
 from sqlalchemy import (
     Connection,
+    Row,
     RowMapping,
     Select,
+    Text,
     bindparam,
     func,
     select,
+    type_coerce,
 )
 from sqlalchemy import update as update_rows
 
@@ -146,8 +149,8 @@ class Looks(CatalogPart):
 
     # Datasets
 
-    def dataset_inputs(self, plan_id: int, key: Key) -> Iterator[tuple[Any, ...]]:
-        """All that a version of a dataset follows from, one row a slide, by slide id.
+    def dataset_inputs(self, plan_id: int, key: Key) -> Iterator[list[Row[Any]]]:
+        """All that a version of a dataset follows from, one row a slide, by slide id, some at once.
 
         (slide id, patient, label, digest, state, when it was made, damage) of what a plan wants at
         one entry; None in the last two where it was not made. Read as they are asked for.
@@ -155,7 +158,7 @@ class Looks(CatalogPart):
         query = (
             select(
                 wanted.c.slide_id, slide.c.patient, slide.c.label, wanted.c.digest, wanted.c.state,
-                artifact.c.made_at, artifact.c.damage,
+                type_coerce(artifact.c.made_at, Text), artifact.c.damage,
             )
             .select_from(wanted)
             .join(slide, slide.c.slide_id == wanted.c.slide_id)
@@ -164,8 +167,9 @@ class Looks(CatalogPart):
             .order_by(wanted.c.slide_id)
         )  # fmt: skip
         with reading(self._engine) as connection:
-            for row in connection.execution_options(yield_per=IN_VALUES).execute(query):
-                yield tuple(row)
+            pages = connection.execution_options(yield_per=IN_VALUES).execute(query)
+            for page in pages.partitions():
+                yield [*page]
 
     def find_dataset_plan(self, name: str, inputs: str) -> str | None:
         """Digest of the version that was worked out from these inputs; None where none was."""

@@ -10,9 +10,10 @@ from dataclasses import asdict
 from rich.markup import escape
 from rich.tree import Tree
 
-from pathassets.core.address import SLIDE_STAGE
+from pathassets.core.address import Address
 from pathassets.core.text import visible
 from pathassets.engine.platform.provenance.lineage import Relative
+from pathassets.engine.platform.provenance.origin import PATIENT_STAGE, RELEASE_STAGE
 from pathassets.engine.platform.provenance.stale import Stale
 from pathassets.report.console import counted, open_console, paragraph
 
@@ -73,10 +74,15 @@ def _more(counts: Mapping[str, int], tree: Tree) -> None:
 def _title(one: Relative) -> str:
     damaged = one.facts.get("damaged")
     said = f" [red]{_plain(damaged)}[/]" if damaged else ""
-    address = one.address
-    is_plain = address.stage == SLIDE_STAGE or address.name
-    name = str(address) if is_plain else f"{address.stage} {address.partition_key}"
-    return f"[bold]{_plain(name)}[/]{said}"
+    return f"[bold]{_plain(_name(one.address))}[/]{said}"
+
+
+def _name(address: Address) -> str:
+    if address.stage == RELEASE_STAGE:
+        return f"release {address.name}@{address.partition_key}"
+    if address.stage == PATIENT_STAGE:
+        return f"patient {address.partition_key}"
+    return str(address)
 
 
 def stale_json(found: Sequence[Stale]) -> str:

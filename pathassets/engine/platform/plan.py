@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pathassets.adapters.files import FileStamp
 from pathassets.adapters.store.store import Store
@@ -22,9 +23,11 @@ from pathassets.core.slides.slide import slide_version
 from pathassets.core.spec import digest_of
 from pathassets.core.stages import FEATURES
 from pathassets.engine.platform.platform import Platform
-from pathassets.engine.slides.scratch import Scratch
-from pathassets.engine.slides.source import SlidePath
 from pathassets.engine.stages.outcomes import SlideTask, Step
+
+if TYPE_CHECKING:  # they bring along what opens slides
+    from pathassets.engine.slides.scratch import Scratch
+    from pathassets.engine.slides.source import SlidePath
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,6 +233,8 @@ def slide_paths(paths: Iterable[PathRecord], verify: str) -> tuple[SlidePath, ..
 
 def _place(path: PathRecord, verify: str) -> SlidePath:
     """A place to look for the slide; a stamp that no file can have makes its reader hash it."""
+    from pathassets.engine.slides.source import SlidePath  # noqa: PLC0415 - as above
+
     stamp = recorded_stamp(path)
     return SlidePath(
         path=path.path, stamp=stamp if verify == "stamp" else replace(stamp, ctime_ns=-1)

@@ -29,7 +29,6 @@ from pathassets.engine.platform.presence import (
 from pathassets.engine.platform.standing.look import look
 from pathassets.engine.platform.standing.refresh import refresh_wanted
 from pathassets.engine.stages.outcomes import Explained, Step
-from pathassets.engine.stages.recorded_annotation import record_again
 from pathassets.errors import CatalogError
 
 CellState = Literal["current", "stale", "damaged", "failed", "blocked", "missing"]
@@ -204,6 +203,10 @@ def slide_status(planned: PlannedSlide, known: StoredArtifacts) -> SlideStatus:
 
 
 def _lost_annotations(planned: PlannedSlide, known: StoredArtifacts) -> Iterator[tuple[str, Cell]]:
+    if not planned.annotations:
+        return
+    from pathassets.engine.stages.recorded_annotation import record_again  # noqa: PLC0415 - shapely
+
     for name, drawn in planned.annotations.items():
         address = annotation_address(drawn)
         if not drawn.is_withdrawn and address in known.damage:

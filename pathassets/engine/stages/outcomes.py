@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Literal
 from pathassets.adapters.store.store import Artifact
 from pathassets.core.address import Address
 from pathassets.core.recipe import Entry, Key
-from pathassets.engine.slides.scratch import Scratch
-from pathassets.engine.slides.source import SlidePath
 from pathassets.errors import PathAssetsError, SlideError, shortage_of
 
-if TYPE_CHECKING:
-    from pathassets.engine.features.works import EncodingStats  # brings what writes arrays along
+if TYPE_CHECKING:  # they bring along what opens slides and writes arrays
+    from pathassets.engine.features.works import EncodingStats
+    from pathassets.engine.slides.scratch import Scratch
+    from pathassets.engine.slides.source import SlidePath
 
 State = Literal["made", "current", "failed", "blocked"]
 

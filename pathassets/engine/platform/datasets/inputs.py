@@ -21,8 +21,8 @@ def inputs_of(platform: Platform, plan_id: int, entry: Entry) -> str:
     chosen = choose_slides(platform, [entry.spec.slides]) if entry.spec.slides else ()
     first = canonical_json([entry.parent, entry.identity, said, chosen])
     found = hashlib.sha256(first.encode())
-    for row in platform.catalog.dataset_inputs(plan_id, entry.parent):
-        found.update(repr(row).encode())
+    for rows in platform.catalog.dataset_inputs(plan_id, entry.parent):
+        found.update(repr([*map(tuple, rows)]).encode())
     return found.hexdigest()
 
 

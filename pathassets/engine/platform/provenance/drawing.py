@@ -14,9 +14,10 @@ from pathassets.core.address import SLIDE_STAGE, Address
 from pathassets.core.stages import ANNOTATIONS, STAGES
 from pathassets.core.text import shortened, visible
 from pathassets.engine.platform.provenance.lineage import Relative
-from pathassets.engine.platform.provenance.origin import PATIENT_STAGE
+from pathassets.engine.platform.provenance.origin import PATIENT_STAGE, RELEASE_STAGE
 
 _COLUMNS = [PATIENT_STAGE, SLIDE_STAGE, ANNOTATIONS, *(s for s in STAGES if s != ANNOTATIONS)]
+_COLUMNS.append(RELEASE_STAGE)
 _BOX_PX = (190, 44)
 _STEP_PX = (250, 64)
 _MARGIN_PX = 20

@@ -1,7 +1,8 @@
 """What a person names -> what it was made from, and what was made from it, out of the catalog.
 
-    patient ─▶ slide, its SHA-256 ─▶ tissue_mask/… ─▶ patch_locations/… ─▶ features/… ─▶ dataset/…
-                       └─ annotations/…, who and why ─┴──────┘
+    patient ─▶ slide ─▶ tissue_mask/… ─▶ patch_locations/… ─▶ features/… ─▶ dataset/… ─▶ release
+      its SHA-256 ├───────────▲────────────────▲
+                  └▶ annotations/…, by whom and why
 
 A tree shows each thing once, under the nearest it was made from. Where there are thousands of a
 kind, it shows the first and how many more there are.
@@ -17,14 +18,16 @@ from typing import Any
 from pathassets.adapters.zarr.arrays import FeatureRows
 from pathassets.catalog.kin import Way
 from pathassets.catalog.records import ArtifactRecord
-from pathassets.core.address import SLIDE_STAGE, Address
-from pathassets.core.stages import ANNOTATIONS, FEATURES, STAGES
+from pathassets.core.address import ALL_SLIDES, SLIDE_STAGE, Address
+from pathassets.core.stages import ANNOTATIONS, DATASET, FEATURES, STAGES
 from pathassets.engine.platform.plan import annotation_address
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.presence import damage_said
 from pathassets.engine.platform.provenance.origin import (
     PATIENT_STAGE,
+    RELEASE_STAGE,
     find_origin,
+    release_address,
     slide_address,
 )
 from pathassets.engine.stages.features import ROWS
@@ -32,7 +35,8 @@ from pathassets.errors import CatalogError, SpecError
 
 SHOWN = 20
 """Parents, or children, of one thing and one stage that are shown unless all are asked for."""
-_DOWNWARDS = [SLIDE_STAGE, *(name for name in STAGES if name != ANNOTATIONS), ANNOTATIONS]
+_MADE = [name for name in STAGES if name != ANNOTATIONS]
+_DOWNWARDS = [SLIDE_STAGE, *_MADE, ANNOTATIONS, RELEASE_STAGE]
 """A slide's children in this order: what a mask leads to stands under the mask."""
 
 
@@ -130,6 +134,20 @@ class _Tracing:
             return self._kin_of_patient(address.partition_key)
         if address.stage == SLIDE_STAGE:
             return self._kin_of_slide(address.partition_key), {}
+        if address.stage == RELEASE_STAGE:
+            dataset = Address(DATASET, address.name, ALL_SLIDES, address.digest)
+            return ([dataset] if self._way == "parents" else []), {}
+        kin, more = self._kin_of_artifact(address)
+        return [*kin, *self._releases_of(address)], more
+
+    def _releases_of(self, address: Address) -> list[Address]:
+        """Releases that are this version of a dataset."""
+        if self._way == "parents" or address.stage != DATASET:
+            return []
+        releases = self._platform.catalog.releases(address.name)
+        return [release_address(one) for one in releases if one.digest == address.digest]
+
+    def _kin_of_artifact(self, address: Address) -> tuple[list[Address], Mapping[str, int]]:
         catalog, limit = self._platform.catalog, self._limit
         if limit is None:
             return catalog.kin_of(address, self._way), {}
@@ -163,6 +181,8 @@ class _Tracing:
             return {"n_slides": self._platform.catalog.count_slides_of(address.partition_key)}
         if address.stage == SLIDE_STAGE:
             return _facts_of_slide(self._platform, address.partition_key)
+        if address.stage == RELEASE_STAGE:
+            return _facts_of_release(self._platform, address)
         record = self._platform.catalog.find_artifact(address)
         if record is None:
             raise CatalogError(
@@ -182,6 +202,17 @@ def _facts_of_artifact(platform: Platform, record: ArtifactRecord) -> Mapping[st
         **_recorded(platform, record.address),
         **_damaged(platform, record),
         "files": {f.path: f.sha256 for f in record.files},
+    }
+
+
+def _facts_of_release(platform: Platform, address: Address) -> Mapping[str, Any]:
+    release = platform.catalog.release(address.name, int(address.partition_key))
+    return {
+        "made_at": release.made_at.isoformat(timespec="seconds"),
+        "who": release.who,
+        "why": release.why,
+        "content_sha256": release.content_sha256,
+        "licences": dict(release.licences),
     }
 
 

@@ -20,6 +20,7 @@ from pathassets.adapters.files import fingerprint_of
 from pathassets.adapters.store.damage import MANIFEST
 from pathassets.adapters.store.store import StoredFile, read_copy
 from pathassets.catalog.records import ArtifactRecord, FileRecord
+from pathassets.catalog.releases.records import ReleaseRecord
 from pathassets.core.address import SLIDE_STAGE, Address
 from pathassets.core.slides.slide import slide_version
 from pathassets.core.text import quoted
@@ -27,7 +28,9 @@ from pathassets.engine.platform.platform import Platform
 from pathassets.errors import CatalogError, SlideError, StoreError
 
 PATIENT_STAGE = "patient"
-"""In place of a stage, of a patient."""
+RELEASE_STAGE = "release"
+"""In place of stages; of a release the name is the dataset's, the partition key its number."""
+_KINDS = (f"{SLIDE_STAGE}:", f"{PATIENT_STAGE}:")
 METADATA = "zarr.json"
 MAX_METADATA_BYTES = 16 * 2**20
 """Of a copied `zarr.json` that is read: one that we wrote has some kB."""
@@ -62,10 +65,25 @@ def find_origin(platform: Platform, named: str) -> Origin:
         raise StoreError(
             path,
             f"is not inside the store {platform.store.root}, and not there",
-            remedy="Name a file, an address (stage/name/slide/digest), a slide or a patient, or "
-            "point PATHASSETS_STORE at its store",
+            remedy="Name a file, an address (stage/name/slide/digest), a slide, a patient or a "
+            "release, or point PATHASSETS_STORE at its store",
         )
+    if "@" in named and not named.startswith(_KINDS):
+        return Origin(address=_version(platform, named), said={})
     return Origin(address=_slide_or_patient(platform, named), said={})
+
+
+def _version(platform: Platform, named: str) -> Address:
+    """A release, or the version of a dataset where that has no number."""
+    from pathassets.engine.platform.datasets.versions import find_version  # noqa: PLC0415 - pandas
+
+    found = find_version(platform, named)
+    return found.address if found.release is None else release_address(found.release)
+
+
+def release_address(release: ReleaseRecord) -> Address:
+    """Where a release stands in a lineage: after the dataset's artifact that it gave a number."""
+    return Address(RELEASE_STAGE, release.dataset, str(release.version), release.digest)
 
 
 def _uri_of(platform: Platform, path: Path) -> str | None:

@@ -9,6 +9,7 @@ from pathassets.catalog.records import CohortFacts
 from pathassets.core.address import Address
 from pathassets.engine.platform.batch import run_batch
 from pathassets.engine.platform.datasets.build import build_dataset
+from pathassets.engine.platform.datasets.freeze import freeze
 from pathassets.engine.platform.plan import annotation_address, plan_slides
 from pathassets.engine.platform.provenance import lineage as lineage_module
 from pathassets.engine.platform.provenance.lineage import SHOWN, lineage_of
@@ -161,6 +162,20 @@ def test_a_slide_is_traced_down_to_the_dataset_each_thing_once(platform, planned
     assert downwards(traced) == ["slide", "tissue_mask", "patch_locations", "features", "dataset"]
     features = lineage_of(platform, folder_of(platform, planned[0]))
     assert [one.address for one in features.children] == [built.artifact.address]
+
+
+def test_a_release_is_traced_to_its_slides_and_a_slide_down_to_its_releases(platform, planned):
+    [entry] = platform.recipe.datasets
+    built = build_dataset(platform, entry, run_id="run-2")
+    version = built.artifact.address.digest
+    assert lineage_of(platform, f"cohort@{version}").address == built.artifact.address
+    freeze(platform, "cohort", who="Ann", why="for the paper")
+    traced = lineage_of(platform, "cohort@1")
+    assert stages(traced)[:3] == ["release", "dataset", "features"]
+    assert (traced.facts["who"], traced.facts["why"]) == ("Ann", "for the paper")
+    assert downwards(lineage_of(platform, planned[0].slide_id))[-2:] == ["dataset", "release"]
+    with pytest.raises(CatalogError):
+        lineage_of(platform, "cohort@2")
 
 
 def downwards(relative):
