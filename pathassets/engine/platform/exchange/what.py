@@ -8,7 +8,7 @@ dataset/cohort, cohort@3            the newest version of a dataset, or one of a
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -23,6 +23,7 @@ from pathassets.engine.platform.datasets.versions import find_version
 from pathassets.engine.platform.merged_slides import ids_of_today
 from pathassets.engine.platform.plan import plan_slides
 from pathassets.engine.platform.platform import Platform
+from pathassets.engine.platform.selection import choose_slides
 from pathassets.errors import CatalogError, SpecError
 
 N_KEY, N_ADDRESS = 2, 4
@@ -85,29 +86,22 @@ def parse_place(platform: Platform, what: str) -> Place:
     return Place(stage=stage, name=name, slide_id=slide_id, digest=digest)
 
 
-def find_members(platform: Platform, place: Place, slides: Collection[str]) -> list[Member]:
-    """The artifacts that a place means, of all slides or of those that are named, by slide id.
+def find_members(platform: Platform, place: Place, slides: Sequence[str]) -> list[Member]:
+    """The artifacts that a place means, of all slides or of those selected, by slide id.
 
     Whether they are there and whole is not looked at.
 
     Raises:
-        SpecError: the recipe has no such entry.
+        SpecError: the recipe has no such entry, or a selection means nothing.
         CatalogError: a slide, or the dataset, is not known.
     """
-    chosen = set(ids_of_today(platform.catalog, slides))
+    chosen = set(choose_slides(platform, slides)) if slides else None
     if place.is_dataset:
         members = list(_of_dataset(platform, place))
     else:
         platform.recipe.entry((place.stage, place.name))
         members = list(_of_entry(platform, place))
-    unknown = sorted(chosen - {member.record.slide_id for member in members})
-    if unknown:
-        platform.catalog.slide(unknown[0])  # an id that is none is told with those like it
-        raise CatalogError(
-            f"{unknown[0]}: is not in {place.stage}/{place.name}",
-            remedy="Leave it out of --slides",
-        )
-    kept = (m for m in members if not chosen or m.record.slide_id in chosen)
+    kept = (m for m in members if chosen is None or m.record.slide_id in chosen)
     return sorted(kept, key=lambda member: member.record.slide_id)
 
 
