@@ -16,6 +16,7 @@ from pathassets.core.datasets.splits import split_of
 from pathassets.core.exchange.footprints import side_of
 from pathassets.engine.platform.batch import run_batch
 from pathassets.engine.platform.datasets.build import build_dataset
+from pathassets.engine.platform.datasets.freeze import freeze
 from pathassets.engine.platform.exchange.export import ExportRequest, export
 from pathassets.engine.platform.plan import plan_slides
 from pathassets.errors import CatalogError, SpecError, StoreError
@@ -222,6 +223,9 @@ def test_an_older_version_of_a_dataset_is_exported_by_its_digest(platform, plann
     for what, label in ((f"cohort@{first.address.digest}", "normal"), ("dataset/cohort", "tumour")):
         do(platform, "clam", tmp_path / label, what)
         assert f"p1,b,{label}" in (tmp_path / label / "dataset.csv").read_text()
+    freeze(platform, f"cohort@{first.address.digest}", who="Ann", why="paper")
+    do(platform, "clam", tmp_path / "release", "cohort@1")
+    assert "p1,b,normal" in (tmp_path / "release" / "dataset.csv").read_text()
     with pytest.raises(CatalogError, match="there is no such version"):
         do(platform, "clam", tmp_path, "cohort@0123456789abcdef")
 
