@@ -101,7 +101,6 @@ class _Import:
         self._platform = platform
         self._request = request
         self._wanted = wanted
-        self._planned = {one.slide_id: one for one in plan_slides(platform)}
         self._run_id = f"import-{uuid.uuid4().hex}"
 
     def all_of(self, find: Find, matches: Iterable[Match]) -> Iterator[Imported]:
@@ -115,7 +114,8 @@ class _Import:
                 said = found.said if isinstance(found, Unreadable) else match.fault
                 yield replace(plain, said=said)
             else:
-                yield self._one(plain, found, self._planned[match.slide_id])
+                (planned,) = plan_slides(self._platform, [match.slide_id])
+                yield self._one(plain, found, planned)
 
     def _one(self, plain: Imported, found: FoundFeatures, planned: PlannedSlide) -> Imported:
         step = planned.steps[self._wanted.entry.key]
