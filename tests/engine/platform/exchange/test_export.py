@@ -4,6 +4,7 @@ import json
 import os
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -480,6 +481,30 @@ def test_a_damaged_artifact_is_not_exported(platform, planned, tmp_path):
     done = do(platform, "clam", tmp_path)
     assert states(done) == ["refused", "written"]
     assert "has other bytes" in done[0].said or "damaged" in done[0].said
+
+
+def test_tables_say_how_many_slides_are_not_in_them(platform, planned, tmp_path):
+    tell(platform, planned)
+    build(platform)
+    (tmp_path / "pt_files").mkdir()
+    (tmp_path / "pt_files" / "a.pt").write_bytes(b"another's")
+    done = do(platform, "clam", tmp_path, "dataset/cohort")
+    assert states(done) == ["refused", "written", "written"]
+    assert done[-1].said == "without 1 slides that were refused"
+    assert ",a," not in (tmp_path / "dataset.csv").read_text()
+
+
+def test_a_file_is_made_anew_once_more_is_known_of_its_slide(platform, planned, tmp_path):
+    slide = Path(planned[0].paths[0].path)
+    slide.rename(tmp_path / "away.svs")
+    try:
+        assert states(do(platform, "clam", tmp_path / "to")) == ["written", "written"]
+    finally:
+        (tmp_path / "away.svs").rename(slide)
+    done = do(platform, "clam", tmp_path / "to", overwrite=True)
+    assert states(done) == ["written", "kept"]
+    with h5py.File(tmp_path / "to" / "patches" / "a.h5") as file:
+        assert file["coords"].attrs["level_dim"].tolist() == [600, 500]
 
 
 def test_missing_h5py_names_the_extra(platform, planned, tmp_path, monkeypatch):
