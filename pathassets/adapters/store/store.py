@@ -288,6 +288,23 @@ def _take_name(folder: Path, target: Path) -> bool:
     return True
 
 
+def read_copied(folder: Path) -> Artifact:
+    """Read what an artifact says of itself that was copied out of its store, to wherever it is.
+
+    Raises:
+        ArtifactMissing: there is none.
+        ArtifactCorrupt: its `artifact.json` is not what was written.
+    """
+    path = folder / MANIFEST
+    try:
+        text = read_plain(path)
+        return _parse(text, _parse_address(json.loads(text)["address"]))
+    except FileNotFoundError as error:
+        raise ArtifactMissing(path, "is gone", remedy="Copy it again") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _corrupt(path, f"cannot be read: {error}") from error
+
+
 def open_store(root: Path) -> Store:
     """Open the store, making its folder where there is none.
 
