@@ -10,8 +10,6 @@ from sqlalchemy import RowMapping, select, update
 from pathassets.catalog.connect import writing
 from pathassets.catalog.dialects import lock_for_standing
 from pathassets.catalog.part import CatalogPart, now
-from pathassets.catalog.records import ArtifactRecord
-from pathassets.catalog.rows import artifact_record
 from pathassets.catalog.states import forget_plans
 from pathassets.catalog.tables import artifact
 from pathassets.core.external import CODE_VERSION, EXTERNAL, Adopted
@@ -76,10 +74,3 @@ class ExternalFeatures(CatalogPart):
                 changed.add(row["partition_key"])
             forget_plans(connection, sorted(changed))
         return sorted(changed)
-
-    def artifacts_of(self, slide_id: str) -> list[ArtifactRecord]:
-        """All that was made of a slide, by address."""
-        of_slide = select(artifact).where(artifact.c.partition_key == slide_id)
-        return [
-            artifact_record(row) for row in self._rows(of_slide.order_by(*artifact.primary_key))
-        ]

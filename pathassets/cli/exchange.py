@@ -16,19 +16,21 @@ from pathassets.engine.platform.exchange.adopt import Imported, ImportRequest, a
 from pathassets.engine.platform.exchange.export import ExportRequest, Tool, export
 from pathassets.engine.platform.exchange.savings import savings_of
 from pathassets.engine.platform.exchange.sources import Source
-from pathassets.engine.platform.merged_slides import ids_of_today
 from pathassets.engine.platform.platform import Platform, open_to_read
+from pathassets.engine.platform.selection import choose_slides
 from pathassets.engine.settings import read_settings
 
 if TYPE_CHECKING:
     import dagster as dg
+
+MEANT = "Slide ids, a,b or repeated, or what they have in common: cohort:luad; all if none."
 
 
 @click.command("export")
 @click.argument("tool", type=click.Choice(get_args(Tool)))
 @click.argument("what")
 @click.argument("to", type=click.Path(path_type=Path))
-@click.option("--slides", multiple=True, help="Slide ids, a,b or repeated; all if none is named.")
+@click.option("--slides", multiple=True, metavar="SELECTION", help=MEANT)
 @click.option(
     "--names", type=click.Choice(get_args(NameBy)), default="file", show_default=True,
     help="What a slide's files are called: as its own file, or by its id.",
@@ -43,7 +45,7 @@ def export_command(  # noqa: PLR0913 - the options of a command
     slide's artifact (features/NAME/SLIDE).
     """
     request = ExportRequest(
-        tool=tool, what=what, to=to, slides=_listed(slides), names=names, overwrite=overwrite
+        tool=tool, what=what, to=to, slides=slides, names=names, overwrite=overwrite
     )
     done = []
     with open_to_read(read_settings()) as platform:
@@ -109,13 +111,13 @@ def _import(platform: Platform, request: ImportRequest, rate: float | None) -> l
 
 @click.command("unimport")
 @click.option("--features", required=True, help="The entry of the recipe that they stand in for.")
-@click.option("--slides", multiple=True, help="Slide ids, a,b or repeated; all if none is named.")
+@click.option("--slides", multiple=True, metavar="SELECTION", help=MEANT)
 @click.option("--who", required=True, type=WORDS, help="Who states it.")
 @click.option("--why", required=True, type=WORDS, help="Where it is from.")
 def unimport_command(features: str, slides: tuple[str, ...], who: str, why: str) -> None:
     """State that imported features count no more: `run` computes those slides."""
     with opened() as (platform, _):
-        chosen = ids_of_today(platform.catalog, _listed(slides)) or None
+        chosen = choose_slides(platform, slides) if slides else None
         changed = platform.catalog.withdraw_adopted(features, chosen, who=who, why=why)
     for slide_id in changed:
         click.echo(f"{slide_id}: what was imported for features/{features} counts no more")
@@ -128,8 +130,3 @@ def _report(
     from pathassets.defs.assets.external import report_external  # noqa: PLC0415 - takes seconds
 
     report_external(instance, platform, features, slide_ids)
-
-
-def _listed(values: tuple[str, ...]) -> tuple[str, ...]:
-    """Take `--slides a,b` for `--slides a --slides b`."""
-    return tuple(part.strip() for value in values for part in value.split(",") if part.strip())

@@ -40,9 +40,3 @@ def test_what_is_withdrawn_counts_no_more_and_stays(catalog):
     assert kept.facts["withdrawn"]["who"] == "Ann"
     catalog.record_artifact(record("a"), ())
     assert {one.name for one in catalog.adopted()["a-1"]} == {"uni", "virchow"}
-
-
-def test_all_that_was_made_of_a_slide_is_told(catalog):
-    catalog.record_artifact(record("a"), ())
-    assert [one.address.digest[0] for one in catalog.artifacts_of("a-1")] == ["a"]
-    assert catalog.artifacts_of("b-2") == []

@@ -35,7 +35,7 @@ def anndata_files(bag: Bag) -> Iterator[OutputFile]:
     if not bag.n_columns:
         raise unsayable(bag, "AnnData", "patches without features", remedy="Export features")
     yield OutputFile(
-        path=f"{bag.slide.name}.h5ad", write=partial(_write, bag=bag), source=bag.source
+        path=f"{bag.slide.name}.h5ad", write=partial(_write, bag=bag), source=bag.identity
     )
 
 

@@ -54,15 +54,15 @@ def clam_files(bag: Bag) -> Iterator[OutputFile]:
     name = bag.slide.name
     if bag.n_columns:
         yield OutputFile(
-            path=f"h5_files/{name}.h5", write=partial(_write_h5, bag=bag), source=bag.source
+            path=f"h5_files/{name}.h5", write=partial(_write_h5, bag=bag), source=bag.identity
         )
         yield OutputFile(
-            path=f"pt_files/{name}.pt", write=partial(write_pt, bag=bag), source=bag.source
+            path=f"pt_files/{name}.pt", write=partial(write_pt, bag=bag), source=bag.identity
         )
     found = find_level_patch(bag)
     if found is not None:
         yield OutputFile(
-            path=f"patches/{name}.h5", source=f"{bag.source} {found}",
+            path=f"patches/{name}.h5", source=bag.identity,
             write=partial(_write_patches, bag=bag, found=found),
         )  # fmt: skip
     elif not bag.n_columns:

@@ -50,7 +50,7 @@ def qupath_files(drawing: Drawing) -> Iterator[OutputFile]:
     """The file of one slide."""
     yield OutputFile(
         path=f"{drawing.name}.geojson",
-        source=f"{drawing.source} {drawing.shift_px0.tolist()}",
+        source=f"{drawing.source} {drawing.shift_px0.tolist()} {len(drawing.tissue)}",
         write=partial(_write, drawing=drawing),
     )
 

@@ -34,7 +34,7 @@ def slideflow_files(bag: Bag) -> Iterator[OutputFile]:
     if not len(bag):
         return
     name = bag.slide.name
-    yield OutputFile(path=f"bags/{name}.pt", write=partial(write_pt, bag=bag), source=bag.source)
+    yield OutputFile(path=f"bags/{name}.pt", write=partial(write_pt, bag=bag), source=bag.identity)
     yield text_file("bags/bags_config.json", _config(bag))
 
 

@@ -63,7 +63,7 @@ def spatialdata_files(bag: Bag) -> Iterator[OutputFile]:
             remedy="Bring its file back, or export it for anndata",
         )  # fmt: skip
     yield OutputFile(
-        path=f"{bag.slide.name}.zarr", write=partial(_write, bag=bag), source=bag.source
+        path=f"{bag.slide.name}.zarr", write=partial(_write, bag=bag), source=bag.identity
     )
 
 

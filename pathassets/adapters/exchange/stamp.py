@@ -53,7 +53,7 @@ def stamp_files(bag: Bag) -> Iterator[OutputFile]:
             bag, TOOL, f"where its patches lie: {error}", remedy="Export it for TRIDENT"
         ) from error
     if len(bag):
-        yield OutputFile(path=stamp_path(bag), write=partial(_write, bag=bag), source=bag.source)
+        yield OutputFile(path=stamp_path(bag), write=partial(_write, bag=bag), source=bag.identity)
 
 
 def extractor_of(bag: Bag) -> str:

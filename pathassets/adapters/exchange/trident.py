@@ -42,7 +42,7 @@ def trident_files(bag: Bag) -> Iterator[OutputFile]:
         SpecError: its patches are no grid whose overlap is whole pixels.
     """
     folder, attributes = _grid_folder(bag), coords_attributes(bag)
-    name, said = bag.slide.name, canonical_json({"source": bag.source, **attributes})
+    name, said = bag.slide.name, f"{bag.identity} {canonical_json(attributes)}"
     yield OutputFile(
         path=f"{folder}/patches/{name}_patches.h5", source=said,
         write=partial(_write_patches, bag=bag, savetodir="patches"),

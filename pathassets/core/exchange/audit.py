@@ -19,6 +19,8 @@ from pathassets.core.exchange.found import FoundFeatures
 FLOATS = ("float16", "float32", "bfloat16")
 MAX_COLUMNS = 65_536
 """Numbers of a row: the longest of a published encoder has 3,072."""
+WHOLE_PX0 = 0.01
+"""How far a level-0 pixel's number may be from a whole one."""
 SAME_MPP = 0.01
 """Share by which two statements of a slide's resolution may differ."""
 NEAR_PX0 = 0.5
@@ -83,6 +85,10 @@ def _whose(found: FoundFeatures, slide: SlideFacts) -> Iterator[str]:
 def _what(found: FoundFeatures, asked: Asked) -> Iterator[str]:
     if found.n_rows != len(found.corners):
         yield f"{found.n_rows} rows of features for {len(found.corners)} coordinates"
+    if found.unit == "px0":
+        is_between = np.any(np.abs(found.corners - np.rint(found.corners)) > WHOLE_PX0, axis=1)
+        if is_between.any():
+            yield f"coordinates {_rows(is_between)} are no whole level-0 pixels"
     if found.dtype not in FLOATS:
         yield f"features are {found.dtype}, not float16 or float32"
     if found.n_columns > MAX_COLUMNS:

@@ -72,6 +72,13 @@ class Bag:
         return len(self.boxes_px0)
 
     @property
+    def identity(self) -> str:
+        """What decides the bytes of its files, beside the format: equal text, equal bytes."""
+        slide, footprint = self.slide, self.footprint
+        seen = (slide.name, slide.level_sizes_px, slide.bounds_px0, footprint.overlap_px)
+        return f"{self.source} {seen} {len(self.tissue)}"
+
+    @property
     def encoder(self) -> str:
         """Name of the encoder; empty for patches without features."""
         return str(self.attributes.get("encoder", ""))

@@ -21,9 +21,7 @@ def report_external(
     entry = platform.recipe.entry(("features", features))
     provenance = Provenance(instance, platform.recipe, [entry], slide_ids)
     published = Published(platform.store)
-    for planned in plan_slides(platform):
-        if planned.slide_id not in slide_ids:
-            continue
+    for planned in plan_slides(platform, slide_ids):
         found = published.find(planned.steps[entry.key])
         if found is not None:
             outcome = SlideOutcome(slide_id=planned.slide_id, steps=(found,))

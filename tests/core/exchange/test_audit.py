@@ -47,6 +47,7 @@ def test_what_fits_has_no_fault():
         ({"side": 101}, "101 level-0 px (25.25 um), the entry asks for 100 px (25.00 um)"),
         ({"side": 25, "level": 7}, "nothing tells how large"),
         ({"corners": np.array([[0.0, 0], [np.nan, 0], [5, 5]])}, "coordinates 1 are no numbers"),
+        ({"corners": np.array([[0.5, 0], [0, 0], [5, 5]])}, "0 are no whole level-0 pixels"),
         ({"corners": np.array([[-1.0, 0], [0, 0], [5, 5]])}, "coordinates 0 lie beyond"),
         ({"corners": np.array([[0.0, 0], [0, 701], [5, 5]])}, "coordinates 1 lie beyond"),
         ({"corners": np.array([[7.0, 0], [0, 0], [7, 0]])}, "1 coordinates are there more"),

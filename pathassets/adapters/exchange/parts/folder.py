@@ -32,6 +32,7 @@ from pathassets.adapters.store.folders import (
 from pathassets.adapters.store.store import content_sha256_of
 from pathassets.core.exchange.names import safe_name
 from pathassets.core.spec import canonical_json
+from pathassets.core.text import quoted
 from pathassets.errors import OutputExists, StoreError
 
 LIST = ".pathassets-export.jsonl"
@@ -95,8 +96,11 @@ class ExportFolder:
     def _place(self, path: str) -> Path:
         """Where a file goes: always inside, never through a link."""
         parts = PurePosixPath(path).parts
-        for part in parts:
-            safe_name(part)
+        try:
+            for part in parts:
+                safe_name(part)
+        except ValueError as error:
+            raise StoreError(self.root, f"{quoted(path)} is no name for a file: {error}") from error
         target = self.root.joinpath(*parts)
         make_synced(target.parent, self.root)
         refuse_link(target)

@@ -64,6 +64,10 @@ def gather(platform: Platform, entry: Entry) -> tuple[pd.DataFrame, dict[str, Ad
     ids = rows["slide_id"]
     rows["tissue_mask_digest"] = ids.map(platform.catalog.wanted_digests(plan_id, mask))
     rows["patch_locations_digest"] = ids.map(platform.catalog.wanted_digests(plan_id, locations))
+    # What another tool made is made from the slide alone.
+    of_others = {one.digest for some in platform.catalog.adopted().values() for one in some}
+    is_external = rows["features_digest"].isin(of_others)
+    rows.loc[is_external, ["tissue_mask_digest", "patch_locations_digest"]] = ""
     rows = _with_what_is_said(platform, rows, entry.spec)
     if entry.spec.min_tissue_mm2:
         facts = platform.catalog.wanted_facts(plan_id, mask)

@@ -19,7 +19,7 @@ from typing import Any, Literal
 import numpy as np
 
 from pathassets.adapters.exchange.parts.values import plain_values
-from pathassets.adapters.files import fingerprint_from, fingerprint_of, stamp_of
+from pathassets.adapters.files import FileStamp, fingerprint_from, fingerprint_of, stamp_of
 from pathassets.adapters.store.store import Artifact
 from pathassets.adapters.zarr.feature_writer import FeatureWriter
 from pathassets.catalog.records import AttemptRecord
@@ -101,7 +101,6 @@ class _Import:
         self._platform = platform
         self._request = request
         self._wanted = wanted
-        self._planned = {one.slide_id: one for one in plan_slides(platform)}
         self._run_id = f"import-{uuid.uuid4().hex}"
 
     def all_of(self, find: Find, matches: Iterable[Match]) -> Iterator[Imported]:
@@ -115,7 +114,8 @@ class _Import:
                 said = found.said if isinstance(found, Unreadable) else match.fault
                 yield replace(plain, said=said)
             else:
-                yield self._one(plain, found, self._planned[match.slide_id])
+                (planned,) = plan_slides(self._platform, [match.slide_id])
+                yield self._one(plain, found, planned)
 
     def _one(self, plain: Imported, found: FoundFeatures, planned: PlannedSlide) -> Imported:
         step = planned.steps[self._wanted.entry.key]
@@ -126,6 +126,7 @@ class _Import:
         try:
             slide = slide_facts(planned)
             asked = asked_of(self._platform, self._wanted, slide, max_off=self._request.max_off)
+            stamp = stamp_of([Path(file) for file in found.files])
             faults = list(audit(found, slide, asked))
             if faults:
                 return replace(plain, said="; ".join(faults))
@@ -133,7 +134,7 @@ class _Import:
             if is_there and draft.address == step.address:
                 return replace(plain, state="known")
             if not self._request.is_dry:
-                self._publish(draft, slide, found)
+                self._publish(draft, slide, found, stamp)
         except (PathAssetsError, OSError) as error:
             said = str(error) if isinstance(error, PathAssetsError) else f"cannot be read: {error}"
             return replace(plain, said=said)
@@ -163,10 +164,12 @@ class _Import:
             software=software_versions(),
         )
 
-    def _publish(self, draft: Artifact, slide: SlideFacts, found: FoundFeatures) -> None:
+    def _publish(
+        self, draft: Artifact, slide: SlideFacts, found: FoundFeatures, stamp: FileStamp
+    ) -> None:
+        """Copy what looked so when it was hashed and audited, and enter it."""
         platform = self._platform
         files = [Path(file) for file in found.files]
-        stamp = stamp_of(files)
         with (
             platform.store.staging(f"{self._run_id}-{slide.slide_id}") as staging,
             platform.store.writing(draft.address),

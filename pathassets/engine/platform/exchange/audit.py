@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pathassets.catalog.records import BadTileRecord
 from pathassets.core.exchange.audit import Asked, fault_of_rows, faults_of
 from pathassets.core.exchange.bags import SlideFacts
 from pathassets.core.exchange.found import FoundFeatures
@@ -89,22 +90,18 @@ def _mpp(spec: LocationSpec, slide: SlideFacts) -> float:
 
 
 def _bad_boxes(platform: Platform, slide: SlideFacts) -> np.ndarray:
-    """Parts of level 0 that some artifact's making could not read, float64 (k, 4)."""
+    """Parts of level 0 that are known to be unreadable, float64 (k, 4)."""
     boxes = {
-        _box_px0(tile, slide.level_downsamples)
-        for record in platform.catalog.artifacts_of(slide.slide_id)
-        for tile in record.facts.get("bad_tiles", ())
-        if tile["level"] < len(slide.level_downsamples)
+        _box_px0(tile, slide.level_downsamples[tile.level])
+        for tile in platform.catalog.bad_tiles(slide.slide_id)
+        if tile.level < len(slide.level_downsamples)
     }
     return np.array(sorted(boxes), np.float64).reshape(-1, 4)
 
 
-def _box_px0(
-    tile: dict[str, int], downsamples: tuple[float, ...]
-) -> tuple[float, float, float, float]:
-    scale = downsamples[tile["level"]]
-    x, y = tile["x_px"] * scale, tile["y_px"] * scale
-    return x, y, x + tile["width_px"] * scale, y + tile["height_px"] * scale
+def _box_px0(tile: BadTileRecord, scale: float) -> tuple[float, float, float, float]:
+    x, y = tile.x_px * scale, tile.y_px * scale
+    return x, y, x + tile.width_px * scale, y + tile.height_px * scale
 
 
 def audit(found: FoundFeatures, slide: SlideFacts, asked: Asked) -> Iterator[str]:

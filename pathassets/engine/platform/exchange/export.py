@@ -114,7 +114,10 @@ def export(platform: Platform, request: ExportRequest) -> Iterator[ExportedSlide
                 done.append(member)
             yield one
         if place.is_dataset:
-            yield _export_tables(request.tool, done, names, folder)
+            tables = _export_tables(request.tool, done, names, folder)
+            n_refused = len(members) - len(done)
+            said = f"without {n_refused} slides that were refused" if n_refused else ""
+            yield replace(tables, said=tables.said or said)
 
 
 def _refuse_store(platform: Platform, to: Path) -> None:

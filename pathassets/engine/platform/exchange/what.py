@@ -8,7 +8,7 @@ dataset/cohort, cohort@3            the newest version of a dataset, or one of a
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -20,13 +20,15 @@ from pathassets.core.address import Address
 from pathassets.core.recipe import DATASET
 from pathassets.engine.platform.datasets.contents import MANIFEST_TABLE
 from pathassets.engine.platform.datasets.versions import find_version
-from pathassets.engine.platform.merged_slides import ids_of_today
-from pathassets.engine.platform.plan import plan_slides
+from pathassets.engine.platform.plan import PlannedSlide, plan_slides
 from pathassets.engine.platform.platform import Platform
+from pathassets.engine.platform.selection import choose_slides
 from pathassets.errors import CatalogError, SpecError
 
 N_KEY, N_ADDRESS = 2, 4
 """Parts of an entry's key, and of an artifact's address."""
+N_PLANNED = 500
+"""Slides that are planned at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,41 +87,32 @@ def parse_place(platform: Platform, what: str) -> Place:
     return Place(stage=stage, name=name, slide_id=slide_id, digest=digest)
 
 
-def find_members(platform: Platform, place: Place, slides: Collection[str]) -> list[Member]:
-    """The artifacts that a place means, of all slides or of those that are named, by slide id.
+def find_members(platform: Platform, place: Place, slides: Sequence[str]) -> list[Member]:
+    """The artifacts that a place means, of all slides or of those selected, by slide id.
 
     Whether they are there and whole is not looked at.
 
     Raises:
-        SpecError: the recipe has no such entry.
+        SpecError: the recipe has no such entry, or a selection means nothing.
         CatalogError: a slide, or the dataset, is not known.
     """
-    chosen = set(ids_of_today(platform.catalog, slides))
+    chosen = set(choose_slides(platform, slides)) if slides else None
     if place.is_dataset:
         members = list(_of_dataset(platform, place))
     else:
         platform.recipe.entry((place.stage, place.name))
-        members = list(_of_entry(platform, place))
-    unknown = sorted(chosen - {member.record.slide_id for member in members})
-    if unknown:
-        platform.catalog.slide(unknown[0])  # an id that is none is told with those like it
-        raise CatalogError(
-            f"{unknown[0]}: is not in {place.stage}/{place.name}",
-            remedy="Leave it out of --slides",
-        )
-    kept = (m for m in members if not chosen or m.record.slide_id in chosen)
+        members = list(_of_entry(platform, place, chosen))
+    kept = (m for m in members if chosen is None or m.record.slide_id in chosen)
     return sorted(kept, key=lambda member: member.record.slide_id)
 
 
-def _of_entry(platform: Platform, place: Place) -> Iterator[Member]:
+def _of_entry(platform: Platform, place: Place, chosen: Collection[str] | None) -> Iterator[Member]:
     """What is in force of each slide, or the one artifact that is named."""
-    slide_id = ids_of_today(platform.catalog, [place.slide_id])[0] if place.slide_id else ""
-    if slide_id:
-        platform.catalog.slide(slide_id)
-    for planned in plan_slides(platform):
-        if slide_id and planned.slide_id != slide_id:
-            continue
-        key = (place.stage, place.name)
+    if place.slide_id:
+        named = platform.catalog.slide(place.slide_id).slide_id  # it may have had another id
+        chosen = [named] if chosen is None or named in chosen else []
+    key = (place.stage, place.name)
+    for planned in _planned(platform, chosen):
         address = planned.steps[key].address if key in planned.steps else None
         if place.digest:
             address = Address(*key, planned.slide_id, place.digest)
@@ -132,6 +125,13 @@ def _of_entry(platform: Platform, place: Place) -> Iterator[Member]:
             record=planned.record, file_name=_file_name(planned.record, planned.paths),
             mpp=planned.slide_mpp, address=address,
         )  # fmt: skip
+
+
+def _planned(platform: Platform, chosen: Collection[str] | None) -> Iterator[PlannedSlide]:
+    """Slides, or all, some hundreds at once: the plans of a large cohort fill a memory."""
+    ids = [one.slide_id for one in platform.catalog.slides()] if chosen is None else list(chosen)
+    for start in range(0, len(ids), N_PLANNED):
+        yield from plan_slides(platform, ids[start : start + N_PLANNED])
 
 
 def _of_dataset(platform: Platform, place: Place) -> Iterator[Member]:

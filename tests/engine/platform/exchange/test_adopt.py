@@ -8,22 +8,23 @@ from typing import Any
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import zarr
-from pathassets.engine.platform.dataset import build_dataset
-from pathassets.engine.platform.lineage import lineage_of
 
 from pathassets.adapters.tifffile import PyramidSpec
 from pathassets.adapters.zarr.arrays import FeatureRows
-from pathassets.catalog.records import ArtifactRecord
+from pathassets.catalog.records import BadTileRecord
 from pathassets.core.address import Address
 from pathassets.engine.platform.batch import run_batch
+from pathassets.engine.platform.datasets.build import build_dataset
 from pathassets.engine.platform.exchange.adopt import ImportRequest, adopt
 from pathassets.engine.platform.exchange.export import ExportRequest, export
 from pathassets.engine.platform.exchange.savings import ASSUMED_RATE, savings_of
 from pathassets.engine.platform.plan import PlannedSlide, plan_slides
 from pathassets.engine.platform.platform import Platform, open_platform
+from pathassets.engine.platform.provenance.lineage import lineage_of
 from pathassets.errors import SpecError
 from tests.engine.conftest import RECIPE
 from tests.engine.foreign_readers import read_trident
@@ -165,7 +166,11 @@ def test_only_the_missing_part_is_computed_and_a_dataset_takes_both(platform, sl
     (entry,) = platform.recipe.datasets
     built = build_dataset(platform, entry, run_id="build")
     assert built.artifact.facts["n_slides"] == 2
-    traced = lineage_of(platform, platform.store.path_of(built.artifact.address))
+    folder = platform.store.path_of(built.artifact.address)
+    rows = pd.read_parquet(folder / "manifest.parquet").set_index("slide_id")
+    from_slide_alone = rows["tissue_mask_digest"] + rows["patch_locations_digest"] == ""
+    assert from_slide_alone.to_dict() == {one.slide_id: True, other: False}
+    traced = lineage_of(platform, folder)
     said = {str(p.address): p.facts.get("provenance") for p in traced.parents}
     assert said[str(adopted.address)] == "external"
     assert list(said.values()).count(None) == 1
@@ -443,14 +448,11 @@ def test_a_name_of_two_slides_is_refused(platform, make_slide, register, exporte
 @pytest.mark.usefixtures("slides")
 def test_features_on_tiles_that_are_known_to_be_bad_are_refused(platform, exported):
     a = by_name(platform)["a"]
-    tile = {"level": 0, "x_px": 128, "y_px": 128, "width_px": 64, "height_px": 64}
-    platform.catalog.record_artifact(
-        ArtifactRecord(
-            address=Address("tissue_mask", "otsu", a.slide_id, "0" * 16), uri="x", spec={},
-            code_version="1", facts={"bad_tiles": [tile]}, files=(), made_by="run",
-        ),
-        (),
+    tile = BadTileRecord(
+        slide_id=a.slide_id, level=0, x_px=128, y_px=128, width_px=64, height_px=64, tile=3,
+        reason="damaged", message="not a JPEG", found_by="check",
     )  # fmt: skip
+    platform.catalog.enter_bad_tiles([tile])
     done = {one.path.stem: one for one in take(platform, "trident", exported / "trident")}
     assert (done["a"].state, done["b"].state) == ("refused", "adopted")
     assert "patches lie on tiles that cannot be read" in done["a"].said

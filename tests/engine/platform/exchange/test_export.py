@@ -4,17 +4,20 @@ import json
 import os
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
-from pathassets.core.dataset import DatasetSpec, split_of
-from pathassets.engine.platform.dataset import build_dataset
 
 from pathassets.adapters.exchange.parts import folder as folder_module
 from pathassets.adapters.tifffile import PyramidSpec
 from pathassets.adapters.zarr.arrays import FeatureRows
 from pathassets.catalog.records import CohortFacts
+from pathassets.core.datasets.spec import DatasetSpec
+from pathassets.core.datasets.splits import split_of
 from pathassets.core.exchange.footprints import side_of
 from pathassets.engine.platform.batch import run_batch
+from pathassets.engine.platform.datasets.build import build_dataset
+from pathassets.engine.platform.datasets.freeze import freeze
 from pathassets.engine.platform.exchange.export import ExportRequest, export
 from pathassets.engine.platform.plan import plan_slides
 from pathassets.errors import CatalogError, SpecError, StoreError
@@ -221,7 +224,10 @@ def test_an_older_version_of_a_dataset_is_exported_by_its_digest(platform, plann
     for what, label in ((f"cohort@{first.address.digest}", "normal"), ("dataset/cohort", "tumour")):
         do(platform, "clam", tmp_path / label, what)
         assert f"p1,b,{label}" in (tmp_path / label / "dataset.csv").read_text()
-    with pytest.raises(CatalogError, match="was never built"):
+    freeze(platform, f"cohort@{first.address.digest}", who="Ann", why="paper")
+    do(platform, "clam", tmp_path / "release", "cohort@1")
+    assert "p1,b,normal" in (tmp_path / "release" / "dataset.csv").read_text()
+    with pytest.raises(CatalogError, match="there is no such version"):
         do(platform, "clam", tmp_path, "cohort@0123456789abcdef")
 
 
@@ -249,7 +255,7 @@ def test_parts_that_clam_has_no_name_for_are_refused(platform, reopen, tmp_path)
 
 @pytest.mark.usefixtures("planned")
 def test_a_dataset_that_was_never_built_is_refused_with_the_command(platform, tmp_path):
-    with pytest.raises(CatalogError, match="pathassets run --select dataset/cohort"):
+    with pytest.raises(CatalogError, match=r"was never built\. pathassets run builds it"):
         do(platform, "clam", tmp_path, "dataset/cohort")
 
 
@@ -475,6 +481,30 @@ def test_a_damaged_artifact_is_not_exported(platform, planned, tmp_path):
     done = do(platform, "clam", tmp_path)
     assert states(done) == ["refused", "written"]
     assert "has other bytes" in done[0].said or "damaged" in done[0].said
+
+
+def test_tables_say_how_many_slides_are_not_in_them(platform, planned, tmp_path):
+    tell(platform, planned)
+    build(platform)
+    (tmp_path / "pt_files").mkdir()
+    (tmp_path / "pt_files" / "a.pt").write_bytes(b"another's")
+    done = do(platform, "clam", tmp_path, "dataset/cohort")
+    assert states(done) == ["refused", "written", "written"]
+    assert done[-1].said == "without 1 slides that were refused"
+    assert ",a," not in (tmp_path / "dataset.csv").read_text()
+
+
+def test_a_file_is_made_anew_once_more_is_known_of_its_slide(platform, planned, tmp_path):
+    slide = Path(planned[0].paths[0].path)
+    slide.rename(tmp_path / "away.svs")
+    try:
+        assert states(do(platform, "clam", tmp_path / "to")) == ["written", "written"]
+    finally:
+        (tmp_path / "away.svs").rename(slide)
+    done = do(platform, "clam", tmp_path / "to", overwrite=True)
+    assert states(done) == ["written", "kept"]
+    with h5py.File(tmp_path / "to" / "patches" / "a.h5") as file:
+        assert file["coords"].attrs["level_dim"].tolist() == [600, 500]
 
 
 def test_missing_h5py_names_the_extra(platform, planned, tmp_path, monkeypatch):
