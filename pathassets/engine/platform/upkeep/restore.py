@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from pathassets.adapters.bundle import Bundle, unpacked
 from pathassets.adapters.files import keep_private
@@ -58,19 +59,29 @@ def restore_backup(settings: Settings, source: Path, *, is_forced: bool) -> Rest
     keep_private(settings.home / RESTORING)
     with unpacked(source.absolute(), settings.home / RESTORING, what=WHAT) as bundle:
         folder = settings.home / RESTORING
+        about = _about(source, bundle)
         forgotten = _forgotten(settings)
         aside = _make_room(settings, folder, is_forced=is_forced)
         n_annotations = _restore_annotations(open_store(settings.store), Store(folder / STORE))
         for target, name in _texts(settings):
             _restore_text(folder / name, target)
-        tables, revision = _tables(folder, bundle), str(bundle.about["revision"])
+        tables, revision = _tables(folder, bundle), about["revision"]
         load_catalog(settings.catalog_url, revision, tables, forgotten)
     return Restored(
-        n_slides=int(bundle.about["n_slides"]),
+        n_slides=about["n_slides"],
         n_annotations=n_annotations,
         aside=aside,
-        lacking=tuple(map(str, bundle.about["lacking"])),
+        lacking=tuple(map(str, about["lacking"])),
     )
+
+
+def _about(source: Path, bundle: Bundle) -> dict[str, Any]:
+    """What a backup says of itself, each of the kind that it should be."""
+    kinds = {"revision": str, "n_slides": int, "lacking": list}
+    for name, kind in kinds.items():
+        if not isinstance(bundle.about.get(name), kind):
+            raise StoreError(source, f"does not say its {name}", remedy="Use another backup")
+    return bundle.about
 
 
 def _forgotten(settings: Settings) -> list[Forgotten]:

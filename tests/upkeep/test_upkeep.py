@@ -6,7 +6,6 @@ import json
 import re
 import shutil
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -26,10 +25,10 @@ from pathassets.engine.platform.upkeep.doctor import examine, treat
 from pathassets.engine.platform.upkeep.finding import FindingKind
 from pathassets.engine.platform.upkeep.garbage import remove_garbage
 from pathassets.engine.settings import read_settings
-from tests import upkeep_kills
-from tests.engine.workers_here import workers_here
+from tests.defs.workbench import open_bench
 from tests.unprivileged import read_only
-from tests.upkeep_home import (
+from tests.upkeep import kills
+from tests.upkeep.home import (
     CHUNK,
     artifacts,
     contents,
@@ -38,32 +37,14 @@ from tests.upkeep_home import (
     flip,
     ids,
     invoke,
-    make_home,
     opened,
     output,
     refused,
     status,
 )
-from tests.upkeep_kills import killed_homes
-
-pytestmark = pytest.mark.usefixtures("cheap_databases")
+from tests.upkeep.kills import killed_homes
 
 WHO = ("--who", "Ann", "--why", "consent withdrawn")
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory, dagster_state: Path) -> Path:
-    return make_home(tmp_path_factory.mktemp("made"), dagster_state)
-
-
-@pytest.fixture
-def home(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    home = tmp_path / "home"
-    shutil.copytree(made, home)
-    home.chmod(0o700)
-    monkeypatch.setenv("PATHASSETS_HOME", str(home))
-    with workers_here():
-        yield home
 
 
 def addresses(home: Path) -> set[Address]:
@@ -120,6 +101,21 @@ def test_scrub_ends_after_its_minutes_and_what_it_read_counts(home: Path) -> Non
     assert home.is_dir()
 
 
+def test_the_job_on_dagsters_page_fails_where_something_is_damaged_and_names_it(
+    home: Path,
+) -> None:
+    whole = {"run_config": {"ops": {"read_oldest": {"config": {"share": 1.0}}}}}
+    with open_bench() as bench:
+        assert bench.run("scrub", **whole).success
+        flip(features(home, "a") / CHUNK)
+        [failed] = bench.run("scrub", **whole).get_step_failure_events()
+        said = failed.step_failure_data.user_failure_data
+        assert said is not None
+        assert said.description is not None
+        assert f"{features(home, 'a').parent.name}/" in said.description
+    assert "artifact_corrupt" in output("status")
+
+
 # Clearing
 
 
@@ -133,7 +129,6 @@ def make_stale(home: Path) -> set[Address]:
 
 def test_clearing_counts_first_and_removes_nothing_that_was_made_lately(home: Path) -> None:
     stale = make_stale(home)
-    output("run")
     before = artifacts(home)
     assert "0 artifacts" not in output("gc")
     assert artifacts(home) == before
@@ -151,14 +146,12 @@ def test_clearing_counts_first_and_removes_nothing_that_was_made_lately(home: Pa
     assert not stale & addresses(home)
     assert all(not (home / "store" / str(one)).exists() for one in stale)
     assert findings() == {}
-    assert output("run").startswith("nothing to do")
 
 
 def test_what_a_dataset_was_made_from_stays_and_so_does_what_that_was_made_from(
     home: Path,
 ) -> None:
     stale = make_stale(home)
-    output("run")
     output("gc", "--yes", "--older-than", "0")
     assert stale <= addresses(home)
 
@@ -248,7 +241,6 @@ def test_of_a_slide_that_was_taken_out_nothing_is_left_but_its_file(home: Path) 
         for asset in ("slide", "features/colour", "annotations/tumour", "tissue_mask/otsu"):
             key = dg.AssetKey(asset.split("/"))
             assert a not in (instance.get_materialized_partitions(key))
-    output("run")
     assert [s["slide_id"] for s in status()["slides"]] == [b]
     assert findings() == {}
 
@@ -365,7 +357,7 @@ def test_a_removal_that_is_killed_at_any_step_is_ended_by_the_same_command(
     for one in homes:
         monkeypatch.setenv("PATHASSETS_HOME", str(one))
         if a in ids(one):
-            upkeep_kills.forget(one)
+            kills.forget(one)
         assert ids(one) == [b]
         assert not [path for path in artifacts(one) if a in path]
         with at(one, monkeypatch) as platform:
@@ -431,7 +423,7 @@ def test_mending_that_is_killed_at_any_step_is_ended_by_the_same_command(
 
 # What the page says
 
-PAGE = Path(__file__).parent.parent / "docs" / "upkeep.md"
+PAGE = Path(__file__).parents[2] / "docs" / "upkeep.md"
 
 
 def test_the_page_names_every_kind_of_finding_and_no_other() -> None:

@@ -55,6 +55,7 @@ def make_home(home: Path, dagster_state: Path) -> Path:
         output("annotations", "set", a, home / "a.geojson", "--name", "tumour", *stated)
         output("mpp", "set", b, "0.55", *stated)
         output("run")
+        output("backup", home.with_suffix(".backup"))
     return home
 
 
