@@ -125,6 +125,11 @@ def unpacked(source: Path, folder: Path, *, what: str) -> Iterator[Bundle]:
     shutil.rmtree(folder, ignore_errors=True)
     try:
         folder.mkdir(mode=0o700, parents=True)
+    except OSError as error:
+        raise StoreError(
+            folder, f"cannot be made: {error.strerror or error}", remedy="Name another home"
+        ) from error
+    try:
         yield _unpack(source, folder, what)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -162,6 +162,25 @@ def test_a_home_that_is_not_empty_is_refused_and_put_aside_when_asked(
     assert ids(home) == [a, b]
 
 
+def test_a_catalog_that_is_damaged_is_put_aside_and_restored(home: Path, backup: Path) -> None:
+    before = status()
+    file = home / "store" / "catalog.sqlite"
+    file.write_bytes(b"no database at all, but long enough to be taken for one" * 99)
+    assert "is not empty" in refused("restore", backup)
+    output("restore", backup, "--force")
+    assert status() == before
+    [aside] = home.glob(".before-restore-*")
+    assert (aside / "catalog.sqlite").read_bytes().startswith(b"no database")
+
+
+def test_a_home_that_cannot_be_made_is_refused(
+    backup: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("PATHASSETS_HOME", str(tmp_path / "file" / "home"))
+    assert "cannot be made" in refused("restore", backup)
+
+
 def test_an_annotation_that_is_damaged_is_told_and_the_rest_is_kept(
     home: Path, backup: Path
 ) -> None:

@@ -56,7 +56,6 @@ def restore_backup(settings: Settings, source: Path, *, is_forced: bool) -> Rest
             aside what is there.
         CatalogError: the catalog cannot be made, or the backup is of a newer version.
     """
-    keep_private(settings.home / RESTORING)
     with unpacked(source.absolute(), settings.home / RESTORING, what=WHAT) as bundle:
         folder = settings.home / RESTORING
         about = _about(source, bundle)
@@ -117,7 +116,7 @@ def _make_room(settings: Settings, folder: Path, *, is_forced: bool) -> Path | N
 def _in_the_way(settings: Settings, folder: Path) -> Iterator[Path]:
     """What of a home would contradict what is restored; the store's artifacts never do."""
     place = parse_url(settings.catalog_url)
-    if place.get_backend_name() == "sqlite" and not is_empty(settings.catalog_url):
+    if place.get_backend_name() == "sqlite" and _holds_rows(settings.catalog_url):
         database = Path(place.database or "")
         yield from (
             path
@@ -129,6 +128,14 @@ def _in_the_way(settings: Settings, folder: Path) -> Iterator[Path]:
             yield target
     if settings.has_own_dagster and settings.dagster_home.exists():
         yield settings.dagster_home
+
+
+def _holds_rows(url: str) -> bool:
+    """Whether a catalog is there that is not empty, be it damaged."""
+    try:
+        return not is_empty(url)
+    except CatalogError:
+        return True
 
 
 def _texts(settings: Settings) -> tuple[tuple[Path, str], ...]:
