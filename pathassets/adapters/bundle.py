@@ -11,6 +11,7 @@ place outside is refused; nothing is unpacked by tarfile itself.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
@@ -35,6 +36,8 @@ MANIFEST_LIMIT_BYTES = 256 * 2**20
 _PART = re.compile(r"[A-Za-z0-9_][\w.@+=,-]*|\.[A-Za-z0-9_][\w.-]*")
 """Name of a file or folder in a bundle."""
 _BLOCK = 2**20
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
+"""What file systems without hard links say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +65,7 @@ def write_bundle(target: Path, folder: Path, *, what: str, about: dict[str, Any]
             _write(file, folder, bundle, what)
             file.flush()
             os.fsync(file.fileno())
-        os.link(aside, target)  # unlike a rename, it never replaces what came meanwhile
+        _take_name(aside, target)
         sync_folder(target.parent)
     except OSError as error:
         raise StoreError(
@@ -72,6 +75,16 @@ def write_bundle(target: Path, folder: Path, *, what: str, about: dict[str, Any]
         with suppress(OSError):
             aside.unlink(missing_ok=True)
     return bundle
+
+
+def _take_name(aside: Path, target: Path) -> None:
+    """Give a file its name; unlike a rename, a link never replaces what came meanwhile."""
+    try:
+        os.link(aside, target)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        aside.rename(target)  # a share, or a stick
 
 
 def _hashed(folder: Path) -> Iterator[tuple[str, tuple[int, str]]]:
@@ -112,6 +125,11 @@ def unpacked(source: Path, folder: Path, *, what: str) -> Iterator[Bundle]:
     shutil.rmtree(folder, ignore_errors=True)
     try:
         folder.mkdir(mode=0o700, parents=True)
+    except OSError as error:
+        raise StoreError(
+            folder, f"cannot be made: {error.strerror or error}", remedy="Name another home"
+        ) from error
+    try:
         yield _unpack(source, folder, what)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -109,14 +109,15 @@ def _events(instance: dg.DagsterInstance, platform: Platform, entry: Entry) -> I
         dg.AssetKey([*entry.key]), MATERIALIZED, tag_keys=["dagster/data_version"]
     )
     made = set(platform.catalog.digests_of(*entry.key))
-    for slide_id, tags in sorted(shown.items()):
-        digest = tags["dagster/data_version"]
-        if (slide_id, digest) not in made:
-            yield _of_nothing(platform, Address(*entry.key, slide_id, digest))
     for one in plan_in_pages(platform):
         step = one.steps[entry.key]
-        is_shown = shown.get(one.slide_id, {}).get("dagster/data_version") == step.address.digest
-        if (one.slide_id, step.address.digest) in made and not is_shown:
+        digest = shown.get(one.slide_id, {}).get("dagster/data_version")
+        if digest is not None and (one.slide_id, digest) not in made:
+            address = Address(*entry.key, one.slide_id, digest)
+            # What is in force no more, and was cleared, Dagster shows as stale: so it is.
+            if address == step.address or platform.store.has(address):
+                yield _of_nothing(platform, address)
+        if digest != step.address.digest and (one.slide_id, step.address.digest) in made:
             yield Finding(
                 kind="event_missing",
                 subject=str(step.address),

@@ -136,11 +136,21 @@ def _name_of(address: Address) -> str:
     return "-".join((*address.key, address.partition_key, address.digest))
 
 
-def _is_done(store: Store, name: str) -> bool:
+def _address_of(name: str) -> Address:
     stage, entry, rest = name.split("-", 2)  # neither has a hyphen; a slide's id may
     partition_key, _, digest = rest.rpartition("-")
+    return Address(stage, entry, partition_key, digest)
+
+
+def partition_of(path: Path) -> str:
+    """Slide of what is begun there, or of its lock; empty where it is neither."""
+    name = path.name.removesuffix(".lock")
+    return _address_of(name).partition_key if name.count("-") >= _N_HYPHENS else ""
+
+
+def _is_done(store: Store, name: str) -> bool:
     try:
-        store.read_whole(Address(stage, entry, partition_key, digest))
+        store.read_whole(_address_of(name))
     except StoreError:
         return False
     return True

@@ -15,7 +15,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, LargeBinary, MetaData, Table, func, insert, select, text
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    LargeBinary,
+    MetaData,
+    Table,
+    func,
+    insert,
+    select,
+    text,
+)
 from sqlalchemy import inspect as inspect_tables
 
 from pathassets.catalog.connect import (
@@ -110,7 +121,7 @@ def load_catalog(
         )
     place = parse_url(url)
     if place.get_backend_name() == "sqlite":
-        _load_aside(url, Path(place.database or ""), revision, lines, forgotten)
+        _load_aside(place, revision, lines, forgotten)
         return
     engine = make_engine(url)
     try:
@@ -119,14 +130,14 @@ def load_catalog(
         engine.dispose()
 
 
-def _load_aside(
-    url: str, path: Path, revision: str, lines: Lines, forgotten: Sequence[Forgotten]
-) -> None:
+def _load_aside(place: URL, revision: str, lines: Lines, forgotten: Sequence[Forgotten]) -> None:
     """Make an SQLite file beside its place, which gets its name once it is whole."""
+    path = Path(place.database or "")
     aside = path.with_name(f"{path.name}.restoring")
+    url = place.set(database=str(aside)).render_as_string(hide_password=False)
     _remove_database(aside)
-    open_engine(url.replace(str(path), str(aside), 1)).dispose()  # private, and with a log
-    engine = make_engine(url.replace(str(path), str(aside), 1))
+    open_engine(url).dispose()  # private, and with a log
+    engine = make_engine(url)
     try:
         _load(engine, revision, lines, forgotten)
     finally:

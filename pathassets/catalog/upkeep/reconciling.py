@@ -11,7 +11,7 @@ from sqlalchemy import exists, select
 
 from pathassets.catalog.connect import reading, writing
 from pathassets.catalog.dialects import IN_VALUES, lock_for_standing
-from pathassets.catalog.records import PathRecord
+from pathassets.catalog.records import FileRecord, PathRecord
 from pathassets.catalog.rows import address_of
 from pathassets.catalog.states import derive_states
 from pathassets.catalog.tables import (
@@ -50,6 +50,20 @@ class Reconciling(UpkeepPart):
                 there = select(artifact.c.uri).where(artifact.c.uri.in_(some))
                 found.update(places[uri] for uri in connection.execute(there).scalars())
         return found
+
+    def listed_files(self) -> Iterator[tuple[Address, tuple[FileRecord, ...]]]:
+        """Every artifact with its files, in pages: looking takes hours, and no query stays open."""
+        columns = (*(artifact.c[name] for name in ADDRESS), artifact.c.uri, artifact.c.files)
+        last = ""
+        while True:
+            query = select(*columns).where(artifact.c.uri > last).order_by(artifact.c.uri)
+            with reading(self._engine) as connection:
+                page = connection.execute(query.limit(IN_VALUES)).mappings().all()
+            if not page:
+                return
+            for row in page:
+                yield address_of(row), tuple(FileRecord(**file) for file in row["files"])
+            last = page[-1]["uri"]
 
     def known_slides(self, slide_ids: Collection[str]) -> set[str]:
         """Which of these ids are, or once were, a slide's."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pathassets.adapters.store.aside import ASIDE
-from pathassets.adapters.store.partial import PARTIAL
+from pathassets.adapters.store.partial import PARTIAL, partition_of
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.upkeep.garbage import without_runs
 from pathassets.errors import CatalogError
@@ -90,7 +90,7 @@ def _folders_of(root: Path, slide_ids: Sequence[str]) -> Iterator[Path]:
     for slide_id in slide_ids:
         yield from root.glob(f"[!.]*/*/{slide_id}")
         yield from root.glob(f"{ASIDE}/*/*/*/{slide_id}")
-        yield from root.glob(f"{PARTIAL}/*-{slide_id}-*")
+    yield from (path for path in root.glob(f"{PARTIAL}/*") if partition_of(path) in slide_ids)
 
 
 def _remove(folders: Iterator[Path], bin_: Path) -> None:

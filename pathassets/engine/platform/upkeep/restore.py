@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from pathassets.adapters.bundle import Bundle, unpacked
 from pathassets.adapters.files import keep_private
@@ -55,22 +56,31 @@ def restore_backup(settings: Settings, source: Path, *, is_forced: bool) -> Rest
             aside what is there.
         CatalogError: the catalog cannot be made, or the backup is of a newer version.
     """
-    keep_private(settings.home / RESTORING)
     with unpacked(source.absolute(), settings.home / RESTORING, what=WHAT) as bundle:
         folder = settings.home / RESTORING
+        about = _about(source, bundle)
         forgotten = _forgotten(settings)
         aside = _make_room(settings, folder, is_forced=is_forced)
         n_annotations = _restore_annotations(open_store(settings.store), Store(folder / STORE))
         for target, name in _texts(settings):
             _restore_text(folder / name, target)
-        tables, revision = _tables(folder, bundle), str(bundle.about["revision"])
+        tables, revision = _tables(folder, bundle), about["revision"]
         load_catalog(settings.catalog_url, revision, tables, forgotten)
     return Restored(
-        n_slides=int(bundle.about["n_slides"]),
+        n_slides=about["n_slides"],
         n_annotations=n_annotations,
         aside=aside,
-        lacking=tuple(map(str, bundle.about["lacking"])),
+        lacking=tuple(map(str, about["lacking"])),
     )
+
+
+def _about(source: Path, bundle: Bundle) -> dict[str, Any]:
+    """What a backup says of itself, each of the kind that it should be."""
+    kinds = {"revision": str, "n_slides": int, "lacking": list}
+    for name, kind in kinds.items():
+        if not isinstance(bundle.about.get(name), kind):
+            raise StoreError(source, f"does not say its {name}", remedy="Use another backup")
+    return bundle.about
 
 
 def _forgotten(settings: Settings) -> list[Forgotten]:
@@ -106,7 +116,7 @@ def _make_room(settings: Settings, folder: Path, *, is_forced: bool) -> Path | N
 def _in_the_way(settings: Settings, folder: Path) -> Iterator[Path]:
     """What of a home would contradict what is restored; the store's artifacts never do."""
     place = parse_url(settings.catalog_url)
-    if place.get_backend_name() == "sqlite" and not is_empty(settings.catalog_url):
+    if place.get_backend_name() == "sqlite" and _holds_rows(settings.catalog_url):
         database = Path(place.database or "")
         yield from (
             path
@@ -118,6 +128,14 @@ def _in_the_way(settings: Settings, folder: Path) -> Iterator[Path]:
             yield target
     if settings.has_own_dagster and settings.dagster_home.exists():
         yield settings.dagster_home
+
+
+def _holds_rows(url: str) -> bool:
+    """Whether a catalog is there that is not empty, be it damaged."""
+    try:
+        return not is_empty(url)
+    except CatalogError:
+        return True
 
 
 def _texts(settings: Settings) -> tuple[tuple[Path, str], ...]:

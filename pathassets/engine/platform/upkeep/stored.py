@@ -42,7 +42,7 @@ _N_ASKED = 500
 def check_rows(platform: Platform, *, reads_bytes: bool) -> Iterator[Finding]:
     """Look at the files of every artifact that the catalog knows."""
     store = platform.store
-    expected = ((one.address, one.files) for one in platform.catalog.artifacts())
+    expected = platform.catalog.listed_files()
     looks = (
         store.find_damaged_bytes(expected, n_threads=platform.settings.n_workers)
         if reads_bytes

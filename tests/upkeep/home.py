@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 
 from pathassets.catalog.catalog import Catalog
 from pathassets.cli import main
+from pathassets.core.address import Address
 from tests.defs.dagster_state import copy_state
 from tests.defs.small_slides import RECIPE, write_slide
 from tests.engine.annotations import write_boxes
@@ -55,6 +56,7 @@ def make_home(home: Path, dagster_state: Path) -> Path:
         output("annotations", "set", a, home / "a.geojson", "--name", "tumour", *stated)
         output("mpp", "set", b, "0.55", *stated)
         output("run")
+        output("backup", home.with_suffix(".backup"))
     return home
 
 
@@ -104,3 +106,16 @@ def findings(*options: str | Path) -> dict[str, list[dict[str, Any]]]:
     is_left = any(not one["done"] for every in found.values() for one in every)
     assert result.exit_code == int(is_left)
     return found
+
+
+def addresses(home: Path) -> set[Address]:
+    with opened(home) as catalog:
+        return catalog.artifact_digests()
+
+
+def make_stale(home: Path) -> set[Address]:
+    """Let everything of slide b, and a mask of another entry, be in force no more."""
+    _, b = ids(home)
+    before = {one for one in addresses(home) if one.partition_key == b}
+    output("mpp", "set", b, "0.5", "--who", "Ann", "--why", "measured")
+    return {one for one in before if one.stage != "annotations"}

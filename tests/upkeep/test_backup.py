@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
+import os
 import shutil
 import sqlite3
 import stat
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -21,44 +23,23 @@ from pathassets.adapters.store.store import Store
 from pathassets.catalog.catalog import Catalog
 from pathassets.engine.platform.upkeep.backup import write_settings
 from pathassets.engine.settings import read_settings
-from tests.engine.workers_here import workers_here
 from tests.unprivileged import read_only
-from tests.upkeep_home import (
+from tests.upkeep.home import (
     artifacts,
     features,
     findings,
     flip,
     ids,
-    make_home,
     output,
     refused,
     status,
 )
 
-pytestmark = pytest.mark.usefixtures("cheap_databases")
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory, dagster_state: Path) -> Path:
-    home = make_home(tmp_path_factory.mktemp("made"), dagster_state)
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("PATHASSETS_HOME", str(home))
-        output("backup", home / "home.backup")
-    return home
-
 
 @pytest.fixture
-def home(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    home = tmp_path / "home"
-    shutil.copytree(made, home)
-    monkeypatch.setenv("PATHASSETS_HOME", str(home))
-    with workers_here():
-        yield home
-
-
-@pytest.fixture
-def backup(home: Path) -> Path:
-    return (home / "home.backup").rename(home.parent / "kept.backup")
+def backup(made: Path, home: Path) -> Path:
+    """A backup of it, beside it."""
+    return Path(shutil.copy(made.with_suffix(".backup"), home.with_suffix(".backup")))
 
 
 def lose(home: Path, *, also_store: bool) -> None:
@@ -127,6 +108,7 @@ def test_a_catalog_without_a_row_is_not_in_the_way(home: Path, backup: Path) -> 
     assert status() == before
 
 
+@pytest.mark.slow
 def test_a_home_that_lost_all_has_its_statements_and_a_run_makes_the_same_bytes(
     home: Path, backup: Path
 ) -> None:
@@ -144,6 +126,7 @@ def test_a_home_that_lost_all_has_its_statements_and_a_run_makes_the_same_bytes(
     assert findings() == {}
 
 
+@pytest.mark.slow
 def test_what_was_made_after_the_backup_is_taken_over_where_it_is_whole(
     home: Path, backup: Path
 ) -> None:
@@ -179,6 +162,25 @@ def test_a_home_that_is_not_empty_is_refused_and_put_aside_when_asked(
     assert ids(home) == [a, b]
 
 
+def test_a_catalog_that_is_damaged_is_put_aside_and_restored(home: Path, backup: Path) -> None:
+    before = status()
+    file = home / "store" / "catalog.sqlite"
+    file.write_bytes(b"no database at all, but long enough to be taken for one" * 99)
+    assert "is not empty" in refused("restore", backup)
+    output("restore", backup, "--force")
+    assert status() == before
+    [aside] = home.glob(".before-restore-*")
+    assert (aside / "catalog.sqlite").read_bytes().startswith(b"no database")
+
+
+def test_a_home_that_cannot_be_made_is_refused(
+    backup: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("PATHASSETS_HOME", str(tmp_path / "file" / "home"))
+    assert "cannot be made" in refused("restore", backup)
+
+
 def test_an_annotation_that_is_damaged_is_told_and_the_rest_is_kept(
     home: Path, backup: Path
 ) -> None:
@@ -191,6 +193,17 @@ def test_an_annotation_that_is_damaged_is_told_and_the_rest_is_kept(
     assert "not in the backup: " in output("restore", home / "again", code=1)
     assert "record it again" in output("status").lower()
     assert backup.is_file()
+
+
+def test_a_disk_without_hard_links_takes_a_backup(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", refuse)
+    assert "2 slides, 1 annotation" in output("backup", home / "again")
+    assert [path.name for path in home.glob(".again*")] == []
 
 
 def test_a_store_that_is_read_only_is_backed_up(home: Path) -> None:
@@ -247,6 +260,15 @@ def newer(_: dict[str, bytes], manifest: dict[str, Any]) -> None:
     manifest["about"]["revision"] = "9999"
 
 
+def silent(_: dict[str, bytes], manifest: dict[str, Any]) -> None:
+    del manifest["about"]["revision"]
+
+
+def twice(members: dict[str, bytes], manifest: dict[str, Any]) -> None:
+    members["tables/slide.jsonl/x"] = b"{}"
+    list_file(manifest, "tables/slide.jsonl/x", b"{}")
+
+
 def other_kind(_: dict[str, bytes], manifest: dict[str, Any]) -> None:
     manifest["what"] = "something else"
 
@@ -265,6 +287,8 @@ def of_no_table(members: dict[str, bytes], manifest: dict[str, Any]) -> None:
         (changed, "recipe.yaml has other bytes than its manifest says"),
         (missing, "lacks tables/slide.jsonl"),
         (newer, "revision 9999 is of a newer pathassets"),
+        (silent, "does not say its revision"),
+        (twice, "cannot be unpacked"),
         (other_kind, "is a 'something else', not a 'pathassets backup'"),
         (of_no_table, "stranger"),
     ],
@@ -277,7 +301,6 @@ def test_a_file_that_is_no_whole_backup_makes_no_catalog(
     assert not (tmp_path / "evil").exists()
     assert not (tmp_path / "new" / "store" / "catalog.sqlite").exists()
     assert not (tmp_path / "new" / ".restoring").exists()
-    output("restore", backup)
 
 
 def test_a_link_in_a_backup_is_refused(backup: Path, tmp_path: Path) -> None:

@@ -7,11 +7,8 @@ import os
 import shutil
 import sqlite3
 import stat
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-
-import pytest
 
 from pathassets.adapters.store.store import Store
 from pathassets.catalog.records import AttemptRecord
@@ -19,38 +16,18 @@ from pathassets.core.address import Address
 from pathassets.defs.instance import open_instance
 from pathassets.defs.partitions import SLIDES, slide_order
 from pathassets.engine.settings import read_settings
-from tests.engine.workers_here import workers_here
 from tests.unprivileged import read_only
-from tests.upkeep_home import (
+from tests.upkeep.home import (
     CHUNK,
     artifacts,
     features,
     findings,
     flip,
     ids,
-    make_home,
     opened,
     output,
     status,
 )
-
-pytestmark = pytest.mark.usefixtures("cheap_databases")
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory, dagster_state: Path) -> Path:
-    return make_home(tmp_path_factory.mktemp("made"), dagster_state)
-
-
-@pytest.fixture
-def home(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A copy of it, to be changed but for the slides."""
-    home = tmp_path / "home"
-    shutil.copytree(made, home)
-    home.chmod(0o700)
-    monkeypatch.setenv("PATHASSETS_HOME", str(home))
-    with workers_here():
-        yield home
 
 
 def test_a_home_in_order_has_no_finding_even_where_every_byte_is_read(home: Path) -> None:

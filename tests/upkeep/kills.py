@@ -37,7 +37,7 @@ def killed_homes(home: Path, folder: Path, act: str) -> list[Path]:
     """
     folders = os.pathsep.join(filter(None, [str(Path.cwd()), *sys.path]))
     done = subprocess.run(  # noqa: S603 - our own words
-        [sys.executable, "-m", "tests.upkeep_kills", str(home), str(folder), act],
+        [sys.executable, "-m", "tests.upkeep.kills", str(home), str(folder), act],
         env=os.environ | {"PYTHONPATH": folders},
         capture_output=True,
         text=True,
