@@ -177,7 +177,7 @@ def _renamed(row: dict[str, Any], new: dict[str, str]) -> dict[str, Any]:
 
 
 def _rows(platform: Any, table: Any) -> list[dict[str, Any]]:
-    from pathassets.catalog.connect import reading  # noqa: PLC0415 - of another checkout
+    from pathassets.catalog.database.connect import reading  # noqa: PLC0415 - of another checkout
 
     with reading(platform.catalog._engine) as connection:  # noqa: SLF001 - in bulk
         return [dict(row) for row in connection.execute(table.select()).mappings()]
@@ -186,7 +186,7 @@ def _rows(platform: Any, table: Any) -> list[dict[str, Any]]:
 def _insert(platform: Any, table: Any, rows: Iterator[dict[str, Any]]) -> None:
     from itertools import islice  # noqa: PLC0415
 
-    from pathassets.catalog.connect import writing  # noqa: PLC0415 - of another checkout
+    from pathassets.catalog.database.connect import writing  # noqa: PLC0415 - of another checkout
 
     while some := list(islice(rows, N_ROWS)):
         with writing(platform.catalog._engine) as connection:  # noqa: SLF001 - in bulk

@@ -27,7 +27,7 @@ import numpy as np
 from events import describe_machine
 
 from pathassets.adapters.store.store import content_sha256_of
-from pathassets.catalog.connect import writing
+from pathassets.catalog.database.connect import writing
 from pathassets.catalog.records import ArtifactRecord, FileRecord, SlideRecord
 from pathassets.catalog.rows import artifact_row, slide_row
 from pathassets.catalog.tables import artifact, slide, slide_hash

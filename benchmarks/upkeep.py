@@ -23,7 +23,7 @@ from sqlalchemy import insert
 
 from pathassets.adapters.files import stamp_of
 from pathassets.adapters.store.store import Artifact, StoredFile, _dump
-from pathassets.catalog.connect import open_engine, writing
+from pathassets.catalog.database.connect import open_engine, writing
 from pathassets.catalog.human_inputs import now
 from pathassets.catalog.records import PathRecord, SlideRecord
 from pathassets.catalog.rows import artifact_row, flat, parent_row, slide_row

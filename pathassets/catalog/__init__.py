@@ -6,24 +6,21 @@ or an artifact means is decided below (core) and above (engine, defs); pixels an
 adapters'.
 
     catalog.py      class Catalog: every question and every entry; slides and their files
-    human_inputs.py what people state
-    artifacts.py    what was made, and what was tried
-    releases/       datasets: releases, placements, findings
-    looks.py        when artifacts were last seen whole, and what is wrong with them
-    standing.py     what recipes want of each slide, by its state
+    human_inputs.py resolutions and annotations, as people state them
+    cohorts/        what is said of slides and patients; history.py has every change of it
+    ledgers.py      bad tiles, encoders
+    artifacts.py    what was made, and what was tried; kin.py: from what
+    external.py     features of other tools
+    standing/       what recipes want of each slide, kept, and what looks at the store found
     states.py       how a state follows, in SQL
+    selections/     selections that have a name, and conditions in SQL
+    releases/       datasets: releases, placements, findings
+    upkeep/         what is held against the store, cleared, forgotten and dumped
     part.py         what these parts share
     records.py      what goes in and out
     rows.py         record <-> row
-    human_inputs.py resolutions and drawings, as people state them
-    cohorts/        what is said of slides and patients, and every change of it
-    history.py      a change -> its row
-    ledgers.py      bad tiles, encoders
-    views.py        the views for people
-    query.py        a SELECT of a person, which can change nothing
     tables/         the tables
-    connect.py      URL -> engine on an up-to-date catalog; the doors for reading and writing
-    urls.py         what of a URL may be shown
-    dialects.py     what SQLite and PostgreSQL do differently
+    database/       URL -> engine on an up-to-date catalog; SQLite and PostgreSQL; the views for
+                    people, and their SELECTs, which can change nothing
     migrations/     how an older catalog becomes this one
 """

@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, delete, insert, select, update
 
-from pathassets.catalog.connect import reading, writing
-from pathassets.catalog.dialects import IN_VALUES, lock_for_standing, upsert
+from pathassets.catalog.database.connect import reading, writing
+from pathassets.catalog.database.dialects import IN_VALUES, lock_for_standing, upsert
 from pathassets.catalog.part import CatalogPart, now
 from pathassets.catalog.records import ArtifactRecord, AttemptRecord
 from pathassets.catalog.rows import (

@@ -25,13 +25,14 @@ from sqlalchemy import (
 from pathassets.catalog.artifacts import Artifacts
 from pathassets.catalog.cohorts.changes import COHORT_FACTS, enter_registered
 from pathassets.catalog.cohorts.cohorts import Cohorts
-from pathassets.catalog.connect import open_engine, open_reader, reading, writing
-from pathassets.catalog.dialects import (
+from pathassets.catalog.database.connect import open_engine, open_reader, reading, writing
+from pathassets.catalog.database.dialects import (
     copy_aside,
     lock_for_registration,
     lock_for_standing,
     upsert,
 )
+from pathassets.catalog.database.urls import name_of
 from pathassets.catalog.external import ExternalFeatures
 from pathassets.catalog.human_inputs import (
     HumanInputs,
@@ -41,7 +42,6 @@ from pathassets.catalog.human_inputs import (
 )
 from pathassets.catalog.kin import Kin
 from pathassets.catalog.ledgers import Ledgers
-from pathassets.catalog.looks import Looks
 from pathassets.catalog.part import now
 from pathassets.catalog.records import (
     Entered,
@@ -54,8 +54,9 @@ from pathassets.catalog.releases.candidates import Candidates
 from pathassets.catalog.releases.findings import Findings
 from pathassets.catalog.releases.releases import Releases
 from pathassets.catalog.rows import flat, slide_record, slide_row
-from pathassets.catalog.selections import Selections
-from pathassets.catalog.standing import Standing
+from pathassets.catalog.selections.selections import Selections
+from pathassets.catalog.standing.looks import Looks
+from pathassets.catalog.standing.standing import Standing
 from pathassets.catalog.states import forget_plans
 from pathassets.catalog.tables import (
     THUMBNAIL_LIMIT_BYTES,
@@ -65,7 +66,6 @@ from pathassets.catalog.tables import (
     slide_path,
 )
 from pathassets.catalog.upkeep.upkeep import Upkeep
-from pathassets.catalog.urls import name_of
 from pathassets.errors import CatalogError
 
 logger = logging.getLogger(__name__)

@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterable
 
 from sqlalchemy import RowMapping, select, update
 
-from pathassets.catalog.connect import writing
-from pathassets.catalog.dialects import lock_for_standing
+from pathassets.catalog.database.connect import writing
+from pathassets.catalog.database.dialects import lock_for_standing
 from pathassets.catalog.part import CatalogPart, now
 from pathassets.catalog.states import forget_plans
 from pathassets.catalog.tables import artifact

@@ -21,8 +21,8 @@ from sqlalchemy import (
     select,
 )
 
-from pathassets.catalog.connect import writing
-from pathassets.catalog.dialects import IN_VALUES, lock_for_cohort, lock_for_standing
+from pathassets.catalog.database.connect import writing
+from pathassets.catalog.database.dialects import IN_VALUES, lock_for_cohort, lock_for_standing
 from pathassets.catalog.history import enter_changes
 from pathassets.catalog.part import CatalogPart, now
 from pathassets.catalog.records import AnnotationRecord, ChangedBy, CohortChange, MppOverride

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, FromClause, Text, and_, cast, exists, func, select
 
-from pathassets.catalog.connect import reading
+from pathassets.catalog.database.connect import reading
 from pathassets.catalog.part import CatalogPart
 from pathassets.catalog.records import ArtifactRecord, Superseded
 from pathassets.catalog.rows import address_of, address_row, artifact_record

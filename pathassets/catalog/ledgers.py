@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from sqlalchemy import Connection, delete, select
 
-from pathassets.catalog.connect import reading, writing
-from pathassets.catalog.dialects import upsert
+from pathassets.catalog.database.connect import reading, writing
+from pathassets.catalog.database.dialects import upsert
 from pathassets.catalog.human_inputs import check_known
 from pathassets.catalog.part import CatalogPart, now
 from pathassets.catalog.records import UNSTAMPED, BadTileRecord, EncoderRecord

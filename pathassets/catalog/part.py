@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Engine, RowMapping, Select
 
-from pathassets.catalog.connect import reading
-from pathassets.catalog.dialects import IN_VALUES
+from pathassets.catalog.database.connect import reading
+from pathassets.catalog.database.dialects import IN_VALUES
 
 Value = TypeVar("Value")
 

@@ -30,7 +30,7 @@ from sqlalchemy import (
     update,
 )
 
-from pathassets.catalog.dialects import upsert
+from pathassets.catalog.database.dialects import upsert
 from pathassets.catalog.part import portions
 from pathassets.catalog.tables import artifact, attempt, latest_attempt, plan, wanted
 from pathassets.errors import ArtifactCorrupt, ArtifactMissing

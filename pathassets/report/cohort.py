@@ -12,7 +12,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from pathassets.catalog.looks import LookAge
+from pathassets.catalog.standing.looks import LookAge
 from pathassets.core.text import visible
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.status import (

@@ -13,7 +13,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from pathassets.catalog.query import Result
+from pathassets.catalog.database.query import Result
 from pathassets.core.text import visible
 from pathassets.engine.platform.query import Written
 from pathassets.report.console import counted, open_console

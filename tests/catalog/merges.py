@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 from sqlalchemy import insert
 
-from pathassets.catalog import connect
 from pathassets.catalog.catalog import Catalog
+from pathassets.catalog.database import connect
 from pathassets.catalog.tables import merged_slide
 
 

@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import insert
 
-from pathassets.catalog import connect, tables
+from pathassets.catalog import tables
 from pathassets.catalog.catalog import Catalog
+from pathassets.catalog.database import connect
 from pathassets.catalog.records import ArtifactRecord, FileRecord
 from pathassets.core.address import Address
 from tests.catalog.test_catalog import BARE, SLIDE, path_of

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import text
 
-from pathassets.catalog import connect
 from pathassets.catalog.catalog import Catalog
-from pathassets.catalog.connect import open_engine, writing
+from pathassets.catalog.database import connect
+from pathassets.catalog.database.connect import open_engine, writing
 from pathassets.catalog.records import BadTileRecord, EncoderRecord
 from pathassets.errors import CatalogError
 from tests.catalog.hostile_words import HOSTILE, path_of, slide_of

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
-from pathassets.catalog import connect
 from pathassets.catalog.catalog import Catalog
-from pathassets.catalog.connect import open_engine
+from pathassets.catalog.database import connect
+from pathassets.catalog.database.connect import open_engine
 from pathassets.catalog.human_inputs import now
 from pathassets.catalog.records import (
     AnnotationRecord,

@@ -11,7 +11,7 @@ from typing import Any, cast
 from sqlalchemy import Connection, Table, bindparam, delete, select, tuple_, update
 
 from pathassets.catalog.cohorts.state import LABEL, NAMED, read_state
-from pathassets.catalog.dialects import IN_VALUES, upsert
+from pathassets.catalog.database.dialects import IN_VALUES, upsert
 from pathassets.catalog.history import enter_changes
 from pathassets.catalog.human_inputs import state_mpp
 from pathassets.catalog.part import now

@@ -21,8 +21,8 @@ from pathassets.catalog.cohorts.changes import (
     require_unchanged,
 )
 from pathassets.catalog.cohorts.state import LABEL, read_state
-from pathassets.catalog.connect import reading, writing
-from pathassets.catalog.dialects import lock_for_cohort, lock_for_standing
+from pathassets.catalog.database.connect import reading, writing
+from pathassets.catalog.database.dialects import lock_for_cohort, lock_for_standing
 from pathassets.catalog.history import past_change
 from pathassets.catalog.human_inputs import check_known, disputes
 from pathassets.catalog.part import CatalogPart, now

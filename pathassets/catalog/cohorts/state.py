@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Connection, select, true
 
-from pathassets.catalog.dialects import IN_VALUES
+from pathassets.catalog.database.dialects import IN_VALUES
 from pathassets.catalog.human_inputs import overrides_in_force
 from pathassets.catalog.records import CohortState
 from pathassets.catalog.tables import (

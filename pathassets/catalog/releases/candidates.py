@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from pathassets.catalog.connect import reading
-from pathassets.catalog.dialects import IN_VALUES
+from pathassets.catalog.database.connect import reading
+from pathassets.catalog.database.dialects import IN_VALUES
 from pathassets.catalog.human_inputs import is_newest
 from pathassets.catalog.part import CatalogPart
 from pathassets.catalog.states import is_made_as_wanted

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from sqlalchemy import Connection, delete, func, insert, select
 
-from pathassets.catalog.connect import writing
-from pathassets.catalog.dialects import lock_for_release, upsert
+from pathassets.catalog.database.connect import writing
+from pathassets.catalog.database.dialects import lock_for_release, upsert
 from pathassets.catalog.part import CatalogPart, now
 from pathassets.catalog.releases.records import AcceptedFinding, FindingRecord
 from pathassets.catalog.rows import flat

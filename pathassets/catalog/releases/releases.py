@@ -16,8 +16,8 @@ from sqlalchemy import (
     select,
 )
 
-from pathassets.catalog.connect import reading, writing
-from pathassets.catalog.dialects import lock_for_release
+from pathassets.catalog.database.connect import reading, writing
+from pathassets.catalog.database.dialects import lock_for_release
 from pathassets.catalog.part import CatalogPart, now
 from pathassets.catalog.releases.records import ReleaseRecord
 from pathassets.catalog.rows import flat

@@ -8,8 +8,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection, func, select
 
-from pathassets.catalog.connect import reading, writing
-from pathassets.catalog.dialects import lock_for_standing
+from pathassets.catalog.database.connect import reading, writing
+from pathassets.catalog.database.dialects import lock_for_standing
 from pathassets.catalog.rows import address_of
 from pathassets.catalog.states import derive_states
 from pathassets.catalog.tables import ADDRESS, PARENT, artifact, artifact_hash, artifact_parent

@@ -29,7 +29,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import inspect as inspect_tables
 
-from pathassets.catalog.connect import (
+from pathassets.catalog.database.connect import (
     make_engine,
     migrate,
     open_engine,
@@ -37,12 +37,12 @@ from pathassets.catalog.connect import (
     revision_of,
     writing,
 )
-from pathassets.catalog.dialects import IN_VALUES, one_moment, restart_numbers
+from pathassets.catalog.database.dialects import IN_VALUES, one_moment, restart_numbers
+from pathassets.catalog.database.urls import name_of, parse_url
 from pathassets.catalog.migrations import HEAD, VERSION_TABLE
 from pathassets.catalog.tables import metadata
 from pathassets.catalog.upkeep.forgetting import Forgotten, enter_forgotten
 from pathassets.catalog.upkeep.part import UpkeepPart
-from pathassets.catalog.urls import name_of, parse_url
 from pathassets.core.spec import canonical_json
 from pathassets.errors import CatalogError
 

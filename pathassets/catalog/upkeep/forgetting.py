@@ -17,8 +17,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Table, and_, delete, insert, select
 
-from pathassets.catalog.connect import reading, writing
-from pathassets.catalog.dialects import empty_log, overwrite_deleted
+from pathassets.catalog.database.connect import reading, writing
+from pathassets.catalog.database.dialects import empty_log, overwrite_deleted
 from pathassets.catalog.part import now
 from pathassets.catalog.rows import flat
 from pathassets.catalog.tables import (

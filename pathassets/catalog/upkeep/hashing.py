@@ -8,8 +8,8 @@ from datetime import datetime
 
 from sqlalchemy import Select, and_, func, select
 
-from pathassets.catalog.connect import reading, writing
-from pathassets.catalog.dialects import upsert
+from pathassets.catalog.database.connect import reading, writing
+from pathassets.catalog.database.dialects import upsert
 from pathassets.catalog.part import now
 from pathassets.catalog.records import FileRecord
 from pathassets.catalog.rows import address_of, address_row

@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import Column, Connection, RowMapping, Select, Table, delete, select
 
-from pathassets.catalog.connect import reading
-from pathassets.catalog.dialects import IN_VALUES
+from pathassets.catalog.database.connect import reading
+from pathassets.catalog.database.dialects import IN_VALUES
 from pathassets.catalog.part import CatalogPart
 from pathassets.catalog.rows import address_row
 from pathassets.core.address import Address

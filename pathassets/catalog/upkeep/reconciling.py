@@ -9,8 +9,8 @@ from typing import Any
 
 from sqlalchemy import exists, select
 
-from pathassets.catalog.connect import reading, writing
-from pathassets.catalog.dialects import IN_VALUES, lock_for_standing
+from pathassets.catalog.database.connect import reading, writing
+from pathassets.catalog.database.dialects import IN_VALUES, lock_for_standing
 from pathassets.catalog.records import FileRecord, PathRecord
 from pathassets.catalog.rows import address_of
 from pathassets.catalog.states import derive_states

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from sqlalchemy import Connection, inspect
 
-from pathassets.catalog import dialects
-from pathassets.catalog.connect import make_engine, reading, revision_of
+from pathassets.catalog.database import dialects
+from pathassets.catalog.database.connect import make_engine, reading, revision_of
+from pathassets.catalog.database.urls import parse_url
 from pathassets.catalog.migrations import HEAD
 from pathassets.catalog.tables import metadata
-from pathassets.catalog.urls import parse_url
 from pathassets.errors import CatalogError
 
 _HALF_MADE = "_alembic_tmp_"

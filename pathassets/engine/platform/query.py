@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pathassets.adapters.tables.writing import write_csv, write_parquet
-from pathassets.catalog.query import Result, open_query
+from pathassets.catalog.database.query import Result, open_query
 from pathassets.core.text import quoted
 from pathassets.errors import SpecError
 

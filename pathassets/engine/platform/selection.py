@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pydantic import TypeAdapter, ValidationError
 
 from pathassets.catalog.catalog import Catalog
-from pathassets.catalog.conditions import ASKS_PLAN
 from pathassets.catalog.records import SavedSelection
+from pathassets.catalog.selections.conditions import ASKS_PLAN
 from pathassets.core.recipe import Recipe
 from pathassets.core.selection.faults import fault
 from pathassets.core.selection.fields import FIELDS

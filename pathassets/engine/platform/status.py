@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Literal
 
-from pathassets.catalog.looks import LookAge
 from pathassets.catalog.records import AttemptRecord, RejectedFile
-from pathassets.catalog.standing import NOT_CURRENT, WantedCell
+from pathassets.catalog.standing.looks import LookAge
+from pathassets.catalog.standing.standing import NOT_CURRENT, WantedCell
 from pathassets.core.address import ALL_SLIDES, Address
 from pathassets.core.recipe import Key
 from pathassets.engine.platform.plan import PlannedSlide, annotation_address, plan_slides

@@ -6,7 +6,7 @@ import shutil
 import pytest
 from sqlalchemy import delete, update
 
-from pathassets.catalog import connect
+from pathassets.catalog.database import connect
 from pathassets.catalog.tables import annotation, mpp_override, slide, slide_path
 from pathassets.engine.platform.annotations import AnnotationSource, find_preview, withdraw
 from pathassets.engine.platform.batch import run_batch

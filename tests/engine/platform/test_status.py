@@ -7,7 +7,7 @@ from sqlalchemy import insert
 from pathassets.adapters.store.damage import MANIFEST
 from pathassets.adapters.store.staging import STAGING
 from pathassets.adapters.tifffile import PyramidSpec, corrupt_tile
-from pathassets.catalog.connect import writing
+from pathassets.catalog.database.connect import writing
 from pathassets.catalog.tables import wanted
 from pathassets.engine.platform.annotations import find_preview
 from pathassets.engine.platform.batch import run_batch

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 
 from pathassets.adapters.store.damage import Damage
-from pathassets.catalog.looks import Files, InForce
+from pathassets.catalog.standing.looks import Files, InForce
 from pathassets.core.address import Address
 from pathassets.core.recipe import Key
 from pathassets.engine.platform.platform import Platform

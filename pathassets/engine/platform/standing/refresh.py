@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pathassets.catalog.standing import SlideFacts, Wanted
+from pathassets.catalog.standing.standing import SlideFacts, Wanted
 from pathassets.core.recipe import ANNOTATIONS
 from pathassets.core.slides.slide import slide_version
 from pathassets.engine.platform.plan import Planner, lacks

@@ -19,7 +19,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from pathassets.adapters.bundle import write_bundle
-from pathassets.catalog.urls import name_of, parse_url
+from pathassets.catalog.database.urls import name_of, parse_url
 from pathassets.core.recipe import ANNOTATIONS
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.settings import Settings

@@ -23,9 +23,9 @@ from pathassets.adapters.store.folders import write_synced
 from pathassets.adapters.store.store import Store, open_store
 from pathassets.adapters.store.survey import find_held, survey
 from pathassets.catalog.catalog import Catalog
+from pathassets.catalog.database.urls import parse_url
 from pathassets.catalog.upkeep.dump import is_empty, load_catalog
 from pathassets.catalog.upkeep.forgetting import Forgotten
-from pathassets.catalog.urls import parse_url
 from pathassets.core.address import Address
 from pathassets.core.recipe import ANNOTATIONS
 from pathassets.engine.platform.upkeep.backup import DAGSTER, RECIPE, STORE, TABLES, WHAT

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pathassets.catalog.catalog import Catalog
-from pathassets.catalog.connect import writing
+from pathassets.catalog.database.connect import writing
 from pathassets.catalog.records import CohortChange
 from pathassets.catalog.rows import flat, slide_row
 from pathassets.catalog.tables import slide, slide_path

@@ -5,7 +5,7 @@ import pytest
 from sqlalchemy import update
 
 from pathassets.adapters.store.store import Store
-from pathassets.catalog.connect import writing
+from pathassets.catalog.database.connect import writing
 from pathassets.catalog.tables import artifact
 from pathassets.engine.platform import status
 from pathassets.engine.platform.standing.look import look

@@ -3,8 +3,8 @@ from contextlib import closing
 
 import pytest
 
-from pathassets.catalog import connect
 from pathassets.catalog.catalog import Catalog
+from pathassets.catalog.database import connect
 from pathassets.core.spec import digest_of
 from pathassets.engine.platform.batch import run_batch
 from pathassets.engine.platform.plan import Planner, plan_slides

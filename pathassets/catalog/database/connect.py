@@ -23,14 +23,15 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from pathassets.catalog import dialects, migrations
+from pathassets.catalog import migrations
+from pathassets.catalog.database import dialects
+from pathassets.catalog.database.urls import URL_REMEDY, name_of, parse_url, without_secrets
+from pathassets.catalog.database.views import drop_views, make_views
 from pathassets.catalog.migrations import HEAD, VERSION_TABLE
-from pathassets.catalog.urls import URL_REMEDY, name_of, parse_url, without_secrets
-from pathassets.catalog.views import drop_views, make_views
 from pathassets.core.spec import canonical_json
 from pathassets.errors import CatalogError
 
-MIGRATIONS = Path(__file__).parent / "migrations"
+MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
 _revision = Table(VERSION_TABLE, MetaData(), Column("version_num", Text))
 _alembic = threading.Lock()  # alembic's `op` and `context` are one per process

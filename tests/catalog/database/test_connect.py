@@ -14,9 +14,10 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Column, Insert, MetaData, Table, create_engine, inspect, select, text
 
-from pathassets.catalog import connect
 from pathassets.catalog.catalog import Catalog
-from pathassets.catalog.connect import MIGRATIONS, open_engine, reading, writing
+from pathassets.catalog.database import connect
+from pathassets.catalog.database.connect import MIGRATIONS, open_engine, reading, writing
+from pathassets.catalog.database.urls import name_of
 from pathassets.catalog.migrations import HEAD, VERSION_TABLE
 from pathassets.catalog.records import (
     AnnotationRecord,
@@ -34,7 +35,6 @@ from pathassets.catalog.tables import (
     slide,
     slide_path,
 )
-from pathassets.catalog.urls import name_of
 from pathassets.core.address import Address
 from pathassets.errors import CatalogError
 from tests.unprivileged import read_only

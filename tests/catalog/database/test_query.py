@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from pathassets.catalog.catalog import Catalog
-from pathassets.catalog.query import ROWS_AT_ONCE, open_query
-from pathassets.catalog.urls import parse_url
+from pathassets.catalog.database.query import ROWS_AT_ONCE, open_query
+from pathassets.catalog.database.urls import parse_url
 from pathassets.errors import CatalogError
 from tests.catalog.filled import fill
 from tests.catalog.hostile_words import HOSTILE, path_of, slide_of

@@ -16,9 +16,8 @@ from sqlalchemy import select, update
 
 from pathassets.adapters.store.damage import Damage
 from pathassets.catalog.catalog import Catalog
-from pathassets.catalog.connect import reading, writing
-from pathassets.catalog.dialects import lock_for_standing
-from pathassets.catalog.looks import InForce
+from pathassets.catalog.database.connect import reading, writing
+from pathassets.catalog.database.dialects import lock_for_standing
 from pathassets.catalog.records import (
     AnnotationRecord,
     ArtifactRecord,
@@ -27,7 +26,8 @@ from pathassets.catalog.records import (
     PathRecord,
     SlideRecord,
 )
-from pathassets.catalog.standing import N_PLANS, USED_EVERY, Wanted
+from pathassets.catalog.standing.looks import InForce
+from pathassets.catalog.standing.standing import N_PLANS, USED_EVERY, Wanted
 from pathassets.catalog.states import GONE
 from pathassets.catalog.tables import artifact, plan, wanted
 from pathassets.core.address import Address

@@ -6,12 +6,12 @@ from collections.abc import Collection
 
 from sqlalchemy import insert, select
 
-from pathassets.catalog.conditions import Conditions
-from pathassets.catalog.connect import reading, writing
+from pathassets.catalog.database.connect import reading, writing
 from pathassets.catalog.human_inputs import is_newest
 from pathassets.catalog.part import CatalogPart, now
 from pathassets.catalog.records import SavedSelection
 from pathassets.catalog.rows import flat
+from pathassets.catalog.selections.conditions import Conditions
 from pathassets.catalog.tables import saved_selection, slide
 from pathassets.core.selection.nodes import Selection
 

@@ -17,8 +17,8 @@ from typing import Any
 from sqlalchemy import Connection, Select, and_, delete, exists, func, insert, literal, select
 from sqlalchemy import update as update_rows
 
-from pathassets.catalog.connect import reading, writing
-from pathassets.catalog.dialects import IN_VALUES, lock_for_standing
+from pathassets.catalog.database.connect import reading, writing
+from pathassets.catalog.database.dialects import IN_VALUES, lock_for_standing
 from pathassets.catalog.external import ADOPTED, adopted_by_slide
 from pathassets.catalog.human_inputs import is_newest
 from pathassets.catalog.part import CatalogPart, now, portions

@@ -25,12 +25,12 @@ from sqlalchemy import (
 )
 from sqlalchemy import update as update_rows
 
-from pathassets.catalog.connect import reading, writing
-from pathassets.catalog.dialects import IN_VALUES, lock_for_standing, upsert
+from pathassets.catalog.database.connect import reading, writing
+from pathassets.catalog.database.dialects import IN_VALUES, lock_for_standing, upsert
 from pathassets.catalog.part import CatalogPart, now, portions
 from pathassets.catalog.records import FileRecord
 from pathassets.catalog.rows import address_of, address_row
-from pathassets.catalog.standing import Key
+from pathassets.catalog.standing.standing import Key
 from pathassets.catalog.states import derive_states, is_made_as_wanted
 from pathassets.catalog.tables import ADDRESS, artifact, dataset_plan, plan, slide, wanted
 from pathassets.core.address import Address

@@ -19,8 +19,8 @@ from typing import Any, Protocol
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from pathassets.catalog.connect import open_reader
-from pathassets.catalog.urls import without_secrets
+from pathassets.catalog.database.connect import open_reader
+from pathassets.catalog.database.urls import without_secrets
 from pathassets.errors import CatalogError
 
 ROWS_AT_ONCE = 1_000

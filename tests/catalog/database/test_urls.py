@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import make_url
 
 from pathassets.catalog.catalog import Catalog
-from pathassets.catalog.urls import name_of, without_secrets
+from pathassets.catalog.database.urls import name_of, without_secrets
 from pathassets.errors import CatalogError
 
 SECRET = "sw0rdfish"  # noqa: S105 - of nothing

@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 from sqlalchemy import Connection, inspect, text
 
-from pathassets.catalog.dialects import in_dialect
+from pathassets.catalog.database.dialects import in_dialect
 
 V_SLIDES = """
 SELECT

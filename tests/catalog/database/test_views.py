@@ -11,15 +11,15 @@ import pandas as pd
 import pytest
 from sqlalchemy import create_engine, inspect, text
 
-from pathassets.catalog import views
 from pathassets.catalog.catalog import Catalog
-from pathassets.catalog.connect import open_engine, reading, writing
-from pathassets.catalog.dialects import in_dialect
+from pathassets.catalog.database import views
+from pathassets.catalog.database.connect import open_engine, reading, writing
+from pathassets.catalog.database.dialects import in_dialect
+from pathassets.catalog.database.query import open_query
+from pathassets.catalog.database.views import VIEWS, drop_views, make_views
 from pathassets.catalog.migrations import HEAD
-from pathassets.catalog.query import open_query
 from pathassets.catalog.records import AttemptRecord, CohortChange
 from pathassets.catalog.tables import metadata
-from pathassets.catalog.views import VIEWS, drop_views, make_views
 from pathassets.core.spec import digest_of
 from pathassets.errors import CatalogError
 from tests.catalog.filled import CARD, FEATURES, TABLE, fill

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from sqlalchemy import Table, insert, update
 
-from pathassets.catalog import connect, tables
+from pathassets.catalog import tables
 from pathassets.catalog.catalog import Catalog
+from pathassets.catalog.database import connect
 from pathassets.catalog.records import UNSTAMPED, AnnotationRecord, PathRecord, SlideRecord
 from pathassets.core.selection.nodes import Saved, Selection
 from pathassets.core.selection.parser import parse

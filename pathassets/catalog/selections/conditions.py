@@ -25,7 +25,7 @@ from sqlalchemy import (
     select,
 )
 
-from pathassets.catalog.dialects import IN_VALUES
+from pathassets.catalog.database.dialects import IN_VALUES
 from pathassets.catalog.human_inputs import is_newest
 from pathassets.catalog.tables import (
     annotation,

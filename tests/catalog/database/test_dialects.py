@@ -12,8 +12,8 @@ from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
 from pathassets.catalog.catalog import Catalog
-from pathassets.catalog.connect import open_engine, reading, writing
-from pathassets.catalog.dialects import BEGIN, upsert
+from pathassets.catalog.database.connect import open_engine, reading, writing
+from pathassets.catalog.database.dialects import BEGIN, upsert
 from pathassets.catalog.records import RejectedFile
 from pathassets.catalog.tables import rejected_file
 from pathassets.errors import CatalogError

@@ -1,0 +1,1 @@
+"""How databases are spoken to: opened, migrated, told apart, asked by people."""

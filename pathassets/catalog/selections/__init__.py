@@ -1,0 +1,1 @@
+"""Selections of slides: those that have a name, and conditions in SQL."""

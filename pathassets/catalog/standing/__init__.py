@@ -1,0 +1,1 @@
+"""What is wanted of each slide, kept, and what looks at the store found of it."""
