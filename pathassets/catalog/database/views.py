@@ -156,6 +156,61 @@ SELECT
 FROM cohort_change c
 """
 
+V_STATES = """
+SELECT
+  w.slide_id, s.patient, w.stage, w.name, w.state, w.reason,
+  CASE WHEN w.is_final THEN 1 ELSE 0 END AS is_final, w.lacks, w.digest,
+  a.seen_whole_at, a.damage
+FROM wanted w
+JOIN slide s ON s.slide_id = w.slide_id
+LEFT JOIN artifact a ON a.stage = w.stage AND a.name = w.name
+  AND a.partition_key = w.slide_id AND a.digest = w.digest
+WHERE w.plan_id = (SELECT p.plan_id FROM plan p ORDER BY p.used_at DESC, p.plan_id DESC LIMIT 1)
+"""
+
+V_LINEAGE = """
+SELECT
+  e.stage, e.name, e.partition_key AS slide_id, e.digest,
+  e.parent_stage, e.parent_name, e.parent_partition_key AS parent_slide_id, e.parent_digest
+FROM artifact_parent e
+"""
+
+V_RELEASES = """
+SELECT
+  r.dataset || '@' || CAST(r.version AS TEXT) AS release_name, r.dataset, r.version, r.digest,
+  r.content_sha256, r.features,
+  (SELECT COUNT(*) FROM release_member m
+   WHERE m.dataset = r.dataset AND m.version = r.version) AS n_slides,
+  (SELECT COUNT(DISTINCT m.patient) FROM release_member m
+   WHERE m.dataset = r.dataset AND m.version = r.version) AS n_patients,
+  (SELECT COUNT(*) FROM release_left_out o
+   WHERE o.dataset = r.dataset AND o.version = r.version) AS n_left_out,
+  r.who, r.why, r.made_at
+FROM "release" r
+"""
+
+V_RELEASE_MEMBERS = """
+SELECT
+  m.dataset || '@' || CAST(m.version AS TEXT) AS release_name, m.dataset, m.version, m.slide_id,
+  m.patient, m.label, m.split, m.n_patches, r.features, m.features_digest, m.features_sha256,
+  m.slide_sha256, m.slide_mpp
+FROM release_member m
+JOIN "release" r ON r.dataset = m.dataset AND r.version = m.version
+"""
+
+V_RELEASE_LEFT_OUT = """
+SELECT
+  o.dataset || '@' || CAST(o.version AS TEXT) AS release_name, o.dataset, o.version, o.slide_id,
+  o.patient, o.label, o.why
+FROM release_left_out o
+"""
+
+V_FINDINGS = """
+SELECT
+  f.dataset, f.finding, f.kind, f.one, f.other, f.message, f.remedy, f.digest, f.found_at
+FROM dataset_finding f
+"""
+
 VIEWS: Mapping[str, str] = MappingProxyType(
     {
         "v_slides": V_SLIDES,
@@ -169,6 +224,12 @@ VIEWS: Mapping[str, str] = MappingProxyType(
         "v_encoders": V_ENCODERS,
         "v_bad_tiles": V_BAD_TILES,
         "v_changes": V_CHANGES,
+        "v_states": V_STATES,
+        "v_lineage": V_LINEAGE,
+        "v_releases": V_RELEASES,
+        "v_release_members": V_RELEASE_MEMBERS,
+        "v_release_left_out": V_RELEASE_LEFT_OUT,
+        "v_findings": V_FINDINGS,
     }
 )
 """All of them, by name; none is made from another."""

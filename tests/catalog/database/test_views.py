@@ -19,15 +19,32 @@ from pathassets.catalog.database.query import open_query
 from pathassets.catalog.database.views import VIEWS, drop_views, make_views
 from pathassets.catalog.migrations import HEAD
 from pathassets.catalog.records import AttemptRecord, CohortChange
+from pathassets.catalog.releases.records import FindingRecord, ReleaseRecord
+from pathassets.catalog.standing.standing import Wanted
 from pathassets.catalog.tables import metadata
 from pathassets.core.spec import digest_of
 from pathassets.errors import CatalogError
 from tests.catalog.filled import CARD, FEATURES, TABLE, fill
 from tests.catalog.hostile_words import HOSTILE, path_of, slide_of
 
-PAGE = (Path(__file__).parent.parent.parent / "docs" / "catalog.md").read_text()
+PAGE = (Path(__file__).parents[3] / "docs" / "catalog.md").read_text()
 EXAMPLES = re.findall(r"^```sql\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-OF_REVISION = {"0008": "1dfebf67aeda846d"}
+RELEASE = ReleaseRecord(
+    dataset="cohort", version=0, digest="d1", content_sha256="c" * 64, tissue_mask="otsu",
+    patch_locations="grid", features="stats", recipe={}, report={}, licences={}, who="Ann",
+    why="for the paper",
+)  # fmt: skip
+MEMBER = {
+    "slide_id": "a", "patient": "P1", "label": "tumour", "split": "test", "n_patches": 7,
+    "features_sha256": "f" * 64, "slide_sha256": "s" * 64, "slide_mpp": 0.25, "slide_version": "v",
+    "tissue_mask_digest": "m", "patch_locations_digest": "l", "features_digest": "none",
+}  # fmt: skip
+LEFT_OUT = {"slide_id": "b", "patient": "P1", "label": None, "why": "no features"}
+FINDING = FindingRecord(
+    finding="f1", kind="same_slide", one="a", other="b", message="alike", remedy="leave one out",
+    evidence={},
+)  # fmt: skip
+OF_REVISION = {"0008": "1dfebf67aeda846d", "0011": "6bc2f64fba0d6f2c"}
 """Digest of the views with which each revision leaves a catalog."""
 
 
@@ -42,6 +59,11 @@ def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def fill_at(url: str) -> str:
     with Catalog.open(url) as catalog:
         fill(catalog)
+        plan_id = catalog.open_plan("recipe")
+        catalog.plan_some(plan_id, ["a", "b"], lambda _: [Wanted(stage="features", name="stats",
+                                                                 digest="none")])  # fmt: skip
+        catalog.freeze(RELEASE, [MEMBER], [LEFT_OUT])
+        catalog.set_findings("cohort", "d1", [FINDING])
     return url
 
 
@@ -71,6 +93,26 @@ def test_a_slide_has_one_row_with_all_that_is_known_of_it(filled) -> None:
     empty = ("label", "mpp_stated_by", "cohorts", "tags", "verdict", "scanner", "stain")
     assert [b[name] for name in empty] == [None] * len(empty)
     assert (b["site"], b["mpp"], b["n_bad_tiles"]) == ("Lyon", 0.5, 0)
+
+
+def test_a_state_is_that_of_the_plan_that_was_used_last(filled) -> None:
+    found = rows(filled, "SELECT slide_id, stage, name, state, digest FROM v_states ORDER BY 1")
+    assert [tuple(row.values()) for row in found if row["slide_id"] == "b"] == [
+        ("b", "features", "stats", "missing", "none")
+    ]
+
+
+def test_a_release_says_whom_it_has_whom_it_left_out_and_why(filled) -> None:
+    release = one(filled, "SELECT * FROM v_releases")
+    counts = ("release_name", "n_slides", "n_patients", "n_left_out", "who", "why")
+    assert [release[n] for n in counts] == ["cohort@1", 1, 1, 1, "Ann", "for the paper"]
+    member = one(filled, "SELECT * FROM v_release_members")
+    assert {n: member[n] for n in ("release_name", "slide_id", "split", "features")} == {
+        "release_name": "cohort@1", "slide_id": "a", "split": "test", "features": "stats",
+    }  # fmt: skip
+    left = one(filled, "SELECT * FROM v_release_left_out")
+    assert (left["release_name"], left["slide_id"], left["why"]) == ("cohort@1", "b", "no features")
+    assert one(filled, "SELECT * FROM v_findings")["finding"] == "f1"
 
 
 def test_labels_of_slides_and_patients_stand_below_each_other(filled) -> None:
