@@ -14,6 +14,7 @@ from pathassets.core.dataset import MANIFEST_COLUMNS
 from pathassets.engine.platform.batch import run_batch
 from pathassets.engine.platform.dataset import build_dataset, plan_dataset
 from pathassets.engine.platform.plan import plan_slides
+from pathassets.engine.platform.standing.look import look
 from pathassets.engine.platform.standing.refresh import refresh_wanted
 from pathassets.engine.platform.status import cohort_status
 from pathassets.errors import StoreError
@@ -260,7 +261,7 @@ def test_where_the_catalog_names_other_bytes_than_the_store_the_stores_are_named
 
 @pytest.mark.usefixtures("planned")
 def test_a_disk_that_is_full_is_a_store_error_and_leaves_no_version(platform):
-    refresh_wanted(platform)  # the catalog is on the same disk
+    look(platform, refresh_wanted(platform))  # the catalog is on the same disk
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (64, before[1]))  # bytes that a file may have
     try:
