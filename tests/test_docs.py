@@ -128,13 +128,18 @@ def test_the_house_says_why_of_every_dependency() -> None:
     assert {word for word in named if not re.search(rf"\b{word}\b", table)} == set()
 
 
+def below(command: click.Group) -> dict[str, click.Command]:
+    """Commands of a group, by name; each is imported when it is asked for."""
+    context = click.Context(command)
+    found = {name: command.get_command(context, name) for name in command.list_commands(context)}
+    assert None not in found.values()
+    return {name: child for name, child in found.items() if child is not None}
+
+
 def command_paths(command: click.Command, path: str) -> Iterator[str]:
     """`pathassets a`, `pathassets a b`, ... of all commands that do something."""
     if isinstance(command, click.Group):
-        context = click.Context(command)
-        for name in command.list_commands(context):
-            child = command.get_command(context, name)
-            assert child is not None
+        for name, child in below(command).items():
             yield from command_paths(child, f"{path} {name}")
     else:
         yield path
@@ -154,9 +159,7 @@ def test_a_command_within_a_sentence_has_the_options_that_are_named(span: str) -
     words = span.split()[1:]
     command: click.Command = main
     while isinstance(command, click.Group) and words:
-        found = command.get_command(click.Context(command), words.pop(0))
-        assert found is not None, span
-        command = found
+        command = below(command)[words.pop(0)]
     known = {option for each in command.params for option in each.opts}
     assert [word for word in words if word.startswith("--") and word not in known] == []
 

@@ -82,6 +82,7 @@ def test_of_a_large_cohort_status_says_how_old_the_look_is_unless_asked_to_look(
 
 def test_what_was_seen_just_now_is_not_noted_again(platform, made, count_writes):
     plan_id = refresh_wanted(platform)
+    look(platform, plan_id)
     with count_writes() as written:
         look(platform, plan_id)
     assert written == []
