@@ -8,7 +8,7 @@ The house, each floor importing only those below it:
     defs          thin Dagster: assets, events,    report   what a terminal shows
                   the page, sensors, schedules
     engine        how work is run, in wings, top to bottom:
-                  platform · stages · patches | features | locations · slides · workers
+                  platform · stages · patches | features | locations | datasets · slides · workers
     catalog       what exists and where it came from, in SQL
     adapters      one door for each foreign package or file format
     core          the science, pure
@@ -55,6 +55,9 @@ As a library:
 
     extractor = pathassets.DeepFeatureExtractor("resnet18")
     extractor.run(["slide.svs"], patch_mode=False, save_dir="features", …)
+
+    train = pathassets.load_dataset("luad@3", split="train")
+    loader = DataLoader(train, batch_size=8, collate_fn=pathassets.pad_bags)
 
 The public names stand in `__init__.pyi`. Each is imported when it is first asked for: OpenSlide and
 OpenCV take half a second.

@@ -70,4 +70,16 @@ from .engine.patches.disk.extractors import (
 # Features
 from .engine.features.extractor import DeepFeatureExtractor as DeepFeatureExtractor
 
+# Datasets: bags of features that torch trains on
+from .engine.datasets.load import load_dataset as load_dataset
+from .engine.datasets.copy import copy_dataset as copy_dataset
+from .adapters.torch.bags.dataset import BagDataset as BagDataset
+from .adapters.torch.bags.bag import (
+    Bag as Bag,
+    PaddedBags as PaddedBags,
+    ConcatenatedBags as ConcatenatedBags,
+    pad_bags as pad_bags,
+    concatenate_bags as concatenate_bags,
+)
+
 __version__: str

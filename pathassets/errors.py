@@ -17,6 +17,7 @@
     ├── StoreError                .uri            the artifact store
     │   ├── ArtifactMissing (FileNotFoundError)
     │   ├── ArtifactCorrupt
+    │   ├── BagUnreadable                         features that a dataset names
     │   └── OutputExists (FileExistsError)        what was to be written is there, and is another's
     ├── WorkerLost                                the worker process died or timed out on this slide
     ├── ResourcesShort                            no memory, thread or process is left to work with
@@ -210,6 +211,17 @@ class ArtifactCorrupt(StoreError):
     """An artifact's bytes are not the ones that were published."""
 
     reason = "artifact_corrupt"
+
+
+class BagUnreadable(StoreError):
+    """Features of a slide that a dataset names are gone, damaged or other than it says."""
+
+    reason = "bag_unreadable"
+
+    def __init__(self, message: str, *, uri: object = "", remedy: str = "") -> None:
+        """Take the message whole: a DataLoader makes the error of its worker's traceback anew."""
+        PathAssetsError.__init__(self, message, remedy=remedy)
+        self.uri = str(uri)
 
 
 class OutputExists(StoreError, FileExistsError):

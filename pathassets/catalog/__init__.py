@@ -15,6 +15,12 @@ adapters'.
     part.py         what these parts share
     records.py      what goes in and out
     rows.py         record <-> row
+    human_inputs.py resolutions and drawings, as people state them
+    cohorts/        what is said of slides and patients, and every change of it
+    history.py      a change -> its row
+    ledgers.py      bad tiles, encoders
+    views.py        the views for people
+    query.py        a SELECT of a person, which can change nothing
     tables/         the tables
     connect.py      URL -> engine on an up-to-date catalog; the doors for reading and writing
     urls.py         what of a URL may be shown

@@ -20,7 +20,7 @@ from pathassets.catalog.rows import (
     attempt_row,
     parent_row,
 )
-from pathassets.catalog.states import derive_states, note_latest
+from pathassets.catalog.states import derive_states, forget_plans, note_latest
 from pathassets.catalog.tables import (
     artifact,
     artifact_parent,
@@ -28,6 +28,7 @@ from pathassets.catalog.tables import (
     latest_attempt,
 )
 from pathassets.core.address import Address
+from pathassets.core.external import CODE_VERSION as EXTERNAL_CODE
 from pathassets.core.spec import canonical_json
 
 Key = tuple[str, str, str]
@@ -57,6 +58,8 @@ class Artifacts(CatalogPart):
                 connection.execute(update(artifact).where(*_is(record.address)).values(seen))
             else:
                 _enter(connection, new, record.address, parents)
+            if record.code_version == EXTERNAL_CODE:  # it may stand in for what was wanted
+                forget_plans(connection, [record.address.partition_key])
             derive_states(connection, [record.address.partition_key])
 
     def has_artifacts(self) -> bool:

@@ -32,6 +32,7 @@ from pathassets.catalog.dialects import (
     lock_for_standing,
     upsert,
 )
+from pathassets.catalog.external import ExternalFeatures
 from pathassets.catalog.human_inputs import (
     HumanInputs,
     find_heir,
@@ -63,6 +64,7 @@ from pathassets.catalog.tables import (
     slide,
     slide_path,
 )
+from pathassets.catalog.upkeep.upkeep import Upkeep
 from pathassets.catalog.urls import name_of
 from pathassets.errors import CatalogError
 
@@ -83,6 +85,8 @@ class Catalog(
     Releases,
     Findings,
     Candidates,
+    ExternalFeatures,
+    Upkeep,
 ):
     """The SQL catalog. One per process, for all of its threads; each call is one transaction.
 
@@ -243,6 +247,17 @@ class Catalog(
         for row in self._rows_of(_LAST_SEEN, slide_path.c.slide_id, slide_ids):
             paths[row["slide_id"]].append(PathRecord(**row))
         return dict(paths)
+
+    def looks_below(self, folder: str) -> set[tuple[str, int, int]]:
+        """Path, size and time of change of files below a folder, of slides and refused ones."""
+        found: set[tuple[str, int, int]] = set()
+        with reading(self._engine) as connection:
+            for table in (rejected_file, slide_path):
+                columns = (table.c.path, table.c.size_bytes, table.c.mtime_ns)
+                is_below = table.c.path.startswith(f"{folder}/", autoescape=True)
+                rows = connection.execute(select(*columns).where(is_below))
+                found.update((row[0], row[1], row[2]) for row in rows)
+        return found
 
     def confirm_path(self, path: PathRecord) -> None:
         """Note how a file looks now whose content was found to be its slide's still.

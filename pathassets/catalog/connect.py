@@ -43,7 +43,7 @@ def open_engine(url: str) -> Engine:
         CatalogError: the URL, the place, the file or the server is at fault, or the catalog is
             of a newer version.
     """
-    engine = _make_engine(url)
+    engine = make_engine(url)
     try:
         _bring_up_to_date(engine)
     except CatalogError:
@@ -60,10 +60,10 @@ def open_reader(url: str, *, is_alone: bool = True) -> Engine:
     Raises:
         CatalogError: there is none, or it is not of this version.
     """
-    engine = _make_engine(dialects.read_only(url, is_alone=is_alone))
+    engine = make_engine(dialects.read_only(url, is_alone=is_alone))
     try:
         with reading(engine) as connection:
-            revision = _revision_of(connection)
+            revision = revision_of(connection)
     except CatalogError:
         engine.dispose()
         raise
@@ -109,13 +109,21 @@ def _translated(url: URL) -> Iterator[None]:
         raise CatalogError(f"{name_of(url)}: cannot hold a value: {error}") from error
 
 
-def _make_engine(text: str) -> Engine:
+def make_engine(text: str) -> Engine:
+    """Make an engine, and look at nothing yet.
+
+    Raises:
+        CatalogError: the URL is at fault.
+    """
     url = parse_url(text)
     try:
         url = dialects.with_timeout(url)
         if url.get_backend_name() not in dialects.BACKENDS:
             raise CatalogError(f"{name_of(url)}: neither SQLite nor PostgreSQL", remedy=URL_REMEDY)
-        engine = create_engine(url, json_serializer=canonical_json, pool_pre_ping=True)
+        engine = create_engine(
+            url, json_serializer=canonical_json, pool_pre_ping=True,
+            **dialects.engine_options(url),
+        )  # fmt: skip
     except (ArgumentError, ImportError, ValueError) as error:
         said = without_secrets(str(error), url)
         raise CatalogError(f"catalog URL: {said}", remedy=URL_REMEDY) from None
@@ -159,14 +167,14 @@ def _bring_up_to_date(engine: Engine) -> None:
     _make_place(engine.url)
     with reading(engine) as connection:
         is_ahead = dialects.logs_ahead(connection)
-        if is_ahead and _revision_of(connection) == HEAD:
+        if is_ahead and revision_of(connection) == HEAD:
             return
     with _alembic:
         if not is_ahead:
             _log_ahead(engine)
         with writing(engine) as connection:
             dialects.lock_for_migration(connection)
-            _migrate(connection)
+            migrate(connection)
 
 
 def _log_ahead(engine: Engine) -> None:
@@ -178,17 +186,22 @@ def _log_ahead(engine: Engine) -> None:
             )
 
 
-def _revision_of(connection: Connection) -> str:
+def revision_of(connection: Connection) -> str:
     """Which revision the tables are of; empty where there are none."""
     if not inspect(connection).has_table(VERSION_TABLE):
         return ""
     return str(connection.execute(select(_revision.c.version_num)).scalar() or "")
 
 
-def _migrate(connection: Connection) -> None:
-    """Bring the tables to HEAD; another process may have done so meanwhile."""
-    revision = _revision_of(connection)
-    if revision == HEAD:
+def migrate(connection: Connection, to: str = "") -> None:
+    """Bring the tables to a revision, else to the newest; another process may have done so.
+
+    Raises:
+        CatalogError: they are, or the revision is, of a newer version.
+    """
+    to = to or HEAD
+    revision = revision_of(connection)
+    if revision == to:
         return
     # Imported here: an up-to-date catalog, the usual one, opens in 4 ms instead of 150.
     from alembic import command  # noqa: PLC0415
@@ -198,12 +211,13 @@ def _migrate(connection: Connection) -> None:
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    if revision and revision not in known:
+    newer = [one for one in (revision, to) if one and one not in known]
+    if newer:
         raise CatalogError(
-            f"{name_of(connection.engine.url)}: its revision {revision} is of a newer pathassets",
+            f"{name_of(connection.engine.url)}: its revision {newer[0]} is of a newer pathassets",
             remedy="Upgrade pathassets, or point PATHASSETS_CATALOG at another catalog.",
         )
     drop_views(connection)  # SQLite changes no table that a view names
-    command.upgrade(config, HEAD)
-    if HEAD == migrations.HEAD:  # the tables of an older one are not those that views name
+    command.upgrade(config, to)
+    if to == migrations.HEAD:  # the tables of an older one are not those that views name
         make_views(connection)

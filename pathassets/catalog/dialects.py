@@ -16,7 +16,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
-from sqlalchemy import URL, ColumnElement, Connection, Engine, Table, event, func, text
+from sqlalchemy import (
+    URL,
+    ColumnElement,
+    Connection,
+    Engine,
+    Table,
+    event,
+    func,
+    select,
+    text,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import OperationalError, SQLAlchemyError, StatementError
 
@@ -65,6 +75,14 @@ _SQLITE_CAUSES = {
 }
 _PRIMARY_CODE = 0xFF
 """SQLite's extended codes carry the primary one in their low byte."""
+
+
+def engine_options(url: URL) -> dict[str, Any]:
+    """What the driver is told: psycopg2 sends one UPDATE of many rows as a few hundred at once.
+
+    100,000 of them would go there and back one by one.
+    """
+    return {"executemany_mode": "values_plus_batch"} if url.drivername.endswith("psycopg2") else {}
 
 
 def with_timeout(url: URL) -> URL:
@@ -191,6 +209,44 @@ def lock_for_release(connection: Connection) -> None:
 def _lock(connection: Connection, key: int) -> None:
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
+
+
+def one_moment(engine: Engine) -> dict[str, str]:
+    """Execution options by which a transaction sees all tables as they are at its first look.
+
+    On SQLite each does.
+    """
+    return {} if engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
+
+
+def overwrite_deleted(connection: Connection) -> None:
+    """Let SQLite overwrite what this connection deletes, not only give its pages free."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("PRAGMA secure_delete = ON")
+
+
+def empty_log(engine: Engine) -> None:
+    """Move SQLite's write-ahead log into the file and cut it, unless somebody reads on in it."""
+    if engine.dialect.name == "sqlite":
+        with engine.connect().execution_options(**{BEGIN: ""}) as connection:
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def restart_numbers(connection: Connection, tables: Collection[Table]) -> None:
+    """Let the database go on counting behind rows that came with their numbers.
+
+    SQLite does by itself.
+    """
+    if connection.dialect.name != "postgresql":
+        return
+    for table in tables:
+        column = table.autoincrement_column
+        if column is not None:
+            serial = select(func.pg_get_serial_sequence(table.name, column.name))
+            sequence = connection.execute(serial).scalar()
+            last = connection.execute(select(func.max(column))).scalar()
+            if sequence is not None and last is not None:
+                connection.execute(select(func.setval(sequence, last)))
 
 
 def upsert(  # noqa: PLR0913 - three ways to keep what is there

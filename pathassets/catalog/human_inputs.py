@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 
 from pathassets.catalog.connect import writing
-from pathassets.catalog.dialects import IN_VALUES, lock_for_standing
+from pathassets.catalog.dialects import IN_VALUES, lock_for_cohort, lock_for_standing
 from pathassets.catalog.history import enter_changes
 from pathassets.catalog.part import CatalogPart, now
 from pathassets.catalog.records import AnnotationRecord, ChangedBy, CohortChange, MppOverride
@@ -43,8 +43,12 @@ class HumanInputs(CatalogPart):
 
     # Resolution
 
-    def override_mpp(self, slide_id: str, mpp: float, *, who: str, why: str) -> None:
+    def override_mpp(
+        self, slide_id: str, mpp: float, *, who: str, why: str, by: ChangedBy | None = None
+    ) -> None:
         """State a slide's micrometres per pixel; the newest statement is in force.
+
+        `by` is what the history keeps, where it is from a file.
 
         Raises:
             CatalogError: there is no such slide.
@@ -54,6 +58,7 @@ class HumanInputs(CatalogPart):
         audited = select(slide.c.mpp).where(slide.c.slide_id == slide_id)
         with writing(self._engine) as connection:
             lock_for_standing(connection)
+            lock_for_cohort(connection)
             check_known(connection, [slide_id])
             newest = in_force.order_by(mpp_override.c.id.desc()).limit(1)
             said = connection.execute(newest).mappings().one_or_none()
@@ -63,7 +68,7 @@ class HumanInputs(CatalogPart):
                 subject="slide", key=slide_id, field="mpp",
                 old=None if old is None else repr(float(old)), new=repr(mpp),
             )  # fmt: skip
-            enter_changes(connection, [change], ChangedBy(who=who), now())
+            enter_changes(connection, [change], by or ChangedBy(who=who), now())
 
     def overrides(self, slide_ids: Collection[str] | None = None) -> dict[str, MppOverride]:
         """The statement in force of every slide, or of some, that has one."""

@@ -14,11 +14,14 @@ from typing import Any
 
 from sqlalchemy import (
     Connection,
+    Row,
     RowMapping,
     Select,
+    Text,
     bindparam,
     func,
     select,
+    type_coerce,
 )
 from sqlalchemy import update as update_rows
 
@@ -29,7 +32,7 @@ from pathassets.catalog.records import FileRecord
 from pathassets.catalog.rows import address_of, address_row
 from pathassets.catalog.standing import Key
 from pathassets.catalog.states import derive_states, is_made_as_wanted
-from pathassets.catalog.tables import ADDRESS, artifact, dataset_plan, slide, wanted
+from pathassets.catalog.tables import ADDRESS, artifact, dataset_plan, plan, slide, wanted
 from pathassets.core.address import Address
 
 Files = tuple[FileRecord, ...]
@@ -117,22 +120,27 @@ class Looks(CatalogPart):
             derive_states(connection, sorted({address.partition_key for address in doubted}))
 
     def look_age(self, plan_id: int) -> LookAge:
-        """How long ago the artifacts that a plan wants were looked at."""
-        query = (
-            select(
-                func.count().label("n"),
-                func.count(artifact.c.seen_whole_at).label("n_seen"),
-                func.min(artifact.c.seen_whole_at).label("oldest"),
-            )
-            .select_from(wanted)
-            .join(artifact, is_made_as_wanted())
-            .where(wanted.c.plan_id == plan_id)
-        )
+        """How long ago the artifacts that a plan wants were looked at.
+
+        They are all asked only where they were not all looked at since they are in force.
+        """
+        of_plan = wanted.c.plan_id == plan_id
+        made = select(func.count()).where(of_plan, wanted.c.state.in_(("current", "damaged")))
+        noted = select(plan.c.looked_at).where(plan.c.plan_id == plan_id)
         with reading(self._engine) as connection:
-            row = connection.execute(query).mappings().one()
-        return LookAge(
-            n_artifacts=row["n"], oldest_at=row["oldest"], n_never=row["n"] - row["n_seen"]
-        )
+            n_artifacts = connection.execute(made.select_from(wanted)).scalar_one()
+            oldest_at, n_never = connection.execute(noted).scalar(), 0
+            if oldest_at is None:
+                oldest_at, n_never = _oldest(connection, plan_id)
+        return LookAge(n_artifacts=n_artifacts, oldest_at=oldest_at, n_never=n_never)
+
+    def note_look(self, plan_id: int) -> None:
+        """Note when the artifacts that a plan wants were seen, once all were looked at."""
+        with writing(self._engine) as connection:
+            lock_for_standing(connection)
+            oldest_at, n_never = _oldest(connection, plan_id)
+            new = update_rows(plan).where(plan.c.plan_id == plan_id)
+            connection.execute(new.values(looked_at=None if n_never else oldest_at))
 
     # What is shown of artifacts
 
@@ -146,8 +154,8 @@ class Looks(CatalogPart):
 
     # Datasets
 
-    def dataset_inputs(self, plan_id: int, key: Key) -> Iterator[tuple[Any, ...]]:
-        """All that a version of a dataset follows from, one row a slide, by slide id.
+    def dataset_inputs(self, plan_id: int, key: Key) -> Iterator[list[Row[Any]]]:
+        """All that a version of a dataset follows from, one row a slide, by slide id, some at once.
 
         (slide id, patient, label, digest, state, when it was made, damage) of what a plan wants at
         one entry; None in the last two where it was not made. Read as they are asked for.
@@ -155,7 +163,7 @@ class Looks(CatalogPart):
         query = (
             select(
                 wanted.c.slide_id, slide.c.patient, slide.c.label, wanted.c.digest, wanted.c.state,
-                artifact.c.made_at, artifact.c.damage,
+                type_coerce(artifact.c.made_at, Text), artifact.c.damage,
             )
             .select_from(wanted)
             .join(slide, slide.c.slide_id == wanted.c.slide_id)
@@ -164,19 +172,39 @@ class Looks(CatalogPart):
             .order_by(wanted.c.slide_id)
         )  # fmt: skip
         with reading(self._engine) as connection:
-            for row in connection.execution_options(yield_per=IN_VALUES).execute(query):
-                yield tuple(row)
+            pages = connection.execution_options(yield_per=IN_VALUES).execute(query)
+            for page in pages.partitions():
+                yield [*page]
 
     def find_dataset_plan(self, name: str, inputs: str) -> str | None:
-        """Digest of the version that was last worked out, if from these inputs; else None."""
+        """Digest of the version that was worked out from these inputs; None where none was."""
         is_it = (dataset_plan.c.name == name) & (dataset_plan.c.inputs == inputs)
         rows = self._rows(select(dataset_plan.c.digest).where(is_it))
         return rows[0]["digest"] if rows else None
 
+    def has_dataset_plan(self, name: str) -> bool:
+        """Whether a version of a dataset was ever worked out and noted."""
+        return bool(
+            self._rows(select(dataset_plan.c.name).where(dataset_plan.c.name == name).limit(1))
+        )
+
     def note_dataset_plan(self, name: str, inputs: str, digest: str) -> None:
-        """Remember which version follows from inputs, in place of what was noted before."""
+        """Remember which version follows from inputs."""
         with writing(self._engine) as connection:
             upsert(connection, dataset_plan, [{"name": name, "inputs": inputs, "digest": digest}])
+
+
+def _oldest(connection: Connection, plan_id: int) -> tuple[datetime | None, int]:
+    """When what is whole was seen that was not seen for longest, and of how many nobody knows."""
+    seen_at = artifact.c.seen_whole_at
+    query = (
+        select(func.min(seen_at), func.count() - func.count(seen_at))
+        .select_from(wanted)
+        .join(artifact, is_made_as_wanted())
+        .where(wanted.c.plan_id == plan_id, artifact.c.damage == "")
+    )
+    oldest_at, n_never = connection.execute(query).one()
+    return oldest_at, n_never
 
 
 def _bound(address: Address) -> dict[str, Any]:

@@ -132,10 +132,14 @@ _READS = frozenset(
 )
 
 
-def _authorize(action: int, _one: object, name: object, *_rest: object) -> int:
-    """Let reads pass; no ATTACH, PRAGMA, transaction or write, and no library that is loaded."""
-    is_read = action in _READS and name != "load_extension"
-    return sqlite3.SQLITE_OK if is_read else sqlite3.SQLITE_DENY
+def _authorize(action: int, one: object, other: object, *_rest: object) -> int:
+    """Let reads pass, and the end of reading; no ATTACH, PRAGMA or write, and no library.
+
+    ROLLBACK is how the connection is given back; of a person it gives no columns, and is refused.
+    """
+    is_read = action in _READS and other != "load_extension"
+    is_end = (action, one) == (sqlite3.SQLITE_TRANSACTION, "ROLLBACK")
+    return sqlite3.SQLITE_OK if is_read or is_end else sqlite3.SQLITE_DENY
 
 
 _OPEN = """

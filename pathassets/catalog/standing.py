@@ -9,7 +9,7 @@ whatever changes it: a slide has none, or those that hold. How states follow is 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,10 +19,20 @@ from sqlalchemy import update as update_rows
 
 from pathassets.catalog.connect import reading, writing
 from pathassets.catalog.dialects import IN_VALUES, lock_for_standing
+from pathassets.catalog.external import ADOPTED, adopted_by_slide
 from pathassets.catalog.human_inputs import is_newest
 from pathassets.catalog.part import CatalogPart, now, portions
-from pathassets.catalog.states import derive_states
-from pathassets.catalog.tables import annotation, latest_attempt, mpp_override, plan, slide, wanted
+from pathassets.catalog.states import derive_states, is_made_as_wanted
+from pathassets.catalog.tables import (
+    annotation,
+    artifact,
+    latest_attempt,
+    mpp_override,
+    plan,
+    slide,
+    wanted,
+)
+from pathassets.core.external import Adopted
 
 Key = tuple[str, str]
 """(stage, name)."""
@@ -44,6 +54,8 @@ class SlideFacts:
     """Micrometres per level-0 pixel in force."""
     drawn: Mapping[str, str]
     """Digest of what is drawn on it, by name; what was withdrawn is not in it."""
+    adopted: Sequence[Adopted] = ()
+    """Features of other tools that stand in for an entry's, the last first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +119,7 @@ class Standing(CatalogPart):
                 if rows:
                     connection.execute(insert(wanted), rows)
                     derive_states(connection, some, plan_id)
+                    _doubt_look(connection, plan_id, some)
 
     # States
 
@@ -220,6 +233,20 @@ def _begin_or_use(connection: Connection, recipe_digest: str) -> int:
     return int(made[0])  # type: ignore[index]  # it has one
 
 
+def _doubt_look(connection: Connection, plan_id: int, slide_ids: list[str]) -> None:
+    """Forget when all was last looked at where what comes into force was seen before, or never."""
+    noted = select(plan.c.looked_at).where(plan.c.plan_id == plan_id).scalar_subquery()
+    seen_at = artifact.c.seen_whole_at
+    older = (
+        select(literal(1))
+        .join(wanted, is_made_as_wanted())
+        .where(wanted.c.plan_id == plan_id, wanted.c.slide_id.in_(slide_ids))
+        .where(seen_at.is_(None) | (seen_at < noted))
+    )
+    of_plan = (plan.c.plan_id == plan_id) & plan.c.looked_at.is_not(None) & exists(older)
+    connection.execute(update_rows(plan).where(of_plan).values(looked_at=None))
+
+
 def _row(plan_id: int, slide_id: str, one: Wanted) -> dict[str, Any]:
     """A row as it is before its state is derived."""
     return {
@@ -235,12 +262,14 @@ def _read_facts(
 ) -> Iterator[SlideFacts]:  # fmt: skip
     """What plans follow from, of those of some slides that are still there."""
     stated = _stated(connection, slide_ids)
+    of_others = ADOPTED.where(artifact.c.partition_key.in_(slide_ids))
+    adopted = adopted_by_slide(connection.execute(of_others).mappings())
     query = select(slide.c.slide_id, slide.c.fingerprint, slide.c.mpp)
     of_these = query.where(slide.c.slide_id.in_(slide_ids), *conditions)
     for slide_id, fingerprint, mpp in connection.execute(of_these):
         yield SlideFacts(
             slide_id=slide_id, fingerprint=fingerprint, mpp=stated.get(slide_id, mpp),
-            drawn=(drawn or {}).get(slide_id, {}),
+            drawn=(drawn or {}).get(slide_id, {}), adopted=adopted.get(slide_id, ()),
         )  # fmt: skip
 
 

@@ -1,35 +1,67 @@
 """The `pathassets` command: the main job from a terminal, over the same assets as the UI.
 
 Exit codes: 0 done, 1 some slides failed or files were refused, 2 the request is impossible,
-130 interrupted.
+130 interrupted. What a command needs is imported when it is called: all of it takes two seconds.
 """
 
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from io import TextIOWrapper
 from typing import Any
 
 import click
 
 from pathassets import report
-from pathassets.cli.annotations import recorded
-from pathassets.cli.cohorts import cohort, verdict
-from pathassets.cli.datasets import dataset
-from pathassets.cli.encoders import encoders
-from pathassets.cli.home import BAD_INPUT, INTERRUPTED
-from pathassets.cli.provenance import lineage, stale
-from pathassets.cli.sample import demo, sample
-from pathassets.cli.selections import select
-from pathassets.cli.slides import check, ingest_command, mpp
-from pathassets.cli.sql import sql
-from pathassets.cli.ui import ui
-from pathassets.cli.work import run, status
+from pathassets.cli.options import BAD_INPUT, INTERRUPTED
 from pathassets.errors import PathAssetsError
+
+_COMMANDS = {
+    "sample": ("sample", "sample"),
+    "ingest": ("slides", "ingest_command"),
+    "cohort": ("cohorts", "cohort"),
+    "run": ("work", "run"),
+    "status": ("work", "status"),
+    "select": ("selections", "select"),
+    "stale": ("provenance", "stale"),
+    "lineage": ("provenance", "lineage"),
+    "dataset": ("datasets", "dataset"),
+    "sql": ("sql", "sql"),
+    "mpp": ("slides", "mpp"),
+    "annotations": ("annotations", "recorded"),
+    "verdict": ("cohorts", "verdict"),
+    "encoders": ("encoders", "encoders"),
+    "check": ("slides", "check"),
+    "export": ("exchange", "export_command"),
+    "import": ("exchange", "import_command"),
+    "unimport": ("exchange", "unimport_command"),
+    "doctor": ("upkeep", "doctor"),
+    "scrub": ("upkeep", "scrub"),
+    "gc": ("upkeep", "gc"),
+    "forget": ("upkeep", "forget"),
+    "backup": ("upkeep", "backup"),
+    "restore": ("upkeep", "restore"),
+    "ui": ("ui", "ui"),
+    "demo": ("sample", "demo"),
+}
+"""What each is called, the module it is in, and its name there."""
 
 
 class _Command(click.Group):
     """A group whose commands end with a message, not a traceback, when they were asked wrongly."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return [*_COMMANDS]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        if cmd_name not in _COMMANDS:
+            return None
+        module, name = _COMMANDS[cmd_name]
+        command: click.Command = getattr(import_module(f"{__name__}.{module}"), name)
+        return command
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -49,10 +81,3 @@ def main() -> None:
     report.log_to_stderr()
     if isinstance(sys.stdout, TextIOWrapper):  # a file's name may be no text at all
         sys.stdout.reconfigure(errors="backslashreplace")
-
-
-for _command in (
-    sample, ingest_command, cohort, run, status, select, stale, lineage, dataset, sql, mpp,
-    recorded, verdict, encoders, check, ui, demo,
-):  # fmt: skip
-    main.add_command(_command)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, get_args
 import click
 
 from pathassets import report
-from pathassets.cli.home import SOME_FAILED, opened
-from pathassets.cli.options import WORDS
+from pathassets.cli.home import opened
+from pathassets.cli.options import SOME_FAILED, WORDS
 from pathassets.core.frames import Frame
 from pathassets.engine.platform.annotation_matching import match_files
 from pathassets.engine.platform.annotations import (

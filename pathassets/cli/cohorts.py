@@ -12,8 +12,8 @@ import click
 
 from pathassets import report
 from pathassets.catalog.records import CohortChange, Subject, Verdict, VerdictWord
-from pathassets.cli.home import BAD_INPUT, opened
-from pathassets.cli.options import WORDS
+from pathassets.cli.home import opened
+from pathassets.cli.options import BAD_INPUT, WORDS
 from pathassets.engine.platform.cohorts.imports import (
     Members,
     label_by_hand,
@@ -30,8 +30,8 @@ from pathassets.engine.settings import read_settings
 if TYPE_CHECKING:
     import dagster as dg
 
-MAX_REPORTED = 1_000
-"""Slides whose page is told of new words at once: two events each, 30 ms."""
+MAX_REPORTED = 500
+"""Slides, or patients, whose pages are told of new words at once: two events each, 30 ms."""
 
 
 def _login() -> str:
@@ -83,6 +83,8 @@ def import_table(  # noqa: PLR0913 - the options of a command
         with opened() as (platform, instance):
             take_table(platform.catalog, preview, who=who)
             _report(platform, instance, preview)
+    if not as_json:
+        click.echo("dry run: nothing was changed" if dry_run else "taken")
 
 
 def _report(platform: Platform, instance: dg.DagsterInstance, preview: CohortPreview) -> None:
@@ -90,12 +92,14 @@ def _report(platform: Platform, instance: dg.DagsterInstance, preview: CohortPre
     from pathassets.defs.assets.slide import report_slides  # noqa: PLC0415 - dagster takes seconds
 
     patients = {one.key for one in preview.changes if one.subject == "patient"}
-    if len(preview.slides) + len(patients) > MAX_REPORTED:
+    slides = set(preview.slides)
+    if len(patients) <= MAX_REPORTED:
+        slides.update(platform.catalog.slides_of_patients(patients))
+    if max(len(patients), len(slides)) > MAX_REPORTED:
         report_slides(instance, platform, preview.restated)
         click.echo(f"more than {MAX_REPORTED} slides: Dagster's page shows their new words once "
                    "something else of them changes", err=True)  # fmt: skip
         return
-    slides = {*preview.slides, *platform.catalog.slides_of_patients(patients)}
     report_slides(instance, platform, slides, is_anew=True)
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import click
 
 from pathassets import report
-from pathassets.cli.home import SOME_FAILED
-from pathassets.cli.options import WORDS
+from pathassets.cli.options import SOME_FAILED, WORDS
+from pathassets.engine.datasets.copy import copy_dataset
+from pathassets.engine.datasets.find import find_dataset
+from pathassets.engine.datasets.folder import open_folder
 from pathassets.engine.platform.datasets.freeze import freeze
 from pathassets.engine.platform.datasets.show import describe_version
 from pathassets.engine.platform.datasets.verify import verify
@@ -111,3 +114,15 @@ def accept(name: str, finding: str, who: str, why: str) -> None:
     with open_platform(read_settings()) as platform:
         accepted = platform.catalog.accept_finding(name, finding, who=who, why=why)
     click.echo(report.accepted_line(accepted))
+
+
+@dataset.command("copy", epilog=NAME + " A folder may be named, too.")
+@click.argument("name")
+@click.argument("to", type=click.Path(path_type=Path))
+def copy(name: str, to: Path) -> None:
+    """Copy a version with its features into a new folder, which needs no store to be read."""
+    n_slides = len(open_folder(find_dataset(name, None)).manifest)
+    with report.progress("copying", n_slides) as advance:
+        folder = copy_dataset(name, to, advance=lambda _: advance(""))
+    slides = report.counted(n_slides, "slide")
+    click.echo(f"{slides} of {name} copied: pathassets.load_dataset({str(folder)!r})")

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 import click
 
 from pathassets import report
-from pathassets.engine.platform.ingestion.cohort_table import Cohort
-from pathassets.engine.platform.ingestion.ingest import IdScheme, Registration, ingest
 from pathassets.engine.platform.merged_slides import ids_of_today
 from pathassets.engine.platform.platform import Platform, open_platform
 from pathassets.engine.platform.standing.refresh import refresh_wanted
@@ -21,8 +19,8 @@ from pathassets.engine.settings import read_settings
 if TYPE_CHECKING:
     import dagster as dg
 
-SOME_FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
-"""Exit codes."""
+    from pathassets.engine.platform.ingestion.cohort_table import Cohort
+    from pathassets.engine.platform.ingestion.ingest import IdScheme, Registration
 
 
 @contextmanager
@@ -50,6 +48,7 @@ def register(
 ) -> int:
     """Register files and tell Dagster; returns how many were refused."""
     from pathassets.defs.assets.slide import report_slides  # noqa: PLC0415 - dagster takes seconds
+    from pathassets.engine.platform.ingestion.ingest import ingest  # noqa: PLC0415 - opens slides
 
     found: list[Registration] = []
     with report.progress("registering", len(files)) as advance:

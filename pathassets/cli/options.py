@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import click
 
+SOME_FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+"""Exit codes."""
+
 
 class _Words(click.ParamType[str]):
     """Text that says something: who states a fact, and why, is what its worth rests on."""

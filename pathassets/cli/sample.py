@@ -10,6 +10,7 @@ from pathassets import report
 from pathassets.cli.home import make_current, opened, register
 from pathassets.engine.platform.ingestion.cohort_table import read_cohort
 from pathassets.engine.platform.ingestion.demo import write_sample_cohort
+from pathassets.engine.platform.ingestion.demo_patients import write_patients
 from pathassets.engine.platform.ingestion.ingest import find_files
 from pathassets.engine.settings import read_settings
 
@@ -17,10 +18,14 @@ from pathassets.engine.settings import read_settings
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--seed", default=0, show_default=True)
-def sample(folder: Path, seed: int) -> None:
+@click.option("--patients", type=int, help="Instead, a slide of each of so many, to train on.")
+def sample(folder: Path, seed: int, patients: int | None) -> None:
     """Write six small slides with known ground truth into FOLDER."""
-    slides = write_sample_cohort(folder, seed=seed)
-    click.echo(f"{report.counted(len(slides), 'sample slide')} in {folder}")
+    if patients is None:
+        n_slides = len(write_sample_cohort(folder, seed=seed))
+    else:
+        n_slides = len(write_patients(folder, patients, seed=seed))
+    click.echo(f"{report.counted(n_slides, 'sample slide')} in {folder}")
 
 
 @click.command()

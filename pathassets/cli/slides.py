@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 
 from pathassets import report
-from pathassets.cli.home import SOME_FAILED, opened, register
-from pathassets.cli.options import WORDS
+from pathassets.cli.home import opened, register
+from pathassets.cli.options import SOME_FAILED, WORDS
 from pathassets.core.slides.slide import check_mpp
 from pathassets.engine.platform.ingestion.cohort_table import NO_COHORT, UNKNOWN_WORDS, read_cohort
 from pathassets.engine.platform.ingestion.ingest import IdScheme, find_files

@@ -8,7 +8,7 @@ import click
 
 from pathassets import report
 from pathassets.engine.platform.platform import open_to_read
-from pathassets.engine.platform.query import Asked, ask, write_answer
+from pathassets.engine.platform.query import Asked, ask, require_distinct, write_answer
 from pathassets.engine.settings import read_settings
 
 MAX_ROWS = 200
@@ -46,6 +46,7 @@ def sql(  # noqa: PLR0913 - the options of a command
         return
     with ask(asked) as answer:
         if as_json:
+            require_distinct(answer.columns)
             report.rows_json(answer)
         else:
             report.rows_table(answer, limit)

@@ -10,7 +10,8 @@ import time
 import click
 
 from pathassets import report
-from pathassets.cli.home import SOME_FAILED, opened
+from pathassets.cli.home import opened
+from pathassets.cli.options import SOME_FAILED
 from pathassets.engine.settings import dagster_environment, read_settings
 from pathassets.errors import ServiceEnded, SpecError
 

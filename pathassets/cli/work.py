@@ -7,7 +7,8 @@ import sys
 import click
 
 from pathassets import report
-from pathassets.cli.home import SOME_FAILED, make_current, opened
+from pathassets.cli.home import make_current, opened
+from pathassets.cli.options import SOME_FAILED
 from pathassets.engine.platform.platform import open_to_read
 from pathassets.engine.platform.selection import choose_slides
 from pathassets.engine.platform.status import (

@@ -2,7 +2,7 @@
 
 Imports follow the data flow, reversed:
 
-    recipe | overlay | sample > dataset > features > patches > locations > tissue > slide > frames
+    recipe | overlay | sample > datasets > features > patches > locations > tissue > slide > frames
 
 NumPy, pandas, shapely, pydantic and OpenCV (as an array library) may be used here; dagster, torch,
 zarr, openslide, sqlalchemy and psutil may not.

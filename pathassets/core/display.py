@@ -12,7 +12,6 @@ from html import escape
 from itertools import islice
 from typing import Any
 
-import cv2
 import numpy as np
 
 from pathassets.core.text import visible
@@ -116,6 +115,8 @@ def mask_svg(mask: np.ndarray) -> str:
     height, width = mask.shape
     scale = min(1.0, MASK_SIDE / max(height, width))
     columns, rows = max(1, round(width * scale)), max(1, round(height * scale))
+    import cv2  # noqa: PLC0415 - 0.1 s, and few who import this draw
+
     shares = cv2.resize(mask.astype(np.uint8) * 255, (columns, rows), interpolation=cv2.INTER_AREA)
     steps = np.diff(np.pad(shares > HALF, ((0, 0), (1, 1))).astype(np.int8), axis=1)
     (y, x0), (_, x1) = np.nonzero(steps == 1), np.nonzero(steps == -1)

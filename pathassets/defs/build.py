@@ -14,9 +14,10 @@ from pathassets.defs.jobs import (
     build_asset_jobs,
     ingest_files,
     repair_slides,
+    scrub_artifacts,
 )
 from pathassets.defs.resources import PlatformResource
-from pathassets.defs.schedules import build_nightly_schedule
+from pathassets.defs.schedules import build_nightly_schedule, nightly_scrub
 from pathassets.defs.sensors import build_inbox_sensor, dead_runs
 
 
@@ -31,14 +32,15 @@ def build_definitions(recipe: Recipe) -> dg.Definitions:
             *batch,
             *(build_dataset_asset(recipe, entry) for entry in recipe.datasets),
         ],
-        jobs=[*jobs.values(), repair_slides, ingest_files],
+        jobs=[*jobs.values(), repair_slides, ingest_files, scrub_artifacts],
         sensors=[
             dead_runs,
             *(build_inbox_sensor(job) for name, job in jobs.items() if name == PROCESS_SLIDES),
             *(build_follow_sensor(job) for name, job in jobs.items() if name == BUILD_DATASETS),
         ],
         schedules=[
-            build_nightly_schedule(job) for name, job in jobs.items() if name == BUILD_DATASETS
+            *(build_nightly_schedule(job) for name, job in jobs.items() if name == BUILD_DATASETS),
+            nightly_scrub,
         ],
         resources={"platform": PlatformResource()},
         executor=dg.in_process_executor,

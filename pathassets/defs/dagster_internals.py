@@ -5,7 +5,7 @@ public name does it; `tests/defs/test_dagster_internals.py` fails when one is no
 Before an upgrade, read that test and look whether a public name has come.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,12 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
-from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
+from dagster._core.storage.event_log.schema import (
+    AssetCheckExecutionsTable,
+    AssetEventTagsTable,
+    AssetKeyTable,
+    SqlEventLogStorageTable,
+)
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import (
     INDEX_SHARD_NAME,
@@ -26,6 +31,7 @@ from dagster._core.storage.event_log.sqlite.sqlite_event_log import (
 from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import WorkspaceFileTarget
+from dagster_shared.serdes import serialize_value
 
 AssetJob = UnresolvedAssetJobDefinition
 """What `dg.define_asset_job` returns: a public function whose type has no public name."""
@@ -100,6 +106,71 @@ def delete_planned_checks(
                 & (column.execution_status == AssetCheckExecutionRecordStatus.PLANNED.value)
             )
             connection.execute(AssetCheckExecutionsTable.delete().where(planned))
+
+
+def wipe_partitions(instance: dg.DagsterInstance, partitions: Sequence[str]) -> None:
+    """Delete the events of partitions, of all assets and runs, and what is derived from them.
+
+    `wipe_asset_partitions` is public, and neither SQLite nor PostgreSQL storage has it. What SQLite
+    deletes it overwrites. Run tags and the words of failed runs stay.
+    """
+    storage = instance.event_log_storage
+    if not isinstance(storage, SqlEventLogStorage):
+        return
+    with storage.index_connection() as connection:
+        assets, runs = _delete_events(connection, partitions)
+    if isinstance(storage, SqliteEventLogStorage):
+        for run_id in runs:  # each run has a file of its own
+            with storage.run_connection(run_id) as connection:
+                _delete_events(connection, partitions)
+    for asset_key in assets:
+        _show_newest(instance, storage, asset_key)
+
+
+def _delete_events(connection: Any, partitions: Sequence[str]) -> tuple[set[dg.AssetKey], set[str]]:
+    """Delete events, their tags and checks; returns assets and runs that they were of."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("PRAGMA secure_delete = ON")
+    events = SqlEventLogStorageTable
+    columns = (events.c.id, events.c.asset_key, events.c.run_id)
+    found = connection.execute(
+        events.select().with_only_columns(*columns).where(_is_of(partitions))
+    ).all()
+    tags, checks = AssetEventTagsTable, AssetCheckExecutionsTable
+    for event_id, _, _ in found:
+        for table, column in (
+            (tags, tags.c.event_id),
+            (checks, checks.c.evaluation_event_storage_id),
+            (events, events.c.id),
+        ):
+            if connection.dialect.has_table(connection, table.name):
+                connection.execute(table.delete().where(column == event_id))
+    keys = {dg.AssetKey.from_db_string(key) for _, key, _ in found if key is not None}
+    return {key for key in keys if key is not None}, {
+        run_id for _, _, run_id in found if run_id is not None
+    }
+
+
+def _is_of(partitions: Sequence[str]) -> Any:
+    """Whether an event is of partitions; of a check only its text says so."""
+    events = SqlEventLogStorageTable.c
+    is_check = events.dagster_event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION.value
+    found: Any = events.partition.in_(partitions)
+    for one in partitions:
+        found |= is_check & events.event.contains(f'"{one}"', autoescape=True)
+    return found
+
+
+def _show_newest(
+    instance: dg.DagsterInstance, storage: SqlEventLogStorage, asset_key: dg.AssetKey
+) -> None:
+    """Let an asset show the newest event that is left of it, and work its states out again."""
+    left = instance.fetch_materializations(asset_key, limit=1).records
+    newest = serialize_value(left[0]) if left else None
+    row = AssetKeyTable.c.asset_key == asset_key.to_string()
+    with storage.index_connection() as connection:
+        connection.execute(AssetKeyTable.update().values(last_materialization=newest).where(row))
+    instance.wipe_asset_cached_status([asset_key])
 
 
 def open_workspace(

@@ -1,4 +1,4 @@
-"""Jobs: the batch over slides, the datasets, the re-run of scattered slides, the inbox.
+"""Jobs: the batch over slides, the datasets, the re-run of scattered slides, the inbox, scrubbing.
 
 https://docs.dagster.io/guides/build/jobs
 """
@@ -16,11 +16,13 @@ from pathassets.defs.text import bullets
 from pathassets.engine.platform.ingestion.ingest import find_files, ingest
 from pathassets.engine.platform.merged_slides import ids_of_today
 from pathassets.engine.platform.platform import Platform
+from pathassets.engine.platform.upkeep.scrub import SHARE, scrub
 
 PROCESS_SLIDES = "process_slides"
 BUILD_DATASETS = "build_datasets"
 REPAIR_SLIDES = "repair_slides"
 INGEST_FILES = "ingest_files"
+SCRUB = "scrub"
 
 
 def build_asset_jobs(recipe: Recipe) -> list[AssetJob]:
@@ -95,3 +97,26 @@ def register_files(
 def ingest_files() -> None:
     """Register files as slides."""
     register_files()
+
+
+class ScrubConfig(dg.Config):
+    """How much to read."""
+
+    share: float = SHARE
+    """Of all artifacts."""
+    minutes: float = Field(default=120.0, gt=0)
+
+
+@dg.op
+def read_oldest(config: ScrubConfig, platform: dg.ResourceParam[Platform]) -> None:
+    """Read again the bytes of those artifacts that nobody read for longest."""
+    done = scrub(platform, share=config.share, minutes=config.minutes)
+    damaged = [f"{address}: {damage}" for address, damage in done.damaged]
+    if damaged:
+        raise dg.Failure(bullets(damaged), allow_retries=False)
+
+
+@dg.job(name=SCRUB, description="Read a share of all artifacts again; what is damaged is told.")
+def scrub_artifacts() -> None:
+    """Read a share of all artifacts again."""
+    read_oldest()

@@ -57,8 +57,7 @@ def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
 
     What a person cancelled stays so.
     """
-    at_work = instance.get_runs(filters=dg.RunsFilter(statuses=AT_WORK))
-    dead = [run for run in at_work if _is_dead(run)]
+    dead = find_dead_runs(instance)
     if dead:
         _begin_to_look(instance)
     for run in dead:
@@ -67,6 +66,12 @@ def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
         withdraw_checks(instance, run)
         _report(instance, run)
     return [run.run_id for run in dead]
+
+
+def find_dead_runs(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
+    """Runs that Dagster shows at work, and whose process ended without a word."""
+    at_work = instance.get_runs(filters=dg.RunsFilter(statuses=AT_WORK))
+    return [run for run in at_work if _is_dead(run)]
 
 
 def _report(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:

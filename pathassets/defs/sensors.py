@@ -8,13 +8,13 @@ https://docs.dagster.io/guides/automate/sensors
 """
 
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
-from pathassets.catalog.records import PathRecord
 from pathassets.defs.assets.batch import MAX_SLIDES
 from pathassets.defs.assets.slide import report_slides
 from pathassets.defs.dagster_internals import AssetJob
@@ -22,7 +22,7 @@ from pathassets.defs.jobs import INGEST_FILES, PROCESS_SLIDES, FilesConfig, inge
 from pathassets.defs.partitions import range_of, range_tags, slide_order, stretches
 from pathassets.defs.recovery import NEVER_AGAIN, UNFINISHED, fail_dead_runs
 from pathassets.engine.platform.ingestion.inbox import (
-    Sightings,
+    ask_together,
     dump_sightings,
     look_into,
     parse_sightings,
@@ -35,9 +35,8 @@ ASKED_TAG = "pathassets/asked"
 """What a run was requested for. Dagster starts one run for a run key, ever, so what a killed run
 should have done is asked for under another."""
 MAX_TRIES = 3
-
-KnownPaths = Mapping[str, list[PathRecord]]
-"""Files of every slide, by slide id."""
+MAX_FILES = 500
+"""Files that one run registers: a run costs as much as fifty small slides."""
 
 
 def build_inbox_sensor(process_slides: AssetJob) -> dg.SensorDefinition:
@@ -53,52 +52,45 @@ def build_inbox_sensor(process_slides: AssetJob) -> dg.SensorDefinition:
     def inbox(
         context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform]
     ) -> dg.SensorResult:
-        now_s = time.time()
-        settings = platform.settings
-        seen = look_into(settings.inbox, parse_sightings(context.cursor), now_s=now_s)
+        now_s, settings = time.time(), platform.settings
+        known = platform.catalog.looks_below(str(settings.inbox))
+        seen = look_into(settings.inbox, parse_sightings(context.cursor), known, now_s=now_s)
         still = stable_files(seen, now_s=now_s, stable_s=settings.inbox_stable_s)
-        whole = {path: seen[path] for path in still}
-        known = platform.catalog.all_paths()
+        asked = ask_together(seen, still, MAX_FILES)
         return dg.SensorResult(
             run_requests=[
-                *_ingestions(context.instance, platform, whole, known),
-                *_batches(context.instance, platform, known),
+                *_ingestions(context.instance, {path: asked[path].asked for path in still}),
+                *_batches(context.instance, platform),
             ],
-            cursor=dump_sightings(seen),
+            cursor=dump_sightings(asked),
         )
 
     return inbox
 
 
-def _ingestions(
-    instance: dg.DagsterInstance, platform: Platform, whole: Sightings, known: KnownPaths
-) -> Iterator[dg.RunRequest]:
-    """Ingest runs for files whose content is neither registered nor refused."""
-    stamps = {(p.path, p.size_bytes, p.mtime_ns) for paths in known.values() for p in paths}
-    stamps |= {(r.path, r.size_bytes, r.mtime_ns) for r in platform.catalog.rejected_files()}
-    for path, sight in whole.items():
-        stamp = (path, sight.size_bytes, sight.mtime_ns)
-        if stamp not in stamps:
-            config = dg.RunConfig({"register_files": FilesConfig(files=[path])})
-            asked = ":".join(map(str, stamp))
-            yield from _ask(instance, INGEST_FILES, asked, {}, run_config=config)
+def _ingestions(instance: dg.DagsterInstance, asked: Mapping[str, str]) -> Iterator[dg.RunRequest]:
+    """Ingest runs for files whose content is neither registered nor refused, many in each."""
+    together: defaultdict[str, list[str]] = defaultdict(list)
+    for path, name in asked.items():
+        together[name].append(path)
+    for name, files in together.items():
+        config = dg.RunConfig({"register_files": FilesConfig(files=files)})
+        yield from _ask(instance, INGEST_FILES, name, {}, run_config=config)
 
 
-def _batches(
-    instance: dg.DagsterInstance, platform: Platform, known: KnownPaths
-) -> Iterator[dg.RunRequest]:
+def _batches(instance: dg.DagsterInstance, platform: Platform) -> Iterator[dg.RunRequest]:
     """Batch runs for slides of the inbox that were never tried and that no unfinished run holds."""
-    tried = {slide_id for _, _, slide_id in platform.catalog.latest_attempts()}
     inbox = platform.settings.inbox
     waiting = {
         slide_id
-        for slide_id, paths in known.items()
-        if slide_id not in tried and any(inbox in Path(p.path).parents for p in paths)
+        for slide_id, paths in platform.catalog.all_paths(platform.catalog.untried()).items()
+        if any(inbox in Path(p.path).parents for p in paths)
     }
     if not waiting:
         return
-    if not waiting.issubset(slide_order(instance)):  # an ingestion was killed before it said so
-        report_slides(instance, platform, waiting)
+    unsaid = waiting.difference(slide_order(instance))
+    if unsaid:  # an ingestion was killed before it said so
+        report_slides(instance, platform, unsaid)
     order = slide_order(instance)
     unfinished = instance.get_runs(filters=dg.RunsFilter(statuses=UNFINISHED))
     held = {slide_id for run in unfinished for slide_id in range_of(run.tags, order)}

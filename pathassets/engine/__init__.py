@@ -3,6 +3,7 @@
     platform     a home: its settings opened, plans, batches, status, lineage, ingestion, datasets
     stages       what is made of one slide, stage by stage
     patches · features · locations     the pools and classes that users import
+    datasets     what was built, as bags to train on
     slides       a slide opened, read, copied, checked
     workers      where work runs: processes, device lines, threads, shared memory
 

@@ -80,7 +80,7 @@ class Settings:
     @property
     def has_own_catalog(self) -> bool:
         """Whether the catalog is the file that lies in the store, and goes where the store goes."""
-        return self.catalog_url == _own_catalog(self.store)
+        return self.catalog_url == own_catalog(self.store)
 
     @property
     def has_own_dagster(self) -> bool:
@@ -101,7 +101,7 @@ def read_settings() -> Settings:
     return Settings(
         home=home,
         store=store,
-        catalog_url=_text("PATHASSETS_CATALOG", _own_catalog(store)),
+        catalog_url=_text("PATHASSETS_CATALOG", own_catalog(store)),
         recipe=_path("PATHASSETS_RECIPE", own if own.is_file() else DEFAULT_RECIPE),
         inbox=_path("PATHASSETS_INBOX", home / "inbox"),
         inbox_stable_s=_number("PATHASSETS_INBOX_STABLE_S", 60.0),
@@ -161,7 +161,8 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _own_catalog(store: Path) -> str:
+def own_catalog(store: Path) -> str:
+    """URL of the catalog that lies in a store."""
     return f"sqlite:///{store / CATALOG_FILE}"
 
 

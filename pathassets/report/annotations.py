@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from rich.markup import escape
 from rich.table import Table
 
 from pathassets.catalog.records import AnnotationRecord
 from pathassets.core.text import visible
-from pathassets.engine.platform.annotation_matching import Match, MatchState
-from pathassets.engine.platform.annotations import Recorded
 from pathassets.report.console import counted, open_console
+
+if TYPE_CHECKING:  # both open slides
+    from pathassets.engine.platform.annotation_matching import Match
+    from pathassets.engine.platform.annotations import Recorded
 
 
 def annotation_table(annotations: Iterable[AnnotationRecord]) -> None:
@@ -68,6 +70,8 @@ def match_line(match: Match) -> str:
 
 def matches_end(matches: Sequence[Match]) -> str:
     """Count what became of the files of a folder."""
+    from pathassets.engine.platform.annotation_matching import MatchState  # noqa: PLC0415 - as above
+
     counts = Counter(match.state for match in matches)
     shown = [f"{counts[state]} {state}" for state in get_args(MatchState) if counts[state]]
     return f"{counted(len(matches), 'file')}: {', '.join(shown)}"

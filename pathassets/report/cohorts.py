@@ -27,7 +27,7 @@ def cohort_preview(preview: CohortPreview, *, as_json: bool) -> None:
     if as_json:
         console.print(json.dumps(asdict(preview), indent=1), markup=False)
         return
-    console.print(f"{preview.source}: {preview.reading}", markup=False)
+    console.print(visible(f"{preview.source}: {preview.reading}"), markup=False)
     for conflict in preview.conflicts[:MAX_CONFLICTS]:
         line = visible(f"{conflict.message}. {conflict.remedy}")
         console.print(line, markup=False, style="bold red")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -13,7 +13,9 @@ from rich.progress import Progress, TaskID
 from rich.text import Text
 
 from pathassets.core.text import visible
-from pathassets.engine.platform.throughput import Throughput
+
+if TYPE_CHECKING:
+    from pathassets.engine.platform.throughput import Throughput  # brings the encoders along
 
 _BATCH_LOG = "pathassets.engine.platform.batch"
 

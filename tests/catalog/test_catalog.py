@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pathassets.catalog import connect
+from pathassets.catalog import connect, human_inputs
 from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.records import (
     ArtifactRecord,
@@ -279,6 +279,16 @@ def test_an_unknown_slide_is_answered_with_ids_like_it(catalog) -> None:
     catalog.register_slide(SLIDE, path_of(SLIDE))
     with pytest.raises(CatalogError, match=r"Did you mean CMU-1-0123456789\?"):
         catalog.slide("CMU-1-012345678")
+
+
+def test_of_many_slides_an_unknown_id_is_compared_with_its_neighbours(catalog, monkeypatch) -> None:
+    for i, name in enumerate(["aaa", "kidney-01", "kidney-02", "zzz"]):
+        slide = replace(BARE, slide_id=name, fingerprint=f"{i:064}")
+        catalog.register_slide(slide, path_of(slide, f"/{i}"))
+    monkeypatch.setattr(human_inputs, "MAX_COMPARED", 2)
+    with pytest.raises(CatalogError) as caught:
+        catalog.slide("kidney-011")
+    assert caught.value.remedy == "Did you mean kidney-01 or kidney-02?"
 
 
 def test_cohort_facts_are_set_for_all_or_for_none(catalog) -> None:

@@ -96,6 +96,21 @@ def test_a_patient_and_a_label_that_come_with_files_have_their_rows_too(two) -> 
     assert set(two.cohort_state().patients) == {"P1", "P2", "P3"}
 
 
+def test_a_stain_that_a_person_stated_stands_though_the_file_says_another(two) -> None:
+    told = replace(slide_of("a"), stain="H&E", scanner="Aperio SS1")
+    two.register_slide(told, path_of("a"))
+    assert (two.slide("a").stain, two.slide("a").scanner) == ("H&E", "Aperio SS1")
+    two.record_changes([of_slide("stain", "CD30", old="H&E")], BY)
+    two.register_slide(replace(told, scanner=None), path_of("a"))
+    assert (two.slide("a").stain, two.slide("a").scanner) == ("CD30", "Aperio SS1")
+
+
+def test_two_facts_of_one_slide_are_both_taken(two) -> None:
+    whose = CohortFacts(slide_id="a", patient="P1", label=None)
+    two.set_cohort_facts([whose, CohortFacts(slide_id="a", patient=None, label="x")], BY)
+    assert (two.slide("a").patient, two.slide("a").label) == ("P1", "x")
+
+
 def test_a_resolution_that_is_stated_by_hand_has_its_row_too(two) -> None:
     two.override_mpp("a", 0.25, who="Ann", why="caliper")
     two.override_mpp("a", 0.3, who="Bob", why="caliper")
@@ -140,17 +155,17 @@ def test_to_enter_a_tag_or_a_cohort_again_is_no_fault(two) -> None:
     assert two.cohort_state().tags == {"a": {"x"}}
 
 
-@pytest.mark.parametrize("word", HOSTILE.values(), ids=HOSTILE)
-def test_words_of_strangers_come_back_as_they_went_in(two, word) -> None:
-    by = ChangedBy(who=word, file=word, sha256="")
-    patient = of_slide("patient", word)
-    changes = [patient, of_slide("label", word), of_slide("label.x", word, kind="text")]
-    changes += [of_slide("stain", word), of_patient("site", word, key=word)]
-    two.record_changes(changes, by)
-    said = two.cohort_state().slides["a"]
-    assert {said[name] for name in ("patient", "label", "label.x", "stain")} == {word}
-    assert two.cohort_state([], [word]).patients == {word: {"site": word}}
-    assert two.cohort_history("a")[-1] == PastChange(change=patient, by=by)
+def test_words_of_strangers_come_back_as_they_went_in(two) -> None:
+    before: dict[str, str | None] = dict.fromkeys(("patient", "label", "label.x", "stain"))
+    for word in HOSTILE.values():
+        by = ChangedBy(who=word, file=word, sha256="")
+        changes = [of_slide(name, word, old=old) for name, old in before.items()]
+        two.record_changes([*changes, of_patient("site", word, key=word)], by)
+        before = dict.fromkeys(before, word)
+        said = two.cohort_state().slides["a"]
+        assert {said[name] for name in before} == {word}
+        assert two.cohort_state([], [word]).patients == {word: {"site": word}}
+        assert PastChange(change=changes[0], by=by) in two.cohort_history("a")
 
 
 def test_a_cohort_that_there_is_not_is_answered_with_those_that_are(two) -> None:

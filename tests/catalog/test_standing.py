@@ -230,10 +230,34 @@ def test_the_age_of_a_look_is_that_of_the_artifact_not_seen_for_longest(platform
         connection.execute(update(artifact).where(of == "b").values(seen_whole_at=old))
     age = platform.catalog.look_age(plan_id)
     assert (age.n_artifacts, age.oldest_at, age.n_never) == (3, old, 1)
+    platform.catalog.note_look(plan_id)  # one was never seen: there is nothing to note
+    assert platform.catalog.look_age(plan_id) == age
     platform.catalog.record_looks(addresses, [], lambda *_: "")
+    platform.catalog.note_look(plan_id)
     age = platform.catalog.look_age(plan_id)
     assert (age.n_artifacts, age.n_never) == (3, 0)
     assert age.oldest_at > old
+
+
+def test_what_comes_into_force_again_makes_the_look_as_old_as_it_was_seen(platform):
+    slide_id = register(platform.catalog, "a")
+    catalog, plan_id = platform.catalog, refresh_wanted(platform)
+    address = address_of(platform, slide_id, MASK)
+    catalog.record_artifact(artifact_at(address), ())
+    old = datetime.now(UTC) - timedelta(days=2)
+    with writing(catalog._engine) as connection:
+        connection.execute(update(artifact).values(seen_whole_at=old))
+    catalog.override_mpp(slide_id, 0.4, who="me", why="log")
+    refresh_wanted(platform)
+    other = address_of(platform, slide_id, MASK)
+    catalog.record_artifact(artifact_at(other), ())
+    catalog.note_look(plan_id)
+    age = catalog.look_age(plan_id)
+    assert (age.n_artifacts, age.n_never) == (1, 0)
+    assert age.oldest_at > old
+    catalog.override_mpp(slide_id, 0.5, who="me", why="it was right")
+    refresh_wanted(platform)
+    assert catalog.look_age(plan_id).oldest_at == old
 
 
 @pytest.mark.parametrize(

@@ -15,20 +15,31 @@ from pathassets.catalog import views
 from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.connect import open_engine, reading, writing
 from pathassets.catalog.dialects import in_dialect
+from pathassets.catalog.migrations import HEAD
 from pathassets.catalog.query import open_query
 from pathassets.catalog.records import AttemptRecord, CohortChange
 from pathassets.catalog.tables import metadata
 from pathassets.catalog.views import VIEWS, drop_views, make_views
+from pathassets.core.spec import digest_of
 from pathassets.errors import CatalogError
 from tests.catalog.filled import CARD, FEATURES, TABLE, fill
 from tests.catalog.hostile_words import HOSTILE, path_of, slide_of
 
 PAGE = (Path(__file__).parent.parent.parent / "docs" / "catalog.md").read_text()
 EXAMPLES = re.findall(r"^```sql\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+OF_REVISION = {"0008": "1dfebf67aeda846d"}
+"""Digest of the views with which each revision leaves a catalog."""
 
 
-@pytest.fixture
-def filled(url: str) -> str:
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A catalog of either kind for all tests that only read."""
+    if request.param == "sqlite":
+        return fill_at(f"sqlite:///{tmp_path_factory.mktemp('views') / 'catalog.db'}")
+    return fill_at(request.getfixturevalue("make_schema")())
+
+
+def fill_at(url: str) -> str:
     with Catalog.open(url) as catalog:
         fill(catalog)
     return url
@@ -87,7 +98,8 @@ def test_artifacts_have_their_key_facts_as_columns(filled) -> None:
     assert (dataset["n_slides"], dataset["n_left_out"]) == (1, 1)
 
 
-def test_a_failure_is_listed_until_the_next_attempt_ends_well(filled) -> None:
+def test_a_failure_is_listed_until_the_next_attempt_ends_well(url) -> None:
+    filled = fill_at(url)
     failure = one(filled, "SELECT * FROM v_failures")
     assert (failure["slide_id"], failure["reason"]) == ("a", "tile_unreadable")
     assert (failure["message"], failure["is_final"]) == (HOSTILE["terminal"], 1)
@@ -139,9 +151,12 @@ def test_the_views_of_a_migrated_catalog_are_those_of_the_code(sqlite_url, tmp_p
     }
 
 
-def test_making_views_anew_gives_the_new_ones_and_leaves_those_of_people(
-    filled, monkeypatch
-) -> None:
+def test_who_changes_a_view_adds_a_migration_which_brings_it_to_catalogs_that_are_there() -> None:
+    assert digest_of(dict(VIEWS)) == OF_REVISION[HEAD]
+
+
+def test_making_views_anew_gives_the_new_ones_and_leaves_those_of_people(url, monkeypatch) -> None:
+    filled = fill_at(url)
     engine = open_engine(filled)
     monkeypatch.setattr(views, "VIEWS", {**VIEWS, "v_encoders": "SELECT 1 AS x"})
     with writing(engine) as connection:

@@ -102,10 +102,15 @@ def test_all_stations_of_a_slide_are_one_asset_that_runs_in_the_pool(
 
 
 def test_the_datasets_are_rebuilt_every_night(definitions: dg.Definitions) -> None:
-    (schedule,) = definitions.schedules or ()
+    (schedule, scrubbing) = definitions.schedules or ()
     assert isinstance(schedule, dg.ScheduleDefinition)
     assert (schedule.job_name, schedule.cron_schedule) == ("build_datasets", "0 2 * * *")
     assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
+    assert isinstance(scrubbing, dg.ScheduleDefinition)
+    assert (scrubbing.job_name, scrubbing.default_status) == (
+        "scrub",
+        dg.DefaultScheduleStatus.STOPPED,
+    )
 
 
 def test_only_the_inbox_waits_to_be_switched_on(
@@ -125,4 +130,4 @@ def test_a_recipe_may_end_before_the_dataset(recipe: Recipe, stages: list[str]) 
     definitions = build_definitions(short)
     dg.Definitions.validate_loadable(definitions)
     jobs = {job.name for job in definitions.resolve_all_job_defs()}
-    assert jobs == {"__ASSET_JOB", "process_slides", "repair_slides", "ingest_files"}
+    assert jobs == {"__ASSET_JOB", "process_slides", "repair_slides", "ingest_files", "scrub"}

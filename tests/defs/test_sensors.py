@@ -128,6 +128,30 @@ def test_what_a_killed_run_should_have_done_is_asked_for_again_but_not_for_ever(
     assert inbox.tick() == []
 
 
+def test_many_files_are_registered_by_one_run_and_late_ones_by_another(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sensors, "MAX_FILES", 2)
+    for number, name in enumerate("abc"):
+        write_slide(inbox.folder / f"{name}.svs", number)
+    inbox.tick()
+    both, one = inbox.tick(STABLE_S)
+    inbox.start_and_kill(both)
+    late = write_slide(inbox.folder / "late.svs", 9)
+    (again,) = inbox.tick()
+    assert again.run_config == both.run_config
+    assert inbox.start(again).success
+    assert inbox.start(one).success
+    requests = inbox.tick(STABLE_S)
+    (last,) = (r for r in requests if r.job_name == "ingest_files")
+    assert inbox.start(last).success
+    assert str(late) in str(last.run_config)
+    assert len(inbox.bench.instance.get_dynamic_partitions("slides")) == 4
+    assert inbox.cursor is not None
+    inbox.tick()
+    assert inbox.cursor == "{}"  # all are known
+
+
 def test_what_a_person_cancelled_stays_so(inbox: Inbox) -> None:
     write_slide(inbox.folder / "scan.svs", 1)
     inbox.tick()

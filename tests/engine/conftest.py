@@ -6,7 +6,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sqlalchemy import Engine, event
 
 from pathassets.adapters.tifffile import PyramidSpec, write_pyramid
 from pathassets.engine.platform.batch import run_batch
@@ -189,6 +190,25 @@ def get_ready(
         return planned
 
     return get
+
+
+@pytest.fixture
+def count_writes() -> Callable[[], AbstractContextManager[list[str]]]:
+    """Give the statements that change a catalog inside a with block."""
+
+    @contextmanager
+    def counting() -> Iterator[list[str]]:
+        seen: list[str] = []
+
+        def note(*args: object) -> None:
+            if str(args[2]).startswith(("INSERT", "UPDATE", "DELETE")):
+                seen.append(str(args[2]))
+
+        event.listen(Engine, "before_cursor_execute", note)
+        yield seen
+        event.remove(Engine, "before_cursor_execute", note)
+
+    return counting
 
 
 @pytest.fixture

@@ -180,7 +180,14 @@ def test_events_of_openlineage_go_nowhere_unless_it_is_asked_for(monkeypatch):
 
 @pytest.mark.parametrize(
     "target",
-    ["events.ndjson", "file:", "ftp://x", "http://", "http://localhost:secret@localhost", "http://[::1"],
+    [
+        "events.ndjson",
+        "file:",
+        "ftp://x",
+        "http://",
+        "http://localhost:secret@localhost",
+        "http://[::1",
+    ],
 )
 @pytest.mark.usefixtures("home")
 def test_what_takes_no_events_is_refused_without_being_repeated(monkeypatch, target):

@@ -65,6 +65,11 @@ def first_of_series(paths: list[Path]) -> list[Path]:
     return kept
 
 
+def is_alone(path: Path) -> bool:
+    """Whether a file of this name is a slide by itself."""
+    return path.suffix.lower() not in {".mrxs", ".vms", ".vmu", ".dcm"}
+
+
 def members_of(path: Path) -> list[Path]:
     """All files that are this slide: MRXS and its folder, VMS and its pictures, a DICOM series.
 

@@ -158,7 +158,7 @@ def sha256_of(folder: Path, path: str) -> str:
     for parent in Path(path).parents[:-1]:
         if (folder / parent).is_symlink():
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(folder / parent))
-    with open(folder / path, "rb", opener=_open_no_link) as file:
+    with open(folder / path, "rb", opener=open_plain) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -168,11 +168,11 @@ def read_plain(path: str | Path) -> bytes:
     Raises:
         OSError: it cannot be read, or is something else.
     """
-    with open(path, "rb", opener=_open_no_link) as file:
+    with open(path, "rb", opener=open_plain) as file:
         return file.read()
 
 
-def _open_no_link(path: str, flags: int) -> int:
+def open_plain(path: str, flags: int) -> int:
     """Open a file, and neither follow a link nor wait for who writes into a pipe."""
     handle = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
     if not stat.S_ISREG(os.fstat(handle).st_mode):

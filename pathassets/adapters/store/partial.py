@@ -104,10 +104,23 @@ def sweep_partials(store: Store, kept_s: float = KEPT_S) -> int:
         StoreError: a link is in the place of its folder.
     """
     root = store.root / PARTIAL
+    n_removed = 0
+    for folder in list(find_left_over(store, kept_s)):
+        with _guard(root):
+            n_removed += _remove(folder)
+    return n_removed
+
+
+def find_left_over(store: Store, kept_s: float = KEPT_S) -> Iterator[Path]:
+    """Give what a sweep would remove, unless somebody holds it.
+
+    Raises:
+        StoreError: a link is in the place of its folder.
+    """
+    root = store.root / PARTIAL
     refuse_link(root)
     if not root.is_dir():
-        return 0
-    n_removed = 0
+        return
     names = {path.name.removesuffix(".lock") for path in root.iterdir()}
     for folder in (root / name for name in sorted(names) if name.count("-") >= _N_HYPHENS):
         if (
@@ -116,20 +129,28 @@ def sweep_partials(store: Store, kept_s: float = KEPT_S) -> int:
             or _is_done(store, folder.name)
             or _age_s(folder) > kept_s
         ):
-            with _guard(root):
-                n_removed += _remove(folder)
-    return n_removed
+            yield folder
 
 
 def _name_of(address: Address) -> str:
     return "-".join((*address.key, address.partition_key, address.digest))
 
 
-def _is_done(store: Store, name: str) -> bool:
+def _address_of(name: str) -> Address:
     stage, entry, rest = name.split("-", 2)  # neither has a hyphen; a slide's id may
     partition_key, _, digest = rest.rpartition("-")
+    return Address(stage, entry, partition_key, digest)
+
+
+def partition_of(path: Path) -> str:
+    """Slide of what is begun there, or of its lock; empty where it is neither."""
+    name = path.name.removesuffix(".lock")
+    return _address_of(name).partition_key if name.count("-") >= _N_HYPHENS else ""
+
+
+def _is_done(store: Store, name: str) -> bool:
     try:
-        store.read_whole(Address(stage, entry, partition_key, digest))
+        store.read_whole(_address_of(name))
     except StoreError:
         return False
     return True

@@ -15,7 +15,7 @@ import logging
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,7 +32,8 @@ SWEEP_LOCK = ".sweep.lock"
 REPLACE_LOCK = ".replace.lock"
 MEND_DISK = "Free or mend the disk"
 _DISK_FAULTS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
-_LOCKS = frozenset({SWEEP_LOCK, REPLACE_LOCK})
+LOCKS = frozenset({SWEEP_LOCK, REPLACE_LOCK})
+"""Files of the area that are no run's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,20 @@ class Staging:
         with FileLock(drop_link(self.folder / name)):
             yield
 
+    @contextmanager
+    def lock_out(self) -> Iterator[None]:
+        """Keep runs from beginning, and sweeps from sweeping, while the block runs.
+
+        Raises:
+            StoreError: the store is not writable.
+        """
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(self.lock(SWEEP_LOCK))
+            except OSError as error:
+                raise not_writable(self.root, error) from error
+            yield
+
     def sweep(self) -> int:
         """Remove what killed runs left unfinished; returns how many runs that were.
 
@@ -107,7 +122,7 @@ class Staging:
         """
         try:
             with self.lock(SWEEP_LOCK):
-                found = [p for p in self.folder.iterdir() if p.name not in _LOCKS]
+                found = [p for p in self.folder.iterdir() if p.name not in LOCKS]
                 runs = {p.name.removesuffix(".lock") for p in found}
                 return sum(_sweep_run(self.folder / run) for run in sorted(runs))
         except OSError as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import io
 import re
 import warnings
 import zipfile
@@ -69,7 +70,7 @@ def read_workbook(path: Path, *, any_of: Sequence[str], sheet: str | None = None
     """
     data = _checked(path)
     try:
-        sheets = list(_sheets(path, sheet))
+        sheets = list(_sheets(data, sheet))
     except _FAULTS as error:
         raise unreadable(path, f"it is no workbook that can be read ({error})", _AS_XLSX) from error
     chosen = _choose(path, sheets, any_of, sheet)
@@ -92,7 +93,7 @@ def _checked(path: Path) -> bytes:
     except OSError as error:
         raise unreadable(path, error.strerror or str(error), "Look at its name") from error
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
             n_bytes = sum(member.file_size for member in archive.infolist())
     except zipfile.BadZipFile as error:
         raise unreadable(path, "it is no workbook that can be read", _AS_XLSX) from error
@@ -101,11 +102,11 @@ def _checked(path: Path) -> bytes:
     return data
 
 
-def _sheets(path: Path, wanted: str | None) -> Iterator[_Sheet]:
+def _sheets(data: bytes, wanted: str | None) -> Iterator[_Sheet]:
     """Sheets that can be seen, or the one that is wanted."""
-    with warnings.catch_warnings(), zipfile.ZipFile(path) as archive:
+    with warnings.catch_warnings(), zipfile.ZipFile(io.BytesIO(data)) as archive:
         warnings.simplefilter("ignore")  # of styles and validations that it does not know
-        book = load_workbook(path, read_only=True, data_only=True)
+        book = load_workbook(io.BytesIO(data), read_only=True, data_only=True)
         try:
             for one in book.worksheets:
                 is_wanted = one.title == wanted if wanted else one.sheet_state == "visible"

@@ -68,7 +68,7 @@ def check_header(
         SpecError: it is empty, or has none.
     """
     if not columns:
-        raise unreadable(path, "it is empty", "Give a table, such as a CSV file, with a header")
+        raise unreadable(path, "it is empty", "Give a CSV file, or another table, with a header")
     if not set(any_of) & set(columns):
         found = ", ".join(name.strip() for name in header)
         wanted = " or ".join(repr(name) for name in any_of)

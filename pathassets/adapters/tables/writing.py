@@ -14,7 +14,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from pathassets.core.text import quoted
 from pathassets.errors import SpecError
 
 Row = Sequence[Any]
@@ -94,19 +93,10 @@ def write_parquet(path: Path, columns: Sequence[str], rows: Rows) -> int:
     """Write Parquet; returns how many rows. They are gone through twice: for the types, and again.
 
     Whole numbers and numbers with a fraction in one column become the latter; other mixtures text.
-
-    Raises:
-        SpecError: two columns have one name.
     """
     import pyarrow as pa  # type: ignore[import-untyped]  # noqa: PLC0415 - takes 0.2 s
     import pyarrow.parquet as pq  # type: ignore[import-untyped]  # noqa: PLC0415
 
-    twice = [name for name in columns if columns.count(name) > 1]
-    if twice:
-        raise SpecError(
-            f"{path}: two columns are called {quoted(twice[0])}",
-            remedy="Give each a name of its own: SELECT a AS x, b AS y",
-        )
     kinds = _kinds(len(columns), rows())
     types = {"int": pa.int64(), "float": pa.float64(), "bool": pa.bool_(), "bytes": pa.binary()}
     schema = pa.schema(

@@ -19,7 +19,7 @@ MAX_STORED_PX = 1 << 32
 """Pixels of the largest mask that is read: missing chunks are read as glass, and a head of a few
 bytes could ask for all memory. No overview is so large: its pixels would take 12 GB."""
 
-_UNREADABLE = (zarr.errors.BaseZarrError, RuntimeError, KeyError, ValueError, TypeError, OSError)
+UNREADABLE = (zarr.errors.BaseZarrError, RuntimeError, KeyError, ValueError, TypeError, OSError)
 """What zarr raises at a damaged array; its decompressors raise RuntimeError."""
 
 
@@ -51,7 +51,7 @@ def load_mask(path: Path) -> TissueMask:
             downsample=float(_number(array.attrs["downsample"])),
             slide_mpp=_optional(array.attrs["slide_mpp"]),
         )
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise ArtifactCorrupt(path, f"cannot be read: {error}", remedy="Make it again") from error
 
 
@@ -119,5 +119,5 @@ def save_embedding(path: Path, vector: np.ndarray, attributes: dict[str, Any]) -
 def _telling(path: Path) -> Iterator[None]:
     try:
         yield
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise ArtifactCorrupt(path, f"cannot be read: {error}", remedy="Make it again") from error

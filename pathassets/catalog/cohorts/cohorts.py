@@ -8,6 +8,7 @@ overwritten.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
@@ -166,7 +167,10 @@ class Cohorts(CatalogPart):
         Raises:
             CatalogError: a slide is unknown; then none is changed.
         """
-        stated = {one.slide_id: one for one in facts}
+        stated: defaultdict[str, dict[str, str]] = defaultdict(dict)
+        for one in facts:
+            said = {name: getattr(one, name) for name in COHORT_FACTS}
+            stated[one.slide_id] |= {name: new for name, new in said.items() if new is not None}
         if not stated:
             return
         with writing(self._engine) as connection:
@@ -178,9 +182,9 @@ class Cohorts(CatalogPart):
                     subject="slide", key=slide_id, field=name, old=known[slide_id].get(name),
                     new=new, kind="category" if name == LABEL else None,
                 )
-                for slide_id, one in stated.items()
-                for name in COHORT_FACTS
-                if (new := getattr(one, name)) is not None and new != known[slide_id].get(name)
+                for slide_id, said in stated.items()
+                for name, new in said.items()
+                if new != known[slide_id].get(name)
             ]  # fmt: skip
             apply_changes(connection, changes, by, now())
 

@@ -17,7 +17,6 @@ from pathassets.catalog.tables import (
     accepted_finding,
     artifact,
     cohort_change,
-    dataset_placement,
     mpp_override,
     patient,
     patient_label,
@@ -112,12 +111,14 @@ class Candidates(CatalogPart):
         return {row["slide_id"]: row["site"] for row in rows}
 
     def said_of_dataset(self, dataset: str) -> tuple[Any, ...]:
-        """What changes whenever something is said that a version of a dataset may follow from."""
+        """What changes whenever something is said that a version of a dataset may follow from.
+
+        Placements are no part: what a version places is what it says itself.
+        """
         newest = [
             select(func.max(cohort_change.c.id)),
             select(func.max(verdict.c.id)),
             select(func.max(accepted_finding.c.id)).where(accepted_finding.c.dataset == dataset),
-            select(func.count()).where(dataset_placement.c.dataset == dataset),
         ]
         with reading(self._engine) as connection:
             return tuple(connection.execute(query).scalar() for query in newest)

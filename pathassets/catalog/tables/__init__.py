@@ -10,6 +10,7 @@ cohorts        whose it is and what is said of it: patient, slide_label, patient
 ledgers        what was found out on the way: bad_tile, encoder
 releases       what was released of that: release, release_member, release_left_out; and what was
                asked before: dataset_placement, dataset_finding, accepted_finding, slide_hash
+upkeep         what was read again, and what was taken out: artifact_hash, forgotten_slide
 """
 
 from pathassets.catalog.tables.artifacts import PARENT, artifact, artifact_parent, attempt
@@ -38,6 +39,7 @@ from pathassets.catalog.tables.releases import (
 from pathassets.catalog.tables.selections import saved_selection
 from pathassets.catalog.tables.slides import merged_slide, rejected_file, slide, slide_path
 from pathassets.catalog.tables.standing import dataset_plan, latest_attempt, plan, wanted
+from pathassets.catalog.tables.upkeep import artifact_hash, forgotten_slide
 
 __all__ = [
     "ADDRESS",
@@ -47,6 +49,7 @@ __all__ = [
     "accepted_finding",
     "annotation",
     "artifact",
+    "artifact_hash",
     "artifact_parent",
     "attempt",
     "bad_tile",
@@ -57,6 +60,7 @@ __all__ = [
     "dataset_placement",
     "dataset_plan",
     "encoder",
+    "forgotten_slide",
     "latest_attempt",
     "merged_slide",
     "metadata",

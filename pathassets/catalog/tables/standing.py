@@ -18,6 +18,8 @@ plan = Table(
     Column("recipe_digest", Text, nullable=False, index=True, unique=True),
     Column("made_at", Moment, nullable=False),
     Column("used_at", Moment, nullable=False),
+    # No artifact in force was seen whole before it, since all were looked at; NULL: ask them all.
+    Column("looked_at", Moment),
 )
 
 wanted = Table(
@@ -54,6 +56,6 @@ dataset_plan = Table(
     metadata,
     words("name", primary_key=True),
     # Of all that the version was worked out from.
-    words("inputs"),
+    words("inputs", primary_key=True),
     words("digest"),
 )

@@ -75,7 +75,7 @@ def compare(before: VersionTables, after: VersionTables) -> DatasetChanges:
 def _changed(old: pd.DataFrame, new: pd.DataFrame, both: pd.Index, column: str) -> pd.DataFrame:
     one, other = old.loc[both, column].fillna(""), new.loc[both, column].fillna("")
     table = pd.DataFrame({"patient": new.loc[both, "patient"], "from": one, "to": other})
-    differ = table.loc[(one != other).to_numpy(bool)]
+    differ: pd.DataFrame = table.loc[(one != other).to_numpy(bool)]
     return differ.rename_axis("slide_id").reset_index()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -185,11 +186,16 @@ def _grouped(own: pd.DataFrame, groups: pd.Series, spec: DatasetSpec) -> list[Gr
             "dataset: split_by is site, and no slide has one",
             remedy="State the sites of patients, or split by shares or stratified",
         )
-    facts = own[["label", "site"]].fillna("").groupby(groups.to_numpy(), sort=True)
-    # A patient is of one site; of two, be it always the same.
+    labels: defaultdict[str, set[str]] = defaultdict(set)
+    sites: dict[str, str] = {}
+    facts = own[["label", "site"]].fillna("")  # pandas takes 0.4 ms a group
+    for name, label, site in zip(groups, facts["label"], facts["site"], strict=True):
+        labels[name].add(label)
+        # A patient is of one site; of two, be it always the same.
+        sites[name] = max(site, sites.get(name, ""))
     return [
-        Group(name=str(name), labels=tuple(sorted({*of["label"]})), site=str(of["site"].max()))
-        for name, of in facts
+        Group(name=name, labels=tuple(sorted(of_group)), site=sites[name])
+        for name, of_group in sorted(labels.items())
     ]
 
 

@@ -10,19 +10,24 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pathassets.adapters.files import FileStamp
 from pathassets.adapters.store.store import Store
 from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.records import AnnotationRecord, MppOverride, PathRecord, SlideRecord
 from pathassets.core.address import Address
+from pathassets.core.external import Adopted, counts_for
 from pathassets.core.recipe import ANNOTATIONS, Entry, Key, Recipe
 from pathassets.core.slides.slide import slide_version
 from pathassets.core.spec import digest_of
+from pathassets.core.stages import FEATURES
 from pathassets.engine.platform.platform import Platform
-from pathassets.engine.slides.scratch import Scratch
-from pathassets.engine.slides.source import SlidePath
 from pathassets.engine.stages.outcomes import SlideTask, Step
+
+if TYPE_CHECKING:  # they bring along what opens slides
+    from pathassets.engine.slides.scratch import Scratch
+    from pathassets.engine.slides.source import SlidePath
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,17 +81,22 @@ class Planner:
         ]
         return digest_of([CODE_VERSION, said])
 
-    def digests(self, version: str, drawn: Mapping[str, str]) -> dict[Key, str]:
+    def digests(
+        self, version: str, drawn: Mapping[str, str], adopted: Collection[Adopted] = ()
+    ) -> dict[Key, str]:
         """Digest of each entry's artifact of a slide, from its data version and its annotations.
 
-        `drawn` has the digest of what is drawn on it, by name.
+        `drawn` has the digest of what is drawn on it, by name; features of another tool that were
+        `adopted`, the last first, stand in for those of an entry that they count for.
         """
         found: dict[Key, str] = {}
         for entry in self.entries:
             parents = [version if entry.parent is None else found[entry.parent]]
             if (annotation := drawn_for(entry, drawn)) is not None:
                 parents.append(annotation)
-            found[entry.key] = self._digesters[entry.key](parents)
+            own = self._digesters[entry.key](parents)
+            counting = (one.digest for one in adopted if counts_for(entry, version, one))
+            found[entry.key] = next(counting, own) if entry.stage.name == FEATURES else own
         return found
 
 
@@ -111,6 +121,7 @@ def plan_slides(platform: Platform, slide_ids: Collection[str] | None = None) ->
     overrides = catalog.overrides(slide_ids)
     paths = catalog.all_paths(slide_ids)
     annotations = catalog.annotations(slide_ids)
+    adopted = catalog.adopted(slide_ids)
     return [
         plan_slide(
             planner,
@@ -118,17 +129,19 @@ def plan_slides(platform: Platform, slide_ids: Collection[str] | None = None) ->
             overrides.get(record.slide_id),
             paths.get(record.slide_id, ()),
             annotations.get(record.slide_id, {}),
+            adopted.get(record.slide_id, ()),
         )
         for record in catalog.slides(slide_ids)
     ]
 
 
-def plan_slide(
+def plan_slide(  # noqa: PLR0913, PLR0917 - what is known of a slide
     planner: Planner,
     record: SlideRecord,
     override: MppOverride | None,
     paths: Iterable[PathRecord],
     annotations: Mapping[str, AnnotationRecord] = NO_ANNOTATIONS,
+    adopted: Collection[Adopted] = (),
 ) -> PlannedSlide:
     """Work out the address of each artifact of one slide."""
     version = slide_version(record.fingerprint, override.mpp if override else record.mpp)
@@ -139,9 +152,12 @@ def plan_slide(
         annotations=annotations,
     )  # fmt: skip
     root = Address.of_slide(record.slide_id, version)
-    digests = planner.digests(version, drawn)
+    digests = planner.digests(version, drawn, adopted)
+    of_others = {one.digest for one in adopted}
     for entry in planner.entries:
-        steps[entry.key] = _step(entry, root, steps, drawn, digests[entry.key])
+        digest = digests[entry.key]
+        step = _step(entry, root, steps, drawn, digest)
+        steps[entry.key] = replace(step, is_external=True) if digest in of_others else step
     return planned
 
 
@@ -217,6 +233,8 @@ def slide_paths(paths: Iterable[PathRecord], verify: str) -> tuple[SlidePath, ..
 
 def _place(path: PathRecord, verify: str) -> SlidePath:
     """A place to look for the slide; a stamp that no file can have makes its reader hash it."""
+    from pathassets.engine.slides.source import SlidePath  # noqa: PLC0415 - as above
+
     stamp = recorded_stamp(path)
     return SlidePath(
         path=path.path, stamp=stamp if verify == "stamp" else replace(stamp, ctime_ns=-1)

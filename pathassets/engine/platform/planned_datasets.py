@@ -8,36 +8,29 @@ rows that it follows from ─▶ known? ─yes─▶ digest
 
 from __future__ import annotations
 
-import hashlib
-
 from pathassets.core.address import ALL_SLIDES, Address
 from pathassets.core.recipe import Entry
-from pathassets.core.spec import canonical_json
+from pathassets.engine.platform.datasets.inputs import inputs_of, note_version
 from pathassets.engine.platform.platform import Platform
 
 
 def dataset_address(platform: Platform, plan_id: int, entry: Entry) -> Address:
     """Where the version of a dataset is, or would be, that the catalog stands for now."""
-    if entry.spec.slides:  # whom it selects may follow from anything
-        return Address(*entry.key, ALL_SLIDES, _plan(platform, entry))
-    inputs = _inputs(platform, plan_id, entry)
+    inputs = inputs_of(platform, plan_id, entry)
     digest = platform.catalog.find_dataset_plan(entry.name, inputs)
     if digest is None:
         digest = _plan(platform, entry)
-        if _inputs(platform, plan_id, entry) == inputs:  # nothing changed meanwhile
-            platform.catalog.note_dataset_plan(entry.name, inputs, digest)
+        note_version(platform, plan_id, entry, inputs, digest)
     return Address(*entry.key, ALL_SLIDES, digest)
 
 
-def _inputs(platform: Platform, plan_id: int, entry: Entry) -> str:
-    """SHA-256 of the entry and of all rows that its version follows from."""
-    if entry.parent is None:
-        raise ValueError(f"{entry.key}: a dataset is made from features")
-    said = platform.catalog.said_of_dataset(entry.name)
-    found = hashlib.sha256(canonical_json([entry.parent, entry.identity, said]).encode())
-    for row in platform.catalog.dataset_inputs(plan_id, entry.parent):
-        found.update(repr(row).encode())
-    return found.hexdigest()
+def known_address(platform: Platform, plan_id: int, entry: Entry) -> Address | None:
+    """The same where it was worked out before, or no version of the dataset ever was; else None."""
+    inputs = inputs_of(platform, plan_id, entry)
+    digest = platform.catalog.find_dataset_plan(entry.name, inputs)
+    if digest is None and not platform.catalog.has_dataset_plan(entry.name):
+        return dataset_address(platform, plan_id, entry)
+    return None if digest is None else Address(*entry.key, ALL_SLIDES, digest)
 
 
 def _plan(platform: Platform, entry: Entry) -> str:

@@ -58,7 +58,7 @@ def open_to_read(settings: Settings) -> Platform:
     """
     _require_known(settings)
     try:
-        return open_platform(settings)
+        return _open(settings)
     except StoreError:
         if not settings.store.is_dir():
             raise
@@ -78,12 +78,17 @@ def open_platform(settings: Settings) -> Platform:
         StoreError: the store is not writable, or not the one that the catalog knows.
         CatalogError: the catalog cannot be opened, or a newer version made it.
     """
+    platform = _open(settings)
+    platform.catalog.note_encoders(encoders_of(platform.recipe))
+    return platform
+
+
+def _open(settings: Settings) -> Platform:
     recipe = open_recipe(settings)
     _require_known(settings)
     store = open_store(settings.store)
     catalog = Catalog.open(settings.catalog_url)
     adopt_annotations(store, catalog)
-    catalog.note_encoders(encoders_of(recipe))
     return Platform(settings=settings, store=store, catalog=catalog, recipe=recipe)
 
 

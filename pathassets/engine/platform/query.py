@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pathassets.adapters.tables.writing import write_csv, write_parquet
 from pathassets.catalog.query import Result, open_query
+from pathassets.core.text import quoted
 from pathassets.errors import SpecError
 
 
@@ -41,6 +44,20 @@ def ask(asked: Asked) -> AbstractContextManager[Result]:
     return open_query(asked.url, asked.query, timeout_s=asked.timeout_s)
 
 
+def require_distinct(columns: Sequence[str]) -> None:
+    """Let columns through whose names tell them apart.
+
+    Raises:
+        SpecError: two have one name: an object of JSON would lose one of them.
+    """
+    twice = [name for name, n in Counter(columns).items() if n > 1]
+    if twice:
+        raise SpecError(
+            f"query: two columns are called {quoted(twice[0])}",
+            remedy="Give each a name of its own: SELECT a AS x, b AS y",
+        )
+
+
 def write_answer(asked: Asked, target: Path, *, escape_formulas: bool = False) -> Written:
     """Write a query's answer as CSV or Parquet, by the name's ending.
 
@@ -53,6 +70,7 @@ def write_answer(asked: Asked, target: Path, *, escape_formulas: bool = False) -
         raise SpecError(f"{target}: neither .csv nor .parquet", remedy="Name it so")
     with ask(asked) as answer:
         if suffix == ".parquet":
+            require_distinct(answer.columns)
             n_rows = write_parquet(target, answer.columns, answer.rows)
             return Written(n_rows=n_rows, n_formulas=0, is_escaped=False)
         n_rows, n_formulas = write_csv(

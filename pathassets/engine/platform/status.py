@@ -18,7 +18,7 @@ from pathassets.catalog.standing import NOT_CURRENT, WantedCell
 from pathassets.core.address import ALL_SLIDES, Address
 from pathassets.core.recipe import Key
 from pathassets.engine.platform.plan import PlannedSlide, annotation_address, plan_slides
-from pathassets.engine.platform.planned_datasets import dataset_address
+from pathassets.engine.platform.planned_datasets import dataset_address, known_address
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.presence import (
     FewFacts,
@@ -29,7 +29,6 @@ from pathassets.engine.platform.presence import (
 from pathassets.engine.platform.standing.look import look
 from pathassets.engine.platform.standing.refresh import refresh_wanted
 from pathassets.engine.stages.outcomes import Explained, Step
-from pathassets.engine.stages.recorded_annotation import record_again
 from pathassets.errors import CatalogError
 
 CellState = Literal["current", "stale", "damaged", "failed", "blocked", "missing"]
@@ -38,6 +37,8 @@ MAX_TOLD = 20
 """Cells told one by one; of the others, how many there are of each reason."""
 MAX_LOOKED = 2_000
 """Artifacts that are looked at without being asked to: an eighth of a second."""
+MAX_EXACT = 5_000
+"""Slides of which it is worked out which version a dataset would be, where that is not known."""
 N_READ = 500
 """Slides read at once where all are gone through."""
 
@@ -141,7 +142,7 @@ def cohort_status(platform: Platform, *, is_looking: bool | None = None) -> Coho
             entry.name: sum(counts.get(entry.key, {}).values())
             for entry in platform.recipe.recorded
         },
-        datasets=dataset_cells(platform, plan_id),
+        datasets=dataset_cells(platform, plan_id, is_exact=n_slides <= MAX_EXACT),
         troubles=find_troubles(platform, plan_id),
         rejected_files=rejected_files,
         look=None if has_looked else catalog.look_age(plan_id),
@@ -202,6 +203,10 @@ def slide_status(planned: PlannedSlide, known: StoredArtifacts) -> SlideStatus:
 
 
 def _lost_annotations(planned: PlannedSlide, known: StoredArtifacts) -> Iterator[tuple[str, Cell]]:
+    if not planned.annotations:
+        return
+    from pathassets.engine.stages.recorded_annotation import record_again  # noqa: PLC0415 - shapely
+
     for name, drawn in planned.annotations.items():
         address = annotation_address(drawn)
         if not drawn.is_withdrawn and address in known.damage:
@@ -328,23 +333,28 @@ def _damages_of(row: SlideStatus) -> tuple[Cell, ...]:
 # ---------------------------------------------------------------------------- what is to be done
 
 
-def dataset_cells(platform: Platform, plan_id: int) -> tuple[Cell, ...]:
-    """Each dataset of the recipe: stale when its slides would give another version now."""
+def dataset_cells(platform: Platform, plan_id: int, *, is_exact: bool = True) -> tuple[Cell, ...]:
+    """Each dataset of the recipe: stale when its slides would give another version now.
+
+    Where it need not be exact, a version is not worked out anew: one that is not known of its
+    slides as they are is another than was ever built.
+    """
+    find = dataset_address if is_exact else known_address
     return tuple(
-        _dataset_cell(platform, dataset_address(platform, plan_id, entry))
+        _dataset_cell(platform, entry.key, find(platform, plan_id, entry))
         for entry in platform.recipe.datasets
     )
 
 
-def _dataset_cell(platform: Platform, address: Address) -> Cell:
-    last = platform.catalog.latest_attempts([ALL_SLIDES]).get((*address.key, ALL_SLIDES))
+def _dataset_cell(platform: Platform, key: Key, address: Address | None) -> Cell:
+    last = platform.catalog.latest_attempts([ALL_SLIDES]).get((*key, ALL_SLIDES))
     if last is not None and last.address == address and last.state == "failed":
         return _tried(last)  # its parts are not apart
-    record = platform.catalog.find_artifact(address)
-    if record is None:
-        is_made = any(platform.catalog.made_of([address.key], [ALL_SLIDES]))
+    record = None if address is None else platform.catalog.find_artifact(address)
+    if address is None or record is None:
+        is_made = any(platform.catalog.made_of([key], [ALL_SLIDES]))
         state: CellState = "stale" if is_made else "missing"
-        return Cell(key=address.key, state=state, digest=address.digest)
+        return Cell(key=key, state=state, digest="" if address is None else address.digest)
     if (damage := platform.store.check_sizes(address, record.files)) is not None:
         return damaged_cell(address, str(damage))
     return made_cell(address, FewFacts.of(record.facts))

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import traceback
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pathassets.adapters.store.store import Artifact
 from pathassets.core.address import Address
 from pathassets.core.recipe import Entry, Key
-from pathassets.engine.features.works import EncodingStats
-from pathassets.engine.slides.scratch import Scratch
-from pathassets.engine.slides.source import SlidePath
 from pathassets.errors import PathAssetsError, SlideError, shortage_of
+
+if TYPE_CHECKING:  # they bring along what opens slides and writes arrays
+    from pathassets.engine.features.works import EncodingStats
+    from pathassets.engine.slides.scratch import Scratch
+    from pathassets.engine.slides.source import SlidePath
 
 State = Literal["made", "current", "failed", "blocked"]
 
@@ -28,6 +30,8 @@ class Step:
     stage one at most."""
     annotations: tuple[Address, ...] = ()
     """All that was drawn that it goes back to, by itself or by its parents."""
+    is_external: bool = False
+    """Whether it is what another tool made, and was adopted: no run can make it again."""
     lacks: Key | None = None
     """Annotations without which nothing can be made, and that are not recorded for this slide."""
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from pathassets.adapters.store.partial import Partial, hold_partials
 from pathassets.core.address import Address
 from pathassets.engine.stages.context import LazyContext
+from pathassets.engine.stages.external import require_own
 from pathassets.engine.stages.job import Asking, Made, StageJob
 from pathassets.engine.stages.outcomes import Step, StepOutcome, failed
 from pathassets.engine.stages.published import Published, publish
@@ -55,6 +56,7 @@ def _make(
 ) -> Asking[dict[Address, StepOutcome]]:
     for step in steps:
         require_recorded(step)
+        require_own(step)
     context.get()  # before anything is begun: without the slide nothing can be
     with _begin(steps, context, staging) as partials:
         outcomes = published.find_all(steps)  # another process may have made it meanwhile

@@ -68,11 +68,9 @@ def test_what_fails_half_way_leaves_the_old_file_and_nothing_else(tmp_path, name
     assert list(tmp_path.iterdir()) == [place]
 
 
-def test_a_place_that_cannot_be_written_and_two_columns_of_one_name_are_refused(tmp_path):
+def test_a_place_that_cannot_be_written_is_refused(tmp_path):
     with pytest.raises(SpecError, match="cannot be written"):
         write_csv(tmp_path / "no" / "a.csv", ["x"], [])
-    with pytest.raises(SpecError, match="two columns are called 'x'"):
-        write_parquet(tmp_path / "a.parquet", ["x", "x"], list)
 
 
 def test_a_file_is_its_owners_alone_and_a_link_in_its_place_is_replaced(tmp_path):

@@ -8,9 +8,11 @@ import dagster as dg
 import pytest
 from sqlalchemy import Engine, event
 
+from pathassets.catalog.records import ChangedBy, CohortChange
 from pathassets.defs.assets.slide import report_slides, reported_versions
 from pathassets.defs.events.data_versions import Provenance
 from pathassets.defs.partitions import add_slides
+from tests.catalog.hostile_words import HOSTILE
 from tests.catalog.merges import remember_merge
 from tests.defs.small_slides import write_slide
 from tests.defs.workbench import Workbench
@@ -79,3 +81,28 @@ def test_an_id_that_was_merged_away_is_no_partition_any_more(bench: Workbench, h
     add_slides(bench.instance, ["ghost"])
     report_slides(bench.instance, bench.platform, [])
     assert bench.instance.get_dynamic_partitions("slides") == [a, b]
+
+
+def test_a_slide_s_page_shows_what_is_said_of_it_and_obeys_none_of_it(
+    bench: Workbench, home: Path
+) -> None:
+    [a] = bench.ingest(write_slide(home / "a.svs", 1))
+    catalog = bench.platform.catalog
+    word = HOSTILE["markdown"]
+    values = {"label.x": word, "label.y": HOSTILE["newline"], "stain": HOSTILE["terminal"]}
+    changes = [
+        CohortChange(subject="slide", key=a, field=field, old=None, new=value)
+        for field, value in (values | {"patient": word}).items()
+    ]
+    changes += [CohortChange(subject="patient", key=word, field="site", old=None, new=word)]
+    catalog.record_changes(changes, ChangedBy(who="Ann"))
+    before = reported_versions(bench.instance)
+    report_slides(bench.instance, bench.platform, [a], is_anew=True)
+    assert reported_versions(bench.instance) == before
+    seen = bench.latest("slide", a).asset_materialization
+    assert seen is not None
+    shown = {name: seen.metadata[name] for name in ("patient", "site", "labels", "stain")}
+    assert {type(one) for one in shown.values()} == {dg.TextMetadataValue}
+    assert (shown["patient"].value, shown["site"].value) == (word, word)
+    assert shown["labels"].value == f"x: {word}\ny: one\\ntwo\\r\\nthree"
+    assert "\x1b" not in str(shown["stain"].value)

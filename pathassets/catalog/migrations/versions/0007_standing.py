@@ -30,7 +30,7 @@ def upgrade() -> None:
     op.create_table(
         "dataset_plan",
         *words("name", "inputs", "digest"),
-        sa.PrimaryKeyConstraint("name", name=op.f("pk_dataset_plan")),
+        sa.PrimaryKeyConstraint("name", "inputs", name=op.f("pk_dataset_plan")),
     )
 
 
@@ -39,6 +39,7 @@ def _make_plan() -> None:
         "plan",
         sa.Column("plan_id", sa.Integer(), nullable=False),
         *words("recipe_digest", "made_at", "used_at"),
+        sa.Column("looked_at", sa.Text()),
         sa.PrimaryKeyConstraint("plan_id", name=op.f("pk_plan")),
     )
     op.create_index(op.f("ix_plan_recipe_digest"), "plan", ["recipe_digest"], unique=True)

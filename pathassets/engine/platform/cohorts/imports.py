@@ -94,7 +94,7 @@ def tag_by_hand(
             subject="slide", key=slide_id, field=what,
             old=name if is_removed else None, new=None if is_removed else name,
         )
-        for name in members.names
+        for name in dict.fromkeys(members.names)
         for slide_id in chosen
         if (check_name(name, what, what) in held.get(slide_id, ())) == is_removed
     ]  # fmt: skip

@@ -25,18 +25,21 @@ class Matches:
     """Of some of the unknown names the known one that is most like it."""
 
 
-def match_slides(catalog: Catalog, names: Iterable[str]) -> Matches:
-    """Find the slides that names stand for: by id, also one of old, else by path or file name."""
+def match_slides(catalog: Catalog, known: Collection[str], names: Iterable[str]) -> Matches:
+    """Find the slides that names stand for: by id, also one of old, else by path or file name.
+
+    `known` are the ids of all slides.
+    """
     asked = dict.fromkeys(names)
     heirs = {one.slide_id: one.into_slide_id for one in catalog.merged()}
     paths = catalog.all_paths()
-    found = {name: {heirs.get(name, name)} for name in asked if heirs.get(name, name) in paths}
+    found = {name: {heirs.get(name, name)} for name in asked if heirs.get(name, name) in known}
     rest = [name for name in asked if name not in found]
     by_file = _match_files(rest, {id_: [p.path for p in some] for id_, some in paths.items()})
     slides = {name: tuple(sorted(ids)) for name, ids in (found | by_file).items()}
     unknown = [name for name in rest if name not in slides]
     files = {Path(one.path).name for some in paths.values() for one in some} if unknown else set()
-    return Matches(slides=slides, near=nearest(unknown, files | set(paths)))
+    return Matches(slides=slides, near=nearest(unknown, files | set(known)))
 
 
 def _match_files(names: Collection[str], paths: Mapping[str, Iterable[str]]) -> dict[str, set[str]]:

@@ -125,7 +125,9 @@ def preview_table(
     if sheet.is_clinical:
         _read_patients(said)
     else:
-        _read_slides(said, match_slides(catalog, (line.slide for line in sheet.lines)))
+        _read_slides(
+            said, match_slides(catalog, state.slides, (line.slide for line in sheet.lines))
+        )
     changes = tuple(_changes(said))
     if not said.lenient.may_move:
         _refuse_moves(said, changes)
@@ -133,7 +135,7 @@ def preview_table(
         source=sheet.source, sha256=sheet.sha256, reading=sheet.reading, n_lines=len(sheet.lines),
         n_slides=len(said.slides), changes=changes, n_skipped=said.n_skipped,
         conflicts=tuple(sorted(said.conflicts, key=lambda one: one.line)),
-        notes=(*sheet.notes, *_spellings(changes, state)),
+        notes=(*sheet.notes, *_spellings(changes, state), *_left_behind(changes, state)),
     )  # fmt: skip
 
 
@@ -280,3 +282,14 @@ def _spellings(changes: Iterable[CohortChange], state: CohortState) -> Iterator[
         yield f"patients {' and '.join(map(told, group))} are taken as {len(group)} different ones"
     if len(groups) > MAX_ALIKE:
         yield f"{len(groups) - MAX_ALIKE} more patients are spelled in ways like these"
+
+
+def _left_behind(changes: Iterable[CohortChange], state: CohortState) -> Iterator[str]:
+    """Patients of whom something is said, and who would have no slide any more."""
+    new = {one.key: one.new for one in changes if one.field == "patient"}
+    stay = {new.get(slide_id, said.get("patient")) for slide_id, said in state.slides.items()}
+    gone = sorted({said.get("patient", "") for key, said in state.slides.items() if key in new})
+    for patient in gone:
+        if patient not in stay and state.patients.get(patient):
+            said = ", ".join(sorted(state.patients[patient]))
+            yield f"patient {quoted(patient)} has no slide then; {said} stay with that name"

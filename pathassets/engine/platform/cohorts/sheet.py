@@ -178,8 +178,8 @@ def _notes(table: Table, columns: Mapping[str, int]) -> Iterator[str]:
     for name in ("slide", "file", "patient"):
         if name in columns and (n := table.n_numbers.get(table.columns[columns[name]], 0)):
             yield (
-                f"column {name!r} has numbers, not text, in {n} of its cells: zeros that they "
-                "began with are lost"
+                f"column {name!r}: numbers, not text, in {n} of its cells: zeros they began with "
+                "are lost"
             )
     left = [n for place, n in enumerate(table.columns) if place not in columns.values() and n]
     if left:

@@ -23,9 +23,11 @@ from pathassets.engine.platform.datasets.contents import (
     RECIPE,
     REPORT,
 )
+from pathassets.engine.platform.datasets.inputs import inputs_of
 from pathassets.engine.platform.datasets.plan import plan_dataset
 from pathassets.engine.platform.datasets.versions import DatasetVersion, find_version
 from pathassets.engine.platform.platform import Platform
+from pathassets.engine.platform.standing.refresh import refresh_wanted
 from pathassets.errors import CatalogError
 
 _HELD = ("tissue_mask", "patch_locations", "features")
@@ -54,8 +56,11 @@ def freeze(platform: Platform, name: str, *, who: str, why: str) -> ReleaseRecor
 
 def _require_in_force(platform: Platform, version: DatasetVersion) -> None:
     entry = platform.recipe.entry(version.address.key)
-    planned = plan_dataset(platform, entry)
-    if planned.address != version.address:
+    inputs = inputs_of(platform, refresh_wanted(platform), entry)
+    digest = platform.catalog.find_dataset_plan(entry.name, inputs)
+    if digest is None:
+        digest = plan_dataset(platform, entry, is_looking=False).address.digest
+    if digest != version.address.digest:
         raise CatalogError(
             f"dataset {entry.name}: its slides would give another version now than "
             f"{version.name}, which was built last",

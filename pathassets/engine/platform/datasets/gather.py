@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from pathassets.core.datasets.spec import DatasetSpec
 from pathassets.core.datasets.splits import scheme_of
 from pathassets.core.recipe import Entry, Key
 from pathassets.core.slides.slide import slide_version
+from pathassets.core.text import quoted
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.selection import choose_slides
 from pathassets.engine.platform.standing.refresh import refresh_wanted
@@ -38,6 +40,7 @@ _COLUMNS = (
     "why",
     "bad_patch_share",
 )
+_PART = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 SLIDE_LABEL = "label"
 """Name of the label that stands beside the slide itself."""
 
@@ -61,6 +64,10 @@ def gather(platform: Platform, entry: Entry) -> tuple[pd.DataFrame, dict[str, Ad
     ids = rows["slide_id"]
     rows["tissue_mask_digest"] = ids.map(platform.catalog.wanted_digests(plan_id, mask))
     rows["patch_locations_digest"] = ids.map(platform.catalog.wanted_digests(plan_id, locations))
+    # What another tool made is made from the slide alone.
+    of_others = {one.digest for some in platform.catalog.adopted().values() for one in some}
+    is_external = rows["features_digest"].isin(of_others)
+    rows.loc[is_external, ["tissue_mask_digest", "patch_locations_digest"]] = ""
     rows = _with_what_is_said(platform, rows, entry.spec)
     if entry.spec.min_tissue_mm2:
         facts = platform.catalog.wanted_facts(plan_id, mask)
@@ -162,6 +169,11 @@ def _read_parts(path: Path, sha256: str) -> StatedParts:
         cells = {n: c.strip() for n, c in zip(table.columns, line.cells, strict=True)}
         if not cells["split"]:
             continue
+        if not _PART.fullmatch(cells["split"]):
+            raise SpecError(
+                f"{path}:{line.number}: {quoted(cells['split'])} is no name of a part",
+                remedy="Begin with a letter; up to 63 more letters, digits, _, . and - may follow",
+            )
         for key in keys:
             name = _unguarded(cells[key])
             if name and said[key].setdefault(name, cells["split"]) != cells["split"]:

@@ -11,11 +11,15 @@ from pathassets.catalog.records import ArtifactRecord
 from pathassets.catalog.releases.records import ReleaseRecord
 from pathassets.core.address import ALL_SLIDES, Address
 from pathassets.core.datasets.changes import DatasetChanges, VersionTables, compare
+from pathassets.core.datasets.manifest import LEFT_OUT_COLUMNS, MANIFEST_COLUMNS
 from pathassets.core.datasets.names import DatasetName, parse_dataset_name
 from pathassets.core.recipe import DATASET
 from pathassets.engine.platform.datasets.contents import LEFT_OUT_TABLE, MANIFEST_TABLE
 from pathassets.engine.platform.platform import Platform
 from pathassets.errors import CatalogError, did_you_mean
+
+_MEMBER_COLUMNS = tuple(name for name in MANIFEST_COLUMNS if name != "features_uri")
+"""What a release keeps of each member: where its features are follows from their digest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,12 +82,13 @@ def tables_of(platform: Platform, version: DatasetVersion) -> VersionTables:
             left_out=load_table(folder / LEFT_OUT_TABLE),
         )
     catalog = platform.catalog
-    manifest = pd.DataFrame(catalog.release_members(release.dataset, release.version))
-    left_out = pd.DataFrame(
-        catalog.release_left_out(release.dataset, release.version),
-        columns=["slide_id", "patient", "label", "why"],
+    manifest = pd.DataFrame(
+        catalog.release_members(release.dataset, release.version), columns=list(_MEMBER_COLUMNS)
     )
-    return VersionTables(manifest=manifest.reindex(columns=_columns(manifest)), left_out=left_out)
+    left_out = pd.DataFrame(
+        catalog.release_left_out(release.dataset, release.version), columns=list(LEFT_OUT_COLUMNS)
+    )
+    return VersionTables(manifest=manifest, left_out=left_out)
 
 
 def compare_versions(platform: Platform, one: str, other: str) -> DatasetChanges:
@@ -108,14 +113,6 @@ def _version(
 ) -> DatasetVersion:
     name = release.name if release else f"{address.name}@{address.digest}"
     return DatasetVersion(name=name, address=address, artifact=artifact, release=release)
-
-
-def _columns(manifest: pd.DataFrame) -> list[str]:
-    """A release of no member has its columns nonetheless."""
-    return list(manifest.columns) or [
-        "slide_id", "patient", "label", "split", "slide_sha256", "slide_version",
-        "tissue_mask_digest", "patch_locations_digest", "features_digest", "features_sha256",
-    ]  # fmt: skip
 
 
 def _unknown(platform: Platform, name: DatasetName, built: list[DatasetVersion]) -> CatalogError:

@@ -37,6 +37,7 @@ from pathassets.engine.platform.ingestion.cohort_matching import (
 from pathassets.engine.platform.ingestion.cohort_table import NO_COHORT, Cohort, CohortRow
 from pathassets.engine.platform.plan import path_record, recorded_stamp
 from pathassets.engine.platform.platform import Platform
+from pathassets.engine.platform.upkeep.forgotten import refuse_forgotten
 from pathassets.engine.slides.inspect_files import FileInspection, inspect_files
 from pathassets.errors import PathAssetsError, SlideError, SlideUnreadable, SpecError
 
@@ -168,6 +169,8 @@ class _Registrar:
 
     def register(self, path: Path, found: Found) -> Registration:
         """Enter what is known of a file, or what the look found."""
+        if isinstance(found, FileInspection):
+            found = refuse_forgotten(self._platform, path, found.fingerprint) or found
         if isinstance(found, PathAssetsError):
             path = Path(_printable(path))
             _refuse(self._platform, path, found)
@@ -214,7 +217,7 @@ class _Registrar:
             )
         stated = self._catalog.mpp_history(slide_id) if row.mpp is not None else []
         if row.mpp is not None and (not stated or stated[0].mpp != row.mpp):
-            self._catalog.override_mpp(slide_id, row.mpp, who=self._by.who, why=self._by.file)
+            self._catalog.override_mpp(slide_id, row.mpp, who=TABLE, why=self._by.file, by=self._by)
 
     def _require_one_truth(self, path: Path, slide_id: str, row: CohortRow) -> None:
         """Refuse a line about two slides, and two lines that contradict each other about one."""

@@ -40,11 +40,14 @@ def look(
                     yield one.address, one.files
 
     found = platform.store.look_over(take())
-    _record(platform, ((taken.popleft(), damage) for _, damage in found))
+    n_noted = _record(platform, ((taken.popleft(), damage) for _, damage in found))
+    if slide_ids is None and key is None and n_noted:
+        platform.catalog.note_look(plan_id)
 
 
-def _record(platform: Platform, looks: Iterable[tuple[InForce, Damage | None]]) -> None:
-    """Enter what was found, in batches."""
+def _record(platform: Platform, looks: Iterable[tuple[InForce, Damage | None]]) -> int:
+    """Enter what was found, in batches; returns of how many artifacts."""
+    n_noted = 0
     at = datetime.now(UTC)
     whole: list[Address] = []
     doubted: list[Address] = []
@@ -56,13 +59,16 @@ def _record(platform: Platform, looks: Iterable[tuple[InForce, Damage | None]]) 
         doubted.clear()
 
     for one, damage in looks:
+        n_before = len(whole) + len(doubted)
         if damage is not None or one.damage:
             doubted.append(one.address)
         elif one.seen_whole_at is None or at - one.seen_whole_at > JUST_NOW:
             whole.append(one.address)
+        n_noted += len(whole) + len(doubted) - n_before
         if len(whole) + len(doubted) >= N_RECORDED:
             enter()
     enter()
+    return n_noted
 
 
 def damage_of(platform: Platform, address: Address, files: Files) -> str:

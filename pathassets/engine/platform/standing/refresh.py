@@ -33,7 +33,8 @@ def refresh_wanted(platform: Platform) -> int:
 
 def wanted_of(planner: Planner, facts: SlideFacts) -> Iterator[Wanted]:
     """What a recipe wants of a slide, and what is drawn on it, which is to stay whole."""
-    digests = planner.digests(slide_version(facts.fingerprint, facts.mpp), facts.drawn)
+    version = slide_version(facts.fingerprint, facts.mpp)
+    digests = planner.digests(version, facts.drawn, facts.adopted)
     for entry in planner.entries:
         lacking = lacks(entry, facts.drawn)
         yield Wanted(

@@ -5,6 +5,7 @@ import pytest
 
 from pathassets.engine.platform.ingestion.inbox import (
     Sighting,
+    ask_together,
     dump_sightings,
     look_into,
     parse_sightings,
@@ -19,9 +20,9 @@ def inbox(tmp_path):
     return folder
 
 
-def look(inbox, before, now_s, stable_s=60):
+def look(inbox, before, now_s, stable_s=60, known=frozenset()):
     """One tick of the sensor: its cursor, and the files that are whole."""
-    seen = look_into(inbox, parse_sightings(before), now_s=now_s)
+    seen = look_into(inbox, parse_sightings(before), known, now_s=now_s)
     return dump_sightings(seen), stable_files(seen, now_s=now_s, stable_s=stable_s)
 
 
@@ -123,3 +124,35 @@ def test_sightings_come_back_from_a_cursor(inbox):
     seen = {str(inbox / "ä.svs"): Sighting(size_bytes=2**40, mtime_ns=2**62, since_s=1000.25)}
     assert parse_sightings(dump_sightings(seen)) == seen
     assert parse_sightings(None) == parse_sightings("") == {}
+
+
+def test_a_file_that_is_known_is_not_remembered_until_it_is_another(inbox):
+    path = inbox / "a.svs"
+    grow(path, mtime_s=1)
+    grow(inbox / "b.mrxs", mtime_s=1)
+    known = {(str(path), 1, 10**9), (str(inbox / "b.mrxs"), 1, 10**9)}
+    cursor, whole = look(inbox, None, 1000, known=known)
+    assert (cursor, whole) == ("{}", [])
+    grow(path, mtime_s=1)
+    (inbox / "b").mkdir()
+    grow(inbox / "b" / "Data0000.dat", mtime_s=1)
+    cursor, _ = look(inbox, cursor, 1010, known=known)
+    assert look(inbox, cursor, 1070, known=known)[1] == [str(path), str(inbox / "b.mrxs")]
+
+
+def test_files_that_are_asked_for_together_stay_so():
+    seen = {name: Sighting(size_bytes=1, mtime_ns=1, since_s=0.0) for name in "abcde"}
+    first = ask_together(seen, ["a", "b", "c"], 2)
+    assert first["a"].asked == first["b"].asked != first["c"].asked
+    assert first["a"].asked.startswith("a:2:")
+    assert first["d"].asked == ""
+    then = ask_together(parse_sightings(dump_sightings(first)), ["a", "b", "c", "d", "e"], 9)
+    assert [then[name].asked for name in "abc"] == [first[name].asked for name in "abc"]
+    assert then["d"].asked == then["e"].asked
+    assert len({one.asked for one in then.values()}) == 3
+
+
+def test_a_cursor_of_an_earlier_version_is_read():
+    assert parse_sightings('{"a": [1, 2, 3.0]}') == {
+        "a": Sighting(size_bytes=1, mtime_ns=2, since_s=3.0)
+    }

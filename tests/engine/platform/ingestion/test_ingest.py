@@ -1,3 +1,4 @@
+import hashlib
 import logging
 import os
 import shutil
@@ -10,6 +11,7 @@ import pytest
 
 from pathassets.adapters.files import stamp_of
 from pathassets.adapters.tifffile import PyramidSpec, corrupt_tile
+from pathassets.catalog.records import ChangedBy
 from pathassets.engine.platform.ingestion.cohort_table import Cohort, CohortRow, read_cohort
 from pathassets.engine.platform.ingestion.ingest import find_files, ingest
 from pathassets.engine.platform.plan import plan_slides, recorded_stamp
@@ -310,6 +312,27 @@ def test_the_cohort_table_gives_patient_label_and_mpp(platform, make_slide):
 
 
 @pytest.mark.usefixtures("here")
+@pytest.mark.usefixtures("here")
+def test_what_the_cohort_table_says_goes_into_the_history_with_the_file(platform, make_slide):
+    path = make_slide("a.svs")
+    table = platform.settings.home / "cohort.csv"
+    table.write_text("file,patient,label,mpp\na.svs,P1,x,0.25\n")
+    for _ in range(2):
+        [found] = ingest(platform, [path], cohort=read_cohort(table))
+    history = platform.catalog.cohort_history(found.slide_id)
+    said = {(one.change.field, one.change.old, one.change.new) for one in history}
+    assert said == {("patient", None, "P1"), ("label", None, "x"), ("mpp", "0.5", "0.25")}
+    sha256 = hashlib.sha256(table.read_bytes()).hexdigest()
+    by = ChangedBy(who="cohort table", file=str(table), sha256=sha256)
+    assert [one.by for one in history] == [by] * 3
+
+
+def test_a_slide_s_scanner_is_what_its_file_says(platform, shared):
+    [found] = register(platform, shared / "slides" / "CMU-1-Small-Region.svs")
+    record = platform.catalog.slide(found.slide_id)
+    assert (record.scanner, record.stain) == ("Aperio CPAPERIOCS", None)
+
+
 def test_the_cohort_table_may_come_later_and_erases_nothing(platform, make_slide):
     [found] = register(platform, make_slide())
     register(platform, found.path, rows=[CohortRow(file="a.svs", patient="p1", mpp=0.25)])

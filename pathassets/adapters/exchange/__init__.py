@@ -1,0 +1,1 @@
+"""Features as files of other tools, one module a format."""

@@ -1,0 +1,100 @@
+"""HDF5 files with features and coordinates, as TRIDENT, CLAM and STAMP left them.
+
+A dataset says its own shape, so shapes are looked at before anything is read; rows are read when
+they are asked for.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pathassets.adapters.exchange.parts.claims import PREFIX
+from pathassets.adapters.exchange.parts.hdf5 import open_h5, own_dataset, plain, rows_of
+from pathassets.errors import StoreError
+
+MAX_ROWS = 5_000_000
+"""Coordinates that are read whole: a slide of 100,000 x 100,000 px has 150,000 patches of 256."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class H5Bag:
+    """What a file of features holds."""
+
+    corners: np.ndarray
+    """float64 (n, 2)."""
+    n_rows: int
+    n_columns: int
+    dtype: str
+    of_file: Mapping[str, Any]
+    """Attributes of the file."""
+    of_features: Mapping[str, Any]
+    of_coords: Mapping[str, Any]
+
+    def claim(self, name: str) -> Any:
+        """What an export of ours says of itself; None in the files of others."""
+        for said in (self.of_file, self.of_coords):
+            if f"{PREFIX}{name}" in said:
+                return said[f"{PREFIX}{name}"]
+        return None
+
+    @property
+    def slide_size_px0(self) -> tuple[int, int] | None:
+        """Width and height of level 0, where they are said."""
+        said = self.of_coords
+        if "level0_width" not in said or "level0_height" not in said:
+            return None
+        return int(said["level0_width"]), int(said["level0_height"])
+
+
+def read_h5_bag(path: Path, features: str = "features") -> H5Bag:
+    """Read all but the rows.
+
+    Raises:
+        StoreError: it has no such features or coordinates.
+    """
+    with open_h5(path) as file:
+        rows, coords = (own_dataset(path, file, name) for name in (features, "coords"))
+        if rows.ndim != 2:  # noqa: PLR2004
+            raise StoreError(path, f"{features} has the shape {rows.shape}, not (n, d)")
+        return H5Bag(
+            corners=_corners(path, coords), n_rows=rows.shape[0], n_columns=rows.shape[1],
+            dtype=str(rows.dtype), of_file=attributes_of(file), of_features=attributes_of(rows),
+            of_coords=attributes_of(coords),
+        )  # fmt: skip
+
+
+def _corners(path: Path, coords: Any) -> np.ndarray:
+    is_list = coords.ndim == 2 and coords.shape[1] >= 2  # noqa: PLR2004
+    if not is_list or coords.shape[0] > MAX_ROWS or coords.dtype.kind not in "iuf":
+        raise StoreError(path, f"coords are {coords.dtype} {coords.shape}, not numbers (n, 2)")
+    return np.asarray(coords[:, :2], np.float64)
+
+
+def attributes_of(item: Any) -> dict[str, Any]:
+    """What is written at a file or dataset."""
+    return {str(name): plain(value) for name, value in item.attrs.items()}
+
+
+def h5_rows(path: Path, name: str = "features") -> partial[Iterator[np.ndarray]]:
+    """What yields the rows of a file."""
+    return partial(rows_of, path, name)
+
+
+def number(said: Mapping[str, Any], name: str) -> float | None:
+    """A number among attributes; None where there is none."""
+    value = said.get(name)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    return float(value) if math.isfinite(value) else None
+
+
+def as_text(value: Any) -> str:
+    """A text among attributes; "" where there is none."""
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,102 @@
+"""What raw2features left: stores of embeddings, one for each slide.
+
+    <slide>.embeddings.zarr/grids/<grid>/   coords int32 (n, 2) on level 0, features/<model> (n, d)
+
+A header at each grid says how it was cut. Source: https://github.com/CraigMyles/raw2features,
+schema/embeddings_store-0.1.schema.json.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+
+from pathassets.adapters.exchange.parts.h5_bags import MAX_ROWS, as_text, number
+from pathassets.adapters.zarr.arrays import UNREADABLE
+from pathassets.core.exchange.found import Found, FoundFeatures, Unreadable
+from pathassets.errors import SpecError, StoreError
+
+ENDING = ".embeddings.zarr"
+HEADER = "raw2features"
+STEP_ROWS = 4096
+
+
+def find_raw2features(folder: Path) -> Iterator[Found]:
+    """Features of each model on each grid of the stores in a folder.
+
+    Raises:
+        SpecError: there are none.
+    """
+    paths = [folder] if folder.name.endswith(ENDING) else sorted(folder.rglob(f"*{ENDING}"))
+    if not paths:
+        raise SpecError(f"{folder}: has no *{ENDING}", remedy="Name raw2features' output folder")
+    for path in paths:
+        name = path.name.removesuffix(ENDING)
+        try:
+            yield from _read(path, name)
+        except (StoreError, *UNREADABLE) as error:
+            said = error.message if isinstance(error, StoreError) else f"cannot be read: {error}"
+            yield Unreadable(name=name, path=path, said=said)
+
+
+def _read(path: Path, name: str) -> Iterator[FoundFeatures]:
+    # Consolidated metadata may be older than what was added since.
+    root = zarr.open_group(store=str(path), mode="r", use_consolidated=False)
+    for key, grid in sorted(root["grids"].groups()):  # type: ignore[union-attr]
+        said = grid.attrs.get(HEADER)
+        if not isinstance(said, dict):
+            raise StoreError(path, f"grid {key} has no header {HEADER!r}")
+        corners = _corners(path, grid)
+        for model, rows in sorted(grid["features"].arrays()):
+            yield _features(path, name, (key, model), said, corners, rows)
+
+
+def _features(  # noqa: PLR0913, PLR0917 - the parts of a store
+    path: Path,
+    name: str,
+    place: tuple[str, str],
+    said: Mapping[str, Any],
+    corners: np.ndarray,
+    rows: Any,
+) -> FoundFeatures:
+    source, cut = said.get("source", {}), said.get("patching", {})
+    key, model = place
+    if rows.ndim != 2:  # noqa: PLR2004
+        raise StoreError(path, f"features/{model} has the shape {rows.shape}, not (n, d)")
+    sizes = source.get("level_dimensions") or []
+    return FoundFeatures(
+        tool="raw2features", name=name, stated_name=as_text(source.get("slide_id")),
+        files=_files(path),
+        tool_version=as_text(said.get("provenance", {}).get("raw2features_version")),
+        corners=corners, unit="px0", side=number(cut, "level0_patch"),
+        n_rows=rows.shape[0], n_columns=rows.shape[1], dtype=str(rows.dtype),
+        chunks=partial(_chunks, rows), encoder=model,
+        slide_size_px0=None if not sizes else (int(sizes[0][0]), int(sizes[0][1])),
+        slide_mpp=number(source, "mpp_level0"),
+        parameters={
+            "grid": key,
+            **{n: cut[n] for n in ("patch_px", "target_mpp", "step_out_px") if n in cut},
+            "weights_sha256": as_text(said["models"].get(model, {}).get("weights_sha256")),
+        },
+    )  # fmt: skip
+
+
+def _corners(path: Path, grid: Any) -> np.ndarray:
+    coords = grid["coords"]
+    if coords.ndim != 2 or coords.shape[1] != 2 or coords.shape[0] > MAX_ROWS:  # noqa: PLR2004
+        raise StoreError(path, f"coords have the shape {coords.shape}, not (n, 2)")
+    return np.asarray(coords[:], np.float64)
+
+
+def _files(path: Path) -> tuple[Path, ...]:
+    return tuple(sorted(p for p in path.rglob("*") if p.is_file()))
+
+
+def _chunks(rows: Any) -> Iterator[np.ndarray]:
+    for start in range(0, rows.shape[0], STEP_ROWS):
+        yield np.asarray(rows[start : start + STEP_ROWS])

@@ -1,0 +1,1 @@
+"""Features of a dataset's slides as torch reads them: bags, their `Dataset`, batches."""

@@ -1,0 +1,1 @@
+"""What keeps a catalog right: what is asked, hashed, cleared and forgotten of it; dumps."""

@@ -1,0 +1,211 @@
+"""A catalog's tables <-> lines of JSON that SQLite and PostgreSQL both can be made from.
+
+A dump is of one moment. It is loaded into the tables of the revision that it was made of, which are
+then brought up to date, so that an old one can be restored by a newer version.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    LargeBinary,
+    MetaData,
+    Table,
+    func,
+    insert,
+    select,
+    text,
+)
+from sqlalchemy import inspect as inspect_tables
+
+from pathassets.catalog.connect import (
+    make_engine,
+    migrate,
+    open_engine,
+    reading,
+    revision_of,
+    writing,
+)
+from pathassets.catalog.dialects import IN_VALUES, one_moment, restart_numbers
+from pathassets.catalog.migrations import HEAD, VERSION_TABLE
+from pathassets.catalog.tables import metadata
+from pathassets.catalog.upkeep.forgetting import Forgotten, enter_forgotten
+from pathassets.catalog.upkeep.part import UpkeepPart
+from pathassets.catalog.urls import name_of, parse_url
+from pathassets.core.spec import canonical_json
+from pathassets.errors import CatalogError
+
+TakeLines = Callable[[str, Iterator[str]], None]
+"""Writes the lines of a table, by its name."""
+Lines = Mapping[str, Iterable[str]]
+"""Lines of each table."""
+_BYTES = "$bytes"
+
+
+class Dumping(UpkeepPart):
+    """All of the catalog, to be kept elsewhere."""
+
+    def dump(self, take: TakeLines) -> str:
+        """Give the rows of every table, as they are at one moment; returns their revision."""
+        options = one_moment(self._engine)
+        with reading(self._engine.execution_options(**options)) as connection:
+            for table in metadata.sorted_tables:
+                take(table.name, _lines(connection, table))
+        return HEAD
+
+
+def _lines(connection: Connection, table: Table) -> Iterator[str]:
+    query = select(table).order_by(*table.primary_key)
+    pages = connection.execution_options(yield_per=IN_VALUES).execute(query)
+    for row in pages.mappings():
+        yield canonical_json({name: _plain(value) for name, value in row.items()})
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return {_BYTES: base64.b64encode(value).decode("ascii")}
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="microseconds")
+    return value
+
+
+def is_empty(url: str) -> bool:
+    """Whether no catalog is there, or one without a row.
+
+    Raises:
+        CatalogError: it cannot be opened.
+    """
+    place = parse_url(url)
+    if place.get_backend_name() == "sqlite" and not Path(place.database or "").exists():
+        return True
+    engine = make_engine(url)
+    try:
+        with reading(engine) as connection:
+            return all(n == 0 for n in _counts(connection))
+    finally:
+        engine.dispose()
+
+
+def _counts(connection: Connection) -> Iterator[int]:
+    there = set(inspect_tables(connection).get_table_names())
+    for table in metadata.sorted_tables:
+        if table.name in there:
+            yield connection.execute(select(func.count()).select_from(table)).scalar_one()
+
+
+def load_catalog(
+    url: str, revision: str, lines: Lines, forgotten: Sequence[Forgotten] = ()
+) -> None:
+    """Make a catalog of dumped tables in the place of an empty one, whole or not at all.
+
+    `forgotten` are slides that were taken out since: it keeps them out, too.
+
+    Raises:
+        CatalogError: there are rows already, the dump is of a newer version, or it cannot be made.
+    """
+    if not is_empty(url):
+        raise CatalogError(
+            f"{name_of(parse_url(url))}: holds rows already",
+            remedy="Name an empty database in PATHASSETS_CATALOG",
+        )
+    place = parse_url(url)
+    if place.get_backend_name() == "sqlite":
+        _load_aside(place, revision, lines, forgotten)
+        return
+    engine = make_engine(url)
+    try:
+        _load(engine, revision, lines, forgotten)
+    finally:
+        engine.dispose()
+
+
+def _load_aside(place: URL, revision: str, lines: Lines, forgotten: Sequence[Forgotten]) -> None:
+    """Make an SQLite file beside its place, which gets its name once it is whole."""
+    path = Path(place.database or "")
+    aside = path.with_name(f"{path.name}.restoring")
+    url = place.set(database=str(aside)).render_as_string(hide_password=False)
+    _remove_database(aside)
+    open_engine(url).dispose()  # private, and with a log
+    engine = make_engine(url)
+    try:
+        _load(engine, revision, lines, forgotten)
+    finally:
+        engine.dispose()
+    with aside.open("rb") as file:
+        os.fsync(file.fileno())
+    for left in (f"{path}-wal", f"{path}-shm"):
+        with suppress(FileNotFoundError):
+            Path(left).unlink()
+    aside.replace(path)
+
+
+def _remove_database(path: Path) -> None:
+    for name in (path, f"{path}-wal", f"{path}-shm", f"{path}-journal"):
+        with suppress(FileNotFoundError):
+            Path(name).unlink()
+
+
+def _load(engine: Engine, revision: str, lines: Lines, forgotten: Sequence[Forgotten]) -> None:
+    with writing(engine) as connection:
+        _drop_empty(connection)
+        migrate(connection, revision)
+        made = MetaData()
+        made.reflect(connection)
+        by_name = {t.name: t for t in made.sorted_tables}
+        unknown = set(lines) - set(by_name)
+        if unknown:
+            raise CatalogError(f"table {min(unknown)}: is in no catalog of {revision}")
+        for name, table in by_name.items():
+            _fill(connection, table, lines.get(name, ()))
+        restart_numbers(connection, [t for t in by_name.values() if t.name in lines])
+        migrate(connection)
+        enter_forgotten(connection, forgotten)
+
+
+def _drop_empty(connection: Connection) -> None:
+    """Drop the tables of a catalog without rows: another revision's are to be made."""
+    if not revision_of(connection):
+        return
+    migrate(connection)  # others may have tables here, too: only names of today are surely ours
+    found = inspect_tables(connection)
+    for view in found.get_view_names():
+        if view.startswith("v_"):
+            connection.execute(text(f'DROP VIEW "{view}"'))
+    there = MetaData()
+    ours = {*metadata.tables, VERSION_TABLE} & set(found.get_table_names())
+    there.reflect(connection, only=sorted(ours))
+    there.drop_all(connection)
+
+
+def _fill(connection: Connection, table: Table, lines: Iterable[str]) -> None:
+    rows: list[dict[str, Any]] = []
+    for line in lines:
+        rows.append(_row(table, line))
+        if len(rows) == IN_VALUES:
+            connection.execute(insert(table), rows)
+            rows = []
+    if rows:
+        connection.execute(insert(table), rows)
+
+
+def _row(table: Table, line: str) -> dict[str, Any]:
+    row = json.loads(line)
+    if not isinstance(row, dict) or row.keys() != set(table.c.keys()):
+        raise CatalogError(f"table {table.name}: a line of the dump is no row of it")
+    return {
+        name: base64.b64decode(value[_BYTES])
+        if name in table.c and isinstance(table.c[name].type, LargeBinary) and value is not None
+        else value
+        for name, value in row.items()
+    }

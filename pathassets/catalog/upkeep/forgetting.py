@@ -1,0 +1,196 @@
+"""A slide whose patient withdraws consent -> no row of it, but for one that keeps it out.
+
+That row names nobody: content and id are hashed with a salt of its own. Whoever has the file, or
+the id, can ask whether it was forgotten; nobody can read off which it was, or look it up in another
+catalog by its SHA-256, which labs publish.
+
+Rows go by what a table's columns are called, so that a table which is added later is cleared, too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, Table, and_, delete, insert, select
+
+from pathassets.catalog.connect import reading, writing
+from pathassets.catalog.dialects import empty_log, overwrite_deleted
+from pathassets.catalog.part import now
+from pathassets.catalog.rows import flat
+from pathassets.catalog.tables import (
+    artifact,
+    artifact_hash,
+    artifact_parent,
+    forgotten_slide,
+    merged_slide,
+    metadata,
+    rejected_file,
+    slide,
+    slide_path,
+)
+from pathassets.catalog.upkeep.part import UpkeepPart
+from pathassets.core.address import Address
+from pathassets.core.recipe import DATASET
+
+_SLIDE_COLUMNS = ("slide_id", "into_slide_id", "partition_key")
+"""What tables call the slide that a row is of."""
+_OF_RELEASES = "release"
+"""Tables of what was released begin so: a release stays as it was."""
+_OF_ARTIFACTS = frozenset({artifact.name, artifact_parent.name, artifact_hash.name})
+_OF_PATIENTS = ("patient_label", "patient")
+_CHANGES = "cohort_change"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forgotten:
+    """A slide that was taken out: who, why and when, and not which."""
+
+    salt: str
+    content_hash: str
+    id_hash: str
+    who: str
+    why: str
+    n_artifacts: int
+    forgotten_at: datetime
+
+    def has_content(self, fingerprint: str) -> bool:
+        """Whether it had this SHA-256."""
+        return _hash(self.salt, fingerprint) == self.content_hash
+
+    def had_id(self, slide_id: str) -> bool:
+        """Whether it was called so."""
+        return _hash(self.salt, slide_id) == self.id_hash
+
+
+class Forgetting(UpkeepPart):
+    """Slides that were taken out for good."""
+
+    def forgotten(self) -> list[Forgotten]:
+        """All that were taken out, in order."""
+        columns = [column for column in forgotten_slide.c if column.name != "id"]
+        with reading(self._engine) as connection:
+            found = connection.execute(select(*columns).order_by(forgotten_slide.c.id))
+            return [Forgotten(**row) for row in found.mappings()]
+
+    def begin_forgetting(self, slide_id: str, *, who: str, why: str) -> None:
+        """Enter that a slide is taken out, once, before anything of it goes."""
+        content = select(slide.c.fingerprint).where(slide.c.slide_id == slide_id)
+        salt = secrets.token_hex(16)
+        with writing(self._engine) as connection:
+            fingerprint = connection.execute(content).scalar_one()
+            n = len(_addresses(connection, [slide_id]))
+            if not _is_begun(connection, fingerprint):
+                new = {
+                    "salt": salt,
+                    "content_hash": _hash(salt, fingerprint),
+                    "id_hash": _hash(salt, slide_id),
+                    "who": who,
+                    "why": why,
+                    "n_artifacts": n,
+                    "forgotten_at": now(),
+                }
+                connection.execute(insert(forgotten_slide), new)
+
+    def ids_of(self, slide_id: str) -> list[str]:
+        """The id of a slide, and those that it had before it was merged."""
+        old = select(merged_slide.c.slide_id).where(merged_slide.c.into_slide_id == slide_id)
+        with reading(self._engine) as connection:
+            return [slide_id, *connection.execute(old.order_by(merged_slide.c.slide_id)).scalars()]
+
+    def addresses_of(self, slide_ids: Collection[str]) -> list[Address]:
+        """What was made of slides, and recorded for them."""
+        with reading(self._engine) as connection:
+            return _addresses(connection, slide_ids)
+
+    def releases_with(self, slide_ids: Collection[str]) -> list[str]:
+        """Versions of datasets, and releases, that name a slide."""
+        edge = artifact_parent.c
+        versions = (
+            select(edge.stage, edge.name, edge.digest)
+            .distinct()
+            .where(edge.stage == DATASET, edge.parent_partition_key.in_(slide_ids))
+            .order_by(edge.name, edge.digest)
+        )
+        member = metadata.tables.get("release_member")
+        with reading(self._engine) as connection:
+            found = ["/".join(row) for row in connection.execute(versions)]
+            if member is not None:
+                of_slides = member.c.slide_id.in_(slide_ids)
+                named = select(member.c.dataset, member.c.version).distinct().where(of_slides)
+                rows = connection.execute(named.order_by(member.c.dataset, member.c.version))
+                found += [f"{dataset}@{version}" for dataset, version in rows]
+        return found
+
+    def erase_slide(self, slide_ids: Sequence[str], *, keep_artifacts: bool) -> None:
+        """Delete every row of a slide, all or none; releases keep what they say of it."""
+        of_slide = slide.c.slide_id == slide_ids[0]
+        with writing(self._engine) as connection:
+            overwrite_deleted(connection)
+            patient = connection.execute(select(slide.c.patient).where(of_slide)).scalar()
+            files = select(slide_path.c.path).where(slide_path.c.slide_id.in_(slide_ids))
+            paths = [*connection.execute(files).scalars()]
+            for path in paths:
+                connection.execute(delete(rejected_file).where(rejected_file.c.path == path))
+            for table in reversed(metadata.sorted_tables):
+                if not (keep_artifacts and table.name in _OF_ARTIFACTS):
+                    _erase(connection, table, slide_ids)
+            if patient is not None:
+                _erase_patient(connection, patient)
+        empty_log(self._engine)
+
+
+def enter_forgotten(connection: Connection, known: Iterable[Forgotten]) -> None:
+    """Enter slides that were taken out, as another catalog has them, unless they are there."""
+    salts = {*connection.execute(select(forgotten_slide.c.salt)).scalars()}
+    rows = [flat(one) for one in known if one.salt not in salts]
+    if rows:
+        connection.execute(insert(forgotten_slide), rows)
+
+
+def _erase(connection: Connection, table: Table, slide_ids: Sequence[str]) -> None:
+    if table.name.startswith(_OF_RELEASES) or table is forgotten_slide:
+        return
+    names = [name for name in _SLIDE_COLUMNS if name in table.c]
+    if table is artifact_parent:
+        names.append("parent_partition_key")
+    for name in names:
+        connection.execute(delete(table).where(table.c[name].in_(slide_ids)))
+    if table.name == _CHANGES:
+        _erase_changes(connection, table, "slide", slide_ids)
+
+
+def _erase_patient(connection: Connection, patient: str) -> None:
+    """Delete what is known of a patient of whom no slide is left."""
+    others = select(slide.c.slide_id).where(slide.c.patient == patient).limit(1)
+    if connection.execute(others).first() is not None:
+        return
+    for name in _OF_PATIENTS:
+        if (table := metadata.tables.get(name)) is not None:
+            connection.execute(delete(table).where(table.c.patient == patient))
+    if (changes := metadata.tables.get(_CHANGES)) is not None:
+        _erase_changes(connection, changes, "patient", [patient])
+
+
+def _erase_changes(connection: Connection, table: Table, subject: str, keys: Sequence[str]) -> None:
+    of_it = and_(table.c.subject == subject, table.c.key.in_(keys))
+    connection.execute(delete(table).where(of_it))
+
+
+def _addresses(connection: Connection, slide_ids: Collection[str]) -> list[Address]:
+    columns = (artifact.c.stage, artifact.c.name, artifact.c.partition_key, artifact.c.digest)
+    query = select(*columns).where(artifact.c.partition_key.in_(slide_ids)).order_by(*columns)
+    return [Address(*row) for row in connection.execute(query)]
+
+
+def _is_begun(connection: Connection, content: str) -> bool:
+    columns = (forgotten_slide.c.salt, forgotten_slide.c.content_hash)
+    found = connection.execute(select(*columns)).all()
+    return any(_hash(salt, content) == content_hash for salt, content_hash in found)
+
+
+def _hash(salt: str, text: str) -> str:
+    return hashlib.sha256(f"{salt}:{text}".encode()).hexdigest()

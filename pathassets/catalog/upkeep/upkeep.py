@@ -1,0 +1,13 @@
+"""What upkeep asks and writes: reconciling, hashing, clearing, forgetting, dumps."""
+
+from __future__ import annotations
+
+from pathassets.catalog.upkeep.clearing import Clearing
+from pathassets.catalog.upkeep.dump import Dumping
+from pathassets.catalog.upkeep.forgetting import Forgetting
+from pathassets.catalog.upkeep.hashing import Hashing
+from pathassets.catalog.upkeep.reconciling import Reconciling
+
+
+class Upkeep(Reconciling, Hashing, Clearing, Forgetting, Dumping):
+    """The part of the catalog that keeps it right."""

@@ -1,0 +1,179 @@
+"""`pathassets doctor`, `scrub`, `gc`, `forget`, `backup`, `restore`: keep a home right."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+import click
+
+from pathassets import report
+from pathassets.cli.home import opened
+from pathassets.cli.options import SOME_FAILED, WORDS
+from pathassets.engine.platform.platform import open_to_read
+from pathassets.engine.platform.upkeep.backup import write_backup
+from pathassets.engine.platform.upkeep.doctor import examine, treat
+from pathassets.engine.platform.upkeep.finding import Finding
+from pathassets.engine.platform.upkeep.forget import Request
+from pathassets.engine.platform.upkeep.forget import forget as forget_slide
+from pathassets.engine.platform.upkeep.garbage import (
+    OLDER_THAN_DAYS,
+    find_garbage,
+    remove_garbage,
+)
+from pathassets.engine.platform.upkeep.home import look_at_home
+from pathassets.engine.platform.upkeep.restore import restore_backup
+from pathassets.engine.platform.upkeep.scrub import SHARE
+from pathassets.engine.platform.upkeep.scrub import scrub as scrub_share
+from pathassets.engine.settings import Settings, read_settings
+from pathassets.errors import SpecError, StoreError
+
+
+@click.command()
+@click.option("--fix", "is_fixing", is_flag=True, help="Mend what can be; remove nothing of worth.")
+@click.option("--bytes", "reads_bytes", is_flag=True, help="Read every byte of every artifact.")
+@click.option(
+    "--search",
+    multiple=True,
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Folder in which slides that are gone are looked for; may be repeated.",
+)
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def doctor(*, is_fixing: bool, reads_bytes: bool, search: tuple[Path, ...], as_json: bool) -> None:
+    """Hold catalog, store, slides and Dagster against each other, and say what differs."""
+    settings = read_settings()
+    n_found = n_mended = 0
+    lead = "["
+    for treated in treat(
+        _findings(settings, reads_bytes=reads_bytes, search=search), is_fixing=is_fixing
+    ):
+        n_found += 1
+        n_mended += treated.is_mended
+        if as_json:
+            click.echo(f"{lead}{report.finding_json(treated)}", nl=False)
+            lead = ",\n"
+        else:
+            report.finding(treated)
+    click.echo(
+        ("[]" if lead == "[" else "]") if as_json else report.findings_end(n_found, n_mended)
+    )
+    if n_found > n_mended:
+        sys.exit(SOME_FAILED)
+
+
+def _findings(
+    settings: Settings, *, reads_bytes: bool, search: tuple[Path, ...]
+) -> Iterator[Finding]:
+    """All that is found, as it is found; what cannot be opened is a finding, too."""
+    is_sound = True
+    for finding in look_at_home(settings):
+        is_sound = is_sound and finding.kind != "catalog_damaged"
+        yield finding
+    if not is_sound:
+        return  # nothing can be held against it
+    with ExitStack() as stack:
+        platform = stack.enter_context(open_to_read(settings))
+        yield from examine(platform, reads_bytes=reads_bytes, search=search)
+        from pathassets.defs.instance import open_instance  # noqa: PLC0415 - dagster takes seconds
+        from pathassets.defs.upkeep import check_dagster  # noqa: PLC0415
+
+        try:
+            instance = stack.enter_context(open_instance(settings))
+        except (SpecError, StoreError) as error:
+            yield Finding(
+                kind="dagster_unreadable",
+                subject=str(settings.dagster_home),
+                evidence=error.message,
+                remedy=error.remedy,
+            )
+            return
+        yield from check_dagster(instance, platform)
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+def backup(file: Path) -> None:
+    """Write catalog, annotations, recipe and settings into FILE."""
+    with open_to_read(read_settings()) as platform:
+        done = write_backup(platform, file)
+    click.echo(report.backup_line(file, done))
+    if done.lacking:
+        sys.exit(SOME_FAILED)
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--force", "is_forced", is_flag=True, help="Move aside what is in the way.")
+def restore(file: Path, *, is_forced: bool) -> None:
+    """Make the home again that FILE is a backup of, beside what is left of its store."""
+    done = restore_backup(read_settings(), file, is_forced=is_forced)
+    click.echo(report.restore_line(done))
+    if done.lacking:
+        sys.exit(SOME_FAILED)
+
+
+@click.command()
+@click.option(
+    "--share",
+    default=SHARE,
+    show_default=True,
+    type=click.FloatRange(0, 1, min_open=True),
+    help="Part of all artifacts.",
+)
+@click.option("--minutes", type=click.FloatRange(0, min_open=True), help="End after so long.")
+def scrub(share: float, minutes: float | None) -> None:
+    """Read again the bytes of those artifacts that nobody read for longest."""
+    with opened() as (platform, _):
+        done = scrub_share(platform, share=share, minutes=minutes or math.inf)
+    report.scrubbed(done)
+    if done.damaged:
+        sys.exit(SOME_FAILED)
+
+
+@click.command()
+@click.option("--yes", "is_meant", is_flag=True, help="Remove it; without, it is only counted.")
+@click.option(
+    "--older-than",
+    "older_than_days",
+    default=OLDER_THAN_DAYS,
+    show_default=True,
+    type=click.FloatRange(0),
+    metavar="DAYS",
+    help="Leave alone what was made since.",
+)
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def gc(*, is_meant: bool, older_than_days: float, as_json: bool) -> None:
+    """Remove artifacts that no recipe, dataset or person needs."""
+    if is_meant:
+        with opened() as (platform, _):
+            found = remove_garbage(platform, older_than_days=older_than_days)
+    else:
+        with open_to_read(read_settings()) as platform:
+            found = find_garbage(platform, older_than_days=older_than_days)
+    if as_json:
+        click.echo(report.garbage_json(found, is_removed=is_meant))
+    else:
+        click.echo(report.garbage_lines(found, is_removed=is_meant))
+
+
+@click.command()
+@click.argument("slide")
+@click.option("--who", required=True, type=WORDS, help="Who decides it.")
+@click.option("--why", required=True, type=WORDS, help="Why; name no patient.")
+@click.option("--keep-artifacts", is_flag=True, help="Leave what was made of it, with its rows.")
+@click.option("--from-releases", is_flag=True, help="Though datasets or releases name it.")
+def forget(slide: str, who: str, why: str, *, keep_artifacts: bool, from_releases: bool) -> None:
+    """Take SLIDE out for good: its rows, artifacts, statements and events."""
+    asked = Request(
+        slide_id=slide, who=who, why=why, keep_artifacts=keep_artifacts,
+        from_releases=from_releases,
+    )  # fmt: skip
+    with opened() as (platform, instance):
+        from pathassets.defs.upkeep import wipe_slides  # noqa: PLC0415 - dagster takes seconds
+
+        gone = forget_slide(platform, asked, partial(wipe_slides, instance))
+    click.echo(report.gone_lines(gone))

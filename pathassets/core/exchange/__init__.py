@@ -1,0 +1,1 @@
+"""Features as other tools say them: footprints, names, and what cannot be said."""

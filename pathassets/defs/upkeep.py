@@ -1,0 +1,168 @@
+"""What Dagster shows <-> what the catalog has: partitions, materializations, runs without process.
+
+Dagster is the view: what it lacks is reported to it again, what it has too much of is told, or,
+where only a name is left, taken away. Its events stay.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+import dagster as dg
+
+from pathassets.core.address import ALL_SLIDES, Address
+from pathassets.core.recipe import Entry
+from pathassets.defs.assets.annotations import report_annotations
+from pathassets.defs.assets.dataset import shown_version
+from pathassets.defs.assets.slide import report_slides
+from pathassets.defs.dagster_internals import wipe_partitions
+from pathassets.defs.events.data_versions import MATERIALIZED, Provenance
+from pathassets.defs.events.slide_events import events_of
+from pathassets.defs.partitions import SLIDES, slide_order
+from pathassets.defs.recovery import fail_dead_runs, find_dead_runs
+from pathassets.engine.platform.platform import Platform
+from pathassets.engine.platform.upkeep.adopt import adopt
+from pathassets.engine.platform.upkeep.finding import Finding
+from pathassets.engine.platform.upkeep.planning import plan_in_pages
+from pathassets.engine.platform.upkeep.stored import FIX
+from pathassets.engine.stages.outcomes import SlideOutcome, Step
+from pathassets.engine.stages.published import Published
+from pathassets.errors import StoreError
+
+RUN = "pathassets run"
+
+
+def check_dagster(instance: dg.DagsterInstance, platform: Platform) -> Iterator[Finding]:
+    """Hold what Dagster shows against the catalog."""
+    yield from _dead_runs(instance)
+    yield from _partitions(instance, platform)
+    for entry in platform.recipe.per_slide:
+        yield from _events(instance, platform, entry)
+    for entry in platform.recipe.datasets:
+        yield from _dataset_events(instance, platform, entry)
+
+
+def wipe_slides(instance: dg.DagsterInstance, slide_ids: Sequence[str]) -> None:
+    """Take away the partitions of slides, and all events of them that Dagster can be made to lose.
+
+    What stays: ids in the tags of runs over ranges that began or ended with one, and in the words
+    of runs that failed.
+    """
+    wipe_partitions(instance, slide_ids)
+    for slide_id in set(slide_ids).intersection(slide_order(instance)):
+        instance.delete_dynamic_partition(str(SLIDES.name), slide_id)
+
+
+def _dead_runs(instance: dg.DagsterInstance) -> Iterator[Finding]:
+    for run in find_dead_runs(instance):
+        yield Finding(
+            kind="dead_run",
+            subject=run.run_id,
+            evidence="Dagster shows it as running, and its process is gone",
+            remedy=f"Any command, or {FIX}, ends it; what it finished is kept",
+            mend=partial(_end, instance),
+        )
+
+
+def _end(instance: dg.DagsterInstance) -> str:
+    fail_dead_runs(instance)
+    return "marked as failed"
+
+
+def _partitions(instance: dg.DagsterInstance, platform: Platform) -> Iterator[Finding]:
+    order = slide_order(instance)
+    known = platform.catalog.known_slides(order)
+    for slide_id in order:
+        if slide_id not in known:
+            yield Finding(
+                kind="partition_of_no_slide",
+                subject=slide_id,
+                evidence="Dagster has a partition, and the catalog no slide of that name",
+                remedy=f"Ingest its file again, or {FIX}: the partition goes, its events stay",
+                mend=partial(_drop_partition, instance, slide_id),
+            )
+    there = set(order)
+    for slide in platform.catalog.slide_files():
+        if slide.slide_id not in there:
+            yield Finding(
+                kind="partition_missing",
+                subject=slide.slide_id,
+                evidence="the catalog has the slide, and Dagster no partition of it",
+                remedy=f"{RUN}, or {FIX}, makes it",
+                mend=partial(_make_partition, instance, platform, slide.slide_id),
+            )
+
+
+def _drop_partition(instance: dg.DagsterInstance, slide_id: str) -> str:
+    instance.delete_dynamic_partition(str(SLIDES.name), slide_id)
+    return "the partition was taken away"
+
+
+def _make_partition(instance: dg.DagsterInstance, platform: Platform, slide_id: str) -> str:
+    report_slides(instance, platform, [slide_id])
+    report_annotations(instance, platform, [slide_id])
+    return "the partition was made, the slide reported"
+
+
+def _events(instance: dg.DagsterInstance, platform: Platform, entry: Entry) -> Iterator[Finding]:
+    """Materializations of one entry that are not the catalog's, and those that are missing."""
+    shown = instance.event_log_storage.get_latest_tags_by_partition(
+        dg.AssetKey([*entry.key]), MATERIALIZED, tag_keys=["dagster/data_version"]
+    )
+    made = set(platform.catalog.digests_of(*entry.key))
+    for one in plan_in_pages(platform):
+        step = one.steps[entry.key]
+        digest = shown.get(one.slide_id, {}).get("dagster/data_version")
+        if digest is not None and (one.slide_id, digest) not in made:
+            address = Address(*entry.key, one.slide_id, digest)
+            # What is in force no more, and was cleared, Dagster shows as stale: so it is.
+            if address == step.address or platform.store.has(address):
+                yield _of_nothing(platform, address)
+        if digest != step.address.digest and (one.slide_id, step.address.digest) in made:
+            yield Finding(
+                kind="event_missing",
+                subject=str(step.address),
+                evidence="the catalog has it, and Dagster does not show that it was made",
+                remedy=f"{RUN}, or {FIX}, reports it again",
+                mend=partial(_report, instance, platform, step),
+            )
+
+
+def _of_nothing(platform: Platform, address: Address) -> Finding:
+    is_whole = platform.store.has(address)
+    return Finding(
+        kind="event_of_nothing",
+        subject=str(address),
+        evidence="Dagster shows that it was made, and the catalog does not know it",
+        remedy=f"{FIX} enters it: the store has it"
+        if is_whole
+        else f"{RUN} makes what is in force; restore the catalog if it should know it",
+        mend=partial(adopt, platform, address) if is_whole else None,
+    )
+
+
+def _report(instance: dg.DagsterInstance, platform: Platform, step: Step) -> str:
+    """Report an artifact as a run does that finds it current."""
+    outcome = Published(platform.store).find(step)
+    if outcome is None:
+        raise StoreError(step.address, "is not whole in the store", remedy=f"{RUN} makes it anew")
+    slide_id = step.address.partition_key
+    provenance = Provenance(instance, platform.recipe, [step.entry], [slide_id])
+    for event in events_of(SlideOutcome(slide_id=slide_id, steps=(outcome,)), provenance):
+        instance.report_runless_asset_event(event)
+    return "reported to Dagster again"
+
+
+def _dataset_events(
+    instance: dg.DagsterInstance, platform: Platform, entry: Entry
+) -> Iterator[Finding]:
+    digest = shown_version(instance, entry.key)
+    made = {digest for _, digest in platform.catalog.digests_of(*entry.key)}
+    if digest is not None and digest not in made:
+        yield _of_nothing(platform, Address(*entry.key, ALL_SLIDES, digest))
+    elif digest is None and made:
+        yield Finding(
+            kind="event_missing",
+            subject="/".join(entry.key),
+            evidence="the catalog has versions of it, and Dagster shows none",
+            remedy=f"{RUN} reports the one that is in force",
+        )

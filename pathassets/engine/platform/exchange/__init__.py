@@ -1,0 +1,1 @@
+"""Features to files of other tools, and files of other tools to features."""

@@ -1,0 +1,165 @@
+"""An artifact of a slide -> a bag: its patches and features, its footprint, its tissue."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from pathassets.adapters.annotations.reader import read_annotations
+from pathassets.adapters.parquet import load_locations
+from pathassets.adapters.store.store import Artifact, Store
+from pathassets.adapters.zarr.arrays import FeatureRows
+from pathassets.core.address import Address
+from pathassets.core.annotations.annotations import AnnotationPolygon
+from pathassets.core.exchange.bags import Bag, Footprint, SlideFacts
+from pathassets.core.slides.slide import SlideInfo
+from pathassets.core.stages import FEATURES
+from pathassets.engine.platform.exchange.what import Member
+from pathassets.engine.platform.platform import Platform
+from pathassets.engine.slides.open import open_slide
+from pathassets.engine.stages.features import ROWS
+from pathassets.engine.stages.patch_locations import LOCATIONS
+from pathassets.engine.stages.recorded_annotation import POLYGONS
+from pathassets.engine.stages.tissue_mask import OUTLINES
+from pathassets.errors import SlideError, SpecError, StoreError
+
+PATCH_STAGES = (FEATURES, "patch_locations")
+"""Stages whose artifacts are bags."""
+
+
+def open_bag(platform: Platform, member: Member, facts: SlideFacts) -> Bag:
+    """The patches of an artifact, its bytes checked, with features where it has some.
+
+    Raises:
+        StoreError: it is gone or damaged.
+        SpecError: it keeps a map of each patch, which no other tool has a place for.
+    """
+    artifact = platform.store.read_checked(member.address)
+    if member.address.stage == FEATURES:
+        return _features(platform.store, artifact, facts)
+    return _locations(platform.store, artifact, facts)
+
+
+def _features(store: Store, artifact: Artifact, facts: SlideFacts) -> Bag:
+    path = store.path_of(artifact.address) / ROWS
+    rows = FeatureRows(path)
+    if rows.is_map:
+        raise SpecError(
+            f"{artifact.address}: keeps a map of each patch",
+            remedy="Export features whose encoder has another pooling than none",
+        )
+    said = rows.attributes
+    footprint = Footprint(
+        patch_px=int(said["patch_px"]), mpp=_patch_mpp(said), side_px0=int(said["side_px0"]),
+        overlap_px=said.get("overlap_px"),
+    )  # fmt: skip
+    locations = _parent(said.get("patch_locations"))
+    if locations is not None and store.has(locations):
+        overlap_px = overlap_of(store.read(locations).spec, footprint)
+        footprint = replace(footprint, overlap_px=overlap_px)
+    return Bag(
+        slide=replace(facts, mpp=float(said["slide_mpp"])), footprint=footprint,
+        boxes_px0=rows.boxes_px0, source=str(artifact.address), n_columns=rows.n_columns,
+        chunks=rows.chunks, attributes=said,
+        tissue=tissue_of(store, _parent(said.get("tissue_mask"))),
+    )  # fmt: skip
+
+
+def _patch_mpp(said: Mapping[str, Any]) -> float:
+    """Micrometres per pixel of the patches; of a level's, what follows from their side."""
+    stated = said.get("patch_mpp")
+    if stated is not None:
+        return float(stated)
+    return float(said["side_px0"]) * float(said["slide_mpp"]) / float(said["patch_px"])
+
+
+def _locations(store: Store, artifact: Artifact, facts: SlideFacts) -> Bag:
+    said = artifact.facts
+    locations = load_locations(
+        store.path_of(artifact.address) / LOCATIONS, side_px0=said["side_px0"],
+        patch_px=said["patch_px"], mpp=said["mpp"], level=said["asked_level"],
+    )  # fmt: skip
+    mpp = _patch_mpp({**said, "patch_mpp": said["mpp"], "slide_mpp": facts.mpp})
+    footprint = Footprint(patch_px=said["patch_px"], mpp=mpp, side_px0=said["side_px0"])
+    mask = next((a for a in artifact.parents if a.stage == "tissue_mask"), None)
+    return Bag(
+        slide=facts,
+        footprint=replace(footprint, overlap_px=overlap_of(artifact.spec, footprint)),
+        boxes_px0=locations.boxes_px0, source=str(artifact.address),
+        tissue=tissue_of(store, mask),
+    )  # fmt: skip
+
+
+def overlap_of(spec: Mapping[str, Any], footprint: Footprint) -> float | None:
+    """How far neighbours overlap, in the patch's pixels; None where patches are drawn."""
+    if spec.get("sampler", "grid") != "grid":
+        return None
+    if spec.get("stride_um") is not None:
+        return round(footprint.patch_px - float(spec["stride_um"]) / footprint.mpp, 6)
+    stride_px = spec.get("stride_px")
+    return 0.0 if stride_px is None else float(footprint.patch_px - stride_px)
+
+
+def tissue_of(store: Store, mask: Address | None) -> tuple[AnnotationPolygon, ...]:
+    """Outlines of a tissue mask; none where it is not there any more."""
+    if mask is None:
+        return ()
+    try:
+        artifact = store.read_checked(mask)
+    except StoreError:
+        return ()
+    return tuple(read_annotations(store.path_of(artifact.address) / OUTLINES).polygons)
+
+
+def drawn_of(store: Store, annotation: Address) -> tuple[AnnotationPolygon, ...]:
+    """What a person drew, in level-0 pixels.
+
+    Raises:
+        SpecError: it is a picture of a mask.
+        StoreError: it is gone or damaged.
+    """
+    artifact = store.read_checked(annotation)
+    if all(file.path != POLYGONS for file in artifact.files):
+        raise SpecError(
+            f"{annotation}: is a picture of a mask, and draws no polygon",
+            remedy="Export the tissue mask that was made from it",
+        )
+    return tuple(read_annotations(store.path_of(annotation) / POLYGONS).polygons)
+
+
+def facts_of(member: Member, name: str, info: SlideInfo | None) -> SlideFacts:
+    """What formats say of a slide; `info` where it was opened.
+
+    Raises:
+        SpecError: its resolution is not known.
+    """
+    record = member.record
+    if member.mpp is None:
+        raise SpecError(
+            f"{record.slide_id}: its micrometres per pixel are not known",
+            remedy=f"State them: pathassets mpp set {record.slide_id} MPP --who NAME --why …",
+        )
+    return SlideFacts(
+        slide_id=record.slide_id, sha256=record.fingerprint, name=name,
+        file_name=member.file_name, width_px0=record.width_px0, height_px0=record.height_px0,
+        mpp=member.mpp, level_downsamples=record.level_downsamples,
+        level_sizes_px=() if info is None else info.level_sizes_px,
+        bounds_px0=None if info is None else info.bounds_px0,
+        objective_power=record.objective_power,
+    )  # fmt: skip
+
+
+def look_at(platform: Platform, slide_id: str) -> SlideInfo | None:
+    """Facts of a slide that only its file has; None where it is not there or cannot be opened."""
+    for path in platform.catalog.paths(slide_id):
+        with contextlib.suppress(SlideError), contextlib.closing(open_slide(path.path)) as slide:
+            return slide.info
+    return None
+
+
+def _parent(said: object) -> Address | None:
+    """An address as attributes have it."""
+    parts = str(said or "").split("/")
+    return Address(*parts) if len(parts) == 4 else None  # noqa: PLR2004

@@ -1,0 +1,62 @@
+"""A whole artifact that the catalog does not know -> its row, once its bytes prove what it is.
+
+    artifact.json ─▶ its slide is known ─▶ its digest is that of what it says ─▶ every byte hashed
+                                                           └▶ what it was made from is known ─▶ row
+
+What it says of itself is believed only as far as it can be worked out again: the digest of its
+place from spec, code version, weights and parents. What does not fit is told, never adopted.
+"""
+
+from __future__ import annotations
+
+from pathassets.adapters.store.store import Artifact
+from pathassets.core.address import SLIDE_STAGE, Address
+from pathassets.core.recipe import ANNOTATIONS, DATASET
+from pathassets.core.spec import digest_of
+from pathassets.engine.platform.batch import artifact_record
+from pathassets.engine.platform.platform import Platform
+from pathassets.errors import StoreError
+
+ADOPTED_BY = "doctor"
+"""What the catalog has in place of the run that made it, which nobody knows."""
+
+
+def fits_its_place(artifact: Artifact) -> bool:
+    """Whether an artifact's digest is that of what it says it was made from and with.
+
+    Of datasets the digest is of their table, and of annotations that of what was drawn: of those
+    only the hashes of their files tell.
+    """
+    address = artifact.address
+    if address.stage in {DATASET, ANNOTATIONS}:
+        return True
+    of_slides = {parent.partition_key for parent in artifact.parents}
+    return of_slides == {address.partition_key} and address.digest == digest_of(
+        {
+            "section": address.stage,
+            "spec": artifact.spec,
+            "code_version": artifact.code_version,
+            "weights_sha256": artifact.weights_sha256,
+            "parents": [
+                parent.digest
+                for n, parent in enumerate(artifact.parents)
+                if n == 0 or parent.stage != SLIDE_STAGE
+            ],
+        }
+    )
+
+
+def adopt(platform: Platform, address: Address) -> str:
+    """Enter an artifact of which the catalog has no row; says what was done.
+
+    Raises:
+        StoreError: its bytes are not what it says, or what it was made from is unknown.
+        CatalogError: it cannot be entered.
+    """
+    artifact = platform.store.read_checked(address)
+    wanted = {parent for parent in artifact.parents if parent.stage != SLIDE_STAGE}
+    unknown = sorted(wanted - platform.catalog.known_artifacts(wanted))
+    if unknown:
+        raise StoreError(address, f"was made from {unknown[0]}, which the catalog does not know")
+    platform.catalog.record_artifact(artifact_record(artifact, ADOPTED_BY), artifact.parents)
+    return "entered into the catalog; every byte was read"

@@ -1,0 +1,43 @@
+"""A home -> what contradicts what in it, and what of that is mended.
+
+    folders, database (look_at_home)  ─▶ rows ─▶ files ─▶ slides ─▶ what Dagster shows (defs/upkeep)
+
+One finding after the other, each mended before the next is looked for: what a stage is made from is
+entered before it is asked for. Nothing is removed that a person could want.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from pathassets.engine.platform.platform import Platform
+from pathassets.engine.platform.upkeep.finding import Finding, Treated
+from pathassets.engine.platform.upkeep.slide_files import check_slides
+from pathassets.engine.platform.upkeep.stored import check_rows, check_store
+from pathassets.errors import PathAssetsError
+
+
+def examine(
+    platform: Platform, *, reads_bytes: bool = False, search: Sequence[Path] = ()
+) -> Iterator[Finding]:
+    """Hold catalog, store and slides against each other.
+
+    `reads_bytes` hashes every file of every artifact; `search` are folders in which slides that are
+    gone are looked for.
+    """
+    yield from check_store(platform, reads_bytes=reads_bytes)
+    yield from check_rows(platform, reads_bytes=reads_bytes)
+    yield from check_slides(platform, search)
+
+
+def treat(findings: Iterable[Finding], *, is_fixing: bool) -> Iterator[Treated]:
+    """Mend findings, where that is asked for and can be."""
+    for finding in findings:
+        if not is_fixing or finding.mend is None:
+            yield Treated(finding=finding)
+            continue
+        try:
+            yield Treated(finding=finding, done=finding.mend())
+        except (PathAssetsError, OSError) as error:
+            yield Treated(finding=finding, failed=str(error))

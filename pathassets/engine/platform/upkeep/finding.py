@@ -1,0 +1,72 @@
+"""What the doctor says of a home, one thing at a time, and how it is mended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+FindingKind = Literal[
+    "open_to_others",
+    "catalog_damaged",
+    "catalog_old",
+    "dagster_unreadable",
+    "artifact_gone",
+    "artifact_damaged",
+    "artifact_unrecorded",
+    "artifact_broken",
+    "artifact_misplaced",
+    "artifact_of_no_slide",
+    "annotation_unstated",
+    "leftover",
+    "stray",
+    "slide_gone",
+    "slide_moved",
+    "slide_changed",
+    "slide_half_forgotten",
+    "row_of_no_slide",
+    "partition_missing",
+    "partition_of_no_slide",
+    "event_missing",
+    "event_of_nothing",
+    "dead_run",
+]
+"""What can be wrong; docs/upkeep.md has a line for each."""
+
+Mend = Callable[[], str]
+"""Mends it, and says what was done; raises a `PathAssetsError` where it cannot."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that is not as it should be."""
+
+    kind: FindingKind
+    subject: str
+    """Artifact, file, slide or table."""
+    evidence: str
+    """What was seen."""
+    remedy: str
+    """What a person can do, be it to call the doctor with --fix."""
+    mend: Mend | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def can_fix(self) -> bool:
+        """Whether --fix mends it."""
+        return self.mend is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Treated:
+    """A finding, and what became of it."""
+
+    finding: Finding
+    done: str = ""
+    """What --fix did; empty where it did nothing."""
+    failed: str = ""
+    """Why --fix could not."""
+
+    @property
+    def is_mended(self) -> bool:
+        """Whether nothing is left to do."""
+        return bool(self.done)

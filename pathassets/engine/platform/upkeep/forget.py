@@ -1,0 +1,103 @@
+"""A slide whose patient withdraws consent -> nothing of it, but a row that keeps it out.
+
+    named in a release? ─▶ refused, unless asked ─▶ begun: the row that keeps it out
+        ─▶ its folders in the store ─▶ what Dagster shows ─▶ its rows, last
+
+Killed in between, the slide is in the catalog still and the same command goes on; `doctor` says so.
+The file that was scanned is nobody's to delete but its owner's: it is named.
+"""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pathassets.adapters.store.aside import ASIDE
+from pathassets.adapters.store.partial import PARTIAL, partition_of
+from pathassets.engine.platform.platform import Platform
+from pathassets.engine.platform.upkeep.garbage import without_runs
+from pathassets.errors import CatalogError
+
+Wipe = Callable[[Sequence[str]], None]
+"""Takes what Dagster shows of slide ids away."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """Which slide is to go, who says so, and why."""
+
+    slide_id: str
+    who: str
+    why: str
+    keep_artifacts: bool = False
+    from_releases: bool = False
+    """Whether it goes though releases name it; they stay as they are."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gone:
+    """What went, and what somebody else has to see to."""
+
+    slide_id: str
+    n_artifacts: int
+    files: tuple[str, ...]
+    """That hold the slide, untouched."""
+    releases: tuple[str, ...]
+    """That name it still."""
+    are_artifacts_kept: bool
+
+
+def forget(platform: Platform, request: Request, wipe: Wipe) -> Gone:
+    """Take a slide out for good.
+
+    Raises:
+        CatalogError: there is no such slide, or a release names it.
+        StoreError: the store is not writable, or a run works in it.
+    """
+    slide_id = platform.catalog.slide(request.slide_id).slide_id
+    slide_ids = platform.catalog.ids_of(slide_id)
+    releases = platform.catalog.releases_with(slide_ids)
+    if releases and not request.from_releases:
+        raise CatalogError(
+            f"slide {slide_id}: is named by {', '.join(releases)}",
+            remedy="--from-releases takes it out all the same; they stay, and name it as withdrawn",
+        )
+    files = tuple(one.path for one in platform.catalog.paths(slide_id))
+    n_artifacts = len(platform.catalog.addresses_of(slide_ids))
+    with (
+        platform.store.staging(f"forget-{uuid.uuid4().hex}") as bin_,
+        without_runs(platform, besides=bin_.name),
+    ):
+        platform.catalog.begin_forgetting(slide_id, who=request.who, why=request.why)
+        if not request.keep_artifacts:
+            _remove(_folders_of(platform.store.root, slide_ids), bin_)
+        wipe(slide_ids)
+        platform.catalog.erase_slide(slide_ids, keep_artifacts=request.keep_artifacts)
+    return Gone(
+        slide_id=slide_id,
+        n_artifacts=n_artifacts,
+        files=files,
+        releases=tuple(releases),
+        are_artifacts_kept=request.keep_artifacts,
+    )
+
+
+def _folders_of(root: Path, slide_ids: Sequence[str]) -> Iterator[Path]:
+    """Every folder of slides in the store: published, begun, or put aside."""
+    for slide_id in slide_ids:
+        yield from root.glob(f"[!.]*/*/{slide_id}")
+        yield from root.glob(f"{ASIDE}/*/*/*/{slide_id}")
+    yield from (path for path in root.glob(f"{PARTIAL}/*") if partition_of(path) in slide_ids)
+
+
+def _remove(folders: Iterator[Path], bin_: Path) -> None:
+    for n, folder in enumerate(list(folders)):
+        gone = bin_ / str(n)
+        folder.rename(gone)
+        if gone.is_dir() and not gone.is_symlink():
+            shutil.rmtree(gone)
+        else:
+            gone.unlink()

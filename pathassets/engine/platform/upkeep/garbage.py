@@ -1,0 +1,178 @@
+"""What was made, and what of it no recipe, dataset or person needs -> removed.
+
+    for some hundreds of slides: kept = in force, named by a dataset, recorded, or young
+                                 kept += all that these were made from
+                                 the rest, children first: row ─▶ folder
+
+The order is what a kill cannot spoil: a row goes before its folder, so none points at nothing, and
+a folder without a row is whole and says what it is (`doctor` takes it over). A child goes before
+what it was made from, so that no lineage breaks.
+"""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Literal
+
+from pathassets.adapters.store.staging import Staging
+from pathassets.adapters.store.survey import find_held
+from pathassets.catalog.part import now
+from pathassets.catalog.upkeep.clearing import Kept
+from pathassets.core.address import Address
+from pathassets.core.recipe import ANNOTATIONS, DATASET, STAGES, Key
+from pathassets.engine.platform.plan import PlannedSlide, plan_slides
+from pathassets.engine.platform.platform import Platform
+from pathassets.errors import StoreError
+
+Cause = Literal["old_digest", "entry_gone"]
+"""Made from or with what is not in force any more; of an entry that the recipe has no more."""
+OLDER_THAN_DAYS = 7.0
+_RANK = {stage: n for n, stage in enumerate(STAGES)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Garbage:
+    """What can go, or went."""
+
+    n: Mapping[Cause, int] = field(default_factory=Counter)
+    n_bytes: Mapping[Cause, int] = field(default_factory=Counter)
+    n_kept: int = 0
+    """Artifacts that stay."""
+
+
+def find_garbage(platform: Platform, *, older_than_days: float = OLDER_THAN_DAYS) -> Garbage:
+    """Count what could go, and touch nothing."""
+    return _summed(found for found, _ in _pages(platform, older_than_days))
+
+
+def remove_garbage(platform: Platform, *, older_than_days: float = OLDER_THAN_DAYS) -> Garbage:
+    """Remove what nobody needs; no run begins meanwhile.
+
+    Raises:
+        StoreError: the store is not writable, or a run works in it.
+    """
+    found: list[Garbage] = []
+    with _alone(platform) as bin_:
+        for garbage, addresses in _pages(platform, older_than_days):
+            drop(platform, addresses, bin_)
+            found.append(garbage)
+    return _summed(found)
+
+
+@contextmanager
+def _alone(platform: Platform) -> Iterator[Path]:
+    """Keep runs from beginning, once none is at work; gives a folder for what goes."""
+    with (
+        platform.store.staging(f"gc-{uuid.uuid4().hex}") as staging,
+        without_runs(platform, besides=staging.name),
+    ):
+        yield staging
+
+
+@contextmanager
+def without_runs(platform: Platform, *, besides: str) -> Iterator[None]:
+    """Keep runs from beginning while the block runs.
+
+    Raises:
+        StoreError: one is at work.
+    """
+    staging = Staging(platform.store.root)
+    with staging.lock_out():
+        held = find_held(platform.store, besides=[besides])
+        if held:
+            raise StoreError(
+                platform.store.root,
+                f"run {held[0]} is working in it",
+                remedy="Wait for its end, then type the same again",
+            )
+        yield
+
+
+def drop(platform: Platform, addresses: Iterable[Address], bin_: Path) -> None:
+    """Drop artifacts, children first, each row before its folder."""
+    ordered = sorted(addresses, key=lambda a: (-_RANK.get(a.stage, len(_RANK)), a))
+    platform.catalog.drop_artifacts(ordered)
+    for n, address in enumerate(ordered):
+        folder = platform.store.path_of(address)
+        gone = bin_ / f"{n}"
+        try:
+            folder.rename(gone)  # no reader sees half of it
+        except FileNotFoundError:
+            continue
+        shutil.rmtree(gone, ignore_errors=True)
+        _drop_empty(folder.parent, platform.store.root)
+
+
+def _drop_empty(folder: Path, root: Path) -> None:
+    """Remove folders that hold nothing any more."""
+    while folder != root:
+        try:
+            folder.rmdir()
+        except OSError:
+            return
+        folder = folder.parent
+
+
+def _pages(platform: Platform, older_than_days: float) -> Iterator[tuple[Garbage, list[Address]]]:
+    """What can go of some hundreds of slides at a time, and what of them stays."""
+    before = now() - timedelta(days=older_than_days)
+    entries = {entry.key for entry in platform.recipe.entries}
+    forgotten = platform.catalog.forgotten()
+    for slide_ids in platform.catalog.made_partitions():
+        kept = platform.catalog.kept_of(slide_ids)
+        in_force = set(_in_force(plan_slides(platform, slide_ids)))
+        on_purpose = {one for one in slide_ids if any(gone.had_id(one) for gone in forgotten)}
+        needed = {
+            address
+            for address, made_at in kept.made_at.items()
+            if address in in_force
+            or address in kept.in_datasets
+            or address.stage in {ANNOTATIONS, DATASET}
+            or address.partition_key in on_purpose
+            or made_at > before
+        }
+        _add_ancestors(needed, kept)
+        yield _counted(kept, needed, entries), sorted(kept.made_at.keys() - needed)
+
+
+def _in_force(planned: Iterable[PlannedSlide]) -> Iterator[Address]:
+    for one in planned:
+        yield from (step.address for step in one.steps.values())
+
+
+def _add_ancestors(needed: set[Address], kept: Kept) -> None:
+    """Add all that was needed for what is needed."""
+    to_do = list(needed)
+    while to_do:
+        for parent in kept.parents.get(to_do.pop(), ()):
+            if parent not in needed:
+                needed.add(parent)
+                to_do.append(parent)
+
+
+def _counted(kept: Kept, needed: Collection[Address], entries: Collection[Key]) -> Garbage:
+    n: Counter[Cause] = Counter()
+    n_bytes: Counter[Cause] = Counter()
+    for address in kept.made_at.keys() - needed:
+        cause: Cause = "old_digest" if address.key in entries else "entry_gone"
+        n[cause] += 1
+        n_bytes[cause] += kept.n_bytes[address]
+    return Garbage(n=n, n_bytes=n_bytes, n_kept=len(kept.made_at) - n.total())
+
+
+def _summed(found: Iterable[Garbage]) -> Garbage:
+    n: Counter[Cause] = Counter()
+    n_bytes: Counter[Cause] = Counter()
+    n_kept = 0
+    for one in found:
+        n.update(one.n)
+        n_bytes.update(one.n_bytes)
+        n_kept += one.n_kept
+    return Garbage(n=n, n_bytes=n_bytes, n_kept=n_kept)

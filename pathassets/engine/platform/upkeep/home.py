@@ -1,0 +1,93 @@
+"""Settings -> what is wrong with a home that is seen before anything of it is opened.
+
+Opening closes folders, makes tables and brings them up to date: here is looked first.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from pathassets.catalog.upkeep.soundness import find_faults, find_revision
+from pathassets.engine.platform.upkeep.finding import Finding, Mend
+from pathassets.engine.settings import Settings
+from pathassets.errors import CatalogError, StoreError
+
+_RESTORE = "Restore it: pathassets restore BACKUP"
+
+
+def look_at_home(settings: Settings) -> Iterator[Finding]:
+    """Say who else may enter our folders, and what is wrong with the catalog as a database."""
+    yield from _open_folders(settings)
+    yield from _catalog_faults(settings)
+
+
+def _open_folders(settings: Settings) -> Iterator[Finding]:
+    ours = [settings.store]
+    if settings.has_own_dagster:
+        ours.append(settings.dagster_home)
+    if settings.has_own_catalog:
+        ours.append(settings.store / "catalog.sqlite")
+    for path in ours:
+        if rights := _rights_of_others(path):
+            yield _open_to_others(path, rights, _closing(path, rights))
+    if rights := _rights_of_others(settings.home) & 0o007:
+        yield _open_to_others(settings.home, rights, None)
+
+
+def _rights_of_others(path: Path) -> int:
+    """What others may do there; the group, too, where the folder does not hand its group down."""
+    try:
+        found = path.lstat()
+        above = path.parent.lstat()
+    except OSError:
+        return 0
+    is_shared = (found.st_mode | above.st_mode) & stat.S_ISGID
+    return found.st_mode & (stat.S_IRWXO if is_shared else 0o077)
+
+
+def _open_to_others(path: Path, rights: int, mend: Mend | None) -> Finding:
+    command = f"chmod {'o-rwx' if mend is None else 'go-rwx'} {path}"
+    why = " once no scanner or other user needs to enter it" if mend is None else ""
+    return Finding(
+        kind="open_to_others",
+        subject=str(path),
+        evidence=f"others may use it (mode {stat.S_IMODE(path.lstat().st_mode):04o}), and it has "
+        "patients' names",
+        remedy=f"{command}{why}",
+        mend=None if rights and path.lstat().st_uid != os.geteuid() else mend,
+    )
+
+
+def _closing(path: Path, rights: int) -> Mend:
+    def close() -> str:
+        try:
+            path.chmod(stat.S_IMODE(path.stat().st_mode) & ~rights)
+        except OSError as error:
+            raise StoreError(path, f"cannot be closed: {error.strerror}") from error
+        return "closed to others"
+
+    return close
+
+
+def _catalog_faults(settings: Settings) -> Iterator[Finding]:
+    try:
+        for fault in find_faults(settings.catalog_url):
+            yield Finding(
+                kind="catalog_damaged", subject="catalog", evidence=fault, remedy=_RESTORE
+            )
+        revision = find_revision(settings.catalog_url)
+    except CatalogError as error:
+        yield Finding(
+            kind="catalog_damaged", subject="catalog", evidence=error.message, remedy=error.remedy
+        )
+        return
+    if revision:
+        yield Finding(
+            kind="catalog_old",
+            subject="catalog",
+            evidence=f"its tables are of revision {revision}, not of this version",
+            remedy="pathassets status brings it up to date, or says why not",
+        )

@@ -1,0 +1,186 @@
+"""A backup -> a home again, beside whatever is left of the store.
+
+    every hash checked ─▶ what is in the way put aside (--force) ─▶ annotations ─▶ recipe ─▶ catalog
+
+The catalog comes last: killed before, the same command does it all again. What of the store is
+whole is taken over by the next run, and what is not is made again.
+"""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pathassets.adapters.bundle import Bundle, unpacked
+from pathassets.adapters.files import keep_private
+from pathassets.adapters.store.damage import MANIFEST
+from pathassets.adapters.store.folders import write_synced
+from pathassets.adapters.store.store import Store, open_store
+from pathassets.adapters.store.survey import find_held, survey
+from pathassets.catalog.catalog import Catalog
+from pathassets.catalog.upkeep.dump import is_empty, load_catalog
+from pathassets.catalog.upkeep.forgetting import Forgotten
+from pathassets.catalog.urls import parse_url
+from pathassets.core.address import Address
+from pathassets.core.recipe import ANNOTATIONS
+from pathassets.engine.platform.upkeep.backup import DAGSTER, RECIPE, STORE, TABLES, WHAT
+from pathassets.engine.settings import DEFAULT_RECIPE, Settings
+from pathassets.errors import CatalogError, StoreError
+
+RESTORING = ".restoring"
+"""Folder of the home that a backup is unpacked in."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restored:
+    """What was restored."""
+
+    n_slides: int
+    n_annotations: int
+    aside: Path | None
+    """Where what was in the way is now; None where nothing was."""
+    lacking: tuple[str, ...]
+    """Annotations that the backup could not keep, and why."""
+
+
+def restore_backup(settings: Settings, source: Path, *, is_forced: bool) -> Restored:
+    """Make a home of a backup.
+
+    Raises:
+        StoreError: the backup is damaged, or the home is in use or not empty; `is_forced` moves
+            aside what is there.
+        CatalogError: the catalog cannot be made, or the backup is of a newer version.
+    """
+    with unpacked(source.absolute(), settings.home / RESTORING, what=WHAT) as bundle:
+        folder = settings.home / RESTORING
+        about = _about(source, bundle)
+        forgotten = _forgotten(settings)
+        aside = _make_room(settings, folder, is_forced=is_forced)
+        n_annotations = _restore_annotations(open_store(settings.store), Store(folder / STORE))
+        for target, name in _texts(settings):
+            _restore_text(folder / name, target)
+        tables, revision = _tables(folder, bundle), about["revision"]
+        load_catalog(settings.catalog_url, revision, tables, forgotten)
+    return Restored(
+        n_slides=about["n_slides"],
+        n_annotations=n_annotations,
+        aside=aside,
+        lacking=tuple(map(str, about["lacking"])),
+    )
+
+
+def _about(source: Path, bundle: Bundle) -> dict[str, Any]:
+    """What a backup says of itself, each of the kind that it should be."""
+    kinds = {"revision": str, "n_slides": int, "lacking": list}
+    for name, kind in kinds.items():
+        if not isinstance(bundle.about.get(name), kind):
+            raise StoreError(source, f"does not say its {name}", remedy="Use another backup")
+    return bundle.about
+
+
+def _forgotten(settings: Settings) -> list[Forgotten]:
+    """Slides that were taken out of what is there now: an older backup must not hide that."""
+    try:
+        with Catalog.open_to_read(settings.catalog_url) as catalog:
+            return catalog.forgotten()
+    except CatalogError:
+        return []  # none is there, or it is damaged
+
+
+def _make_room(settings: Settings, folder: Path, *, is_forced: bool) -> Path | None:
+    """Refuse a home that is not empty, or put aside what is in the way."""
+    held = find_held(Store(settings.store))
+    if held:
+        raise StoreError(settings.store, f"run {held[0]} is working", remedy="Wait for its end")
+    in_the_way = list(_in_the_way(settings, folder))
+    if not in_the_way:
+        return None
+    if not is_forced:
+        raise StoreError(
+            settings.home,
+            f"is not empty: {', '.join(str(path) for path in in_the_way)}",
+            remedy="Restore into another PATHASSETS_HOME, or put this aside with --force",
+        )
+    aside = settings.home / f".before-restore-{datetime.now(UTC):%Y-%m-%dT%H%M%S}"
+    for path in in_the_way:
+        keep_private(aside)
+        path.rename(aside / path.name)
+    return aside
+
+
+def _in_the_way(settings: Settings, folder: Path) -> Iterator[Path]:
+    """What of a home would contradict what is restored; the store's artifacts never do."""
+    place = parse_url(settings.catalog_url)
+    if place.get_backend_name() == "sqlite" and _holds_rows(settings.catalog_url):
+        database = Path(place.database or "")
+        yield from (
+            path
+            for path in (database, Path(f"{database}-wal"), Path(f"{database}-shm"))
+            if path.exists()
+        )
+    for target, name in _texts(settings):
+        if target.exists() and _differs(target, folder / name):
+            yield target
+    if settings.has_own_dagster and settings.dagster_home.exists():
+        yield settings.dagster_home
+
+
+def _holds_rows(url: str) -> bool:
+    """Whether a catalog is there that is not empty, be it damaged."""
+    try:
+        return not is_empty(url)
+    except CatalogError:
+        return True
+
+
+def _texts(settings: Settings) -> tuple[tuple[Path, str], ...]:
+    """Where the recipe and Dagster's settings belong, and what a backup calls them."""
+    is_default = settings.recipe == DEFAULT_RECIPE
+    recipe = settings.home / RECIPE if is_default else settings.recipe
+    return (recipe, RECIPE), (settings.home / DAGSTER, DAGSTER)
+
+
+def _differs(target: Path, source: Path) -> bool:
+    return not source.is_file() or source.read_bytes() != target.read_bytes()
+
+
+def _restore_text(source: Path, target: Path) -> None:
+    """Write a text where it belongs, unless it is what holds without one."""
+    if not source.is_file() or (target.name == RECIPE and not _differs(DEFAULT_RECIPE, source)):
+        return
+    aside = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_synced(aside, source.read_bytes())
+    aside.replace(target)
+
+
+def _restore_annotations(store: Store, kept: Store) -> int:
+    """Publish annotations that the store does not have whole; returns how many there are."""
+    n = 0
+    for address in survey(kept, [ANNOTATIONS]):
+        if not isinstance(address, Address) or address.stage != ANNOTATIONS:
+            continue
+        n += 1
+        if store.is_intact(address):
+            continue
+        artifact = kept.read_checked(address)
+        with store.staging(f"restore-{uuid.uuid4().hex}") as staging, store.writing(address):
+            shutil.copytree(kept.path_of(address), staging / "annotation")
+            (staging / "annotation" / MANIFEST).unlink()
+            store.publish(replace(artifact, files=()), staging / "annotation")
+    return n
+
+
+def _tables(folder: Path, bundle: Bundle) -> dict[str, Iterator[str]]:
+    names = [Path(path).stem for path in bundle.files if path.startswith(f"{TABLES}/")]
+    return {name: _lines(folder / TABLES / f"{name}.jsonl") for name in names}
+
+
+def _lines(path: Path) -> Iterator[str]:
+    with path.open(encoding="utf-8") as file:
+        yield from file

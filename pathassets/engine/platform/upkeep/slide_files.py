@@ -1,0 +1,146 @@
+"""Recorded files of slides + the folders they were in -> slides that are gone, moved or changed.
+
+A file is looked at, and hashed only where it does not look as it did. Where a slide is gone, files
+of its size are hashed: in a folder that somebody names, which is then believed, and in the folders
+where other slides lie.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from pathassets.adapters.files import FileStamp, content_changed, fingerprint_of, stamp_of
+from pathassets.adapters.openslide.members import find_slides, members_of
+from pathassets.catalog.upkeep.reconciling import SlideFiles
+from pathassets.engine.platform.plan import path_record, recorded_stamp
+from pathassets.engine.platform.platform import Platform
+from pathassets.engine.platform.upkeep.finding import Finding
+from pathassets.errors import SlideError
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A file that could hold a slide that is gone."""
+
+    path: Path
+    stamp: FileStamp
+    is_named: bool
+    """Whether it lies in a folder that somebody named."""
+
+
+def check_slides(platform: Platform, search: Sequence[Path] = ()) -> Iterator[Finding]:
+    """Look at every slide's files; `search` are folders in which slides are looked for."""
+    forgotten = platform.catalog.forgotten()
+    gone: list[SlideFiles] = []
+    roots: set[Path] = set()
+    for slide in platform.catalog.slide_files():
+        roots.update(Path(one.path).parent for one in slide.paths)
+        changed, is_there = _look(slide)
+        yield from changed
+        if not is_there and not changed:
+            gone.append(slide)
+        if any(one.has_content(slide.fingerprint) for one in forgotten):
+            yield _half_forgotten(slide)
+    if gone:
+        places = _places(_outermost({*roots, platform.settings.inbox}), search)
+        yield from (_gone(platform, slide, places) for slide in gone)
+
+
+def _look(slide: SlideFiles) -> tuple[list[Finding], bool]:
+    """What of a slide's files has other content now, and whether one holds it still."""
+    changed, is_there = [], False
+    for one in slide.paths:
+        try:
+            members = members_of(Path(one.path))
+            is_same = stamp_of(members) == recorded_stamp(one)
+            is_same = is_same or fingerprint_of(members) == slide.fingerprint
+        except SlideError:
+            continue
+        if is_same:
+            is_there = True
+        else:
+            changed.append(_changed(slide.slide_id, one.path))
+    return changed, is_there
+
+
+def _changed(slide_id: str, path: str) -> Finding:
+    error = content_changed(path)
+    return Finding(
+        kind="slide_changed",
+        subject=slide_id,
+        evidence=f"{path}: its content is not the registered one",
+        remedy=error.remedy,
+    )
+
+
+def _half_forgotten(slide: SlideFiles) -> Finding:
+    return Finding(
+        kind="slide_half_forgotten",
+        subject=slide.slide_id,
+        evidence="its removal was begun, and did not come to its end",
+        remedy=f"The same again: pathassets forget {slide.slide_id} --who NAME --why …",
+    )
+
+
+def _outermost(folders: Iterable[Path]) -> list[Path]:
+    """Folders without those that lie in others of them."""
+    chosen: list[Path] = []
+    for folder in sorted(folders, key=lambda one: one.parts):
+        if not chosen or not folder.is_relative_to(chosen[-1]):
+            chosen.append(folder)
+    return chosen
+
+
+def _places(roots: Iterable[Path], search: Sequence[Path]) -> dict[int, list[_Place]]:
+    """Slides in folders by their size, those in named folders first."""
+    places: dict[int, list[_Place]] = defaultdict(list)
+    for folders, is_named in ((search, True), (roots, False)):
+        for path in (path for folder in folders for path in _slides_in(folder)):
+            try:
+                stamp = stamp_of(members_of(path))
+            except SlideError:
+                continue
+            places[stamp.size_bytes].append(_Place(path, stamp, is_named))
+    return places
+
+
+def _slides_in(folder: Path) -> list[Path]:
+    return find_slides(folder.absolute()) if folder.is_dir() else []
+
+
+def _gone(platform: Platform, slide: SlideFiles, places: dict[int, list[_Place]]) -> Finding:
+    last = slide.paths[0].path if slide.paths else "no file of it is known"
+    place = next((p for p in places.get(slide.size_bytes, ()) if _holds(p, slide)), None)
+    if place is None:
+        return Finding(
+            kind="slide_gone",
+            subject=slide.slide_id,
+            evidence=f"{last}: no such file" if slide.paths else last,
+            remedy="Put it back, mount its disk, or name where it may be: "
+            "pathassets doctor --search FOLDER",
+        )
+    folder = place.path.parent
+    return Finding(
+        kind="slide_moved",
+        subject=slide.slide_id,
+        evidence=f"{last}: no such file; {place.path} has its content",
+        remedy=f"pathassets doctor --fix --search {folder} enters where it is now",
+        mend=partial(_enter, platform, slide.slide_id, place) if place.is_named else None,
+    )
+
+
+def _holds(place: _Place, slide: SlideFiles) -> bool:
+    try:
+        return fingerprint_of(members_of(place.path)) == slide.fingerprint
+    except SlideError:
+        return False
+
+
+def _enter(platform: Platform, slide_id: str, place: _Place) -> str:
+    record = platform.catalog.slide(slide_id)
+    platform.catalog.register_slide(record, path_record(place.path, slide_id, place.stamp))
+    return f"entered {place.path}"

@@ -1,0 +1,223 @@
+"""Catalog + store -> rows without files, files without rows, and what is neither.
+
+    catalog, row by row     ─▶ its files: gone, of another size, with --bytes of other bytes
+    store, folder by folder ─▶ no row: adopted once it is proved, told, or put aside
+                            ─▶ links, stray files, what killed runs left
+
+Both are read as they come; nothing holds all of either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+from pathassets.adapters.store.aside import put_aside
+from pathassets.adapters.store.damage import Damage
+from pathassets.adapters.store.partial import PARTIAL, sweep_partials
+from pathassets.adapters.store.store import Artifact
+from pathassets.adapters.store.survey import (
+    Stray,
+    find_leftovers,
+    find_unlisted,
+    survey,
+    working_since_s,
+)
+from pathassets.core.address import ALL_SLIDES, Address
+from pathassets.core.recipe import ANNOTATIONS, STAGES
+from pathassets.engine.platform.platform import Platform
+from pathassets.engine.platform.upkeep.adopt import adopt, fits_its_place
+from pathassets.engine.platform.upkeep.finding import Finding
+from pathassets.engine.stages.recorded_annotation import record_again
+from pathassets.errors import StoreError
+
+FIX = "pathassets doctor --fix"
+_N_ASKED = 500
+"""Addresses that the catalog is asked about at once."""
+
+
+def check_rows(platform: Platform, *, reads_bytes: bool) -> Iterator[Finding]:
+    """Look at the files of every artifact that the catalog knows."""
+    store = platform.store
+    expected = platform.catalog.listed_files()
+    looks = (
+        store.find_damaged_bytes(expected, n_threads=platform.settings.n_workers)
+        if reads_bytes
+        else store.look_over(expected)
+    )
+    for address, damage in looks:
+        if damage is not None:
+            yield _damaged(address, damage)
+    forgotten = platform.catalog.forgotten()  # their artifacts may have been kept
+    for table, address in platform.catalog.homeless():
+        if not any(one.had_id(address.partition_key) for one in forgotten):
+            yield _of_no_slide(platform, table, address)
+
+
+def _damaged(address: Address, damage: Damage) -> Finding:
+    if address.stage == ANNOTATIONS:
+        remedy = record_again(address.partition_key, address.name)
+    else:
+        remedy = "pathassets run makes it anew where it is in force; else pathassets gc drops it"
+    return Finding(
+        kind="artifact_gone" if damage.is_gone else "artifact_damaged",
+        subject=str(address),
+        evidence=str(damage),
+        remedy=remedy,
+    )
+
+
+def _of_no_slide(platform: Platform, table: str, address: Address) -> Finding:
+    return Finding(
+        kind="row_of_no_slide",
+        subject=f"{table} {address}",
+        evidence=f"the catalog has no slide {address.partition_key}",
+        remedy=f"{FIX} drops the row, and puts its files aside",
+        mend=partial(_drop_row, platform, table, address),
+    )
+
+
+def _drop_row(platform: Platform, table: str, address: Address) -> str:
+    """Drop a row, before its folder goes: a folder without a row is found, and says what it is."""
+    if table != "artifact":
+        platform.catalog.drop_attempts(address)
+        return "its rows were dropped"
+    platform.catalog.drop_rows(address)
+    folder = platform.store.path_of(address)
+    if not folder.exists():
+        return "its row was dropped"
+    return f"its row was dropped, its files are in {_put_aside(platform, folder)}"
+
+
+def check_store(platform: Platform, *, reads_bytes: bool) -> Iterator[Finding]:
+    """Look at everything that lies in the store."""
+    for left in find_leftovers(platform.store):
+        yield _leftover(platform, left)
+    since_s = working_since_s(platform.store)
+    found = survey(platform.store, [ANNOTATIONS, *STAGES])
+    while page := list(islice(found, _N_ASKED)):
+        strays = [one for one in page if isinstance(one, Stray)]
+        addresses = [one for one in page if isinstance(one, Address)]
+        yield from (_stray(platform, one) for one in strays)
+        known = platform.catalog.known_artifacts(addresses)
+        slides = platform.catalog.known_slides({one.partition_key for one in addresses})
+        for address in addresses:
+            if address not in known and not _is_under_way(platform, address, since_s):
+                is_of_slide = address.partition_key in {ALL_SLIDES, *slides}
+                yield from _unrecorded(platform, address, is_of_slide=is_of_slide)
+            elif address in known and reads_bytes:
+                yield from _unlisted(platform, address)
+
+
+def _is_under_way(platform: Platform, address: Address, since_s: float) -> bool:
+    """Whether a run that works now may have made it, and is about to enter it."""
+    try:
+        return platform.store.path_of(address).stat().st_ctime >= since_s
+    except OSError:
+        return True  # gone since it was listed
+
+
+def _leftover(platform: Platform, left: Stray) -> Finding:
+    is_partial = left.path.parent.name == PARTIAL
+
+    def sweep() -> str:
+        if is_partial:
+            sweep_partials(platform.store)
+        else:
+            platform.store.sweep_staging()
+        return "removed: it was never finished"
+
+    return Finding(
+        kind="leftover",
+        subject=str(left.path),
+        evidence=left.what,
+        remedy="The next run removes it, as does " + FIX,
+        mend=sweep,
+    )
+
+
+def _stray(platform: Platform, stray: Stray) -> Finding:
+    return Finding(
+        kind="stray",
+        subject=str(stray.path),
+        evidence=stray.what,
+        remedy=f"Take it elsewhere; {FIX} puts it aside",
+        mend=partial(_aside, platform, stray.path),
+    )
+
+
+def _unlisted(platform: Platform, address: Address) -> Iterator[Finding]:
+    try:
+        artifact = platform.store.read(address)
+    except StoreError:
+        return  # told of its row
+    yield from (_stray(platform, one) for one in find_unlisted(platform.store, artifact))
+
+
+def _unrecorded(platform: Platform, address: Address, *, is_of_slide: bool) -> Iterator[Finding]:
+    """A folder at an artifact's place, of which the catalog has no row."""
+    folder = platform.store.path_of(address)
+    if not any(folder.iterdir()):
+        return  # what an interrupted removal leaves
+    try:
+        artifact = platform.store.read_whole(address)
+    except StoreError as error:
+        yield Finding(
+            kind="artifact_broken",
+            subject=str(address),
+            evidence=f"the catalog does not know it, and it is not whole: {error.message}",
+            remedy=f"{FIX} puts it aside",
+            mend=partial(_aside, platform, folder),
+        )
+        return
+    yield _whole(platform, artifact, is_of_slide=is_of_slide)
+
+
+def _whole(platform: Platform, artifact: Artifact, *, is_of_slide: bool) -> Finding:
+    address = artifact.address
+    subject = str(address)
+    if not is_of_slide:
+        return Finding(
+            kind="artifact_of_no_slide",
+            subject=subject,
+            evidence=f"it is whole, and the catalog has no slide {address.partition_key}",
+            remedy="Ingest its slide again, or restore the catalog; else remove it",
+        )
+    if not fits_its_place(artifact):
+        return Finding(
+            kind="artifact_misplaced",
+            subject=subject,
+            evidence="its digest is not that of the spec and the parents that it states",
+            remedy="Find out who put it there; it is never taken over",
+        )
+    if address.stage == ANNOTATIONS and not _is_stated(platform, address):
+        return Finding(
+            kind="annotation_unstated",
+            subject=subject,
+            evidence="it is whole, and the catalog does not say who recorded it",
+            remedy=f"Restore the catalog; or record {platform.store.path_of(address)}/original/… "
+            "again: pathassets annotations set",
+        )
+    return Finding(
+        kind="artifact_unrecorded",
+        subject=subject,
+        evidence="it is whole by its sizes, and the catalog does not know it",
+        remedy=f"{FIX} reads its bytes and enters it; pathassets run does, where it is in force",
+        mend=partial(adopt, platform, address),
+    )
+
+
+def _is_stated(platform: Platform, address: Address) -> bool:
+    history = platform.catalog.annotation_history(address.partition_key)
+    return any((one.name, one.digest) == (address.name, address.digest) for one in history)
+
+
+def _aside(platform: Platform, path: Path) -> str:
+    return f"put aside: {_put_aside(platform, path)}"
+
+
+def _put_aside(platform: Platform, path: Path) -> Path:
+    return put_aside(platform.store, path, f"{datetime.now(UTC):%Y-%m-%d}")

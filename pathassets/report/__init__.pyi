@@ -1,0 +1,92 @@
+# The names of all reports, each written once; `lazy_loader` and type checkers read this file.
+
+from .annotations import (
+    annotation_line as annotation_line,
+    annotation_table as annotation_table,
+    annotations_json as annotations_json,
+    match_line as match_line,
+    matches_end as matches_end,
+)
+from .artifacts import (
+    lineage_json as lineage_json,
+    lineage_tree as lineage_tree,
+    stale_json as stale_json,
+    stale_list as stale_list,
+)
+from .cohort import (
+    MAX_FAILURES as MAX_FAILURES,
+    MAX_ROWS as MAX_ROWS,
+    NO_SLIDES as NO_SLIDES,
+    demo_end as demo_end,
+    run_end as run_end,
+    status_json as status_json,
+    status_table as status_table,
+    troubles as troubles,
+)
+from .cohorts import (
+    cohort_changes as cohort_changes,
+    cohort_history as cohort_history,
+    cohort_list as cohort_list,
+    cohort_preview as cohort_preview,
+    cohort_slides as cohort_slides,
+    verdicts as verdicts,
+)
+from .console import (
+    counted as counted,
+    error as error,
+    log_to_stderr as log_to_stderr,
+    progress as progress,
+    slide_progress as slide_progress,
+)
+from .datasets import (
+    accepted_line as accepted_line,
+    change_tables as change_tables,
+    changes_json as changes_json,
+    release_line as release_line,
+    verified_json as verified_json,
+    verified_lines as verified_lines,
+    version_json as version_json,
+    version_page as version_page,
+    version_table as version_table,
+    versions_json as versions_json,
+)
+from .encoders import (
+    encoder_check as encoder_check,
+    encoder_check_json as encoder_check_json,
+    encoder_table as encoder_table,
+    encoders_json as encoders_json,
+)
+from .exchange import (
+    exported_end as exported_end,
+    exported_line as exported_line,
+    imported_end as imported_end,
+    imported_line as imported_line,
+)
+from .rows import (
+    rows_json as rows_json,
+    rows_table as rows_table,
+    written as written,
+)
+from .selections import (
+    saved_selections as saved_selections,
+    saved_selections_json as saved_selections_json,
+    selected as selected,
+    selected_json as selected_json,
+)
+from .slides import (
+    check as check,
+    checks_json as checks_json,
+    registration_line as registration_line,
+    resolution as resolution,
+)
+from .upkeep import (
+    backup_line as backup_line,
+    finding as finding,
+    finding_json as finding_json,
+    findings_end as findings_end,
+    garbage_json as garbage_json,
+    garbage_lines as garbage_lines,
+    gone_lines as gone_lines,
+    restore_line as restore_line,
+    scrubbed as scrubbed,
+)

@@ -1,0 +1,125 @@
+"""What upkeep found and did, for a terminal or for machines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pathassets.core.text import visible
+from pathassets.engine.platform.upkeep.backup import BackedUp
+from pathassets.engine.platform.upkeep.finding import Treated
+from pathassets.engine.platform.upkeep.forget import Gone
+from pathassets.engine.platform.upkeep.garbage import Cause, Garbage
+from pathassets.engine.platform.upkeep.restore import Restored
+from pathassets.engine.platform.upkeep.scrub import Scrubbed
+from pathassets.report.console import counted, open_console, paragraph
+
+_GB = 1e9
+
+
+def finding(treated: Treated) -> None:
+    """Print one finding: what, where, what was seen, and what helps or was done."""
+    found = treated.finding
+    said = f"{found.kind} {found.subject}: {found.evidence}"
+    if treated.done:
+        said += f"; mended: {treated.done}"
+    elif treated.failed:
+        said += f"; could not be mended: {treated.failed}"
+    else:
+        said += f". {found.remedy}" + (" [--fix]" if found.can_fix else "")
+    open_console().print(paragraph(visible(said)), markup=False)
+
+
+def findings_end(n_found: int, n_mended: int) -> str:
+    """Count them."""
+    if not n_found:
+        return "nothing contradicts anything"
+    return f"{counted(n_found, 'finding')}, {n_mended} mended"
+
+
+def finding_json(treated: Treated) -> str:
+    """One finding for machines, on one line."""
+    found = treated.finding
+    plain: dict[str, Any] = {
+        "kind": found.kind,
+        "subject": found.subject,
+        "evidence": found.evidence,
+        "remedy": found.remedy,
+        "can_fix": found.can_fix,
+        "done": treated.done,
+        "failed": treated.failed,
+    }
+    return json.dumps(plain)
+
+
+def backup_line(file: Path, done: BackedUp) -> str:
+    """Say what a backup holds, and what it could not keep."""
+    said = f"{file}: {counted(done.n_slides, 'slide')}, {counted(done.n_annotations, 'annotation')}"
+    return visible(
+        "\n".join([f"{said}, {done.n_bytes / 1e6:.1f} MB", *_lacking(done.lacking)]), keep="\n"
+    )
+
+
+def restore_line(done: Restored) -> str:
+    """Say what was restored, and what comes next."""
+    counts = f"{counted(done.n_slides, 'slide')}, {counted(done.n_annotations, 'annotation')}"
+    said = [f"restored {counts}; pathassets run takes over what is whole"]
+    if done.aside is not None:
+        said.append(f"what was there is in {done.aside}")
+    return visible("\n".join([*said, *_lacking(done.lacking)]), keep="\n")
+
+
+def _lacking(messages: Iterable[str]) -> list[str]:
+    return [f"not in the backup: {message}" for message in messages]
+
+
+def scrubbed(done: Scrubbed) -> None:
+    """Print what was read, each artifact that is damaged, and how old the oldest look is."""
+    console = open_console()
+    for address, damage in done.damaged:
+        console.print(paragraph(visible(f"damaged {address}: {damage}")), markup=False)
+    said = f"read {counted(done.n_artifacts, 'artifact')}, {done.n_bytes / _GB:.2f} GB; "
+    said += f"{len(done.damaged)} damaged"
+    if done.oldest_at is not None:
+        said += f"; none was hashed before {done.oldest_at:%Y-%m-%d %H:%M} UTC"
+    console.print(said, markup=False)
+
+
+_CAUSES: Mapping[Cause, str] = {
+    "old_digest": "made from or with what is not in force any more",
+    "entry_gone": "of entries that the recipe has no more",
+}
+
+
+def garbage_lines(found: Garbage, *, is_removed: bool) -> str:
+    """Count what went, or could go, and why."""
+    lines = [
+        f"{counted(found.n[cause], 'artifact')}, {found.n_bytes[cause] / _GB:.2f} GB: {words}"
+        for cause, words in _CAUSES.items()
+        if found.n[cause]
+    ]
+    end = "removed" if is_removed else "nothing was removed: --yes does it"
+    return "\n".join([*lines, f"{counted(found.n_kept, 'artifact')} stay; {end}"])
+
+
+def garbage_json(found: Garbage, *, is_removed: bool) -> str:
+    """The same for machines."""
+    by_cause = {
+        cause: {"n_artifacts": found.n[cause], "n_bytes": found.n_bytes[cause]} for cause in _CAUSES
+    }
+    plain = {"by_cause": by_cause, "n_kept": found.n_kept, "is_removed": is_removed}
+    return json.dumps(plain, indent=1)
+
+
+def gone_lines(gone: Gone) -> str:
+    """Say what of a slide went, and what somebody else has to see to."""
+    kept = "kept" if gone.are_artifacts_kept else "removed"
+    lines = [f"{gone.slide_id}: taken out; {counted(gone.n_artifacts, 'artifact')} {kept}"]
+    lines += [f"left where it is: {path}" for path in gone.files]
+    lines += [f"names it still: {release}" for release in gone.releases]
+    lines.append(
+        "its id may stay in the tags and words of Dagster's runs, and it is in older backups"
+    )
+    return visible("\n".join(lines), keep="\n")

@@ -1,0 +1,117 @@
+import hashlib
+import json
+import shutil
+import sqlite3
+
+import pandas as pd
+import pytest
+import torch
+
+import pathassets
+from pathassets.errors import ArtifactCorrupt, BagUnreadable, OutputExists, StoreError
+from tests.engine.datasets.bag_store import COHORT
+
+
+@pytest.fixture
+def folder(published, tmp_path):
+    shutil.copytree(published.parents[3], tmp_path / "store")
+    return tmp_path / "store" / published.relative_to(published.parents[3])
+
+
+def contents(folder):
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_a_copy_has_every_file_byte_for_byte_and_none_besides(folder, tmp_path):
+    told = []
+    target = pathassets.copy_dataset(folder, tmp_path / "to" / "cohort", advance=told.append)
+    assert told == [slide.slide_id for slide in COHORT]
+    features = {
+        f"features/{name}": sha256
+        for name, sha256 in contents(tmp_path / "store" / "features").items()
+    }
+    assert contents(target) == features | contents(folder)
+    assert [path.name for path in target.parent.iterdir()] == ["cohort"]
+
+
+def test_a_copy_is_read_where_there_is_neither_store_nor_catalog(folder, tmp_path, monkeypatch):
+    bags = list(pathassets.load_dataset(folder))
+    moved = tmp_path / "elsewhere"
+    pathassets.copy_dataset(folder, tmp_path / "cohort").rename(moved)
+    shutil.rmtree(tmp_path / "store")
+
+    def refuse(*_, **__):
+        raise AssertionError("a catalog was asked")
+
+    monkeypatch.setattr(sqlite3, "connect", refuse)
+    monkeypatch.chdir(moved.parent)
+    for what in (moved, str(moved), "./elsewhere", "elsewhere"):
+        dataset = pathassets.load_dataset(what, verify=True)
+        for bag, other in zip(dataset, bags, strict=True):
+            assert torch.equal(bag.features, other.features)
+            assert bag[2:] == other[2:]
+
+
+def test_a_copy_can_be_copied(folder, tmp_path):
+    first = pathassets.copy_dataset(folder, tmp_path / "one")
+    second = pathassets.copy_dataset(first, tmp_path / "two")
+    assert contents(first) == contents(second)
+
+
+def test_what_is_there_is_not_written_over(folder, tmp_path):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").touch()
+    for target in (tmp_path / "full", tmp_path / "full" / "file"):
+        with pytest.raises(OutputExists, match="is there already"):
+            pathassets.copy_dataset(folder, target)
+    with pytest.raises(StoreError, match="cannot be written"):
+        pathassets.copy_dataset(folder, tmp_path / "full" / "file" / "below")
+    (tmp_path / "empty").mkdir()
+    pathassets.copy_dataset(folder, tmp_path / "empty")
+
+
+def chunk_of(tmp_path, slide):
+    return tmp_path / "store" / str(slide.address) / "features.zarr/features/c/0/0"
+
+
+@pytest.mark.parametrize("harm", ["changed", "gone", "link", "other"])
+def test_features_other_than_the_dataset_names_are_not_copied(folder, tmp_path, harm):
+    chunk = chunk_of(tmp_path, COHORT[1])
+    data = chunk.read_bytes()
+    chunk.unlink()
+    if harm == "changed":
+        chunk.write_bytes(data[:-1] + b"\x01")
+    elif harm == "link":
+        chunk.symlink_to(chunk_of(tmp_path, COHORT[0]))
+    elif harm == "other":
+        shutil.rmtree(chunk.parents[3])
+        shutil.copytree(chunk_of(tmp_path, COHORT[0]).parents[3], chunk.parents[3])
+    with pytest.raises(BagUnreadable, match=r"slide s2: .*Run again"):
+        pathassets.copy_dataset(folder, tmp_path / "to")
+    assert [path.name for path in tmp_path.iterdir()] == ["store"]
+
+
+def test_a_list_of_files_that_leads_elsewhere_writes_nothing_there(folder, tmp_path):
+    copied = pathassets.copy_dataset(folder, tmp_path / "one")
+    (tmp_path / "one" / "evil").write_text("x")
+    stated = json.loads((copied / "artifact.json").read_text())
+    sha256 = hashlib.sha256(b"x").hexdigest()
+    stated["files"].append({"path": "a/../../evil", "size_bytes": 1, "sha256": sha256})
+    lines = sorted(f"{file['sha256']}  {file['path']}\n" for file in stated["files"])
+    stated["content_sha256"] = hashlib.sha256("".join(lines).encode()).hexdigest()
+    (copied / "artifact.json").write_text(json.dumps(stated, indent=1) + "\n")
+    with pytest.raises(ArtifactCorrupt, match=r"lists 'a/\.\./\.\./evil'"):
+        pathassets.copy_dataset(copied, tmp_path / "two")
+    assert [path.name for path in tmp_path.iterdir()] in (["store", "one"], ["one", "store"])
+
+
+def test_a_manifest_that_was_changed_in_the_copy_is_refused(folder, tmp_path):
+    copied = pathassets.copy_dataset(folder, tmp_path / "one")
+    table = pd.read_parquet(copied / "manifest.parquet")
+    table.assign(split="test").to_parquet(copied / "manifest.parquet")
+    with pytest.raises(ArtifactCorrupt, match=r"manifest.parquet"):
+        pathassets.load_dataset(copied)

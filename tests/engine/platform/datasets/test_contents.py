@@ -1,0 +1,75 @@
+"""The files of a version, as those who get them read them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import pandas as pd
+import pytest
+
+from pathassets.catalog.records import CohortFacts
+from pathassets.engine.platform.datasets.build import build_dataset
+
+pytestmark = pytest.mark.usefixtures("here")
+
+
+@pytest.fixture
+def folder(platform, get_ready):
+    """Files of a version of two slides."""
+    planned = get_ready(platform, 2, is_run=True)
+    platform.catalog.set_cohort_facts(
+        [CohortFacts(slide_id=planned[0].slide_id, patient="@p", label="tumour | é")]
+    )
+    [entry] = platform.recipe.datasets
+    built = build_dataset(platform, entry, run_id="run")
+    return platform.store.path_of(built.artifact.address)
+
+
+def test_the_manifest_in_json_is_the_one_in_parquet(folder):
+    rows = json.loads((folder / "manifest.json").read_text())
+    table = pd.read_parquet(folder / "manifest.parquet")
+    assert rows == json.loads(table.to_json(orient="records"))
+    assert rows[0]["label"] == "tumour | é"
+
+
+def test_the_splits_are_a_table_in_which_no_cell_is_a_formula(folder):
+    table = pd.read_csv(folder / "splits.csv", keep_default_na=False)
+    assert list(table.columns) == ["slide_id", "patient", "label", "split"]
+    assert table["patient"].tolist() == ["'@p", ""]
+
+
+def test_the_recipe_names_what_each_entry_was_made_by_and_the_encoders_terms(folder):
+    recipe = json.loads((folder / "recipe.json").read_text())
+    assert list(recipe["entries"]) == [
+        "dataset/cohort", "features/stats", "patch_locations/grid", "tissue_mask/otsu",
+    ]  # fmt: skip
+    assert recipe["entries"]["features/stats"]["made_from"] == ["patch_locations/grid"]
+    assert recipe["licences"] == {"colour_stats": "none needed: no weights"}
+
+
+def test_the_report_counts_by_part_and_label(folder):
+    report = json.loads((folder / "report.json").read_text())
+    assert (report["n_slides"], report["n_left_out"], report["accepted"]) == (2, 0, [])
+    labels = [label for part in report["parts"].values() for label in part["slides_by_label"]]
+    assert sorted(labels) == ["", "tumour | é"]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:rdflib", "ignore::DeprecationWarning:mlc")
+def test_the_description_is_croissant_and_loads_the_rows(folder):
+    croissant = pytest.importorskip("mlcroissant")
+    described = croissant.Dataset(jsonld=folder / "croissant.json")
+    assert not described.metadata.ctx.issues.errors
+    rows = list(described.records(record_set="slides"))
+    table = pd.read_parquet(folder / "manifest.parquet")
+    assert [row["slides/slide_id"].decode() for row in rows] == table["slide_id"].tolist()
+    assert [row["slides/n_patches"] for row in rows] == table["n_patches"].tolist()
+
+
+def test_the_description_has_the_hash_of_each_file_that_it_names(folder):
+    said = json.loads((folder / "croissant.json").read_text())
+    for file in said["distribution"]:
+        data = (folder / file["contentUrl"]).read_bytes()
+        assert hashlib.sha256(data).hexdigest() == file["sha256"]
+    fields = [field["name"] for field in said["recordSet"][0]["field"]]
+    assert fields == list(pd.read_parquet(folder / "manifest.parquet").columns)

@@ -1,0 +1,155 @@
+"""Which slides a dataset takes, with what labels, and in which parts."""
+
+from __future__ import annotations
+
+import pytest
+
+from pathassets.catalog.records import ChangedBy, CohortChange, CohortFacts, Verdict
+from pathassets.engine.platform.datasets.build import build_dataset
+from pathassets.engine.platform.datasets.plan import plan_dataset
+from pathassets.engine.platform.recipe import open_recipe
+from pathassets.errors import CatalogError, SpecError
+from tests.engine.conftest import RECIPE
+
+pytestmark = pytest.mark.usefixtures("here")
+BY = ChangedBy(who="Ann", file="cohort.csv", sha256="f" * 64)
+
+
+@pytest.fixture
+def cohort(platform, get_ready, reopen):
+    """Three slides of three patients; gives the plan of a dataset that says more."""
+    planned = get_ready(platform, 3, is_run=True)
+    ids = [one.slide_id for one in planned]
+    platform.catalog.set_cohort_facts(
+        CohortFacts(slide_id=s, patient=f"p{i}", label="tumour") for i, s in enumerate(ids)
+    )
+
+    class Cohort:
+        slides = ids
+        catalog = platform.catalog
+
+        def say(self, subject, key, field, new, kind=None):
+            change = CohortChange(
+                subject=subject, key=key, field=field, old=None, new=new, kind=kind
+            )
+            self.catalog.record_changes([change], BY)
+
+        def opened(self, said):
+            return reopen(RECIPE.replace("{features: stats}", f"{{features: stats, {said}}}"))
+
+        def plan(self, said):
+            platform = self.opened(said)
+            return plan_dataset(platform, platform.recipe.datasets[0])
+
+    return Cohort()
+
+
+def slides(planned):
+    return planned.manifest["slide_id"].tolist()
+
+
+def left_out(planned):
+    table = planned.left_out
+    return dict(zip(table["slide_id"], table["why"], strict=True))
+
+
+def test_a_selection_says_which_slides_and_the_others_are_not_listed(cohort):
+    a, b, _ = cohort.slides
+    cohort.say("slide", a, "cohort", "luad")
+    cohort.say("slide", b, "cohort", "luad")
+    planned = cohort.plan('slides: "cohort:luad & !patient:p1"')
+    assert slides(planned) == [a]
+    assert left_out(planned) == {}
+
+
+def test_a_selection_that_means_nothing_is_refused_at_its_place(cohort):
+    with pytest.raises(SpecError, match="cohrt"):
+        cohort.plan('slides: "cohrt:luad"')
+
+
+def test_a_named_label_is_the_slides_or_else_its_patients_and_who_has_none_is_left_out(cohort):
+    a, b, c = cohort.slides
+    cohort.say("patient", "p0", "label.grade", "low", "category")
+    cohort.say("patient", "p1", "label.grade", "low", "category")
+    cohort.say("slide", b, "label.grade", "high", "category")
+    planned = cohort.plan("label: grade")
+    assert planned.manifest["label"].tolist() == ["low", "high"]
+    assert slides(planned) == [a, b]
+    assert left_out(planned) == {c: "no label grade"}
+
+
+def test_patients_of_a_site_are_in_one_part(cohort):
+    for patient, site in (("p0", "north"), ("p1", "south"), ("p2", "north")):
+        cohort.say("patient", patient, "site", site)
+    manifest = cohort.plan("split_by: site, split: {train: 0.6, test: 0.4}").manifest
+    assert manifest["site"].tolist() == ["north", "south", "north"]
+    assert manifest["split"].tolist() == ["train", "test", "train"]
+
+
+def test_an_external_cohort_is_a_part_and_one_that_there_is_not_is_refused(cohort):
+    cohort.say("slide", cohort.slides[1], "cohort", "cptac")
+    manifest = cohort.plan("external: [cptac], split: {train: 1.0}").manifest
+    assert manifest["split"].tolist() == ["train", "cptac", "train"]
+    with pytest.raises(CatalogError, match="cohort 'tcga': there is none of this name"):
+        cohort.plan("external: [tcga]")
+
+
+def test_who_was_rejected_is_left_out_where_that_is_asked_for(cohort):
+    a, b, _ = cohort.slides
+    for word in ("reject", "accept"):
+        cohort.catalog.set_verdict(Verdict(slide_id=a, verdict=word, who="Ann", why="folds"))
+    cohort.catalog.set_verdict(Verdict(slide_id=b, verdict="reject", who="Ann", why="blur"))
+    assert left_out(cohort.plan("verdict: not_rejected")) == {b: "rejected in quality control"}
+    assert left_out(cohort.plan("seed: 0")) == {}
+
+
+def test_little_tissue_is_a_reason_to_be_left_out(cohort):
+    assert left_out(cohort.plan("min_tissue_mm2: 0.001")) == {}
+    assert set(left_out(cohort.plan("min_tissue_mm2: 5.0")).values()) == {
+        "less than 5 mm² of tissue"
+    }
+
+
+def test_a_file_says_parts_and_reads_back_what_a_version_wrote(cohort, settings):
+    a, b, c = cohort.slides
+    path = settings.home / "parts.csv"
+    path.write_text("slide_id;split\n" + f"{a};train\n{b};test\n")
+    planned = cohort.plan("split_file: parts.csv")
+    assert planned.manifest["split"].tolist() == ["train", "test"]
+    assert left_out(planned) == {c: "no part in parts.csv"}
+    platform = cohort.opened("split_file: parts.csv")
+    platform.catalog.set_cohort_facts(
+        [CohortFacts(slide_id=a, patient="=1+1", label='\'quoted, "so"\n')]
+    )
+    built = build_dataset(platform, platform.recipe.datasets[0], run_id="run")
+    written = platform.store.path_of(built.artifact.address) / "splits.csv"
+    assert "'=1+1" in written.read_text()
+    path.write_bytes(written.read_bytes())
+    assert cohort.plan("split_file: parts.csv").manifest["split"].tolist() == ["train", "test"]
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("who,split\na,train\n", "says of nobody which part is his"),
+        ("patient,part\np0,train\n", "no column 'split'"),
+        ("patient,split\np0,train\np0,test\n", "parts.csv:3: patient 'p0' is in train and in test"),
+        ("patient,split\np0,a b/c\n", "parts.csv:2: 'a b/c' is no name of a part"),
+    ],
+)
+def test_a_file_that_does_not_say_parts_is_refused(cohort, settings, text, fault):
+    (settings.home / "parts.csv").write_text(text)
+    with pytest.raises(SpecError, match=fault):
+        cohort.plan("split_file: parts.csv")
+
+
+def test_a_file_that_changed_since_the_recipe_was_read_is_another_request(cohort, settings):
+    path = settings.home / "parts.csv"
+    path.write_text("patient,split\np0,train\n")
+    platform = cohort.opened("split_file: parts.csv")
+    path.write_text("patient,split\np0,test\n")
+    with pytest.raises(SpecError, match="changed since the recipe was read"):
+        plan_dataset(platform, platform.recipe.datasets[0])
+    assert open_recipe(platform.settings).datasets[0].digest([]) != platform.recipe.datasets[
+        0
+    ].digest([])

@@ -1,0 +1,64 @@
+import pytest
+from pathassets.engine.platform.dataset import build_dataset, plan_dataset
+
+from pathassets.catalog.records import CohortFacts
+from pathassets.engine.platform import dataset, status
+from pathassets.engine.platform.planned_datasets import dataset_address
+from pathassets.engine.platform.standing.refresh import refresh_wanted
+from pathassets.engine.platform.status import cohort_status
+
+
+@pytest.fixture
+def planned(platform, get_ready):
+    return get_ready(platform, 2, is_run=True)
+
+
+def test_the_version_of_a_dataset_is_worked_out_once_for_the_same_slides(
+    platform, planned, monkeypatch
+):
+    [entry] = platform.recipe.datasets
+    plan_id = refresh_wanted(platform)
+    address = plan_dataset(platform, entry).address
+    assert dataset_address(platform, plan_id, entry) == address
+    with monkeypatch.context() as patch:
+        patch.setattr(dataset, "plan_dataset", None)
+        assert dataset_address(platform, plan_id, entry) == address
+    label = CohortFacts(slide_id=planned[0].slide_id, patient=None, label="tumour")
+    platform.catalog.set_cohort_facts([label])
+    other = dataset_address(platform, plan_id, entry)
+    assert other == plan_dataset(platform, entry).address != address
+
+
+def test_a_dataset_is_another_once_features_are_damaged(platform, planned):
+    [entry] = platform.recipe.datasets
+    plan_id = refresh_wanted(platform)
+    before = dataset_address(platform, plan_id, entry)
+    features = planned[0].steps["features", "stats"].address
+    platform.catalog.record_looks([], [features], lambda *_: "x is gone")
+    assert dataset_address(platform, plan_id, entry) != before
+
+
+def test_of_a_large_cohort_a_version_that_nobody_worked_out_is_not_worked_out_to_say_it_is_stale(
+    platform, planned, monkeypatch
+):
+    [entry] = platform.recipe.datasets
+    monkeypatch.setattr(status, "MAX_EXACT", 1)
+
+    def cell():
+        [found] = cohort_status(platform).datasets
+        return found.state, found.digest
+
+    built = build_dataset(platform, entry, run_id="run").artifact.address.digest
+    monkeypatch.setattr(dataset, "plan_dataset", None)
+    assert cell() == ("current", built)
+    label = CohortFacts(slide_id=planned[0].slide_id, patient=None, label="tumour")
+    platform.catalog.set_cohort_facts([label])
+    assert cell() == ("stale", "")
+
+
+@pytest.mark.usefixtures("planned")
+def test_the_first_version_is_worked_out_whatever_the_cohort(platform, monkeypatch):
+    [entry] = platform.recipe.datasets
+    monkeypatch.setattr(status, "MAX_EXACT", 1)
+    digest = plan_dataset(platform, entry).address.digest
+    assert [cell.digest for cell in cohort_status(platform).datasets] == [digest]

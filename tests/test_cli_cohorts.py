@@ -1,0 +1,242 @@
+"""What `pathassets cohort`, `verdict`, `sql` and `check` say and do, from a terminal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import duckdb
+import pandas as pd
+import pytest
+from click.testing import CliRunner, Result
+
+from pathassets.adapters.tifffile import corrupt_tile
+from pathassets.cli import main
+from pathassets.defs.assets.slide import reported_versions
+from pathassets.defs.instance import open_instance
+from pathassets.engine.settings import read_settings
+from tests.catalog.conftest import make_schema, postgres_server
+from tests.catalog.hostile_words import HOSTILE
+from tests.defs.dagster_state import copy_state
+from tests.defs.small_slides import RECIPE, write_slide
+from tests.engine.workers_here import workers_here
+
+pytestmark = pytest.mark.usefixtures("cheap_databases")
+
+__all__ = ["make_schema", "postgres_server"]  # fixtures
+
+CONTROLS = {"\x1b", "\x07", "\u202e"}
+"""What a terminal obeys, or that turns a line around."""
+
+
+@pytest.fixture
+def database(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the catalog on PostgreSQL, where a test asks for it."""
+    if getattr(request, "param", "sqlite") == "postgresql":
+        monkeypatch.setenv("PATHASSETS_CATALOG", request.getfixturevalue("make_schema")())
+
+
+@pytest.fixture
+def home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dagster_state: Path, database: None
+) -> Iterator[Path]:
+    """A home with two slides, a and b."""
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    monkeypatch.setenv("PATHASSETS_HOME", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "300")
+    monkeypatch.chdir(tmp_path)
+    copy_state(dagster_state, tmp_path)
+    assert database is None
+    with workers_here():
+        output("ingest", *(write_slide(tmp_path / f"{n}.svs", i) for i, n in enumerate("ab")))
+        yield tmp_path
+
+
+def invoke(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def output(*arguments: str | Path, code: int = 0) -> str:
+    result = invoke(*arguments)
+    assert result.exit_code == code, result.output
+    return result.stdout
+
+
+def ids() -> list[str]:
+    return [row["slide_id"] for row in asked("SELECT slide_id FROM v_slides ORDER BY 1")]
+
+
+def asked(query: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(output("sql", query, "--json"))
+    return found
+
+
+def metadata(slide_id: str) -> dict[str, Any]:
+    """What Dagster shows of a slide."""
+    with open_instance(read_settings()) as instance:
+        found = instance.fetch_materializations(
+            dg.AssetRecordsFilter(asset_key=dg.AssetKey("slide"), asset_partitions=[slide_id]),
+            limit=1,
+        )
+    [record] = found.records
+    assert record.asset_materialization is not None
+    return {name: one.value for name, one in record.asset_materialization.metadata.items()}
+
+
+def write_table(home: Path, text: str) -> Path:
+    path = home / "cohort.csv"
+    path.write_text(text)
+    return path
+
+
+def test_a_table_is_shown_taken_listed_and_told_to_dagster(home: Path) -> None:
+    a, b = ids()
+    table = write_table(
+        home,
+        "file,patient,site,label,label.grade,mpp,stain\na.svs,P1,Lyon,x,2,0.4,HE\nb.svs,P1,,y,,,\n",
+    )
+    shown = output("cohort", "import", table, "--dry-run", "--name", "luad")
+    assert f"slide {a}: patient not stated → 'P1', stain not stated → 'HE', mpp '0.5'" in shown
+    assert "10 changes of 2 slides and 1 patient, 1 resolution" in shown
+    assert output("cohort", "list").startswith("no cohorts")
+    taken = output("cohort", "import", table, "--name", "luad", "--who", "Ann")
+    assert shown == taken.replace("\ntaken\n", "\ndry run: nothing was changed\n")
+    assert "luad" in output("cohort", "list")
+    rows = json.loads(output("cohort", "show", "luad", "--json"))
+    assert rows[0] == {
+        "slide_id": a, "patient": "P1", "site": "Lyon", "label": "x", "labels": {"grade": "2"},
+        "stain": "HE", "tags": [],
+    }  # fmt: skip
+    assert "P1" in output("cohort", "show", "luad")
+    told = metadata(a)
+    expected = {"patient": "P1", "site": "Lyon", "label": "x", "labels": "grade: 2", "stain": "HE"}
+    assert {name: told[name] for name in expected} == expected
+    assert (told["mpp"], metadata(b)["site"]) == (0.4, "Lyon")
+    assert "0 changes" in output("cohort", "import", table, "--name", "luad")
+    history = json.loads(output("cohort", "history", a, "--json"))
+    assert {(row["who"], row["file"]) for row in history} == {("Ann", str(table))}
+    assert len({row["sha256"] for row in history}) == 1
+
+
+def test_new_words_on_the_page_make_nothing_stale(home: Path) -> None:
+    a, _ = ids()
+    with open_instance(read_settings()) as instance:
+        before = reported_versions(instance)
+    output("cohort", "label", a, "grade=3", "label=x")
+    assert metadata(a)["labels"] == "grade: 3"
+    with open_instance(read_settings()) as instance:
+        assert reported_versions(instance) == before
+    assert home.is_dir()
+
+
+def test_conflicts_come_first_and_nothing_is_changed(home: Path) -> None:
+    table = write_table(home, "file,label\na.svs,x\nc.svs,x\na.svs,y\n")
+    said = output("cohort", "import", table, code=2).splitlines()
+    assert "cohort.csv:3: slide 'c.svs' is not in the catalog. Did you mean" in said[1]
+    assert "cohort.csv:4: label of slide" in said[2]
+    assert said[-1].endswith("nothing is changed: 2 conflicts")
+    assert asked("SELECT label FROM v_slides WHERE label IS NOT NULL") == []
+    shown = json.loads(output("cohort", "import", table, "--json", "--dry-run", code=2))
+    assert [one["line"] for one in shown["conflicts"]] == [3, 4]
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
+def test_words_of_strangers_are_shown_as_they_are_and_obeyed_by_nothing(home: Path) -> None:
+    a, _ = ids()
+    words = {f"label.{name}": [word] for name, word in HOSTILE.items()}
+    pd.DataFrame({"file": ["a.svs"], "patient": [HOSTILE["terminal"]], **words}).to_parquet(
+        home / "t.parquet"
+    )
+    said = output("cohort", "import", home / "t.parquet", "--who", HOSTILE["terminal"])
+    said += output("cohort", "history", a) + output("sql", "SELECT * FROM v_labels")
+    output("cohort", "import", home / "t.parquet", "--name", "all")
+    said += output("cohort", "show", "all")
+    assert not CONTROLS & {*said}
+    for word in ('O\'Brien "x" `y`', "x'; DROP TABLE slide; --", "<img src=x>", r"\x1b[31mred"):
+        assert word in said
+    found = {row["name"]: row["value"] for row in asked("SELECT name, value FROM v_labels")}
+    assert found == HOSTILE
+    told = metadata(a)
+    assert told["patient"] == r"\x1b[31mred\x1b]0;owned\x07"
+    assert HOSTILE["markdown"] in told["labels"]
+    assert len(told["labels"].splitlines()) == len(HOSTILE)
+
+
+def test_labels_tags_and_cohorts_are_changed_by_hand(home: Path) -> None:
+    a, b = ids()
+    assert "label.grade not stated → '2'" in output("cohort", "label", a, "grade=2")
+    assert "label.grade '2' → not stated" in output("cohort", "label", a, "grade=")
+    assert "tag +x, tag +y" in output("cohort", "tag", a, "x", "y")
+    assert "tag -y" in output("cohort", "tag", a, "y", "--remove")
+    output("cohort", "slides", "pilot", a, b)
+    output("cohort", "slides", "pilot", b, "--remove")
+    assert asked("SELECT slide_id, tags FROM v_slides WHERE cohorts = 'pilot'") == [
+        {"slide_id": a, "tags": "x"}
+    ]
+    assert "is not NAME=VALUE" in invoke("cohort", "label", a, "grade").stderr
+    assert "there is none of this name" in invoke("cohort", "show", "x").stderr
+    assert "nothing was ever changed" in output("cohort", "history", "nobody")
+    assert home.is_dir()
+
+
+def test_a_verdict_is_stated_and_shown(home: Path) -> None:
+    a, _ = ids()
+    assert output("verdict", "show") == "no verdicts\n"
+    output("verdict", "set", a, "reject", "--who", "Ann", "--why", "out of focus")
+    output("verdict", "set", a, "accept", "--who", "Bob", "--why", "rescanned")
+    assert "rescanned" in output("verdict", "show")
+    history = json.loads(output("verdict", "show", a, "--json"))
+    assert [one["verdict"] for one in history] == ["accept", "reject"]
+    assert asked("SELECT verdict, verdict_by FROM v_slides WHERE verdict IS NOT NULL") == [
+        {"verdict": "accept", "verdict_by": "Bob"}
+    ]
+    assert home.is_dir()
+
+
+def test_a_query_is_printed_with_what_was_left_out(home: Path) -> None:
+    said = output("sql", "SELECT slide_id FROM v_slides", "--limit", "1")
+    assert "1 row; there are more: --limit N, or --to FILE.csv for all" in said
+    assert output("sql", "SELECT 1 AS x WHERE 0", "--json") == "[]\n"
+    assert "bytes)" in output("sql", "SELECT thumbnail FROM slide")
+    error = invoke("sql", "DELETE FROM slide")
+    assert error.exit_code == 2
+    assert "error: query: " in error.stderr
+    assert len(ids()) == 2
+    assert home.is_dir()
+
+
+def test_a_query_is_written_as_csv_and_parquet_which_others_read(home: Path) -> None:
+    a, _ = ids()
+    output("cohort", "label", a, "formula=" + HOSTILE["formula"], "grade=2")
+    query = "SELECT slide_id, name, value, number FROM v_labels ORDER BY name"
+    said = output("sql", query, "--to", home / "labels.csv")
+    assert "mind: 1 cell would be run by a spreadsheet" in said
+    assert pd.read_csv(home / "labels.csv")["value"].tolist() == [HOSTILE["formula"], "2"]
+    said = output("sql", query, "--to", home / "labels.csv", "--escape-formulas")
+    assert pd.read_csv(home / "labels.csv")["value"][0] == "'" + HOSTILE["formula"]
+    output("sql", query, "--to", home / "labels.parquet")
+    found = duckdb.sql(f"SELECT name, number FROM '{home}/labels.parquet'").fetchall()  # noqa: S608
+    assert found == [("formula", None), ("grade", 2.0)]
+    for way in (["--json"], ["--to", home / "x.parquet"]):
+        assert "two columns are called 'x'" in invoke("sql", "SELECT 1 AS x, 2 AS x", *way).stderr
+    assert "neither .csv nor .parquet" in invoke("sql", query, "--to", home / "x.txt").stderr
+    assert not (home / "x.txt").exists()
+
+
+def test_the_encoders_of_the_recipe_are_in_the_catalog(home: Path) -> None:
+    assert asked("SELECT name, dim, weights, is_gated FROM v_encoders") == [
+        {"name": "colour_stats", "dim": 25, "weights": "none", "is_gated": 0}
+    ]
+    assert home.is_dir()
+
+
+@pytest.mark.slow  # a worker process reads the tiles
+def test_what_check_finds_is_in_the_catalog(home: Path) -> None:
+    corrupt_tile(home / "b.svs", level=0, tile_index=5)
+    output("ingest", home / "b.svs")
+    output("check", home / "b.svs", code=1)
+    [found] = asked("SELECT tile, reason, found_by FROM v_bad_tiles")
+    assert found == {"tile": 5, "reason": "undecodable", "found_by": "check"}

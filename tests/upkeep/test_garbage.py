@@ -1,0 +1,90 @@
+"""What no recipe, dataset or person needs is counted, then removed; nothing else is."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+
+from pathassets.adapters.store.store import Store
+from pathassets.catalog.human_inputs import now
+from tests.unprivileged import read_only
+from tests.upkeep.home import (
+    addresses,
+    artifacts,
+    findings,
+    make_stale,
+    output,
+    refused,
+)
+
+
+def test_clearing_counts_first_and_removes_nothing_that_was_made_lately(home: Path) -> None:
+    stale = make_stale(home)
+    before = artifacts(home)
+    assert "0 artifacts" not in output("gc")
+    assert artifacts(home) == before
+    with closing(sqlite3.connect(home / "store" / "catalog.sqlite")) as database:
+        database.execute("DELETE FROM artifact_parent WHERE stage = 'dataset'")
+        database.commit()
+    output("gc", "--yes")
+    assert artifacts(home) == before
+    found = json.loads(output("gc", "--older-than", "0", "--json"))
+    assert found["by_cause"]["old_digest"]["n_artifacts"] == len(stale)
+    assert not found["is_removed"]
+    assert "nothing was removed" in output("gc", "--older-than", "0")
+    assert artifacts(home) == before
+    assert "3 artifacts, 0.00 GB: made from or with" in output("gc", "--yes", "--older-than", "0")
+    assert not stale & addresses(home)
+    assert all(not (home / "store" / str(one)).exists() for one in stale)
+    assert findings() == {}
+
+
+def test_what_a_dataset_was_made_from_stays_and_so_does_what_that_was_made_from(
+    home: Path,
+) -> None:
+    stale = make_stale(home)
+    output("gc", "--yes", "--older-than", "0")
+    assert stale <= addresses(home)
+
+
+def test_what_a_younger_artifact_was_made_from_stays(home: Path) -> None:
+    stale = make_stale(home)
+    [young] = [one for one in stale if one.stage == "patch_locations"]
+    month_ago = (now() - timedelta(days=30)).isoformat(timespec="microseconds")
+    with closing(sqlite3.connect(home / "store" / "catalog.sqlite")) as database:
+        database.execute("DELETE FROM artifact_parent WHERE stage = 'dataset'")
+        database.execute(
+            "UPDATE artifact SET made_at = ? WHERE stage != 'patch_locations'", (month_ago,)
+        )
+        database.commit()
+    output("gc", "--yes")
+    left = {one.stage for one in stale & addresses(home)}
+    assert left == {"tissue_mask", "patch_locations"}
+    assert young in addresses(home)
+
+
+def test_artifacts_of_an_entry_that_is_gone_from_the_recipe_go_and_drawings_stay(
+    home: Path,
+) -> None:
+    with closing(sqlite3.connect(home / "store" / "catalog.sqlite")) as database:
+        database.execute("DELETE FROM artifact_parent WHERE stage = 'dataset'")
+        database.commit()
+    (home / "recipe.yaml").write_text("tissue_mask: {otsu: {method: otsu, mpp: 8.0}}\n")
+    found = json.loads(output("gc", "--yes", "--older-than", "0", "--json"))
+    assert found["by_cause"]["entry_gone"]["n_artifacts"] == 4
+    assert {one.stage for one in addresses(home)} == {"annotations", "tissue_mask", "dataset"}
+
+
+def test_nothing_is_cleared_while_a_run_works(home: Path) -> None:
+    make_stale(home)
+    before = artifacts(home)
+    with Store(home / "store").staging("batch"):
+        assert "run batch is working in it" in refused("gc", "--yes", "--older-than", "0")
+        output("gc", "--older-than", "0")
+    with read_only(home / "store"):
+        output("gc")
+        assert "not writable" in refused("gc", "--yes", "--older-than", "0")
+    assert artifacts(home) == before
