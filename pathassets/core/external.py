@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pathassets.core.locations.location_spec import LocationSpec
 from pathassets.core.recipe import Entry
 from pathassets.core.spec import digest_of
 
@@ -24,6 +25,9 @@ EXTERNAL = "external"
 """Provenance of such features; in their spec, the key of what is known of their source."""
 CODE_VERSION = "external"
 """In place of the version of code that made them: none of ours did."""
+
+FITTED = ("patch_px", "mpp", "level", "within_bound")
+"""What of the locations' spec adopted patches have to fit; where they lie is the tool's own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,13 +47,27 @@ def external_spec(entry: Entry, source: Mapping[str, Any]) -> dict[str, Any]:
     return {**entry.parameters, EXTERNAL: dict(source)}
 
 
-def external_digest(entry: Entry, slide_version: str, source: Mapping[str, Any]) -> str:
-    """Digest of features of a source, for an entry, of a slide as it is."""
-    return entry.digest([EXTERNAL, slide_version, digest_of(dict(source))])
+def external_digest(
+    entry: Entry, locations: LocationSpec, slide_version: str, source: Mapping[str, Any]
+) -> str:
+    """Digest of features of a source, for an entry and the patches it asks for, of a slide.
+
+    No version of our code is in it: none made them.
+    """
+    return digest_of(
+        {
+            "section": entry.stage.name,
+            "spec": entry.parameters,
+            "weights_sha256": entry.weights_sha256,
+            "patches": {name: getattr(locations, name) for name in FITTED},
+            "slide": slide_version,
+            EXTERNAL: dict(source),
+        }
+    )
 
 
-def counts_for(entry: Entry, slide_version: str, adopted: Adopted) -> bool:
+def counts_for(entry: Entry, locations: LocationSpec, slide_version: str, adopted: Adopted) -> bool:
     """Whether what was adopted once is what the entry asks for now."""
     if adopted.name != entry.name:
         return False
-    return adopted.digest == external_digest(entry, slide_version, adopted.source)
+    return adopted.digest == external_digest(entry, locations, slide_version, adopted.source)

@@ -71,6 +71,11 @@ class Planner:
     def __init__(self, recipe: Recipe) -> None:
         self.entries = recipe.per_slide
         self._digesters = {entry.key: entry.digester() for entry in self.entries}
+        self._locations = {
+            entry.key: recipe.entry(entry.parent).spec
+            for entry in self.entries
+            if entry.stage.name == FEATURES and entry.parent is not None
+        }
 
     @cached_property
     def recipe_digest(self) -> str:
@@ -95,9 +100,16 @@ class Planner:
             if (annotation := drawn_for(entry, drawn)) is not None:
                 parents.append(annotation)
             own = self._digesters[entry.key](parents)
-            counting = (one.digest for one in adopted if counts_for(entry, version, one))
-            found[entry.key] = next(counting, own) if entry.stage.name == FEATURES else own
+            found[entry.key] = self._of_others(entry, version, adopted) or own
         return found
+
+    def _of_others(self, entry: Entry, version: str, adopted: Collection[Adopted]) -> str:
+        """Digest of features that were adopted for an entry; empty where none count."""
+        locations = self._locations.get(entry.key)
+        if locations is None:
+            return ""
+        counting = (one for one in adopted if counts_for(entry, locations, version, one))
+        return next((one.digest for one in counting), "")
 
 
 def drawn_for(entry: Entry, drawn: Mapping[str, str]) -> str | None:

@@ -152,10 +152,9 @@ class _Import:
         self, planned: PlannedSlide, slide: SlideFacts, found: FoundFeatures, asked: Asked
     ) -> Artifact:
         entry, source = self._wanted.entry, source_of(found)
+        digest = external_digest(entry, self._wanted.locations, planned.version, source)
         return Artifact(
-            address=Address(
-                *entry.key, planned.slide_id, external_digest(entry, planned.version, source)
-            ),
+            address=Address(*entry.key, planned.slide_id, digest),
             spec=external_spec(entry, source),
             code_version=CODE_VERSION,
             weights_sha256="",

@@ -17,6 +17,7 @@ from pathassets.adapters.tifffile import PyramidSpec
 from pathassets.adapters.zarr.arrays import FeatureRows
 from pathassets.catalog.records import BadTileRecord
 from pathassets.core.address import Address
+from pathassets.core.recipe import Entry
 from pathassets.engine.platform.batch import run_batch
 from pathassets.engine.platform.datasets.build import build_dataset
 from pathassets.engine.platform.exchange.adopt import ImportRequest, adopt
@@ -212,8 +213,23 @@ def test_with_another_resolution_or_entry_it_counts_no_more(platform, reopen, ex
     after = by_name(platform)
     assert not after["a"].steps[FEATURES].is_external
     assert after["b"].steps[FEATURES].is_external
-    other = reopen(RECIPE.replace("encoder: colour_stats", "encoder: resnet18"))
-    assert not by_name(other)["b"].steps[FEATURES].is_external
+    for old, new in (
+        ("encoder: colour_stats", "encoder: resnet18"),
+        ("patch_px: 64", "patch_px: 65"),
+        ("mpp: 0.5}", "mpp: 0.51}"),
+    ):
+        other = reopen(RECIPE.replace(old, new))
+        assert not by_name(other)["b"].steps[FEATURES].is_external, new
+    denser = reopen(RECIPE.replace("mpp: 0.5}", "mpp: 0.5, stride_px: 32}"))
+    assert by_name(denser)["b"].steps[FEATURES].is_external  # it lies where the tool laid it
+
+
+@pytest.mark.usefixtures("slides")
+def test_another_version_of_our_code_makes_it_no_other(platform, exported, monkeypatch):
+    take(platform, "trident", exported / "trident")
+    before = by_name(platform)["a"].steps[FEATURES].address
+    monkeypatch.setattr(Entry, "code_version", property(lambda _: "next"))
+    assert by_name(platform)["a"].steps[FEATURES].address == before
 
 
 def test_one_that_is_gone_is_not_made_in_its_name(platform, slides, exported):
