@@ -12,5 +12,6 @@ adapters'.
     connect.py      URL -> engine on an up-to-date catalog; the doors for reading and writing
     urls.py         what of a URL may be shown
     dialects.py     what SQLite and PostgreSQL do differently
+    upkeep/         what is asked of it and written to keep it right; dumps
     migrations/     how an older catalog becomes this one
 """
