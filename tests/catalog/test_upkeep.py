@@ -96,6 +96,16 @@ def dumped(catalog: Catalog) -> tuple[str, dict[str, list[str]]]:
     return catalog.dump(take), tables
 
 
+def dumped_slide() -> str:
+    """A line of the table of slides, as the first revision had it."""
+    return (
+        '{"slide_id":"a","fingerprint":"f","size_bytes":7,"vendor":"v","reader":"r","width_px0":1,'
+        '"height_px0":1,"n_levels":1,"level_downsamples":[1.0],"mpp":null,"mpp_sources":[],'
+        '"resolution_reason":"","resolution_message":"","objective_power":null,"patient":"Doe",'
+        '"label":null,"registered_at":"2025-01-01T00:00:00.000000+00:00","thumbnail":null}'
+    )
+
+
 @pytest.mark.parametrize("target", ["sqlite", "postgresql"])
 def test_a_dump_of_either_database_makes_the_same_catalog_in_either(
     filled: Catalog, target: str, tmp_path: Path, request: pytest.FixtureRequest
@@ -127,12 +137,7 @@ def test_a_dump_of_an_older_revision_is_brought_up_to_date(
         '{"path":"/a.svs","slide_id":"a","size_bytes":7,"mtime_ns":1,'
         '"seen_at":"2025-01-01T00:00:00.000000+00:00"}'
     )
-    slide = (
-        '{"slide_id":"a","fingerprint":"f","size_bytes":7,"vendor":"v","reader":"r","width_px0":1,'
-        '"height_px0":1,"n_levels":1,"level_downsamples":[1.0],"mpp":null,"mpp_sources":[],'
-        '"resolution_reason":"","resolution_message":"","objective_power":null,"patient":"Doe",'
-        '"label":null,"registered_at":"2025-01-01T00:00:00.000000+00:00","thumbnail":null}'
-    )
+    slide = dumped_slide()
     with monkeypatch.context() as patched:
         patched.setattr(connect, "HEAD", "0001")
         open_engine(url).dispose()
@@ -146,7 +151,15 @@ def test_a_dump_of_an_older_revision_is_brought_up_to_date(
 
 def test_lines_that_are_no_rows_load_nothing(url: str, catalog: Catalog) -> None:
     revision, _ = dumped(catalog)
-    for lines in ({"slide": ["[]"]}, {"stranger": ["{}"]}, {"slide": ['{"no_column":1}']}):
+    whole = dumped_slide()
+    for lines in (
+        {"slide": ["[]"]},
+        {"slide": ["no JSON"]},
+        {"slide": ['{"no_column":1}']},
+        {"slide": [whole.replace('"thumbnail":null', '"thumbnail":"text"')]},
+        {"slide": [whole.replace('"thumbnail":null', '"thumbnail":{"$bytes":1}')]},
+        {"stranger": ["{}"]},
+    ):
         with pytest.raises(CatalogError):
             load_catalog(url, revision, lines)
         assert is_empty(url)

@@ -7,6 +7,8 @@ Nothing is removed. A rename either happened or did not.
 
 from __future__ import annotations
 
+import itertools
+import os
 from pathlib import Path
 
 from pathassets.adapters.store.folders import make_own_folder
@@ -26,10 +28,14 @@ def put_aside(store: Store, path: Path, when: str) -> Path:
     try:
         make_own_folder(store.root / ASIDE)
         target.parent.mkdir(parents=True, exist_ok=True)
-        n = 0
-        while (free := target.with_name(f"{target.name}.{n}" if n else target.name)).exists():
-            n += 1
+        free = _free(target)
         path.rename(free)
     except OSError as error:
         raise not_writable(store.root, error) from error
     return free
+
+
+def _free(target: Path) -> Path:
+    """A name that nothing has, be it a link that leads nowhere."""
+    names = (target.with_name(f"{target.name}.{n}") for n in itertools.count(1))
+    return next(one for one in itertools.chain([target], names) if not os.path.lexists(one))

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, select
 
 from pathassets.catalog.database.connect import reading, writing
 from pathassets.catalog.database.dialects import lock_for_standing
@@ -47,11 +47,6 @@ class Clearing(UpkeepPart):
             for stage, name in connection.execute(entries).all():
                 _read_entry(connection, (stage, name), partition_keys, kept)
         return kept
-
-    def n_artifacts(self) -> int:
-        """How many there are."""
-        with reading(self._engine) as connection:
-            return connection.execute(select(func.count()).select_from(artifact)).scalar_one()
 
     def drop_artifacts(self, addresses: Collection[Address]) -> None:
         """Drop the rows of artifacts, all or none; the history of attempts stays."""

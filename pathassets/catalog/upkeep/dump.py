@@ -203,9 +203,12 @@ def _row(table: Table, line: str) -> dict[str, Any]:
     row = json.loads(line)
     if not isinstance(row, dict) or row.keys() != set(table.c.keys()):
         raise CatalogError(f"table {table.name}: a line of the dump is no row of it")
-    return {
-        name: base64.b64decode(value[_BYTES])
-        if name in table.c and isinstance(table.c[name].type, LargeBinary) and value is not None
-        else value
-        for name, value in row.items()
-    }
+    return {name: _value(table, name, value) for name, value in row.items()}
+
+
+def _value(table: Table, name: str, value: Any) -> Any:
+    if value is None or not isinstance(table.c[name].type, LargeBinary):
+        return value
+    if not isinstance(value, dict) or not isinstance(value.get(_BYTES), str):
+        raise CatalogError(f"column {table.name}.{name}: the dump has no bytes for it")
+    return base64.b64decode(value[_BYTES])

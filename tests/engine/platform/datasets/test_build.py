@@ -263,7 +263,9 @@ def test_where_the_catalog_names_other_bytes_than_the_store_the_stores_are_named
 
 @pytest.mark.usefixtures("planned")
 def test_a_disk_that_is_full_is_a_store_error_and_leaves_no_version(platform):
-    look(platform, refresh_wanted(platform))  # the catalog is on the same disk, with the hashes of thumbnails
+    look(
+        platform, refresh_wanted(platform)
+    )  # the catalog is on the same disk, with the hashes of thumbnails
     [entry] = platform.recipe.datasets
     leaks_of(platform, plan_dataset(platform, entry))
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
