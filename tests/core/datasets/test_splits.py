@@ -3,7 +3,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from fractions import Fraction
 
-import pandas as pd
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
@@ -234,4 +233,3 @@ def test_the_site_stands_in_the_table_where_the_split_goes_by_it() -> None:
     by_site = build_manifest(table(row), DatasetSpec(split_by="site")).manifest
     assert by_site["site"].tolist() == ["north"]
     assert "site" not in build_manifest(table(row), DatasetSpec()).manifest
-    assert isinstance(by_site, pd.DataFrame)

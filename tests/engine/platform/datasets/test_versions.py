@@ -8,8 +8,9 @@ import shutil
 import pandas as pd
 import pytest
 
+from pathassets.adapters.store.store import content_sha256_of
 from pathassets.catalog.records import CohortFacts
-from pathassets.core.address import Address
+from pathassets.engine.platform.batch import run_batch
 from pathassets.engine.platform.datasets.build import build_dataset
 from pathassets.engine.platform.datasets.contents import MANIFEST_TABLE
 from pathassets.engine.platform.datasets.freeze import freeze
@@ -21,6 +22,7 @@ from pathassets.engine.platform.datasets.versions import (
     list_versions,
     tables_of,
 )
+from pathassets.engine.platform.plan import plan_slides
 from pathassets.errors import CatalogError, StoreError
 from tests.engine.conftest import RECIPE
 
@@ -79,8 +81,8 @@ def test_a_release_has_a_number_and_all_that_its_members_were_made_from(platform
             assert platform.catalog.is_held(step.address)
 
 
-def test_freezing_again_gives_the_same_number(platform, released):
-    assert len(released) == 2
+@pytest.mark.usefixtures("released")
+def test_freezing_again_gives_the_same_number(platform):
     assert freeze(platform, "cohort", who="Bob", why="again").name == "cohort@1"
     assert [v.name for v in list_versions(platform)] == ["cohort@1"]
 
@@ -95,8 +97,8 @@ def test_what_would_be_another_version_now_is_not_frozen_by_its_name_alone(platf
     assert freeze(platform, named, who="Ann", why="why").digest == old.address.digest
 
 
-def test_what_was_never_built_or_is_damaged_is_not_frozen(platform, planned):
-    assert planned
+@pytest.mark.usefixtures("planned")
+def test_what_was_never_built_or_is_damaged_is_not_frozen(platform):
     with pytest.raises(CatalogError, match="dataset cohort: was never built"):
         freeze(platform, "cohort", who="Ann", why="why")
     with pytest.raises(CatalogError, match="Did you mean 'cohort'"):
@@ -129,8 +131,8 @@ def test_a_dataset_that_goes_back_is_in_force_again(platform, released):
     assert len(list_versions(platform)) == 2
 
 
-def test_a_whole_release_has_no_fault(platform, released):
-    assert released
+@pytest.mark.usefixtures("released")
+def test_a_whole_release_has_no_fault(platform):
     verified = verify(platform, find_version(platform, "cohort@1"))
     assert verified.faults == ()
     assert (verified.n_slides, verified.n_files > 2, verified.n_bytes > 0) == (2, True, True)
@@ -163,15 +165,16 @@ def test_a_release_whose_files_are_gone_can_still_be_told_and_compared(platform,
     assert compare_versions(platform, "cohort@1", "cohort").counts["relabelled"] == 1
 
 
-def test_a_version_without_a_number_whose_files_are_gone_is_an_error(platform, planned):
+@pytest.mark.usefixtures("planned")
+def test_a_version_without_a_number_whose_files_are_gone_is_an_error(platform):
     artifact = build(platform)
-    assert planned
     shutil.rmtree(platform.store.path_of(artifact.address))
     with pytest.raises(StoreError):
         tables_of(platform, find_version(platform, "cohort"))
 
 
-def test_a_release_of_a_dataset_of_before_has_what_its_tables_tell(platform, planned):
+@pytest.mark.usefixtures("planned")
+def test_a_release_of_a_dataset_of_before_has_what_its_tables_tell(platform):
     """One built before there were more files than two."""
     artifact = build(platform)
     folder = platform.store.path_of(artifact.address)
@@ -180,15 +183,12 @@ def test_a_release_of_a_dataset_of_before_has_what_its_tables_tell(platform, pla
     for file in said["files"]:
         if file not in kept:
             (folder / file["path"]).unlink()
-    from pathassets.adapters.store.store import content_sha256_of  # noqa: PLC0415 - for this alone
-
     said["files"] = kept
     said["content_sha256"] = content_sha256_of({f["path"]: f["sha256"] for f in kept})
     (folder / "artifact.json").write_text(json.dumps(said, indent=1, sort_keys=True) + "\n")
     release = freeze(platform, "cohort", who="Ann", why="why")
     assert (release.report["n_slides"], release.recipe, release.licences) == (2, {}, {})
     assert verify(platform, find_version(platform, "cohort@1")).faults == ()
-    assert planned
 
 
 def test_an_empty_dataset_can_be_released_compared_and_verified(platform):
@@ -205,20 +205,15 @@ def test_who_was_placed_by_a_version_stays_in_the_next_and_is_told(
     platform = reopen(stratified)
     first = build(platform)
     before = tables_of(platform, find_version(platform, "cohort")).manifest
-    from pathassets.engine.platform.batch import run_batch  # noqa: PLC0415 - for this alone
-    from pathassets.engine.platform.plan import plan_slides  # noqa: PLC0415
-
     register(platform, *(make_slide(f"{i}.svs", seed=10 + i) for i in range(3)))
     list(run_batch(platform, plan_slides(platform), platform.recipe.per_slide, run_id="more"))
     second = build(platform)
     after = tables_of(platform, find_version(platform, "cohort")).manifest
     parts = after.set_index("slide_id")["split"]
-    assert len(after) == 5
-    assert planned
+    assert len(after) == len(planned) + 3
     for slide_id, part in before[["slide_id", "split"]].itertuples(index=False):
         assert parts[slide_id] == part
     assert describe_version(platform, "cohort").placed == {
         first.address.digest: 2,
         second.address.digest: 3,
     }
-    assert isinstance(first.address, Address)
