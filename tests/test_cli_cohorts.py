@@ -122,13 +122,13 @@ def test_a_table_is_shown_taken_listed_and_told_to_dagster(home: Path) -> None:
 
 
 def test_new_words_on_the_page_make_nothing_stale(home: Path) -> None:
-    a, _ = ids()
+    a, b = ids()
     with open_instance(read_settings()) as instance:
-        before = reported_versions(instance)
+        before = reported_versions(instance, [a, b])
     output("cohort", "label", a, "grade=3", "label=x")
     assert metadata(a)["labels"] == "grade: 3"
     with open_instance(read_settings()) as instance:
-        assert reported_versions(instance) == before
+        assert reported_versions(instance, [a, b]) == before
     assert home.is_dir()
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 from defusedxml.ElementTree import fromstring
 
 import pathassets
@@ -75,6 +76,11 @@ def objects(path: str, tmp_path: Path, label: str):
     )
     yield pathassets.MultiResDiskPatchExtractorPool(
         **disk_pool, output_dir=tmp_path / "d", levels_or_mpps=[0]
+    )
+    bag = pathassets.Bag(torch.zeros(9, 4), torch.zeros(9, 4).long(), 1, label, label)
+    yield from (bag, pathassets.pad_bags([bag] * 99), pathassets.concatenate_bags([bag] * 99))
+    yield pathassets.BagDataset(
+        name=label, root=tmp_path, members=(), classes=tuple(f"{label}{i}" for i in range(99))
     )
     with pathassets.open_slide(path) as slide:
         yield from (slide, slide.info)

@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pathassets.catalog import connect, human_inputs
+from pathassets.catalog import human_inputs
 from pathassets.catalog.catalog import Catalog
+from pathassets.catalog.database import connect
 from pathassets.catalog.records import (
     ArtifactRecord,
     AttemptRecord,

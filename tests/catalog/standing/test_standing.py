@@ -356,7 +356,7 @@ from dataclasses import replace
 from pathassets.core.address import Address
 from pathassets.engine.platform.platform import open_platform
 from pathassets.engine.platform.standing.refresh import refresh_wanted
-from tests.catalog.test_standing import KEYS, address_of, artifact_at, attempt_at
+from tests.catalog.standing.test_standing import KEYS, address_of, artifact_at, attempt_at
 from tests.engine.conftest import settings_of
 from pathlib import Path
 

@@ -96,9 +96,9 @@ def test_a_slide_s_page_shows_what_is_said_of_it_and_obeys_none_of_it(
     ]
     changes += [CohortChange(subject="patient", key=word, field="site", old=None, new=word)]
     catalog.record_changes(changes, ChangedBy(who="Ann"))
-    before = reported_versions(bench.instance)
+    before = reported_versions(bench.instance, [a])
     report_slides(bench.instance, bench.platform, [a], is_anew=True)
-    assert reported_versions(bench.instance) == before
+    assert reported_versions(bench.instance, [a]) == before
     seen = bench.latest("slide", a).asset_materialization
     assert seen is not None
     shown = {name: seen.metadata[name] for name in ("patient", "site", "labels", "stain")}

@@ -288,7 +288,7 @@ def test_a_column_of_the_manifest_may_be_the_label(store):
 
 def test_it_says_what_it_is_in_a_line(published):
     text = repr(pathassets.load_dataset(published, split="train"))
-    assert text.endswith(": 3 bags (2 normal, 1 tumour)>")
+    assert text.endswith(", 3 bags, 2 'normal', 1 'tumour')")
 
 
 def test_the_manifest_of_a_release_says_all_that_is_read_of_it(published):

@@ -1,8 +1,10 @@
 import pytest
-from pathassets.engine.platform.dataset import build_dataset, plan_dataset
 
 from pathassets.catalog.records import CohortFacts
-from pathassets.engine.platform import dataset, status
+from pathassets.engine.platform import status
+from pathassets.engine.platform.datasets import plan
+from pathassets.engine.platform.datasets.build import build_dataset
+from pathassets.engine.platform.datasets.plan import plan_dataset
 from pathassets.engine.platform.planned_datasets import dataset_address
 from pathassets.engine.platform.standing.refresh import refresh_wanted
 from pathassets.engine.platform.status import cohort_status
@@ -21,7 +23,7 @@ def test_the_version_of_a_dataset_is_worked_out_once_for_the_same_slides(
     address = plan_dataset(platform, entry).address
     assert dataset_address(platform, plan_id, entry) == address
     with monkeypatch.context() as patch:
-        patch.setattr(dataset, "plan_dataset", None)
+        patch.setattr(plan, "plan_dataset", None)
         assert dataset_address(platform, plan_id, entry) == address
     label = CohortFacts(slide_id=planned[0].slide_id, patient=None, label="tumour")
     platform.catalog.set_cohort_facts([label])
@@ -49,7 +51,7 @@ def test_of_a_large_cohort_a_version_that_nobody_worked_out_is_not_worked_out_to
         return found.state, found.digest
 
     built = build_dataset(platform, entry, run_id="run").artifact.address.digest
-    monkeypatch.setattr(dataset, "plan_dataset", None)
+    monkeypatch.setattr(plan, "plan_dataset", None)
     assert cell() == ("current", built)
     label = CohortFacts(slide_id=planned[0].slide_id, patient=None, label="tumour")
     platform.catalog.set_cohort_facts([label])

@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 import torch
 
+from pathassets.core import display
+
 
 class Bag(NamedTuple):
     """The patches of one slide; `features, coordinates, label, *_ = bag` works, too."""
@@ -25,6 +27,12 @@ class Bag(NamedTuple):
     """Empty where nobody said whose it is."""
     slide_id: str
     """Its name in the catalog."""
+
+    def __repr__(self) -> str:
+        return display.line(
+            self, display.label(self.slide_id), display.count(len(self.features), "patch"),
+            f"label {self.label}",
+        )  # fmt: skip
 
 
 class PaddedBags(NamedTuple):
@@ -43,6 +51,11 @@ class PaddedBags(NamedTuple):
     slide_ids: list[str]
     """Of each bag."""
 
+    def __repr__(self) -> str:
+        return display.line(
+            self, display.count(len(self.slide_ids), "bag"), f"padded to {self.mask.shape[1]}"
+        )
+
 
 class ConcatenatedBags(NamedTuple):
     """Some bags, one after the other: nothing is padded."""
@@ -59,6 +72,13 @@ class ConcatenatedBags(NamedTuple):
     """Of each bag."""
     slide_ids: list[str]
     """Of each bag."""
+
+    def __repr__(self) -> str:
+        return display.line(
+            self,
+            display.count(len(self.slide_ids), "bag"),
+            display.count(len(self.features), "patch"),
+        )
 
 
 def pad_bags(bags: list[Bag]) -> PaddedBags:

@@ -19,6 +19,7 @@ from torch.utils.data import Dataset
 
 from pathassets.adapters.torch.bags.bag import Bag
 from pathassets.adapters.zarr.row_reader import REMEDY, StoredRows, open_rows
+from pathassets.core import display
 from pathassets.core.datasets.members import Member
 from pathassets.core.datasets.row_sampling import choose_rows, first_not_finite
 from pathassets.errors import BagUnreadable, StoreError
@@ -61,9 +62,10 @@ class BagDataset(Dataset[Bag]):
         return (self[index] for index in range(len(self)))
 
     def __repr__(self) -> str:
-        counts = Counter(one.label or "no label" for one in self.members)
-        said = ", ".join(f"{n} {label}" for label, n in sorted(counts.items()))
-        return f"<{self.name}: {len(self)} bags ({said})>"
+        counts = Counter(one.label for one in self.members).most_common(display.N_LABELS)
+        said = (f"{n:,} {display.label(label) if label else 'without'}" for label, n in counts)
+        count = display.count(len(self), "bag")
+        return display.line(self, display.label(self.name), count, *said)
 
     @property
     def labels(self) -> list[int]:

@@ -5,6 +5,8 @@ import pytest
 
 from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.database import connect
+from pathassets.catalog.database.views import VIEWS
+from pathassets.catalog.tables import metadata
 from pathassets.core.spec import digest_of
 from pathassets.engine.platform.batch import run_batch
 from pathassets.engine.platform.plan import Planner, plan_slides
@@ -14,6 +16,10 @@ from tests.cohort_rows import rows_of
 from tests.engine.conftest import RECIPE
 
 pytestmark = pytest.mark.usefixtures("here")
+OF_0006 = {
+    "slide", "slide_path", "merged_slide", "rejected_file", "mpp_override", "annotation",
+    "artifact", "artifact_parent", "attempt",
+}  # fmt: skip
 KEYS = [("tissue_mask", "otsu"), ("patch_locations", "grid"), ("features", "stats")]
 
 
@@ -88,9 +94,14 @@ def test_a_catalog_of_the_version_before_is_current_and_nothing_is_computed_agai
 def go_back(settings):
     """Make a catalog what revision 0006 left: without what came after."""
     with closing(sqlite3.connect(settings.store / "catalog.sqlite")) as connection, connection:
-        for table in ("wanted", "plan", "latest_attempt", "dataset_plan"):
-            connection.execute(f"DROP TABLE {table}")
+        connection.execute("PRAGMA foreign_keys = OFF")
+        for view in VIEWS:
+            connection.execute(f"DROP VIEW {view}")
+        for table in metadata.tables.keys() - OF_0006:
+            connection.execute(f'DROP TABLE "{table}"')
         connection.execute("DROP INDEX ix_slide_registered_at_slide_id")
+        for column in ("scanner", "stain"):
+            connection.execute(f"ALTER TABLE slide DROP COLUMN {column}")
         for column in ("seen_whole_at", "damage"):
             connection.execute(f"ALTER TABLE artifact DROP COLUMN {column}")
         connection.execute(f"UPDATE {connect.VERSION_TABLE} SET version_num = '0006'")  # noqa: S608
