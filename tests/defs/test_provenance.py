@@ -95,6 +95,7 @@ def finished(dagster_state: Path, tmp_path_factory: pytest.TempPathFactory) -> D
         write_sample_cohort(home / "demo")
         typed("ingest", home / "demo", "--cohort", home / "demo" / "cohort.csv")
         typed("run")
+        typed("dataset", "freeze", "cohort", "--who", "Ann", "--why", "the paper")
         found = json.loads(typed("status", "--json"))["slides"]
         return Demo(home, {Path(one["paths"][0]).stem: one["slide_id"] for one in found})
 
@@ -138,8 +139,12 @@ def test_a_row_leads_back_to_its_slide_and_forth_to_the_dataset_by_the_command(
     assert one["address"]["partition_key"] == slide_id
     [patient] = one["parents"]
     assert patient["address"]["partition_key"] == "patient-b"
-    [dataset] = traced["children"]
-    assert dataset["address"]["stage"] == "dataset"
+    [dataset] = [one for one in traced["children"] if one["address"]["stage"] == "dataset"]
+    [release] = dataset["children"]
+    address = release["address"]
+    assert (address["stage"], address["name"], address["partition_key"]) == (
+        "release", "cohort", "1",
+    )  # fmt: skip
 
 
 BACK = """
@@ -171,6 +176,25 @@ def test_a_row_leads_back_to_its_slide_and_forth_to_the_dataset_by_sql(
     assert row < zarr.open_array(store=str(path / "features"), mode="r").shape[0]
 
 
+def test_a_row_leads_forth_to_the_release_by_the_views_and_by_dagster(
+    demo: Demo, feature_row: tuple[str, Path, int]
+) -> None:
+    slide_id, path, _ = feature_row
+    member = "SELECT release_name, slide_sha256 FROM v_release_members WHERE slide_id = ? "
+    sha256 = fingerprint_of([demo.home / "demo" / "demo-03.svs"])
+    found = demo.sql(f"{member} AND features_digest = ?", slide_id, path.parent.name)
+    assert found == [("cohort@1", sha256)]
+    [(digest,)] = demo.sql("SELECT digest FROM v_releases WHERE release_name = 'cohort@1'")
+    with asking(demo) as ask:
+        node = ask(DATASET)
+    tags = {tag["key"]: tag["value"] for tag in node["assetMaterializations"][0]["tags"]}
+    assert tags["dagster/data_version"] == digest
+
+
+DATASET = """
+query { assetNodeOrError(assetKey: {path: ["dataset", "cohort"]}) { ... on AssetNode {
+  assetMaterializations(limit: 1) { tags { key value } } } } }
+"""
 MADE = """
 query ($partition: String!) { assetNodes { assetKey { path }
   assetMaterializations(partitions: [$partition], limit: 1) { tags { key value } } } }
