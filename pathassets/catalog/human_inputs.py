@@ -172,11 +172,17 @@ def unknown_slide(connection: Connection, slide_id: str) -> CatalogError:
             f"slide {slide_id}: was found to be the same content as {heir}",
             remedy=f"Name that one: {heir}",
         )
-    near = difflib.get_close_matches(slide_id, _ids_like(connection, slide_id))
+    near = _near(slide_id, _ids_like(connection, slide_id))
     return CatalogError(
         f"slide {slide_id}: not in the catalog",
         remedy=f"Did you mean {' or '.join(near)}?" if near else "Register it first.",
     )
+
+
+def _near(slide_id: str, ids: Sequence[str]) -> list[str]:
+    """Ids that begin with one, which lacks its hash, else those that are spelt like it."""
+    begun = sorted(one for one in ids if one.startswith(slide_id))
+    return begun[:3] or difflib.get_close_matches(slide_id, ids)
 
 
 def _ids_like(connection: Connection, slide_id: str) -> list[str]:

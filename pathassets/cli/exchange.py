@@ -127,6 +127,9 @@ def unimport_command(features: str, slides: tuple[str, ...], who: str, why: str)
 def _report(
     platform: Platform, instance: dg.DagsterInstance, features: str, slide_ids: list[str]
 ) -> None:
-    from pathassets.defs.assets.external import report_external  # noqa: PLC0415 - takes seconds
+    from pathassets.defs.build import build_definitions  # noqa: PLC0415 - dagster takes seconds
+    from pathassets.defs.launch import report_imported  # noqa: PLC0415
 
-    report_external(instance, platform, features, slide_ids)
+    if slide_ids:
+        definitions = build_definitions(platform.recipe)
+        report_imported(definitions, instance, platform, features, slide_ids)

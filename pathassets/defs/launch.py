@@ -17,8 +17,9 @@ from pathassets.core.recipe import ANNOTATIONS, Entry, Key
 from pathassets.defs.assets.annotations import report_annotations
 from pathassets.defs.assets.batch import MAX_SLIDES, POOL
 from pathassets.defs.assets.dataset import shown_version
+from pathassets.defs.assets.slide import report_slides
 from pathassets.defs.events.data_versions import MATERIALIZED
-from pathassets.defs.jobs import BUILD_DATASETS, PROCESS_SLIDES
+from pathassets.defs.jobs import BUILD_DATASETS, PROCESS_SLIDES, REPAIR_SLIDES
 from pathassets.defs.partitions import SLIDES, parts, range_tags, slide_order, stretches
 from pathassets.defs.recovery import NEVER_AGAIN, fail_dead_runs, process_tags
 from pathassets.engine.platform.platform import Platform
@@ -116,6 +117,32 @@ def build_datasets_here(
     return len(due)
 
 
+def report_imported(
+    definitions: dg.Definitions, instance: dg.DagsterInstance, platform: Platform, features: str,
+    slide_ids: list[str],
+) -> None:  # fmt: skip
+    """Show features of an entry that were imported for slides, by runs that find them made.
+
+    An event of its own, without a run, could be reported of a check once and never again.
+    """
+    report_slides(instance, platform, slide_ids)
+    job = definitions.resolve_job_def(REPAIR_SLIDES)
+    for start in range(0, len(slide_ids), MAX_SLIDES):
+        run_id = str(uuid.uuid4())
+        part = slide_ids[start : start + MAX_SLIDES]
+        config = {"slide_ids": part, "assets": [f"features/{features}"]}
+        job.execute_in_process(
+            instance=instance,
+            run_id=run_id,
+            tags={**process_tags(run_id), **NEVER_AGAIN, USER_TAG: _asked_by()},
+            run_config={**QUIET, "ops": {"repair_chosen_slides": {"config": config}}},
+        )
+
+
+def _asked_by() -> str:
+    return f"{psutil.Process().username()}@{socket.gethostname()}"
+
+
 def _execute(
     definitions: dg.Definitions,
     instance: dg.DagsterInstance,
@@ -125,14 +152,13 @@ def _execute(
 ) -> None:
     """Run a job in this process, with what went wrong raised as what it is."""
     run_id = str(uuid.uuid4())
-    by = f"{psutil.Process().username()}@{socket.gethostname()}"
     if job_name == PROCESS_SLIDES:
         _tell_if_full(instance)
     try:
         definitions.resolve_job_def(job_name).execute_in_process(
             instance=instance,
             run_id=run_id,
-            tags={**tags, **process_tags(run_id), **NEVER_AGAIN, USER_TAG: by},
+            tags={**tags, **process_tags(run_id), **NEVER_AGAIN, USER_TAG: _asked_by()},
             asset_selection=[dg.AssetKey([*key]) for key in keys],
             run_config=QUIET,
         )

@@ -78,10 +78,10 @@ def error(text: str) -> None:
 def counted(n: int, noun: str) -> str:
     """Count in words.
 
-    >>> counted(1, "slide"), counted(2, "slide")
-    ('1 slide', '2 slides')
+    >>> counted(1, "slide"), counted(2, "slide"), counted(2, "patch")
+    ('1 slide', '2 slides', '2 patches')
     """
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+    return f"{n} {noun}" + ("" if n == 1 else "es" if noun.endswith("ch") else "s")
 
 
 @contextmanager

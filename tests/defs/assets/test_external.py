@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pathassets.defs.assets.external import report_external
+from pathassets.defs.build import build_definitions
+from pathassets.defs.launch import report_imported
 from pathassets.engine.platform.exchange.adopt import ImportRequest, adopt
 from pathassets.engine.platform.exchange.export import ExportRequest, export
 from tests.defs.dagster_state import copy_state
@@ -43,7 +44,9 @@ def test_imported_features_are_fresh_until_their_slide_changes(
     to = home / "trident"
     list(export(bench.platform, ExportRequest(tool="trident", what="features/ours", to=to)))
     list(adopt(bench.platform, ImportRequest(tool="trident", folder=to, features="theirs")))
-    report_external(bench.instance, bench.platform, "theirs", [a, b])
+    definitions = build_definitions(bench.platform.recipe)
+    for _ in range(2):  # whoever lost some imports them again
+        report_imported(definitions, bench.instance, bench.platform, "theirs", [a, b])
     missing = {f"{MEAN} missing"}
     assert bench.stale([a, b]) == {a: missing, b: missing}
     assert provenance(bench, a) == "external"
