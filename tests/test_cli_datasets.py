@@ -96,6 +96,8 @@ def test_a_finding_is_shown_and_accepted_with_who_and_why(typed: Type, home: Pla
     assert said.startswith("0123456789abcdef by Ann")
     assert "\x1b" not in said
     assert "accepted 0123456789abcdef by Ann" in typed("show", "cohort").output
+    typed("freeze", "cohort", *STATED)
+    assert "0123456789abcdef by Ann" not in typed("show", "cohort@1").output  # about neither slide
 
 
 @pytest.mark.usefixtures("home")

@@ -41,7 +41,12 @@ def imported_line(one: Imported, *, is_dry: bool) -> str:
 def imported_end(done: Sequence[Imported], savings: Savings, *, is_dry: bool) -> str:
     """Count what became of an import, and what it saves."""
     counts = Counter(one.state for one in done)
-    shown = [f"{counts[state]} {state}" for state in get_args(State) if counts[state]]
+    would = "would be " if is_dry else ""
+    shown = [
+        f"{counts[state]} {would if state == 'adopted' else ''}{state}"
+        for state in get_args(State)
+        if counts[state]
+    ]
     how = "measured here" if savings.is_measured else "assumed: --rate states another"
     return (
         f"{counted(len(done), 'file')}: {', '.join(shown)}\n"

@@ -75,7 +75,7 @@ def _told(connection: Connection) -> Iterator[None]:
     except (DBAPIError, sqlite3.Error, sqlite3.Warning) as error:
         cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
         lines = str(cause).strip().splitlines() or [type(cause).__name__]
-        said = without_secrets(lines[0], connection.engine.url)
+        said = without_secrets(lines[0], connection.engine.url).rstrip(".")
         raise CatalogError(f"query: {said}", remedy=_remedy(said)) from error
 
 

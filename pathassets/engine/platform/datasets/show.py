@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from pathassets.catalog.releases.records import AcceptedFinding, FindingRecord
+from pathassets.core.datasets.leaks import is_accepted
 from pathassets.core.datasets.names import parse_dataset_name
 from pathassets.core.datasets.report import split_counts
 from pathassets.core.datasets.splits import scheme_of
@@ -31,6 +32,7 @@ class ShownVersion:
     findings: tuple[FindingRecord, ...]
     """What blocked the last build; empty where nothing did."""
     accepted: tuple[AcceptedFinding, ...]
+    """Of a version what it was built with; of a dataset's name also what was accepted since."""
     placed: Mapping[str, int]
     """Digests of versions that placed patients or sites first, oldest first, and how many; empty
     where a patient's part follows from his name alone."""
@@ -43,20 +45,26 @@ def describe_version(platform: Platform, text: str) -> ShownVersion:
         SpecError: it is no such name.
         CatalogError: there is no such version, and nothing blocked one.
     """
-    dataset = parse_dataset_name(text).dataset
+    name = parse_dataset_name(text)
+    dataset = name.dataset
     findings = tuple(platform.catalog.findings(dataset))
     counts = left_out = pd.DataFrame()
+    accepted = tuple(platform.catalog.accepted_findings(dataset))
     version = _found(platform, text, is_blocked=bool(findings))
     if version is not None:
         tables = tables_of(platform, version)
         counts, left_out = split_counts(tables.manifest), tables.left_out
+        if name.version is not None or name.digest:  # not what was accepted for another since
+            accepted = tuple(
+                a for a in accepted if is_accepted(tables.manifest, a.kind, a.one, a.other)
+            )
     return ShownVersion(
         dataset=dataset,
         version=version,
         counts=counts,
         left_out=left_out,
         findings=findings,
-        accepted=tuple(platform.catalog.accepted_findings(dataset)),
+        accepted=accepted,
         placed=_placed(platform, dataset),
     )
 
