@@ -56,6 +56,8 @@ def find_origin(platform: Platform, named: str) -> Origin:
     path = Path(named)
     if (uri := _uri_of(platform, path)) is not None:
         return Origin(address=_at(platform, path, uri).address, said={})
+    if (scan := platform.catalog.find_path(str(path.absolute()))) is not None:
+        return Origin(address=slide_address(platform, scan.slide_id), said={})
     if path.exists():
         return _copied(platform, path.resolve())
     parts = named.strip("/").split("/")

@@ -160,6 +160,7 @@ def test_a_slide_is_traced_down_to_the_dataset_each_thing_once(platform, planned
     built = build_dataset(platform, entry, run_id="run-2")
     traced = lineage_of(platform, planned[0].slide_id)
     assert downwards(traced) == ["slide", "tissue_mask", "patch_locations", "features", "dataset"]
+    assert lineage_of(platform, planned[0].paths[0].path) == traced  # its file means the slide
     features = lineage_of(platform, folder_of(platform, planned[0]))
     assert [one.address for one in features.children] == [built.artifact.address]
 
