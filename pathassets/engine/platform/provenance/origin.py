@@ -61,7 +61,7 @@ def find_origin(platform: Platform, named: str) -> Origin:
     if path.exists():
         return _copied(platform, path.resolve())
     parts = named.strip("/").split("/")
-    if len(parts) == _N_PARTS:
+    if len(parts) == _N_PARTS and not path.is_absolute():
         return Origin(address=_known(platform, Address(*parts)), said={})
     if len(parts) > 1:
         raise StoreError(
