@@ -13,6 +13,7 @@ from pathassets.core.datasets.report import split_counts
 from pathassets.core.datasets.splits import scheme_of
 from pathassets.core.recipe import DATASET
 from pathassets.engine.platform.datasets.versions import DatasetVersion, find_version, tables_of
+from pathassets.engine.platform.datasets.withdrawn import Withdrawn, find_withdrawn
 from pathassets.engine.platform.platform import Platform
 from pathassets.errors import CatalogError
 
@@ -31,6 +32,8 @@ class ShownVersion:
     findings: tuple[FindingRecord, ...]
     """What blocked the last build; empty where nothing did."""
     accepted: tuple[AcceptedFinding, ...]
+    withdrawn: tuple[Withdrawn, ...]
+    """Members that were taken out since: it names them, and nobody is to use them."""
     placed: Mapping[str, int]
     """Digests of versions that placed patients or sites first, oldest first, and how many; empty
     where a patient's part follows from his name alone."""
@@ -46,10 +49,12 @@ def describe_version(platform: Platform, text: str) -> ShownVersion:
     dataset = parse_dataset_name(text).dataset
     findings = tuple(platform.catalog.findings(dataset))
     counts = left_out = pd.DataFrame()
+    withdrawn: tuple[Withdrawn, ...] = ()
     version = _found(platform, text, is_blocked=bool(findings))
     if version is not None:
         tables = tables_of(platform, version)
         counts, left_out = split_counts(tables.manifest), tables.left_out
+        withdrawn = find_withdrawn(platform, tables.manifest["slide_id"])
     return ShownVersion(
         dataset=dataset,
         version=version,
@@ -57,6 +62,7 @@ def describe_version(platform: Platform, text: str) -> ShownVersion:
         left_out=left_out,
         findings=findings,
         accepted=tuple(platform.catalog.accepted_findings(dataset)),
+        withdrawn=withdrawn,
         placed=_placed(platform, dataset),
     )
 

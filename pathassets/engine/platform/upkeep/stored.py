@@ -29,7 +29,12 @@ from pathassets.adapters.store.survey import (
 from pathassets.core.address import ALL_SLIDES, Address
 from pathassets.core.recipe import ANNOTATIONS, STAGES
 from pathassets.engine.platform.platform import Platform
-from pathassets.engine.platform.upkeep.adopt import adopt, fits_its_place
+from pathassets.engine.platform.upkeep.adopt import (
+    adopt,
+    fits_its_place,
+    follows_from,
+    is_external,
+)
 from pathassets.engine.platform.upkeep.finding import Finding
 from pathassets.engine.stages.recorded_annotation import record_again
 from pathassets.errors import StoreError
@@ -186,7 +191,16 @@ def _whole(platform: Platform, artifact: Artifact, *, is_of_slide: bool) -> Find
             evidence=f"it is whole, and the catalog has no slide {address.partition_key}",
             remedy="Ingest its slide again, or restore the catalog; else remove it",
         )
-    if not fits_its_place(artifact):
+    if is_external(artifact) and not follows_from(artifact, platform.recipe):
+        return Finding(
+            kind="external_unproved",
+            subject=subject,
+            evidence="another tool's features; their digest does not follow from the recipe's "
+            "entry, the slide's version and the source that they state",
+            remedy="Import them again: pathassets import; by the recipe that they were imported "
+            f"with, {FIX} takes them over",
+        )
+    if not is_external(artifact) and not fits_its_place(artifact):
         return Finding(
             kind="artifact_misplaced",
             subject=subject,
