@@ -1,4 +1,4 @@
-"""`pathassets run` over a dataset whose parts are not apart: it says so, and ends with exit code 1."""
+"""`pathassets run` over a dataset whose parts are not apart says so, and ends with exit code 1."""
 
 from __future__ import annotations
 

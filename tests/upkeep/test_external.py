@@ -59,3 +59,18 @@ def test_one_whose_source_or_entry_is_another_is_told_and_never_taken_over(impor
     told = findings("--fix")["external_unproved"]
     assert {Path(one["subject"]).name for one in told} == {first.name, second.name}
     assert not any(one["can_fix"] for one in told)
+
+
+def test_one_that_only_dagster_shows_is_not_taken_over_unproved_either(imported: Path) -> None:
+    output("run")  # Dagster is told of them
+    lose_rows(imported)
+    (imported / "recipe.yaml").write_text(
+        ANNOTATED.replace(COLOUR, BOTH).replace("min_tissue_share: 0.5", "min_tissue_share: 0.6")
+    )
+    assert len(findings()["artifact_unrecorded"]) == 2  # where they lie is the tool's own
+    (imported / "recipe.yaml").write_text(
+        ANNOTATED.replace(COLOUR, BOTH).replace("patch_px: 256", "patch_px: 128")
+    )
+    told = findings("--fix")
+    assert not any(one["done"] for one in told["event_of_nothing"])
+    assert len(findings()["external_unproved"]) == 2

@@ -73,14 +73,24 @@ def follows_from(artifact: Artifact, recipe: Recipe) -> bool:
     return counts_for(entry, recipe.entry(entry.parent).spec, version, adopted)
 
 
+def is_proved(artifact: Artifact, recipe: Recipe) -> bool:
+    """Whether an artifact's digest follows from what it states."""
+    if is_external(artifact):
+        return follows_from(artifact, recipe)
+    return fits_its_place(artifact)
+
+
 def adopt(platform: Platform, address: Address) -> str:
     """Enter an artifact of which the catalog has no row; says what was done.
 
     Raises:
-        StoreError: its bytes are not what it says, or what it was made from is unknown.
+        StoreError: its bytes or its digest are not what it says, or what it was made from is
+            unknown.
         CatalogError: it cannot be entered.
     """
     artifact = platform.store.read_checked(address)
+    if not is_proved(artifact, platform.recipe):
+        raise StoreError(address, "its digest does not follow from what it states")
     wanted = {parent for parent in artifact.parents if parent.stage != SLIDE_STAGE}
     unknown = sorted(wanted - platform.catalog.known_artifacts(wanted))
     if unknown:
