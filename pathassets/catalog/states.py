@@ -15,6 +15,7 @@ from typing import Any
 
 from sqlalchemy import (
     Connection,
+    RowMapping,
     Select,
     Update,
     and_,
@@ -69,6 +70,16 @@ def derive_states(
         rows = [dict(row) for row in connection.execute(query).mappings()]
         if rows:
             connection.execute(_UPDATE, rows)
+
+
+def find_wrong(connection: Connection, slide_ids: Collection[str]) -> list[RowMapping]:
+    """What is wanted of some hundreds of slides and does not stand as it was noted.
+
+    Its key (`of_…`), the `state` that was noted, and what follows (`new_…`).
+    """
+    query = _changed().add_columns(wanted.c.state)
+    of_these = query.where(wanted.c.slide_id.in_(slide_ids), _of_plan(None))
+    return [*connection.execute(of_these).mappings()]
 
 
 def _of_plan(plan_id: int | None) -> Any:

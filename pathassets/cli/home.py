@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from pathassets import report
 from pathassets.engine.platform.merged_slides import ids_of_today
 from pathassets.engine.platform.platform import Platform, open_platform
 from pathassets.engine.platform.standing.refresh import refresh_wanted
-from pathassets.engine.platform.status import Troubles, find_troubles
+from pathassets.engine.platform.status import Cell, Troubles, find_troubles
 from pathassets.engine.settings import read_settings
 
 if TYPE_CHECKING:
@@ -21,6 +22,21 @@ if TYPE_CHECKING:
 
     from pathassets.engine.platform.ingestion.cohort_table import Cohort
     from pathassets.engine.platform.ingestion.ingest import IdScheme, Registration
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """What a run leaves to be seen to."""
+
+    troubles: Troubles
+    """What of its slides failed or is damaged."""
+    kept_back: tuple[Cell, ...]
+    """Datasets of which no version was made."""
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether anything that was asked for could not be made."""
+        return bool(self.troubles.failures.n_cells or self.kept_back)
 
 
 @contextmanager
@@ -72,8 +88,8 @@ def make_current(
     select: tuple[str, ...],
     *,
     retry: bool,
-) -> Troubles:
-    """Run what is wanted, say what was done; returns what of its slides failed or is damaged."""
+) -> Done:
+    """Run what is wanted, and say what was done."""
     from pathassets.defs.build import build_definitions  # noqa: PLC0415 - dagster takes seconds
     from pathassets.defs.launch import (  # noqa: PLC0415
         Wanted,
@@ -87,8 +103,9 @@ def make_current(
     definitions = build_definitions(platform.recipe)
     with report.slide_progress():
         n_slides = run_slides_here(definitions, instance, platform, wanted)
-        n_datasets = build_datasets_here(definitions, instance, platform, wanted)
+        built = build_datasets_here(definitions, instance, platform, wanted)
     found = find_troubles(platform, refresh_wanted(platform), chosen)
     n_rows = len(chosen) or platform.catalog.n_slides()
-    report.run_end(n_rows, found.failures.n_cells, n_slides, n_datasets)
-    return found
+    n_kept_back = len(built.kept_back)
+    report.run_end(n_rows, found.failures.n_cells, n_slides, built.n_built, n_kept_back)
+    return Done(troubles=found, kept_back=built.kept_back)

@@ -41,9 +41,9 @@ def run(slides: tuple[str, ...], select: tuple[str, ...], *, retry: bool) -> Non
         if slides and not chosen:
             click.echo("nothing to do: no slide is meant by this selection")
             return
-        found = make_current(platform, instance, chosen, _listed(select), retry=retry)
-        report.troubles(found)
-    if found.failures.n_cells:
+        done = make_current(platform, instance, chosen, _listed(select), retry=retry)
+        report.troubles(done.troubles, done.kept_back)
+    if done.has_failed:
         sys.exit(SOME_FAILED)
 
 

@@ -25,7 +25,13 @@ from pathassets.defs.recovery import NEVER_AGAIN, fail_dead_runs, process_tags
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.standing.look import look
 from pathassets.engine.platform.standing.refresh import refresh_wanted
-from pathassets.engine.platform.status import dataset_cells, slides_not_current, slides_with_work
+from pathassets.engine.platform.status import (
+    Cell,
+    dataset_cells,
+    failed_datasets,
+    slides_not_current,
+    slides_with_work,
+)
 from pathassets.errors import CatalogError, SpecError, did_you_mean
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -102,19 +108,29 @@ def run_slides_here(
     return len(needy)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuiltHere:
+    """What became of the datasets that were due."""
+
+    n_built: int = 0
+    kept_back: tuple[Cell, ...] = ()
+    """Those of which no version was made: their parts are not apart."""
+
+
 def build_datasets_here(
     definitions: dg.Definitions, instance: dg.DagsterInstance, platform: Platform, wanted: Wanted
-) -> int:
-    """Build the datasets whose slides would give another version now; returns how many."""
+) -> BuiltHere:
+    """Build the datasets whose slides would give another version now, a run for each."""
     asked = {e.key for e in wanted.entries if e.stage.scope == "cohort"}
     due = {
         c.key
         for c in (dataset_cells(platform, refresh_wanted(platform)) if asked else ())
         if c.key in asked and (c.state != "current" or shown_version(instance, c.key) != c.digest)
     }
-    if due:
-        _execute(definitions, instance, BUILD_DATASETS, due, {})
-    return len(due)
+    for key in sorted(due):  # in one run, one that is kept back would end it before the others
+        _execute(definitions, instance, BUILD_DATASETS, [key], {})
+    kept_back = failed_datasets(platform, due)
+    return BuiltHere(n_built=len(due) - len(kept_back), kept_back=kept_back)
 
 
 def report_imported(

@@ -123,7 +123,10 @@ def troubles(found: Troubles, datasets: Iterable[Cell] = ()) -> None:
     Of many the first, and how many there are of each reason.
     """
     _reasons("[red]failed[/]", found.failures)
-    cells = [*found.damages.cells, *(cell for cell in datasets if cell.state == "damaged")]
+    of_cohort = tuple(datasets)
+    kept_back = tuple(cell for cell in of_cohort if cell.state == "failed")
+    _reasons("[red]not built[/]", Told(cells=kept_back))
+    cells = [*found.damages.cells, *(cell for cell in of_cohort if cell.state == "damaged")]
     rest = Counter(found.damages.rest) + Counter(cell.reason for cell in cells[MAX_TOLD:])
     _reasons("[yellow]damaged[/]", Told(cells=tuple(cells[:MAX_TOLD]), rest=rest))
 
@@ -203,11 +206,17 @@ def _cell_plain(cell: Cell) -> dict[str, Any]:
     return {k: v for k, v in asdict(cell).items() if k not in hidden and v not in ("", None)}
 
 
-def run_end(n_rows: int, n_failed: int, n_slides: int, n_datasets: int) -> None:
-    """Say what a run over so many slides did, and how many of them stand as failed."""
-    if n_slides or n_datasets:
+def run_end(
+    n_rows: int, n_failed: int, n_slides: int, n_datasets: int, n_kept_back: int = 0
+) -> None:
+    """Say what a run over so many slides did, and how many of them stand as failed.
+
+    `n_kept_back` are datasets of which no version was made.
+    """
+    if n_slides or n_datasets or n_kept_back:
         said = f"ran {counted(n_slides, 'slide')}, built {counted(n_datasets, 'dataset')}; "
         said += f"{counted(n_failed, 'slide')} failed"
+        said += f", {counted(n_kept_back, 'dataset')} not built" if n_kept_back else ""
     else:
         said = f"nothing to do: {counted(n_rows - n_failed, 'current slide')}"
         said += f", {n_failed} failed before and would fail again" if n_failed else ""

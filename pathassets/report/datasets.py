@@ -84,6 +84,11 @@ def version_page(shown: ShownVersion) -> None:
         console.print(f"[red]blocked[/] {one.finding} {said}")
     for accepted in shown.accepted:
         console.print(f"[yellow]accepted[/] {_plain(accepted_line(accepted))}")
+    for gone in shown.withdrawn[:MAX_ROWS]:
+        said = f"{gone.slide_id} on {gone.on} by {gone.who}: {gone.why}"
+        console.print(f"[red]withdrawn[/] {_plain(said)}")
+    if len(shown.withdrawn) > MAX_ROWS:
+        console.print(f"[red]withdrawn[/] {len(shown.withdrawn) - MAX_ROWS} more: --json has all")
     for digest, n in shown.placed.items():
         console.print(f"placed {n} by {digest}")
 
@@ -101,6 +106,7 @@ def version_json(shown: ShownVersion) -> str:
                 {**asdict(one), "made_at": one.made_at.isoformat(timespec="seconds")}
                 for one in shown.accepted
             ],
+            "withdrawn": [asdict(one) for one in shown.withdrawn],
             "placed": dict(shown.placed),
         },
         indent=1,

@@ -108,7 +108,8 @@ def test_a_dataset_is_built_where_it_would_be_another(bench: Workbench, home: Pa
     (a,) = bench.ingest(write_slide(home / "a.svs", 1))
 
     def build() -> int:
-        return build_datasets_here(bench.definitions, bench.instance, bench.platform, wanted(bench))
+        at = bench.definitions, bench.instance, bench.platform
+        return build_datasets_here(*at, wanted(bench)).n_built
 
     launch(bench, wanted(bench))
     assert build() == 1

@@ -338,3 +338,28 @@ def test_rows_of_a_restored_catalog_are_those_of_the_other(home: Path, backup: P
     before = rows()
     output("restore", backup, "--force")
     assert rows() == before
+
+
+def test_what_people_said_and_released_since_comes_back_and_no_doctor_finds_a_fault(
+    home: Path,
+) -> None:
+    a, b = ids(home)
+    stated = ("--who", "Ann", "--why", "review")
+    output("verdict", "set", a, "review", *stated)
+    output("cohort", "label", b, "grade=2", *stated[:2])
+    output("cohort", "tag", b, "biopsy", *stated[:2])
+    output("select", "save", "mine", "label:tumour", "--who", "Ann")
+    output("dataset", "freeze", "cohort", *stated)
+    asked = (
+        ("dataset", "show", "cohort@1", "--json"),
+        ("verdict", "show", a),
+        ("select", "list"),
+        ("cohort", "history", b),
+    )
+    before = [output(*words) for words in asked]
+    output("backup", home / "newer")
+    lose(home, also_store=False)
+    output("restore", home / "newer")
+    assert [output(*words) for words in asked] == before
+    output("run")
+    assert findings() == {}

@@ -255,7 +255,7 @@ def test_what_dagster_does_not_show_is_reported_again_and_what_only_it_shows_is_
 def test_rows_that_point_at_no_slide_go_and_their_files_are_put_aside(home: Path) -> None:
     _, b = ids(home)
     with closing(sqlite3.connect(home / "store" / "catalog.sqlite")) as database:
-        for table in ("mpp_override", "slide_path", "slide"):
+        for table in ("wanted", "mpp_override", "slide_path", "slide"):
             database.execute(f"DELETE FROM {table} WHERE slide_id = ?", (b,))  # noqa: S608
         database.commit()
     found = findings("--fix")

@@ -88,3 +88,14 @@ def test_nothing_is_cleared_while_a_run_works(home: Path) -> None:
         output("gc")
         assert "not writable" in refused("gc", "--yes", "--older-than", "0")
     assert artifacts(home) == before
+
+
+def test_what_a_release_names_stays_though_the_row_of_its_dataset_is_gone(home: Path) -> None:
+    output("dataset", "freeze", "cohort", "--who", "Ann", "--why", "paper")
+    stale = make_stale(home)
+    with closing(sqlite3.connect(home / "store" / "catalog.sqlite")) as database:
+        database.execute("DELETE FROM artifact_parent WHERE stage = 'dataset'")
+        database.execute("DELETE FROM artifact WHERE stage = 'dataset'")
+        database.commit()
+    output("gc", "--yes", "--older-than", "0")
+    assert stale <= addresses(home)

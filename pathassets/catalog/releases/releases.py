@@ -5,7 +5,7 @@ A release is never changed, and none is ever removed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -120,13 +120,15 @@ class Releases(CatalogPart):
         with reading(self._engine) as connection:
             return bool(connection.execute(query).scalar())
 
-    def held(self) -> set[Address]:
-        """All artifacts that releases name."""
+    def held(self, partition_keys: Collection[str] | None = None) -> set[Address]:
+        """All artifacts that releases name, or those of some hundreds of slides."""
         whole = self._rows(select(release.c.dataset, release.c.digest))
         found = {Address(DATASET, row["dataset"], ALL_SLIDES, row["digest"]) for row in whole}
         for stage in HELD_STAGES:
             digest = release_member.c[f"{stage}_digest"]
             query = select(release.c[stage], release_member.c.slide_id, digest)
+            if partition_keys is not None:
+                query = query.where(release_member.c.slide_id.in_(partition_keys))
             for row in self._rows(query.where(_SAME_RELEASE).distinct()):
                 found.add(Address(stage, *row.values()))
         return found

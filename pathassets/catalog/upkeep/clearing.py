@@ -11,9 +11,9 @@ from sqlalchemy import Connection, select
 from pathassets.catalog.database.connect import reading, writing
 from pathassets.catalog.database.dialects import lock_for_standing
 from pathassets.catalog.rows import address_of
-from pathassets.catalog.states import derive_states
+from pathassets.catalog.states import derive_states, forget_plans
 from pathassets.catalog.tables import ADDRESS, PARENT, artifact, artifact_hash, artifact_parent
-from pathassets.catalog.upkeep.part import UpkeepPart, delete_at
+from pathassets.catalog.upkeep.part import UpkeepPart, delete_at, external_slides
 from pathassets.core.address import Address
 from pathassets.core.recipe import DATASET
 
@@ -52,8 +52,10 @@ class Clearing(UpkeepPart):
         """Drop the rows of artifacts, all or none; the history of attempts stays."""
         with writing(self._engine) as connection:
             lock_for_standing(connection)
+            of_others = external_slides(connection, addresses)
             for table in (artifact_parent, artifact_hash, artifact):
                 delete_at(connection, table, addresses)
+            forget_plans(connection, sorted(of_others))
             derive_states(connection, sorted({one.partition_key for one in addresses}))
 
 

@@ -5,6 +5,7 @@ the id, can ask whether it was forgotten; nobody can read off which it was, or l
 catalog by its SHA-256, which labs publish.
 
 Rows go by what a table's columns are called, so that a table which is added later is cleared, too.
+What names the slide otherwise is in `naming`.
 """
 
 from __future__ import annotations
@@ -14,11 +15,19 @@ import secrets
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, Table, and_, delete, insert, select
+from sqlalchemy import Connection, Select, Table, and_, delete, insert, select
 
 from pathassets.catalog.database.connect import reading, writing
-from pathassets.catalog.database.dialects import empty_log, overwrite_deleted
+from pathassets.catalog.database.dialects import (
+    empty_log,
+    lock_for_cohort,
+    lock_for_registration,
+    lock_for_release,
+    lock_for_standing,
+    overwrite_deleted,
+)
 from pathassets.catalog.part import now
 from pathassets.catalog.rows import flat
 from pathassets.catalog.tables import (
@@ -32,6 +41,7 @@ from pathassets.catalog.tables import (
     slide,
     slide_path,
 )
+from pathassets.catalog.upkeep.naming import erase_named
 from pathassets.catalog.upkeep.part import UpkeepPart
 from pathassets.core.address import Address
 from pathassets.core.recipe import DATASET
@@ -43,6 +53,8 @@ _OF_RELEASES = "release"
 _OF_ARTIFACTS = frozenset({artifact.name, artifact_parent.name, artifact_hash.name})
 _OF_PATIENTS = ("patient_label", "patient")
 _CHANGES = "cohort_change"
+_LOCKS = (lock_for_registration, lock_for_standing, lock_for_cohort, lock_for_release)
+"""Of all that a slide's rows follow from, or that follows from them; always in this order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,29 +89,20 @@ class Forgetting(UpkeepPart):
             return [Forgotten(**row) for row in found.mappings()]
 
     def begin_forgetting(self, slide_id: str, *, who: str, why: str) -> None:
-        """Enter that a slide is taken out, once, before anything of it goes."""
+        """Enter that a slide is taken out, once, before anything of it goes; each of its ids."""
         content = select(slide.c.fingerprint).where(slide.c.slide_id == slide_id)
-        salt = secrets.token_hex(16)
+        said = {"who": who, "why": why, "forgotten_at": now()}
         with writing(self._engine) as connection:
             fingerprint = connection.execute(content).scalar_one()
-            n = len(_addresses(connection, [slide_id]))
             if not _is_begun(connection, fingerprint):
-                new = {
-                    "salt": salt,
-                    "content_hash": _hash(salt, fingerprint),
-                    "id_hash": _hash(salt, slide_id),
-                    "who": who,
-                    "why": why,
-                    "n_artifacts": n,
-                    "forgotten_at": now(),
-                }
+                ids = [slide_id, *connection.execute(_old_ids(slide_id)).scalars()]
+                new = [said | _unreadable(connection, fingerprint, one) for one in ids]
                 connection.execute(insert(forgotten_slide), new)
 
     def ids_of(self, slide_id: str) -> list[str]:
         """The id of a slide, and those that it had before it was merged."""
-        old = select(merged_slide.c.slide_id).where(merged_slide.c.into_slide_id == slide_id)
         with reading(self._engine) as connection:
-            return [slide_id, *connection.execute(old.order_by(merged_slide.c.slide_id)).scalars()]
+            return [slide_id, *connection.execute(_old_ids(slide_id)).scalars()]
 
     def addresses_of(self, slide_ids: Collection[str]) -> list[Address]:
         """What was made of slides, and recorded for them."""
@@ -129,6 +132,8 @@ class Forgetting(UpkeepPart):
         """Delete every row of a slide, all or none; releases keep what they say of it."""
         of_slide = slide.c.slide_id == slide_ids[0]
         with writing(self._engine) as connection:
+            for lock in _LOCKS:
+                lock(connection)
             overwrite_deleted(connection)
             patient = connection.execute(select(slide.c.patient).where(of_slide)).scalar()
             files = select(slide_path.c.path).where(slide_path.c.slide_id.in_(slide_ids))
@@ -138,7 +143,9 @@ class Forgetting(UpkeepPart):
             for table in reversed(metadata.sorted_tables):
                 if not (keep_artifacts and table.name in _OF_ARTIFACTS):
                     _erase(connection, table, slide_ids)
-            if patient is not None:
+            is_last = patient is not None and _has_no_slide(connection, patient)
+            erase_named(connection, slide_ids, patient if is_last else None)
+            if patient is not None and is_last:
                 _erase_patient(connection, patient)
         empty_log(self._engine)
 
@@ -163,11 +170,13 @@ def _erase(connection: Connection, table: Table, slide_ids: Sequence[str]) -> No
         _erase_changes(connection, table, "slide", slide_ids)
 
 
+def _has_no_slide(connection: Connection, patient: str) -> bool:
+    others = select(slide.c.slide_id).where(slide.c.patient == patient).limit(1)
+    return connection.execute(others).first() is None
+
+
 def _erase_patient(connection: Connection, patient: str) -> None:
     """Delete what is known of a patient of whom no slide is left."""
-    others = select(slide.c.slide_id).where(slide.c.patient == patient).limit(1)
-    if connection.execute(others).first() is not None:
-        return
     for name in _OF_PATIENTS:
         if (table := metadata.tables.get(name)) is not None:
             connection.execute(delete(table).where(table.c.patient == patient))
@@ -184,6 +193,23 @@ def _addresses(connection: Connection, slide_ids: Collection[str]) -> list[Addre
     columns = (artifact.c.stage, artifact.c.name, artifact.c.partition_key, artifact.c.digest)
     query = select(*columns).where(artifact.c.partition_key.in_(slide_ids)).order_by(*columns)
     return [Address(*row) for row in connection.execute(query)]
+
+
+def _old_ids(slide_id: str) -> Select[tuple[str]]:
+    """Ids that a slide had before it was merged."""
+    old = select(merged_slide.c.slide_id).where(merged_slide.c.into_slide_id == slide_id)
+    return old.order_by(merged_slide.c.slide_id)
+
+
+def _unreadable(connection: Connection, content: str, slide_id: str) -> dict[str, Any]:
+    """What is kept of a slide and one of its ids: what nobody can read off."""
+    salt = secrets.token_hex(16)
+    return {
+        "salt": salt,
+        "content_hash": _hash(salt, content),
+        "id_hash": _hash(salt, slide_id),
+        "n_artifacts": len(_addresses(connection, [slide_id])),
+    }
 
 
 def _is_begun(connection: Connection, content: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from sqlalchemy import Column, Connection, RowMapping, Select, Table, delete, select
@@ -11,7 +11,11 @@ from pathassets.catalog.database.connect import reading
 from pathassets.catalog.database.dialects import IN_VALUES
 from pathassets.catalog.part import CatalogPart
 from pathassets.catalog.rows import address_row
+from pathassets.catalog.states import note_latest
+from pathassets.catalog.tables import artifact, latest_attempt
 from pathassets.core.address import Address
+from pathassets.core.external import CODE_VERSION as EXTERNAL_CODE
+from pathassets.core.stages import FEATURES
 
 
 class UpkeepPart(CatalogPart):
@@ -43,3 +47,23 @@ def delete_at(connection: Connection, table: Table, addresses: Iterable[Address]
     for address in addresses:
         at = [table.c[name] == value for name, value in address_row(address).items()]
         connection.execute(delete(table).where(*at))
+
+
+def note_again(connection: Connection, partition_keys: Collection[str]) -> None:
+    """Note the newest attempts of some slides, once some were deleted."""
+    of_them = latest_attempt.c.partition_key.in_(partition_keys)
+    connection.execute(delete(latest_attempt).where(of_them))
+    note_latest(connection, partition_keys)
+
+
+def external_slides(connection: Connection, addresses: Iterable[Address]) -> set[str]:
+    """Slides of those that are another tool's features: what is wanted follows from them, too."""
+    found: set[str] = set()
+    for address in addresses:
+        if address.stage == FEATURES:
+            at = [artifact.c[name] == value for name, value in address_row(address).items()]
+            query = select(artifact.c.partition_key).where(
+                *at, artifact.c.code_version == EXTERNAL_CODE
+            )
+            found.update(connection.execute(query).scalars())
+    return found

@@ -13,17 +13,18 @@ from pathassets.catalog.database.connect import reading, writing
 from pathassets.catalog.database.dialects import IN_VALUES, lock_for_standing
 from pathassets.catalog.records import FileRecord, PathRecord
 from pathassets.catalog.rows import address_of
-from pathassets.catalog.states import derive_states
+from pathassets.catalog.states import derive_states, forget_plans
 from pathassets.catalog.tables import (
     ADDRESS,
     artifact,
+    artifact_hash,
     artifact_parent,
     attempt,
     merged_slide,
     slide,
     slide_path,
 )
-from pathassets.catalog.upkeep.part import UpkeepPart, delete_at
+from pathassets.catalog.upkeep.part import UpkeepPart, delete_at, external_slides, note_again
 from pathassets.core.address import ALL_SLIDES, Address
 
 
@@ -118,8 +119,11 @@ class Reconciling(UpkeepPart):
         """Drop the rows of one artifact, and of what was tried at its address."""
         with writing(self._engine) as connection:
             lock_for_standing(connection)
-            for table in (artifact_parent, artifact, attempt):
+            of_others = external_slides(connection, [address])
+            for table in (artifact_parent, artifact_hash, artifact, attempt):
                 delete_at(connection, table, [address])
+            note_again(connection, [address.partition_key])
+            forget_plans(connection, sorted(of_others))
             derive_states(connection, [address.partition_key])
 
     def drop_attempts(self, address: Address) -> None:
@@ -127,6 +131,7 @@ class Reconciling(UpkeepPart):
         with writing(self._engine) as connection:
             lock_for_standing(connection)
             delete_at(connection, attempt, [address])
+            note_again(connection, [address.partition_key])
             derive_states(connection, [address.partition_key])
 
     def digests_of(self, stage: str, name: str) -> Iterator[tuple[str, str]]:

@@ -360,6 +360,13 @@ def _dataset_cell(platform: Platform, key: Key, address: Address | None) -> Cell
     return made_cell(address, FewFacts.of(record.facts))
 
 
+def failed_datasets(platform: Platform, keys: Collection[Key]) -> tuple[Cell, ...]:
+    """Those of these datasets of which the last build made no version, and why."""
+    tried = platform.catalog.latest_attempts([ALL_SLIDES])
+    last = (tried.get((*key, ALL_SLIDES)) for key in sorted(keys))
+    return tuple(_tried(one) for one in last if one is not None and one.state == "failed")
+
+
 def slides_with_work(
     platform: Platform, plan_id: int, keys: Collection[Key], *, retry: bool
 ) -> set[str]:

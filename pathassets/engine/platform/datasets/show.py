@@ -14,6 +14,7 @@ from pathassets.core.datasets.report import split_counts
 from pathassets.core.datasets.splits import scheme_of
 from pathassets.core.recipe import DATASET
 from pathassets.engine.platform.datasets.versions import DatasetVersion, find_version, tables_of
+from pathassets.engine.platform.datasets.withdrawn import Withdrawn, find_withdrawn
 from pathassets.engine.platform.platform import Platform
 from pathassets.errors import CatalogError
 
@@ -33,6 +34,8 @@ class ShownVersion:
     """What blocked the last build; empty where nothing did."""
     accepted: tuple[AcceptedFinding, ...]
     """Of a version what it was built with; of a dataset's name also what was accepted since."""
+    withdrawn: tuple[Withdrawn, ...]
+    """Members that were taken out since: it names them, and nobody is to use them."""
     placed: Mapping[str, int]
     """Digests of versions that placed patients or sites first, oldest first, and how many; empty
     where a patient's part follows from his name alone."""
@@ -50,6 +53,7 @@ def describe_version(platform: Platform, text: str) -> ShownVersion:
     findings = tuple(platform.catalog.findings(dataset))
     counts = left_out = pd.DataFrame()
     accepted = tuple(platform.catalog.accepted_findings(dataset))
+    withdrawn: tuple[Withdrawn, ...] = ()
     version = _found(platform, text, is_blocked=bool(findings))
     if version is not None:
         tables = tables_of(platform, version)
@@ -58,6 +62,7 @@ def describe_version(platform: Platform, text: str) -> ShownVersion:
             accepted = tuple(
                 a for a in accepted if is_accepted(tables.manifest, a.kind, a.one, a.other)
             )
+        withdrawn = find_withdrawn(platform, tables.manifest["slide_id"])
     return ShownVersion(
         dataset=dataset,
         version=version,
@@ -65,6 +70,7 @@ def describe_version(platform: Platform, text: str) -> ShownVersion:
         left_out=left_out,
         findings=findings,
         accepted=accepted,
+        withdrawn=withdrawn,
         placed=_placed(platform, dataset),
     )
 

@@ -13,6 +13,7 @@ from pathassets.catalog.records import FileRecord
 from pathassets.core.address import Address
 from pathassets.core.recipe import DATASET
 from pathassets.engine.platform.datasets.versions import DatasetVersion, tables_of
+from pathassets.engine.platform.datasets.withdrawn import Withdrawn, find_withdrawn
 from pathassets.engine.platform.platform import Platform
 from pathassets.errors import ArtifactCorrupt, ArtifactMissing, StoreError
 
@@ -48,11 +49,14 @@ def verify(platform: Platform, version: DatasetVersion, *, features: bool = True
     """
     faults = list(_own_faults(platform, version))
     tables = tables_of(platform, version)
+    withdrawn = find_withdrawn(platform, tables.manifest["slide_id"])
+    faults += map(_withdrawn_fault, withdrawn)
     listed: list[tuple[Address, tuple[FileRecord, ...]]] = []
     if features:
         named = _named(platform, version, tables.manifest)
         listed = [(address, files) for address, files, _ in named if files]
-        faults += [fault for _, _, fault in named if fault is not None]
+        gone = {one.slide_id for one in withdrawn}  # told of already
+        faults += [fault for _, _, fault in named if fault is not None and fault.name not in gone]
         found = platform.store.find_damaged_bytes(listed, n_threads=platform.settings.n_workers)
         faults += [_fault(address.partition_key, damage) for address, damage in found]
     files = [file for _, files in listed for file in files]
@@ -63,6 +67,11 @@ def verify(platform: Platform, version: DatasetVersion, *, features: bool = True
         n_bytes=sum(file.size_bytes for file in files),
         faults=tuple(faults),
     )
+
+
+def _withdrawn_fault(one: Withdrawn) -> Fault:
+    said = f"was withdrawn on {one.on} by {one.who}: {one.why}"
+    return Fault(name=one.slide_id, reason="slide_forgotten", said=said)
 
 
 def _own_faults(platform: Platform, version: DatasetVersion) -> Iterator[Fault]:

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 from pathassets.adapters.store.store import Artifact
 from pathassets.core.address import SLIDE_STAGE, Address
-from pathassets.core.recipe import ANNOTATIONS, DATASET
-from pathassets.core.spec import digest_of
+from pathassets.core.external import CODE_VERSION, EXTERNAL, Adopted, counts_for, external_spec
+from pathassets.core.recipe import ANNOTATIONS, DATASET, Recipe
+from pathassets.core.spec import canonical_json, digest_of
+from pathassets.core.stages import FEATURES
 from pathassets.engine.platform.batch import artifact_record
 from pathassets.engine.platform.platform import Platform
 from pathassets.errors import StoreError
@@ -46,14 +48,49 @@ def fits_its_place(artifact: Artifact) -> bool:
     )
 
 
+def is_external(artifact: Artifact) -> bool:
+    """Whether it says that another tool made it."""
+    return artifact.code_version == CODE_VERSION and artifact.address.stage == FEATURES
+
+
+def follows_from(artifact: Artifact, recipe: Recipe) -> bool:
+    """Whether features of another tool are what their entry asks for, of their slide and source.
+
+    What of the patches they were held against only the recipe says: by another one, or after a
+    change of the entry, it cannot be worked out.
+    """
+    entry = next((one for one in recipe.per_slide if one.key == artifact.address.key), None)
+    source, parents = artifact.spec.get(EXTERNAL), artifact.parents
+    if entry is None or entry.parent is None or not isinstance(source, dict) or len(parents) != 1:
+        return False
+    slide_id, version = parents[0].partition_key, parents[0].digest
+    is_stated = canonical_json(artifact.spec) == canonical_json(external_spec(entry, source))
+    if not is_stated or parents[0] != Address.of_slide(artifact.address.partition_key, version):
+        return False
+    adopted = Adopted(
+        name=entry.name, slide_id=slide_id, digest=artifact.address.digest, source=source
+    )
+    return counts_for(entry, recipe.entry(entry.parent).spec, version, adopted)
+
+
+def is_proved(artifact: Artifact, recipe: Recipe) -> bool:
+    """Whether an artifact's digest follows from what it states."""
+    if is_external(artifact):
+        return follows_from(artifact, recipe)
+    return fits_its_place(artifact)
+
+
 def adopt(platform: Platform, address: Address) -> str:
     """Enter an artifact of which the catalog has no row; says what was done.
 
     Raises:
-        StoreError: its bytes are not what it says, or what it was made from is unknown.
+        StoreError: its bytes or its digest are not what it says, or what it was made from is
+            unknown.
         CatalogError: it cannot be entered.
     """
     artifact = platform.store.read_checked(address)
+    if not is_proved(artifact, platform.recipe):
+        raise StoreError(address, "its digest does not follow from what it states")
     wanted = {parent for parent in artifact.parents if parent.stage != SLIDE_STAGE}
     unknown = sorted(wanted - platform.catalog.known_artifacts(wanted))
     if unknown:

@@ -1,6 +1,7 @@
 """A home -> what contradicts what in it, and what of that is mended.
 
-    folders, database (look_at_home)  ─▶ rows ─▶ files ─▶ slides ─▶ what Dagster shows (defs/upkeep)
+    folders, database (look_at_home)  ─▶ files ─▶ rows ─▶ what is noted ─▶ releases ─▶ slides
+                                      ─▶ what Dagster shows (defs/upkeep)
 
 One finding after the other, each mended before the next is looked for: what a stage is made from is
 entered before it is asked for. Nothing is removed that a person could want.
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.upkeep.finding import Finding, Treated
+from pathassets.engine.platform.upkeep.noted import check_noted, check_releases
 from pathassets.engine.platform.upkeep.slide_files import check_slides
 from pathassets.engine.platform.upkeep.stored import check_rows, check_store
 from pathassets.errors import PathAssetsError
@@ -28,6 +30,8 @@ def examine(
     """
     yield from check_store(platform, reads_bytes=reads_bytes)
     yield from check_rows(platform, reads_bytes=reads_bytes)
+    yield from check_noted(platform)
+    yield from check_releases(platform, reads_bytes=reads_bytes)
     yield from check_slides(platform, search)
 
 

@@ -1,6 +1,7 @@
 """What was made, and what of it no recipe, dataset or person needs -> removed.
 
-    for some hundreds of slides: kept = in force, named by a dataset, recorded, or young
+    for some hundreds of slides: kept = in force, named by a dataset or a release, recorded, or
+                                        young
                                  kept += all that these were made from
                                  the rest, children first: row ─▶ folder
 
@@ -128,12 +129,14 @@ def _pages(platform: Platform, older_than_days: float) -> Iterator[tuple[Garbage
     for slide_ids in platform.catalog.made_partitions():
         kept = platform.catalog.kept_of(slide_ids)
         in_force = set(_in_force(plan_slides(platform, slide_ids)))
+        released = platform.catalog.held(slide_ids)
         on_purpose = {one for one in slide_ids if any(gone.had_id(one) for gone in forgotten)}
         needed = {
             address
             for address, made_at in kept.made_at.items()
             if address in in_force
             or address in kept.in_datasets
+            or address in released
             or address.stage in {ANNOTATIONS, DATASET}
             or address.partition_key in on_purpose
             or made_at > before

@@ -29,7 +29,7 @@ from pathassets.adapters.store.survey import (
 from pathassets.core.address import ALL_SLIDES, Address
 from pathassets.core.recipe import ANNOTATIONS, STAGES
 from pathassets.engine.platform.platform import Platform
-from pathassets.engine.platform.upkeep.adopt import adopt, fits_its_place
+from pathassets.engine.platform.upkeep.adopt import adopt, is_external, is_proved
 from pathassets.engine.platform.upkeep.finding import Finding
 from pathassets.engine.stages.recorded_annotation import record_again
 from pathassets.errors import StoreError
@@ -186,13 +186,8 @@ def _whole(platform: Platform, artifact: Artifact, *, is_of_slide: bool) -> Find
             evidence=f"it is whole, and the catalog has no slide {address.partition_key}",
             remedy="Ingest its slide again, or restore the catalog; else remove it",
         )
-    if not fits_its_place(artifact):
-        return Finding(
-            kind="artifact_misplaced",
-            subject=subject,
-            evidence="its digest is not that of the spec and the parents that it states",
-            remedy="Find out who put it there; it is never taken over",
-        )
+    if not is_proved(artifact, platform.recipe):
+        return _unproved(artifact)
     if address.stage == ANNOTATIONS and not _is_stated(platform, address):
         return Finding(
             kind="annotation_unstated",
@@ -207,6 +202,25 @@ def _whole(platform: Platform, artifact: Artifact, *, is_of_slide: bool) -> Find
         evidence="it is whole by its sizes, and the catalog does not know it",
         remedy=f"{FIX} reads its bytes and enters it; pathassets run does, where it is in force",
         mend=partial(adopt, platform, address),
+    )
+
+
+def _unproved(artifact: Artifact) -> Finding:
+    subject = str(artifact.address)
+    if is_external(artifact):
+        return Finding(
+            kind="external_unproved",
+            subject=subject,
+            evidence="another tool's features; their digest does not follow from the recipe's "
+            "entry, the slide's version and the source that they state",
+            remedy="Import them again: pathassets import; by the recipe that they were imported "
+            f"with, {FIX} takes them over",
+        )
+    return Finding(
+        kind="artifact_misplaced",
+        subject=subject,
+        evidence="its digest is not that of the spec and the parents that it states",
+        remedy="Find out who put it there; it is never taken over",
     )
 
 

@@ -1,0 +1,78 @@
+"""Catalog, store -> what is noted and does not follow, and releases that are not what they were.
+
+wanted          ─▶ state as artifacts and attempts give it?        ─┐
+latest_attempt  ─▶ the newest attempt of its place?                ─┼─▶ noted anew by --fix
+release         ─▶ its artifact known, there, and of its content?  ─▶ told: none can be made anew
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from itertools import groupby
+
+from pathassets.catalog.releases.records import ReleaseRecord
+from pathassets.core.address import ALL_SLIDES, Address
+from pathassets.core.recipe import DATASET
+from pathassets.engine.platform.platform import Platform
+from pathassets.engine.platform.upkeep.finding import Finding
+from pathassets.engine.platform.upkeep.stored import FIX
+from pathassets.errors import ArtifactMissing, StoreError
+
+
+def check_noted(platform: Platform) -> Iterator[Finding]:
+    """Hold what the catalog notes against what it follows from."""
+    for key in platform.catalog.unnoted_attempts():
+        yield Finding(
+            kind="attempt_unnoted",
+            subject=f"latest_attempt {key}",
+            evidence="what is noted as its newest attempts are others, or are not there",
+            remedy=f"{FIX} notes them anew",
+            mend=partial(_derive, platform, key),
+        )
+    for slide_id, wrong in groupby(platform.catalog.wrong_states(), key=lambda one: one.slide_id):
+        said = (f"{one.stage}/{one.name} is noted as {one.noted}, not {one.derived}"
+                if one.noted != one.derived else
+                f"{one.stage}/{one.name} is {one.noted} for another reason than is noted"
+                for one in wrong)  # fmt: skip
+        yield Finding(
+            kind="state_wrong",
+            subject=slide_id,
+            evidence="; ".join(said),
+            remedy=f"{FIX} derives them anew",
+            mend=partial(_derive, platform, slide_id),
+        )
+
+
+def _derive(platform: Platform, key: str) -> str:
+    platform.catalog.derive_again(key)
+    return "newest attempts and states were noted anew"
+
+
+def check_releases(platform: Platform, *, reads_bytes: bool) -> Iterator[Finding]:
+    """Look at the artifact of every release."""
+    for release in platform.catalog.releases():
+        address = Address(DATASET, release.dataset, ALL_SLIDES, release.digest)
+        if platform.catalog.find_artifact(address) is None:
+            yield _release(release, f"the catalog does not know {address} any more", is_gone=True)
+            continue
+        try:
+            store = platform.store
+            artifact = store.read_checked(address) if reads_bytes else store.read_whole(address)
+        except StoreError as error:
+            is_gone = isinstance(error, ArtifactMissing)
+            yield _release(release, error.message, is_gone=is_gone)
+            continue
+        if artifact.content_sha256 != release.content_sha256:
+            said = f"the files of {address} are whole, and not those that were released"
+            yield _release(release, said, is_gone=False)
+
+
+def _release(release: ReleaseRecord, evidence: str, *, is_gone: bool) -> Finding:
+    return Finding(
+        kind="release_gone" if is_gone else "release_changed",
+        subject=release.name,
+        evidence=evidence,
+        remedy=f"Copy its folder from where it was copied to; pathassets dataset show "
+        f"{release.name} tells who is in it all the same",
+    )
