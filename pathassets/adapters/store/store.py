@@ -99,7 +99,9 @@ class Store:
 
     def path_of(self, address: Address) -> Path:
         """Where the artifact is, or would be."""
-        return self.root / address.stage / address.name / address.partition_key / address.digest
+        return self.root.joinpath(
+            address.stage, address.name, address.partition_key, address.digest
+        )
 
     def has(self, address: Address) -> bool:
         """Whether the artifact was published. One look at the disk."""
@@ -171,7 +173,9 @@ class Store:
         self, expected: Expected, *, n_threads: int
     ) -> Iterator[tuple[Address, Damage]]:
         """Check many artifacts, every byte of them; give those that are not whole, and why."""
-        looks = look_over_side_by_side(self.check_bytes, expected, n_threads=n_threads, n_batch=1)
+        looks = look_over_side_by_side(
+            self.check_bytes, expected, n_threads=n_threads, n_batch=_N_HASHED
+        )
         return ((address, damage) for address, damage in looks if damage is not None)
 
     def _refuse(self, address: Address, damage: Damage | None) -> None:
@@ -346,6 +350,10 @@ def read_copy(folder: Path) -> Artifact:
             path, f"cannot be read: {error}", remedy="Copy the folder again, whole"
         ) from error
 
+
+_N_HASHED = 16
+"""Artifacts whose bytes a thread checks before it is asked again: small files are hashed faster
+than handed over, and of large ones no thread is to be left with many at the end."""
 
 _OF_OLD = {"section": "stage", "subject": "partition_key"}
 """What the parts of an address were called up to 0.1.0."""

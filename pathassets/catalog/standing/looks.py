@@ -122,7 +122,7 @@ class Looks(CatalogPart):
     def look_age(self, plan_id: int) -> LookAge:
         """How long ago the artifacts that a plan wants were looked at.
 
-        They are all asked only where they were not all looked at since they are in force.
+        They are all asked only where that is not noted since they are in force, and then it is.
         """
         of_plan = wanted.c.plan_id == plan_id
         made = select(func.count()).where(of_plan, wanted.c.state.in_(("current", "damaged")))
@@ -130,17 +130,21 @@ class Looks(CatalogPart):
         with reading(self._engine) as connection:
             n_artifacts = connection.execute(made.select_from(wanted)).scalar_one()
             oldest_at, n_never = connection.execute(noted).scalar(), 0
-            if oldest_at is None:
-                oldest_at, n_never = _oldest(connection, plan_id)
+        if oldest_at is None and n_artifacts:
+            oldest_at, n_never = self.note_look(plan_id)
         return LookAge(n_artifacts=n_artifacts, oldest_at=oldest_at, n_never=n_never)
 
-    def note_look(self, plan_id: int) -> None:
-        """Note when the artifacts that a plan wants were seen, once all were looked at."""
+    def note_look(self, plan_id: int) -> tuple[datetime | None, int]:
+        """Note when that was seen which was not seen for longest, unless some never were.
+
+        Returns that moment, and how many never were.
+        """
         with writing(self._engine) as connection:
             lock_for_standing(connection)
             oldest_at, n_never = _oldest(connection, plan_id)
             new = update_rows(plan).where(plan.c.plan_id == plan_id)
             connection.execute(new.values(looked_at=None if n_never else oldest_at))
+        return oldest_at, n_never
 
     # What is shown of artifacts
 

@@ -10,9 +10,8 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, Self
 
-import pandas as pd
 from pydantic import AfterValidator, Field, model_validator
 from pydantic.dataclasses import dataclass as spec_dataclass
 
@@ -21,6 +20,9 @@ from pathassets.core.patches.read_plan import ReadSpec
 from pathassets.core.slides.resolution import LevelOrMpp, as_level_or_mpp
 from pathassets.core.spec import STRICT
 from pathassets.errors import SpecError
+
+if TYPE_CHECKING:  # it takes a third of a second of each command
+    import pandas as pd
 
 CODE_VERSION = "1"
 
@@ -145,11 +147,15 @@ def table_of(rows: Sequence[Row], where: Iterable[str]) -> pd.DataFrame:
 
     A label whose characters are no text (bytes of an old encoding) is written with escapes.
     """
+    import pandas as pd  # noqa: PLC0415 - as above
+
     columns = [*where, *COLUMNS]
     return pd.DataFrame({name: _column(name, [row[name] for row in rows]) for name in columns})
 
 
 def _column(name: str, values: list[Any]) -> pd.Series[Any]:
+    import pandas as pd  # noqa: PLC0415 - as above
+
     if name in _MISSING_INTS:
         return pd.Series(values, dtype="Int64")
     if name == "mpp":

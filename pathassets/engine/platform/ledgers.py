@@ -5,17 +5,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pathassets.adapters.files import FileStamp, stamp_of
-from pathassets.adapters.openslide.members import members_of
 from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.records import BadTileRecord, EncoderRecord, PathRecord
 from pathassets.core.recipe import Entry, Recipe
 from pathassets.core.slides.tiles import TileFault
 from pathassets.engine.settings import CATALOG_FILE, Settings
-from pathassets.engine.slides.tile_check import Check
 from pathassets.engine.stages.outcomes import SlideOutcome
 from pathassets.errors import CatalogError, SlideError
+
+if TYPE_CHECKING:  # it brings along what opens slides
+    from pathassets.engine.slides.tile_check import Check
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +67,8 @@ def enter_check(settings: Settings, done: Check) -> None:
 
 def _looks_as(known: PathRecord, path: Path) -> bool:
     """Whether a file looks as it did when its content was registered."""
+    from pathassets.adapters.openslide.members import members_of  # noqa: PLC0415 - as above
+
     registered = FileStamp(
         size_bytes=known.size_bytes, mtime_ns=known.mtime_ns, ctime_ns=known.ctime_ns
     )

@@ -239,6 +239,19 @@ def test_the_age_of_a_look_is_that_of_the_artifact_not_seen_for_longest(platform
     assert age.oldest_at > old
 
 
+def test_whoever_asks_for_the_age_of_a_look_asks_all_artifacts_once(platform, count_queries):
+    address = address_of(platform, register(platform.catalog, "a"), MASK)
+    plan_id = refresh_wanted(platform)
+    platform.catalog.record_artifact(artifact_at(address), ())
+    platform.catalog.record_looks([address], [], lambda *_: "")
+    with count_queries() as first:
+        age = platform.catalog.look_age(plan_id)
+    with count_queries() as second:
+        assert platform.catalog.look_age(plan_id) == age
+    assert (age.n_artifacts, age.n_never) == (1, 0)
+    assert [sum("JOIN artifact" in query for query in asked) for asked in (first, second)] == [1, 0]
+
+
 def test_what_comes_into_force_again_makes_the_look_as_old_as_it_was_seen(platform):
     slide_id = register(platform.catalog, "a")
     catalog, plan_id = platform.catalog, refresh_wanted(platform)
