@@ -78,7 +78,7 @@ def test_the_documented_commands_export_and_import_in_their_order(home: Path) ->
     (home / "recipe.yaml").write_text(RECIPE.replace(COLOUR, BOTH))
     dry, taken, run = commands(1)
     said = typed(*dry)
-    assert said.count("would be adopted") == 2
+    assert said.count("would be adopted") == 3
     assert "would save" in said
     assert "assumed: --rate states another" in said
     assert states()["features/imported"] == ["missing", "missing"]
