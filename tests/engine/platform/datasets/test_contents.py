@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
+from importlib.util import find_spec
 
 import pandas as pd
 import pytest
@@ -55,15 +58,30 @@ def test_the_report_counts_by_part_and_label(folder):
     assert sorted(labels) == ["", "tumour | é"]
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning:rdflib", "ignore::DeprecationWarning:mlc")
+READ_CROISSANT = """
+import json, sys
+import mlcroissant
+described = mlcroissant.Dataset(jsonld=sys.argv[1])
+rows = list(described.records(record_set="slides"))
+print(json.dumps({
+    "errors": [*described.metadata.ctx.issues.errors],
+    "slide_id": [row["slides/slide_id"].decode() for row in rows],
+    "n_patches": [int(row["slides/n_patches"]) for row in rows],
+}))
+"""
+"""In a process of its own: it brings absl, whose log closes this one's standard error."""
+
+
 def test_the_description_is_croissant_and_loads_the_rows(folder):
-    croissant = pytest.importorskip("mlcroissant")
-    described = croissant.Dataset(jsonld=folder / "croissant.json")
-    assert not described.metadata.ctx.issues.errors
-    rows = list(described.records(record_set="slides"))
+    if find_spec("mlcroissant") is None:
+        pytest.skip("mlcroissant is not installed")
+    words = [sys.executable, "-c", READ_CROISSANT, str(folder / "croissant.json")]
+    said = json.loads(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
     table = pd.read_parquet(folder / "manifest.parquet")
-    assert [row["slides/slide_id"].decode() for row in rows] == table["slide_id"].tolist()
-    assert [row["slides/n_patches"] for row in rows] == table["n_patches"].tolist()
+    assert said == {
+        "errors": [], "slide_id": table["slide_id"].tolist(),
+        "n_patches": table["n_patches"].tolist(),
+    }  # fmt: skip
 
 
 def test_the_description_has_the_hash_of_each_file_that_it_names(folder):
