@@ -278,7 +278,7 @@ def test_lineage_leads_from_the_dataset_to_the_scan(daemon: Daemon, home: Path) 
     assert slide_id in made
     assert set(rows.index) == made
 
-    traced = json.loads(pathassets(home, "lineage", manifest, "--json").stdout)
+    traced = json.loads(pathassets(home, "lineage", manifest, "--all", "--json").stdout)
     features = next(p for p in traced["parents"] if p["address"]["partition_key"] == slide_id)
     roots = [one for one in ancestors(features) if one["address"]["stage"] == "slide"]
     scan = home / "inbox" / "scan.svs"

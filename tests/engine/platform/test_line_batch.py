@@ -254,11 +254,12 @@ def test_a_slide_whose_line_was_killed_goes_on_from_its_whole_chunks(
     planned = register(platform, write_marked(tmp_path / "scans" / "marked.svs"))
     chunks = f"{PARTIAL}/*/files/features.zarr/features/c/*"
 
-    def is_line_with_a_chunk(process):
-        has_chunk = any(platform.store.root.glob(chunks))
+    def is_line_with_a_noted_chunk(process):
+        # The second is begun once the first is whole and noted.
+        has_chunk = len(list(platform.store.root.glob(chunks))) > 1
         return has_chunk and str(process.pid) in logged()
 
-    with nothing_left(), Killer(is_line_with_a_chunk, [0.0]) as killer:
+    with nothing_left(), Killer(is_line_with_a_noted_chunk, [0.0]) as killer:
         [outcome] = run(platform, planned)
     assert killer.n_killed == 1
     assert states(outcome) == ["made"] * N_STEPS
