@@ -9,6 +9,7 @@ import socket
 import uuid
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import dagster as dg
 import psutil
@@ -34,6 +35,7 @@ from pathassets.engine.platform.status import (
 )
 from pathassets.errors import CatalogError, SpecError, did_you_mean
 
+NO_CONFIG: Mapping[str, Any] = {}
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """Events go to the instance; a terminal gets one line a slide, from the engine's log."""
 
@@ -142,41 +144,33 @@ def report_imported(
     An event of its own, without a run, could be reported of a check once and never again.
     """
     report_slides(instance, platform, slide_ids)
-    job = definitions.resolve_job_def(REPAIR_SLIDES)
     for start in range(0, len(slide_ids), MAX_SLIDES):
-        run_id = str(uuid.uuid4())
         part = slide_ids[start : start + MAX_SLIDES]
         config = {"slide_ids": part, "assets": [f"features/{features}"]}
-        job.execute_in_process(
-            instance=instance,
-            run_id=run_id,
-            tags={**process_tags(run_id), **NEVER_AGAIN, USER_TAG: _asked_by()},
-            run_config={**QUIET, "ops": {"repair_chosen_slides": {"config": config}}},
-        )
+        chosen = {"ops": {"repair_chosen_slides": {"config": config}}}
+        _execute(definitions, instance, REPAIR_SLIDES, None, {}, chosen)
 
 
-def _asked_by() -> str:
-    return f"{psutil.Process().username()}@{socket.gethostname()}"
-
-
-def _execute(
+def _execute(  # noqa: PLR0913, PLR0917 - a job, where, on what, how
     definitions: dg.Definitions,
     instance: dg.DagsterInstance,
     job_name: str,
-    keys: Iterable[Key],
+    keys: Iterable[Key] | None,
     tags: Mapping[str, str],
+    config: Mapping[str, Any] = NO_CONFIG,
 ) -> None:
-    """Run a job in this process, with what went wrong raised as what it is."""
+    """Run a job in this process, with what went wrong raised as what it is; keys are of assets."""
     run_id = str(uuid.uuid4())
+    by = f"{psutil.Process().username()}@{socket.gethostname()}"
     if job_name == PROCESS_SLIDES:
         _tell_if_full(instance)
     try:
         definitions.resolve_job_def(job_name).execute_in_process(
             instance=instance,
             run_id=run_id,
-            tags={**tags, **process_tags(run_id), **NEVER_AGAIN, USER_TAG: _asked_by()},
-            asset_selection=[dg.AssetKey([*key]) for key in keys],
-            run_config=QUIET,
+            tags={**tags, **process_tags(run_id), **NEVER_AGAIN, USER_TAG: by},
+            asset_selection=None if keys is None else [dg.AssetKey([*key]) for key in keys],
+            run_config={**QUIET, **config},
         )
     except dg.Failure:
         pass  # slides failed: the catalog knows which and why

@@ -1,4 +1,4 @@
-"""Catalog -> what of the artifacts in force is there, and why the others cannot be used.
+"""Catalog -> what of slides' artifacts is there, and what is wrong with the others.
 
 The catalog tells what was made, and what the last look at the store found; where that is to be as
 the store is now, it is looked at first (`standing.look`).
@@ -17,8 +17,6 @@ from pathassets.core.address import Address
 from pathassets.core.recipe import ANNOTATIONS, Key
 from pathassets.engine.platform.plan import PlannedSlide
 from pathassets.engine.platform.platform import Platform
-from pathassets.engine.platform.standing.look import look
-from pathassets.engine.platform.standing.refresh import refresh_wanted
 from pathassets.errors import ArtifactCorrupt, ArtifactMissing
 
 Place = tuple[str, str, str]
@@ -57,30 +55,12 @@ class StoredArtifacts:
         is_failed = last is not None and last.address == address and last.state == "failed"
         return last if is_failed else None
 
-    def why_unusable(self, address: Address) -> str:
-        """Why an artifact cannot be used in a few words; empty where it can."""
-        if address not in self.facts:
-            return f"no {address.stage}"
-        if (damage := self.damage.get(address)) is not None:
-            return f"{address.stage} gone" if damage == GONE else f"{address.stage} damaged"
-        return f"{address.stage} damaged" if self.failure(address) is not None else ""
 
-
-def read_stored_artifacts(
-    platform: Platform, slides: Iterable[PlannedSlide], key: Key | None
-) -> StoredArtifacts:
-    """Look at one entry's artifacts of all slides, and read what is known of those of some."""
-    look(platform, refresh_wanted(platform), key=key)
-    return stored_artifacts(platform, slides, key)
-
-
-def stored_artifacts(
-    platform: Platform, slides: Iterable[PlannedSlide], key: Key | None = None
-) -> StoredArtifacts:
-    """Read what is known of slides' artifacts, or of one entry's, as they were last seen."""
+def stored_artifacts(platform: Platform, slides: Iterable[PlannedSlide]) -> StoredArtifacts:
+    """Read what is known of slides' artifacts, as they were last seen."""
     listed = list(slides)
     slide_ids = [one.slide_id for one in listed]
-    keys = _keys(platform, listed) if key is None else [key]
+    keys = _keys(platform, listed)
     facts: dict[Address, FewFacts] = {}
     damage: dict[Address, str] = {}
     for made in platform.catalog.made_of(keys, slide_ids):
