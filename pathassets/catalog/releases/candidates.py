@@ -17,6 +17,7 @@ from pathassets.catalog.tables import (
     accepted_finding,
     artifact,
     cohort_change,
+    dataset_placement,
     mpp_override,
     patient,
     patient_label,
@@ -122,6 +123,12 @@ class Candidates(CatalogPart):
         ]
         with reading(self._engine) as connection:
             return tuple(connection.execute(query).scalar() for query in newest)
+
+    def n_placed(self, dataset: str) -> int:
+        """How many patients and sites versions of a dataset placed; it grows with each."""
+        placed = select(func.count()).where(dataset_placement.c.dataset == dataset)
+        with reading(self._engine) as connection:
+            return connection.execute(placed).scalar_one()
 
 
 def _wanted_at(plan_id: int, key: Key) -> Any:

@@ -8,6 +8,7 @@ from pathassets.engine.platform.datasets.plan import plan_dataset
 from pathassets.engine.platform.planned_datasets import dataset_address
 from pathassets.engine.platform.standing.refresh import refresh_wanted
 from pathassets.engine.platform.status import cohort_status
+from tests.engine.conftest import RECIPE
 
 
 @pytest.fixture
@@ -64,3 +65,14 @@ def test_the_first_version_is_worked_out_whatever_the_cohort(platform, monkeypat
     monkeypatch.setattr(status, "MAX_EXACT", 1)
     digest = plan_dataset(platform, entry).address.digest
     assert [cell.digest for cell in cohort_status(platform).datasets] == [digest]
+
+
+def test_a_version_whose_build_placed_its_patients_is_current_at_once(reopen, planned, monkeypatch):
+    other = reopen(RECIPE.replace("{features: stats}", "{features: stats, split_by: stratified}"))
+    monkeypatch.setattr(status, "MAX_EXACT", 1)
+    [entry] = other.recipe.datasets
+    built = build_dataset(other, entry, run_id="run").artifact.address.digest
+    assert other.catalog.n_placed("cohort") == len(planned)
+    monkeypatch.setattr(plan, "plan_dataset", None)
+    [found] = cohort_status(other).datasets
+    assert (found.state, found.digest) == ("current", built)

@@ -29,7 +29,7 @@ from pathassets.core.datasets.splits import scheme_of
 from pathassets.core.recipe import Entry
 from pathassets.engine.platform.batch import artifact_record, run_batch
 from pathassets.engine.platform.datasets.contents import write_contents
-from pathassets.engine.platform.datasets.inputs import inputs_of, note_version
+from pathassets.engine.platform.datasets.inputs import note_built, rows_of
 from pathassets.engine.platform.datasets.leakage import require_no_leak
 from pathassets.engine.platform.datasets.plan import PlannedDataset, plan_dataset
 from pathassets.engine.platform.plan import plan_slides
@@ -64,7 +64,7 @@ def build_dataset(platform: Platform, entry: Entry, *, run_id: str) -> BuiltData
         CatalogError: the version cannot be recorded.
     """
     plan_id = refresh_wanted(platform)
-    inputs = inputs_of(platform, plan_id, entry)
+    rows = rows_of(platform, plan_id, entry)
     planned = plan_dataset(platform, entry)
     if not platform.store.is_intact(planned.address):
         planned = _verified(platform, planned, run_id)
@@ -78,7 +78,7 @@ def build_dataset(platform: Platform, entry: Entry, *, run_id: str) -> BuiltData
     platform.catalog.record_attempts(
         [AttemptRecord(run_id=run_id, address=planned.address, state=state)]
     )
-    note_version(platform, plan_id, entry, inputs, planned.address.digest)
+    note_built(platform, plan_id, entry, rows, planned.address.digest)
     return BuiltDataset(artifact=artifact, planned=planned, is_new=is_new)
 
 
