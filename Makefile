@@ -6,6 +6,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 STARTED := $(VENV)/.installing
 
+# The tests start hundreds of processes. Where no bytecode may be kept, each would compile the package.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help venv demo ui test slow format lock clean
 
@@ -38,12 +41,11 @@ ui: $(STAMP) ## the Dagster UI over this folder
 	$(BIN)/pathassets ui
 
 test: $(STAMP) ## the one gate: format, lint, types, floors, tests (all but the slow ones)
-	$(BIN)/ruff format --check
-	$(BIN)/ruff check
-	$(BIN)/lint-imports
-	# Types beside the tests, which wait for processes now and then: half a minute less.
-	$(BIN)/mypy & types=$$!; $(BIN)/pytest -n 2 --dist worksteal; tests=$$?; \
-	  wait $$types && exit $$tests
+	# Types beside all else, and three workers on two cores: tests wait for processes now and then.
+	$(BIN)/mypy & types=$$!; \
+	$(BIN)/ruff format --check && $(BIN)/ruff check && $(BIN)/lint-imports \
+	  && $(BIN)/pytest -n 3 --dist worksteal; others=$$?; \
+	  wait $$types && exit $$others
 
 slow: $(STAMP) ## the slow tests: real daemon, PostgreSQL, browser
 	$(BIN)/pytest --slow -m slow -n 3 --dist loadfile

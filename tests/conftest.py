@@ -92,6 +92,16 @@ def dagster_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_state(tmp_path_factory.mktemp("dagster"))
 
 
+@pytest.fixture(scope="session")
+def model_libraries() -> None:
+    """Let timm and transformers be imported by the worker whose tests use them, and by no other."""
+    from tests import torchvision_ops  # noqa: PLC0415  (five seconds, as theirs)
+
+    torchvision_ops.declare()
+    for name in ("timm", "transformers"):
+        pytest.importorskip(name)
+
+
 @pytest.fixture(scope="module")
 def cheap_databases() -> Iterator[None]:
     """Let the databases that a module's tests open in this process wait for no disk."""

@@ -479,9 +479,9 @@ def test_real_slides_with_and_without_a_resolution(shared: Path) -> None:
     assert {asset["state"] for asset in again["assets"].values()} == {"current"}
 
 
-def test_a_name_that_is_no_text_is_shown_and_ends_nothing(tmp_path):
-    path = tmp_path / "latin1_\udce9.svs"
-    write_slide(path, 1)
+@pytest.mark.usefixtures("here")
+def test_a_name_that_is_no_text_is_shown_and_ends_nothing(home: Path) -> None:
+    path = write_slide(home / "latin1_\udce9.svs", 1)
     result = invoke("check", path)
     assert result.exit_code == 0
     assert "latin1_\\udce9.svs: every tile can be read" in result.output

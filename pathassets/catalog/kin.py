@@ -81,7 +81,7 @@ class Kin(CatalogPart):
         return list(found.values())
 
     def parents_by_child(self, children: Iterable[Address]) -> dict[Address, list[Address]]:
-        """What each of these artifacts was made from."""
+        """What each of these artifacts was made from, in order."""
         found: dict[Address, list[Address]] = {child: [] for child in children}
         slides: dict[tuple[str, str], set[str]] = defaultdict(set)
         for child in found:
@@ -92,7 +92,7 @@ class Kin(CatalogPart):
             for row in self._rows_of(edges, artifact_parent.c.partition_key, partition_keys):
                 if (one := address_of(row)) in found:
                     found[one].append(Address(*(row[part] for part in PARENT)))
-        return found
+        return {child: sorted(parents, key=str) for child, parents in found.items()}
 
     def find_artifact_at(self, uri: str) -> ArtifactRecord | None:
         """The artifact that a place in the store is, or lies in; None where it is in none."""

@@ -13,17 +13,23 @@ from pathassets.core.features.preprocessing import Preprocessing
 from pathassets.errors import EncoderError
 from tests import torchvision_ops
 
-torchvision_ops.declare()
-timm = pytest.importorskip("timm")
+pytestmark = pytest.mark.usefixtures("model_libraries")
 
 VIT = "vit_small_patch16_224"
 TINY = {"embed_dim": 32, "depth": 1, "num_heads": 2, "img_size": 32}
 CARD = card_of(EncoderRequest(name=f"timm:{VIT}"))
 
 
+def create_model(name, **kwargs):
+    """Ask timm itself, which is imported where a test asks: it takes seconds."""
+    import timm  # noqa: PLC0415
+
+    return timm.create_model(name, **kwargs)
+
+
 def net(**kwargs):
     torch.manual_seed(1)
-    return timm.create_model(VIT, **{**TINY, **kwargs}).eval()
+    return create_model(VIT, **{**TINY, **kwargs}).eval()
 
 
 def patches(side_px, n=3):
@@ -113,7 +119,7 @@ def test_a_preprocessing_that_was_asked_for_is_kept(path):
 )
 def test_the_dim_of_a_convolutional_net_is_what_it_gives(tmp_path, name, dim):
     file = tmp_path / "w.pt"
-    torch.save(timm.create_model(name).state_dict(), file)
+    torch.save(create_model(name).state_dict(), file)
     module, card = open_model(name, weights=str(file), kwargs={}, card=CARD)
     assert card.dim == dim
     assert card.pooling in ("mean", "")
@@ -125,7 +131,7 @@ def test_a_net_with_channels_last_gives_maps_with_channels_first(tmp_path):
     name = "swin_tiny_patch4_window7_224"
     kwargs = {"embed_dim": 12, "global_pool": ""}
     file = tmp_path / "w.pt"
-    torch.save(timm.create_model(name, embed_dim=12).state_dict(), file)
+    torch.save(create_model(name, embed_dim=12).state_dict(), file)
     card = replace(CARD, pooling="mean")
     module, card = open_model(name, weights=str(file), kwargs=kwargs, card=card)
     assert module(torch.zeros(1, 3, 224, 224)).shape == (1, 96, 7, 7)
@@ -135,7 +141,7 @@ def test_a_net_with_channels_last_gives_maps_with_channels_first(tmp_path):
 def test_a_saved_folder_of_the_hub_s_form_is_opened_without_its_classifier(tmp_path):
     from timm.models import save_for_hf  # noqa: PLC0415 - after timm is found
 
-    saved = timm.create_model("resnet10t", num_classes=5).eval()
+    saved = create_model("resnet10t", num_classes=5).eval()
     save_for_hf(saved, tmp_path, model_config={"num_classes": 5})
     name = f"local-dir:{tmp_path}"
     module, card = open_model(name, weights=None, kwargs={}, card=CARD)

@@ -14,10 +14,9 @@ from pathassets.core.features.encoder import EncoderRequest
 from pathassets.core.features.encoder_cards import card_of
 from pathassets.core.features.preprocessing import Preprocessing
 from pathassets.errors import EncoderError
-from tests import torchvision_ops
 
-torchvision_ops.declare()
 transformers = pytest.importorskip("transformers")
+pytestmark = pytest.mark.usefixtures("model_libraries")
 
 PIXELS = {
     "do_resize": True, "size": {"height": 32, "width": 32}, "resample": 2, "do_rescale": True,

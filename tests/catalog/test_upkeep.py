@@ -149,7 +149,7 @@ def test_a_dump_of_an_older_revision_is_brought_up_to_date(
         assert [one.ctime_ns for one in catalog.paths("a")] == [0]
 
 
-def test_lines_that_are_no_rows_load_nothing(url: str, catalog: Catalog) -> None:
+def test_lines_that_are_no_rows_load_nothing(made_url: str, catalog: Catalog) -> None:
     revision, _ = dumped(catalog)
     whole = dumped_slide()
     for lines in (
@@ -161,14 +161,13 @@ def test_lines_that_are_no_rows_load_nothing(url: str, catalog: Catalog) -> None
         {"stranger": ["{}"]},
     ):
         with pytest.raises(CatalogError):
-            load_catalog(url, revision, lines)
-        assert is_empty(url)
+            load_catalog(made_url, revision, lines)
+        assert is_empty(made_url)
 
 
-def test_a_sound_catalog_has_no_fault_and_one_that_is_none_has(
-    url: str, filled: Catalog, tmp_path: Path
-) -> None:
-    assert filled
+def test_a_sound_catalog_has_no_fault_and_one_that_is_none_has(url: str, tmp_path: Path) -> None:
+    with Catalog.open(url) as catalog:
+        fill(catalog)
     assert list(find_faults(url)) == []
     assert list(find_faults(f"sqlite:///{tmp_path / 'nowhere'}")) == []
     (tmp_path / "text").write_text("no database at all, but long enough to be taken for one" * 9)
@@ -226,7 +225,7 @@ def test_what_was_made_of_slides_and_is_in_datasets_is_told(filled: Catalog) -> 
 
 
 def test_a_slide_is_erased_from_every_table_but_for_what_keeps_it_out(
-    url: str, filled: Catalog
+    made_url: str, filled: Catalog
 ) -> None:
     filled.begin_forgetting("a", who="Ann", why="consent")
     filled.begin_forgetting("a", who="Bob", why="again")
@@ -242,7 +241,7 @@ def test_a_slide_is_erased_from_every_table_but_for_what_keeps_it_out(
     assert '"a"' not in left
     assert '/scans/a.svs"' not in left
     assert [one.slide_id for one in filled.slides()] == ["b"]
-    assert list(find_faults(url)) == []
+    assert list(find_faults(made_url)) == []
 
 
 def test_artifacts_of_an_erased_slide_stay_when_asked(filled: Catalog) -> None:

@@ -9,11 +9,8 @@ from pathassets.adapters.torch.attention_pool import AttentionalPooler, resample
 from pathassets.adapters.torch.outputs import find_tensor, pool
 from pathassets.core.features.encoder_cards import PUBLISHED
 from pathassets.core.features.published_encoders import DECLARATIONS, Declaration
-from tests import torchvision_ops
 
-torchvision_ops.declare()
-pytest.importorskip("timm")
-pytest.importorskip("transformers")
+pytestmark = pytest.mark.usefixtures("model_libraries")
 
 
 def shallow(declared: Declaration) -> Declaration:

@@ -289,14 +289,14 @@ def test_a_hundred_thousand_slides_are_read_in_two_seconds(sqlite_url) -> None:
     assert time.process_time() - begin_s < 4
 
 
-def test_words_of_strangers_are_in_the_views_as_they_are(catalog, url) -> None:
+def test_words_of_strangers_are_in_the_views_as_they_are(catalog, made_url) -> None:
     catalog.register_slide(slide_of("a"), path_of("a"))
     changes = [
         CohortChange(subject="slide", key="a", field=f"label.{name}", old=None, new=word)
         for name, word in HOSTILE.items()
     ]
     catalog.record_changes(changes, TABLE)
-    found = rows(url, "SELECT name, value FROM v_labels")
+    found = rows(made_url, "SELECT name, value FROM v_labels")
     assert {row["name"]: row["value"] for row in found} == HOSTILE
 
 

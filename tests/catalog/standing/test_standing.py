@@ -51,9 +51,9 @@ FILES = (FileRecord(path="x", size_bytes=1, sha256="f" * 64),)
 
 
 @pytest.fixture
-def platform(url: str, tmp_path: Path) -> Iterator[Platform]:
+def platform(made_url: str, tmp_path: Path) -> Iterator[Platform]:
     """A home whose recipe asks for annotations, on either database."""
-    given = replace(settings_in(tmp_path / "home"), catalog_url=url)
+    given = replace(settings_in(tmp_path / "home"), catalog_url=made_url)
     given.recipe.write_text(DRAWN)
     with open_platform(given) as opened:
         yield opened
@@ -336,7 +336,7 @@ def test_counts_and_choices_are_those_of_the_rows(platform):
     assert catalog.n_slides() == 3
 
 
-@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("made_url", ["postgresql"], indirect=True)
 def test_no_writer_of_what_states_follow_from_begins_before_the_last_has_ended(platform):
     catalog = platform.catalog
     slide_id = register(catalog, "a")
@@ -411,10 +411,10 @@ print([os.wait()[1] for _ in range(N_WRITERS + 1)])
 """
 
 
-def test_eight_writers_at_once_lose_nothing_while_one_plans(platform, url, start_python):
+def test_eight_writers_at_once_lose_nothing_while_one_plans(platform, made_url, start_python):
     for name in "ab":
         register(platform.catalog, name)
-    said, errors = start_python(WRITE_AT_ONCE, str(platform.settings.home), url).communicate(
+    said, errors = start_python(WRITE_AT_ONCE, str(platform.settings.home), made_url).communicate(
         timeout=120
     )
     assert (said, errors) == (f"{[0] * 9}\n", "")

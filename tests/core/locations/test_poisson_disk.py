@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
+import scipy
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import qmc
 
 from pathassets.core.draws import streams_of
 from pathassets.core.locations import poisson_disk
@@ -38,7 +38,7 @@ def test_they_are_about_as_dense_as_those_of_bridson() -> None:
     counts = [len(lay(width, height, spacing, seed)[0]) for seed in range(3)]
     bounds = {"l_bounds": [0, 0], "u_bounds": [1, height / width], "ncandidates": 100}
     others = [
-        len(qmc.PoissonDisk(2, radius=spacing / width, rng=seed, **bounds).fill_space())
+        len(scipy.stats.qmc.PoissonDisk(2, radius=spacing / width, rng=seed, **bounds).fill_space())
         for seed in range(3)
     ]
     # Bridson's leaves room where its tries miss: 17 % at 30 tries, 10 at 100, 5 at 300.

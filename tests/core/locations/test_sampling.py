@@ -3,10 +3,10 @@ import math
 
 import numpy as np
 import pytest
+import scipy
 import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
 
 from pathassets.core.locations.sampling import (
     GridSampler,
@@ -362,7 +362,7 @@ def test_all_squares_that_may_stay_are_equally_likely(within) -> None:
         (x, y) for x, y, ok in zip(every_x.tolist(), every_y.tolist(), may_stay, strict=True) if ok
     ]
     assert set(observed) <= set(allowed)
-    assert stats.chisquare([observed.get(place, 0) for place in allowed]).pvalue > 0.001
+    assert scipy.stats.chisquare([observed.get(place, 0) for place in allowed]).pvalue > 0.001
 
 
 def test_where_squares_must_lie_within_the_slide_all_of_those_are_equally_likely() -> None:
@@ -370,7 +370,7 @@ def test_where_squares_must_lie_within_the_slide_all_of_those_are_equally_likely
     found = draw(areas, 1, 12, width_px0=20, height_px0=16, is_within=True)
     _, counts = np.unique(np.array(points(found)), axis=0, return_counts=True)
     assert len(counts) == 9 * 5
-    assert stats.chisquare(counts).pvalue > 0.001
+    assert scipy.stats.chisquare(counts).pvalue > 0.001
 
 
 def test_draws_of_an_area_do_not_depend_on_the_others() -> None:
