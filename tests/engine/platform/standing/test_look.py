@@ -6,7 +6,7 @@ from sqlalchemy import update
 
 from pathassets.adapters.store.store import Store
 from pathassets.catalog.database.connect import writing
-from pathassets.catalog.tables import artifact
+from pathassets.catalog.tables import artifact, plan
 from pathassets.engine.platform import status
 from pathassets.engine.platform.standing.look import look
 from pathassets.engine.platform.standing.refresh import refresh_wanted
@@ -88,6 +88,7 @@ def test_what_was_seen_just_now_is_not_noted_again(platform, made, count_writes)
     assert written == []
     with writing(platform.catalog._engine) as connection:
         connection.execute(update(artifact).values(seen_whole_at=None))
+        connection.execute(update(plan).values(looked_at=None))
     assert platform.catalog.look_age(plan_id).n_never == 3 * len(made)
     look(platform, plan_id)
     assert platform.catalog.look_age(plan_id).n_never == 0
