@@ -21,16 +21,9 @@ from pathassets.engine.platform.annotations import Recorded
 from pathassets.engine.platform.ingestion.ingest import Registration, find_files, ingest
 from pathassets.engine.platform.platform import open_platform
 from pathassets.engine.platform.provenance.lineage import Relative
-from pathassets.engine.platform.status import (
-    MAX_TOLD,
-    Cell,
-    CohortStatus,
-    SlideStatus,
-    Told,
-    Troubles,
-    cohort_status,
-    slide_rows,
-)
+from pathassets.engine.platform.standing.rows import Cell, SlideStatus, slide_rows
+from pathassets.engine.platform.standing.troubles import MAX_TOLD, Told, Troubles
+from pathassets.engine.platform.status import CohortStatus, cohort_status
 from pathassets.engine.settings import read_settings
 from pathassets.errors import SpecError
 from pathassets.report import cohort as cohort_report

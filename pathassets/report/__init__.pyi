@@ -18,6 +18,7 @@ from .cohort import (
     MAX_ROWS as MAX_ROWS,
     NO_SLIDES as NO_SLIDES,
     demo_end as demo_end,
+    doubts as doubts,
     run_end as run_end,
     status_json as status_json,
     status_table as status_table,
@@ -68,10 +69,13 @@ from .rows import (
     written as written,
 )
 from .selections import (
+    MAX_VALUES as MAX_VALUES,
     saved_selections as saved_selections,
     saved_selections_json as saved_selections_json,
     selected as selected,
     selected_json as selected_json,
+    values as values,
+    values_json as values_json,
 )
 from .slides import (
     check as check,

@@ -13,6 +13,9 @@ from pathassets.core.selection.nodes import Selection
 from pathassets.core.text import visible
 from pathassets.report.console import counted, open_console
 
+MAX_VALUES = 200
+"""Values of a field that are shown, unless all are asked for."""
+
 
 def selected(slide_ids: Sequence[str]) -> None:
     """Print ids, one a line, and how many there are."""
@@ -27,6 +30,24 @@ def selected_json(meant: Selection, slide_ids: Sequence[str]) -> str:
     return json.dumps(
         {"selection": str(meant), "n_slides": len(slide_ids), "slides": list(slide_ids)}, indent=1
     )
+
+
+def values(field: str, found: Sequence[tuple[str, int]], *, is_whole: bool) -> None:
+    """Print what a field has, and of how many slides; of many the first."""
+    console = open_console()
+    if not found:
+        console.print(visible(f"no slide has any {field}"), markup=False)
+        return
+    shown = found if is_whole else found[:MAX_VALUES]
+    for word, n_slides in shown:
+        console.print(f"{visible(word)}  {counted(n_slides, 'slide')}", markup=False)
+    if len(shown) < len(found):
+        console.print(f"the {MAX_VALUES} most common are shown: --all shows every one")
+
+
+def values_json(found: Sequence[tuple[str, int]]) -> str:
+    """The same for machines."""
+    return json.dumps([{"value": word, "n_slides": n} for word, n in found], indent=1)
 
 
 def saved_selections(saved: Sequence[SavedSelection]) -> None:

@@ -22,7 +22,7 @@ from pathassets.core.recipe import Entry, Key
 from pathassets.core.slides.slide import slide_version
 from pathassets.core.text import quoted
 from pathassets.engine.platform.platform import Platform
-from pathassets.engine.platform.selection import choose_slides
+from pathassets.engine.platform.selection import choose_for
 from pathassets.engine.platform.standing.refresh import refresh_wanted
 from pathassets.errors import SpecError
 
@@ -74,7 +74,7 @@ def gather(platform: Platform, entry: Entry) -> tuple[pd.DataFrame, dict[str, Ad
         areas = {slide_id: one.get("tissue_mm2") for slide_id, one in facts.items()}
         rows["tissue_mm2"] = ids.map(areas)
     if entry.spec.slides:
-        rows = rows[ids.isin(choose_slides(platform, [entry.spec.slides]))]
+        rows = rows[ids.isin(choose_for(platform, entry))]
     usable = rows.loc[rows["why"] == "", ["slide_id", "features_digest"]]
     return rows, {s: Address(*features, s, d) for s, d in usable.itertuples(index=False)}
 

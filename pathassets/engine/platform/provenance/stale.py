@@ -28,7 +28,7 @@ from pathassets.engine.platform.planned_datasets import dataset_address
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.standing.refresh import refresh_wanted
 from pathassets.engine.stages.outcomes import Step
-from pathassets.errors import StoreError
+from pathassets.errors import SelectionError, StoreError
 
 Change = Literal["recipe", "weights", "code", "annotation", "mpp", "parent", "members", "unknown"]
 """recipe: the entry. members: of a dataset, its slides and what is known of them."""
@@ -252,7 +252,10 @@ def _digest(entry: Entry, made: _Made, weights_sha256: str) -> str:
 def _of_dataset(platform: Platform, plan_id: int, entry: Entry) -> Iterator[Stale]:
     """The newest version of a dataset, where it is not the one that its slides would give now."""
     versions = list(platform.catalog.artifacts(*entry.key))
-    wanted = dataset_address(platform, plan_id, entry) if versions else None
+    try:
+        wanted = dataset_address(platform, plan_id, entry) if versions else None
+    except SelectionError:
+        return  # status says why it cannot be built
     if wanted is None or any(one.address == wanted for one in versions):
         return
     last = max(versions, key=lambda one: (one.made_at, one.address))
