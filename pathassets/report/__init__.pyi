@@ -7,12 +7,6 @@ from .annotations import (
     match_line as match_line,
     matches_end as matches_end,
 )
-from .artifacts import (
-    lineage_json as lineage_json,
-    lineage_tree as lineage_tree,
-    stale_json as stale_json,
-    stale_list as stale_list,
-)
 from .cohort import (
     MAX_FAILURES as MAX_FAILURES,
     MAX_ROWS as MAX_ROWS,
@@ -63,6 +57,10 @@ from .exchange import (
     imported_end as imported_end,
     imported_line as imported_line,
 )
+from .lineage import (
+    lineage_json as lineage_json,
+    lineage_tree as lineage_tree,
+)
 from .rows import (
     rows_json as rows_json,
     rows_table as rows_table,
@@ -82,6 +80,10 @@ from .slides import (
     checks_json as checks_json,
     registration_line as registration_line,
     resolution as resolution,
+)
+from .stale import (
+    stale_json as stale_json,
+    stale_list as stale_list,
 )
 from .upkeep import (
     backup_line as backup_line,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import sys
 from decimal import Decimal
 from itertools import islice
@@ -43,21 +44,29 @@ def _shown(value: Any) -> str:
 
 
 def rows_json(answer: Result) -> None:
-    """Print all rows as a list of objects, as they come; controls are escaped, as JSON has them."""
+    """Print all rows as a list of objects, as they come; controls are escaped, as JSON has them.
+
+    What is no number (NaN, infinity) is null: JSON has no word for it.
+    """
     write = sys.stdout.write
     before = "["
     for row in answer.rows():
-        write(
-            before + "\n" + json.dumps(dict(zip(answer.columns, row, strict=True)), default=_plain)
-        )
+        one = dict(zip(answer.columns, map(_finite, row), strict=True))
+        write(before + "\n" + json.dumps(one, default=_plain, allow_nan=False))
         before = ","
     write("[]\n" if before == "[" else "\n]\n")
 
 
-def _plain(value: Any) -> Any:
+def _finite(value: Any) -> Any:
+    """A value as it is, numbers of PostgreSQL's as floats; None for what is not finite."""
+    number = float(value) if isinstance(value, Decimal) else value
+    return None if isinstance(number, float) and not math.isfinite(number) else number
+
+
+def _plain(value: Any) -> str:
     if isinstance(value, bytes | memoryview):
         return base64.b64encode(value).decode()
-    return float(value) if isinstance(value, Decimal) else str(value)
+    return str(value)
 
 
 def written(target: Path, done: Written) -> None:

@@ -92,8 +92,8 @@ class Conditions:
             slides = union_all(*(one.where(holds) for one in SOURCES[field.name](field)))
             asked.append(slide.c.slide_id.in_(slides))
         if field.name in _OF_ASSETS:
-            slides = _OF_ASSETS[field.name](holds).where(*self._of_plan(field))
-            asked.append(slide.c.slide_id.in_(slides))
+            of_assets = _OF_ASSETS[field.name](holds).where(*self._of_plan(field))
+            asked.append(slide.c.slide_id.in_(of_assets))
         return or_(*asked)
 
     def _of_plan(self, field: Field) -> list[ColumnElement[bool]]:

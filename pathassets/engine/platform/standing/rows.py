@@ -23,6 +23,7 @@ from pathassets.engine.platform.presence import (
     stored_artifacts,
 )
 from pathassets.engine.platform.standing.refresh import refresh_wanted
+from pathassets.engine.stages.imported import import_again
 from pathassets.engine.stages.outcomes import Explained, Step
 
 CellState = Literal["current", "stale", "damaged", "failed", "blocked", "missing"]
@@ -128,14 +129,15 @@ def _cell(step: Step, known: StoredArtifacts) -> Cell:
     if attempt is not None and attempt.address == address and attempt.state == "blocked":
         return tried(attempt)
     if (damage := known.damage.get(address)) is not None:
-        return damaged_cell(address, damage)
+        remedy = import_again(address, step.tool) if step.tool else MADE_ANEW
+        return damaged_cell(address, damage, remedy, tool=step.tool)
     state: CellState = "stale" if place in known.made else "missing"
     return Cell(key=address.key, state=state, digest=address.digest)
 
 
-def damaged_cell(address: Address, damage: str, remedy: str = MADE_ANEW) -> Cell:
-    """One that was made, and is not whole any more."""
-    reason, message = damage_said(address, damage)
+def damaged_cell(address: Address, damage: str, remedy: str = MADE_ANEW, *, tool: str = "") -> Cell:
+    """One that was made, or imported from a tool, and is not whole any more."""
+    reason, message = damage_said(address, damage, tool)
     return Cell(
         key=address.key, state="damaged", digest=address.digest,
         reason=reason, message=message, remedy=remedy,
