@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
@@ -21,6 +20,7 @@ from pathassets.engine.platform.status import CohortStatus, cohort_status
 from pathassets.errors import AnnotationsMissing, SelectionError
 from pathassets.report.annotations import annotation_plain
 from pathassets.report.console import counted, open_console, paragraph
+from pathassets.report.json_text import json_text
 
 _STYLES = {
     "current": "green",
@@ -180,7 +180,7 @@ def status_json(stand: CohortStatus, rows: Iterable[SlideStatus]) -> Iterator[st
     yield '{\n "slides": ['
     separator, end = "\n  ", "]"
     for row in rows:
-        text = json.dumps(_slide_plain(row, stand.annotations), indent=1)
+        text = json_text(_slide_plain(row, stand.annotations), indent=1)
         yield separator + text.replace("\n", "\n  ")
         separator, end = ",\n  ", "\n ]"
     rest = {
@@ -190,7 +190,7 @@ def status_json(stand: CohortStatus, rows: Iterable[SlideStatus]) -> Iterator[st
         ],
         "doubts": [str(doubt) for doubt in stand.doubts],
     }
-    yield f"{end},{json.dumps(rest, indent=1)[1:]}\n"
+    yield f"{end},{json_text(rest, indent=1)[1:]}\n"
 
 
 def _slide_plain(slide: SlideStatus, names: Iterable[str]) -> dict[str, Any]:

@@ -9,7 +9,6 @@ With `--all` every one is told with all that is known of it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
@@ -23,6 +22,7 @@ from pathassets.core.text import shortened, visible
 from pathassets.engine.platform.provenance.lineage import Relative
 from pathassets.engine.platform.provenance.origin import called
 from pathassets.report.console import counted, open_console
+from pathassets.report.json_text import json_text
 
 N_ALIKE = 3
 """Things of one entry that have a line each; more are told in one line."""
@@ -32,7 +32,7 @@ FACT_CHARS = 160
 
 def lineage_json(traced: Relative) -> str:
     """What something was made from, and what was made from it, for machines."""
-    return json.dumps({"called": called(traced.address), **asdict(traced)}, indent=1)
+    return json_text({"called": called(traced.address), **asdict(traced)}, indent=1)
 
 
 def lineage_tree(traced: Relative, *, is_whole: bool = False) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
-import math
 import sys
 from decimal import Decimal
 from itertools import islice
@@ -18,6 +16,7 @@ from pathassets.catalog.database.query import Result
 from pathassets.core.text import visible
 from pathassets.engine.platform.query import Written
 from pathassets.report.console import counted, open_console
+from pathassets.report.json_text import json_text
 
 
 def rows_table(answer: Result, limit: int) -> None:
@@ -51,22 +50,16 @@ def rows_json(answer: Result) -> None:
     write = sys.stdout.write
     before = "["
     for row in answer.rows():
-        one = dict(zip(answer.columns, map(_finite, row), strict=True))
-        write(before + "\n" + json.dumps(one, default=_plain, allow_nan=False))
+        one = dict(zip(answer.columns, row, strict=True))
+        write(before + "\n" + json_text(one, default=_plain))
         before = ","
     write("[]\n" if before == "[" else "\n]\n")
 
 
-def _finite(value: Any) -> Any:
-    """A value as it is, numbers of PostgreSQL's as floats; None for what is not finite."""
-    number = float(value) if isinstance(value, Decimal) else value
-    return None if isinstance(number, float) and not math.isfinite(number) else number
-
-
-def _plain(value: Any) -> str:
+def _plain(value: Any) -> Any:
     if isinstance(value, bytes | memoryview):
         return base64.b64encode(value).decode()
-    return str(value)
+    return float(value) if isinstance(value, Decimal) else str(value)
 
 
 def written(target: Path, done: Written) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -12,6 +11,7 @@ from rich.markup import escape
 from pathassets.core.text import visible
 from pathassets.engine.platform.provenance.stale import Reached, Stale
 from pathassets.report.console import counted, open_console, paragraph
+from pathassets.report.json_text import json_text
 
 SHOWN_CHANGES = 5
 """Changes that are named of one artifact."""
@@ -21,7 +21,7 @@ SHOWN_SLIDES = 5
 
 def stale_json(found: Sequence[Stale]) -> str:
     """What is stale, for machines: each artifact with its cause."""
-    return json.dumps(
+    return json_text(
         [
             {
                 "address": str(one.address),

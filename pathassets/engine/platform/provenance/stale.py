@@ -36,8 +36,8 @@ from pathassets.errors import SelectionError, StoreError
 Change = Literal[
     "recipe", "weights", "code", "annotation", "mpp", "parent", "members", "import", "unknown"
 ]
-"""recipe: the entry. members: of a dataset, its slides and what is known of them. import: of features
-that another tool made."""
+"""recipe: the entry. members: of a dataset, its slides and what is known of them. import: of
+features that another tool made."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
