@@ -34,6 +34,7 @@ from pathassets.core.selection.nodes import (
 from pathassets.core.selection.parser import parse
 from pathassets.core.spec import EntryName
 from pathassets.core.text import quoted
+from pathassets.engine.platform.merged_slides import heirs_of
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.selections.unknown import find_unknown
 from pathassets.engine.platform.standing.refresh import refresh_wanted
@@ -140,7 +141,7 @@ class _Reading:
         cls, platform: Platform, doubt: Callable[[SelectionError], None] | None = None
     ) -> _Reading:
         catalog = platform.catalog
-        heirs = {one.slide_id: one.into_slide_id for one in catalog.merged()}
+        heirs = heirs_of(catalog)
         return cls(platform=platform, saved=catalog.saved_selections(), heirs=heirs, doubt=doubt)
 
     def read(self, text: str, within: tuple[str, ...] = ()) -> Selection:
