@@ -16,6 +16,7 @@ from pathassets import report
 from pathassets.catalog.records import AnnotationRecord, MppOverride
 from pathassets.core.address import Address
 from pathassets.core.slides.slide import MppSource
+from pathassets.core.text import quoted
 from pathassets.engine.platform.annotation_matching import Match, MatchState
 from pathassets.engine.platform.annotations import Recorded
 from pathassets.engine.platform.ingestion.ingest import Registration, find_files, ingest
@@ -25,7 +26,7 @@ from pathassets.engine.platform.standing.rows import Cell, SlideStatus, slide_ro
 from pathassets.engine.platform.standing.troubles import MAX_TOLD, Lacking, Told, Troubles
 from pathassets.engine.platform.status import CohortStatus, cohort_status
 from pathassets.engine.settings import read_settings
-from pathassets.errors import SpecError
+from pathassets.errors import SelectionError, SpecError
 from pathassets.report import cohort as cohort_report
 from tests.defs.small_slides import RECIPE, write_slide
 
@@ -362,6 +363,8 @@ def test_no_text_gives_the_terminal_an_order(
     report.resolution(
         replace(record, mpp_sources=(MppSource(source="x", value=order),)), [override]
     )
+    report.values(order, [(order, 1)], is_whole=True)
+    report.doubts([SelectionError(f"selection: no slide has tag {quoted(order)}", remedy=order)])
     report.error(order)
     with report.progress("registering", 1) as advance:
         advance(order)

@@ -90,6 +90,7 @@ def slides_status(
     platform: Platform, slide_ids: Collection[str], *, is_looking: bool | None = None
 ) -> CohortStatus:
     """Where some slides stand: as `cohort_status`, without datasets and files that were refused."""
+    chosen = frozenset(slide_ids)
     plan_id = refresh_wanted(platform)
     counts = platform.catalog.state_counts(plan_id, slide_ids)
     has_looked = _n_made(counts) <= MAX_LOOKED if is_looking is None else is_looking
@@ -101,7 +102,7 @@ def slides_status(
         counts={entry.key: counts.get(entry.key, {}) for entry in platform.recipe.per_slide},
         annotations=_n_drawn(platform, counts),
         datasets=(),
-        troubles=find_troubles(platform, plan_id, slide_ids) if slide_ids else Troubles(),
+        troubles=find_troubles(platform, plan_id, chosen) if chosen else Troubles(),
         rejected_files=(),
         look=None if has_looked else platform.catalog.look_age(plan_id),
     )

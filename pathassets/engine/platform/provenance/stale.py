@@ -312,8 +312,9 @@ def _of_dataset(
     record = Superseded(address=last.address, spec=last.spec, code_version=last.code_version)
     made = _Made(record=record, parents=tuple(platform.catalog.parents_of(last.address)))
     own = [*_spec_causes(entry, record), *_parent_cause(entry, made), *_code_cause(entry, record)]
-    members = set(made.parents)
-    behind = {one.address: one for one in of_slides if one.address in members}
+    members = {one.partition_key for one in made.parents}
+    of_features = (one for one in of_slides if one.address.key == entry.parent)
+    behind = {o.address.partition_key: o for o in of_features if o.address.partition_key in members}
     own += _members_causes(made, plan_dataset(platform, entry), behind, is_alone=not own)
     inherited = (change for one in behind.values() for change in _inherited(one))
     changes = dict.fromkeys((*(Reached(cause=cause) for cause in own), *inherited))
@@ -327,15 +328,16 @@ def _code_cause(entry: Entry, record: Superseded) -> Iterator[Cause]:
 
 
 def _members_causes(
-    made: _Made, wanted: PlannedDataset, behind: Collection[Address], *, is_alone: bool
+    made: _Made, wanted: PlannedDataset, behind: Collection[str], *, is_alone: bool
 ) -> Iterator[Cause]:
     """How its slides are others, or other artifacts of the same slides.
 
-    Slides whose features are stale are its slides still: they come back once those are made.
+    `behind` are slides whose features are stale: they are its slides still, and come back once
+    those are made.
     """
     old = {a.partition_key: a for a in made.parents}
     new = {a.partition_key: a for a in wanted.parents}
-    n_stale = sum(a in behind for one, a in old.items() if one not in new)
+    n_stale = sum(one in behind for one in old if one not in new)
     n_other = sum(old[one] != new[one] for one in old.keys() & new.keys())
     n_fewer = len(old.keys() - new.keys()) - n_stale
     said = [(len(new.keys() - old.keys()), "more"), (n_fewer, "fewer"), (n_other, "made anew")]
