@@ -61,7 +61,8 @@ QUESTIONS = """
 import time
 from pathassets.engine.platform.platform import open_platform
 from pathassets.engine.platform.standing.refresh import refresh_wanted
-from pathassets.engine.platform.status import first_rows, slides_with_work
+from pathassets.engine.platform.standing.rows import first_rows
+from pathassets.engine.platform.status import slides_with_work
 from pathassets.engine.settings import read_settings
 with open_platform(read_settings()) as platform:
     plan_id = refresh_wanted(platform)

@@ -34,7 +34,7 @@ from __future__ import annotations
 import difflib
 import errno
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Self
 
 
@@ -304,11 +304,24 @@ class CatalogError(PathAssetsError):
     reason = "catalog_error"
 
 
+def near_names(name: str, known: Iterable[str], n: int = 3) -> list[str]:
+    """Names that may be meant, whatever their case, the nearest first."""
+    folded = {one.casefold(): one for one in known}
+    return [folded[one] for one in difflib.get_close_matches(name.casefold(), folded, n=n)]
+
+
+def perhaps(near: Sequence[str]) -> str:
+    """Ask back for names that may be meant; empty where none may.
+
+    >>> perhaps(["luad", "lusc"]), perhaps([])
+    ("Did you mean 'luad' or 'lusc'? ", '')
+    """
+    return f"Did you mean {' or '.join(map(repr, near))}? " if near else ""
+
+
 def closest(name: str, known: Iterable[str]) -> str:
     """The name that is meant, whatever its case; empty where none is like it."""
-    folded = {one.casefold(): one for one in known}
-    close = difflib.get_close_matches(name.casefold(), folded, n=1)
-    return folded[close[0]] if close else ""
+    return next(iter(near_names(name, known, n=1)), "")
 
 
 def did_you_mean(name: str, known: Iterable[str], otherwise: str = "Known are") -> str:

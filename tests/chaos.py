@@ -138,7 +138,8 @@ def state_of(home: Home) -> dict[str, Any]:
     """All that must not depend on what happened on the way."""
     from pathassets.defs.instance import open_instance  # noqa: PLC0415 - dagster takes seconds
     from pathassets.engine.platform.platform import open_platform  # noqa: PLC0415
-    from pathassets.engine.platform.status import cohort_status, slide_rows  # noqa: PLC0415
+    from pathassets.engine.platform.standing.rows import slide_rows  # noqa: PLC0415
+    from pathassets.engine.platform.status import cohort_status  # noqa: PLC0415
     from pathassets.report import status_json  # noqa: PLC0415
 
     with home.settings() as settings, open_platform(settings) as platform:

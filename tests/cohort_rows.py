@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.standing.look import look
 from pathassets.engine.platform.standing.refresh import refresh_wanted
-from pathassets.engine.platform.status import SlideStatus, slide_rows
+from pathassets.engine.platform.standing.rows import SlideStatus, slide_rows
 
 
 def rows_of(platform: Platform) -> list[SlideStatus]:

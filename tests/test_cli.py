@@ -359,6 +359,7 @@ def test_without_slides_there_is_nothing_to_run(home: Path) -> None:
         "slides": [],
         "datasets": {"dataset/cohort": {"state": "missing", "digest": ANY_DIGEST}},
         "refused": [],
+        "doubts": [],
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -62,7 +63,7 @@ def test_a_selection_is_saved_shown_and_run(ids: list[str]) -> None:
             for one in json.loads(output("status", "--json"))["slides"]
         }
         assert states == {a: {"missing"}, b: {"current"}}
-        none = output("run", "--slides", "label:z")
+        none = output("run", "--slides", "label:x & b-*")
     assert none == "nothing to do: no slide is meant by this selection\n"
 
 
@@ -95,6 +96,13 @@ def test_stale_names_the_change_and_lineage_draws_what_it_concerns(
     assert "stale features/colour since tissue_mask/otsu is: mpp: 0.5 → 0.25, by Ada\n" in said
     assert "    1 artifact: all\n" in said
     assert output("stale", "--slides", b) == "nothing is stale\n"
+    shown = output("status", "--slides", "patient:P*", "--json")
+    assert [one["slide_id"] for one in json.loads(shown)["slides"]] == [a]
+    assert output("status", "--slides", b).count("current") == 3
+    assert output("status", "--slides", f"{a} & {b}") == "no slide is meant by this selection\n"
+    assert output("select", "values", "patient") == "P;1  1 slide\n[P] 2  1 slide\n"
+    said = json.loads(output("select", "values", "label", "--json"))
+    assert said == [{"value": "x", "n_slides": 1}, {"value": "y", "n_slides": 1}]
     [first, *_] = json.loads(output("stale", "--slides", a, "--json"))
     assert first["cause"] == {
         "change": "mpp",
@@ -108,6 +116,10 @@ def test_stale_names_the_change_and_lineage_draws_what_it_concerns(
     shown = output("lineage", mask)
     assert "made from it" in shown
     assert f"patch_locations/grid/{a}" in shown
+    for name in re.findall(r"(?:slide:|patient:|patch_locations/)\S+", shown):
+        assert output("lineage", name).startswith(name)
+    assert output("lineage", f"slide//{a}").startswith(f"slide:{a}\n")
+    assert json.loads(output("lineage", a, "--json"))["called"] == f"slide:{a}"
     dot = output("lineage", "patient:[P] 2", "--dot")
     assert dot.startswith("digraph lineage {\n")
     assert 'label="patient\\n[P] 2"' in dot

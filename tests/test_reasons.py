@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
+from pathassets.core.selection.fields import REASONS
 from pathassets.core.slides.tiles import FaultReason
 
 ROOT = Path(__file__).parent.parent
@@ -57,7 +58,7 @@ def on_page() -> list[str]:
 def test_the_page_explains_every_reason_once_and_none_that_there_is_not():
     documented = on_page()
     assert len(documented) == len(set(documented))
-    assert set(documented) == in_code() - BASES
+    assert set(documented) == in_code() - BASES == REASONS
 
 
 def test_the_page_names_every_fault_of_a_tile():

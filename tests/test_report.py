@@ -16,23 +16,17 @@ from pathassets import report
 from pathassets.catalog.records import AnnotationRecord, MppOverride
 from pathassets.core.address import Address
 from pathassets.core.slides.slide import MppSource
+from pathassets.core.text import quoted
 from pathassets.engine.platform.annotation_matching import Match, MatchState
 from pathassets.engine.platform.annotations import Recorded
 from pathassets.engine.platform.ingestion.ingest import Registration, find_files, ingest
 from pathassets.engine.platform.platform import open_platform
 from pathassets.engine.platform.provenance.lineage import Relative
-from pathassets.engine.platform.status import (
-    MAX_TOLD,
-    Cell,
-    CohortStatus,
-    SlideStatus,
-    Told,
-    Troubles,
-    cohort_status,
-    slide_rows,
-)
+from pathassets.engine.platform.standing.rows import Cell, SlideStatus, slide_rows
+from pathassets.engine.platform.standing.troubles import MAX_TOLD, Lacking, Told, Troubles
+from pathassets.engine.platform.status import CohortStatus, cohort_status
 from pathassets.engine.settings import read_settings
-from pathassets.errors import SpecError
+from pathassets.errors import SelectionError, SpecError
 from pathassets.report import cohort as cohort_report
 from tests.defs.small_slides import RECIPE, write_slide
 
@@ -177,12 +171,58 @@ def test_lineage_names_an_ancestor_once(capsys: pytest.CaptureFixture[str]) -> N
         parents=(mask, slide),
     )
     report.lineage_tree(grid)
+    assert capsys.readouterr().out.splitlines() == [
+        "patch_locations/x/a/00000000",
+        "├── spec patch_px 256",
+        "├── notes [a], b",
+        "└── tissue_mask/x/a/00000000  1.50 mm²",
+        "    └── slide:a  SHA-256 beef",
+    ]
+    report.lineage_tree(grid, is_whole=True)
     shown = capsys.readouterr().out
     assert shown.count("beef") == 1
     assert shown.count("tissue_mask/x/a") == 1
     assert "patch_px 256" in shown
     assert "notes [a], b" in shown
     assert "nothing" not in shown
+
+
+def test_a_lineage_tells_many_of_one_entry_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    def at(stage: str, slide_id: str) -> Address:
+        return Address(stage, "x", slide_id, "0" * 16)
+
+    def features(slide_id: str) -> Relative:
+        slide = Relative(address=Address.of_slide(slide_id, "v"), facts={})
+        mask = Relative(address=at("tissue_mask", slide_id), facts={}, parents=(slide,))
+        return Relative(address=at("features", slide_id), facts={}, parents=(mask, slide))
+
+    built = Relative(
+        address=at("dataset", "all"), facts={}, parents=tuple(map(features, "abcde")),
+        more_parents={"features": 7},
+    )  # fmt: skip
+    report.lineage_tree(built)
+    title, first, second, third = capsys.readouterr().out.splitlines()
+    assert title == "dataset/x/all/00000000"
+    assert first.startswith("└── 12 of features/x  a, b, c and 9 more")
+    assert first.endswith("of which 5 were traced")
+    assert second.strip().startswith("└── 5 of tissue_mask/x  a, b, c and 2 more")
+    assert third.strip().startswith("└── 5 slides  a, b, c and 2 more")
+
+
+def test_slides_that_lack_the_same_are_told_in_one_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    lacking = Lacking(
+        key=("patch_locations", "grid"), annotation="tumour", n_slides=12, first=("a", "b", "c")
+    )
+    found = Told(lacking=(lacking,), rest={"tile_unreadable": 2})
+    assert found.n_cells == 14
+    report.troubles(Troubles(failures=found))
+    first, _ = capsys.readouterr().out.splitlines()
+    assert first.startswith(
+        "failed patch_locations/grid: 12 slides lack annotations/tumour: a, b, c and 9 more. "
+    )
+    assert "--slides reason.patch_locations/grid:annotations_missing lists all" in first
 
 
 def test_a_log_gets_lines_and_no_bar(capsys: pytest.CaptureFixture[str]) -> None:
@@ -323,6 +363,8 @@ def test_no_text_gives_the_terminal_an_order(
     report.resolution(
         replace(record, mpp_sources=(MppSource(source="x", value=order),)), [override]
     )
+    report.values(order, [(order, 1)], is_whole=True)
+    report.doubts([SelectionError(f"selection: no slide has tag {quoted(order)}", remedy=order)])
     report.error(order)
     with report.progress("registering", 1) as advance:
         advance(order)

@@ -101,6 +101,14 @@ class Kin(CatalogPart):
         rows = self._rows(select(artifact).where(artifact.c.uri.in_(folders)))
         return artifact_record(rows[0]) if rows else None
 
+    def addresses_like(self, address: Address, *, limit: int) -> list[Address]:
+        """Artifacts of the entry and slide whose digest begins as this one's, in order."""
+        columns = [artifact.c[name] for name in ADDRESS]
+        at_place = [artifact.c[name] == value for name, value in address_row(address).items()][:-1]
+        begins = artifact.c.digest.startswith(address.digest, autoescape=True)
+        query = select(*columns).where(*at_place, begins).order_by(artifact.c.digest).limit(limit)
+        return [address_of(row) for row in self._rows(query)]
+
     def find_artifacts_with(
         self, sha256: str, of: Mapping[str, str] | None = None
     ) -> list[ArtifactRecord]:

@@ -13,9 +13,12 @@ import click
 from pathassets import report
 from pathassets.engine.platform.merged_slides import ids_of_today
 from pathassets.engine.platform.platform import Platform, open_platform
+from pathassets.engine.platform.selection import doubts_of
 from pathassets.engine.platform.standing.refresh import refresh_wanted
-from pathassets.engine.platform.status import Cell, Troubles, find_troubles
+from pathassets.engine.platform.standing.rows import Cell
+from pathassets.engine.platform.standing.troubles import Troubles, find_troubles
 from pathassets.engine.settings import read_settings
+from pathassets.errors import SelectionError
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -32,6 +35,8 @@ class Done:
     """What of its slides failed or is damaged."""
     kept_back: tuple[Cell, ...]
     """Datasets of which no version was made."""
+    doubts: tuple[SelectionError, ...]
+    """What datasets select by, and no slide has."""
 
     @property
     def has_failed(self) -> bool:
@@ -108,4 +113,5 @@ def make_current(
     n_rows = len(chosen) or platform.catalog.n_slides()
     n_kept_back = len(built.kept_back)
     report.run_end(n_rows, found.failures.n_cells, n_slides, built.n_built, n_kept_back)
-    return Done(troubles=found, kept_back=built.kept_back)
+    doubts = tuple(doubts_of(platform))
+    return Done(troubles=found, kept_back=built.kept_back, doubts=doubts)

@@ -19,12 +19,12 @@ from pathassets.engine.settings import read_settings
 @click.option("--json", "form", flag_value="json", help="For machines.")
 @click.option("--dot", "form", flag_value="dot", help="For Graphviz.")
 @click.option("--svg", "form", flag_value="svg", help="A picture.")
-@click.option("--all", "is_whole", is_flag=True, help="Every parent and child, be they thousands.")
+@click.option("--all", "is_whole", is_flag=True, help="Every thing, with all that is known of it.")
 def lineage(what: str, row: int | None, form: str | None, *, is_whole: bool) -> None:
     """Print what WHAT was made from, and what was made from it.
 
     WHAT is a file of the store or a copy of one, an artifact (stage/name/slide/digest), a slide, a
-    patient, or a release such as cohort@3.
+    patient, or a release such as cohort@3: by any name that this prints.
     """
     with open_to_read(read_settings()) as platform:
         traced = lineage_of(platform, what, is_whole=is_whole, row=row)
@@ -35,7 +35,7 @@ def lineage(what: str, row: int | None, form: str | None, *, is_whole: bool) -> 
     elif form == "svg":
         click.echo(to_svg(graph_of(traced)), nl=False)
     else:
-        report.lineage_tree(traced)
+        report.lineage_tree(traced, is_whole=is_whole)
 
 
 @click.command()

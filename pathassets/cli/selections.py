@@ -13,6 +13,7 @@ from pathassets.engine.platform.selection import (
     save_selection,
     slides_of,
 )
+from pathassets.engine.platform.selections.unknown import count_values
 from pathassets.engine.settings import read_settings
 
 
@@ -33,6 +34,21 @@ def select_show(expression: str, *, as_json: bool) -> None:
         click.echo(report.selected_json(meant, slide_ids))
     else:
         report.selected(slide_ids)
+
+
+@select.command("values")
+@click.argument("field")
+@click.option("--all", "is_whole", is_flag=True, help="Every one, be they thousands.")
+@click.option("--json", "as_json", is_flag=True, help="For machines: every one.")
+def select_values(field: str, *, is_whole: bool, as_json: bool) -> None:
+    """Print the values that FIELD has, and of how many slides; `labels` lists names of labels."""
+    limit = None if is_whole or as_json else report.MAX_VALUES + 1
+    with open_to_read(read_settings()) as platform:
+        found = count_values(platform, field, limit)
+    if as_json:
+        click.echo(report.values_json(found))
+    else:
+        report.values(field, found, is_whole=is_whole)
 
 
 @select.command("save")

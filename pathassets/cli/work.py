@@ -11,12 +11,12 @@ from pathassets.cli.home import make_current, opened
 from pathassets.cli.options import SOME_FAILED
 from pathassets.engine.platform.platform import open_to_read
 from pathassets.engine.platform.selection import choose_slides
+from pathassets.engine.platform.standing.rows import first_rows, slide_rows
 from pathassets.engine.platform.status import (
     MAX_LOOKED,
     cohort_status,
-    first_rows,
     require_own_catalog,
-    slide_rows,
+    slides_status,
 )
 from pathassets.engine.settings import read_settings
 
@@ -43,12 +43,14 @@ def run(slides: tuple[str, ...], select: tuple[str, ...], *, retry: bool) -> Non
             return
         done = make_current(platform, instance, chosen, _listed(select), retry=retry)
         report.troubles(done.troubles, done.kept_back)
+        report.doubts(done.doubts)
     if done.has_failed:
         sys.exit(SOME_FAILED)
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@click.option("--slides", multiple=True, metavar="SELECTION", help="Of these alone, as run takes.")
+@click.option("--json", "as_json", is_flag=True, help="For machines: every row.")
 @click.option("--all", "is_whole", is_flag=True, help="Every row of a cohort of thousands.")
 @click.option(
     "--look/--no-look",
@@ -56,17 +58,26 @@ def run(slides: tuple[str, ...], select: tuple[str, ...], *, retry: bool) -> Non
     default=None,
     help=f"Whether to look at the store's files; of up to {MAX_LOOKED:,} artifacts it does.",
 )
-def status(*, as_json: bool, is_whole: bool, is_looking: bool | None) -> None:
+def status(
+    slides: tuple[str, ...], *, as_json: bool, is_whole: bool, is_looking: bool | None
+) -> None:
     """Print where the cohort stands: one row a slide, one column an asset."""
     with open_to_read(read_settings()) as platform:
-        stand = cohort_status(platform, is_looking=is_looking)
+        chosen = choose_slides(platform, slides) if slides else None
+        stand = (
+            cohort_status(platform, is_looking=is_looking)
+            if chosen is None
+            else slides_status(platform, chosen, is_looking=is_looking)
+        )
         if as_json:
-            for piece in report.status_json(stand, slide_rows(platform)):
+            for piece in report.status_json(stand, slide_rows(platform, chosen)):
                 click.echo(piece, nl=False)
+        elif chosen is not None and not chosen:
+            click.echo("no slide is meant by this selection")
         elif is_whole or stand.n_slides <= report.MAX_ROWS:
-            report.status_table(stand, slide_rows(platform))
+            report.status_table(stand, slide_rows(platform, chosen))
         else:
-            report.status_table(stand, first_rows(platform, report.MAX_ROWS))
+            report.status_table(stand, first_rows(platform, report.MAX_ROWS, chosen))
 
 
 def _listed(values: tuple[str, ...]) -> tuple[str, ...]:

@@ -26,6 +26,9 @@ EXTERNAL = "external"
 CODE_VERSION = "external"
 """In place of the version of code that made them: none of ours did."""
 
+UNKNOWN_TOOL = "TOOL"
+"""In a command, where nobody knows any more which tool it was."""
+
 FITTED = ("patch_px", "mpp", "level", "within_bound")
 """What of the locations' spec adopted patches have to fit; where they lie is the tool's own."""
 

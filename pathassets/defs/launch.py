@@ -26,8 +26,8 @@ from pathassets.defs.recovery import NEVER_AGAIN, fail_dead_runs, process_tags
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.standing.look import look
 from pathassets.engine.platform.standing.refresh import refresh_wanted
+from pathassets.engine.platform.standing.rows import Cell
 from pathassets.engine.platform.status import (
-    Cell,
     dataset_cells,
     failed_datasets,
     slides_not_current,
@@ -124,15 +124,21 @@ def build_datasets_here(
 ) -> BuiltHere:
     """Build the datasets whose slides would give another version now, a run for each."""
     asked = {e.key for e in wanted.entries if e.stage.scope == "cohort"}
+    cells = [
+        cell
+        for cell in (dataset_cells(platform, refresh_wanted(platform)) if asked else ())
+        if cell.key in asked
+    ]
+    unread = [cell for cell in cells if cell.state == "failed" and not cell.digest]
     due = {
         c.key
-        for c in (dataset_cells(platform, refresh_wanted(platform)) if asked else ())
-        if c.key in asked and (c.state != "current" or shown_version(instance, c.key) != c.digest)
+        for c in cells
+        if c not in unread and (c.state != "current" or shown_version(instance, c.key) != c.digest)
     }
     for key in sorted(due):  # in one run, one that is kept back would end it before the others
         _execute(definitions, instance, BUILD_DATASETS, [key], {})
     kept_back = failed_datasets(platform, due)
-    return BuiltHere(n_built=len(due) - len(kept_back), kept_back=kept_back)
+    return BuiltHere(n_built=len(due) - len(kept_back), kept_back=(*unread, *kept_back))
 
 
 def report_imported(

@@ -7,17 +7,12 @@ from .annotations import (
     match_line as match_line,
     matches_end as matches_end,
 )
-from .artifacts import (
-    lineage_json as lineage_json,
-    lineage_tree as lineage_tree,
-    stale_json as stale_json,
-    stale_list as stale_list,
-)
 from .cohort import (
     MAX_FAILURES as MAX_FAILURES,
     MAX_ROWS as MAX_ROWS,
     NO_SLIDES as NO_SLIDES,
     demo_end as demo_end,
+    doubts as doubts,
     run_end as run_end,
     status_json as status_json,
     status_table as status_table,
@@ -62,22 +57,33 @@ from .exchange import (
     imported_end as imported_end,
     imported_line as imported_line,
 )
+from .lineage import (
+    lineage_json as lineage_json,
+    lineage_tree as lineage_tree,
+)
 from .rows import (
     rows_json as rows_json,
     rows_table as rows_table,
     written as written,
 )
 from .selections import (
+    MAX_VALUES as MAX_VALUES,
     saved_selections as saved_selections,
     saved_selections_json as saved_selections_json,
     selected as selected,
     selected_json as selected_json,
+    values as values,
+    values_json as values_json,
 )
 from .slides import (
     check as check,
     checks_json as checks_json,
     registration_line as registration_line,
     resolution as resolution,
+)
+from .stale import (
+    stale_json as stale_json,
+    stale_list as stale_list,
 )
 from .upkeep import (
     backup_line as backup_line,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, get_args
@@ -13,6 +12,7 @@ from rich.table import Table
 from pathassets.catalog.records import AnnotationRecord
 from pathassets.core.text import visible
 from pathassets.report.console import counted, open_console
+from pathassets.report.json_text import json_text
 
 if TYPE_CHECKING:  # both open slides
     from pathassets.engine.platform.annotation_matching import Match
@@ -34,7 +34,7 @@ def annotation_table(annotations: Iterable[AnnotationRecord]) -> None:
 def annotations_json(annotations: Iterable[AnnotationRecord]) -> str:
     """The same for machines."""
     rows = [{"slide_id": d.slide_id, "name": d.name, **annotation_plain(d)} for d in annotations]
-    return json.dumps(rows, indent=1)
+    return json_text(rows, indent=1)
 
 
 def annotation_plain(drawn: AnnotationRecord) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
@@ -15,18 +14,13 @@ from rich.table import Table
 from pathassets.catalog.standing.looks import LookAge
 from pathassets.core.text import visible
 from pathassets.engine.platform.platform import Platform
-from pathassets.engine.platform.status import (
-    MAX_TOLD,
-    Cell,
-    CohortStatus,
-    SlideStatus,
-    Told,
-    Troubles,
-    cohort_status,
-    slide_rows,
-)
+from pathassets.engine.platform.standing.rows import Cell, SlideStatus, slide_rows
+from pathassets.engine.platform.standing.troubles import MAX_TOLD, Lacking, Told, Troubles
+from pathassets.engine.platform.status import CohortStatus, cohort_status
+from pathassets.errors import AnnotationsMissing, SelectionError
 from pathassets.report.annotations import annotation_plain
 from pathassets.report.console import counted, open_console, paragraph
+from pathassets.report.json_text import json_text
 
 _STYLES = {
     "current": "green",
@@ -65,6 +59,7 @@ def status_table(stand: CohortStatus, rows: Iterable[SlideStatus]) -> None:
         console.print(f"[red]refused[/] {line}")
     if len(refused) > MAX_FAILURES:
         console.print(f"[red]refused[/] {len(refused) - MAX_FAILURES} more: {_MORE}")
+    doubts(stand.doubts)
     if stand.look is not None:
         console.print(look_line(stand.look, datetime.now(UTC)))
 
@@ -131,14 +126,34 @@ def troubles(found: Troubles, datasets: Iterable[Cell] = ()) -> None:
     _reasons("[yellow]damaged[/]", Told(cells=tuple(cells[:MAX_TOLD]), rest=rest))
 
 
+def doubts(found: Iterable[SelectionError]) -> None:
+    """Print what datasets select by, and no slide has."""
+    for doubt in found:
+        open_console().print(f"[yellow]mind[/] {escape(paragraph(str(doubt)))}")
+
+
 def _reasons(title: str, told: Told) -> None:
     console = open_console()
+    for one in told.lacking:
+        console.print(f"{title} {'/'.join(one.key)}: {escape(_lacking_text(one))}")
     for cell in told.cells:
-        said = escape(paragraph(f"{cell.message}. {cell.remedy}"))
+        end = "\n" if "\n" in cell.message else ". "  # under what points at a place
+        said = escape(paragraph(f"{cell.message}{end}{cell.remedy}"))
         console.print(f"{title} {'/'.join(cell.key)}: {said}")
     if told.rest:
         counts = ", ".join(f"{n} {reason}" for reason, n in Counter(told.rest).most_common())
         console.print(f"{title} {sum(told.rest.values())} more, {counts}: {_MORE}")
+
+
+def _lacking_text(one: Lacking) -> str:
+    n_more = one.n_slides - len(one.first)
+    named = ", ".join(map(visible, one.first)) + (f" and {n_more} more" if n_more else "")
+    reason = f"reason.{'/'.join(one.key)}:{AnnotationsMissing.reason}"
+    record = f"pathassets annotations add FOLDER --name {one.annotation} --who NAME --why …"
+    return (
+        f"{counted(one.n_slides, 'slide')} lack annotations/{one.annotation}: {named}. "
+        f"Record them: {record}; pathassets status --slides {reason} lists all"
+    )
 
 
 def _drawn_text(slide: SlideStatus, name: str) -> str:
@@ -150,7 +165,7 @@ def _drawn_text(slide: SlideStatus, name: str) -> str:
 
 def _cell_text(cell: Cell) -> str:
     style = _STYLES[cell.state]
-    said = cell.reason if cell.state in {"failed", "damaged"} else cell.state
+    said = f"{cell.state} {cell.reason}".strip()
     if cell.tissue_mm2 is not None:
         return f"[{style}]{said}[/] {cell.tissue_mm2:.2f} mm²"
     count = f" {cell.n_patches} patches" if cell.n_patches is not None else ""
@@ -165,7 +180,7 @@ def status_json(stand: CohortStatus, rows: Iterable[SlideStatus]) -> Iterator[st
     yield '{\n "slides": ['
     separator, end = "\n  ", "]"
     for row in rows:
-        text = json.dumps(_slide_plain(row, stand.annotations), indent=1)
+        text = json_text(_slide_plain(row, stand.annotations), indent=1)
         yield separator + text.replace("\n", "\n  ")
         separator, end = ",\n  ", "\n ]"
     rest = {
@@ -173,8 +188,9 @@ def status_json(stand: CohortStatus, rows: Iterable[SlideStatus]) -> Iterator[st
         "refused": [
             {k: v for k, v in asdict(r).items() if k != "rejected_at"} for r in stand.rejected_files
         ],
+        "doubts": [str(doubt) for doubt in stand.doubts],
     }
-    yield f"{end},{json.dumps(rest, indent=1)[1:]}\n"
+    yield f"{end},{json_text(rest, indent=1)[1:]}\n"
 
 
 def _slide_plain(slide: SlideStatus, names: Iterable[str]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from itertools import groupby
@@ -15,6 +14,7 @@ from pathassets.catalog.records import CohortChange, CohortState, PastChange, Ve
 from pathassets.core.text import quoted, visible
 from pathassets.engine.platform.cohorts.preview import CohortPreview
 from pathassets.report.console import counted, open_console
+from pathassets.report.json_text import json_text
 
 MAX_CONFLICTS = 20
 MAX_SUBJECTS = 200
@@ -25,7 +25,7 @@ def cohort_preview(preview: CohortPreview, *, as_json: bool) -> None:
     """Print what a table would change: what speaks against it first, then slide by slide."""
     console = open_console()
     if as_json:
-        console.print(json.dumps(asdict(preview), indent=1), markup=False)
+        console.print(json_text(asdict(preview), indent=1), markup=False)
         return
     console.print(visible(f"{preview.source}: {preview.reading}"), markup=False)
     for conflict in preview.conflicts[:MAX_CONFLICTS]:
@@ -106,7 +106,7 @@ def cohort_slides(slide_ids: Sequence[str], state: CohortState, *, as_json: bool
     """Print the slides of a cohort, with what is said of them."""
     rows = [_slide_plain(one, state) for one in slide_ids]
     if as_json:
-        open_console().print(json.dumps(rows, indent=1), markup=False)
+        open_console().print(json_text(rows, indent=1), markup=False)
         return
     table = Table("slide", "patient", "site", "label", "labels", "stain", "tags")
     for row in rows[:MAX_SUBJECTS]:
@@ -149,7 +149,7 @@ def cohort_history(changes: Sequence[PastChange], *, as_json: bool) -> None:
             {**asdict(one.change), **asdict(one.by), "at": one.at.isoformat(timespec="seconds")}
             for one in changes
         ]
-        console.print(json.dumps(rows, indent=1), markup=False)
+        console.print(json_text(rows, indent=1), markup=False)
         return
     table = Table("when", "what", "who", "file", "SHA-256")
     for one in changes:
@@ -166,7 +166,7 @@ def verdicts(found: Sequence[Verdict], *, as_json: bool) -> None:
         rows = [
             {**asdict(one), "made_at": one.made_at.isoformat(timespec="seconds")} for one in found
         ]
-        console.print(json.dumps(rows, indent=1), markup=False)
+        console.print(json_text(rows, indent=1), markup=False)
         return
     table = Table("slide", "verdict", "who", "when", "why")
     for one in found:

@@ -18,6 +18,7 @@ from pathassets.engine.platform.datasets.show import ShownVersion
 from pathassets.engine.platform.datasets.verify import Verified
 from pathassets.engine.platform.datasets.versions import DatasetVersion
 from pathassets.report.console import counted, open_console, paragraph
+from pathassets.report.json_text import json_text
 
 MAX_ROWS = 50
 """Rows of a table that are printed; JSON has all."""
@@ -49,7 +50,7 @@ def _version_cells(one: DatasetVersion) -> Iterable[object]:
 
 def versions_json(versions: Iterable[DatasetVersion]) -> str:
     """The same for machines."""
-    return json.dumps([_version_plain(one) for one in versions], indent=1)
+    return json_text([_version_plain(one) for one in versions], indent=1)
 
 
 def _version_plain(one: DatasetVersion) -> dict[str, Any]:
@@ -95,7 +96,7 @@ def version_page(shown: ShownVersion) -> None:
 
 def version_json(shown: ShownVersion) -> str:
     """The same for machines."""
-    return json.dumps(
+    return json_text(
         {
             "dataset": shown.dataset,
             "version": None if shown.version is None else _version_plain(shown.version),
@@ -125,7 +126,7 @@ def change_tables(changes: DatasetChanges) -> None:
 
 def changes_json(changes: DatasetChanges) -> str:
     """The same for machines."""
-    return json.dumps({kind: _records(getattr(changes, kind)) for kind in changes.counts}, indent=1)
+    return json_text({kind: _records(getattr(changes, kind)) for kind in changes.counts}, indent=1)
 
 
 def verified_lines(verified: Verified) -> None:
@@ -144,7 +145,7 @@ def verified_lines(verified: Verified) -> None:
 
 def verified_json(verified: Verified) -> str:
     """The same for machines."""
-    return json.dumps(
+    return json_text(
         {
             "name": verified.version.name,
             "n_slides": verified.n_slides,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 
 from rich.table import Table
@@ -11,11 +10,12 @@ from pathassets.core.features.encoder import EncoderCard
 from pathassets.core.features.encoder_cards import CARDS, PUBLISHED
 from pathassets.engine.features.encoder_check import CheckResult
 from pathassets.report.console import open_console
+from pathassets.report.json_text import json_text
 
 
 def encoders_json() -> str:
     """Every encoder that has a name of its own, for machines."""
-    return json.dumps(
+    return json_text(
         [asdict(card) | {"weights": _where(card)} for card in CARDS.values()], indent=1
     )
 
@@ -46,7 +46,7 @@ def _where(card: EncoderCard) -> str:
 
 def encoder_check_json(found: CheckResult) -> str:
     """What a check found, for machines."""
-    return json.dumps(asdict(found) | {"patches_per_s": found.patches_per_s}, indent=1)
+    return json_text(asdict(found) | {"patches_per_s": found.patches_per_s}, indent=1)
 
 
 def encoder_check(found: CheckResult) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import sys
 from decimal import Decimal
 from itertools import islice
@@ -17,6 +16,7 @@ from pathassets.catalog.database.query import Result
 from pathassets.core.text import visible
 from pathassets.engine.platform.query import Written
 from pathassets.report.console import counted, open_console
+from pathassets.report.json_text import json_text
 
 
 def rows_table(answer: Result, limit: int) -> None:
@@ -43,13 +43,15 @@ def _shown(value: Any) -> str:
 
 
 def rows_json(answer: Result) -> None:
-    """Print all rows as a list of objects, as they come; controls are escaped, as JSON has them."""
+    """Print all rows as a list of objects, as they come; controls are escaped, as JSON has them.
+
+    What is no number (NaN, infinity) is null: JSON has no word for it.
+    """
     write = sys.stdout.write
     before = "["
     for row in answer.rows():
-        write(
-            before + "\n" + json.dumps(dict(zip(answer.columns, row, strict=True)), default=_plain)
-        )
+        one = dict(zip(answer.columns, row, strict=True))
+        write(before + "\n" + json_text(one, default=_plain))
         before = ","
     write("[]\n" if before == "[" else "\n]\n")
 

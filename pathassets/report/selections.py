@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from rich.markup import escape
@@ -12,6 +11,10 @@ from pathassets.catalog.records import SavedSelection
 from pathassets.core.selection.nodes import Selection
 from pathassets.core.text import visible
 from pathassets.report.console import counted, open_console
+from pathassets.report.json_text import json_text
+
+MAX_VALUES = 200
+"""Values of a field that are shown, unless all are asked for."""
 
 
 def selected(slide_ids: Sequence[str]) -> None:
@@ -24,9 +27,27 @@ def selected(slide_ids: Sequence[str]) -> None:
 
 def selected_json(meant: Selection, slide_ids: Sequence[str]) -> str:
     """The same for machines, with the text that equal selections share."""
-    return json.dumps(
+    return json_text(
         {"selection": str(meant), "n_slides": len(slide_ids), "slides": list(slide_ids)}, indent=1
     )
+
+
+def values(field: str, found: Sequence[tuple[str, int]], *, is_whole: bool) -> None:
+    """Print what a field has, and of how many slides; of many the first."""
+    console = open_console()
+    if not found:
+        console.print(visible(f"no slide has any {field}"), markup=False)
+        return
+    shown = found if is_whole else found[:MAX_VALUES]
+    for word, n_slides in shown:
+        console.print(f"{visible(word)}  {counted(n_slides, 'slide')}", markup=False)
+    if len(shown) < len(found):
+        console.print(f"the {MAX_VALUES} most common are shown: --all shows every one")
+
+
+def values_json(found: Sequence[tuple[str, int]]) -> str:
+    """The same for machines."""
+    return json_text([{"value": word, "n_slides": n} for word, n in found], indent=1)
 
 
 def saved_selections(saved: Sequence[SavedSelection]) -> None:
@@ -46,7 +67,7 @@ def saved_selections(saved: Sequence[SavedSelection]) -> None:
 
 def saved_selections_json(saved: Sequence[SavedSelection]) -> str:
     """The same for machines."""
-    return json.dumps(
+    return json_text(
         [
             {
                 "name": one.name,

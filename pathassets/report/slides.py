@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
@@ -12,6 +11,7 @@ from pathassets.core.text import visible
 from pathassets.engine.platform.ingestion.ingest import Registration
 from pathassets.engine.slides.tile_check import Check
 from pathassets.report.console import counted, open_console, paragraph
+from pathassets.report.json_text import json_text
 
 MAX_FAULTS = 20
 """Bad tiles of a slide told one by one."""
@@ -52,7 +52,7 @@ def check(done: Check) -> None:
 
 def checks_json(checks: Iterable[Check]) -> str:
     """All of it, for machines."""
-    return json.dumps([_check_facts(done) for done in checks], indent=2)
+    return json_text([_check_facts(done) for done in checks], indent=2)
 
 
 def _check_facts(done: Check) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from pathassets.engine.platform.upkeep.garbage import Cause, Garbage
 from pathassets.engine.platform.upkeep.restore import Restored
 from pathassets.engine.platform.upkeep.scrub import Scrubbed
 from pathassets.report.console import counted, open_console, paragraph
+from pathassets.report.json_text import json_text
 
 _GB = 1e9
 
@@ -51,7 +51,7 @@ def finding_json(treated: Treated) -> str:
         "done": treated.done,
         "failed": treated.failed,
     }
-    return json.dumps(plain)
+    return json_text(plain)
 
 
 def backup_line(file: Path, done: BackedUp) -> str:
@@ -110,7 +110,7 @@ def garbage_json(found: Garbage, *, is_removed: bool) -> str:
         cause: {"n_artifacts": found.n[cause], "n_bytes": found.n_bytes[cause]} for cause in _CAUSES
     }
     plain = {"by_cause": by_cause, "n_kept": found.n_kept, "is_removed": is_removed}
-    return json.dumps(plain, indent=1)
+    return json_text(plain, indent=1)
 
 
 def gone_lines(gone: Gone) -> str:

@@ -307,7 +307,9 @@ def _not_published(target: Path, error: OSError) -> StoreError:
 
 
 def _corrupt(path: Path, fact: str) -> ArtifactCorrupt:
-    return ArtifactCorrupt(path, fact, remedy="Run again: what is damaged is made anew")
+    return ArtifactCorrupt(
+        path, fact, remedy="Run again: what is damaged is made anew, or told with what mends it"
+    )
 
 
 def _dump(artifact: Artifact) -> bytes:

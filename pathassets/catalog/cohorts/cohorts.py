@@ -24,7 +24,7 @@ from pathassets.catalog.cohorts.state import LABEL, read_state
 from pathassets.catalog.database.connect import reading, writing
 from pathassets.catalog.database.dialects import lock_for_cohort, lock_for_standing
 from pathassets.catalog.history import past_change
-from pathassets.catalog.human_inputs import check_known, disputes
+from pathassets.catalog.human_inputs import check_known, disputes, find_heir
 from pathassets.catalog.part import CatalogPart, now
 from pathassets.catalog.records import (
     ChangedBy,
@@ -137,9 +137,13 @@ class Cohorts(CatalogPart):
             return list(connection.execute(query.order_by(cohort_slide.c.slide_id)).scalars())
 
     def cohort_history(self, key: str) -> list[PastChange]:
-        """All changes of a slide, or of a patient, newest first."""
-        query = select(cohort_change).where(cohort_change.c.key == key)
+        """All changes of a slide, be it named by an id of before it was merged, or of a patient.
+
+        The newest come first.
+        """
         with reading(self._engine) as connection:
+            keys = {key, find_heir(connection, key) or key}
+            query = select(cohort_change).where(cohort_change.c.key.in_(sorted(keys)))
             found = connection.execute(query.order_by(cohort_change.c.id.desc())).mappings()
             return [past_change(row) for row in found]
 

@@ -11,7 +11,6 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
-    CompoundSelect,
     Double,
     Float,
     Select,
@@ -23,24 +22,12 @@ from sqlalchemy import (
     not_,
     or_,
     select,
+    union_all,
 )
 
 from pathassets.catalog.database.dialects import IN_VALUES
-from pathassets.catalog.human_inputs import is_newest
-from pathassets.catalog.tables import (
-    annotation,
-    artifact,
-    cohort_slide,
-    mpp_override,
-    patient,
-    patient_label,
-    slide,
-    slide_label,
-    slide_path,
-    slide_tag,
-    verdict,
-    wanted,
-)
+from pathassets.catalog.selections.sources import COLUMNS, SOURCES, Holds
+from pathassets.catalog.tables import artifact, mpp_override, slide, wanted
 from pathassets.core.selection.globs import pieces
 from pathassets.core.selection.nodes import (
     All,
@@ -57,8 +44,6 @@ from pathassets.core.selection.nodes import (
 from pathassets.core.selection.parser import NUMBER
 
 Texts = ColumnElement[str]
-Holds = Callable[[ColumnElement[Any]], ColumnElement[bool]]
-"""What is asked of a column."""
 
 _COMPARE: Mapping[Operator, Callable[[Any, float], ColumnElement[bool]]] = {
     "<": operator.lt,
@@ -66,15 +51,6 @@ _COMPARE: Mapping[Operator, Callable[[Any, float], ColumnElement[bool]]] = {
     "=": operator.eq,
     ">=": operator.ge,
     ">": operator.gt,
-}
-_COLUMNS = {
-    "id": slide.c.slide_id,
-    "patient": slide.c.patient,
-    "label": slide.c.label,
-    "stain": slide.c.stain,
-    "scanner": slide.c.scanner,
-    "vendor": slide.c.vendor,
-    "objective_power": slide.c.objective_power,
 }
 
 
@@ -108,16 +84,16 @@ class Conditions:
     def _asked(self, field: Field, holds: Holds) -> ColumnElement[bool]:
         """Whether something that is known of a slide in this field holds."""
         asked = []
-        if field.name in _COLUMNS and not field.of:
-            asked.append(_known(_COLUMNS[field.name], holds))
+        if field.name in COLUMNS and not field.of:
+            asked.append(_known(COLUMNS[field.name], holds))
         if field.name == "mpp":
             asked.append(_known(_mpp_in_force(), holds))
-        if field.name in _SOURCES:
-            slides = _SOURCES[field.name](field, holds)
+        if field.name in SOURCES:
+            slides = union_all(*(one.where(holds) for one in SOURCES[field.name](field)))
             asked.append(slide.c.slide_id.in_(slides))
         if field.name in _OF_ASSETS:
-            slides = _OF_ASSETS[field.name](holds).where(*self._of_plan(field))
-            asked.append(slide.c.slide_id.in_(slides))
+            of_assets = _OF_ASSETS[field.name](holds).where(*self._of_plan(field))
+            asked.append(slide.c.slide_id.in_(of_assets))
         return or_(*asked)
 
     def _of_plan(self, field: Field) -> list[ColumnElement[bool]]:
@@ -203,46 +179,6 @@ def _mpp_in_force() -> ColumnElement[float]:
     return func.coalesce(stated.scalar_subquery(), slide.c.mpp, type_=Double)
 
 
-def _paths(_field: Field, holds: Holds) -> Select[Any]:
-    return select(slide_path.c.slide_id).where(holds(slide_path.c.path))
-
-
-def _sites(_field: Field, holds: Holds) -> Select[Any]:
-    of_patient = slide.alias("of_patient")
-    joined = of_patient.join(patient, patient.c.patient == of_patient.c.patient)
-    return select(of_patient.c.slide_id).select_from(joined).where(_known(patient.c.site, holds))
-
-
-def _cohorts(_field: Field, holds: Holds) -> Select[Any]:
-    return select(cohort_slide.c.slide_id).where(holds(cohort_slide.c.cohort))
-
-
-def _tags(_field: Field, holds: Holds) -> Select[Any]:
-    return select(slide_tag.c.slide_id).where(holds(slide_tag.c.tag))
-
-
-def _labels(field: Field, holds: Holds) -> CompoundSelect[Any]:
-    """Labels of that name of the slide itself, and of its patient."""
-    name = field.of or "label"
-    own = select(slide_label.c.slide_id).where(
-        slide_label.c.name == name, holds(slide_label.c.value)
-    )
-    of_patient = slide.alias("of_patient")
-    joined = of_patient.join(patient_label, patient_label.c.patient == of_patient.c.patient)
-    shared = select(of_patient.c.slide_id).select_from(joined)
-    return own.union_all(shared.where(patient_label.c.name == name, holds(patient_label.c.value)))
-
-
-def _verdicts(_field: Field, holds: Holds) -> Select[Any]:
-    in_force = is_newest(verdict, "slide_id")
-    return select(verdict.c.slide_id).where(in_force, holds(verdict.c.verdict))
-
-
-def _annotated(_field: Field, holds: Holds) -> Select[Any]:
-    in_force = is_newest(annotation, "slide_id", "name") & (annotation.c.digest != "")
-    return select(annotation.c.slide_id).where(in_force, holds(annotation.c.name))
-
-
 def _states(holds: Holds) -> Select[Any]:
     return select(wanted.c.slide_id).where(holds(wanted.c.state))
 
@@ -259,16 +195,6 @@ def _patches(holds: Holds) -> Select[Any]:
     return select(wanted.c.slide_id).select_from(joined).where(wanted.c.state == "current", counted)
 
 
-_SOURCES: Mapping[str, Callable[[Field, Holds], Select[Any] | CompoundSelect[Any]]] = {
-    "site": _sites,
-    "cohort": _cohorts,
-    "tag": _tags,
-    "label": _labels,
-    "verdict": _verdicts,
-    "path": _paths,
-    "annotated": _annotated,
-}
-"""Fields that are not columns of a slide, or not only: the slides where something holds."""
 _OF_ASSETS: Mapping[str, Callable[[Holds], Select[Any]]] = {
     "state": _states,
     "reason": _reasons,

@@ -8,17 +8,18 @@ from sqlalchemy import insert, select
 
 from pathassets.catalog.database.connect import reading, writing
 from pathassets.catalog.human_inputs import is_newest
-from pathassets.catalog.part import CatalogPart, now
+from pathassets.catalog.part import now
 from pathassets.catalog.records import SavedSelection
 from pathassets.catalog.rows import flat
 from pathassets.catalog.selections.conditions import Conditions
+from pathassets.catalog.selections.words import Words
 from pathassets.catalog.tables import saved_selection, slide
 from pathassets.core.selection.nodes import Selection
 
 _SAVED = [column for column in saved_selection.c if column.name != "id"]
 
 
-class Selections(CatalogPart):
+class Selections(Words):
     """The part of the catalog that is asked by selections."""
 
     def select_slides(self, selection: Selection, plan_id: int | None = None) -> list[str]:

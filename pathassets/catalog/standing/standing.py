@@ -8,7 +8,7 @@ whatever changes it: a slide has none, or those that hold. How states follow is 
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -128,14 +128,17 @@ class Standing(CatalogPart):
         with reading(self._engine) as connection:
             return connection.execute(select(func.count()).select_from(slide)).scalar_one()
 
-    def state_counts(self, plan_id: int) -> dict[Key, dict[str, int]]:
-        """How many slides stand in each state at each entry."""
+    def state_counts(
+        self, plan_id: int, slide_ids: Collection[str] | None = None
+    ) -> dict[Key, dict[str, int]]:
+        """How many slides, of all or of some, stand in each state at each entry."""
         columns = (wanted.c.stage, wanted.c.name, wanted.c.state)
         query = select(*columns, func.count().label("n")).where(wanted.c.plan_id == plan_id)
-        found: dict[Key, dict[str, int]] = defaultdict(dict)
-        for row in self._rows(query.group_by(*columns).order_by(*columns)):
-            found[row["stage"], row["name"]][row["state"]] = row["n"]
-        return dict(found)
+        in_order = query.group_by(*columns).order_by(*columns)
+        found: dict[Key, Counter[str]] = defaultdict(Counter)
+        for row in self._rows_of(in_order, wanted.c.slide_id, slide_ids):
+            found[row["stage"], row["name"]][row["state"]] += row["n"]
+        return {key: dict(counts) for key, counts in found.items()}
 
     def slides_in(
         self, plan_id: int, keys: Iterable[Key], states: Collection[str], *, is_final: bool = False

@@ -25,7 +25,7 @@ from pathassets.errors import (
 )
 
 MANIFEST_TABLE = "manifest.parquet"
-AGAIN = "Run again, which makes it anew; of a copied folder, copy it again"
+AGAIN = "pathassets run makes it anew, or says what does; of a copied folder, copy it again"
 _DEPTH = 4
 """Folders from a dataset's own up to its store."""
 

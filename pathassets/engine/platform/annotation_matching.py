@@ -20,6 +20,7 @@ from pathassets.engine.platform.annotations import (
     record_file,
     require_entry,
 )
+from pathassets.engine.platform.merged_slides import heirs_of
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.stages.recorded_annotation import MASK_PICTURES
 from pathassets.errors import AnnotationError, SlideError, SpecError
@@ -135,6 +136,8 @@ def _slides_by_name(platform: Platform) -> dict[str, set[str]]:
     by_name: dict[str, set[str]] = defaultdict(set)
     for record in platform.catalog.slides():
         by_name[record.slide_id].add(record.slide_id)
+    for old_id, slide_id in heirs_of(platform.catalog).items():
+        by_name[old_id].add(slide_id)
     for slide_id, paths in platform.catalog.all_paths().items():
         for one in paths:
             by_name[Path(one.path).name].add(slide_id)

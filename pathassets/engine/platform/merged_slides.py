@@ -19,12 +19,17 @@ from pathassets.errors import StoreError
 logger = logging.getLogger(__name__)
 
 
+def heirs_of(catalog: Catalog) -> dict[str, str]:
+    """Ids that were merged away, and those of the slides that they stand for."""
+    return {one.slide_id: one.into_slide_id for one in catalog.merged()}
+
+
 def ids_of_today(catalog: Catalog, slide_ids: Iterable[str]) -> list[str]:
     """Ids that somebody wrote down -> those of the slides that they stand for, each once.
 
     An id that was never any slide's stays as it is, for whoever asked to refuse it.
     """
-    heirs = {one.slide_id: one.into_slide_id for one in catalog.merged()}
+    heirs = heirs_of(catalog)
     return list(dict.fromkeys(heirs.get(slide_id, slide_id) for slide_id in slide_ids))
 
 

@@ -17,7 +17,7 @@ from pathassets.adapters.store.store import Store
 from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.records import AnnotationRecord, MppOverride, PathRecord, SlideRecord
 from pathassets.core.address import Address
-from pathassets.core.external import Adopted, counts_for
+from pathassets.core.external import UNKNOWN_TOOL, Adopted, counts_for
 from pathassets.core.recipe import ANNOTATIONS, Entry, Key, Recipe
 from pathassets.core.slides.slide import slide_version
 from pathassets.core.spec import digest_of
@@ -165,11 +165,11 @@ def plan_slide(  # noqa: PLR0913, PLR0917 - what is known of a slide
     )  # fmt: skip
     root = Address.of_slide(record.slide_id, version)
     digests = planner.digests(version, drawn, adopted)
-    of_others = {one.digest for one in adopted}
+    tools = {one.digest: str(one.source.get("tool", UNKNOWN_TOOL)) for one in adopted}
     for entry in planner.entries:
         digest = digests[entry.key]
         step = _step(entry, root, steps, drawn, digest)
-        steps[entry.key] = replace(step, is_external=True) if digest in of_others else step
+        steps[entry.key] = replace(step, tool=tools.get(digest, ""))
     return planned
 
 

@@ -14,6 +14,7 @@ from pathassets.adapters.store.damage import Damage
 from pathassets.catalog.records import AttemptRecord
 from pathassets.catalog.states import GONE
 from pathassets.core.address import Address
+from pathassets.core.external import CODE_VERSION, UNKNOWN_TOOL
 from pathassets.core.recipe import ANNOTATIONS, Key
 from pathassets.engine.platform.plan import PlannedSlide
 from pathassets.engine.platform.platform import Platform
@@ -90,9 +91,21 @@ def find_damage(platform: Platform, address: Address) -> Damage | None:
     return None if record is None else platform.store.check_sizes(address, record.files)
 
 
-def damage_said(address: Address, damage: Damage | str) -> tuple[str, str]:
-    """Reason and message of an artifact that was made and is not whole any more."""
-    what, said = f"{address.partition_key}: {'/'.join(address.key)} was made", str(damage)
+def tool_of(platform: Platform, address: Address) -> str:
+    """Which tool an artifact was imported from; empty where a run made it."""
+    record = platform.catalog.find_artifact(address)
+    if record is None or record.code_version != CODE_VERSION:
+        return ""
+    return str(record.facts.get("tool", UNKNOWN_TOOL))
+
+
+def damage_said(address: Address, damage: Damage | str, tool: str = "") -> tuple[str, str]:
+    """Reason and message of an artifact that was made and is not whole any more.
+
+    `tool` is the one that it was imported from, where it was.
+    """
+    how = f"was imported from {tool}" if tool else "was made"
+    what, said = f"{address.partition_key}: {'/'.join(address.key)} {how}", str(damage)
     if said == GONE:
         return ArtifactMissing.reason, f"{what}, and is gone from the store"
     return ArtifactCorrupt.reason, f"{what}, and is damaged: {said}"

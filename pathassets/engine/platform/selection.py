@@ -1,19 +1,22 @@
 """Text of a selection + what is known -> the slides that it means.
 
-text ─▶ tree ─▶ saved ones put in ─▶ ids and assets that there are ─▶ catalog: slide ids
+text ─▶ tree ─▶ saved ones put in ─▶ ids, assets and words that there are ─▶ catalog: slide ids
+
+Somebody who asks is refused an id or a word (of a cohort, a label …) that no slide has: it would
+select nothing in silence. A dataset of the recipe may name what is imported later: it selects
+nothing until then, and `doubts_of` says so. A pattern may match nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import TypeAdapter, ValidationError
 
-from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.records import SavedSelection
 from pathassets.catalog.selections.conditions import ASKS_PLAN
-from pathassets.core.recipe import Recipe
+from pathassets.core.recipe import Entry
 from pathassets.core.selection.faults import fault
 from pathassets.core.selection.fields import FIELDS
 from pathassets.core.selection.nodes import (
@@ -31,9 +34,11 @@ from pathassets.core.selection.nodes import (
 from pathassets.core.selection.parser import parse
 from pathassets.core.spec import EntryName
 from pathassets.core.text import quoted
+from pathassets.engine.platform.merged_slides import heirs_of
 from pathassets.engine.platform.platform import Platform
+from pathassets.engine.platform.selections.unknown import find_unknown
 from pathassets.engine.platform.standing.refresh import refresh_wanted
-from pathassets.errors import CatalogError, SpecError, did_you_mean
+from pathassets.errors import SelectionError, SpecError, did_you_mean, near_names, perhaps
 
 _NAME = TypeAdapter(EntryName)
 
@@ -42,9 +47,38 @@ def choose_slides(platform: Platform, texts: Sequence[str]) -> list[str]:
     """Ids of the slides that any of these selections means, in order of registration.
 
     Raises:
-        SelectionError: one means nothing, or names a slide, asset or saved selection there is not.
+        SelectionError: one means nothing, or names a slide, an asset, a saved selection or a word
+            that there is not.
     """
     return slides_of(platform, read_selection(platform, texts))
+
+
+def choose_for(platform: Platform, entry: Entry) -> list[str]:
+    """Ids of the slides that a dataset of the recipe selects; what no slide has selects none.
+
+    Raises:
+        SelectionError: it names an asset or a saved selection that there is not; the error names
+            the dataset.
+    """
+    try:
+        return slides_of(platform, _Reading.of(platform).read(entry.spec.slides))
+    except SelectionError as error:
+        raise error.named("/".join(entry.key)) from error
+
+
+def doubts_of(platform: Platform) -> list[SelectionError]:
+    """Ids and words that datasets of the recipe select by, and that no slide has."""
+    found: list[SelectionError] = []
+    for entry in platform.recipe.datasets:
+        if not entry.spec.slides:
+            continue
+        doubts: list[SelectionError] = []
+        try:
+            _Reading.of(platform, doubts.append).read(entry.spec.slides)
+        except SelectionError:
+            continue  # it is not built, and says why
+        found += [doubt.named("/".join(entry.key)) for doubt in doubts]
+    return found
 
 
 def slides_of(platform: Platform, selection: Selection) -> list[str]:
@@ -62,9 +96,10 @@ def read_selection(platform: Platform, texts: Sequence[str]) -> Selection:
     Its text is the same whenever it means the same, whatever the saved ones are called.
 
     Raises:
-        SelectionError: one means nothing, or names a slide, asset or saved selection there is not.
+        SelectionError: one means nothing, or names a slide, an asset, a saved selection or a word
+            that there is not.
     """
-    reading = _Reading.of(platform)
+    reading = _Reading.of(platform, _refuse)
     return either(reading.read(text) for text in texts)
 
 
@@ -72,7 +107,7 @@ def save_selection(platform: Platform, name: str, text: str, *, who: str) -> Sav
     """Give a selection a name, to be asked as `@name`.
 
     Raises:
-        SelectionError: it means nothing, or names itself.
+        SelectionError: it means nothing, names itself, or what there is not.
         SpecError: it cannot be called so.
     """
     try:
@@ -82,27 +117,32 @@ def save_selection(platform: Platform, name: str, text: str, *, who: str) -> Sav
             f"selection: it cannot be called {quoted(name)}",
             remedy="Begin with a letter; up to 63 more letters, digits and underscores may follow",
         ) from error
-    _Reading.of(platform).read(text, within=(name,))
+    _Reading.of(platform, _refuse).read(text, within=(name,))
     return platform.catalog.save_selection(name, text, who=who)
+
+
+def _refuse(doubt: SelectionError) -> None:
+    raise doubt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Reading:
     """What is known while selections are read."""
 
-    catalog: Catalog
-    recipe: Recipe
+    platform: Platform
     saved: Mapping[str, SavedSelection]
     heirs: Mapping[str, str]
     """Ids that were merged into other slides."""
+    doubt: Callable[[SelectionError], None] | None
+    """What is done of an id or a word that no slide has; None where nobody looks for any."""
 
     @classmethod
-    def of(cls, platform: Platform) -> _Reading:
+    def of(
+        cls, platform: Platform, doubt: Callable[[SelectionError], None] | None = None
+    ) -> _Reading:
         catalog = platform.catalog
-        heirs = {one.slide_id: one.into_slide_id for one in catalog.merged()}
-        return cls(
-            catalog=catalog, recipe=platform.recipe, saved=catalog.saved_selections(), heirs=heirs
-        )
+        heirs = heirs_of(catalog)
+        return cls(platform=platform, saved=catalog.saved_selections(), heirs=heirs, doubt=doubt)
 
     def read(self, text: str, within: tuple[str, ...] = ()) -> Selection:
         """Read one text; `within` are the names of the saved ones that it stands in."""
@@ -111,7 +151,9 @@ class _Reading:
             if not isinstance(one, Saved):
                 self._check_asset(text, one.field)
         here = replaced(parsed, self._of_today)
-        self._check_ids(text, here)
+        if self.doubt is not None:
+            for found in find_unknown(self.platform, text, here):
+                self.doubt(found.named(f"@{within[-1]}") if within else found)
         return replaced(here, lambda one: self._expand(text, one, within))
 
     def _expand(self, text: str, one: Condition, within: tuple[str, ...]) -> Selection:
@@ -125,7 +167,8 @@ class _Reading:
             )  # fmt: skip
         found = self.saved.get(one.name)
         if found is None:
-            known = did_you_mean(one.name, self.saved) if self.saved else ""
+            near = perhaps(near_names(one.name, self.saved))
+            known = f"{near}pathassets select list shows what was" if self.saved else ""
             raise fault(
                 text, one.span, f"nothing was saved as {quoted(one.name)}",
                 remedy=known or f"Save it: pathassets select save {one.name} EXPRESSION --who …",
@@ -137,10 +180,11 @@ class _Reading:
         if FIELDS[field.name].which != "asset" or not field.of:
             return
         stage, _, name = field.of.partition("/")
+        recipe = self.platform.recipe
         try:
-            self.recipe.entry((stage, name))
+            recipe.entry((stage, name))
         except SpecError as error:
-            known = ["/".join(entry.key) for entry in self.recipe.per_slide]
+            known = ["/".join(entry.key) for entry in recipe.per_slide]
             raise fault(
                 text, field.span, error.message, remedy=did_you_mean(field.of, known, "It has")
             ) from error
@@ -153,21 +197,3 @@ class _Reading:
     def _heir(self, value: Value) -> Value:
         heir = None if value.text is None else self.heirs.get(value.text)
         return value if heir is None else Value(glob=Value.of(heir).glob, span=value.span)
-
-    def _check_ids(self, text: str, selection: Selection) -> None:
-        """Refuse an id that is no slide's: a slide that is not there is not left out in silence."""
-        ids = {value.text: value for value in _ids(selection) if value.text is not None}
-        unknown = ids.keys() - self.catalog.known_slides(ids)
-        if not unknown:
-            return
-        first = min(unknown, key=lambda slide_id: ids[slide_id].span)
-        try:
-            self.catalog.slide(first)
-        except CatalogError as error:
-            raise fault(text, ids[first].span, error.message, remedy=error.remedy) from error
-
-
-def _ids(selection: Selection) -> Iterator[Value]:
-    for one in conditions(selection):
-        if isinstance(one, Match) and one.field.name == "id":
-            yield from one.values

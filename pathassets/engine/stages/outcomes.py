@@ -30,10 +30,15 @@ class Step:
     stage one at most."""
     annotations: tuple[Address, ...] = ()
     """All that was drawn that it goes back to, by itself or by its parents."""
-    is_external: bool = False
-    """Whether it is what another tool made, and was adopted: no run can make it again."""
+    tool: str = ""
+    """Which other tool made it, where it was imported; empty where a run makes it."""
     lacks: Key | None = None
     """Annotations without which nothing can be made, and that are not recorded for this slide."""
+
+    @property
+    def is_external(self) -> bool:
+        """Whether it was imported: no run can make it again."""
+        return bool(self.tool)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

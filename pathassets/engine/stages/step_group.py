@@ -15,12 +15,13 @@ from pathlib import Path
 from pathassets.adapters.store.partial import Partial, hold_partials
 from pathassets.core.address import Address
 from pathassets.engine.stages.context import LazyContext
+from pathassets.engine.stages.imported import require_own
 from pathassets.engine.stages.job import Asking, Made, StageJob
 from pathassets.engine.stages.outcomes import Step, StepOutcome, failed
 from pathassets.engine.stages.published import Published, publish
 from pathassets.engine.stages.recorded_annotation import require_recorded
 from pathassets.engine.stages.registry import stage_of
-from pathassets.errors import ArtifactMissing, SlideError
+from pathassets.errors import SlideError
 
 
 def make_steps(
@@ -55,7 +56,7 @@ def _make(
 ) -> Asking[dict[Address, StepOutcome]]:
     for step in steps:
         require_recorded(step)
-        _require_own(step)
+        require_own(step)
     context.get()  # before anything is begun: without the slide nothing can be
     with _begin(steps, context, staging) as partials:
         outcomes = published.find_all(steps)  # another process may have made it meanwhile
@@ -116,21 +117,3 @@ def _publish(job: StageJob, result: Made | Exception, context: LazyContext) -> S
         if outcome.is_final:
             job.partial.remove()  # it would end there again
         return outcome
-
-
-def _require_own(step: Step) -> None:
-    """Refuse to make what was adopted from another tool.
-
-    Raises:
-        ArtifactMissing: it was, and is gone or damaged.
-    """
-    if not step.is_external:
-        return
-    entry, slide_id = step.entry, step.address.partition_key
-    raise ArtifactMissing(
-        step.address,
-        "was imported from another tool, and is gone or damaged: no run can make it",
-        remedy=f"Import it again: pathassets import TOOL FOLDER --features {entry.name}; or let it "
-        f"be computed here: pathassets unimport --features {entry.name} --slides {slide_id} "
-        "--who NAME --why …",
-    )

@@ -12,7 +12,8 @@ from pathassets.catalog import tables
 from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.database import connect
 from pathassets.catalog.records import UNSTAMPED, AnnotationRecord, PathRecord, SlideRecord
-from pathassets.core.selection.nodes import Saved, Selection
+from pathassets.catalog.selections.words import LABEL_NAMES
+from pathassets.core.selection.nodes import Field, Saved, Selection
 from pathassets.core.selection.parser import parse
 from pathassets.core.selection.rows import Row, matches
 from tests.core.selection.trees import ASSETS, globs, selections
@@ -237,6 +238,36 @@ def test_the_database_chooses_what_the_rows_would(filled: Catalog, selection: Se
 )
 def test_what_is_asked_is_found(filled: Catalog, text: str, found: list[str]) -> None:
     assert filled.select_slides(parse(text), PLAN) == found
+
+
+@pytest.mark.parametrize(
+    ("field", "counted", "near", "word"),
+    [
+        (Field(name="patient"), 4, ["a b"], "a c"),
+        (Field(name="cohort"), 3, ["HE"], "hee"),
+        (Field(name="tag"), 2, ["a*b"], "a*c"),
+        (Field(name="label"), 6, ["a*b"], "a*bb"),
+        (Field(name="label", of="subtype"), 2, ["HE"], "he"),
+        (Field(name="site"), 2, ["HE"], "hee"),
+        (Field(name="reason"), 3, ["a*b"], "a*d"),
+        (Field(name="annotated"), 3, [], "tumour"),
+        (LABEL_NAMES, 4, ["tumour stage"], "tumor stage"),
+    ],
+)
+def test_words_of_a_field_are_known_counted_and_found_near(
+    filled: Catalog, field: Field, counted: int, near: list[str], word: str
+) -> None:
+    found = filled.count_words(field, PLAN)
+    assert len(found) == counted
+    assert [n for _, n in found] == sorted((n for _, n in found), reverse=True)
+    assert filled.count_words(field, PLAN, limit=1) == found[:1]
+    words = [one for one, _ in found]
+    assert filled.known_words(field, [*words, word], PLAN) == set(words)
+    assert filled.near_words(field, word, PLAN)[:1] == near
+
+
+def test_a_cohort_without_slides_is_known(filled: Catalog) -> None:
+    assert filled.known_words(Field(name="cohort"), ["HE", "none"], None) == {"HE"}
 
 
 def test_ten_thousand_ids_are_asked_at_once(filled: Catalog) -> None:

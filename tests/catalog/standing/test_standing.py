@@ -34,7 +34,7 @@ from pathassets.core.address import Address
 from pathassets.engine.platform.plan import plan_slides
 from pathassets.engine.platform.platform import Platform, open_platform
 from pathassets.engine.platform.standing.refresh import refresh_wanted
-from pathassets.engine.platform.status import slide_rows
+from pathassets.engine.platform.standing.rows import slide_rows
 from pathassets.errors import ArtifactCorrupt, ArtifactMissing
 from tests.engine.conftest import RECIPE, settings_in
 

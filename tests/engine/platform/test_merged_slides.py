@@ -8,12 +8,14 @@ from sqlalchemy import delete, update
 
 from pathassets.catalog.database import connect
 from pathassets.catalog.tables import annotation, mpp_override, slide, slide_path
+from pathassets.engine.platform.annotation_matching import match_files
 from pathassets.engine.platform.annotations import AnnotationSource, find_preview, withdraw
 from pathassets.engine.platform.batch import run_batch
+from pathassets.engine.platform.cohorts.imports import label_by_hand
 from pathassets.engine.platform.plan import annotation_address, plan_slides
 from pathassets.engine.platform.provenance.lineage import lineage_of
 from tests.catalog.merges import remember_merge
-from tests.engine.annotations import record_boxes
+from tests.engine.annotations import record_boxes, write_boxes
 from tests.engine.conftest import RECIPE
 
 DRAWN = RECIPE + "annotations:\n  tumour:\n"
@@ -83,3 +85,14 @@ def test_what_is_drawn_under_the_old_id_is_of_the_slide_it_became(two, reopen) -
     platform = reopen()
     assert record_boxes(platform, old.slide_id, BOX).annotation.slide_id == kept_id
     assert withdraw(platform, old.slide_id, STATED).slide_id == kept_id
+
+
+def test_an_id_of_old_still_names_a_file_of_annotations_and_a_history(two, tmp_path):
+    platform, kept, old = two
+    label_by_hand(platform.catalog, "slide", kept, {"grade": "2"}, who="Ann")
+    merge(platform, old.slide_id, kept)
+    write_boxes(tmp_path / "drawn" / f"{old.slide_id}.geojson", BOX)
+    [match] = match_files(platform, tmp_path / "drawn", STATED, is_dry=True)
+    assert (match.state, match.slide_id) == ("fits", kept)
+    [change] = platform.catalog.cohort_history(old.slide_id)
+    assert (change.change.key, change.change.new) == (kept, "2")

@@ -2,9 +2,19 @@ from __future__ import annotations
 
 import pytest
 
-from pathassets.engine.platform.selection import choose_slides, read_selection, save_selection
+from pathassets.catalog.records import CohortFacts
+from pathassets.engine.platform.selection import (
+    choose_for,
+    choose_slides,
+    doubts_of,
+    read_selection,
+    save_selection,
+)
+from pathassets.engine.platform.selections.unknown import count_values
+from pathassets.engine.platform.status import cohort_status
 from pathassets.errors import SelectionError, SpecError
 from tests.catalog.merges import remember_merge
+from tests.engine.conftest import RECIPE
 
 pytestmark = pytest.mark.usefixtures("here")
 
@@ -82,7 +92,7 @@ def test_what_was_never_saved_is_pointed_at(platform):
     save_selection(platform, "pilots", "*", who="Ann")
     with pytest.raises(SelectionError, match="nothing was saved as 'pilot'") as caught:
         choose_slides(platform, ["@pilot"])
-    assert caught.value.remedy == "Did you mean 'pilots'?"
+    assert caught.value.remedy.startswith("Did you mean 'pilots'? ")
 
 
 @pytest.mark.parametrize("name", ["", "a b", "1a", "x" * 65, "a;b"])
@@ -96,3 +106,79 @@ def test_an_asset_that_the_recipe_does_not_have_is_pointed_at(platform):
         choose_slides(platform, ["state.features/statz:failed"])
     assert place(caught.value) == "state.features/statz"
     assert caught.value.remedy == "Did you mean 'features/stats'?"
+
+
+@pytest.fixture
+def named(platform, ids):
+    """Three slides of which something is said."""
+    facts = [CohortFacts(slide_id=one, patient="Doe 1", label="acinar") for one in ids[:2]]
+    platform.catalog.set_cohort_facts(facts)
+    return ids
+
+
+@pytest.mark.parametrize(
+    ("text", "at", "near"),
+    [
+        ("!patient:doe", "doe", "'Doe 1'"),
+        ("a-* & label:acinar,acinr", "acinr", "'acinar'"),
+        ("label.subtyp<3", "label.subtyp", ""),
+        ("cohort:luad", "luad", ""),
+        ("tag:rerun", "rerun", ""),
+        ("site:x", "x", ""),
+        ("stain:H&E".replace("&", ""), "HE", ""),
+        ("reason:tile_unreadabl", "tile_unreadabl", "'tile_unreadable'"),
+        ("verdict:rejekt", "rejekt", "'reject'"),
+        ("annotated:tumour", "tumour", ""),
+    ],
+)
+@pytest.mark.usefixtures("named")
+def test_a_word_that_no_slide_has_is_pointed_at_with_near_ones_and_where_they_are_listed(
+    platform, text, at, near
+):
+    with pytest.raises(SelectionError, match="no slide has") as caught:
+        choose_slides(platform, [text])
+    assert place(caught.value) == at
+    assert near in caught.value.remedy
+    assert "pathassets select values " in caught.value.remedy
+
+
+def test_a_pattern_a_reason_and_a_verdict_may_match_nothing(platform, named):
+    for text in ("patient:x*", "reason:tile_unreadable", "verdict:reject", "label.label:acin?r"):
+        choose_slides(platform, [text])
+    assert choose_slides(platform, ['patient:"Doe 1"']) == named[:2]
+
+
+@pytest.mark.usefixtures("named")
+def test_values_of_a_field_are_counted_by_slides(platform):
+    assert count_values(platform, "patient", None) == [("Doe 1", 2)]
+    assert count_values(platform, "label", 5) == [("acinar", 2)]
+    assert count_values(platform, "labels", 5) == []
+    with pytest.raises(SelectionError, match="unknown field 'cohrot'"):
+        count_values(platform, "cohrot", None)
+
+
+def test_a_saved_selection_that_names_a_slide_that_was_taken_out_says_so(platform, ids):
+    save_selection(platform, "pilot", f"{ids[0]},{ids[1]}", who="Ann")
+    platform.catalog.begin_forgetting(ids[0], who="Bob", why="asked to")
+    platform.catalog.erase_slide([ids[0]], keep_artifacts=False)
+    with pytest.raises(SelectionError, match="was taken out by Bob on") as caught:
+        choose_slides(platform, ["@pilot"])
+    assert caught.value.message.startswith("@pilot: ")
+    assert "pathassets select save" in caught.value.remedy
+
+
+def test_what_a_dataset_selects_by_may_come_later_and_is_doubted_until_then(reopen):
+    platform = reopen(RECIPE.replace("features: stats}", "features: stats, slides: 'cohort:luad'}"))
+    [entry] = platform.recipe.datasets
+    assert choose_for(platform, entry) == []
+    [doubt] = doubts_of(platform)
+    assert doubt.message.startswith("dataset/cohort: selection: no slide has cohort 'luad'")
+    assert list(map(str, cohort_status(platform).doubts)) == [str(doubt)]
+
+
+def test_a_dataset_whose_selection_cannot_be_read_fails_alone(reopen):
+    platform = reopen(RECIPE.replace("features: stats}", "features: stats, slides: '@pilot'}"))
+    [cell] = cohort_status(platform).datasets
+    assert (cell.state, cell.reason) == ("failed", "spec_error")
+    assert cell.message.startswith("selection: nothing was saved as 'pilot'")
+    assert doubts_of(platform) == []

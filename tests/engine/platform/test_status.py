@@ -15,7 +15,8 @@ from pathassets.engine.platform.datasets.build import build_dataset
 from pathassets.engine.platform.ingestion.ingest import ingest
 from pathassets.engine.platform.plan import annotation_address, plan_slides
 from pathassets.engine.platform.standing.refresh import refresh_wanted
-from pathassets.engine.platform.status import cohort_status, slides_with_work
+from pathassets.engine.platform.standing.rows import first_rows
+from pathassets.engine.platform.status import cohort_status, slides_status, slides_with_work
 from pathassets.errors import CatalogError
 from tests.cohort_rows import rows_of
 from tests.engine.annotations import record_boxes
@@ -84,6 +85,26 @@ def test_a_made_slide_is_current_and_tells_its_numbers(platform):
     assert [c.digest for c in row.cells] == [s.step.address.digest for s in outcome.steps]
     assert not has_work(platform, KEYS, retry=False)
     assert not has_work(platform, KEYS, retry=True)
+
+
+def test_slides_that_lack_an_annotation_are_told_together_and_one_alone_in_its_words(
+    reopen, get_ready
+):
+    drawn = "patch_px: 64, region: annotations, annotations: tumour,"
+    text = RECIPE.replace("patch_px: 64,", drawn) + "annotations:\n  tumour:\n"
+    platform = reopen(text)
+    ids = [one.slide_id for one in get_ready(platform, 3)]
+    run(platform)
+    status = slides_status(platform, ids)
+    assert status.counts[GRID] == {"failed": 3}
+    [lacking] = status.troubles.failures.lacking
+    assert (lacking.annotation, lacking.n_slides, lacking.first) == ("tumour", 3, tuple(ids))
+    assert status.troubles.failures.n_cells == 3
+    alone = slides_status(platform, ids[:1]).troubles.failures
+    assert alone.lacking == ()
+    assert f"annotations set {ids[0]} FILE" in alone.cells[0].remedy
+    [row, *_] = first_rows(platform, 2, ids[1:])
+    assert row.planned.slide_id == ids[1]
 
 
 @pytest.mark.usefixtures("registered")

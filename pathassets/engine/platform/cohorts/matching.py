@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pathassets.catalog.catalog import Catalog
 from pathassets.engine.platform.ingestion.cohort_table import Cohort, CohortRow
+from pathassets.engine.platform.merged_slides import heirs_of
 
 MAX_NEAR = 5
 """Unknown names of which the nearest known one is looked for: among 100,000 it takes 0.3 s each."""
@@ -31,7 +32,7 @@ def match_slides(catalog: Catalog, known: Collection[str], names: Iterable[str])
     `known` are the ids of all slides.
     """
     asked = dict.fromkeys(names)
-    heirs = {one.slide_id: one.into_slide_id for one in catalog.merged()}
+    heirs = heirs_of(catalog)
     paths = catalog.all_paths()
     found = {name: {heirs.get(name, name)} for name in asked if heirs.get(name, name) in known}
     rest = [name for name in asked if name not in found]

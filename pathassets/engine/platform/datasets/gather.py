@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,9 @@ from pathassets.core.datasets.splits import scheme_of
 from pathassets.core.recipe import Entry, Key
 from pathassets.core.slides.slide import slide_version
 from pathassets.core.text import quoted
+from pathassets.engine.platform.merged_slides import heirs_of
 from pathassets.engine.platform.platform import Platform
-from pathassets.engine.platform.selection import choose_slides
+from pathassets.engine.platform.selection import choose_for
 from pathassets.engine.platform.standing.refresh import refresh_wanted
 from pathassets.errors import SpecError
 
@@ -74,7 +76,7 @@ def gather(platform: Platform, entry: Entry) -> tuple[pd.DataFrame, dict[str, Ad
         areas = {slide_id: one.get("tissue_mm2") for slide_id, one in facts.items()}
         rows["tissue_mm2"] = ids.map(areas)
     if entry.spec.slides:
-        rows = rows[ids.isin(choose_slides(platform, [entry.spec.slides]))]
+        rows = rows[ids.isin(choose_for(platform, entry))]
     usable = rows.loc[rows["why"] == "", ["slide_id", "features_digest"]]
     return rows, {s: Address(*features, s, d) for s, d in usable.itertuples(index=False)}
 
@@ -110,10 +112,30 @@ def read_before(platform: Platform, entry: Entry) -> Before:
     """
     spec = entry.spec
     if spec.split_file is not None:
-        return Before(stated=_read_parts(Path(spec.split_file), entry.file_sha256))
+        stated = _read_parts(Path(spec.split_file), entry.file_sha256)
+        return Before(stated=_of_today(platform, stated))
     if spec.remembers:
         return Before(placed=platform.catalog.placed(entry.name, scheme_of(spec)))
     return Before()
+
+
+def _of_today(platform: Platform, stated: StatedParts) -> StatedParts:
+    """The same by the ids that slides have now.
+
+    Raises:
+        SpecError: two that were found to be one are in two parts.
+    """
+    heirs = heirs_of(platform.catalog)
+    slides: dict[str, str] = {}
+    for slide_id, part in stated.slides.items():
+        today = heirs.get(slide_id, slide_id)
+        if slides.setdefault(today, part) != part:
+            raise SpecError(
+                f"{stated.file}: slide {today} is in {slides[today]} and in {part}: it has two "
+                "ids, which were found to be of the same content",
+                remedy="Give both one part",
+            )
+    return replace(stated, slides=slides)
 
 
 def _entries_before(platform: Platform, features: Key) -> tuple[Key, Key]:

@@ -7,7 +7,7 @@ import hashlib
 from pathassets.core.recipe import Entry
 from pathassets.core.spec import canonical_json
 from pathassets.engine.platform.platform import Platform
-from pathassets.engine.platform.selection import choose_slides
+from pathassets.engine.platform.selection import choose_for
 
 
 def rows_of(platform: Platform, plan_id: int, entry: Entry) -> str:
@@ -18,7 +18,7 @@ def rows_of(platform: Platform, plan_id: int, entry: Entry) -> str:
     if entry.parent is None:
         raise ValueError(f"{entry.key}: a dataset is made from features")
     said = platform.catalog.said_of_dataset(entry.name)
-    chosen = choose_slides(platform, [entry.spec.slides]) if entry.spec.slides else ()
+    chosen = choose_for(platform, entry) if entry.spec.slides else ()
     first = canonical_json([entry.parent, entry.identity, said, chosen])
     found = hashlib.sha256(first.encode())
     for rows in platform.catalog.dataset_inputs(plan_id, entry.parent):

@@ -22,16 +22,17 @@ from pathassets.core.address import ALL_SLIDES, SLIDE_STAGE, Address
 from pathassets.core.stages import ANNOTATIONS, DATASET, FEATURES, STAGES
 from pathassets.engine.platform.plan import annotation_address
 from pathassets.engine.platform.platform import Platform
-from pathassets.engine.platform.presence import damage_said
+from pathassets.engine.platform.presence import damage_said, tool_of
 from pathassets.engine.platform.provenance.origin import (
     PATIENT_STAGE,
     RELEASE_STAGE,
+    called,
     find_origin,
     release_address,
     slide_address,
 )
 from pathassets.engine.stages.features import ROWS
-from pathassets.errors import CatalogError, SpecError
+from pathassets.errors import CatalogError, SpecError, StoreError
 
 SHOWN = 20
 """Parents, or children, of one thing and one stage that are shown unless all are asked for."""
@@ -86,7 +87,7 @@ def _patch(platform: Platform, address: Address, row: int) -> dict[str, Any]:
     """Where on the slide a row of features is from, in level-0 pixels."""
     if address.stage != FEATURES:
         raise SpecError(
-            f"{address}: has no rows of patches", remedy="Ask for a row of features alone"
+            f"{called(address)}: has no rows of patches", remedy="Ask for a row of features alone"
         )
     boxes = FeatureRows(platform.store.path_of(address) / ROWS).boxes_px0
     if not 0 <= row < len(boxes):
@@ -201,8 +202,17 @@ def _facts_of_artifact(platform: Platform, record: ArtifactRecord) -> Mapping[st
         **record.facts,
         **_recorded(platform, record.address),
         **_damaged(platform, record),
+        "software": _software(platform, record.address),
         "files": {f.path: f.sha256 for f in record.files},
     }
+
+
+def _software(platform: Platform, address: Address) -> Mapping[str, str]:
+    """Packages that it was made with and their versions; none where its files do not say."""
+    try:
+        return platform.store.read(address).software
+    except StoreError:
+        return {}
 
 
 def _facts_of_release(platform: Platform, address: Address) -> Mapping[str, Any]:
@@ -219,7 +229,9 @@ def _facts_of_release(platform: Platform, address: Address) -> Mapping[str, Any]
 def _damaged(platform: Platform, record: ArtifactRecord) -> dict[str, Any]:
     """What a look at its files finds; nothing where they are there with their sizes."""
     damage = platform.store.check_sizes(record.address, record.files)
-    return {} if damage is None else {"damaged": damage_said(record.address, damage)[1]}
+    if damage is None:
+        return {}
+    return {"damaged": damage_said(record.address, damage, tool_of(platform, record.address))[1]}
 
 
 def _recorded(platform: Platform, address: Address) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """What a person names -> what of the catalog it is.
 
 store/features/…/features.zarr/c/0   a path in the store, be it there still or not
-features/stats/SLIDE/DIGEST          the address of an artifact
+features/stats/SLIDE/DIGEST          the address of an artifact, or the first letters of its digest
 /elsewhere/features.zarr             a copy of features: by its metadata, or what that says
 /elsewhere/9fd1…/                    a copy of an artifact's folder: by its artifact.json
 /elsewhere/locations.parquet         a copy of any file of an artifact: by its SHA-256
@@ -35,6 +35,8 @@ METADATA = "zarr.json"
 MAX_METADATA_BYTES = 16 * 2**20
 """Of a copied `zarr.json` that is read: one that we wrote has some kB."""
 _N_PARTS = 4
+N_LETTERS = 8
+"""Of a digest, in names that people read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,9 +62,16 @@ def find_origin(platform: Platform, named: str) -> Origin:
         return Origin(address=slide_address(platform, scan.slide_id), said={})
     if path.exists():
         return _copied(platform, path.resolve())
+    return Origin(address=_named(platform, path, named), said={})
+
+
+def _named(platform: Platform, path: Path, named: str) -> Address:
+    """What has that name, and is no file."""
     parts = named.strip("/").split("/")
+    if parts[:2] == [SLIDE_STAGE, ""] and not path.is_absolute():
+        return slide_address(platform, parts[2])  # the address of a slide, as errors write it
     if len(parts) == _N_PARTS and not path.is_absolute():
-        return Origin(address=_known(platform, Address(*parts)), said={})
+        return _known(platform, Address(*parts))
     if len(parts) > 1:
         raise StoreError(
             path,
@@ -71,8 +80,8 @@ def find_origin(platform: Platform, named: str) -> Origin:
             "release, or point PATHASSETS_STORE at its store",
         )
     if "@" in named and not named.startswith(_KINDS):
-        return Origin(address=_version(platform, named), said={})
-    return Origin(address=_slide_or_patient(platform, named), said={})
+        return _version(platform, named)
+    return _slide_or_patient(platform, named)
 
 
 def _version(platform: Platform, named: str) -> Address:
@@ -104,13 +113,38 @@ def _at(platform: Platform, path: Path, uri: str) -> ArtifactRecord:
     return record
 
 
+def called(address: Address, *, is_short: bool = False) -> str:
+    """A name by which `find_origin` finds it: short, with the first letters of its digest.
+
+    >>> called(Address.of_slide("a-1", "89abcdef01234567"))
+    'slide:a-1'
+    >>> called(Address("features", "stats", "a-1", "89abcdef01234567"), is_short=True)
+    'features/stats/a-1/89abcdef'
+    """
+    if address.stage == RELEASE_STAGE:
+        return f"{address.name}@{address.partition_key}"
+    if address.stage in {SLIDE_STAGE, PATIENT_STAGE}:
+        return f"{address.stage}:{address.partition_key}"
+    digest = address.digest[:N_LETTERS] if is_short else address.digest
+    return f"{'/'.join(address.key)}/{address.partition_key}/{digest}"
+
+
 def _known(platform: Platform, address: Address) -> Address:
-    if platform.catalog.find_artifact(address) is None:
+    """The artifact at an address, whose digest may be cut short."""
+    if platform.catalog.find_artifact(address) is not None:
+        return address
+    found = platform.catalog.addresses_like(address, limit=2) if address.digest else []
+    if len(found) == 1:
+        return found[0]
+    see = f"pathassets lineage slide:{address.partition_key}"
+    if found:
         raise CatalogError(
-            f"{address}: the catalog knows no such artifact",
-            remedy=f"See what was made: pathassets lineage slide:{address.partition_key}",
+            f"{address}: several artifacts begin so",
+            remedy=f"Give more letters; see them: {see} --all",
         )
-    return address
+    raise CatalogError(
+        f"{address}: the catalog knows no such artifact", remedy=f"See what was made: {see}"
+    )
 
 
 def _slide_or_patient(platform: Platform, named: str) -> Address:

@@ -11,13 +11,16 @@ the weights were others, for it is that of all the rest. Nothing is computed.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from pathassets.catalog.external import WITHDRAWN
 from pathassets.catalog.part import portions
 from pathassets.catalog.records import AnnotationRecord, Superseded
 from pathassets.core.address import SLIDE_STAGE, Address
+from pathassets.core.external import CODE_VERSION as EXTERNAL_VERSION
+from pathassets.core.external import EXTERNAL
 from pathassets.core.recipe import Entry, Key
 from pathassets.core.slides.slide import slide_version
 from pathassets.core.spec import digests_by
@@ -28,10 +31,13 @@ from pathassets.engine.platform.planned_datasets import dataset_address
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.standing.refresh import refresh_wanted
 from pathassets.engine.stages.outcomes import Step
-from pathassets.errors import StoreError
+from pathassets.errors import SelectionError, StoreError
 
-Change = Literal["recipe", "weights", "code", "annotation", "mpp", "parent", "members", "unknown"]
-"""recipe: the entry. members: of a dataset, its slides and what is known of them."""
+Change = Literal[
+    "recipe", "weights", "code", "annotation", "mpp", "parent", "members", "import", "unknown"
+]
+"""recipe: the entry. members: of a dataset, its slides and what is known of them. import: of
+features that another tool made."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +59,21 @@ class Cause:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reached:
+    """A change that reaches an artifact."""
+
+    cause: Cause
+    inherited_from: Key | None = None
+    """Asset whose change it is, further back; None where it is the artifact's own."""
+
+    def __str__(self) -> str:
+        behind = (
+            "" if self.inherited_from is None else f"since {'/'.join(self.inherited_from)} is: "
+        )
+        return f"{behind}{self.cause}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stale:
     """An artifact that was made and is not in force any more."""
 
@@ -60,12 +81,8 @@ class Stale:
     """The newest that was made."""
     wanted: str
     """Digest of the one that is in force now."""
-    cause: Cause
-    """The change that is named first; of an inherited one, what changed further back."""
-    inherited_from: Key | None = None
-    """Asset whose change it is; None where it is its own."""
-    also: tuple[Cause, ...] = ()
-    """Further changes of its own."""
+    changes: tuple[Reached, ...]
+    """All that reach it, each once: its own first, then those of what it was made from."""
 
 
 def find_stale(platform: Platform, slide_ids: Collection[str] | None = None) -> list[Stale]:
@@ -80,9 +97,9 @@ def find_stale(platform: Platform, slide_ids: Collection[str] | None = None) -> 
         concerned = [one for one in concerned if one in chosen]
     found = [one for some in portions(concerned) for one in _of_slides(platform, plan_id, some)]
     if slide_ids is None:
-        found += [
-            one for e in platform.recipe.datasets for one in _of_dataset(platform, plan_id, e)
-        ]
+        of_slides = tuple(found)
+        for entry in platform.recipe.datasets:
+            found += _of_dataset(platform, plan_id, entry, of_slides)
     order = {entry.key: n for n, entry in enumerate(platform.recipe.entries)}
     return sorted(found, key=lambda one: (order[one.address.key], one.address.partition_key))
 
@@ -129,44 +146,65 @@ class _Comparing:
         return list(found.values())
 
     def _stale(self, step: Step, made: _Made, before: Mapping[Key, Stale]) -> Stale:
-        own = list(self._own_causes(step, made))
-        stale = Stale(
+        changes = [Reached(cause=cause) for cause in self._own_causes(step, made)]
+        parent = step.entry.parent
+        if parent is not None and (behind := self._behind(parent, made, before)) is not None:
+            changes += _inherited(behind)
+        return Stale(
             address=made.record.address,
             wanted=step.address.digest,
-            cause=Cause(change="unknown", what="its digest"),
+            changes=tuple(dict.fromkeys(changes)) or (UNKNOWN,),
         )
-        if own:
-            return replace(stale, cause=own[0], also=tuple(own[1:]))
-        parent = step.entry.parent
-        behind = None if parent is None else before.get(parent) or self._behind(parent, made)
-        if behind is None:
-            return stale
-        return replace(stale, cause=behind.cause, inherited_from=behind.inherited_from or parent)
 
-    def _behind(self, parent: Key, made: _Made) -> Stale | None:
-        """What it was made from, where that is not in force, though what is has been made since."""
+    def _behind(self, parent: Key, made: _Made, before: Mapping[Key, Stale]) -> Stale | None:
+        """What it was made from, where that is not in force, be it the newest that was made or not.
+
+        What is in force may have been made since, or something between.
+        """
         old = next((a for a in made.parents if a.key == parent), None)
         step = self._planned.steps[parent]
         if old is None or old == step.address:
             return None
+        newest = before.get(parent)
+        if newest is not None and newest.address == old:
+            return newest
         record = self._platform.catalog.find_artifact(old)
         if record is None:
             new = step.address.digest
             cause = Cause(change="parent", what="/".join(parent), old=old.digest, new=new)
-            return Stale(address=old, wanted=new, cause=cause)
-        before = Superseded(address=old, spec=record.spec, code_version=record.code_version)
+            return Stale(address=old, wanted=new, changes=(Reached(cause=cause),))
+        as_made = Superseded(address=old, spec=record.spec, code_version=record.code_version)
         parents = tuple(self._platform.catalog.parents_of(old))
-        return self._stale(step, _Made(record=before, parents=parents), {})
+        return self._stale(step, _Made(record=as_made, parents=parents), before)
 
     def _own_causes(self, step: Step, made: _Made) -> Iterator[Cause]:
         """Changes of the entry, of its code and weights, and of what it is made from itself."""
         entry, record = step.entry, made.record
+        if record.code_version == EXTERNAL_VERSION:
+            yield from self._import_causes(step, made)
+            return
         yield from _spec_causes(entry, record)
         yield from _parent_cause(entry, made)
         yield from self._weights_cause(entry, made)
         yield from _code_cause(entry, record)
         yield from self._annotation_cause(step, made)
         yield from self._mpp_cause(step, made)
+
+    def _import_causes(self, step: Step, made: _Made) -> Iterator[Cause]:
+        """Why what was imported counts no more: withdrawn, or of another entry or slide."""
+        found = self._platform.catalog.find_artifact(made.record.address)
+        facts = {} if found is None else found.facts
+        if (withdrawn := facts.get(WITHDRAWN)) is not None:
+            yield Cause(change="import", what="withdrawn", who=withdrawn["who"])
+        own = {name: said for name, said in made.record.spec.items() if name != EXTERNAL}
+        yield from _spec_causes(step.entry, replace(made.record, spec=own))
+        yield from self._mpp_cause(step, made, is_external=True)
+        for name, old in (("patch_px", facts.get("patch_px")), ("mpp", facts.get("patch_mpp"))):
+            if step.entry.parent is None or old is None:
+                continue
+            new = self._planned.steps[step.entry.parent].entry.parameters.get(name)
+            if new != old:
+                yield Cause(change="recipe", what=f"of patches, {name}", old=str(old), new=str(new))
 
     def _weights_cause(self, entry: Entry, made: _Made) -> Iterator[Cause]:
         """Other weights: with those of now the recorded rest gives another digest."""
@@ -194,11 +232,12 @@ class _Comparing:
                 who="" if stated is None else stated.who,
             )  # fmt: skip
 
-    def _mpp_cause(self, step: Step, made: _Made) -> Iterator[Cause]:
-        """Another resolution, of what is made from the slide itself."""
+    def _mpp_cause(self, step: Step, made: _Made, *, is_external: bool = False) -> Iterator[Cause]:
+        """Another resolution, of what is made from the slide itself, as what was imported is."""
         planned = self._planned
         old = next((a for a in made.parents if a.stage == SLIDE_STAGE), None)
-        if step.entry.parent is not None or old is None or old.digest == planned.version:
+        is_of_slide = is_external or step.entry.parent is None
+        if not is_of_slide or old is None or old.digest == planned.version:
             return
         stated = planned.override
         yield Cause(
@@ -214,6 +253,15 @@ class _Comparing:
             if slide_version(record.fingerprint, mpp) == old.digest:
                 return _mpp(mpp)
         return "not known any more"
+
+
+UNKNOWN = Reached(cause=Cause(change="unknown", what="its digest"))
+
+
+def _inherited(behind: Stale) -> Iterator[Reached]:
+    """What reaches an artifact by one that it was made from."""
+    for one in behind.changes:
+        yield replace(one, inherited_from=one.inherited_from or behind.address.key)
 
 
 def _spec_causes(entry: Entry, record: Superseded) -> Iterator[Cause]:
@@ -249,18 +297,28 @@ def _digest(entry: Entry, made: _Made, weights_sha256: str) -> str:
     return digests_by("parents", identity)(versions)
 
 
-def _of_dataset(platform: Platform, plan_id: int, entry: Entry) -> Iterator[Stale]:
+def _of_dataset(
+    platform: Platform, plan_id: int, entry: Entry, of_slides: Iterable[Stale]
+) -> Iterator[Stale]:
     """The newest version of a dataset, where it is not the one that its slides would give now."""
     versions = list(platform.catalog.artifacts(*entry.key))
-    wanted = dataset_address(platform, plan_id, entry) if versions else None
+    try:
+        wanted = dataset_address(platform, plan_id, entry) if versions else None
+    except SelectionError:
+        return  # status says why it cannot be built
     if wanted is None or any(one.address == wanted for one in versions):
         return
     last = max(versions, key=lambda one: (one.made_at, one.address))
     record = Superseded(address=last.address, spec=last.spec, code_version=last.code_version)
     made = _Made(record=record, parents=tuple(platform.catalog.parents_of(last.address)))
     own = [*_spec_causes(entry, record), *_parent_cause(entry, made), *_code_cause(entry, record)]
-    own = own or [_members_cause(made, plan_dataset(platform, entry))]
-    yield Stale(address=last.address, wanted=wanted.digest, cause=own[0], also=tuple(own[1:]))
+    members = {one.partition_key for one in made.parents}
+    of_features = (one for one in of_slides if one.address.key == entry.parent)
+    behind = {o.address.partition_key: o for o in of_features if o.address.partition_key in members}
+    own += _members_causes(made, plan_dataset(platform, entry), behind, is_alone=not own)
+    inherited = (change for one in behind.values() for change in _inherited(one))
+    changes = dict.fromkeys((*(Reached(cause=cause) for cause in own), *inherited))
+    yield Stale(address=last.address, wanted=wanted.digest, changes=tuple(changes))
 
 
 def _code_cause(entry: Entry, record: Superseded) -> Iterator[Cause]:
@@ -269,17 +327,29 @@ def _code_cause(entry: Entry, record: Superseded) -> Iterator[Cause]:
         yield Cause(change="code", what="version", old=old, new=new)
 
 
-def _members_cause(made: _Made, wanted: PlannedDataset) -> Cause:
-    """How its slides are others, or other artifacts of the same slides."""
+def _members_causes(
+    made: _Made, wanted: PlannedDataset, behind: Collection[str], *, is_alone: bool
+) -> Iterator[Cause]:
+    """How its slides are others, or other artifacts of the same slides.
+
+    `behind` are slides whose features are stale: they are its slides still, and come back once
+    those are made.
+    """
     old = {a.partition_key: a for a in made.parents}
     new = {a.partition_key: a for a in wanted.parents}
+    n_stale = sum(one in behind for one in old if one not in new)
     n_other = sum(old[one] != new[one] for one in old.keys() & new.keys())
-    said = [(len(new.keys() - old.keys()), "more"), (len(old.keys() - new.keys()), "fewer")]
-    said.append((n_other, "made anew"))
-    what = (
-        ", ".join(f"{n} {word}" for n, word in said if n) or "patients, labels or slides left out"
-    )
-    return Cause(change="members", what=what, old=f"{len(old)} slides", new=f"{len(new)} slides")
+    n_fewer = len(old.keys() - new.keys()) - n_stale
+    said = [(len(new.keys() - old.keys()), "more"), (n_fewer, "fewer"), (n_other, "made anew")]
+    what = ", ".join(f"{n} {word}" for n, word in said if n)
+    if n_stale:
+        slides = "slide" if n_stale == 1 else "slides"
+        anew = f"its features are to be made anew: {n_stale} {slides}"
+        yield Cause(change="members", what=anew)
+    if what or (is_alone and not n_stale):
+        what = what or "patients, labels or slides left out"
+        n_new = len(new) + n_stale
+        yield Cause(change="members", what=what, old=f"{len(old)} slides", new=f"{n_new} slides")
 
 
 def _plain(value: Any) -> str:

@@ -22,7 +22,8 @@ from pathassets.catalog.records import AttemptRecord
 from pathassets.core.address import Address
 from pathassets.core.recipe import ANNOTATIONS, DATASET
 from pathassets.engine.platform.platform import Platform
-from pathassets.engine.platform.presence import damage_said
+from pathassets.engine.platform.presence import damage_said, tool_of
+from pathassets.engine.stages.imported import import_again
 from pathassets.engine.stages.recorded_annotation import record_again
 
 logger = logging.getLogger(__name__)
@@ -77,16 +78,19 @@ def _note(platform: Platform, found: list[tuple[Address, Damage]]) -> None:
     """Enter what is damaged, so that status shows it and a run doubts it."""
     run_id = f"scrub-{uuid.uuid4()}"
     platform.catalog.record_attempts(
-        [_attempt(run_id, address, damage) for address, damage in found]
+        [_attempt(platform, run_id, address, damage) for address, damage in found]
     )
     for address, damage in found:
         logger.warning("%s", damage_said(address, damage)[1])
 
 
-def _attempt(run_id: str, address: Address, damage: Damage) -> AttemptRecord:
-    reason, message = damage_said(address, damage)
+def _attempt(platform: Platform, run_id: str, address: Address, damage: Damage) -> AttemptRecord:
+    tool = tool_of(platform, address)
+    reason, message = damage_said(address, damage, tool)
     remedy = _MAKES_ANEW
-    if address.stage == ANNOTATIONS:
+    if tool:
+        remedy = import_again(address, tool)
+    elif address.stage == ANNOTATIONS:
         remedy = record_again(address.partition_key, address.name)
     elif address.stage == DATASET:
         remedy = "Move its folder out of the store; pathassets run builds the version in force"

@@ -29,8 +29,10 @@ from pathassets.adapters.store.survey import (
 from pathassets.core.address import ALL_SLIDES, Address
 from pathassets.core.recipe import ANNOTATIONS, STAGES
 from pathassets.engine.platform.platform import Platform
+from pathassets.engine.platform.presence import tool_of
 from pathassets.engine.platform.upkeep.adopt import adopt, is_external, is_proved
 from pathassets.engine.platform.upkeep.finding import Finding
+from pathassets.engine.stages.imported import import_again
 from pathassets.engine.stages.recorded_annotation import record_again
 from pathassets.errors import StoreError
 
@@ -50,15 +52,17 @@ def check_rows(platform: Platform, *, reads_bytes: bool) -> Iterator[Finding]:
     )
     for address, damage in looks:
         if damage is not None:
-            yield _damaged(address, damage)
+            yield _damaged(platform, address, damage)
     forgotten = platform.catalog.forgotten()  # their artifacts may have been kept
     for table, address in platform.catalog.homeless():
         if not any(one.had_id(address.partition_key) for one in forgotten):
             yield _of_no_slide(platform, table, address)
 
 
-def _damaged(address: Address, damage: Damage) -> Finding:
-    if address.stage == ANNOTATIONS:
+def _damaged(platform: Platform, address: Address, damage: Damage) -> Finding:
+    if tool := tool_of(platform, address):
+        remedy = import_again(address, tool)
+    elif address.stage == ANNOTATIONS:
         remedy = record_again(address.partition_key, address.name)
     else:
         remedy = "pathassets run makes it anew where it is in force; else pathassets gc drops it"

@@ -9,6 +9,7 @@ from pathassets.engine.platform.datasets.build import build_dataset
 from pathassets.engine.platform.datasets.plan import plan_dataset
 from pathassets.engine.platform.recipe import open_recipe
 from pathassets.errors import CatalogError, SpecError
+from tests.catalog.merges import remember_merge
 from tests.engine.conftest import RECIPE
 
 pytestmark = pytest.mark.usefixtures("here")
@@ -126,6 +127,17 @@ def test_a_file_says_parts_and_reads_back_what_a_version_wrote(cohort, settings)
     assert "'=1+1" in written.read_text()
     path.write_bytes(written.read_bytes())
     assert cohort.plan("split_file: parts.csv").manifest["split"].tolist() == ["train", "test"]
+
+
+def test_a_file_may_name_a_slide_by_an_id_of_before_it_was_merged(cohort, settings, platform):
+    a, b, _ = cohort.slides
+    remember_merge(platform.catalog, "old-id", into=a)
+    path = settings.home / "parts.csv"
+    path.write_text(f"slide_id;split\nold-id;train\n{b};test\n")
+    assert cohort.plan("split_file: parts.csv").manifest["split"].tolist() == ["train", "test"]
+    path.write_text(f"slide_id;split\nold-id;train\n{a};test\n")
+    with pytest.raises(SpecError, match="is in train and in test: it has two ids"):
+        cohort.plan("split_file: parts.csv")
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,11 @@ from pathassets.engine.platform.exchange.savings import ASSUMED_RATE, savings_of
 from pathassets.engine.platform.plan import PlannedSlide, plan_slides
 from pathassets.engine.platform.platform import Platform, open_platform
 from pathassets.engine.platform.provenance.lineage import lineage_of
+from pathassets.engine.platform.provenance.stale import find_stale
+from pathassets.engine.platform.status import cohort_status
+from pathassets.engine.platform.upkeep.scrub import scrub
+from pathassets.engine.platform.upkeep.stored import check_rows
+from pathassets.engine.stages.imported import import_again
 from pathassets.errors import SpecError
 from tests.engine.conftest import RECIPE
 from tests.engine.foreign_readers import read_trident
@@ -240,7 +245,7 @@ def test_one_that_is_gone_is_not_made_in_its_name(platform, slides, exported):
     failure = outcome.failure
     assert failure is not None
     assert failure.reason == "artifact_missing"
-    assert "was imported from another tool" in failure.message
+    assert "was imported from trident" in failure.message
     assert "pathassets unimport" in failure.remedy
     platform.catalog.withdraw_adopted("stats", [a.slide_id], who="me", why="lost")
     a = by_name(platform)["a"]
@@ -249,6 +254,42 @@ def test_one_that_is_gone_is_not_made_in_its_name(platform, slides, exported):
     assert outcome.failure is None
     assert by_name(platform)["b"].steps[FEATURES].is_external
     assert slides
+
+
+@pytest.mark.usefixtures("slides")
+def test_of_one_that_is_gone_every_command_says_what_mends_it(platform, exported):
+    take(platform, "trident", exported / "trident")
+    a = by_name(platform)["a"].steps[FEATURES].address
+    shutil.rmtree(platform.store.path_of(a))
+    remedy = import_again(a, "trident")
+    assert f"pathassets import trident FOLDER --features stats (pathassets lineage {a} " in remedy
+    [told] = cohort_status(platform).troubles.damages.cells
+    assert (told.state, told.remedy) == ("damaged", remedy)
+    assert "was imported from trident, and is gone" in told.message
+    [finding] = [f for f in check_rows(platform, reads_bytes=False) if f.subject == str(a)]
+    assert finding.remedy == remedy
+    assert lineage_of(platform, str(a)).facts["damaged"] == told.message
+    scrub(platform, share=1.0)
+    [scrubbed] = cohort_status(platform).troubles.failures.cells
+    assert (scrubbed.state, scrubbed.remedy) == ("failed", remedy)
+
+
+@pytest.mark.usefixtures("slides")
+def test_what_was_imported_and_counts_no_more_is_stale_with_the_change_that_did_it(
+    platform, reopen, exported
+):
+    take(platform, "trident", exported / "trident")
+    for old, new, said in (
+        ("encoder: colour_stats", "encoder: resnet18", "recipe encoder: colour_stats → resnet18"),
+        ("patch_px: 64", "patch_px: 65", "recipe of patches, patch_px: 64 → 65"),
+    ):
+        found = find_stale(reopen(RECIPE.replace(old, new)))
+        assert {str(one.changes[0]) for one in found if one.address.key == FEATURES} == {said}
+    a = by_name(reopen(RECIPE))["a"]
+    platform.catalog.override_mpp(a.slide_id, 0.4, who="me", why="log")
+    platform.catalog.withdraw_adopted("stats", [a.slide_id], who="Ann", why="doubt")
+    [stale] = find_stale(platform)
+    assert list(map(str, stale.changes)) == ["import withdrawn, by Ann", "mpp: 0.5 → 0.4, by me"]
 
 
 @pytest.mark.usefixtures("slides")

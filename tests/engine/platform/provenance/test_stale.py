@@ -31,11 +31,13 @@ def made(platform, get_ready):
 
 
 def said(platform, slide_ids=None):
-    """What is stale: of each asset whose change it is, and the cause of each slide."""
+    """What is stale: of each asset whose changes reach it, and each slide's."""
     found: dict[tuple[str, str], set[tuple[str, str, str]]] = {}
     for one in find_stale(platform, slide_ids):
         of = found.setdefault(one.address.key, set())
-        of.add((str(one.cause), "/".join(one.inherited_from or ()), one.address.partition_key))
+        for change in one.changes:
+            by = "/".join(change.inherited_from or ())
+            of.add((str(change.cause), by, one.address.partition_key))
     return found
 
 
@@ -58,7 +60,10 @@ def test_a_parameter_makes_its_entry_stale_and_what_is_made_from_it(made, reopen
     assert whys(changed) == {
         GRID: {(cause, "")},
         STATS: {(cause, "patch_locations/grid")},
-        COHORT: {("members 2 fewer: 2 slides → 0 slides", "")},
+        COHORT: {
+            ("members its features are to be made anew: 2 slides", ""),
+            (cause, "patch_locations/grid"),
+        },
     }
     assert {slide for _, _, slide in said(changed)[GRID]} == {
         one.slide_id for one in plan_slides(made)
@@ -69,13 +74,40 @@ def test_a_parameter_makes_its_entry_stale_and_what_is_made_from_it(made, reopen
 
 
 @pytest.mark.usefixtures("made")
-def test_of_two_changes_of_its_own_the_first_is_named_first(reopen):
+def test_all_changes_that_reach_it_are_named_its_own_first(reopen):
     changed = reopen(
         RECIPE.replace("patch_px: 64, mpp: 0.5", "patch_px: 32, mpp: 1.0").replace("8.0", "4.0")
     )
     [grid, *_] = [one for one in find_stale(changed) if one.address.key == GRID]
-    assert grid.inherited_from is None  # though its mask is stale, too
-    assert [one.what for one in (grid.cause, *grid.also)] == ["patch_px", "mpp"]
+    own = ["recipe patch_px: 64 → 32", "recipe mpp: 0.5 → 1.0"]
+    assert [str(one) for one in grid.changes] == [
+        *own, "since tissue_mask/otsu is: recipe mpp: 8.0 → 4.0"
+    ]  # fmt: skip
+    [stats, *_] = [one for one in find_stale(changed) if one.address.key == STATS]
+    assert [str(one) for one in stats.changes] == [
+        *(f"since patch_locations/grid is: {one}" for one in own),
+        "since tissue_mask/otsu is: recipe mpp: 8.0 → 4.0",
+    ]
+
+
+def test_a_resolution_beside_a_change_of_the_recipe_reaches_what_is_made_from_both(made, reopen):
+    [slide, _] = plan_slides(made)
+    made.catalog.override_mpp(slide.slide_id, 0.25, who="Ada", why="the scanner's log")
+    changed = reopen(RECIPE.replace("{mpp: 8.0}", "{mpp: 4.0}"))
+    found = {cause for cause, _, of in said(changed)[STATS] if of == slide.slide_id}
+    assert found == {"recipe mpp: 8.0 → 4.0", "mpp: 0.5 → 0.25, by Ada"}
+
+
+@pytest.mark.usefixtures("made")
+def test_changes_of_before_and_since_are_told_of_what_was_made_before_both(reopen):
+    between = reopen(RECIPE.replace("{mpp: 8.0}", "{mpp: 4.0}"))
+    list(run_batch(between, plan_slides(between), [between.recipe.entry(MASK)], run_id="again"))
+    changed = reopen(RECIPE.replace("{mpp: 8.0}", "{mpp: 4.0, min_object_um2: 7.0}"))
+    of_mask, of_grid = (
+        {cause.split(":")[0] for cause, _ in whys(changed)[key]} for key in (MASK, GRID)
+    )
+    assert of_mask == {"recipe min_object_um2"}
+    assert of_grid == {"recipe mpp", "recipe min_object_um2"}
 
 
 def test_what_was_made_from_a_mask_of_before_is_stale_though_the_mask_was_made_anew(made, reopen):

@@ -10,7 +10,8 @@ from pathassets.catalog.tables import artifact, plan
 from pathassets.engine.platform import status
 from pathassets.engine.platform.standing.look import look
 from pathassets.engine.platform.standing.refresh import refresh_wanted
-from pathassets.engine.platform.status import cohort_status, slide_rows
+from pathassets.engine.platform.standing.rows import slide_rows
+from pathassets.engine.platform.status import cohort_status
 
 MASK, GRID, STATS = ("tissue_mask", "otsu"), ("patch_locations", "grid"), ("features", "stats")
 

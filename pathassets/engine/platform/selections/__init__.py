@@ -1,0 +1,1 @@
+"""What selections name: words that no slide has, and those that there are."""

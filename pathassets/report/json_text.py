@@ -1,0 +1,33 @@
+"""Values -> JSON that every reader takes: what is no number (NaN, infinity) is null."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+
+def json_text(
+    value: object, *, indent: int | None = None, default: Callable[[Any], Any] | None = None
+) -> str:
+    """Write a value as JSON; `default` writes what JSON has no word for, as in `json.dumps`.
+
+    >>> json_text({"share": float("nan"), "mpp": [0.5, float("inf")]})
+    '{"share": null, "mpp": [0.5, null]}'
+    """
+    try:
+        return json.dumps(value, indent=indent, default=default, allow_nan=False)
+    except ValueError:  # rare: nothing is looked through for it before
+        return json.dumps(_finite(value), indent=indent, default=default, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _finite(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    if isinstance(value, float | Decimal) and not math.isfinite(value):
+        return None
+    return value
