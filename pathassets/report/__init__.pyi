@@ -40,6 +40,7 @@ from .console import (
 )
 from .datasets import (
     accepted_line as accepted_line,
+    copied_lines as copied_lines,
     change_tables as change_tables,
     changes_json as changes_json,
     release_line as release_line,

@@ -16,7 +16,9 @@ from pathassets.adapters.parquet import load_table
 from pathassets.adapters.store.store import Artifact
 from pathassets.catalog.releases.records import ReleaseRecord
 from pathassets.core.datasets.report import split_report
+from pathassets.core.datasets.withdrawn import told
 from pathassets.core.recipe import DATASET
+from pathassets.engine.datasets.withdrawn import withdrawn_among
 from pathassets.engine.platform.datasets.contents import (
     LEFT_OUT_TABLE,
     MANIFEST_TABLE,
@@ -39,7 +41,8 @@ def freeze(platform: Platform, name: str, *, who: str, why: str) -> ReleaseRecor
     One that is released already keeps its number.
 
     Raises:
-        CatalogError: it was never built, or its slides would give another version now.
+        CatalogError: it was never built, its slides would give another version now, or one of them
+            was taken out since.
         StoreError: its files are gone or damaged.
     """
     version = find_version(platform, name)
@@ -50,8 +53,20 @@ def freeze(platform: Platform, name: str, *, who: str, why: str) -> ReleaseRecor
     artifact = platform.store.read_checked(version.address)
     folder = platform.store.path_of(version.address)
     manifest, left_out = (load_table(folder / f) for f in (MANIFEST_TABLE, LEFT_OUT_TABLE))
+    _require_none_withdrawn(platform, version, manifest)
     draft = _draft(platform, artifact, manifest, left_out, who=who, why=why)
     return platform.catalog.freeze(draft, _rows(manifest), _rows(left_out))
+
+
+def _require_none_withdrawn(
+    platform: Platform, version: DatasetVersion, manifest: pd.DataFrame
+) -> None:
+    withdrawn = withdrawn_among(platform.catalog.forgotten(), manifest["slide_id"])
+    if withdrawn:
+        raise CatalogError(
+            f"dataset {version.name}: names what is not to be used any more: {told(withdrawn)}",
+            remedy=f"pathassets run --select {DATASET}/{version.address.name} builds it without",
+        )
 
 
 def _require_in_force(platform: Platform, version: DatasetVersion) -> None:
