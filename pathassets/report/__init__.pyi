@@ -24,6 +24,7 @@ from .cohort import (
     troubles as troubles,
 )
 from .cohorts import (
+    SAID_ALREADY as SAID_ALREADY,
     cohort_changes as cohort_changes,
     cohort_history as cohort_history,
     cohort_list as cohort_list,

@@ -130,5 +130,11 @@ def test_a_name_that_there_is_not_is_refused_with_the_one_that_is_meant():
         pathassets.load_dataset("chohort")
     with pytest.raises(SpecError, match="no name of a version"):
         pathassets.load_dataset("cohort@latest")
-    with pytest.raises(CatalogError, match="release cohort@7: there is none"):
+    with pytest.raises(CatalogError, match=r"release cohort@7: there is none. There is cohort@1$"):
         pathassets.load_dataset("cohort@7")
+    with pytest.raises(CatalogError, match=r"release chohort@1: there is none. .*mean 'cohort'"):
+        pathassets.load_dataset("chohort@1")
+    with pytest.raises(
+        CatalogError, match=r"0{16}: there is no such version. There are cohort@.* a"
+    ):
+        pathassets.load_dataset(f"cohort@{'0' * 16}")
