@@ -176,7 +176,11 @@ def forget(slide: str, who: str, why: str, *, keep_artifacts: bool, from_release
         from_releases=from_releases,
     )  # fmt: skip
     with opened() as (platform, instance):
-        from pathassets.defs.upkeep import wipe_slides  # noqa: PLC0415 - dagster takes seconds
+        from pathassets.defs.upkeep import (  # noqa: PLC0415 - dagster takes seconds
+            report_withdrawal,
+            wipe_slides,
+        )
 
         gone = forget_slide(platform, asked, partial(wipe_slides, instance))
+        report_withdrawal(instance, gone.releases)
     click.echo(report.gone_lines(gone))
