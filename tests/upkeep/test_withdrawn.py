@@ -62,6 +62,9 @@ def loads_and_copies_the_rest_alone(to: Path, gone: str, left: str) -> None:
     copied = pathassets.load_dataset(to, verify=True, without_forgotten=True)
     assert torch.equal(copied[0].features, rest[0].features)
     assert copied.withdrawn == rest.withdrawn
+    folder = to.with_name("exported")
+    assert "--without-forgotten" in refused("export", "trident", "cohort@1", folder)
+    assert "2 written" in output("export", "trident", "cohort@1", folder, "--without-forgotten")
 
 
 def test_one_whose_artifacts_were_kept_is_withdrawn_all_the_same(home: Path) -> None:

@@ -6,7 +6,7 @@ that it is not whole any more, and says that he means the rest.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pathassets.core.datasets.members import N_NAMED, Member
@@ -14,8 +14,8 @@ from pathassets.core.text import visible
 from pathassets.errors import MembersForgotten
 
 REMEDY = (
-    "without_forgotten=True, and pathassets dataset copy --without-forgotten, take the rest and "
-    "name what they leave out"
+    "without_forgotten=True, or --without-forgotten of pathassets dataset copy and export, takes "
+    "the rest and names what it leaves out"
 )
 
 
@@ -40,19 +40,33 @@ def told(some: Sequence[Withdrawn]) -> str:
     return f"{named}; and {len(some) - N_NAMED} more" if len(some) > N_NAMED else named
 
 
+def lost_of(
+    dataset: str, slide_ids: Sequence[str], withdrawn: Iterable[Withdrawn], *, is_meant: bool
+) -> tuple[Withdrawn, ...]:
+    """Those of the slides asked for that were taken out, in their order.
+
+    Raises:
+        MembersForgotten: there is one of these, and nobody said that the rest is meant.
+    """
+    gone = {one.slide_id: one for one in withdrawn}
+    lost = tuple(gone[slide_id] for slide_id in slide_ids if slide_id in gone)
+    if lost and not is_meant:
+        raise MembersForgotten(
+            dataset,
+            f"{len(lost)} of {len(slide_ids)} slides asked for were taken out: {told(lost)}",
+            remedy=REMEDY,
+        )
+    return lost
+
+
 def without_withdrawn(
-    dataset: str, members: Sequence[Member], withdrawn: Sequence[Withdrawn], *, is_meant: bool
+    dataset: str, members: Sequence[Member], withdrawn: Iterable[Withdrawn], *, is_meant: bool
 ) -> tuple[tuple[Member, ...], tuple[Withdrawn, ...]]:
     """Members that are left, and those that are not.
 
     Raises:
         MembersForgotten: there is one of these, and nobody said that the rest is meant.
     """
-    gone = {one.slide_id: one for one in withdrawn}
-    lost = tuple(gone[one.slide_id] for one in members if one.slide_id in gone)
-    if lost and not is_meant:
-        raise MembersForgotten(
-            dataset, f"{len(lost)} of {len(members)} slides asked for were taken out: {told(lost)}",
-            remedy=REMEDY,
-        )  # fmt: skip
+    lost = lost_of(dataset, [m.slide_id for m in members], withdrawn, is_meant=is_meant)
+    gone = {one.slide_id for one in lost}
     return tuple(one for one in members if one.slide_id not in gone), lost

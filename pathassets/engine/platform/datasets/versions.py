@@ -122,7 +122,7 @@ def _unknown(platform: Platform, name: DatasetName, built: list[DatasetVersion])
             remedy=versions_there([one.name for one in built]),
         )
     known = [entry.name for entry in platform.recipe.datasets]
-    remedy = f"pathassets run --select {DATASET}/{name.dataset} builds it"
+    remedy = "pathassets run builds it"
     if name.dataset not in known:
         remedy = (
             did_you_mean(name.dataset, known, "The recipe has") if known else "The recipe has none"
