@@ -18,6 +18,7 @@
     │   ├── ArtifactMissing (FileNotFoundError)
     │   ├── ArtifactCorrupt
     │   ├── BagUnreadable                         features that a dataset names
+    │   ├── MembersForgotten                      slides that a dataset names were taken out since
     │   └── OutputExists (FileExistsError)        what was to be written is there, and is another's
     ├── WorkerLost                                the worker process died or timed out on this slide
     ├── ResourcesShort                            no memory, thread or process is left to work with
@@ -222,6 +223,12 @@ class BagUnreadable(StoreError):
         """Take the message whole: a DataLoader makes the error of its worker's traceback anew."""
         PathAssetsError.__init__(self, message, remedy=remedy)
         self.uri = str(uri)
+
+
+class MembersForgotten(StoreError):
+    """Slides that a dataset names were taken out for good since it was made."""
+
+    reason = "slide_forgotten"
 
 
 class OutputExists(StoreError, FileExistsError):

@@ -80,6 +80,7 @@ def test_what_the_gate_kept_back_is_not_counted_as_built_and_the_exit_code_is_1(
     assert "built 0 datasets; 0 slides failed, 1 dataset not built" in again
 
     (finding,) = json.loads(typed("dataset", "show", "cohort", "--json"))["findings"]
+    typed("dataset", "show", "cohort@9", code=2)  # what is blocked is another
     typed("dataset", "accept", "cohort", finding["finding"], "--who", "Ann", "--why", "twins")
     assert "built 1 dataset; 0 slides failed\n" in typed("run")
     assert typed("run").startswith("nothing to do")

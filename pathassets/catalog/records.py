@@ -18,7 +18,8 @@ UNSTAMPED = datetime.min.replace(tzinfo=UTC)
 
 AttemptState = Literal["made", "current", "failed", "blocked"]
 """Blocked: not tried, because a parent failed in the same attempt."""
-Subject = Literal["slide", "patient"]
+Subject = Literal["slide", "patient", "label"]
+"""Of what something is said; of the labels of one name that they are of a kind."""
 LabelKind = Literal["category", "number", "boolean", "text"]
 VerdictWord = Literal["accept", "reject", "review"]
 
@@ -135,10 +136,10 @@ class CohortChange:
 
     subject: Subject
     key: str
-    """Slide id, or patient."""
+    """Slide id, patient, or name of labels."""
     field: str
     """`patient`, `stain`, `mpp`, `tag` or `cohort` of a slide; `site` of a patient; `label` and
-    `label.NAME` of both."""
+    `label.NAME` of both; `kind` of labels."""
     old: str | None
     """None where there was nothing. Tags and cohorts are many: there it is the one that goes."""
     new: str | None

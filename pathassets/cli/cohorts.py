@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, get_args
 import click
 
 from pathassets import report
-from pathassets.catalog.records import CohortChange, Subject, Verdict, VerdictWord
+from pathassets.catalog.records import CohortChange, LabelKind, Subject, Verdict, VerdictWord
 from pathassets.cli.home import opened
 from pathassets.cli.options import BAD_INPUT, WORDS
 from pathassets.engine.platform.cohorts.imports import (
     Members,
     label_by_hand,
+    set_kind_by_hand,
     tag_by_hand,
     take_table,
 )
@@ -83,7 +84,7 @@ def import_table(  # noqa: PLR0913 - the options of a command
         with opened() as (platform, instance):
             take_table(platform.catalog, preview, who=who)
             _report(platform, instance, preview)
-    if not as_json:
+    if preview.changes and not as_json:
         click.echo("dry run: nothing was changed" if dry_run else "taken")
 
 
@@ -124,7 +125,7 @@ def show_cohort(name: str, *, as_json: bool) -> None:
 @click.argument("key", metavar="SLIDE_OR_PATIENT")
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 def history(key: str, *, as_json: bool) -> None:
-    """Print who changed what of a slide or a patient, when, and from which file."""
+    """Print who changed what of a slide, a patient or a label's kind, when, and from which file."""
     with open_to_read(read_settings()) as platform:
         report.cohort_history(platform.catalog.cohort_history(key), as_json=as_json)
 
@@ -143,6 +144,15 @@ def label(key: str, labels: tuple[str, ...], who: str, *, is_patient: bool) -> N
         return label_by_hand(platform.catalog, subject, key, said, who=who)
 
     _by_hand(change)
+
+
+@cohort.command()
+@click.argument("name")
+@click.argument("word", metavar="KIND", type=click.Choice(get_args(LabelKind)))
+@_BY
+def kind(name: str, word: LabelKind, who: str) -> None:
+    """Let all labels called NAME be of a KIND: category, number, boolean or text."""
+    _by_hand(lambda one: set_kind_by_hand(one.catalog, name, word, who=who))
 
 
 def _parted(text: str) -> tuple[str, str]:
@@ -184,6 +194,8 @@ def _by_hand(change: Callable[[Platform], list[CohortChange]]) -> None:
         from pathassets.defs.assets.slide import report_slides  # noqa: PLC0415 - takes seconds
 
         changes = change(platform)
+        if not changes:
+            click.echo(f"nothing to change: {report.SAID_ALREADY}")
         report.cohort_changes(changes)
         if not changes:
             click.echo("nothing to change: it was so before")

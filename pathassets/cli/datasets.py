@@ -11,8 +11,7 @@ import click
 from pathassets import report
 from pathassets.cli.options import SOME_FAILED, WORDS
 from pathassets.engine.datasets.copy import copy_dataset
-from pathassets.engine.datasets.find import find_dataset
-from pathassets.engine.datasets.folder import open_folder
+from pathassets.engine.datasets.find import open_dataset
 from pathassets.engine.platform.datasets.freeze import freeze
 from pathassets.engine.platform.datasets.show import describe_version
 from pathassets.engine.platform.datasets.verify import verify
@@ -119,10 +118,15 @@ def accept(name: str, finding: str, who: str, why: str) -> None:
 @dataset.command("copy", epilog=NAME + " A folder may be named, too.")
 @click.argument("name")
 @click.argument("to", type=click.Path(path_type=Path))
-def copy(name: str, to: Path) -> None:
+@click.option(
+    "--without-forgotten", is_flag=True, help="Copy the rest, where slides were taken out since."
+)
+def copy(name: str, to: Path, *, without_forgotten: bool) -> None:
     """Copy a version with its features into a new folder, which needs no store to be read."""
-    n_slides = len(open_folder(find_dataset(name, None)).manifest)
+    found = open_dataset(name, None)
+    n_slides = len(found.manifest) - len(found.withdrawn)
     with report.progress("copying", n_slides) as advance:
-        folder = copy_dataset(name, to, advance=lambda _: advance(""))
-    slides = report.counted(n_slides, "slide")
-    click.echo(f"{slides} of {name} copied: pathassets.load_dataset({str(folder)!r})")
+        folder = copy_dataset(
+            name, to, without_forgotten=without_forgotten, advance=lambda _: advance("")
+        )
+    click.echo(report.copied_lines(name, folder, n_slides, found.withdrawn))

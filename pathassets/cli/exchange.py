@@ -36,17 +36,23 @@ MEANT = "Slide ids, a,b or repeated, or what they have in common: cohort:luad; a
     help="What a slide's files are called: as its own file, or by its id.",
 )  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace files that have other content.")
+@click.option(
+    "--without-forgotten", is_flag=True,
+    help="Write the rest of a dataset, where slides of it were taken out since.",
+)  # fmt: skip
 def export_command(  # noqa: PLR0913 - the options of a command
-    tool: Tool, what: str, to: Path, slides: tuple[str, ...], names: NameBy, *, overwrite: bool
-) -> None:
+    tool: Tool, what: str, to: Path, slides: tuple[str, ...], names: NameBy, *, overwrite: bool,
+    without_forgotten: bool,
+) -> None:  # fmt: skip
     """Write WHAT into the folder TO as files that a TOOL reads.
 
     WHAT is an entry of the recipe (features/NAME), a dataset with its split (dataset/NAME), or one
     slide's artifact (features/NAME/SLIDE).
     """
     request = ExportRequest(
-        tool=tool, what=what, to=to, slides=slides, names=names, overwrite=overwrite
-    )
+        tool=tool, what=what, to=to, slides=slides, names=names, overwrite=overwrite,
+        without_forgotten=without_forgotten,
+    )  # fmt: skip
     done = []
     with open_to_read(read_settings()) as platform:
         for one in export(platform, request):

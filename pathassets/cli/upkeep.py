@@ -46,12 +46,13 @@ from pathassets.errors import SpecError, StoreError
 def doctor(*, is_fixing: bool, reads_bytes: bool, search: tuple[Path, ...], as_json: bool) -> None:
     """Hold catalog, store, slides and Dagster against each other, and say what differs."""
     settings = read_settings()
-    n_found = n_mended = 0
+    n_found = n_mended = n_notes = 0
     lead = "["
     for treated in treat(
         _findings(settings, reads_bytes=reads_bytes, search=search), is_fixing=is_fixing
     ):
-        n_found += 1
+        n_found += not treated.finding.is_note
+        n_notes += treated.finding.is_note
         n_mended += treated.is_mended
         if as_json:
             click.echo(f"{lead}{report.finding_json(treated)}", nl=False)
@@ -59,7 +60,9 @@ def doctor(*, is_fixing: bool, reads_bytes: bool, search: tuple[Path, ...], as_j
         else:
             report.finding(treated)
     click.echo(
-        ("[]" if lead == "[" else "]") if as_json else report.findings_end(n_found, n_mended)
+        ("[]" if lead == "[" else "]")
+        if as_json
+        else report.findings_end(n_found, n_mended, n_notes)
     )
     if n_found > n_mended:
         sys.exit(SOME_FAILED)
@@ -173,7 +176,11 @@ def forget(slide: str, who: str, why: str, *, keep_artifacts: bool, from_release
         from_releases=from_releases,
     )  # fmt: skip
     with opened() as (platform, instance):
-        from pathassets.defs.upkeep import wipe_slides  # noqa: PLC0415 - dagster takes seconds
+        from pathassets.defs.upkeep import (  # noqa: PLC0415 - dagster takes seconds
+            report_withdrawal,
+            wipe_slides,
+        )
 
         gone = forget_slide(platform, asked, partial(wipe_slides, instance))
+        report_withdrawal(instance, gone.releases)
     click.echo(report.gone_lines(gone))

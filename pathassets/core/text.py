@@ -6,7 +6,9 @@ turns the rest of a line around, or a megabyte. Whatever shows such text asks he
 
 from __future__ import annotations
 
+import re
 import unicodedata
+from collections.abc import Iterable
 
 UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 """Unicode categories without a picture of their own: controls, formats, halves, line ends."""
@@ -48,6 +50,15 @@ def quoted(text: str, n_chars: int = QUOTED_CHARS) -> str:
     'P\u200b1\x1b[31m'
     """
     return f"'{visible(shortened(text, n_chars))}'"
+
+
+def names_one(text: str, names: Iterable[str]) -> bool:
+    """Whether one of these names stands in a text, and not as a part of a longer one.
+
+    >>> names_one("slides a-1, b-2", ["a-1"]), names_one("slides a-10, ba-1", ["a-1"])
+    (True, False)
+    """
+    return any(re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w-])", text) for name in names)
 
 
 def header_text(value: str) -> str:

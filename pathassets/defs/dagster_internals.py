@@ -5,6 +5,7 @@ public name does it; `tests/defs/test_dagster_internals.py` fails when one is no
 Before an upgrade, read that test and look whether a public name has come.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,8 @@ from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import WorkspaceFileTarget
 from dagster_shared.serdes import serialize_value
+
+from pathassets.core.text import names_one
 
 AssetJob = UnresolvedAssetJobDefinition
 """What `dg.define_asset_job` returns: a public function whose type has no public name."""
@@ -111,20 +114,27 @@ def delete_planned_checks(
 def wipe_partitions(instance: dg.DagsterInstance, partitions: Sequence[str]) -> None:
     """Delete the events of partitions, of all assets and runs, and what is derived from them.
 
-    `wipe_asset_partitions` is public, and neither SQLite nor PostgreSQL storage has it. What SQLite
-    deletes it overwrites. Run tags and the words of failed runs stay.
+    Of events of others, as of a dataset, go the rows of tables and the items of lists that name
+    one. `wipe_asset_partitions` is public, and neither SQLite nor PostgreSQL storage has it. What
+    SQLite deletes it overwrites. Run tags and the words of failed runs stay.
     """
     storage = instance.event_log_storage
     if not isinstance(storage, SqlEventLogStorage):
         return
     with storage.index_connection() as connection:
-        assets, runs = _delete_events(connection, partitions)
+        assets, runs = _clear_events(connection, partitions)
     if isinstance(storage, SqliteEventLogStorage):
         for run_id in runs:  # each run has a file of its own
             with storage.run_connection(run_id) as connection:
-                _delete_events(connection, partitions)
+                _clear_events(connection, partitions)
     for asset_key in assets:
         _show_newest(instance, storage, asset_key)
+
+
+def _clear_events(connection: Any, partitions: Sequence[str]) -> tuple[set[dg.AssetKey], set[str]]:
+    """Delete events of partitions, and unname them in others; returns their assets and runs."""
+    of_them, named = (clear(connection, partitions) for clear in (_delete_events, _unname_events))
+    return of_them[0] | named[0], of_them[1] | named[1]
 
 
 def _delete_events(connection: Any, partitions: Sequence[str]) -> tuple[set[dg.AssetKey], set[str]]:
@@ -151,14 +161,53 @@ def _delete_events(connection: Any, partitions: Sequence[str]) -> tuple[set[dg.A
     }
 
 
+def _unname_events(connection: Any, partitions: Sequence[str]) -> tuple[set[dg.AssetKey], set[str]]:
+    """Take rows and items that name partitions out of events of no partition; likewise."""
+    events = SqlEventLogStorageTable
+    columns = (events.c.id, events.c.asset_key, events.c.run_id, events.c.event)
+    said: Any = events.c.id.is_(None)  # never
+    for one in partitions:
+        said |= events.c.event.contains(_in_json(one), autoescape=True)
+    query = events.select().with_only_columns(*columns).where(events.c.partition.is_(None), said)
+    keys: set[dg.AssetKey | None] = set()
+    runs: set[str | None] = set()
+    for event_id, key, run_id, text in connection.execute(query).all():
+        unnamed = json.dumps(_without(json.loads(text), partitions))
+        change = events.update().where(events.c.id == event_id)
+        connection.execute(change.values(event=unnamed))
+        keys.add(None if key is None else dg.AssetKey.from_db_string(key))
+        runs.add(run_id)
+    return {key for key in keys if key is not None}, {one for one in runs if one is not None}
+
+
+def _without(value: Any, names: Sequence[str]) -> Any:
+    """A value of JSON without the items of lists, and the rows of tables, that are about names."""
+    if isinstance(value, dict):
+        return {key: _without(one, names) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_without(one, names) for one in value if not _is_about(one, names)]
+    return value
+
+
+def _is_about(item: Any, names: Sequence[str]) -> bool:
+    if isinstance(item, dict) and item.get("__class__") == "TableRecord":
+        return any(names_one(str(cell), names) for cell in item["data"].values())
+    return isinstance(item, str) and item in names
+
+
 def _is_of(partitions: Sequence[str]) -> Any:
     """Whether an event is of partitions; of a check only its text says so."""
     events = SqlEventLogStorageTable.c
     is_check = events.dagster_event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION.value
     found: Any = events.partition.in_(partitions)
     for one in partitions:
-        found |= is_check & events.event.contains(f'"{one}"', autoescape=True)
+        found |= is_check & events.event.contains(f'"{_in_json(one)}"', autoescape=True)
     return found
+
+
+def _in_json(name: str) -> str:
+    """A name as it stands in the text of an event."""
+    return json.dumps(name)[1:-1]
 
 
 def _show_newest(

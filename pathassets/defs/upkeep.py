@@ -4,7 +4,7 @@ Dagster is the view: what it lacks is reported to it again, what it has too much
 where only a name is left, taken away. Its events stay.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 
 import dagster as dg
@@ -16,6 +16,7 @@ from pathassets.defs.assets.dataset import shown_version
 from pathassets.defs.assets.slide import report_slides
 from pathassets.defs.dagster_internals import wipe_partitions
 from pathassets.defs.events.data_versions import MATERIALIZED, Provenance
+from pathassets.defs.events.dataset_events import withdrawal_events
 from pathassets.defs.events.slide_events import events_of
 from pathassets.defs.partitions import SLIDES, slide_order
 from pathassets.defs.recovery import fail_dead_runs, find_dead_runs
@@ -44,12 +45,18 @@ def check_dagster(instance: dg.DagsterInstance, platform: Platform) -> Iterator[
 def wipe_slides(instance: dg.DagsterInstance, slide_ids: Sequence[str]) -> None:
     """Take away the partitions of slides, and all events of them that Dagster can be made to lose.
 
-    What stays: ids in the tags of runs over ranges that began or ended with one, and in the words
-    of runs that failed.
+    Tables of other events, as of a dataset, lose the rows that name one. What stays: ids in the
+    tags of runs over ranges that began or ended with one, and in the words of runs that failed.
     """
     wipe_partitions(instance, slide_ids)
     for slide_id in set(slide_ids).intersection(slide_order(instance)):
         instance.delete_dynamic_partition(str(SLIDES.name), slide_id)
+
+
+def report_withdrawal(instance: dg.DagsterInstance, versions: Iterable[str]) -> None:
+    """Show at datasets that versions of them name a slide that was taken out."""
+    for event in withdrawal_events(versions):
+        instance.report_runless_asset_event(event)
 
 
 def _dead_runs(instance: dg.DagsterInstance) -> Iterator[Finding]:

@@ -19,6 +19,7 @@ from .cohort import (
     troubles as troubles,
 )
 from .cohorts import (
+    SAID_ALREADY as SAID_ALREADY,
     cohort_changes as cohort_changes,
     cohort_history as cohort_history,
     cohort_list as cohort_list,
@@ -35,6 +36,7 @@ from .console import (
 )
 from .datasets import (
     accepted_line as accepted_line,
+    copied_lines as copied_lines,
     change_tables as change_tables,
     changes_json as changes_json,
     release_line as release_line,

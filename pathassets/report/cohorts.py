@@ -17,6 +17,7 @@ from pathassets.report.console import counted, open_console
 from pathassets.report.json_text import json_text
 
 MAX_CONFLICTS = 20
+SAID_ALREADY = "the catalog says so already"
 MAX_SUBJECTS = 200
 """Slides and patients whose changes are told one by one."""
 
@@ -41,6 +42,9 @@ def cohort_preview(preview: CohortPreview, *, as_json: bool) -> None:
 def _end(preview: CohortPreview) -> str:
     subjects = {(one.subject, one.key) for one in preview.changes}
     said = f"{counted(len(preview.changes), 'change')} of {_counted_subjects(subjects)}"
+    if not preview.changes and not preview.conflicts:
+        said = "nothing to change"
+        said += f": {SAID_ALREADY}" if preview.n_skipped < preview.n_lines else ""
     if preview.restated:
         said += f", {counted(len(preview.restated), 'resolution')}: what was made is stale then"
     if preview.n_skipped:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -13,6 +14,7 @@ from rich.table import Table
 
 from pathassets.catalog.releases.records import AcceptedFinding, ReleaseRecord
 from pathassets.core.datasets.changes import DatasetChanges
+from pathassets.core.datasets.withdrawn import Withdrawn
 from pathassets.core.text import visible
 from pathassets.engine.platform.datasets.show import ShownVersion
 from pathassets.engine.platform.datasets.verify import Verified
@@ -161,6 +163,15 @@ def release_line(release: ReleaseRecord) -> str:
     """One line about a release."""
     n_slides = counted(release.report["n_slides"], "slide")
     return visible(f"{release.name}: {n_slides}, digest {release.digest}, by {release.who}")
+
+
+def copied_lines(name: str, to: Path, n_slides: int, left_out: Sequence[Withdrawn]) -> str:
+    """Say what was copied, how it is loaded, and which members are not there."""
+    argument = ", without_forgotten=True" if left_out else ""
+    said = f"{counted(n_slides, 'slide')} of {name} copied: "
+    lines = [f"{said}pathassets.load_dataset({str(to)!r}{argument})"]
+    lines += [f"left out: {one}" for one in left_out]
+    return visible("\n".join(lines), keep="\n")
 
 
 def accepted_line(accepted: AcceptedFinding) -> str:

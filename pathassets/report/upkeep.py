@@ -22,7 +22,8 @@ _GB = 1e9
 def finding(treated: Treated) -> None:
     """Print one finding: what, where, what was seen, and what helps or was done."""
     found = treated.finding
-    said = f"{found.kind} {found.subject}: {found.evidence}"
+    said = "note: " if found.is_note else ""
+    said += f"{found.kind} {found.subject}: {found.evidence}"
     if treated.done:
         said += f"; mended: {treated.done}"
     elif treated.failed:
@@ -32,11 +33,11 @@ def finding(treated: Treated) -> None:
     open_console().print(paragraph(visible(said)), markup=False)
 
 
-def findings_end(n_found: int, n_mended: int) -> str:
+def findings_end(n_found: int, n_mended: int, n_notes: int) -> str:
     """Count them."""
-    if not n_found:
-        return "nothing contradicts anything"
-    return f"{counted(n_found, 'finding')}, {n_mended} mended"
+    said = f"{counted(n_found, 'finding')}, {n_mended} mended"
+    said = said if n_found else "nothing contradicts anything"
+    return f"{said}; {counted(n_notes, 'note')}" if n_notes else said
 
 
 def finding_json(treated: Treated) -> str:
@@ -48,6 +49,7 @@ def finding_json(treated: Treated) -> str:
         "evidence": found.evidence,
         "remedy": found.remedy,
         "can_fix": found.can_fix,
+        "is_note": found.is_note,
         "done": treated.done,
         "failed": treated.failed,
     }

@@ -71,6 +71,24 @@ def test_every_thing_that_is_said_is_kept_and_stands_in_the_state(two) -> None:
     assert two.cohort_sizes() == {"luad": 1}
 
 
+def test_labels_of_one_name_are_of_one_kind_whoever_has_them(two) -> None:
+    two.record_changes(ALL, BY)
+    of_patient_too = of_patient("label.grade", "3", kind="number")
+    two.record_changes([of_patient_too], BY)
+    assert two.label_kinds() == {"grade": "number", "os_months": "number"}
+    with pytest.raises(CatalogError, match="label grade: is of the kind number by now"):
+        two.record_changes([of_slide("label.grade", "x", key="b", kind="category")], BY)
+    with pytest.raises(CatalogError, match="'2' is of another kind than boolean"):
+        two.set_label_kind("grade", "boolean", BY, fits=lambda _: False)
+    with pytest.raises(CatalogError, match=r"nobody stated any of this name.*mean 'grade'"):
+        two.set_label_kind("grades", "text", BY, fits=lambda _: True)
+    changed = CohortChange(subject="label", key="grade", field="kind", old="number", new="text")
+    assert two.set_label_kind("grade", "text", BY, fits=lambda _: True) == [changed]
+    assert {one.kind for one in two.slide_labels("a") if one.name == "grade"} == {"text"}
+    assert two.label_kinds()["grade"] == "text"
+    assert [one.change for one in two.cohort_history("grade")] == [changed]
+
+
 def test_every_change_has_its_row_in_the_history_newest_first(two) -> None:
     two.record_changes(ALL, BY)
     two.record_changes([of_slide("patient", None, old="P1")], ChangedBy(who="Bob"))

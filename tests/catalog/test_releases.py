@@ -112,8 +112,8 @@ def test_what_a_release_names_is_held_and_nothing_else(catalog: Catalog) -> None
 def test_the_releases_that_have_a_slide_are_named(catalog: Catalog) -> None:
     catalog.freeze(DRAFT, [member("a")], [])
     catalog.freeze(replace(DRAFT, digest="d2"), [member("a", split="test"), member("b")], [])
-    assert catalog.releases_of_slide("a") == [("cohort", 1, "train"), ("cohort", 2, "test")]
-    assert catalog.releases_of_slide("c") == []
+    assert catalog.releases_with(["a"]) == ["cohort@1", "cohort@2"]
+    assert catalog.releases_with(["c"]) == []
 
 
 def test_who_was_placed_stays_and_a_second_opinion_is_refused_whole(catalog: Catalog) -> None:

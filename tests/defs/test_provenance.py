@@ -305,7 +305,6 @@ CHANGES = {
     ),
     "mpp: 0.5 → 0.25, by Ada": Expected(change_an_mpp, MASK, slide="demo-01"),
     "weights sha256: * → *": Expected(change_the_weights, MEANS, inherited=frozenset()),
-    # Last: what was drawn and withdrawn, Dagster calls stale until what is in force is made anew.
     "annotation mended: none → *, by Ann": Expected(change_an_annotation, MASK, slide="demo-02"),
 }
 
@@ -328,6 +327,7 @@ def test_exactly_what_a_change_concerns_is_stale_and_the_change_is_named(
             assert fnmatchcase(cause_said(one), cause)
             assert one["inherited_from"] == (None if asset == expected.own else expected.own)
     assert stale_by_the_command() == {}
+    assert stale_on_the_page(demo) == set()
 
 
 def cause_said(one: dict[str, Any]) -> str:

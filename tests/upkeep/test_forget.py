@@ -77,11 +77,26 @@ def test_of_a_slide_that_was_taken_out_nothing_is_left_but_its_file(home: Path) 
     assert findings() == {}
 
 
-def test_no_byte_of_the_databases_names_the_patient_any_more(home: Path) -> None:
-    assert everywhere(home, "Doe") != []
+def test_no_byte_of_the_databases_names_slide_or_patient_any_more(home: Path) -> None:
+    a, _ = ids(home)
+    output("cohort", "label", a, "label=stroma")
+    output("run")  # what changed in the dataset is shown at its asset
+    for word in (a, "Doe"):
+        assert [path for path in everywhere(home, word) if path.startswith(".dagster/history")]
     take_out(home)
-    left = everywhere(home, "Doe")
-    assert [path for path in left if not path.startswith("store/dataset/")] == []
+    for word in (a, "Doe"):
+        left = [path for path in everywhere(home, word) if not path.startswith("store/dataset/")]
+        assert left == ([".dagster/history/runs.db"] if word == a else [])  # tags of a run
+    key = dg.AssetKey(["dataset", "cohort"])
+    with open_instance(read_settings()) as instance:
+        shown = instance.fetch_materializations(key, limit=9).records
+        [seen] = instance.fetch_observations(key, limit=9).records
+    changes = [one.asset_materialization.metadata.get("changes") for one in shown]  # type: ignore[union-attr]
+    assert [one.records for one in changes if one is not None] == [[]]
+    said = seen.asset_observation
+    assert said is not None
+    assert said.description.startswith("a member was withdrawn")
+    assert said.metadata["named by"].value.count("dataset/cohort/") == 2
 
 
 def test_a_slide_that_was_taken_out_is_not_taken_in_again_under_any_name(

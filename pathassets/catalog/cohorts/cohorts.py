@@ -9,7 +9,7 @@ overwritten.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import Select, func, insert, select
@@ -20,10 +20,11 @@ from pathassets.catalog.cohorts.changes import (
     keys_of,
     require_unchanged,
 )
+from pathassets.catalog.cohorts.kinds import change_kind, read_kinds, require_kinds
 from pathassets.catalog.cohorts.state import LABEL, read_state
 from pathassets.catalog.database.connect import reading, writing
 from pathassets.catalog.database.dialects import lock_for_cohort, lock_for_standing
-from pathassets.catalog.history import past_change
+from pathassets.catalog.history import enter_changes, past_change
 from pathassets.catalog.human_inputs import check_known, disputes, find_heir
 from pathassets.catalog.part import CatalogPart, now
 from pathassets.catalog.records import (
@@ -32,6 +33,7 @@ from pathassets.catalog.records import (
     CohortFacts,
     CohortState,
     Label,
+    LabelKind,
     PastChange,
     Verdict,
 )
@@ -147,14 +149,33 @@ class Cohorts(CatalogPart):
             found = connection.execute(query.order_by(cohort_change.c.id.desc())).mappings()
             return [past_change(row) for row in found]
 
+    def label_kinds(self) -> dict[str, LabelKind]:
+        """Of what kind the labels of each name are."""
+        with reading(self._engine) as connection:
+            return read_kinds(connection)
+
     # Changing it
+
+    def set_label_kind(
+        self, name: str, kind: LabelKind, by: ChangedBy, *, fits: Callable[[str], bool]
+    ) -> list[CohortChange]:
+        """Let the labels of a name be of another kind, if each fits; returns what changed.
+
+        Raises:
+            CatalogError: there are none, or one does not fit; then nothing is changed.
+        """
+        with writing(self._engine) as connection:
+            lock_for_cohort(connection)
+            changes = change_kind(connection, name, kind, fits)
+            enter_changes(connection, changes, by, now())
+        return changes
 
     def record_changes(self, changes: Sequence[CohortChange], by: ChangedBy) -> None:
         """Make changes, all or none, and enter them into the history.
 
         Raises:
-            CatalogError: a slide is unknown, or something is not any more as the change says it
-                was; then nothing is changed.
+            CatalogError: a slide is unknown, or something, or the kind of a label, is not any more
+                as the change says; then nothing is changed.
         """
         if not changes:
             return
@@ -163,6 +184,7 @@ class Cohorts(CatalogPart):
             lock_for_cohort(connection)
             check_known(connection, sorted(keys_of(changes, "slide")))
             require_unchanged(connection, changes)
+            require_kinds(connection, changes)
             apply_changes(connection, changes, by, now())
 
     def set_cohort_facts(self, facts: Iterable[CohortFacts], by: ChangedBy = _BY_HAND) -> None:

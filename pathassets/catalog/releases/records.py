@@ -46,8 +46,8 @@ class ReleaseRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FindingRecord:
-    """Something that two parts of a split may share, and must not."""
+class Found:
+    """Something that two parts of a split share."""
 
     finding: str
     """Digest of kind and pair: what a person names to accept it."""
@@ -56,21 +56,22 @@ class FindingRecord:
     """Slide, or patient where the kind is of patients."""
     other: str
     message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FindingRecord(Found):
+    """Something that they may share, and must not."""
+
     remedy: str
     evidence: Mapping[str, Any]
     """Numbers and names that it rests on, in plain JSON."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AcceptedFinding:
-    """A finding with which a person released all the same, and why."""
+class AcceptedFinding(Found):
+    """One with which a person released all the same, and why."""
 
     dataset: str
-    finding: str
-    kind: str
-    one: str
-    other: str
-    message: str
     who: str
     why: str
     made_at: datetime = field(default=UNSTAMPED, compare=False)

@@ -9,12 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import (
-    exists,
-    func,
-    insert,
-    select,
-)
+from sqlalchemy import exists, func, insert, select
 
 from pathassets.catalog.database.connect import reading, writing
 from pathassets.catalog.database.dialects import lock_for_release
@@ -22,12 +17,14 @@ from pathassets.catalog.part import CatalogPart, now
 from pathassets.catalog.releases.records import ReleaseRecord
 from pathassets.catalog.rows import flat
 from pathassets.catalog.tables import (
+    artifact,
     release,
     release_left_out,
     release_member,
 )
 from pathassets.core.address import ALL_SLIDES, Address
-from pathassets.errors import CatalogError
+from pathassets.core.datasets.names import versions_there
+from pathassets.errors import CatalogError, did_you_mean
 
 DATASET = "dataset"
 HELD_STAGES = ("features", "patch_locations", "tissue_mask")
@@ -81,8 +78,21 @@ class Releases(CatalogPart):
             if version in (None, one.version):
                 return one
         asked = dataset if version is None else f"{dataset}@{version}"
-        remedy = f"There is {known[-1].name}" if known else "pathassets dataset freeze makes one"
-        raise CatalogError(f"release {asked}: there is none", remedy=remedy)
+        raise CatalogError(
+            f"release {asked}: there is none",
+            remedy=versions_there([one.name for one in known])
+            if known
+            else self._unreleased(dataset),
+        )
+
+    def _unreleased(self, dataset: str) -> str:
+        """What to do where a dataset has no release: it has another name, or versions alone."""
+        built = self._rows(select(artifact.c.name).where(artifact.c.stage == DATASET).distinct())
+        released = self._rows(select(release.c.dataset.label("name")).distinct())
+        names = sorted({row["name"] for row in (*built, *released)})
+        if dataset in names:
+            return f"pathassets dataset freeze {dataset} --who … --why … makes the first"
+        return did_you_mean(dataset, names, "There are") if names else "pathassets run builds one"
 
     def release_members(self, dataset: str, version: int) -> list[Mapping[str, Any]]:
         """Members of a release, by slide."""
@@ -91,15 +101,6 @@ class Releases(CatalogPart):
     def release_left_out(self, dataset: str, version: int) -> list[Mapping[str, Any]]:
         """Slides that a release left out, and why, by slide."""
         return self._of(release_left_out, dataset, version)
-
-    def releases_of_slide(self, slide_id: str) -> list[tuple[str, int, str]]:
-        """Releases that have a slide, as (dataset, version, part)."""
-        columns = release_member.c
-        found = select(columns.dataset, columns.version, columns.split).where(
-            columns.slide_id == slide_id
-        )
-        rows = self._rows(found.order_by(columns.dataset, columns.version))
-        return [(row["dataset"], row["version"], row["split"]) for row in rows]
 
     def is_held(self, address: Address) -> bool:
         """Whether a release names an artifact, which must not be removed then."""

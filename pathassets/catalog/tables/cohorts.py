@@ -68,10 +68,10 @@ cohort_change = Table(
     "cohort_change",
     metadata,
     Column("id", Integer, primary_key=True),
-    # slide or patient, and its id.
+    # slide or patient, and its id; label, and the name of those whose kind changed.
     words("subject"),
     words("key"),
-    # patient, label, label.NAME, site, stain, mpp, tag or cohort.
+    # patient, label, label.NAME, site, stain, mpp, tag or cohort; kind of labels.
     words("field"),
     # NULL: there was nothing, or there is nothing any more.
     Column("old", Text),

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Table,
     Text,
 )
+from sqlalchemy.schema import SchemaItem
 
 from pathassets.catalog.tables.base import Moment, metadata, words
 
@@ -36,14 +37,27 @@ release = Table(
     Column("made_at", Moment, nullable=False),
 )
 
-release_member = Table(
+
+def _slides_of_release(table: str, *said: SchemaItem) -> Table:
+    """What releases say of slides: a row each, whose it is, its label, and more.
+
+    Without a foreign key to slide: a release outlives what is said of slides later.
+    """
+    return Table(
+        table,
+        metadata,
+        words("dataset", primary_key=True),
+        Column("version", Integer, primary_key=True, autoincrement=False),
+        words("slide_id", primary_key=True),
+        Column("patient", Text),
+        Column("label", Text),
+        *said,
+        ForeignKeyConstraint(["dataset", "version"], ["release.dataset", "release.version"]),
+    )
+
+
+release_member = _slides_of_release(
     "release_member",
-    metadata,
-    words("dataset", primary_key=True),
-    Column("version", Integer, primary_key=True, autoincrement=False),
-    words("slide_id", primary_key=True),
-    Column("patient", Text),
-    Column("label", Text),
     words("split"),
     Column("n_patches", Integer, nullable=False),
     words("features_sha256"),
@@ -53,22 +67,10 @@ release_member = Table(
     words("tissue_mask_digest"),
     words("patch_locations_digest"),
     words("features_digest"),
-    ForeignKeyConstraint(["dataset", "version"], ["release.dataset", "release.version"]),
-    # No foreign key to slide: a release outlives what is said of slides later.
     Index(None, "slide_id"),
 )
 
-release_left_out = Table(
-    "release_left_out",
-    metadata,
-    words("dataset", primary_key=True),
-    Column("version", Integer, primary_key=True, autoincrement=False),
-    words("slide_id", primary_key=True),
-    Column("patient", Text),
-    Column("label", Text),
-    words("why"),
-    ForeignKeyConstraint(["dataset", "version"], ["release.dataset", "release.version"]),
-)
+release_left_out = _slides_of_release("release_left_out", words("why"))
 
 dataset_placement = Table(
     "dataset_placement",

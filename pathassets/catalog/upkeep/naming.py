@@ -10,7 +10,6 @@ A finding that goes is found again by the next build, where it holds without the
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -24,6 +23,7 @@ from pathassets.catalog.tables import (
     dataset_placement,
 )
 from pathassets.core.recipe import DATASET
+from pathassets.core.text import names_one
 
 UNNAMED = "named a slide that was taken out"
 """In place of what a failed build of a dataset said."""
@@ -56,13 +56,13 @@ def _erase_findings(
 def _is_about(row: Mapping[Any, Any], slide_ids: Collection[str], names: Collection[str]) -> bool:
     evidence = row.get("evidence") or {}
     told = {row["one"], row["other"], *evidence.get(_SLIDES, ())}
-    return not told.isdisjoint(names) or _says(row["message"], slide_ids)
+    return not told.isdisjoint(names) or names_one(row["message"], slide_ids)
 
 
 def _unname_builds(connection: Connection, names: Collection[str]) -> None:
     of_datasets = select(attempt.c.id, attempt.c.message).where(attempt.c.stage == DATASET)
     for number, message in connection.execute(of_datasets).all():
-        if _says(message, names):
+        if names_one(message, names):
             of_it = update(attempt).where(attempt.c.id == number)
             connection.execute(of_it.values(message=UNNAMED))
 
@@ -73,8 +73,3 @@ def _unname_changes(connection: Connection, patient: str) -> None:
         column = cohort_change.c[name]
         said = (cohort_change.c.field == "patient") & (column == patient)
         connection.execute(update(cohort_change).where(said).values({name: None}))
-
-
-def _says(text: str, names: Collection[str]) -> bool:
-    """Whether one of these names stands in a text, and not as a part of a longer one."""
-    return any(re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w-])", text) for name in names)

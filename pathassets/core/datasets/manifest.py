@@ -109,6 +109,13 @@ def build_manifest(
     )
 
 
+def external_members(manifest: pd.DataFrame) -> list[str]:
+    """Slides whose features another tool made: from no mask, so that they name none."""
+    is_external = manifest["tissue_mask_digest"].fillna("") == ""
+    found: list[str] = manifest.loc[is_external, "slide_id"].tolist()
+    return found
+
+
 def _typed(rows: pd.DataFrame) -> pd.DataFrame:
     """A copy in order, with every column that is looked at."""
     missing = {name: _UNKNOWN.get(name) for name in QUALITY_COLUMNS if name not in rows}

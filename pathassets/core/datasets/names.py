@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pathassets.core.text import quoted
 from pathassets.errors import SpecError
 
+MAX_LISTED = 5
+"""Versions that a remedy names one by one."""
 _NAME = re.compile(r"([A-Za-z][A-Za-z0-9_]{0,63})(?:@(?:([1-9][0-9]{0,8})|([0-9a-f]{16})))?")
 
 
@@ -43,3 +46,17 @@ def parse_dataset_name(text: str) -> DatasetName:
         )
     version = int(found[2]) if found[2] else None
     return DatasetName(dataset=found[1], version=version, digest=found[3] or "")
+
+
+def versions_there(names: Sequence[str]) -> str:
+    """Say which versions of a dataset there are, of those in the order in which they were made.
+
+    >>> versions_there(["a@1"]), versions_there(["a@1", "a@2", "a@3"])
+    ('There is a@1', 'There are a@1, a@2 and a@3')
+    >>> versions_there([f"a@{n}" for n in range(1, 13)])
+    'There are 12, from a@1 to a@12'
+    """
+    if len(names) > MAX_LISTED:
+        return f"There are {len(names)}, from {names[0]} to {names[-1]}"
+    *first, last = names
+    return f"There are {', '.join(first)} and {last}" if first else f"There is {last}"

@@ -9,7 +9,11 @@ from pathassets.core.recipe import ANNOTATIONS, Entry, Recipe
 from pathassets.defs.assets.batch import OWNER
 from pathassets.defs.assets.slide import report_slides
 from pathassets.defs.events.data_versions import OBSERVED, newest_versions
-from pathassets.defs.events.slide_events import annotation_events, annotation_version
+from pathassets.defs.events.slide_events import (
+    WITHDRAWN,
+    annotation_events,
+    annotation_version,
+)
 from pathassets.defs.partitions import SLIDES, parts
 from pathassets.defs.text import quoted
 from pathassets.engine.platform.annotations import find_preview
@@ -60,5 +64,9 @@ def _report(instance: dg.DagsterInstance, platform: Platform, drawn: AnnotationR
 def reported_annotations(
     instance: dg.DagsterInstance, name: str, slide_ids: list[str]
 ) -> dict[str, str]:
-    """Data version of slides' annotations that Dagster was last told."""
-    return newest_versions(instance, dg.AssetKey([ANNOTATIONS, name]), OBSERVED, slide_ids)
+    """Data version of slides' annotations that Dagster was last told; of a withdrawal its word."""
+    key = dg.AssetKey([ANNOTATIONS, name])
+    log = instance.event_log_storage
+    told = (log.get_latest_storage_id_by_partition(key, OBSERVED, {*p}) for p in parts(slide_ids))
+    withdrawn = {slide_id: WITHDRAWN for part in told for slide_id in part}
+    return withdrawn | newest_versions(instance, key, OBSERVED, slide_ids)

@@ -3,6 +3,8 @@
 Without the mapping Dagster would take the identity, silently wrong.
 """
 
+from functools import partial
+
 import dagster as dg
 
 from pathassets.core.recipe import Entry, Key, Recipe
@@ -13,7 +15,7 @@ from pathassets.engine.platform.datasets.build import build_dataset
 from pathassets.engine.platform.datasets.plan import plan_dataset
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.presence import find_damage
-from pathassets.engine.platform.provenance.openlineage import tell_dataset
+from pathassets.engine.platform.provenance.openlineage import tell_batch, tell_dataset
 
 
 def build_dataset_asset(recipe: Recipe, entry: Entry) -> dg.AssetsDefinition:
@@ -33,12 +35,10 @@ def build_dataset_asset(recipe: Recipe, entry: Entry) -> dg.AssetsDefinition:
     def dataset(
         context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
     ) -> dg.MaterializeResult[None]:
-        name = "/".join(entry.key)
-        with (
-            kept_back(platform, entry),
-            tell_dataset(platform.settings, name, context.run.run_id) as told,
-        ):
-            built = build_dataset(platform, entry, run_id=context.run.run_id)
+        name, run_id = "/".join(entry.key), context.run.run_id
+        telling = partial(tell_batch, platform.settings, run_id=run_id, within=name)
+        with kept_back(platform, entry), tell_dataset(platform.settings, name, run_id) as told:
+            built = build_dataset(platform, entry, run_id=run_id, pass_on=telling)
             told.append(built.artifact)
         return dg.MaterializeResult(
             data_version=dg.DataVersion(built.artifact.address.digest),

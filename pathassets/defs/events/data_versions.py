@@ -56,7 +56,10 @@ VERSION_TAG = "dagster/data_version"
 def newest_versions(
     instance: dg.DagsterInstance, key: dg.AssetKey, kind: dg.DagsterEventType, slide_ids: list[str]
 ) -> dict[str, str]:
-    """Data version of the newest event of partitions, or of all where some are many."""
+    """Data version of the newest event of partitions, or of all where some are many.
+
+    A newest event without a version is left out.
+    """
     few = slide_ids if len(slide_ids) <= PART else None
     found = instance.event_log_storage.get_latest_tags_by_partition(
         key, kind, tag_keys=[VERSION_TAG], asset_partitions=few

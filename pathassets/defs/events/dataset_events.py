@@ -4,8 +4,10 @@ split      slides, patients and patches by part and label
 left_out   who is not in it, and why
 changes    against the version before
 findings   what blocks it, and what was accepted
+withdrawn  that a version names a slide which was taken out since; not which
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -15,7 +17,7 @@ import pandas as pd
 
 from pathassets.core.datasets.changes import DatasetChanges, VersionTables, compare
 from pathassets.core.datasets.report import split_counts
-from pathassets.core.recipe import Entry
+from pathassets.core.recipe import DATASET, Entry
 from pathassets.defs.text import bullets, table_value, text_value
 from pathassets.engine.platform.datasets.build import BuiltDataset
 from pathassets.engine.platform.datasets.versions import (
@@ -24,6 +26,7 @@ from pathassets.engine.platform.datasets.versions import (
     version_before,
 )
 from pathassets.engine.platform.platform import Platform
+from pathassets.engine.platform.upkeep.forget import dataset_of
 from pathassets.errors import LeakageFound, StoreError
 
 
@@ -70,6 +73,19 @@ def kept_back(platform: Platform, entry: Entry) -> Iterator[None]:
             metadata={"findings": table_value(rows), "what to do": text_value(error.remedy)},
             allow_retries=False,
         ) from error
+
+
+def withdrawal_events(versions: Iterable[str]) -> Iterator[dg.AssetObservation]:
+    """Of each dataset, which versions and releases of it name a slide that was taken out now."""
+    of_dataset: defaultdict[str, list[str]] = defaultdict(list)
+    for one in versions:
+        of_dataset[dataset_of(one)].append(one)
+    for dataset, names in of_dataset.items():
+        yield dg.AssetObservation(
+            dg.AssetKey([DATASET, dataset]),
+            description="a member was withdrawn: pathassets dataset show tells which, and why",
+            metadata={"named by": text_value(", ".join(names))},
+        )
 
 
 def _changes(platform: Platform, built: BuiltDataset) -> dict[str, Any]:

@@ -27,7 +27,7 @@ ARE_FINITE = "features_are_finite"
 UNLIKE = 0.25
 """Share by which patches may differ in resolution from what an encoder was trained on."""
 WITHDRAWN = "withdrawn"
-"""Data version of an annotation that counts no more."""
+"""What stands for the data version of an annotation that counts no more."""
 
 _PREVIEWS = {
     "tissue_mask": "mask",
@@ -261,7 +261,9 @@ def annotation_events(
     """What is drawn on a slide, as recording it reports.
 
     The observation gives the version, as it does for a slide; it comes last and so says that both
-    were reported.
+    were reported. One of a withdrawal gives none: of what was made before anything was drawn,
+    Dagster compares the newest observation's version with that of the newest before, of which there
+    is none (`CachingStaleStatusResolver._is_dep_updated`). With a version it would call it stale.
     """
     key = dg.AssetKey([ANNOTATIONS, drawn.name])
     tags = data_version_tags(annotation_version(drawn))
@@ -279,7 +281,8 @@ def annotation_events(
     made = dg.AssetMaterialization(
         key, partition=drawn.slide_id, description=words, metadata=metadata, tags=tags
     )
-    seen = dg.AssetObservation(key, partition=drawn.slide_id, description=words, tags=tags)
+    seen_tags = {} if drawn.is_withdrawn else tags
+    seen = dg.AssetObservation(key, partition=drawn.slide_id, description=words, tags=seen_tags)
     return made, seen
 
 

@@ -4,5 +4,6 @@
     a path ───────────────────────────────────────────────────┴▶ folder ─▶ load ─▶ BagDataset
                                                                     └────▶ copy ─▶ a folder
 
-From a folder on, no catalog is asked: a copied dataset is read where there is none.
+A copied folder asks no catalog: it is read where there is none. Of a dataset in a store the catalog
+says which members were taken out since (withdrawn).
 """

@@ -2,6 +2,7 @@
 
     TO/manifest.parquet, artifact.json, …     the dataset's own files, byte for byte
     TO/features/NAME/SLIDE/DIGEST/…           the artifact of each slide's features, likewise
+    TO/forgotten.json                         members that are not there, and why; else none
 
 Every file is hashed while it is copied. The folder has its name once it is whole.
 """
@@ -11,20 +12,16 @@ from __future__ import annotations
 import hashlib
 import shutil
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from pathassets.adapters.store.damage import MANIFEST, open_plain
 from pathassets.adapters.store.store import Artifact, read_copy
 from pathassets.core.datasets.members import Member, members_of
-from pathassets.engine.datasets.find import find_dataset
-from pathassets.engine.datasets.folder import (
-    AGAIN,
-    DatasetFolder,
-    bag_error,
-    is_within,
-    open_folder,
-)
+from pathassets.core.datasets.withdrawn import without_withdrawn
+from pathassets.engine.datasets.find import open_dataset
+from pathassets.engine.datasets.folder import AGAIN, DatasetFolder, bag_error, is_within
+from pathassets.engine.datasets.withdrawn import write_withdrawn
 from pathassets.errors import ArtifactCorrupt, OutputExists, StoreError
 
 _BLOCK_BYTES = 1 << 22
@@ -34,6 +31,7 @@ def copy_dataset(
     what: str | Path,
     to: str | Path,
     *,
+    without_forgotten: bool = False,
     store: Path | str | None = None,
     advance: Callable[[str], object] = lambda _: None,
 ) -> Path:
@@ -42,6 +40,8 @@ def copy_dataset(
     Args:
         what: as `load_dataset` takes it.
         to: the folder, which must not be there, or be empty.
+        without_forgotten: where slides were taken out since, copy the rest, and keep in
+            `forgotten.json` which are not there; without it that is an error.
         store: as `load_dataset` takes it.
         advance: told of each slide that was copied.
 
@@ -49,16 +49,22 @@ def copy_dataset(
         SpecError: there is no such dataset.
         CatalogError: there is no such release, or the catalog cannot be read.
         OutputExists: something is there already.
+        MembersForgotten: slides were taken out since, and the rest is not asked for.
         BagUnreadable: features are not those that the dataset names.
         StoreError: the dataset is damaged, or the folder cannot be written.
     """
-    folder = open_folder(find_dataset(what, None if store is None else Path(store)))
+    folder = open_dataset(what, store)
+    members, lost = without_withdrawn(
+        str(what), members_of(folder.manifest, "label"), folder.withdrawn,
+        is_meant=without_forgotten,
+    )  # fmt: skip
     target = Path(to).expanduser().absolute()
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise OutputExists(target, "is there already", remedy="Name a folder that is not there")
     part = target.with_name(f".{target.name}.{uuid.uuid4().hex}.part")
     try:
-        _copy_all(folder, part, advance)
+        _copy_all(folder, members, part, advance)
+        write_withdrawn(part, lost)
         part.replace(target)
     except OSError as error:
         if isinstance(error, StoreError):
@@ -72,11 +78,16 @@ def copy_dataset(
     return target
 
 
-def _copy_all(folder: DatasetFolder, part: Path, advance: Callable[[str], object]) -> None:
+def _copy_all(
+    folder: DatasetFolder,
+    members: Iterable[Member],
+    part: Path,
+    advance: Callable[[str], object],
+) -> None:
     part.mkdir(parents=True)
     own = read_copy(folder.path)
     _copy_artifact(own, folder.path, part)
-    for member in members_of(folder.manifest, "label"):
+    for member in members:
         _copy_bag(folder, member, part)
         advance(member.slide_id)
 

@@ -1,67 +1,114 @@
-"""What a person calls a dataset -> the folder that its manifest is in."""
+"""What a person calls a dataset -> its folder, opened, and which of its members are to be used.
+
+"luad@3"              ─▶ catalog ─▶ folder in the store ─┐
+a folder in a store   ─▶ its catalog, if it has one ─────┼▶ who was taken out since ─▶ opened
+a copied folder       ─▶ forgotten.json ─────────────────┘
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pathassets.adapters.store.store import Store
 from pathassets.core.address import ALL_SLIDES, Address
-from pathassets.core.datasets.names import DatasetName, parse_dataset_name
-from pathassets.engine.datasets.folder import MANIFEST_TABLE
-from pathassets.engine.settings import own_catalog, read_settings
-from pathassets.errors import SpecError, did_you_mean
+from pathassets.core.datasets.names import DatasetName, parse_dataset_name, versions_there
+from pathassets.engine.datasets.folder import MANIFEST_TABLE, DatasetFolder, open_folder
+from pathassets.engine.datasets.withdrawn import withdrawn_among
+from pathassets.engine.settings import CATALOG_FILE, Settings, own_catalog, read_settings
+from pathassets.errors import CatalogError, SpecError, did_you_mean
+
+if TYPE_CHECKING:
+    from pathassets.catalog.catalog import Catalog
 
 STAGE = "dataset"
 _THERE = ("made", "current")
 """States of an attempt after which the version is there."""
 
 
-def find_dataset(what: str | Path, store: Path | None) -> Path:
-    """Find the folder of a dataset: a path as it is, a name by the catalog.
+def open_dataset(what: str | Path, store: Path | str | None) -> DatasetFolder:
+    """Open a dataset: a path as it is, a name by the catalog, which also says who was taken out.
 
     Raises:
         SpecError: it is no name of a version, or no such dataset was built.
-        CatalogError: there is no such release, or the catalog cannot be read.
+        CatalogError: there is no such version, or the catalog cannot be read.
+        StoreError: the folder holds no dataset, or it is damaged.
     """
     if isinstance(what, Path) or os.sep in what or (Path(what) / MANIFEST_TABLE).is_file():
-        return Path(what).expanduser().absolute()
+        return _at_path(Path(what).expanduser().absolute())
     name = parse_dataset_name(what)
-    root, url = _store_and_catalog(store)
-    digest = name.digest or _digest_by_catalog(url, name)
-    return Store(root).path_of(Address(STAGE, name.dataset, ALL_SLIDES, digest))
+    settings = _settings_with(store)
+    with _opened(settings.catalog_url) as catalog:
+        digest = _digest_by_catalog(catalog, name)
+        path = Store(settings.store).path_of(Address(STAGE, name.dataset, ALL_SLIDES, digest))
+        return _as_told(open_folder(path), catalog)
 
 
-def _store_and_catalog(store: Path | None) -> tuple[Path, str]:
+def _at_path(path: Path) -> DatasetFolder:
+    """Open a folder; where it lies in a store that has a catalog, ask that."""
+    folder = open_folder(path)
+    settings = _settings_with(folder.root)
+    has_catalog = not settings.has_own_catalog or (folder.root / CATALOG_FILE).is_file()
+    if folder.is_copy or not has_catalog:
+        return folder
+    with _opened(settings.catalog_url) as catalog:
+        return _as_told(folder, catalog)
+
+
+def _as_told(folder: DatasetFolder, catalog: Catalog) -> DatasetFolder:
+    withdrawn = withdrawn_among(catalog.forgotten(), folder.manifest["slide_id"])
+    return replace(folder, withdrawn=withdrawn)
+
+
+def _settings_with(store: Path | str | None) -> Settings:
     """Those of the home; a store that is named brings its catalog, unless one is set elsewhere."""
     settings = read_settings()
-    if store is not None:
-        root = Path(store).expanduser().absolute()
-        url = own_catalog(root) if settings.has_own_catalog else settings.catalog_url
-        settings = replace(settings, store=root, catalog_url=url)
-    return settings.store, settings.catalog_url
+    if store is None:
+        return settings
+    root = Path(store).expanduser().absolute()
+    url = own_catalog(root) if settings.has_own_catalog else settings.catalog_url
+    return replace(settings, store=root, catalog_url=url)
 
 
-def _digest_by_catalog(url: str, name: DatasetName) -> str:
-    """Digest of a release, or of the version that was last made or found to be in force."""
-    from pathassets.catalog.catalog import Catalog  # noqa: PLC0415 - 0.4 s that no folder needs
+@contextmanager
+def _opened(url: str) -> Iterator[Catalog]:
+    from pathassets.catalog.catalog import Catalog  # noqa: PLC0415 - 0.4 s that no copy needs
 
     with Catalog.open_to_read(url) as catalog:
-        if name.version is not None:
-            return catalog.release(name.dataset, name.version).digest
-        built = {
-            attempt.address.name: attempt.address.digest
-            for attempt in catalog.attempts(partition_key=ALL_SLIDES)
-            if attempt.address.stage == STAGE and attempt.state in _THERE
-        }
-    return built[name.dataset] if name.dataset in built else _refuse(name, built)
+        yield catalog
 
 
-def _refuse(name: DatasetName, built: Iterable[str]) -> str:
-    known = sorted(built)
-    raise SpecError(
-        f"dataset {name.dataset}: no version of it was built",
-        remedy=did_you_mean(name.dataset, known) if known else "pathassets run builds datasets",
-    )
+def _digest_by_catalog(catalog: Catalog, name: DatasetName) -> str:
+    """Digest of a release, or of the version that was last made or found to be in force."""
+    if name.version is not None:
+        return catalog.release(name.dataset, name.version).digest
+    if name.digest:
+        return _known_digest(catalog, name)
+    built = {
+        attempt.address.name: attempt.address.digest
+        for attempt in catalog.attempts(partition_key=ALL_SLIDES)
+        if attempt.address.stage == STAGE and attempt.state in _THERE
+    }
+    if name.dataset not in built:
+        raise SpecError(
+            f"dataset {name.dataset}: no version of it was built",
+            remedy=did_you_mean(name.dataset, sorted(built), "There are")
+            if built
+            else "pathassets run builds datasets",
+        )
+    return built[name.dataset]
+
+
+def _known_digest(catalog: Catalog, name: DatasetName) -> str:
+    made = sorted(catalog.artifacts(STAGE, name.dataset), key=lambda one: one.made_at)
+    there = [f"{name.dataset}@{one.address.digest}" for one in made]
+    if str(name) not in there:
+        raise CatalogError(
+            f"dataset {name}: there is no such version",
+            remedy=versions_there(there) if there else "pathassets dataset list names all",
+        )
+    return name.digest

@@ -17,6 +17,8 @@ from pathassets.adapters.store.damage import MANIFEST, check_bytes
 from pathassets.adapters.store.store import Artifact, read_copy
 from pathassets.core.datasets.manifest import MANIFEST_COLUMNS
 from pathassets.core.datasets.members import Member
+from pathassets.core.datasets.withdrawn import Withdrawn
+from pathassets.engine.datasets.withdrawn import FORGOTTEN_JSON, read_withdrawn
 from pathassets.errors import (
     ArtifactCorrupt,
     ArtifactMissing,
@@ -38,16 +40,22 @@ class DatasetFolder:
     """Where its manifest is."""
     manifest: pd.DataFrame
     """Columns MANIFEST_COLUMNS and more; sorted by slide."""
+    withdrawn: tuple[Withdrawn, ...] = ()
+    """Members that were taken out since, as far as it is known where the folder lies."""
 
     @cached_property
+    def is_copy(self) -> bool:
+        """Whether it has its features beside it, and needs no store."""
+        first = next((PurePosixPath(uri).parts[0] for uri in self.manifest["features_uri"]), "")
+        return (self.path / first).is_dir() or (self.path / FORGOTTEN_JSON).exists()
+
+    @property
     def root(self) -> Path:
         """What the features' paths are relative to: the folder where it has them, else its store.
 
         Either way `features_uri` is the same, so a copy has the manifest byte for byte.
         """
-        first = next((PurePosixPath(uri).parts[0] for uri in self.manifest["features_uri"]), "")
-        is_copied = (self.path / first).is_dir()
-        return self.path if is_copied else self.path.parents[_DEPTH - 1]
+        return self.path if self.is_copy else self.path.parents[_DEPTH - 1]
 
     def artifact_folder(self, member: Member) -> Path:
         """Folder of the artifact that a slide's features are in."""
@@ -109,7 +117,7 @@ def open_folder(path: Path) -> DatasetFolder:
     bad = next((uri for uri in manifest["features_uri"] if not is_within(uri)), None)
     if bad is not None:
         raise ArtifactCorrupt(table, f"names features elsewhere: {bad!r}", remedy=AGAIN)
-    return DatasetFolder(path=path, manifest=manifest)
+    return DatasetFolder(path=path, manifest=manifest, withdrawn=read_withdrawn(path))
 
 
 def _require_published(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,9 +18,11 @@ from pathassets.core.datasets.members import (
     parts_asked_for,
     refuse_or_drop,
 )
-from pathassets.engine.datasets.find import find_dataset
-from pathassets.engine.datasets.folder import open_folder
+from pathassets.core.datasets.withdrawn import told, without_withdrawn
+from pathassets.engine.datasets.find import open_dataset
 from pathassets.errors import SpecError
+
+logger = logging.getLogger(__name__)
 
 
 def load_dataset(  # noqa: PLR0913 - the public door: each has a default
@@ -34,6 +37,7 @@ def load_dataset(  # noqa: PLR0913 - the public door: each has a default
     seed: int = 0,
     dtype: torch.dtype | None = None,
     verify: bool = False,
+    without_forgotten: bool = False,
     store: Path | str | None = None,
 ) -> BagDataset:
     """Open a dataset for torch: a `Dataset` of one bag for each slide, in the order of slide ids.
@@ -58,22 +62,30 @@ def load_dataset(  # noqa: PLR0913 - the public door: each has a default
         dtype: of the features; None keeps what is stored.
         verify: read every byte before, and compare it with what the dataset names. It takes as
             long as hashing all of it.
+        without_forgotten: where slides were taken out since (`pathassets forget`), take the rest,
+            warn of each, and name them in `BagDataset.withdrawn`; without it that is an error. The
+            classes and their numbers are those of the whole dataset either way.
         store: store to look for a name in, with its own catalog; None is the home's.
 
     Raises:
         SpecError: there is no such dataset, split, fold or label, or a slide's label is unknown.
         CatalogError: there is no such release, or the catalog cannot be read.
+        MembersForgotten: slides of these parts were taken out since, and the rest is not asked for.
         StoreError: the folder holds no dataset, or it or its features are damaged.
     """
     if max_patches is not None and max_patches < 1:
         raise SpecError(
             f"max_patches: {max_patches} is not 1 or more", remedy="None takes all patches"
         )
-    folder = open_folder(find_dataset(what, None if store is None else Path(store)))
+    folder = open_dataset(what, store)
     everyone = members_of(folder.manifest, label)
     parts = parts_asked_for({one.split for one in everyone}, split, fold)
     known = classes_of(everyone, classes)
-    chosen = refuse_or_drop([one for one in everyone if one.split in parts], known, unknown_label)
+    asked = [one for one in everyone if one.split in parts]
+    left, lost = without_withdrawn(str(what), asked, folder.withdrawn, is_meant=without_forgotten)
+    if lost:
+        logger.warning("%s: left out: %s", what, told(lost))
+    chosen = refuse_or_drop(left, known, unknown_label)
     if verify:
         for one in chosen:
             folder.check(one)
@@ -83,6 +95,7 @@ def load_dataset(  # noqa: PLR0913 - the public door: each has a default
         root=folder.root,
         members=tuple(replace(one, code=code.get(one.label, UNLABELLED)) for one in chosen),
         classes=known,
+        withdrawn=lost,
         max_patches=max_patches,
         seed=seed,
         dtype=dtype,

@@ -132,6 +132,11 @@ def test_a_drawing_makes_stale_what_is_made_from_it_and_a_withdrawal_too(
     bench.draw(a, LEFT)
     assert bench.stale([a, b]) == {}  # it is the same
 
+    bench.draw(b, LEFT, name="mended")
+    bench.withdraw(b, "mended")
+    mask = dg.AssetKey(MASK.split("/"))
+    assert bench.staleness(mask, b) == "fresh"  # it is as it was made, without
+
     bench.draw(a, WHOLE)
     # The first annotation of a slide that was made without: its mask was computed.
     bench.draw(b, LEFT, name="mended")

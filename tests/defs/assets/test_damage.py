@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -69,11 +70,36 @@ def test_a_damaged_parent_that_was_not_selected_is_mended_without_an_event(
     assert bench.stale([made.slide_id]) == {}
 
 
-def test_a_dataset_asset_mends_a_flipped_bit_before_it_names_it(
-    bench: Workbench, made: PlannedSlide
+@pytest.fixture
+def events(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where what OpenLineage is told goes; to be asked for before the bench."""
+    monkeypatch.setenv("PATHASSETS_OPENLINEAGE", f"file:{tmp_path / 'events'}")
+    return tmp_path / "events"
+
+
+def test_a_dataset_asset_mends_a_flipped_bit_before_it_names_it_and_tells_of_it(
+    events: Path, bench: Workbench, made: PlannedSlide
 ) -> None:
     flip(folder_of(bench, made, COLOUR) / "features.zarr" / "features" / "c" / "0" / "0")
-    assert bench.run("build_datasets").success
+    events.unlink()
+    done = bench.run("build_datasets")
+    assert done.success
+    told = [json.loads(line) for line in events.read_text().splitlines()]
+    assert [(one["job"]["name"], one["eventType"]) for one in told] == [
+        ("dataset/cohort", "START"),
+        ("slide_batch", "START"),
+        ("slide_batch.slide", "START"),
+        ("slide_batch.slide", "COMPLETE"),
+        ("slide_batch", "COMPLETE"),
+        ("dataset/cohort", "COMPLETE"),
+    ]
+    whole, batch, slide = (one["run"] for one in told[:3])
+    assert whole["runId"] == done.run_id
+    assert batch["facets"]["parent"]["run"] == {"runId": whole["runId"]}
+    assert slide["facets"]["parent"]["run"] == {"runId": batch["runId"]}
+    [again] = told[3]["outputs"]
+    assert again["name"] == "features/colour"
+    assert again["facets"]["version"]["datasetVersion"] == made.steps[COLOUR].address.digest
     assert bench.platform.store.is_intact(made.steps[COLOUR].address)
     assert bench.health("features/colour") == {"green": [made.slide_id], "red": []}
     event = bench.instance.get_latest_materialization_event(dg.AssetKey(["dataset", "cohort"]))

@@ -115,3 +115,13 @@ def test_a_manifest_that_was_changed_in_the_copy_is_refused(folder, tmp_path):
     table.assign(split="test").to_parquet(copied / "manifest.parquet")
     with pytest.raises(ArtifactCorrupt, match=r"manifest.parquet"):
         pathassets.load_dataset(copied)
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "7", "[7]", '[{"slide_id": 7, "on": "", "who": "", "why": ""}]', "[" * 9999]
+)
+def test_a_list_of_forgotten_members_that_nobody_could_write_is_refused(folder, tmp_path, text):
+    copied = pathassets.copy_dataset(folder, tmp_path / "one")
+    (copied / "forgotten.json").write_text(text)
+    with pytest.raises(ArtifactCorrupt, match=r"forgotten.json: cannot be read: "):
+        pathassets.load_dataset(copied, without_forgotten=True)

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 import pathassets
 from pathassets.catalog.records import CohortFacts
 from pathassets.cli import main
-from pathassets.engine.datasets.find import find_dataset
+from pathassets.engine.datasets.find import open_dataset
 from pathassets.engine.platform.batch import run_batch
 from pathassets.engine.platform.datasets.build import build_dataset
 from pathassets.engine.platform.datasets.freeze import freeze
@@ -68,7 +68,7 @@ def _home(home, monkeypatch):
 
 def test_a_name_is_the_version_that_was_built_last(home):
     dataset = pathassets.load_dataset("cohort")
-    assert find_dataset("cohort", None).name == home.versions[1]
+    assert open_dataset("cohort", None).path.name == home.versions[1]
     assert dataset.classes == ("a", "b")
     assert [len(bag.features) for bag in dataset] == [one.n_patches for one in dataset.members]
     assert min(one.n_patches for one in dataset.members) > 0
@@ -78,17 +78,17 @@ def test_a_version_that_is_in_force_again_is_the_last_again(home):
     with open_platform(settings_of(home.path)) as platform:
         tell(platform, "a", "a")
         assert build(platform) == home.versions[0]
-        assert find_dataset("cohort", None).name == home.versions[0]
+        assert open_dataset("cohort", None).path.name == home.versions[0]
         tell(platform, "a", "b")
         assert build(platform) == home.versions[1]
-        assert find_dataset("cohort", None).name == home.versions[1]
+        assert open_dataset("cohort", None).path.name == home.versions[1]
 
 
 def test_a_release_is_what_it_was_whatever_was_built_since(home):
     with open_platform(settings_of(home.path)) as platform:
         tell(platform, "a", "a")
         assert build(platform) == home.versions[0]
-        assert find_dataset("cohort@1", None).name == home.versions[1]
+        assert open_dataset("cohort@1", None).path.name == home.versions[1]
         assert pathassets.load_dataset("cohort@1", verify=True).classes == ("a", "b")
         tell(platform, "a", "b")
         build(platform)
@@ -109,7 +109,7 @@ def test_a_release_is_copied_by_a_command_and_read_without_the_home(tmp_path, mo
 
 def test_a_digest_names_a_version(home):
     first, second = home.versions
-    assert find_dataset(f"cohort@{first}", None).name == first
+    assert open_dataset(f"cohort@{first}", None).path.name == first
     assert pathassets.load_dataset(f"cohort@{second}").classes == ("a", "b")
     assert pathassets.load_dataset(f"cohort@{first}").classes == ("a",)
 
@@ -130,5 +130,11 @@ def test_a_name_that_there_is_not_is_refused_with_the_one_that_is_meant():
         pathassets.load_dataset("chohort")
     with pytest.raises(SpecError, match="no name of a version"):
         pathassets.load_dataset("cohort@latest")
-    with pytest.raises(CatalogError, match="release cohort@7: there is none"):
+    with pytest.raises(CatalogError, match=r"release cohort@7: there is none. There is cohort@1$"):
         pathassets.load_dataset("cohort@7")
+    with pytest.raises(CatalogError, match=r"release chohort@1: there is none. .*mean 'cohort'"):
+        pathassets.load_dataset("chohort@1")
+    with pytest.raises(
+        CatalogError, match=r"0{16}: there is no such version. There are cohort@.* a"
+    ):
+        pathassets.load_dataset(f"cohort@{'0' * 16}")

@@ -22,6 +22,7 @@ from pathassets.adapters.zarr.row_reader import REMEDY, StoredRows, open_rows
 from pathassets.core import display
 from pathassets.core.datasets.members import Member
 from pathassets.core.datasets.row_sampling import choose_rows, first_not_finite
+from pathassets.core.datasets.withdrawn import Withdrawn
 from pathassets.errors import BagUnreadable, StoreError
 
 N_EDGES = 4
@@ -47,6 +48,8 @@ class BagDataset(Dataset[Bag]):
     """The slides, in the order of the manifest, which is that of their ids."""
     classes: tuple[str, ...]
     """Labels, by the number that stands for each: of the whole dataset, whatever the split."""
+    withdrawn: tuple[Withdrawn, ...] = ()
+    """Slides of the parts asked for that were taken out since, and are left out."""
     max_patches: int | None = None
     """Patches of a slide that has more of them are drawn, anew in each epoch; None takes all."""
     seed: int = 0
@@ -65,7 +68,8 @@ class BagDataset(Dataset[Bag]):
         counts = Counter(one.label for one in self.members).most_common(display.N_LABELS)
         said = (f"{n:,} {display.label(label) if label else 'without'}" for label, n in counts)
         count = display.count(len(self), "bag")
-        return display.line(self, display.label(self.name), count, *said)
+        gone = f"{len(self.withdrawn)} forgotten left out" if self.withdrawn else ""
+        return display.line(self, display.label(self.name), count, gone, *said)
 
     @property
     def labels(self) -> list[int]:

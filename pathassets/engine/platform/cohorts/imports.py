@@ -8,11 +8,17 @@ from typing import Literal
 
 from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.cohorts.state import LABEL, NAMED
-from pathassets.catalog.records import ChangedBy, CohortChange, Subject
+from pathassets.catalog.records import ChangedBy, CohortChange, LabelKind, Subject
 from pathassets.core.text import quoted
 from pathassets.engine.platform.cohorts.preview import CohortPreview
 from pathassets.engine.platform.cohorts.sheet import LABEL_CHARS
-from pathassets.engine.platform.cohorts.words import check_name, check_value, kind_of
+from pathassets.engine.platform.cohorts.words import (
+    check_name,
+    check_value,
+    fits,
+    kind_of,
+    unfit,
+)
 from pathassets.engine.platform.merged_slides import ids_of_today
 from pathassets.errors import SpecError
 
@@ -38,7 +44,8 @@ def label_by_hand(
     """State labels of a slide or a patient; an empty value takes one away. Returns what changed.
 
     Raises:
-        SpecError: a name or a value cannot be one.
+        SpecError: a name or a value cannot be one, or the value is of another kind than the labels
+            of that name.
         CatalogError: the slide or the patient is unknown.
     """
     key = catalog.slide(key).slide_id if subject == "slide" else key
@@ -48,13 +55,14 @@ def label_by_hand(
             f"patient {quoted(key)}: no slide is of this patient", remedy="Look at its spelling"
         )
     known = (state.slides if subject == "slide" else state.patients)[key]
+    kinds = catalog.label_kinds()
     changes = []
     for name, value in labels.items():
         where = f"{subject} {key}"
         field = LABEL if check_name(name, "label", where) == LABEL else NAMED + name
         new = check_value(value, name, where, max_chars=LABEL_CHARS) or None
         if new != known.get(field):
-            kind = None if new is None else kind_of([new])
+            kind = None if new is None else _kind_by_hand(new, name, where, kinds.get(name))
             changes.append(
                 CohortChange(
                     subject=subject, key=key, field=field, old=known.get(field), new=new, kind=kind
@@ -62,6 +70,27 @@ def label_by_hand(
             )
     catalog.record_changes(changes, ChangedBy(who=who))
     return changes
+
+
+def _kind_by_hand(value: str, name: str, where: str, known: LabelKind | None) -> LabelKind:
+    """Kind of the labels of a name, of which one has this value; of the first its own."""
+    if known is not None and not fits(value, known):
+        fact, remedy = unfit(name, value, known)
+        raise SpecError(f"{where}: {fact}", remedy=remedy)
+    return known or kind_of([value])
+
+
+def set_kind_by_hand(
+    catalog: Catalog, name: str, kind: LabelKind, *, who: str
+) -> list[CohortChange]:
+    """Let all labels of a name be of a kind. Returns what changed.
+
+    Raises:
+        CatalogError: there are none, or one of them is of no such kind.
+    """
+    return catalog.set_label_kind(
+        name, kind, ChangedBy(who=who), fits=lambda value: fits(value, kind)
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

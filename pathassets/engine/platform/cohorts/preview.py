@@ -17,10 +17,17 @@ from pathassets.catalog.records import CohortChange, CohortState, LabelKind, Sub
 from pathassets.core.text import quoted
 from pathassets.engine.platform.cohorts.matching import Matches, match_slides, nearest
 from pathassets.engine.platform.cohorts.sheet import Sheet, SheetLine
+from pathassets.engine.platform.cohorts.words import fits, unfit
 from pathassets.engine.platform.ingestion.spelling import alike, told
 
 ConflictKind = Literal[
-    "contradiction", "patient_moves", "unknown_slide", "unknown_patient", "two_slides", "no_patient"
+    "contradiction",
+    "patient_moves",
+    "unknown_slide",
+    "unknown_patient",
+    "two_slides",
+    "no_patient",
+    "other_kind",
 ]
 Place = tuple[Subject, str, str]
 """Subject, key and field: of what something is said."""
@@ -84,6 +91,8 @@ class _Said:
 
     sheet: Sheet
     state: CohortState
+    known_kinds: Mapping[str, LabelKind]
+    """Of what kind labels are by now, by name."""
     cohort: str
     lenient: Leniency
     slides: set[str] = field(default_factory=set)
@@ -121,7 +130,7 @@ def preview_table(
 ) -> CohortPreview:
     """Work out what a table would change; `cohort` is one that all of its slides come into."""
     state = catalog.cohort_state()
-    said = _Said(sheet, state, cohort, leniency or Leniency())
+    said = _Said(sheet, state, catalog.label_kinds(), cohort, leniency or Leniency())
     if sheet.is_clinical:
         _read_patients(said)
     else:
@@ -174,8 +183,12 @@ def _read_slide(said: _Said, line: SheetLine, slide_id: str) -> None:
 def _read_labels(said: _Said, line: SheetLine, subject: Subject, key: str) -> None:
     for name, value in line.labels.items():
         place = (subject, key, LABEL if name == LABEL else NAMED + name)
-        said.say(place, value, line.number)
-        said.kinds[place] = said.sheet.kinds[name]
+        kind = said.known_kinds.get(name, said.sheet.kinds[name])
+        if place == ("slide", key, LABEL) or fits(value, kind):
+            said.say(place, value, line.number)
+            said.kinds[place] = kind
+        else:
+            said.refuse(line.number, "other_kind", *unfit(name, value, kind))
 
 
 def _read_members(said: _Said, line: SheetLine, slide_ids: Iterable[str]) -> None:

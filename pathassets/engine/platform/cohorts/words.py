@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
+from pathassets.catalog.cohorts.kinds import wider
 from pathassets.catalog.records import LabelKind
 from pathassets.core.text import quoted
 from pathassets.errors import SpecError
@@ -13,6 +15,14 @@ MAX_NAME_CHARS = 64
 MAX_CATEGORY_CHARS = 100
 """A label that is longer is text: nobody groups slides by it."""
 
+_WORDS: Mapping[LabelKind, str] = MappingProxyType(
+    {
+        "number": "numbers",
+        "boolean": "true or false",
+        "category": "categories",
+        "text": "text",
+    }
+)
 _NAME = re.compile(rf"\w[\w.+-]{{0,{MAX_NAME_CHARS - 1}}}")
 _NUMBER = re.compile(r"[+-]?(?:0|[1-9]\d*)(?:\.\d+)?(?:e[+-]?\d{1,3})?", re.IGNORECASE)
 _BOOLEANS = frozenset({"true", "false"})
@@ -66,3 +76,23 @@ def kind_of(values: Iterable[str]) -> LabelKind:
         return "boolean"
     is_text = any(len(value) > MAX_CATEGORY_CHARS or "\n" in value for value in said)
     return "text" if is_text else "category"
+
+
+def fits(value: str, kind: LabelKind) -> bool:
+    r"""Whether a value can be one of labels of a kind, as it stands.
+
+    >>> fits("2", "category"), fits("high", "number"), fits("a\nb", "category"), fits("2", "text")
+    (True, False, False, True)
+    """
+    own = kind_of([value])
+    return kind in {own, "text"} or (kind == "category" and own != "text")
+
+
+def unfit(name: str, value: str, kind: LabelKind) -> tuple[str, str]:
+    """What speaks against a value among labels of another kind, and what helps."""
+    common = wider([kind, kind_of([value])])
+    helps = f"pathassets cohort kind {name} {common}"
+    return (
+        f"labels {name} are {_WORDS[kind]}, and {quoted(value)} is not",
+        f"State another value, or let them be {_WORDS[common]}: {helps}",
+    )

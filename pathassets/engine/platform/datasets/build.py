@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,9 +37,13 @@ from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.presence import damage_said
 from pathassets.engine.platform.standing.refresh import refresh_wanted
 from pathassets.engine.software import software_versions
+from pathassets.engine.stages.outcomes import SlideOutcome
 from pathassets.errors import LeakageFound
 
 logger = logging.getLogger(__name__)
+
+PassOn = Callable[[Generator[SlideOutcome, None, None]], Iterable[SlideOutcome]]
+"""Gives on the outcomes of slides whose features are made again, and may tell of each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,10 +56,13 @@ class BuiltDataset:
     """Whether this version was made now; otherwise it was there already."""
 
 
-def build_dataset(platform: Platform, entry: Entry, *, run_id: str) -> BuiltDataset:
+def build_dataset(
+    platform: Platform, entry: Entry, *, run_id: str, pass_on: PassOn = lambda made: made
+) -> BuiltDataset:
     """Build the version that the catalog and the store stand for now, unless it is there.
 
-    Before a new version names features, they are hashed, and made again where they are damaged.
+    Before a new version names features, they are hashed, and made again where they are damaged;
+    what becomes of these goes through `pass_on`.
 
     Raises:
         LeakageFound: its parts share what nobody accepted; the catalog keeps what.
@@ -67,7 +74,7 @@ def build_dataset(platform: Platform, entry: Entry, *, run_id: str) -> BuiltData
     rows = rows_of(platform, plan_id, entry)
     planned = plan_dataset(platform, entry)
     if not platform.store.is_intact(planned.address):
-        planned = _verified(platform, planned, run_id)
+        planned = _verified(platform, planned, run_id, pass_on)
     is_new = not platform.store.is_intact(planned.address)
     if is_new:
         _let_through(platform, planned, run_id)
@@ -104,7 +111,9 @@ def _place(platform: Platform, planned: PlannedDataset) -> None:
         )
 
 
-def _verified(platform: Platform, planned: PlannedDataset, run_id: str) -> PlannedDataset:
+def _verified(
+    platform: Platform, planned: PlannedDataset, run_id: str, pass_on: PassOn
+) -> PlannedDataset:
     """The version of features that have the bytes that it names; what is damaged is made again."""
     files = list(_files_of(platform, planned))  # hashing takes hours: no query stays open so long
     damage = dict(platform.store.find_damaged_bytes(files, n_threads=platform.settings.n_workers))
@@ -115,7 +124,7 @@ def _verified(platform: Platform, planned: PlannedDataset, run_id: str) -> Plann
     slides = {address.partition_key for address in damage}
     again = [one for one in plan_slides(platform) if one.slide_id in slides]
     features = platform.recipe.entry(planned.parents[0].key)
-    for _ in run_batch(platform, again, [features], run_id=run_id, doubted=damage):
+    for _ in pass_on(run_batch(platform, again, [features], run_id=run_id, doubted=damage)):
         pass  # it is recorded: what could not be made is left out, as failed
     return plan_dataset(platform, planned.entry)
 

@@ -4,7 +4,8 @@ manifest.parquet, manifest.json   a row for each member: part, features and thei
 left_out.parquet                  who is not in it, and why
 splits.csv                        slide_id, patient, label, split, for a spreadsheet
 report.json                       counts by part, label and site; findings that were accepted
-recipe.json                       parameters of every entry that it goes back to; licences
+recipe.json                       parameters of every entry that it goes back to; licences; whose
+                                  features another tool made
 croissant.json                    what these files are, for machines that know no pathassets
 """
 
@@ -19,8 +20,10 @@ import pandas as pd
 
 from pathassets.adapters.parquet import save_table
 from pathassets.core.datasets.croissant import describe
+from pathassets.core.datasets.manifest import external_members
 from pathassets.core.datasets.report import split_report
-from pathassets.core.recipe import Entry, Recipe
+from pathassets.core.external import EXTERNAL
+from pathassets.core.recipe import Recipe
 from pathassets.engine.platform.datasets.gather import guarded
 from pathassets.engine.platform.datasets.plan import PlannedDataset
 
@@ -38,7 +41,7 @@ def write_contents(folder: Path, recipe: Recipe, planned: PlannedDataset) -> Non
     planned.manifest.to_json(folder / MANIFEST_JSON, orient="records", indent=0)
     _save_splits(folder / SPLITS, planned.manifest)
     _save_json(folder / REPORT, report_of(planned))
-    _save_json(folder / RECIPE, recipe_of(recipe, planned.entry))
+    _save_json(folder / RECIPE, recipe_of(recipe, planned))
     hashes = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in DESCRIBED}
     _save_json(folder / CROISSANT, describe(planned.entry.name, planned.manifest, hashes))
 
@@ -52,10 +55,18 @@ def report_of(planned: PlannedDataset) -> dict[str, Any]:
     return {**split_report(planned.manifest, planned.left_out), "accepted": accepted}
 
 
-def recipe_of(recipe: Recipe, entry: Entry) -> dict[str, Any]:
-    """What stands in recipe.json."""
-    kin = recipe.lineage(entry)
-    return {
+def recipe_of(recipe: Recipe, planned: PlannedDataset) -> dict[str, Any]:
+    """What stands in recipe.json; `external` only where another tool made some of it."""
+    kin = recipe.lineage(planned.entry)
+    licences = {one.card.name: one.card.licence for one in kin if one.card is not None}
+    external = external_members(planned.manifest)
+    said: dict[str, Any] = {"external": external} if external else {}
+    if external:
+        licences[EXTERNAL] = (
+            f"not known: another tool made the features of {len(external)} of "
+            f"{len(planned.manifest)} slides, by weights that only who imported them can tell"
+        )
+    return said | {
         "entries": {
             "/".join(one.key): {
                 "parameters": one.parameters,
@@ -65,7 +76,7 @@ def recipe_of(recipe: Recipe, entry: Entry) -> dict[str, Any]:
             }
             for one in kin
         },
-        "licences": {one.card.name: one.card.licence for one in kin if one.card is not None},
+        "licences": licences,
     }
 
 

@@ -8,6 +8,7 @@ on. So a person gives it.
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from typing import Any
 
 import pandas as pd
@@ -15,8 +16,11 @@ import pandas as pd
 from pathassets.adapters.parquet import load_table
 from pathassets.adapters.store.store import Artifact
 from pathassets.catalog.releases.records import ReleaseRecord
+from pathassets.core.datasets.manifest import external_members
 from pathassets.core.datasets.report import split_report
+from pathassets.core.datasets.withdrawn import told
 from pathassets.core.recipe import DATASET
+from pathassets.engine.datasets.withdrawn import withdrawn_among
 from pathassets.engine.platform.datasets.contents import (
     LEFT_OUT_TABLE,
     MANIFEST_TABLE,
@@ -39,7 +43,8 @@ def freeze(platform: Platform, name: str, *, who: str, why: str) -> ReleaseRecor
     One that is released already keeps its number.
 
     Raises:
-        CatalogError: it was never built, or its slides would give another version now.
+        CatalogError: it was never built, its slides would give another version now, or one of them
+            was taken out since.
         StoreError: its files are gone or damaged.
     """
     version = find_version(platform, name)
@@ -50,8 +55,20 @@ def freeze(platform: Platform, name: str, *, who: str, why: str) -> ReleaseRecor
     artifact = platform.store.read_checked(version.address)
     folder = platform.store.path_of(version.address)
     manifest, left_out = (load_table(folder / f) for f in (MANIFEST_TABLE, LEFT_OUT_TABLE))
+    _require_none_withdrawn(platform, version, manifest)
     draft = _draft(platform, artifact, manifest, left_out, who=who, why=why)
     return platform.catalog.freeze(draft, _rows(manifest), _rows(left_out))
+
+
+def _require_none_withdrawn(
+    platform: Platform, version: DatasetVersion, manifest: pd.DataFrame
+) -> None:
+    withdrawn = withdrawn_among(platform.catalog.forgotten(), manifest["slide_id"])
+    if withdrawn:
+        raise CatalogError(
+            f"dataset {version.name}: names what is not to be used any more: {told(withdrawn)}",
+            remedy=f"pathassets run --select {DATASET}/{version.address.name} builds it without",
+        )
 
 
 def _require_in_force(platform: Platform, version: DatasetVersion) -> None:
@@ -73,7 +90,7 @@ def _draft(  # noqa: PLR0913 - what a release says
     who: str, why: str,
 ) -> ReleaseRecord:  # fmt: skip
     """The release of an artifact; what one of before has no file for is worked out again."""
-    entries = _entries(platform, artifact)
+    entries = _entries(platform, artifact, {*external_members(manifest)})
     stated = {file.path: file for file in artifact.files}
     recipe: dict[str, Any] = {"entries": {}, "licences": {}}
     report = {**split_report(manifest, left_out), "accepted": []}
@@ -97,10 +114,14 @@ def _draft(  # noqa: PLR0913 - what a release says
     )
 
 
-def _entries(platform: Platform, artifact: Artifact) -> dict[str, str]:
-    """Names of the entries that its members were made by: as their features say, not the recipe."""
+def _entries(platform: Platform, artifact: Artifact, external: Collection[str]) -> dict[str, str]:
+    """Names of the entries that its members were made by: as their features say, not the recipe.
+
+    Those of another tool, which were made from the slide alone, are asked where there are no other.
+    """
     found = dict.fromkeys(_HELD, "")
-    address = artifact.parents[0] if artifact.parents else None
+    own = (one for one in artifact.parents if one.partition_key not in external)
+    address = next(own, artifact.parents[0] if artifact.parents else None)
     while address is not None and address.stage in found:
         found[address.stage] = address.name
         parents = platform.catalog.parents_of(address)

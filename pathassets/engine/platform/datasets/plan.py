@@ -10,7 +10,8 @@ import pandas as pd
 from pathassets.catalog.releases.records import AcceptedFinding
 from pathassets.core.address import ALL_SLIDES, Address
 from pathassets.core.datasets.leaks import is_accepted
-from pathassets.core.datasets.manifest import SplitTable, build_manifest
+from pathassets.core.datasets.manifest import SplitTable, build_manifest, external_members
+from pathassets.core.external import EXTERNAL
 from pathassets.core.recipe import Entry
 from pathassets.core.spec import canonical_json
 from pathassets.engine.platform.datasets.gather import gather, parent_of, read_before
@@ -62,6 +63,9 @@ def plan_dataset(platform: Platform, entry: Entry, *, is_looking: bool = True) -
     ]
     if accepted:  # as recorded as a resolution is: another statement, another version
         content.append(canonical_json([[a.finding, a.who, a.why] for a in accepted]))
+    external = external_members(table.manifest)
+    if external:  # recipe.json tells of them, as it did not always: another file, another version
+        content.append(canonical_json({EXTERNAL: external}))
     return PlannedDataset(
         entry=entry,
         address=Address(*entry.key, ALL_SLIDES, entry.digest(content)),

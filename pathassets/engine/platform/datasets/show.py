@@ -12,9 +12,10 @@ from pathassets.core.datasets.leaks import is_accepted
 from pathassets.core.datasets.names import parse_dataset_name
 from pathassets.core.datasets.report import split_counts
 from pathassets.core.datasets.splits import scheme_of
+from pathassets.core.datasets.withdrawn import Withdrawn
 from pathassets.core.recipe import DATASET
+from pathassets.engine.datasets.withdrawn import withdrawn_among
 from pathassets.engine.platform.datasets.versions import DatasetVersion, find_version, tables_of
-from pathassets.engine.platform.datasets.withdrawn import Withdrawn, find_withdrawn
 from pathassets.engine.platform.platform import Platform
 from pathassets.errors import CatalogError
 
@@ -54,15 +55,16 @@ def describe_version(platform: Platform, text: str) -> ShownVersion:
     counts = left_out = pd.DataFrame()
     accepted = tuple(platform.catalog.accepted_findings(dataset))
     withdrawn: tuple[Withdrawn, ...] = ()
-    version = _found(platform, text, is_blocked=bool(findings))
+    is_whole_name = name.version is not None or bool(name.digest)
+    version = _found(platform, text, is_blocked=bool(findings) and not is_whole_name)
     if version is not None:
         tables = tables_of(platform, version)
         counts, left_out = split_counts(tables.manifest), tables.left_out
-        if name.version is not None or name.digest:  # not what was accepted for another since
+        if is_whole_name:  # not what was accepted for another since
             accepted = tuple(
                 a for a in accepted if is_accepted(tables.manifest, a.kind, a.one, a.other)
             )
-        withdrawn = find_withdrawn(platform, tables.manifest["slide_id"])
+        withdrawn = withdrawn_among(platform.catalog.forgotten(), tables.manifest["slide_id"])
     return ShownVersion(
         dataset=dataset,
         version=version,

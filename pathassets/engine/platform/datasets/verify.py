@@ -11,11 +11,12 @@ from pathassets.adapters.store.damage import Damage
 from pathassets.adapters.store.store import content_sha256_of
 from pathassets.catalog.records import FileRecord
 from pathassets.core.address import Address
+from pathassets.core.datasets.withdrawn import Withdrawn
 from pathassets.core.recipe import DATASET
+from pathassets.engine.datasets.withdrawn import withdrawn_among
 from pathassets.engine.platform.datasets.versions import DatasetVersion, tables_of
-from pathassets.engine.platform.datasets.withdrawn import Withdrawn, find_withdrawn
 from pathassets.engine.platform.platform import Platform
-from pathassets.errors import ArtifactCorrupt, ArtifactMissing, StoreError
+from pathassets.errors import ArtifactCorrupt, ArtifactMissing, MembersForgotten, StoreError
 
 FEATURES = "features"
 
@@ -49,7 +50,7 @@ def verify(platform: Platform, version: DatasetVersion, *, features: bool = True
     """
     faults = list(_own_faults(platform, version))
     tables = tables_of(platform, version)
-    withdrawn = find_withdrawn(platform, tables.manifest["slide_id"])
+    withdrawn = withdrawn_among(platform.catalog.forgotten(), tables.manifest["slide_id"])
     faults += map(_withdrawn_fault, withdrawn)
     listed: list[tuple[Address, tuple[FileRecord, ...]]] = []
     if features:
@@ -70,8 +71,8 @@ def verify(platform: Platform, version: DatasetVersion, *, features: bool = True
 
 
 def _withdrawn_fault(one: Withdrawn) -> Fault:
-    said = f"was withdrawn on {one.on} by {one.who}: {one.why}"
-    return Fault(name=one.slide_id, reason="slide_forgotten", said=said)
+    said = f"was forgotten on {one.on} by {one.who}: {one.why}"
+    return Fault(name=one.slide_id, reason=MembersForgotten.reason, said=said)
 
 
 def _own_faults(platform: Platform, version: DatasetVersion) -> Iterator[Fault]:

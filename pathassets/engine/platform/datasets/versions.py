@@ -12,7 +12,7 @@ from pathassets.catalog.releases.records import ReleaseRecord
 from pathassets.core.address import ALL_SLIDES, Address
 from pathassets.core.datasets.changes import DatasetChanges, VersionTables, compare
 from pathassets.core.datasets.manifest import LEFT_OUT_COLUMNS, MANIFEST_COLUMNS
-from pathassets.core.datasets.names import DatasetName, parse_dataset_name
+from pathassets.core.datasets.names import DatasetName, parse_dataset_name, versions_there
 from pathassets.core.recipe import DATASET
 from pathassets.engine.platform.datasets.contents import LEFT_OUT_TABLE, MANIFEST_TABLE
 from pathassets.engine.platform.platform import Platform
@@ -118,10 +118,13 @@ def _version(
 def _unknown(platform: Platform, name: DatasetName, built: list[DatasetVersion]) -> CatalogError:
     if built:
         return CatalogError(
-            f"dataset {name}: there is no such version", remedy=f"There is {built[-1].name}"
+            f"dataset {name}: there is no such version",
+            remedy=versions_there([one.name for one in built]),
         )
     known = [entry.name for entry in platform.recipe.datasets]
     remedy = "pathassets run builds it"
     if name.dataset not in known:
-        remedy = did_you_mean(name.dataset, known, "The recipe has")
+        remedy = (
+            did_you_mean(name.dataset, known, "The recipe has") if known else "The recipe has none"
+        )
     return CatalogError(f"dataset {name}: was never built", remedy=remedy)

@@ -61,6 +61,8 @@ class ExportRequest:
     """Ids; all, where none is named."""
     names: NameBy = "file"
     overwrite: bool = False
+    without_forgotten: bool = False
+    """Whether the rest of a dataset is meant, where slides of it were taken out since."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +95,8 @@ def export(platform: Platform, request: ExportRequest) -> Iterator[ExportedSlide
     Raises:
         SpecError: WHAT, or a name of a file, is impossible.
         CatalogError: a slide or dataset is not known.
+        MembersForgotten: of a dataset's slides some were taken out since, and the rest is not asked
+            for.
         StoreError: the folder cannot be written.
     """
     place = parse_place(platform, request.what)
@@ -102,7 +106,9 @@ def export(platform: Platform, request: ExportRequest) -> Iterator[ExportedSlide
             remedy="Name features, patch_locations or a dataset; QuPath shows tissue_mask and "
             "annotations, too",
         )
-    members = find_members(platform, place, request.slides)
+    members = find_members(
+        platform, place, request.slides, without_forgotten=request.without_forgotten
+    )
     names = names_of({m.record.slide_id: m.file_name for m in members}, request.names)
     _refuse_store(platform, request.to)
     folder = ExportFolder(request.to, overwrite=request.overwrite)

@@ -8,6 +8,7 @@ dataset/cohort, cohort@3            the newest version of a dataset, or one of a
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -17,13 +18,17 @@ import pandas as pd
 from pathassets.adapters.parquet import load_table
 from pathassets.catalog.records import ArtifactRecord, PathRecord, SlideRecord
 from pathassets.core.address import Address
+from pathassets.core.datasets.withdrawn import lost_of, told
 from pathassets.core.recipe import DATASET
+from pathassets.engine.datasets.withdrawn import withdrawn_among
 from pathassets.engine.platform.datasets.contents import MANIFEST_TABLE
 from pathassets.engine.platform.datasets.versions import find_version
 from pathassets.engine.platform.plan import PlannedSlide, plan_slides
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.selection import choose_slides
 from pathassets.errors import CatalogError, SpecError
+
+logger = logging.getLogger(__name__)
 
 N_KEY, N_ADDRESS = 2, 4
 """Parts of an entry's key, and of an artifact's address."""
@@ -87,18 +92,23 @@ def parse_place(platform: Platform, what: str) -> Place:
     return Place(stage=stage, name=name, slide_id=slide_id, digest=digest)
 
 
-def find_members(platform: Platform, place: Place, slides: Sequence[str]) -> list[Member]:
+def find_members(
+    platform: Platform, place: Place, slides: Sequence[str], *, without_forgotten: bool = False
+) -> list[Member]:
     """The artifacts that a place means, of all slides or of those selected, by slide id.
 
     Whether they are there and whole is not looked at.
 
     Raises:
         SpecError: the recipe has no such entry, or a selection means nothing.
+        MembersForgotten: of a dataset's slides some were taken out since, and nobody said that the
+            rest is meant.
         CatalogError: a slide, or the dataset, is not known.
     """
     chosen = set(choose_slides(platform, slides)) if slides else None
     if place.is_dataset:
-        members = list(_of_dataset(platform, place))
+        is_meant = without_forgotten or chosen is not None  # what is selected is known still
+        members = list(_of_dataset(platform, place, is_rest_meant=is_meant))
     else:
         platform.recipe.entry((place.stage, place.name))
         members = list(_of_entry(platform, place, chosen))
@@ -134,9 +144,15 @@ def _planned(platform: Platform, chosen: Collection[str] | None) -> Iterator[Pla
         yield from plan_slides(platform, ids[start : start + N_PLANNED])
 
 
-def _of_dataset(platform: Platform, place: Place) -> Iterator[Member]:
-    """The slides of a version, as its manifest names them."""
+def _of_dataset(platform: Platform, place: Place, *, is_rest_meant: bool) -> Iterator[Member]:
+    """The slides of a version, as its manifest names them, but for those that were taken out."""
     table = _manifest(platform, version_of(platform, place.name, place.digest))
+    ids = table["slide_id"].tolist()
+    withdrawn = withdrawn_among(platform.catalog.forgotten(), ids)
+    lost = lost_of(f"dataset {place.name}", ids, withdrawn, is_meant=is_rest_meant)
+    if lost:
+        logger.warning("dataset %s: left out: %s", place.name, told(lost))
+    table = table[~table["slide_id"].isin([one.slide_id for one in lost])]
     records = {record.slide_id: record for record in platform.catalog.slides()}
     paths = platform.catalog.all_paths()
     for row in table.to_dict("records"):

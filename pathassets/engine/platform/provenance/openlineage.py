@@ -3,6 +3,7 @@
     run of many slides    START … COMPLETE, FAIL or ABORT       job `slide_batch`
       a slide of it       START, COMPLETE or FAIL, its parent   job `slide_batch.slide`
     run of a dataset      START … COMPLETE or FAIL              job `dataset/cohort`
+      features made again   as a run of many slides, its parent
 
 Jobs and datasets of a catalog are the entries of the recipe, not the artifacts: 100,000 slides of
 four stages are five boxes there, with 100,000 runs each, where they would be 500,000 boxes. The
@@ -48,13 +49,20 @@ ONE_SLIDE = "slide_batch.slide"
 
 
 def tell_batch(
-    settings: Settings, outcomes: Generator[SlideOutcome, None, None], run_id: str
+    settings: Settings,
+    outcomes: Generator[SlideOutcome, None, None],
+    run_id: str,
+    *,
+    within: str = "",
 ) -> Generator[SlideOutcome, None, None]:
-    """Pass on the outcomes of a run, and tell of each what it was once it was taken."""
+    """Pass on the outcomes of a run, and tell of each what it was once it was taken.
+
+    `within` is the job of the run, where the batch is but a part of it, with a run of its own.
+    """
     if not settings.openlineage:
         yield from outcomes
         return
-    teller = _Teller(settings, run_id)
+    teller = _Teller(settings, run_id, within)
     with closing(outcomes), teller.run(BATCH) as end:
         for outcome in outcomes:
             yield outcome
@@ -79,10 +87,14 @@ def tell_dataset(settings: Settings, name: str, run_id: str) -> Iterator[list[Ar
 class _Teller:
     """Builds and sends the events of one run."""
 
-    def __init__(self, settings: Settings, run_id: str) -> None:
+    def __init__(self, settings: Settings, run_id: str, within: str = "") -> None:
         self._settings = settings
         self._events = Events(settings.openlineage)
-        self._run_id = _uuid_of(run_id)
+        whole = _uuid_of(run_id)
+        self._run_id = uuid.uuid5(whole, BATCH) if within else whole
+        self._parents = {ONE_SLIDE: (BATCH, self._run_id)}
+        if within:
+            self._parents[BATCH] = (within, whole)
         self._n_rows: Counter[str] = Counter()
         self._reasons: Counter[str] = Counter()
 
@@ -143,10 +155,11 @@ class _Teller:
         self, kind: EventType, job: str, run_id: uuid.UUID, told: Json, at: datetime | None = None
     ) -> None:
         facets = dict(told.get("facets", {}))
-        if job == ONE_SLIDE:
+        if job in self._parents:
+            parent, parent_id = self._parents[job]
             facets["parent"] = _facet(_PARENT) | {
-                "run": {"runId": str(self._run_id)},
-                "job": {"namespace": self._settings.openlineage_namespace, "name": BATCH},
+                "run": {"runId": str(parent_id)},
+                "job": {"namespace": self._settings.openlineage_namespace, "name": parent},
             }
         self._events.send(
             {

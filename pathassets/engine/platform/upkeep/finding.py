@@ -53,6 +53,8 @@ class Finding:
     """What was seen."""
     remedy: str
     """What a person can do, be it to call the doctor with --fix."""
+    is_note: bool = False
+    """Whether it may be meant so: it is told, and is no fault."""
     mend: Mend | None = field(default=None, repr=False, compare=False)
 
     @property

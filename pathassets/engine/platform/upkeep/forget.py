@@ -85,6 +85,16 @@ def forget(platform: Platform, request: Request, wipe: Wipe) -> Gone:
     )
 
 
+def dataset_of(version: str) -> str:
+    """Dataset of a version or a release, as `Gone.releases` names it.
+
+    >>> dataset_of("dataset/cohort/0123456789abcdef"), dataset_of("cohort@3")
+    ('cohort', 'cohort')
+    """
+    stage, _, rest = version.partition("/")
+    return rest.partition("/")[0] if rest else stage.partition("@")[0]
+
+
 def _folders_of(root: Path, slide_ids: Sequence[str]) -> Iterator[Path]:
     """Every folder of slides in the store: published, begun, or put aside."""
     for slide_id in slide_ids:

@@ -32,9 +32,9 @@ def _open_folders(settings: Settings) -> Iterator[Finding]:
         ours.append(settings.store / "catalog.sqlite")
     for path in ours:
         if rights := _rights_of_others(path):
-            yield _open_to_others(path, rights, _closing(path, rights))
-    if rights := _rights_of_others(settings.home) & 0o007:
-        yield _open_to_others(settings.home, rights, None)
+            yield _open_to_others(path, rights)
+    if _rights_of_others(settings.home) & 0o007:
+        yield _open_home(settings.home)
 
 
 def _rights_of_others(path: Path) -> int:
@@ -48,17 +48,32 @@ def _rights_of_others(path: Path) -> int:
     return found.st_mode & (stat.S_IRWXO if is_shared else 0o077)
 
 
-def _open_to_others(path: Path, rights: int, mend: Mend | None) -> Finding:
-    command = f"chmod {'o-rwx' if mend is None else 'go-rwx'} {path}"
-    why = " once no scanner or other user needs to enter it" if mend is None else ""
+def _open_to_others(path: Path, rights: int) -> Finding:
+    is_ours = path.lstat().st_uid == os.geteuid()
     return Finding(
         kind="open_to_others",
         subject=str(path),
-        evidence=f"others may use it (mode {stat.S_IMODE(path.lstat().st_mode):04o}), and it has "
-        "patients' names",
-        remedy=f"{command}{why}",
-        mend=None if rights and path.lstat().st_uid != os.geteuid() else mend,
+        evidence=f"others may use it (mode {_mode(path)}), and it has patients' names",
+        remedy=f"chmod go-rwx {path}",
+        mend=_closing(path, rights) if is_ours else None,
     )
+
+
+def _open_home(home: Path) -> Finding:
+    """Tell that others may enter the home: a lab's scanners and people may have to."""
+    return Finding(
+        kind="open_to_others",
+        subject=str(home),
+        evidence=f"others may enter it (mode {_mode(home)}), and read what in it is not closed by "
+        "itself, as tables of patients may be",
+        remedy=f"It may be meant so, for scanners and people who deliver into it; else chmod o-rwx "
+        f"{home}",
+        is_note=True,
+    )
+
+
+def _mode(path: Path) -> str:
+    return f"{stat.S_IMODE(path.lstat().st_mode):04o}"
 
 
 def _closing(path: Path, rights: int) -> Mend:

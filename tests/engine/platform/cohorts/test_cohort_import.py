@@ -19,6 +19,7 @@ from pathassets.catalog.tables import slide, slide_path
 from pathassets.engine.platform.cohorts.imports import (
     Members,
     label_by_hand,
+    set_kind_by_hand,
     tag_by_hand,
     take_table,
 )
@@ -335,6 +336,37 @@ def test_a_patient_is_labelled_by_hand(catalog, table):
     take(catalog, table("slide,patient\na,P1\n"))
     label_by_hand(catalog, "patient", "P1", {"vital": "true"}, who="Ann")
     assert [(one.name, one.kind) for one in catalog.slide_labels("a")] == [("vital", "boolean")]
+
+
+def test_a_label_is_of_the_kind_of_its_name_by_hand_and_in_a_table(catalog, table):
+    take(catalog, table("slide,label.grade,label.type,label.label2\na,2,x,true\nb,3,y,false\n"))
+    said = r"slide a: labels grade are numbers, and 'high' is not. .* cohort kind grade category$"
+    with pytest.raises(SpecError, match=said):
+        label_by_hand(catalog, "slide", "a", {"type": "7", "grade": "high"}, who="Ann")
+    label_by_hand(catalog, "slide", "a", {"type": "7"}, who="Ann")
+    path = table("slide,label.grade,label.type,label.label2\na,4,8,1\nb,low,9,\nc,x,,\n")
+    conflicts = look(catalog, path).conflicts
+    assert [(one.line, one.kind) for one in conflicts] == [
+        (line, "other_kind") for line in (2, 3, 4)
+    ]
+    assert "labels label2 are true or false, and '1' is not" in conflicts[0].message
+    assert of_kinds(catalog, "a", "b") == {("grade", "number"), ("type", "category"), BOOLEAN}
+
+    for name in ("grade", "label2"):
+        set_kind_by_hand(catalog, name, "category", who="Ann")
+    take(catalog, path)
+    assert of_kinds(catalog, "a", "b") == {(n, "category") for n in ("grade", "type", "label2")}
+    with pytest.raises(CatalogError, match="label grade: its value 'low' is of another kind than"):
+        set_kind_by_hand(catalog, "grade", "number", who="Ann")
+    assert len(set_kind_by_hand(catalog, "type", "number", who="Ann")) == 1
+    assert set_kind_by_hand(catalog, "type", "number", who="Ann") == []
+
+
+BOOLEAN = ("label2", "boolean")
+
+
+def of_kinds(catalog, *slides):
+    return {(one.name, one.kind) for slide_id in slides for one in catalog.slide_labels(slide_id)}
 
 
 def test_slides_come_under_tags_and_into_cohorts_by_hand(catalog):

@@ -20,6 +20,7 @@ from pathassets.core.address import Address
 from pathassets.core.recipe import Entry
 from pathassets.engine.platform.batch import run_batch
 from pathassets.engine.platform.datasets.build import build_dataset
+from pathassets.engine.platform.datasets.freeze import freeze
 from pathassets.engine.platform.exchange.adopt import ImportRequest, adopt
 from pathassets.engine.platform.exchange.export import ExportRequest, export
 from pathassets.engine.platform.exchange.savings import ASSUMED_RATE, savings_of
@@ -180,6 +181,16 @@ def test_only_the_missing_part_is_computed_and_a_dataset_takes_both(platform, sl
     said = {str(p.address): p.facts.get("provenance") for p in traced.parents}
     assert said[str(adopted.address)] == "external"
     assert list(said.values()).count(None) == 1
+    release = freeze(platform, "cohort", who="Ann", why="paper")
+    assert release.licences == {
+        "colour_stats": "none needed: no weights",
+        "external": "not known: another tool made the features of 1 of 2 slides, by weights that "
+        "only who imported them can tell",
+    }
+    assert json.loads((folder / "recipe.json").read_text())["external"] == [one.slide_id]
+    assert (release.tissue_mask, release.patch_locations) == ("otsu", "grid")
+    mine = plan_slides(platform, {other})[0].steps.values()
+    assert {step.address for step in mine} <= platform.catalog.held()
 
 
 @pytest.mark.usefixtures("slides")
