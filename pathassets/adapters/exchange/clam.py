@@ -33,6 +33,7 @@ from pathassets.adapters.exchange.parts.hdf5 import (
     put_rows,
 )
 from pathassets.adapters.exchange.parts.output import OutputFile, csv_file
+from pathassets.adapters.exchange.parts.strangers import own_file
 from pathassets.core.exchange.bags import Bag, unsayable
 from pathassets.core.exchange.footprints import LevelPatch, level_patch_of
 from pathassets.core.exchange.found import Found, FoundFeatures, Unreadable
@@ -145,14 +146,16 @@ def find_clam(folder: Path, patches: Path | None = None) -> Iterator[Found]:
     if not place.is_dir():
         raise SpecError(f"{folder}: has no folder h5_files", remedy="Name CLAM's --feat_dir")
     nearby = (place.parent / "patches", place.parent.parent / "patches")
-    found = patches or next((path for path in nearby if path.is_dir()), None)
+    found = patches or next(
+        (path for path in nearby if path.is_dir() and not path.is_symlink()), None
+    )
     for path in sorted(place.glob("*.h5")):
-        yield _read(path, None if found is None else found / path.name)
+        yield _read(path, folder, None if found is None else found / path.name)
 
 
-def _read(path: Path, patches: Path | None) -> Found:
+def _read(path: Path, folder: Path, patches: Path | None) -> Found:
     try:
-        bag = read_h5_bag(path)
+        bag = read_h5_bag(path, folder)
         level, patch_px = _level_and_size(patches)
     except StoreError as error:
         return Unreadable(name=path.stem, path=path, said=error.message)
@@ -168,9 +171,9 @@ def _read(path: Path, patches: Path | None) -> Found:
 
 def _level_and_size(patches: Path | None) -> tuple[int | None, int | None]:
     """Level and side in its pixels, which CLAM keeps with the patches and not with features."""
-    if patches is None or not patches.is_file():
+    if patches is None or not patches.exists():
         return None, None
-    with open_h5(patches) as file:
+    with open_h5(own_file(patches, patches.parent)) as file:
         said = attributes_of(own_dataset(patches, file, "coords"))
     level, side_px = number(said, "patch_level"), number(said, "patch_size")
     if level is None or side_px is None:

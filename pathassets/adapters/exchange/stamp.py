@@ -157,12 +157,12 @@ def find_stamp(folder: Path) -> Iterator[Found]:
     if not paths:
         raise SpecError(f"{folder}: has no .h5 file", remedy="Name STAMP's output_dir")
     for path in paths:
-        yield _read(path)
+        yield _read(path, folder)
 
 
-def _read(path: Path) -> Found:
+def _read(path: Path, folder: Path) -> Found:
     try:
-        bag = read_h5_bag(path, "feats")
+        bag = read_h5_bag(path, folder, "feats")
     except StoreError as error:
         return Unreadable(name=path.stem, path=path, said=error.message)
     said = bag.of_file

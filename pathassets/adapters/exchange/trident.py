@@ -147,7 +147,7 @@ def find_trident(folder: Path) -> Iterator[Found]:
         )
     for place in places:
         for path in sorted(place.glob("*.h5")):
-            yield _read(path, place.name.removeprefix("features_"))
+            yield _read(path, folder, place.name.removeprefix("features_"))
 
 
 def _feature_folders(folder: Path) -> Iterator[Path]:
@@ -155,9 +155,9 @@ def _feature_folders(folder: Path) -> Iterator[Path]:
         yield from (path for path in folder.glob(pattern) if path.is_dir())
 
 
-def _read(path: Path, encoder: str) -> Found:
+def _read(path: Path, folder: Path, encoder: str) -> Found:
     try:
-        bag = read_h5_bag(path)
+        bag = read_h5_bag(path, folder)
     except StoreError as error:
         return Unreadable(name=path.stem, path=path, said=error.message)
     said = bag.of_coords
