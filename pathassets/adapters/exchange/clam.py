@@ -32,7 +32,7 @@ from pathassets.adapters.exchange.parts.hdf5 import (
     put_array,
     put_rows,
 )
-from pathassets.adapters.exchange.parts.output import OutputFile, csv_file
+from pathassets.adapters.exchange.parts.output import OutputFile, as_read, csv_file, read_as_pandas
 from pathassets.adapters.exchange.parts.strangers import own_file
 from pathassets.core.exchange.bags import Bag, unsayable
 from pathassets.core.exchange.footprints import LevelPatch, level_patch_of
@@ -122,15 +122,16 @@ def clam_tables(rows: list[TrainingRow]) -> Iterator[OutputFile]:
             f"{unlabelled.slide_id}: has no label, and CLAM trains on labelled slides alone",
             remedy="State it in a cohort table, or leave the slide out of the dataset",
         )
-    yield csv_file(
+    table = as_read(csv_file(
         "dataset.csv", ("case_id", "slide_id", "label"),
         ((row.patient, row.name, row.label) for row in rows),
-    )  # fmt: skip
+    ), TOOL)  # fmt: skip
+    yield table
+    name_type = read_as_pandas(table)["slide_id"].dtype
     for place, split in enumerate(splits_of(rows, PARTS, TOOL)):
-        lines = enumerate(columns_of(split, PARTS))
-        yield csv_file(
-            f"splits/splits_{place}.csv", ("", *PARTS), ((n, *cells) for n, cells in lines)
-        )
+        lines = ((n, *cells) for n, cells in enumerate(columns_of(split, PARTS)))
+        file = csv_file(f"splits/splits_{place}.csv", ("", *PARTS), lines)
+        yield as_read(file, TOOL, dict.fromkeys(PARTS, name_type))
 
 
 # What CLAM left

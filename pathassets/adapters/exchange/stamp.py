@@ -21,7 +21,7 @@ from typing import Any
 from pathassets.adapters.exchange.parts.claims import PREFIX, claims_of
 from pathassets.adapters.exchange.parts.h5_bags import as_text, h5_rows, number, read_h5_bag
 from pathassets.adapters.exchange.parts.hdf5 import new_h5, put_array, put_rows
-from pathassets.adapters.exchange.parts.output import OutputFile, csv_file, text_file
+from pathassets.adapters.exchange.parts.output import OutputFile, as_read, csv_file, text_file
 from pathassets.core.exchange.bags import Bag, unsayable
 from pathassets.core.exchange.encoder_names import STAMP, folder_name
 from pathassets.core.exchange.footprints import um_of
@@ -104,10 +104,10 @@ def stamp_tables(rows: Sequence[TrainingRow]) -> Iterator[OutputFile]:
     Raises:
         SpecError: two slides of a patient have different labels or parts.
     """
-    yield csv_file(
+    yield as_read(csv_file(
         "slide_table.csv", ("PATIENT", "FILENAME"),
         ((row.patient, f"{row.name}.h5") for row in rows),
-    )  # fmt: skip
+    ), TOOL, str)  # fmt: skip
     patients = _patients(rows)
     yield _clini("clini_table.csv", patients)
     parts = sorted({row.part for row in patients})
@@ -126,7 +126,8 @@ def _split(patients: Sequence[TrainingRow]) -> dict[str, list[str]]:
 
 
 def _clini(path: str, patients: Sequence[TrainingRow]) -> OutputFile:
-    return csv_file(path, ("PATIENT", "label"), ((row.patient, row.label) for row in patients))
+    lines = ((row.patient, row.label) for row in patients)
+    return as_read(csv_file(path, ("PATIENT", "label"), lines), TOOL, str)
 
 
 def _patients(rows: Sequence[TrainingRow]) -> list[TrainingRow]:

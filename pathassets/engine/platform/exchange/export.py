@@ -190,7 +190,7 @@ def _export_tables(
     try:
         rows = [_training_row(member, names) for member in members]
         tables = _plain_tables if tool == "qupath" else _FORMATS[tool].tables
-        states = {file.path: folder.put(file) for file in tables(rows)}
+        states = {file.path: folder.put(file) for file in list(tables(rows))}
     except PathAssetsError as error:
         return ExportedSlide(subject="tables", state="refused", said=str(error))
     state: State = "written" if "written" in states.values() else "kept"
