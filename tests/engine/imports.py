@@ -44,11 +44,14 @@ def by_name(platform: Platform) -> dict[str, PlannedSlide]:
     return {one.slide_id[0]: one for one in plan_slides(platform)}
 
 
-def write_slide2vec(folder: Path, name: str, rows: np.ndarray, boxes_px0: np.ndarray) -> None:
-    """As docs/output-layout.rst of slide2vec has it."""
-    (folder / "tile_embeddings").mkdir(parents=True, exist_ok=True)
-    (folder / "tiles").mkdir(exist_ok=True)
-    stem = folder / "tile_embeddings" / name
+def write_slide2vec(
+    folder: Path, name: str, rows: np.ndarray, boxes_px0: np.ndarray, drawn: str = ""
+) -> None:
+    """As docs/output-layout.rst of slide2vec has it, of the tissue or of a class that was drawn."""
+    embeddings, tiles = (folder / part / drawn for part in ("tile_embeddings", "tiles"))
+    embeddings.mkdir(parents=True, exist_ok=True)
+    tiles.mkdir(parents=True, exist_ok=True)
+    stem = embeddings / name
     torch.save(torch.from_numpy(rows), f"{stem}.pt")
     meta = {
         "artifact_type": "tile_embeddings", "encoder_name": "colour_stats", "format": "pt",
@@ -60,9 +63,9 @@ def write_slide2vec(folder: Path, name: str, rows: np.ndarray, boxes_px0: np.nda
         "slide": {"dimensions": [600, 500], "base_spacing_um": 0.5},
         "tiling": {"requested_tile_size_px": 64, "requested_spacing_um": 0.5},
     }
-    (folder / "tiles" / f"{name}.coordinates.meta.json").write_text(json.dumps(tiling))
+    (tiles / f"{name}.coordinates.meta.json").write_text(json.dumps(tiling))
     np.savez(
-        folder / "tiles" / f"{name}.coordinates.npz", x=boxes_px0[:, 0], y=boxes_px0[:, 1],
+        tiles / f"{name}.coordinates.npz", x=boxes_px0[:, 0], y=boxes_px0[:, 1],
         tile_index=np.arange(len(rows), dtype=np.int32),
         tissue_fractions=np.ones(len(rows), np.float32),
     )  # fmt: skip

@@ -40,7 +40,7 @@ def find_raw2features(folder: Path) -> Iterator[Found]:
         name = path.name.removesuffix(ENDING)
         try:
             with reading(path, "a store of raw2features"):
-                found = list(_read(path, name))
+                found: list[Found] = list(_read(path, name))
         except StoreError as error:
             found = [Unreadable(name=name, path=path, said=error.message)]
         yield from found
@@ -79,7 +79,7 @@ def _features(  # noqa: PLR0913, PLR0917 - the parts of a store
         tool_version=as_text(said.get("provenance", {}).get("raw2features_version")),
         corners=corners, unit="px0", side=number(cut, "level0_patch"),
         n_rows=rows.shape[0], n_columns=rows.shape[1], dtype=str(rows.dtype),
-        chunks=partial(_chunks, rows), encoder=model,
+        chunks=partial(_chunks, path, rows), encoder=model,
         slide_size_px0=None if not sizes else (int(sizes[0][0]), int(sizes[0][1])),
         slide_mpp=number(source, "mpp_level0"),
         parameters={
@@ -102,6 +102,8 @@ def _files(path: Path) -> tuple[Path, ...]:
     return tuple(sorted(p for p in path.rglob("*") if p.is_file()))
 
 
-def _chunks(rows: Any) -> Iterator[np.ndarray]:
+def _chunks(path: Path, rows: Any) -> Iterator[np.ndarray]:
     for start in range(0, rows.shape[0], STEP_ROWS):
-        yield np.asarray(rows[start : start + STEP_ROWS])
+        with reading(path, "rows of features"):
+            part = np.asarray(rows[start : start + STEP_ROWS])
+        yield part

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -465,7 +466,12 @@ def test_a_folder_without_features_is_refused(platform, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("tool", "write"), [("slide2vec", write_slide2vec), ("raw2features", write_raw2features)]
+    ("tool", "write"),
+    [
+        ("slide2vec", write_slide2vec),
+        ("slide2vec", partial(write_slide2vec, drawn="tumor")),
+        ("raw2features", write_raw2features),
+    ],
 )
 @pytest.mark.usefixtures("slides")
 def test_what_other_tools_left_is_taken(platform, exports, tmp_path, tool, write):
