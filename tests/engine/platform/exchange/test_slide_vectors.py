@@ -53,16 +53,13 @@ def test_trident_and_stamp_get_the_vector_as_their_own_slide_encoders_write_it(e
         )  # fmt: skip
 
 
-@pytest.mark.parametrize("tool", ["clam", "slideflow", "anndata", "spatialdata", "qupath"])
-def test_a_tool_without_a_place_for_it_is_refused_with_those_that_have_one(
-    embedded, tool, tmp_path
+def test_a_tool_without_a_place_for_it_is_refused_and_so_is_one_whose_features_are_gone(
+    embedded, tmp_path
 ):
-    with pytest.raises(SpecError, match="has no place for it") as caught:
-        do(embedded, tool, tmp_path)
-    assert "TRIDENT and STAMP take slide_embedding" in caught.value.remedy
-
-
-def test_a_vector_whose_features_are_gone_is_refused(embedded, tmp_path):
+    for tool in ("clam", "slideflow", "anndata", "spatialdata", "qupath"):
+        with pytest.raises(SpecError, match=f"{tool} has no place for it") as caught:
+            do(embedded, tool, tmp_path)
+        assert "TRIDENT and STAMP take slide_embedding" in caught.value.remedy
     for planned in plan_slides(embedded):
         shutil.rmtree(embedded.store.path_of(planned.steps["features", "stats"].address))
     done = do(embedded, "trident", tmp_path)
