@@ -10,15 +10,17 @@ Source: RFC 8878 (Zstandard), 3.1.1; https://github.com/Blosc/c-blosc, README_CH
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from pathassets.adapters.exchange.parts.strangers import refuse_large
 from pathassets.errors import StoreError
 
-PLAIN = {"bytes", "zstd", "blosc"}
-"""Codecs that only lay numbers out or compress them."""
+LAYOUT = "bytes"
+"""The codec that only lays numbers out."""
+PLAIN = {"zstd", "blosc"}
+"""Those that compress, and say in their first bytes to what they open."""
 METADATA = {".zarray", ".zattrs", "zarr.json"}
 HEAD_BYTES = 18
 _ZSTD = bytes.fromhex("28b52ffd")
@@ -43,10 +45,9 @@ def refuse_odd_array(path: Path, array: Any, *, is_full: bool) -> None:
         StoreError: it is one.
     """
     where, name = path / array.path, array.path
-    codecs = set(_codecs_of(array))
-    if codecs - PLAIN:
-        raise StoreError(path, f"{name} is opened by {', '.join(sorted(codecs - PLAIN))}, not by "
-                         "zstd or blosc alone")  # fmt: skip
+    codecs = [codec for codec in _codecs_of(array) if codec != LAYOUT]
+    if len(codecs) > 1 or not PLAIN.issuperset(codecs):  # one within another hides its size
+        raise StoreError(path, f"{name} is opened by {', '.join(codecs)}, not zstd or blosc alone")
     n_bytes = math.prod(array.chunks) * array.dtype.itemsize
     refuse_large(path, name, n_bytes)
     chunks = [p for p in where.rglob("*") if p.is_file() and p.name not in METADATA]
@@ -70,7 +71,7 @@ def _codecs_of(array: Any) -> Iterator[str]:
             yield str(codec["id"])
 
 
-def _size_said(chunk: Path, codecs: set[str]) -> int:
+def _size_said(chunk: Path, codecs: Sequence[str]) -> int:
     """How many bytes a chunk becomes; -1 where it does not say."""
     with chunk.open("rb") as file:
         head = file.read(HEAD_BYTES)

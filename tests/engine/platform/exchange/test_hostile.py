@@ -261,6 +261,11 @@ def test_chunks_that_become_more_than_they_should_are_not_opened(platform, store
     assert "is opened by gzip" in refused_alone(import_stores(platform, stores))
 
 
+def test_a_chunk_within_a_chunk_is_not_opened(platform, stores):
+    rewrite(features_of(stores), filters=[{"id": "zstd", "level": 1}])
+    assert "is opened by blosc, zstd, not" in refused_alone(import_stores(platform, stores))
+
+
 def test_chunks_that_say_another_size_are_not_opened(platform, stores):
     where = features_of(stores)
     shape = zarr.open_array(where, mode="r").shape
