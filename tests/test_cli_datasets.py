@@ -58,7 +58,7 @@ def test_a_version_is_frozen_listed_shown_compared_and_verified(typed: Type) -> 
     assert "released by Ann" in shown
     assert "no features" in shown
     assert typed("diff", "cohort@1", "cohort").output == "nothing changed\n"
-    assert "cohort@1: 0 slides, 0 files of features, 0.0 MB; 0 faults" in typed(
+    assert "cohort@1: 0 slides, 0 files of features, 0 bytes; 0 faults" in typed(
         "verify", "cohort@1"
     ).output  # fmt: skip
 

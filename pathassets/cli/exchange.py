@@ -77,12 +77,16 @@ def export_command(  # noqa: PLR0913 - the options of a command
     help="Share by which the side of a patch may differ from the entry's; a pixel always may.",
 )  # fmt: skip
 @click.option(
+    "--accept-edited", is_flag=True,
+    help="Take what was changed after pathassets exported it for features of another.",
+)  # fmt: skip
+@click.option(
     "--rate", type=click.FloatRange(min=0.0, min_open=True),
     help="Patches per second, to say what was saved; measured here where it can be.",
 )  # fmt: skip
 def import_command(  # noqa: PLR0913, PLR0917 - the options of a command
     tool: Source, folder: Path, features: str, patches: Path | None, max_off: float,
-    rate: float | None, *, dry_run: bool,
+    rate: float | None, *, accept_edited: bool, dry_run: bool,
 ) -> None:  # fmt: skip
     """Take over features that a TOOL left in FOLDER; `run` computes the slides that lack some.
 
@@ -91,7 +95,7 @@ def import_command(  # noqa: PLR0913, PLR0917 - the options of a command
     """
     request = ImportRequest(
         tool=tool, folder=folder, features=features, patches=patches, max_off=max_off,
-        is_dry=dry_run,
+        accepts_edited=accept_edited, is_dry=dry_run,
     )  # fmt: skip
     if dry_run:
         with open_to_read(read_settings()) as platform:

@@ -27,6 +27,7 @@ DATASET = "dataset"
 ANNOTATIONS = "annotations"
 """What people drew: recorded, never made."""
 FEATURES = "features"
+SLIDE_EMBEDDING = "slide_embedding"
 
 
 @spec_dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
@@ -109,7 +110,7 @@ STAGES = {
             code_version=f"{features.CODE_VERSION}.{read_plan.CODE_VERSION}",
         ),
         Stage(
-            name="slide_embedding",
+            name=SLIDE_EMBEDDING,
             spec=embedding.EmbeddingSpec,
             parent=FEATURES,
             code_version=embedding.CODE_VERSION,

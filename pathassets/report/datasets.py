@@ -21,6 +21,7 @@ from pathassets.engine.platform.datasets.verify import Verified
 from pathassets.engine.platform.datasets.versions import DatasetVersion
 from pathassets.report.console import counted, open_console, paragraph
 from pathassets.report.json_text import json_text
+from pathassets.report.units import volume
 
 MAX_ROWS = 50
 """Rows of a table that are printed; JSON has all."""
@@ -140,7 +141,7 @@ def verified_lines(verified: Verified) -> None:
         console.print(f"[red]{len(verified.faults) - MAX_ROWS} more[/]: --json has all")
     console.print(
         f"{_plain(verified.version.name)}: {counted(verified.n_slides, 'slide')}, "
-        f"{counted(verified.n_files, 'file')} of features, {verified.n_bytes / 1e6:.1f} MB; "
+        f"{counted(verified.n_files, 'file')} of features, {volume(verified.n_bytes)}; "
         f"{counted(len(verified.faults), 'fault')}"
     )
 

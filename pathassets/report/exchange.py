@@ -11,6 +11,7 @@ from pathassets.engine.platform.exchange.adopt import Imported, State
 from pathassets.engine.platform.exchange.export import ExportedSlide
 from pathassets.engine.platform.exchange.savings import Savings
 from pathassets.report.console import counted
+from pathassets.report.units import duration, volume
 
 
 def exported_line(one: ExportedSlide) -> str:
@@ -50,7 +51,7 @@ def imported_end(done: Sequence[Imported], savings: Savings, *, is_dry: bool) ->
     how = "measured here" if savings.is_measured else "assumed: --rate states another"
     return (
         f"{counted(len(done), 'file')}: {', '.join(shown)}\n"
-        f"{'would save' if is_dry else 'saved'} {savings.hours:.3g} hours of encoding "
+        f"{'would save' if is_dry else 'saved'} {duration(savings.seconds)} of encoding "
         f"({counted(savings.n_patches, 'patch')} at {savings.rate:.4g} patches/s, {how}) and "
-        f"reading {savings.slide_gb:.3g} GB of slides"
+        f"reading {volume(savings.slide_bytes)} of slides"
     )

@@ -15,8 +15,7 @@ from pathassets.engine.platform.upkeep.restore import Restored
 from pathassets.engine.platform.upkeep.scrub import Scrubbed
 from pathassets.report.console import counted, open_console, paragraph
 from pathassets.report.json_text import json_text
-
-_GB = 1e9
+from pathassets.report.units import volume
 
 
 def finding(treated: Treated) -> None:
@@ -60,7 +59,7 @@ def backup_line(file: Path, done: BackedUp) -> str:
     """Say what a backup holds, and what it could not keep."""
     said = f"{file}: {counted(done.n_slides, 'slide')}, {counted(done.n_annotations, 'annotation')}"
     return visible(
-        "\n".join([f"{said}, {done.n_bytes / 1e6:.1f} MB", *_lacking(done.lacking)]), keep="\n"
+        "\n".join([f"{said}, {volume(done.n_bytes)}", *_lacking(done.lacking)]), keep="\n"
     )
 
 
@@ -82,7 +81,7 @@ def scrubbed(done: Scrubbed) -> None:
     console = open_console()
     for address, damage in done.damaged:
         console.print(paragraph(visible(f"damaged {address}: {damage}")), markup=False)
-    said = f"read {counted(done.n_artifacts, 'artifact')}, {done.n_bytes / _GB:.2f} GB; "
+    said = f"read {counted(done.n_artifacts, 'artifact')}, {volume(done.n_bytes)}; "
     said += f"{len(done.damaged)} damaged"
     if done.oldest_at is not None:
         said += f"; none was hashed before {done.oldest_at:%Y-%m-%d %H:%M} UTC"
@@ -98,7 +97,7 @@ _CAUSES: Mapping[Cause, str] = {
 def garbage_lines(found: Garbage, *, is_removed: bool) -> str:
     """Count what went, or could go, and why."""
     lines = [
-        f"{counted(found.n[cause], 'artifact')}, {found.n_bytes[cause] / _GB:.2f} GB: {words}"
+        f"{counted(found.n[cause], 'artifact')}, {volume(found.n_bytes[cause])}: {words}"
         for cause, words in _CAUSES.items()
         if found.n[cause]
     ]

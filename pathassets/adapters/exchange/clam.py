@@ -32,7 +32,8 @@ from pathassets.adapters.exchange.parts.hdf5 import (
     put_array,
     put_rows,
 )
-from pathassets.adapters.exchange.parts.output import OutputFile, csv_file
+from pathassets.adapters.exchange.parts.output import OutputFile, as_read, csv_file, read_as_pandas
+from pathassets.adapters.exchange.parts.strangers import own_file
 from pathassets.core.exchange.bags import Bag, unsayable
 from pathassets.core.exchange.footprints import LevelPatch, level_patch_of
 from pathassets.core.exchange.found import Found, FoundFeatures, Unreadable
@@ -121,15 +122,16 @@ def clam_tables(rows: list[TrainingRow]) -> Iterator[OutputFile]:
             f"{unlabelled.slide_id}: has no label, and CLAM trains on labelled slides alone",
             remedy="State it in a cohort table, or leave the slide out of the dataset",
         )
-    yield csv_file(
+    table = as_read(csv_file(
         "dataset.csv", ("case_id", "slide_id", "label"),
         ((row.patient, row.name, row.label) for row in rows),
-    )  # fmt: skip
+    ), TOOL)  # fmt: skip
+    yield table
+    name_type = read_as_pandas(table)["slide_id"].dtype
     for place, split in enumerate(splits_of(rows, PARTS, TOOL)):
-        lines = enumerate(columns_of(split, PARTS))
-        yield csv_file(
-            f"splits/splits_{place}.csv", ("", *PARTS), ((n, *cells) for n, cells in lines)
-        )
+        lines = ((n, *cells) for n, cells in enumerate(columns_of(split, PARTS)))
+        file = csv_file(f"splits/splits_{place}.csv", ("", *PARTS), lines)
+        yield as_read(file, TOOL, dict.fromkeys(PARTS, name_type))
 
 
 # What CLAM left
@@ -145,14 +147,16 @@ def find_clam(folder: Path, patches: Path | None = None) -> Iterator[Found]:
     if not place.is_dir():
         raise SpecError(f"{folder}: has no folder h5_files", remedy="Name CLAM's --feat_dir")
     nearby = (place.parent / "patches", place.parent.parent / "patches")
-    found = patches or next((path for path in nearby if path.is_dir()), None)
+    found = patches or next(
+        (path for path in nearby if path.is_dir() and not path.is_symlink()), None
+    )
     for path in sorted(place.glob("*.h5")):
-        yield _read(path, None if found is None else found / path.name)
+        yield _read(path, folder, None if found is None else found / path.name)
 
 
-def _read(path: Path, patches: Path | None) -> Found:
+def _read(path: Path, folder: Path, patches: Path | None) -> Found:
     try:
-        bag = read_h5_bag(path)
+        bag = read_h5_bag(path, folder)
         level, patch_px = _level_and_size(patches)
     except StoreError as error:
         return Unreadable(name=path.stem, path=path, said=error.message)
@@ -168,9 +172,9 @@ def _read(path: Path, patches: Path | None) -> Found:
 
 def _level_and_size(patches: Path | None) -> tuple[int | None, int | None]:
     """Level and side in its pixels, which CLAM keeps with the patches and not with features."""
-    if patches is None or not patches.is_file():
+    if patches is None or not patches.exists():
         return None, None
-    with open_h5(patches) as file:
+    with open_h5(own_file(patches, patches.parent)) as file:
         said = attributes_of(own_dataset(patches, file, "coords"))
     level, side_px = number(said, "patch_level"), number(said, "patch_size")
     if level is None or side_px is None:

@@ -17,7 +17,8 @@ import numpy as np
 import zarr
 
 from pathassets.adapters.exchange.parts.h5_bags import MAX_ROWS, as_text, number
-from pathassets.adapters.zarr.arrays import UNREADABLE
+from pathassets.adapters.exchange.parts.strangers import reading
+from pathassets.adapters.exchange.parts.zarr_arrays import refuse_odd_array, refuse_odd_store
 from pathassets.core.exchange.found import Found, FoundFeatures, Unreadable
 from pathassets.errors import SpecError, StoreError
 
@@ -38,15 +39,17 @@ def find_raw2features(folder: Path) -> Iterator[Found]:
     for path in paths:
         name = path.name.removesuffix(ENDING)
         try:
-            yield from _read(path, name)
-        except (StoreError, *UNREADABLE) as error:
-            said = error.message if isinstance(error, StoreError) else f"cannot be read: {error}"
-            yield Unreadable(name=name, path=path, said=said)
+            with reading(path, "a store of raw2features"):
+                found: list[Found] = list(_read(path, name))
+        except StoreError as error:
+            found = [Unreadable(name=name, path=path, said=error.message)]
+        yield from found
 
 
 def _read(path: Path, name: str) -> Iterator[FoundFeatures]:
+    refuse_odd_store(path)
     # Consolidated metadata may be older than what was added since.
-    root = zarr.open_group(store=str(path), mode="r", use_consolidated=False)
+    root = zarr.open_group(store=str(path.absolute()), mode="r", use_consolidated=False)
     for key, grid in sorted(root["grids"].groups()):  # type: ignore[union-attr]
         said = grid.attrs.get(HEADER)
         if not isinstance(said, dict):
@@ -68,6 +71,7 @@ def _features(  # noqa: PLR0913, PLR0917 - the parts of a store
     key, model = place
     if rows.ndim != 2:  # noqa: PLR2004
         raise StoreError(path, f"features/{model} has the shape {rows.shape}, not (n, d)")
+    refuse_odd_array(path, rows, is_full=True)
     sizes = source.get("level_dimensions") or []
     return FoundFeatures(
         tool="raw2features", name=name, stated_name=as_text(source.get("slide_id")),
@@ -75,7 +79,7 @@ def _features(  # noqa: PLR0913, PLR0917 - the parts of a store
         tool_version=as_text(said.get("provenance", {}).get("raw2features_version")),
         corners=corners, unit="px0", side=number(cut, "level0_patch"),
         n_rows=rows.shape[0], n_columns=rows.shape[1], dtype=str(rows.dtype),
-        chunks=partial(_chunks, rows), encoder=model,
+        chunks=partial(_chunks, path, rows), encoder=model,
         slide_size_px0=None if not sizes else (int(sizes[0][0]), int(sizes[0][1])),
         slide_mpp=number(source, "mpp_level0"),
         parameters={
@@ -90,6 +94,7 @@ def _corners(path: Path, grid: Any) -> np.ndarray:
     coords = grid["coords"]
     if coords.ndim != 2 or coords.shape[1] != 2 or coords.shape[0] > MAX_ROWS:  # noqa: PLR2004
         raise StoreError(path, f"coords have the shape {coords.shape}, not (n, 2)")
+    refuse_odd_array(path, coords, is_full=False)  # zeros alone, a corner at (0, 0), are no chunk
     return np.asarray(coords[:], np.float64)
 
 
@@ -97,6 +102,8 @@ def _files(path: Path) -> tuple[Path, ...]:
     return tuple(sorted(p for p in path.rglob("*") if p.is_file()))
 
 
-def _chunks(rows: Any) -> Iterator[np.ndarray]:
+def _chunks(path: Path, rows: Any) -> Iterator[np.ndarray]:
     for start in range(0, rows.shape[0], STEP_ROWS):
-        yield np.asarray(rows[start : start + STEP_ROWS])
+        with reading(path, "rows of features"):
+            part = np.asarray(rows[start : start + STEP_ROWS])
+        yield part

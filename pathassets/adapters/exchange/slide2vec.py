@@ -1,17 +1,19 @@
 """What slide2vec left: tile embeddings, and where the tiles lie.
 
-    tile_embeddings/[<class>/]<id>.pt or .npz, <id>.meta.json    features (n, d)
-    tiles/<id>.coordinates.npz, <id>.coordinates.meta.json       x, y on level 0
+    tile_embeddings/[<class>/]<id>.pt or .npz, <id>.meta.json              features (n, d)
+    tiles/[<class>/]<id>.coordinates.npz, <id>.coordinates.meta.json       x, y on level 0
 
 Paths in its files are of another machine, and are not followed. Source:
-https://github.com/clemsgrs/slide2vec, docs/output-layout.rst.
+https://github.com/clemsgrs/slide2vec, docs/output-layout.rst, artifacts.py;
+https://github.com/clemsgrs/hs2p, tiling/io.py.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,15 +22,20 @@ import numpy as np
 
 from pathassets.adapters.exchange.parts.bag_tensors import open_pt
 from pathassets.adapters.exchange.parts.h5_bags import as_text, number
+from pathassets.adapters.exchange.parts.strangers import own_file, reading
 from pathassets.core.exchange.found import Found, FoundFeatures, Unreadable
 from pathassets.errors import SpecError, StoreError
 
+_HEADERS: Mapping[tuple[int, int], Callable[[Any], tuple[Any, ...]]] = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
 EMBEDDINGS, TILES = "tile_embeddings", "tiles"
 STEP_ROWS = 4096
 MAX_META_BYTES = 10_000_000
 MAX_ARRAY_BYTES = 4_000_000_000
 """Of an array of .npz, which is read whole; a .pt is not."""
-_SAID = ("requested_tile_size_px", "requested_spacing_um", "effective_spacing_um")
+_SAID = ("requested_tile_size_px", "requested_spacing_um", "read_spacing_um")
 
 
 def find_slide2vec(folder: Path) -> Iterator[Found]:
@@ -44,23 +51,26 @@ def find_slide2vec(folder: Path) -> Iterator[Found]:
         )
     for path in sorted(p for p in place.rglob("*") if p.suffix in {".pt", ".npz"}):
         try:
-            yield _read(folder, path)
-        except (StoreError, OSError, ValueError, KeyError, TypeError) as error:
-            said = error.message if isinstance(error, StoreError) else f"cannot be read: {error}"
-            yield Unreadable(name=path.stem, path=path, said=said)
+            with reading(path, "what slide2vec writes"):
+                yield _read(folder, path)
+        except StoreError as error:
+            yield Unreadable(name=path.stem, path=path, said=error.message)
 
 
 def _read(folder: Path, path: Path) -> FoundFeatures:
-    rows, meta_path = _open(path), path.with_name(f"{path.stem}.meta.json")
-    npz_path = folder / TILES / f"{path.stem}.coordinates.npz"
-    tiling_path = npz_path.with_name(f"{path.stem}.coordinates.meta.json")
-    meta, tiling = _json(meta_path), _json(tiling_path)
+    place, stem = path.parent.relative_to(folder / EMBEDDINGS), path.stem
+    meta_path = path.with_name(f"{stem}.meta.json")
+    npz_path = folder / TILES / place / f"{stem}.coordinates.npz"
+    tiling_path = npz_path.with_name(f"{stem}.coordinates.meta.json")
+    used = [path, *(p for p in (meta_path, npz_path, tiling_path) if p.exists())]
+    for file in used:
+        own_file(file, folder)
+    rows, meta, tiling = _open(path), _json(meta_path), _json(tiling_path)
     cut, slide = tiling.get("tiling", {}), tiling.get("slide", {})
     side = number(meta, "tile_size_lv0") or number(cut, "tile_size_lv0")
     size = slide.get("dimensions")
-    used = (p for p in (path, meta_path, npz_path, tiling_path) if p.is_file())
     return FoundFeatures(
-        tool="slide2vec", tool_version=as_text(meta.get("slide2vec_version")), name=path.stem,
+        tool="slide2vec", tool_version=as_text(meta.get("slide2vec_version")), name=stem,
         files=tuple(used), corners=_corners(npz_path), unit="px0", side=side,
         n_rows=rows.shape[0], n_columns=rows.shape[1], dtype=str(rows.dtype),
         chunks=partial(_chunks, rows), encoder=as_text(meta.get("encoder_name")),
@@ -80,17 +90,15 @@ def _open(path: Path) -> np.ndarray:
 
 
 def _array(path: Path, name: str) -> np.ndarray:
-    try:
-        with zipfile.ZipFile(path) as members:
+    with reading(path, f"an array {name!r}"):
+        with zipfile.ZipFile(path) as members, members.open(f"{name}.npy") as member:
             n_bytes = members.getinfo(f"{name}.npy").file_size
-        if n_bytes > MAX_ARRAY_BYTES:
-            raise StoreError(path, f"array {name!r} would take {n_bytes:,} bytes")
+            version = np.lib.format.read_magic(member)
+            shape, _, dtype = _HEADERS[version](member)
+        if math.prod(shape) * dtype.itemsize > min(n_bytes, MAX_ARRAY_BYTES):
+            raise StoreError(path, f"array {name!r} of {shape} is more than there is, or too much")
         with np.load(path, allow_pickle=False) as arrays:
             found: np.ndarray = arrays[name]
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        if isinstance(error, StoreError):
-            raise
-        raise StoreError(path, f"has no array {name!r}: {error}") from error
     return found
 
 

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from pathassets.adapters.exchange.parts.bag_tensors import write_pt
-from pathassets.adapters.exchange.parts.output import OutputFile, csv_file, text_file
+from pathassets.adapters.exchange.parts.output import OutputFile, as_read, csv_file, text_file
 from pathassets.core.exchange.bags import Bag, unsayable
 from pathassets.core.exchange.training import TrainingRow
 
@@ -52,7 +52,7 @@ def _config(bag: Bag) -> str:
 
 def slideflow_tables(rows: Sequence[TrainingRow]) -> Iterator[OutputFile]:
     """What slideflow takes for a dataset: which slide is of whom, its label and its part."""
-    yield csv_file(
+    yield as_read(csv_file(
         "annotations.csv", ("patient", "slide", "label", "dataset"),
         ((row.patient, row.name, row.label, row.part) for row in rows),
-    )  # fmt: skip
+    ), "slideflow", str)  # fmt: skip

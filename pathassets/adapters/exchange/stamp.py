@@ -1,13 +1,15 @@
 """Bags <-> STAMP's feature files, and the tables that it trains from.
 
     <extractor>-<hash>/<name>.h5    feats float16 (n, d), coords float32 (n, 2) in micrometres
+    <method>-slide-<hash>/<name>.h5 feats float32 (d,), where slide embeddings are exported
     slide_table.csv                 PATIENT, FILENAME
     clini_table.csv, clini_table_<part>.csv   PATIENT, label
     splits.json                     where the parts are train and test, or folds
 
-Attributes are on the file. A slide without patches has no file. `encoder` is never written: a file
-that has it is no tile file to STAMP. Rows are rounded to float16, as STAMP's own are. Source:
-https://github.com/KatherLab/STAMP, modeling/data.py, modeling/crossval.py.
+Attributes are on the file. A slide without patches has no file. `encoder` is never written with
+tiles: a file that has it is no tile file to STAMP. Rows are rounded to float16, as STAMP's own are.
+Source: https://github.com/KatherLab/STAMP, modeling/data.py, modeling/crossval.py,
+encoding/encoder/__init__.py.
 """
 
 from __future__ import annotations
@@ -21,8 +23,8 @@ from typing import Any
 from pathassets.adapters.exchange.parts.claims import PREFIX, claims_of
 from pathassets.adapters.exchange.parts.h5_bags import as_text, h5_rows, number, read_h5_bag
 from pathassets.adapters.exchange.parts.hdf5 import new_h5, put_array, put_rows
-from pathassets.adapters.exchange.parts.output import OutputFile, csv_file, text_file
-from pathassets.core.exchange.bags import Bag, unsayable
+from pathassets.adapters.exchange.parts.output import OutputFile, as_read, csv_file, text_file
+from pathassets.core.exchange.bags import Bag, SlideVector, unsayable
 from pathassets.core.exchange.encoder_names import STAMP, folder_name
 from pathassets.core.exchange.footprints import um_of
 from pathassets.core.exchange.found import Found, FoundFeatures, Unreadable
@@ -54,6 +56,18 @@ def stamp_files(bag: Bag) -> Iterator[OutputFile]:
         ) from error
     if len(bag):
         yield OutputFile(path=stamp_path(bag), write=partial(_write, bag=bag), source=bag.identity)
+
+
+def stamp_slide_files(one: SlideVector) -> Iterator[OutputFile]:
+    """The file of one slide's vector; none where it has no patch."""
+    if not len(one.vector):
+        return
+    said = {**_what(one.bag), "method": one.method}
+    folder = f"{folder_name(f'{one.method}-{extractor_of(one.bag)}')}-slide"
+    yield OutputFile(
+        path=f"{folder}-{digest_of(said)[:HASH_CHARS]}/{one.bag.slide.name}.h5",
+        source=one.identity, write=partial(_write_vector, one=one, code_hash=digest_of(said)),
+    )  # fmt: skip
 
 
 def extractor_of(bag: Bag) -> str:
@@ -98,16 +112,34 @@ def _write(where: Path, *, bag: Bag) -> None:
             file.attrs[key] = value
 
 
+def _write_vector(where: Path, *, one: SlideVector, code_hash: str) -> None:
+    attributes = {
+        "version": STAMP_VERSION,
+        "stamp_version": STAMP_VERSION,
+        "encoder": one.method,
+        "precision": "torch.float32",
+        "code_hash": code_hash[:HASH_CHARS],
+        "feat_type": "slide",
+        **claims_of(one.bag),
+        f"{PREFIX}source": one.source,
+    }
+    with new_h5(where) as file:
+        put_array(file, "feats", one.vector)
+        for key, value in attributes.items():
+            file.attrs[key] = value
+
+
 def stamp_tables(rows: Sequence[TrainingRow]) -> Iterator[OutputFile]:
     """What STAMP trains from; of a split into train and test, its own file of splits, too.
 
     Raises:
         SpecError: two slides of a patient have different labels or parts.
     """
-    yield csv_file(
+    yield as_read(csv_file(
         "slide_table.csv", ("PATIENT", "FILENAME"),
-        ((row.patient, f"{row.name}.h5") for row in rows),
-    )  # fmt: skip
+        # STAMP takes the slides of a patient that follow each other, and forgets those before.
+        sorted((row.patient, f"{row.name}.h5") for row in rows),
+    ), TOOL, str)  # fmt: skip
     patients = _patients(rows)
     yield _clini("clini_table.csv", patients)
     parts = sorted({row.part for row in patients})
@@ -126,7 +158,8 @@ def _split(patients: Sequence[TrainingRow]) -> dict[str, list[str]]:
 
 
 def _clini(path: str, patients: Sequence[TrainingRow]) -> OutputFile:
-    return csv_file(path, ("PATIENT", "label"), ((row.patient, row.label) for row in patients))
+    lines = ((row.patient, row.label) for row in patients)
+    return as_read(csv_file(path, ("PATIENT", "label"), lines), TOOL, str)
 
 
 def _patients(rows: Sequence[TrainingRow]) -> list[TrainingRow]:
@@ -157,12 +190,12 @@ def find_stamp(folder: Path) -> Iterator[Found]:
     if not paths:
         raise SpecError(f"{folder}: has no .h5 file", remedy="Name STAMP's output_dir")
     for path in paths:
-        yield _read(path)
+        yield _read(path, folder)
 
 
-def _read(path: Path) -> Found:
+def _read(path: Path, folder: Path) -> Found:
     try:
-        bag = read_h5_bag(path, "feats")
+        bag = read_h5_bag(path, folder, "feats")
     except StoreError as error:
         return Unreadable(name=path.stem, path=path, said=error.message)
     said = bag.of_file

@@ -2,6 +2,7 @@
 
     <mag>x_<px>px_<overlap>px_overlap/patches/<name>_patches.h5       coords
                                       features_<encoder>/<name>.h5    features, coords
+                                      slide_features_<method>-<encoder>/<name>.h5
     contours_geojson/<name>.geojson                                   tissue
 
 Attributes are on the dataset `coords`. Source: https://github.com/mahmoodlab/TRIDENT, IO.py
@@ -19,11 +20,11 @@ from typing import Any
 
 import numpy as np
 
-from pathassets.adapters.exchange.parts.claims import claims_of
+from pathassets.adapters.exchange.parts.claims import PREFIX, claims_of
 from pathassets.adapters.exchange.parts.h5_bags import as_text, h5_rows, number, read_h5_bag
 from pathassets.adapters.exchange.parts.hdf5 import new_h5, put_array, put_rows
 from pathassets.adapters.exchange.parts.output import OutputFile, text_file
-from pathassets.core.exchange.bags import Bag, unsayable
+from pathassets.core.exchange.bags import Bag, SlideVector, unsayable
 from pathassets.core.exchange.encoder_names import TRIDENT, folder_name
 from pathassets.core.exchange.footprints import magnifications_of, side_of
 from pathassets.core.exchange.found import Found, FoundFeatures, Unreadable
@@ -55,6 +56,21 @@ def trident_files(bag: Bag) -> Iterator[OutputFile]:
         )  # fmt: skip
     if bag.tissue:
         yield text_file(f"contours_geojson/{name}.geojson", _contours(bag))
+
+
+def trident_slide_files(one: SlideVector) -> Iterator[OutputFile]:
+    """The file of one slide's vector.
+
+    Raises:
+        SpecError: the patches that it was made of are no grid whose overlap is whole pixels.
+    """
+    encoder = TRIDENT.get(one.bag.encoder, one.bag.encoder)
+    folder = f"slide_features_{folder_name(f'{one.method}-{encoder}')}"
+    yield OutputFile(
+        path=f"{_grid_folder(one.bag)}/{folder}/{one.bag.slide.name}.h5",
+        source=f"{one.identity} {canonical_json(coords_attributes(one.bag))}",
+        write=partial(_write_vector, one=one, savetodir=folder),
+    )
 
 
 def coords_attributes(bag: Bag) -> dict[str, Any]:
@@ -108,6 +124,13 @@ def _write_features(where: Path, *, bag: Bag, savetodir: str) -> None:
         _put_coords(file, bag, savetodir)
 
 
+def _write_vector(where: Path, *, one: SlideVector, savetodir: str) -> None:
+    with new_h5(where) as file:
+        attributes = {"name": one.bag.slide.name, "savetodir": savetodir}
+        put_array(file, "features", one.vector, {**attributes, f"{PREFIX}source": one.source})
+        _put_coords(file, one.bag, savetodir)
+
+
 def _put_coords(file: Any, bag: Bag, savetodir: str) -> None:
     corners_px0 = np.ascontiguousarray(bag.boxes_px0[:, :2])
     put_array(file, "coords", corners_px0, {**coords_attributes(bag), "savetodir": savetodir})
@@ -147,7 +170,7 @@ def find_trident(folder: Path) -> Iterator[Found]:
         )
     for place in places:
         for path in sorted(place.glob("*.h5")):
-            yield _read(path, place.name.removeprefix("features_"))
+            yield _read(path, folder, place.name.removeprefix("features_"))
 
 
 def _feature_folders(folder: Path) -> Iterator[Path]:
@@ -155,9 +178,9 @@ def _feature_folders(folder: Path) -> Iterator[Path]:
         yield from (path for path in folder.glob(pattern) if path.is_dir())
 
 
-def _read(path: Path, encoder: str) -> Found:
+def _read(path: Path, folder: Path, encoder: str) -> Found:
     try:
-        bag = read_h5_bag(path)
+        bag = read_h5_bag(path, folder)
     except StoreError as error:
         return Unreadable(name=path.stem, path=path, said=error.message)
     said = bag.of_coords

@@ -115,6 +115,20 @@ def save_embedding(path: Path, vector: np.ndarray, attributes: dict[str, Any]) -
         array[:] = vector
 
 
+def load_embedding(path: Path) -> tuple[np.ndarray, dict[str, Any]]:
+    """Read a vector, float32 (d,), and what it says of itself.
+
+    Raises:
+        ArtifactCorrupt: it is not what `save_embedding` writes.
+    """
+    with _telling(path):
+        group = zarr.open_group(store=str(path), mode="r")
+        array = zarr.open_array(store=str(path / "embedding"), mode="r")
+        if array.ndim != 1:
+            raise ValueError(f"it is no vector: its shape is {array.shape}")
+        return np.asarray(array[:], np.float32), dict(group.attrs)
+
+
 @contextmanager
 def _telling(path: Path) -> Iterator[None]:
     try:

@@ -84,6 +84,24 @@ class Bag:
         return str(self.attributes.get("encoder", ""))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlideVector:
+    """One vector for a slide, and the bag that it was made of."""
+
+    bag: Bag
+    vector: np.ndarray
+    """float32 (d,); (0,) of a slide without patches."""
+    method: str
+    """mean, max, or the module that made it."""
+    source: str
+    """Address of the artifact that it is."""
+
+    @property
+    def identity(self) -> str:
+        """What decides the bytes of its files, beside the format."""
+        return f"{self.source} {self.bag.identity}"
+
+
 def unsayable(bag: Bag, tool: str, fact: str, *, remedy: str) -> SpecError:
     """Build the error for what a format has no words for."""
     return SpecError(f"{bag.slide.slide_id}: {tool} cannot say {fact}", remedy=remedy)

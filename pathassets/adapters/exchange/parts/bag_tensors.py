@@ -7,10 +7,12 @@ keep it drops, so a slide of a million patches needs no memory for all of them.
 from __future__ import annotations
 
 import tempfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
 
+from pathassets.adapters.exchange.parts.strangers import reading
 from pathassets.core.exchange.bags import Bag
 from pathassets.errors import StoreError
 
@@ -38,18 +40,23 @@ def open_pt(path: Path) -> np.ndarray:
     """Open a stranger's tensor (n, d) without executing anything in it; rows are read when taken.
 
     Raises:
-        StoreError: it is no tensor of two axes.
+        StoreError: it is no tensor of two axes whose numbers all lie in the file.
     """
     import torch  # noqa: PLC0415 - takes seconds
 
-    try:
+    with reading(path, "a tensor"):
+        _refuse_compressed(path)
         found = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
-        is_list = isinstance(found, torch.Tensor) and found.ndim == 2  # noqa: PLR2004
-        if is_list and found.dtype == torch.bfloat16:
-            found = found.float()
-        array: np.ndarray | None = found.detach().numpy() if is_list else None
-    except Exception as error:
-        raise StoreError(path, f"cannot be read as a tensor: {error}") from error
-    if array is None:
-        raise StoreError(path, "holds no tensor (n, d)")
+        if not isinstance(found, torch.Tensor) or found.ndim != 2:  # noqa: PLR2004
+            raise StoreError(path, "holds no tensor (n, d)")
+        if not found.is_contiguous():  # a few numbers can be said to be the rows of a terabyte
+            raise StoreError(path, "holds a view of other numbers: save it after .contiguous()")
+        array: np.ndarray = (found.float() if found.dtype == torch.bfloat16 else found).numpy()
     return array
+
+
+def _refuse_compressed(path: Path) -> None:
+    """Refuse what torch does not write: members that are not stored as they are."""
+    with zipfile.ZipFile(path) as members:
+        if any(one.compress_type != zipfile.ZIP_STORED for one in members.infolist()):
+            raise StoreError(path, "is compressed, and torch.save compresses nothing")

@@ -11,7 +11,6 @@ list says what it was made from; one with other bytes is left alone, unless it i
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -19,6 +18,7 @@ from typing import Literal
 
 from filelock import FileLock, Timeout
 
+from pathassets.adapters.exchange.parts.listed import LIST, Line, read_list, sha256_of
 from pathassets.adapters.exchange.parts.output import OutputFile
 from pathassets.adapters.store.folders import (
     make_synced,
@@ -35,7 +35,6 @@ from pathassets.core.spec import canonical_json
 from pathassets.core.text import quoted
 from pathassets.errors import OutputExists, StoreError
 
-LIST = ".pathassets-export.jsonl"
 LOCK = ".pathassets-export.lock"
 VERSION = "1"
 """Of what the writers make of the same artifact."""
@@ -49,7 +48,7 @@ class ExportFolder:
     def __init__(self, root: Path, *, overwrite: bool = False) -> None:
         self.root = root
         self._overwrite = overwrite
-        self._listed: dict[str, dict[str, str]] = {}
+        self._listed: dict[str, Line] = {}
 
     @contextmanager
     def hold(self) -> Iterator[None]:
@@ -63,7 +62,7 @@ class ExportFolder:
             refuse_link(self.root / LIST)
             refuse_link(self.root / LOCK)
             with FileLock(self.root / LOCK).acquire(timeout=0):
-                self._listed = _read_list(self.root / LIST)
+                self._listed = read_list(self.root / LIST)
                 yield
                 self._write_list()
         except Timeout as error:
@@ -139,20 +138,6 @@ class ExportFolder:
         sync_folder(self.root)
 
 
-def _read_list(path: Path) -> dict[str, dict[str, str]]:
-    """Lines of the list; one that is not whole is of no file, or of one that is looked at again."""
-    if not path.is_file():
-        return {}
-    found: dict[str, dict[str, str]] = {}
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            entry = json.loads(line)
-            found[str(entry["path"])] = {n: str(entry[n]) for n in ("path", "sha256", "source")}
-        except (ValueError, KeyError, TypeError):
-            continue
-    return found
-
-
 def _is_there(target: Path, sha256: str) -> bool:
     return target.exists() and _hash(target) == sha256
 
@@ -161,8 +146,7 @@ def _hash(path: Path) -> str:
     if path.is_dir():
         files = {p.relative_to(path).as_posix(): p for p in path.rglob("*") if p.is_file()}
         return content_sha256_of({name: _hash(file) for name, file in files.items()})
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256_of(path)
 
 
 def _hash_synced(path: Path) -> str:

@@ -17,6 +17,8 @@ import numpy as np
 
 from pathassets.adapters.exchange.parts.claims import PREFIX
 from pathassets.adapters.exchange.parts.hdf5 import open_h5, own_dataset, plain, rows_of
+from pathassets.adapters.exchange.parts.strangers import own_file
+from pathassets.adapters.exchange.parts.values import MAX_VALUES
 from pathassets.errors import StoreError
 
 MAX_ROWS = 5_000_000
@@ -47,19 +49,17 @@ class H5Bag:
     @property
     def slide_size_px0(self) -> tuple[int, int] | None:
         """Width and height of level 0, where they are said."""
-        said = self.of_coords
-        if "level0_width" not in said or "level0_height" not in said:
-            return None
-        return int(said["level0_width"]), int(said["level0_height"])
+        width, height = (number(self.of_coords, f"level0_{side}") for side in ("width", "height"))
+        return None if width is None or height is None else (int(width), int(height))
 
 
-def read_h5_bag(path: Path, features: str = "features") -> H5Bag:
-    """Read all but the rows.
+def read_h5_bag(path: Path, folder: Path, features: str = "features") -> H5Bag:
+    """Read all but the rows of a file that lies in a folder.
 
     Raises:
         StoreError: it has no such features or coordinates.
     """
-    with open_h5(path) as file:
+    with open_h5(own_file(path, folder)) as file:
         rows, coords = (own_dataset(path, file, name) for name in (features, "coords"))
         if rows.ndim != 2:  # noqa: PLR2004
             raise StoreError(path, f"{features} has the shape {rows.shape}, not (n, d)")
@@ -78,8 +78,12 @@ def _corners(path: Path, coords: Any) -> np.ndarray:
 
 
 def attributes_of(item: Any) -> dict[str, Any]:
-    """What is written at a file or dataset."""
-    return {str(name): plain(value) for name, value in item.attrs.items()}
+    """What is written at a file or dataset, of few numbers or texts each."""
+    return {
+        str(name): plain(item.attrs[name])
+        for name in item.attrs
+        if math.prod(item.attrs.get_id(name).shape or ()) <= MAX_VALUES
+    }
 
 
 def h5_rows(path: Path, name: str = "features") -> partial[Iterator[np.ndarray]]:

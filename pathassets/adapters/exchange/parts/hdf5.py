@@ -5,6 +5,7 @@ h5py is of the extra `exchange`, and imported when a file is opened.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,10 +14,16 @@ from typing import Any
 
 import numpy as np
 
+from pathassets.adapters.exchange.parts.strangers import reading, refuse_bomb, refuse_large
 from pathassets.errors import SpecError, StoreError
 
 CHUNK_ROWS = 1024
 """Rows of a chunk, and that are read at once: chunks of one row make readers 30 times slower."""
+DEFLATE, SHUFFLE, FLETCHER32 = 1, 2, 3
+"""Numbers of HDF5's own filters that can be undone here without its help. Source: H5Zpublic.h."""
+KNOWN_FILTERS = {DEFLATE, SHUFFLE, FLETCHER32}
+CHECKSUM_BYTES = 4
+"""That a checksum adds to a chunk before it is compressed."""
 
 
 def load_h5py() -> ModuleType:
@@ -51,11 +58,8 @@ def open_h5(path: Path) -> Iterator[Any]:
         StoreError: it is none, or damaged.
     """
     h5py = load_h5py()
-    try:
-        with h5py.File(path, "r") as file:
-            yield file
-    except (OSError, KeyError, RuntimeError) as error:
-        raise StoreError(path, f"cannot be read as HDF5: {error}") from error
+    with reading(path, "HDF5"), h5py.File(path, "r") as file:
+        yield file
 
 
 def put_array(
@@ -97,7 +101,10 @@ def put_rows(
 
 
 def own_dataset(path: Path, file: Any, name: str) -> Any:
-    """A dataset whose numbers lie in this very file: HDF5 can lead to any other on the disk.
+    """A dataset whose numbers lie in this very file, all that it declares, and no more.
+
+    HDF5 can lead to any other file on the disk, declare rows that nobody wrote, which are read as
+    zeros, and keep chunks that fill a memory.
 
     Raises:
         StoreError: there is none.
@@ -107,7 +114,46 @@ def own_dataset(path: Path, file: Any, name: str) -> Any:
     dataset = file[name] if isinstance(link, h5py.HardLink) else None
     if not isinstance(dataset, h5py.Dataset) or dataset.external or dataset.is_virtual:
         raise StoreError(path, f"has no dataset {name!r} of its own")
+    _refuse_unwritten(path, name, dataset)
     return dataset
+
+
+def _refuse_unwritten(path: Path, name: str, dataset: Any) -> None:
+    """Refuse rows that were declared and never written, and chunks that become too large."""
+    if dataset.chunks is None:
+        n_stored, n_due = dataset.id.get_storage_size(), dataset.nbytes
+    else:
+        refuse_large(path, name, math.prod(dataset.chunks) * dataset.dtype.itemsize)
+        parts = zip(dataset.shape, dataset.chunks, strict=True)
+        n_stored, n_due = dataset.id.get_num_chunks(), math.prod(-(-n // m) for n, m in parts)
+        _refuse_bombs(path, name, dataset)
+    if n_stored < n_due:
+        raise StoreError(path, f"{name}: not all of it was written, what is missing reads as 0")
+
+
+def _refuse_bombs(path: Path, name: str, dataset: Any) -> None:
+    plist = dataset.id.get_create_plist()
+    filters = [plist.get_filter(i)[0] for i in range(plist.get_nfilters())]
+    if {*filters} - KNOWN_FILTERS or len({*filters}) < len(filters):
+        raise StoreError(
+            path, f"{name} is compressed by other filters than gzip: h5repack -f GZIP=1 changes it"
+        )
+    if DEFLATE not in filters:
+        return
+    n_bytes = math.prod(dataset.chunks) * dataset.dtype.itemsize + CHECKSUM_BYTES
+    for chunk in _chunks_of(dataset):
+        is_deflated = not chunk.filter_mask >> filters.index(DEFLATE) & 1
+        refuse_large(path, name, chunk.size)
+        if is_deflated:
+            _, stored = dataset.id.read_direct_chunk(chunk.chunk_offset)
+            refuse_bomb(path, name, stored, n_bytes)
+
+
+def _chunks_of(dataset: Any) -> list[Any]:
+    """Where the stored chunks are, how large, and which filters they went through."""
+    found: list[Any] = []
+    dataset.id.chunk_iter(found.append)
+    return found
 
 
 def rows_of(path: Path, name: str) -> Iterator[np.ndarray]:

@@ -7,6 +7,9 @@ import io
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import pandas as pd
 
 from pathassets.errors import SpecError
 
@@ -46,6 +49,38 @@ def csv_file(path: str, header: Sequence[str], rows: Iterable[Sequence[object]])
             _refuse_formula(path, cell)
         writer.writerow(cells)
     return text_file(path, buffer.getvalue())
+
+
+def as_read(file: OutputFile, tool: str, dtype: Any = None) -> OutputFile:
+    """Let a table through that pandas, by which a tool reads it, reads as it is written.
+
+    Without a type for all columns it takes "007" for 7; in any, NA and None for nothing.
+
+    Raises:
+        SpecError: a cell is read as something else.
+    """
+    try:
+        seen = read_as_pandas(file, dtype)
+    except ValueError as error:
+        raise _misread(file, tool, f"cannot be read: {error}") from error
+    written = list(csv.DictReader(io.StringIO(file.source, newline="")))
+    for name in filter(None, written[0] if written else ()):
+        for row, value in zip(written, seen[name].tolist(), strict=True):
+            if row[name] and (pd.isna(value) or str(value) != row[name]):
+                raise _misread(file, tool, f"{row[name][:60]!r} in {name} is read as {value!r}")
+    return file
+
+
+def read_as_pandas(file: OutputFile, dtype: Any = None) -> pd.DataFrame:
+    """What pandas makes of a table that is not written yet."""
+    return pd.read_csv(io.StringIO(file.source), dtype=dtype)
+
+
+def _misread(file: OutputFile, tool: str, fact: str) -> SpecError:
+    return SpecError(
+        f"{file.path}: {tool} reads tables by pandas, and {fact}",
+        remedy="Name slides by their id, --names slide_id; of a patient or label state another",
+    )
 
 
 def _refuse_formula(path: str, cell: str) -> None:

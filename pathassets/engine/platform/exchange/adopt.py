@@ -5,7 +5,9 @@
                     └────────────────────────┴─▶ refused, with the reason
 
 What is adopted is copied: a run, a dataset and an export take it for the entry's features, and its
-digest, spec, facts and attributes say that no code of ours made it.
+digest, spec, facts and attributes say that no code of ours made it. A file of an export of ours
+that is not what the export's list says is someone else's work: it is adopted where that is asked
+for, and then its source says that it was edited.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from pathassets.adapters.exchange.parts.listed import ExportLists
 from pathassets.adapters.exchange.parts.values import plain_values
 from pathassets.adapters.files import FileStamp, fingerprint_from, fingerprint_of, stamp_of
 from pathassets.adapters.store.store import Artifact
@@ -61,6 +64,8 @@ class ImportRequest:
     """Folder of CLAM's patches, where it is not beside the features."""
     max_off: float = 0.0
     """Share by which the side of a patch may differ from the entry's, beyond a level-0 pixel."""
+    accepts_edited: bool = False
+    """Whether a file that was changed after pathassets exported it is taken for another's."""
     is_dry: bool = False
     """Whether nothing is to be written."""
 
@@ -102,6 +107,7 @@ class _Import:
         self._request = request
         self._wanted = wanted
         self._run_id = f"import-{uuid.uuid4().hex}"
+        self._lists = ExportLists()
 
     def all_of(self, find: Find, matches: Iterable[Match]) -> Iterator[Imported]:
         """What becomes of each file."""
@@ -127,10 +133,12 @@ class _Import:
             slide = slide_facts(planned)
             asked = asked_of(self._platform, self._wanted, slide, max_off=self._request.max_off)
             stamp = stamp_of([Path(file) for file in found.files])
-            faults = list(audit(found, slide, asked))
-            if faults:
-                return replace(plain, said="; ".join(faults))
-            draft = self._draft(planned, slide, found, asked)
+            changes = self._changes_of(found)
+            refused = changes if changes and not self._request.accepts_edited else ""
+            refused = refused or "; ".join(audit(found, slide, asked))
+            if refused:
+                return replace(plain, said=refused)
+            draft = self._draft(planned, slide, found, asked, is_edited=bool(changes))
             if is_there and draft.address == step.address:
                 return replace(plain, state="known")
             if not self._request.is_dry:
@@ -138,7 +146,16 @@ class _Import:
         except (PathAssetsError, OSError) as error:
             said = str(error) if isinstance(error, PathAssetsError) else f"cannot be read: {error}"
             return replace(plain, said=said)
-        return replace(plain, state="adopted", slide_bytes=planned.record.size_bytes)
+        said = changes if self._request.accepts_edited else ""
+        return replace(plain, state="adopted", slide_bytes=planned.record.size_bytes, said=said)
+
+    def _changes_of(self, found: FoundFeatures) -> str:
+        """Which of its files are not what was exported, and the way out; empty where all are."""
+        changes = [self._lists.change_of(Path(file)) for file in found.files]
+        told = "; ".join(change for change in changes if change)
+        if not told or self._request.accepts_edited:
+            return told
+        return f"{told}: export it again, or take it for another's features, --accept-edited"
 
     def _is_whole(self, address: Address) -> bool:
         """Whether an artifact's files are there with their sizes."""
@@ -149,9 +166,15 @@ class _Import:
         return True
 
     def _draft(
-        self, planned: PlannedSlide, slide: SlideFacts, found: FoundFeatures, asked: Asked
+        self,
+        planned: PlannedSlide,
+        slide: SlideFacts,
+        found: FoundFeatures,
+        asked: Asked,
+        *,
+        is_edited: bool,
     ) -> Artifact:
-        entry, source = self._wanted.entry, source_of(found)
+        entry, source = self._wanted.entry, source_of(found, is_edited=is_edited)
         digest = external_digest(entry, self._wanted.locations, planned.version, source)
         return Artifact(
             address=Address(*entry.key, planned.slide_id, digest),
@@ -184,10 +207,11 @@ class _Import:
         )
 
 
-def source_of(found: FoundFeatures) -> dict[str, Any]:
+def source_of(found: FoundFeatures, *, is_edited: bool = False) -> dict[str, Any]:
     """Where features are from, as their spec says it: no path, no name of a file."""
     return {
         "tool": found.tool,
+        **({"is_edited": True} if is_edited else {}),
         **plain_values({"tool_version": found.tool_version, "encoder": found.encoder}),
         "dtype": found.dtype,
         "parameters": plain_values(found.parameters),

@@ -10,10 +10,10 @@ from typing import Any
 from pathassets.adapters.annotations.reader import read_annotations
 from pathassets.adapters.parquet import load_locations
 from pathassets.adapters.store.store import Artifact, Store
-from pathassets.adapters.zarr.arrays import FeatureRows
+from pathassets.adapters.zarr.arrays import FeatureRows, load_embedding
 from pathassets.core.address import Address
 from pathassets.core.annotations.annotations import AnnotationPolygon
-from pathassets.core.exchange.bags import Bag, Footprint, SlideFacts
+from pathassets.core.exchange.bags import Bag, Footprint, SlideFacts, SlideVector
 from pathassets.core.slides.slide import SlideInfo
 from pathassets.core.stages import FEATURES
 from pathassets.engine.platform.exchange.what import Member
@@ -22,6 +22,7 @@ from pathassets.engine.slides.open import open_slide
 from pathassets.engine.stages.features import ROWS
 from pathassets.engine.stages.patch_locations import LOCATIONS
 from pathassets.engine.stages.recorded_annotation import POLYGONS
+from pathassets.engine.stages.slide_embedding import EMBEDDING
 from pathassets.engine.stages.tissue_mask import OUTLINES
 from pathassets.errors import SlideError, SpecError, StoreError
 
@@ -40,6 +41,22 @@ def open_bag(platform: Platform, member: Member, facts: SlideFacts) -> Bag:
     if member.address.stage == FEATURES:
         return _features(platform.store, artifact, facts)
     return _locations(platform.store, artifact, facts)
+
+
+def open_vector(platform: Platform, member: Member, facts: SlideFacts) -> SlideVector:
+    """The embedding of a slide, its bytes checked, and the features that it was made of.
+
+    Raises:
+        StoreError: one of them is gone or damaged.
+    """
+    store = platform.store
+    artifact = store.read_checked(member.address)
+    vector, said = load_embedding(store.path_of(artifact.address) / EMBEDDING)
+    (features,) = (parent for parent in artifact.parents if parent.stage == FEATURES)
+    return SlideVector(
+        bag=_features(store, store.read_checked(features), facts), vector=vector,
+        method=str(said["method"]), source=str(artifact.address),
+    )  # fmt: skip
 
 
 def _features(store: Store, artifact: Artifact, facts: SlideFacts) -> Bag:

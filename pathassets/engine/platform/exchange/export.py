@@ -27,19 +27,21 @@ from pathassets.adapters.exchange.parts.output import OutputFile, csv_file
 from pathassets.adapters.exchange.qupath import MAX_MEASUREMENTS, Drawing, qupath_files
 from pathassets.adapters.exchange.slideflow import slideflow_files, slideflow_tables
 from pathassets.adapters.exchange.spatialdata import spatialdata_files
-from pathassets.adapters.exchange.stamp import stamp_files, stamp_tables
-from pathassets.adapters.exchange.trident import trident_files
-from pathassets.core.exchange.bags import Bag
+from pathassets.adapters.exchange.stamp import stamp_files, stamp_slide_files, stamp_tables
+from pathassets.adapters.exchange.trident import trident_files, trident_slide_files
+from pathassets.core.exchange.bags import Bag, SlideVector
 from pathassets.core.exchange.components import as_components
 from pathassets.core.exchange.names import NameBy, names_of
 from pathassets.core.exchange.training import TrainingRow
 from pathassets.core.recipe import ANNOTATIONS
+from pathassets.core.stages import SLIDE_EMBEDDING
 from pathassets.engine.platform.exchange.bags import (
     PATCH_STAGES,
     drawn_of,
     facts_of,
     look_at,
     open_bag,
+    open_vector,
     tissue_of,
 )
 from pathassets.engine.platform.exchange.what import Member, find_members, parse_place
@@ -100,11 +102,11 @@ def export(platform: Platform, request: ExportRequest) -> Iterator[ExportedSlide
         StoreError: the folder cannot be written.
     """
     place = parse_place(platform, request.what)
-    if request.tool != "qupath" and not (place.is_dataset or place.stage in PATCH_STAGES):
+    if not (place.is_dataset or place.stage in PATCH_STAGES or _takes(request.tool, place.stage)):
         raise SpecError(
             f"{request.what}: {request.tool} has no place for it",
-            remedy="Name features, patch_locations or a dataset; QuPath shows tissue_mask and "
-            "annotations, too",
+            remedy="Name features, patch_locations or a dataset; TRIDENT and STAMP take "
+            "slide_embedding, too, QuPath tissue_mask and annotations",
         )
     members = find_members(
         platform, place, request.slides, without_forgotten=request.without_forgotten
@@ -124,6 +126,11 @@ def export(platform: Platform, request: ExportRequest) -> Iterator[ExportedSlide
             n_refused = len(members) - len(done)
             said = f"without {n_refused} slides that were refused" if n_refused else ""
             yield replace(tables, said=tables.said or said)
+
+
+def _takes(tool: Tool, stage: str) -> bool:
+    """Whether a tool has a place for what is not made of patches one by one."""
+    return tool in _VECTORS if stage == SLIDE_EMBEDDING else tool == "qupath"
 
 
 def _refuse_store(platform: Platform, to: Path) -> None:
@@ -157,6 +164,9 @@ def _files_of(
 ) -> tuple[list[OutputFile], str]:
     if tool == "qupath":
         return list(qupath_files(_drawing(platform, member, name))), ""
+    if member.address.stage == SLIDE_EMBEDDING:
+        facts = facts_of(member, name, None)
+        return list(_VECTORS[tool](open_vector(platform, member, facts))), ""
     how = _FORMATS[tool]
     info = look_at(platform, member.record.slide_id) if how.opens_slide else None
     bag = open_bag(platform, member, facts_of(member, name, info))
@@ -196,7 +206,7 @@ def _export_tables(
     try:
         rows = [_training_row(member, names) for member in members]
         tables = _plain_tables if tool == "qupath" else _FORMATS[tool].tables
-        states = {file.path: folder.put(file) for file in tables(rows)}
+        states = {file.path: folder.put(file) for file in list(tables(rows))}
     except PathAssetsError as error:
         return ExportedSlide(subject="tables", state="refused", said=str(error))
     state: State = "written" if "written" in states.values() else "kept"
@@ -234,3 +244,8 @@ _FORMATS: Mapping[str, _Format] = {
     "spatialdata": _Format(files=spatialdata_files, tables=_plain_tables, opens_slide=True),
     "anndata": _Format(files=anndata_files, tables=_plain_tables),
 }
+_VECTORS: Mapping[str, Callable[[SlideVector], Iterator[OutputFile]]] = {
+    "trident": trident_slide_files,
+    "stamp": stamp_slide_files,
+}
+"""Tools with a place for one vector of a slide."""

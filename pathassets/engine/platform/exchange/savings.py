@@ -1,4 +1,4 @@
-"""Features that were imported -> what it spared: hours of encoding, gigabytes of slides.
+"""Features that were imported -> what it spared: time of encoding, bytes of slides.
 
 How fast it would have been computed is what this home did for the entry, or else an assumption.
 """
@@ -15,8 +15,6 @@ from pathassets.engine.platform.platform import Platform
 ASSUMED_RATE = 100.0
 """Patches per second where nothing was measured: a large encoder on one GPU does a few hundred, a
 CPU a few."""
-BYTES_PER_GB = 1e9
-SECONDS_PER_HOUR = 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +22,7 @@ class Savings:
     """What needs not be computed again."""
 
     n_patches: int
-    slide_gb: float
+    slide_bytes: int
     """Of slides that need not be read for it."""
     rate: float
     """Patches per second."""
@@ -32,9 +30,9 @@ class Savings:
     """Whether the rate is that of this home's own runs."""
 
     @property
-    def hours(self) -> float:
-        """Hours of encoding."""
-        return self.n_patches / self.rate / SECONDS_PER_HOUR
+    def seconds(self) -> float:
+        """Time of encoding."""
+        return self.n_patches / self.rate
 
 
 def savings_of(
@@ -45,7 +43,7 @@ def savings_of(
     measured = None if rate is not None else _measured_rate(platform, name)
     return Savings(
         n_patches=sum(one.n_patches for one in adopted),
-        slide_gb=sum(one.slide_bytes for one in adopted) / BYTES_PER_GB,
+        slide_bytes=sum(one.slide_bytes for one in adopted),
         rate=rate or measured or ASSUMED_RATE,
         is_measured=measured is not None,
     )

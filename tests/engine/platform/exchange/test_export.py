@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 
 from pathassets.adapters.exchange.parts import folder as folder_module
+from pathassets.adapters.exchange.stamp import stamp_tables
 from pathassets.adapters.tifffile import PyramidSpec
 from pathassets.adapters.zarr.arrays import FeatureRows
 from pathassets.catalog.records import CohortFacts
 from pathassets.core.datasets.spec import DatasetSpec
 from pathassets.core.datasets.splits import split_of
 from pathassets.core.exchange.footprints import side_of
+from pathassets.core.exchange.training import TrainingRow
 from pathassets.engine.platform.batch import run_batch
 from pathassets.engine.platform.datasets.build import build_dataset
 from pathassets.engine.platform.datasets.freeze import freeze
@@ -314,6 +316,15 @@ def test_stamp_has_no_file_of_a_slide_without_patches(platform, make_slide, regi
         assert states(do(platform, tool, tmp_path / tool)) == ["written"]
     assert read_clam_pt(tmp_path / "clam" / "pt_files" / "bare.pt").shape == (0, 25)
     assert states(do(platform, "slideflow", tmp_path / "f")) == ["empty"]
+
+
+def test_stamp_gets_the_slides_of_a_patient_one_after_the_other():
+    rows = [
+        TrainingRow(slide_id=name, name=name, patient=patient, label="x", part="train")
+        for name, patient in (("a", "p"), ("b", "q"), ("c", "p"))
+    ]
+    table = next(stamp_tables(rows))
+    assert table.source == "PATIENT,FILENAME\np,a.h5\np,c.h5\nq,b.h5\n"
 
 
 def test_stamp_trains_from_tables_of_patients(platform, planned, tmp_path):

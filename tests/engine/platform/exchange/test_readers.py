@@ -146,7 +146,7 @@ def test_long_features_are_shown_as_the_components_along_which_they_differ(n_col
 
 
 @pytest.mark.slow  # spatialdata takes ten seconds to import
-@pytest.mark.parametrize("cut", [(0.5, 64), (0.2738, 117)])
+@pytest.mark.parametrize("cut", [(0.25, 128), (0.2738, 117)])
 def test_spatialdata_and_wsidata_read_tiles_features_and_footprint(
     reopen, make_slide, register, tmp_path, cut
 ):
