@@ -18,8 +18,8 @@ from tests.defs.small_slides import RECIPE, write_slide, write_slow_recipe
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-N_SLIDES = 16
-"""Four fill a batch of the encoder and are done together: so that some are left after the first."""
+N_SLIDES = 20
+"""Four fill a batch of the encoder and are done together: some are left after each of two kills."""
 IN_BACKGROUND = '"$0" ui --port "$1" >"$2" 2>&1 & echo $!'
 """As a script does it: what a shell that talks to nobody starts with & ignores SIGINT."""
 ENDED_S = 60
@@ -84,7 +84,7 @@ def test_what_a_script_started_ends_with_all_its_processes_and_the_next_one_star
 ) -> None:
     before = background.start()
     before[0].kill()
-    for number in (signal.SIGINT, signal.SIGHUP):  # SIGTERM comes while a run is going on
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         ui = background.launch()
         assert left(before) == []  # whose page would answer for the new one
         before = background.serving(ui)
