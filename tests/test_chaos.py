@@ -36,7 +36,7 @@ from tests.chaos import (
     wait_until,
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 N_MOMENTS = 10
 WITH_TORCH = {3, 6, 8}
@@ -44,6 +44,8 @@ WITH_TORCH = {3, 6, 8}
 torch, for time."""
 GONE_S = 10.0
 """Time that processes may take to end."""
+STARTED_S = 180.0
+"""Time that a demo may take to come to its first slide: five seconds where it has a core."""
 
 POINTS: dict[str, Steps] = {
     "a sample slide is whole but has no name": [("os.rename", r"demo/demo-03\.svs")],
@@ -211,13 +213,13 @@ def test_a_killed_parent_takes_its_workers_along_and_a_killed_worker_costs_its_s
 ) -> None:
     home = fresh(with_torch)
     process = home.start()
-    wait_until(lambda: busy_worker(home), limit_s=60, what="a worker reads a slide")
+    wait_until(lambda: busy_worker(home), limit_s=STARTED_S, what="a worker reads a slide")
     process.kill()
     process.wait()
     wait_until(lambda: not home.processes(), limit_s=GONE_S, what="all processes are gone")
 
     process = home.start()  # what is left, which is nearly all
-    wait_until(lambda: busy_worker(home), limit_s=60, what="a worker reads a slide").kill()
+    wait_until(lambda: busy_worker(home), limit_s=STARTED_S, what="a worker reads a slide").kill()
     assert process.wait(timeout=180) == 0, home.said()
 
     slides = {slide["slide_id"]: slide for slide in state_of(home)["status"]["slides"]}
