@@ -47,8 +47,16 @@ test: $(STAMP) ## the one gate: format, lint, types, floors, tests (all but the 
 	  && $(BIN)/pytest -n 3 --dist worksteal; others=$$?; \
 	  wait $$types && exit $$others
 
+# Files are handed out in this order: what takes minutes first, lest one worker have it in the end.
+LONGEST := test_chaos defs/page/test_services defs/test_daemon defs/assets/test_all_assets \
+  engine/platform/test_line_batch defs/page/test_hostile_page defs/page/test_foreign_page \
+  engine/features/test_encoding_processes test_examples
+LONG := $(LONGEST:%=tests/%.py)
+
 slow: $(STAMP) ## the slow tests: real daemon, PostgreSQL, browser
-	$(BIN)/pytest --slow -m slow -n 3 --dist loadfile
+	# No other file is collected: to look through the 8,000 tests takes 20 s in each worker.
+	$(BIN)/pytest --slow -m slow -n 3 --dist loadfile --no-loadscope-reorder \
+	  $(LONG) $$(grep -rl --include='test_*.py' 'mark\.slow' tests | sort)
 
 format: $(STAMP) ## rewrite the code as the gate wants it
 	$(BIN)/ruff format

@@ -269,8 +269,11 @@ def test_a_scan_in_the_inbox_becomes_features_once_it_is_whole(
 def test_lineage_leads_from_the_dataset_to_the_scan(daemon: Daemon, home: Path) -> None:
     (slide_id,) = (one for one in daemon.partitions() if one.startswith("scan-"))
     assert daemon.materialize("dataset/cohort") == "SUCCESS"
-    versions = (home / "store" / "dataset" / "cohort").rglob("manifest.parquet")
-    manifest = max(versions, key=lambda path: path.stat().st_mtime_ns)
+    # Not the newest file: a build of less, which began before the scan had features, may end last.
+    current = json.loads(pathassets(home, "status", "--json").stdout)["datasets"]["dataset/cohort"]
+    (manifest,) = (home / "store" / "dataset" / "cohort").rglob(
+        f"{current['digest']}/manifest.parquet"
+    )
     rows = pd.read_parquet(manifest).set_index("slide_id")
     made = {
         s for s, assets in states(home).items() if assets["features/colour"]["state"] == "current"

@@ -68,7 +68,7 @@ def test_with_two_bad_slides_all_checks_of_the_good_are_green_and_the_dataset_is
         page.wait_for_text("12 partitions")
         page.press("Launch backfill")
         (backfill,) = wait_for(daemon.backfills, "the backfill", within_s=WITHIN_S)
-        (run,) = daemon.end_of_backfill(backfill)
+        (run,) = daemon.end_of_runs(backfill)
         assert run["status"] == "FAILURE"
         assert verdicts(daemon.ask) == {
             "tissue_mask/otsu has_tissue": {"succeeded": [*good, corrupt]},

@@ -18,8 +18,8 @@ from tests.defs.small_slides import RECIPE, write_slide, write_slow_recipe
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-N_SLIDES = 16
-"""Four fill a batch of the encoder and are done together: so that some are left after the first."""
+N_SLIDES = 20
+"""Four fill a batch of the encoder and are done together: some are left after each of two kills."""
 IN_BACKGROUND = '"$0" ui --port "$1" >"$2" 2>&1 & echo $!'
 """As a script does it: what a shell that talks to nobody starts with & ignores SIGINT."""
 ENDED_S = 60
@@ -40,12 +40,18 @@ class Background:
 
     def start(self) -> list[psutil.Process]:
         """Start it and wait for its page; returns all its processes, itself first."""
+        return self.serving(self.launch())
+
+    def launch(self) -> psutil.Process:
         shell = ["sh", "-c", IN_BACKGROUND, COMMAND, str(self.port), str(self.log)]
         env = environment(self.home, PYTHONPATH=str(self.home))
         said = subprocess.run(  # noqa: S603  (our own command)
             shell, env=env, capture_output=True, text=True, check=True
         )
-        ui = psutil.Process(int(said.stdout))
+        return psutil.Process(int(said.stdout))
+
+    def serving(self, ui: psutil.Process) -> list[psutil.Process]:
+        """Wait for its page; returns all its processes, itself first."""
         wait_for(
             lambda: not ui.is_running() or self.daemon(ui).is_up(),
             self.log.read_text(),
@@ -73,42 +79,38 @@ def left(processes: list[psutil.Process]) -> list[str]:
     return [" ".join(process.cmdline()) for process in alive]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_what_a_script_started_ends_with_all_its_processes(
-    background: Background, number: signal.Signals
-) -> None:
-    processes = background.start()
-    assert len(processes) == 5  # ui, code server, what it loads the definitions in, daemon, page
-    processes[0].send_signal(number)
-    assert left(processes) == []
-    assert "Traceback" not in background.log.read_text()
-
-
-def test_nothing_goes_on_serving_after_a_kill_and_the_next_one_starts_at_once(
+def test_what_a_script_started_ends_with_all_its_processes_and_the_next_one_starts_at_once(
     background: Background,
 ) -> None:
-    killed = background.start()
-    killed[0].kill()
-    again = background.start()
-    assert left(killed) == []
-    again[0].terminate()
-    assert left(again) == []
+    before = background.start()
+    before[0].kill()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        ui = background.launch()
+        assert left(before) == []  # whose page would answer for the new one
+        before = background.serving(ui)
+        assert len(before) == 5  # ui, code server, what loads the definitions, daemon, page
+        ui.send_signal(number)
+        assert left(before) == []
+        assert "Traceback" not in background.log.read_text()
 
 
-def test_all_end_where_one_of_them_does(background: Background) -> None:
-    processes = background.start()
-    (daemon,) = (one for one in processes if "dagster-daemon" in one.cmdline())
-    daemon.kill()
-    assert left(processes) == []
-    assert (
-        "the daemon ended, exit code -9; the others were ended, too" in background.log.read_text()
+def interrupt(background: Background, ui: psutil.Process, number: signal.Signals) -> set[str]:
+    """Send a signal while slides are run, and see all end; returns the runs that were going on."""
+    daemon = background.daemon(ui)
+    n_before = daemon.health()["features/colour"][0]
+    daemon.backfill(daemon.partitions())
+    wait_for(
+        lambda: daemon.health()["features/colour"][0] > n_before, "more features", within_s=120
     )
+    processes = [ui, *ui.children(recursive=True)]
+    going_on = {run["runId"] for run in daemon.runs() if run["status"] == "STARTED"}
+    assert going_on
+    ui.send_signal(number)
+    assert left(processes) == []
+    return going_on
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_a_run_is_interrupted_and_the_next_one_does_the_rest(
-    background: Background, number: signal.Signals
-) -> None:
+def test_runs_are_interrupted_and_the_next_ones_do_the_rest(background: Background) -> None:
     home = background.home
     write_slow_recipe(home, pause_s=3)
     (home / "slides").mkdir()
@@ -116,23 +118,21 @@ def test_a_run_is_interrupted_and_the_next_one_does_the_rest(
         write_slide(home / "slides" / f"{seed}.svs", seed)
     python = {"PYTHONPATH": str(home)}
     pathassets(home, "ingest", home / "slides", **python)
-    ui, *_ = background.start()
-    daemon = background.daemon(ui)
-    backfill = daemon.backfill(daemon.partitions())
-    wait_for(lambda: daemon.health()["features/colour"][0] >= 1, "the first features", within_s=120)
-    processes = [ui, *ui.children(recursive=True)]
-    (run,) = daemon.runs({"key": "dagster/backfill", "value": backfill})
-    assert run["status"] == "STARTED"
-    ui.send_signal(number)
-    assert left(processes) == []
+
+    ui, *others = background.start()
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        interrupted = interrupt(background, ui, number)
+        ui, *others = background.start()
+        status = {run["runId"]: run["status"] for run in background.daemon(ui).runs()}
+        assert {status[run] for run in interrupted} == {"FAILURE"}
+    (daemon,) = (one for one in others if "dagster-daemon" in one.cmdline())
+    daemon.kill()
+    assert left([ui, *others]) == []
+    said = background.log.read_text()
+    assert "the daemon ended, exit code -9; the others were ended, too" in said
 
     stages = "tissue_mask,patch_locations,features"  # one slide may not have been come to
     said = pathassets(home, "run", "--select", stages, **python).stdout
     assert f"ran {N_SLIDES} slides" not in said  # what was finished is kept
     rows = json.loads(pathassets(home, "status", "--json", **python).stdout)["slides"]
     assert {row["assets"]["features/colour"]["state"] for row in rows} == {"current"}
-    again = background.start()
-    *_, run = daemon.runs({"key": "dagster/backfill", "value": backfill})  # the newest first
-    assert run["status"] == "FAILURE"
-    again[0].terminate()
-    assert left(again) == []
