@@ -66,7 +66,7 @@ def status(*, as_json: bool, is_whole: bool, is_looking: bool | None) -> None:
         elif is_whole or stand.n_slides <= report.MAX_ROWS:
             report.status_table(stand, slide_rows(platform))
         else:
-            report.status_table(stand, first_rows(platform, report.MAX_ROWS))
+            report.status_table(stand, first_rows(platform, report.PART_ROWS))
 
 
 def _listed(values: tuple[str, ...]) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from .cohort import (
     MAX_FAILURES as MAX_FAILURES,
     MAX_ROWS as MAX_ROWS,
     NO_SLIDES as NO_SLIDES,
+    PART_ROWS as PART_ROWS,
     demo_end as demo_end,
     run_end as run_end,
     status_json as status_json,
