@@ -11,23 +11,30 @@ the weights were others, for it is that of all the rest. Nothing is computed.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+import json
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import Any, Literal
 
 from pathassets.catalog.part import portions
-from pathassets.catalog.records import AnnotationRecord, Superseded
+from pathassets.catalog.records import (
+    AnnotationRecord,
+    ArtifactRecord,
+    MppOverride,
+    Superseded,
+)
+from pathassets.catalog.standing.standing import SlideFacts
 from pathassets.core.address import SLIDE_STAGE, Address
-from pathassets.core.recipe import Entry, Key
+from pathassets.core.recipe import Entry, Key, Recipe
 from pathassets.core.slides.slide import slide_version
-from pathassets.core.spec import digests_by
-from pathassets.core.stages import ANNOTATIONS
+from pathassets.core.spec import canonical_json, digests_by
+from pathassets.core.stages import ANNOTATIONS, FEATURES
 from pathassets.engine.platform.datasets.plan import PlannedDataset, plan_dataset
-from pathassets.engine.platform.plan import PlannedSlide, plan_slides
-from pathassets.engine.platform.planned_datasets import dataset_address
+from pathassets.engine.platform.planned_datasets import find_version
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.standing.refresh import refresh_wanted
-from pathassets.engine.stages.outcomes import Step
 from pathassets.errors import StoreError
 
 Change = Literal["recipe", "weights", "code", "annotation", "mpp", "parent", "members", "unknown"]
@@ -52,6 +59,11 @@ class Cause:
         return f"{said}, by {self.who}" if self.who else said
 
 
+_UNKNOWN = Cause(change="unknown", what="its digest")
+_OF_WEIGHTS = frozenset({FEATURES, "slide_embedding"})
+"""Stages whose entries may have weights."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stale:
     """An artifact that was made and is not in force any more."""
@@ -71,14 +83,16 @@ class Stale:
 def find_stale(platform: Platform, slide_ids: Collection[str] | None = None) -> list[Stale]:
     """What is stale, of some slides or of all and of datasets, in the order of the recipe.
 
-    The catalog is asked which slides have any; only those are planned.
+    The catalog is asked which slides have any; only of those is anything read.
     """
     plan_id = refresh_wanted(platform)
     concerned = platform.catalog.superseded_slides(plan_id)
     if slide_ids is not None:
         chosen = set(slide_ids)
         concerned = [one for one in concerned if one in chosen]
-    found = [one for some in portions(concerned) for one in _of_slides(platform, plan_id, some)]
+    causes = _EntryCauses(platform.recipe)
+    pages = (_Page(platform, plan_id, some, causes) for some in portions(concerned))
+    found = [one for page in pages for one in _of_slides(page)]
     if slide_ids is None:
         found += [
             one for e in platform.recipe.datasets for one in _of_dataset(platform, plan_id, e)
@@ -87,18 +101,16 @@ def find_stale(platform: Platform, slide_ids: Collection[str] | None = None) -> 
     return sorted(found, key=lambda one: (order[one.address.key], one.address.partition_key))
 
 
-def _of_slides(platform: Platform, plan_id: int, slide_ids: list[str]) -> Iterator[Stale]:
+def _of_slides(page: _Page) -> Iterator[Stale]:
     """What is stale of some hundreds of slides, parents before children."""
-    newest = platform.catalog.superseded(plan_id, slide_ids)
-    parents = platform.catalog.parents_by_child(one.address for one in newest)
-    made = {
-        (*one.address.key, one.address.partition_key): _Made(
-            record=one, parents=tuple(parents[one.address])
-        )
-        for one in newest
-    }
-    for planned in plan_slides(platform, slide_ids):
-        yield from _Comparing(platform, planned, made).stale()
+    newest = page.catalog.superseded(page.plan_id, page.slide_ids)
+    parents = page.catalog.parents_by_child(one.address for one in newest)
+    made: defaultdict[str, dict[Key, _Made]] = defaultdict(dict)
+    for one in newest:
+        address = one.address
+        made[address.partition_key][address.key] = _Made(record=one, parents=parents[address])
+    for slide_id in page.slide_ids:
+        yield from _Comparing(page, slide_id).stale(made[slide_id])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,121 +118,185 @@ class _Made:
     """An artifact as the catalog has it."""
 
     record: Superseded
-    parents: tuple[Address, ...]
+    parents: Sequence[Address]
+
+
+class _EntryCauses:
+    """Causes that follow from an entry and what was recorded: of a whole cohort few, kept."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self._entries = {entry.key: entry for entry in recipe.per_slide}
+        self.of_spec = cache(self._of_spec)
+        self.of_code = cache(self._of_code)
+        self.digester = cache(self._digester)
+
+    def _of_spec(self, key: Key, spec: str) -> tuple[Cause, ...]:
+        return tuple(_spec_causes(self._entries[key], spec))
+
+    def _of_code(self, key: Key, code_version: str) -> tuple[Cause, ...]:
+        return tuple(_code_cause(self._entries[key], code_version))
+
+    def _digester(self, key: Key, spec: str, code_version: str) -> Callable[[list[str]], str]:
+        """Gives the digest of what was recorded, with the weights of now, by its parents' ones."""
+        said = {"spec": json.loads(spec), "code_version": code_version}
+        return digests_by("parents", {**self._entries[key].identity, **said})
+
+
+class _Page:
+    """What is known of some hundreds of slides, each asked for once, when a cause needs it."""
+
+    def __init__(
+        self, platform: Platform, plan_id: int, slide_ids: list[str], causes: _EntryCauses
+    ) -> None:
+        self.recipe, self.store, self.catalog = platform.recipe, platform.store, platform.catalog
+        self.entries = platform.recipe.per_slide
+        self.plan_id = plan_id
+        self.slide_ids = slide_ids
+        self.causes = causes
+
+    @cached_property
+    def facts(self) -> Mapping[str, SlideFacts]:
+        """Content and resolution in force."""
+        facts = self.catalog.slide_facts(self.slide_ids)
+        return {one.slide_id: one for one in facts}
+
+    @cached_property
+    def wanted(self) -> Mapping[str, Mapping[Key, str]]:
+        """Digest of all that is wanted of each slide."""
+        return self.catalog.wanted_by_slide(self.plan_id, self.slide_ids)
+
+    @cached_property
+    def drawn(self) -> Mapping[str, Mapping[str, AnnotationRecord]]:
+        """What is drawn on each slide, withdrawals included."""
+        return self.catalog.annotations(self.slide_ids)
+
+    @cached_property
+    def overrides(self) -> Mapping[str, MppOverride]:
+        """Resolutions that people stated."""
+        return self.catalog.overrides(self.slide_ids)
 
 
 class _Comparing:
     """What was made of a slide, beside what is wanted of it."""
 
-    def __init__(
-        self, platform: Platform, planned: PlannedSlide, made: Mapping[tuple[str, str, str], _Made]
-    ) -> None:
-        self._platform = platform
-        self._planned = planned
-        self._made = made
+    def __init__(self, page: _Page, slide_id: str) -> None:
+        self._page = page
+        self._slide_id = slide_id
 
-    def stale(self) -> list[Stale]:
+    def stale(self, made: Mapping[Key, _Made]) -> list[Stale]:
         """What is stale of it, parents before children."""
         found: dict[Key, Stale] = {}
-        for key, step in self._planned.steps.items():
-            made = self._made.get((*key, self._planned.slide_id))
-            if made is not None:
-                found[key] = self._stale(step, made, found)
+        for entry in self._page.entries:
+            key = entry.key
+            if key in made:
+                found[key] = self._stale(entry, made[key], found)
         return list(found.values())
 
-    def _stale(self, step: Step, made: _Made, before: Mapping[Key, Stale]) -> Stale:
-        own = list(self._own_causes(step, made))
-        stale = Stale(
-            address=made.record.address,
-            wanted=step.address.digest,
-            cause=Cause(change="unknown", what="its digest"),
-        )
+    def _stale(self, entry: Entry, made: _Made, before: Mapping[Key, Stale]) -> Stale:
+        address, wanted = made.record.address, made.record.wanted
+        own = self._own_causes(entry, made)
         if own:
-            return replace(stale, cause=own[0], also=tuple(own[1:]))
-        parent = step.entry.parent
+            return Stale(address=address, wanted=wanted, cause=own[0], also=tuple(own[1:]))
+        parent = entry.parent
         behind = None if parent is None else before.get(parent) or self._behind(parent, made)
         if behind is None:
-            return stale
-        return replace(stale, cause=behind.cause, inherited_from=behind.inherited_from or parent)
+            return Stale(address=address, wanted=wanted, cause=_UNKNOWN)
+        by = behind.inherited_from or parent
+        return Stale(address=address, wanted=wanted, cause=behind.cause, inherited_from=by)
 
     def _behind(self, parent: Key, made: _Made) -> Stale | None:
         """What it was made from, where that is not in force, though what is has been made since."""
         old = next((a for a in made.parents if a.key == parent), None)
-        step = self._planned.steps[parent]
-        if old is None or old == step.address:
+        new = self._page.wanted[self._slide_id][parent]
+        if old is None or old.digest == new:
             return None
-        record = self._platform.catalog.find_artifact(old)
+        record = self._page.catalog.find_artifact(old)
         if record is None:
-            new = step.address.digest
             cause = Cause(change="parent", what="/".join(parent), old=old.digest, new=new)
             return Stale(address=old, wanted=new, cause=cause)
-        before = Superseded(address=old, spec=record.spec, code_version=record.code_version)
-        parents = tuple(self._platform.catalog.parents_of(old))
-        return self._stale(step, _Made(record=before, parents=parents), {})
+        entry = self._page.recipe.entry(parent)
+        parents = self._page.catalog.parents_of(old)
+        return self._stale(entry, _Made(record=_superseded(record, new), parents=parents), {})
 
-    def _own_causes(self, step: Step, made: _Made) -> Iterator[Cause]:
+    def _own_causes(self, entry: Entry, made: _Made) -> list[Cause]:
         """Changes of the entry, of its code and weights, and of what it is made from itself."""
-        entry, record = step.entry, made.record
-        yield from _spec_causes(entry, record)
-        yield from _parent_cause(entry, made)
-        yield from self._weights_cause(entry, made)
-        yield from _code_cause(entry, record)
-        yield from self._annotation_cause(step, made)
-        yield from self._mpp_cause(step, made)
+        record, causes = made.record, self._page.causes
+        return [
+            *causes.of_spec(entry.key, record.spec),
+            *_parent_cause(entry, made),
+            *self._weights_cause(entry, made),
+            *causes.of_code(entry.key, record.code_version),
+            *self._annotation_cause(entry, made),
+            *self._mpp_cause(entry, made),
+        ]
 
     def _weights_cause(self, entry: Entry, made: _Made) -> Iterator[Cause]:
         """Other weights: with those of now the recorded rest gives another digest."""
-        record = made.record
-        if _digest(entry, made, entry.weights_sha256) != record.address.digest:
+        if entry.stage.name not in _OF_WEIGHTS:
+            return
+        record, address = made.record, made.record.address
+        digest_of = self._page.causes.digester(entry.key, record.spec, record.code_version)
+        if digest_of(_versions(entry, made)) != address.digest:
             try:
-                old = self._platform.store.read(record.address).weights_sha256
+                old = self._page.store.read(address).weights_sha256
             except StoreError:
                 old = "not known any more"
             if old != entry.weights_sha256:
                 new = entry.weights_sha256
                 yield Cause(change="weights", what="sha256", old=old or "none", new=new or "none")
 
-    def _annotation_cause(self, step: Step, made: _Made) -> Iterator[Cause]:
+    def _annotation_cause(self, entry: Entry, made: _Made) -> Iterator[Cause]:
         """What is drawn is another, or the entry names other annotations."""
         old = next((a for a in made.parents if a.stage == ANNOTATIONS), None)
-        new = next((a for a in step.parents if a.stage == ANNOTATIONS), None)
-        named = None if step.entry.annotation is None else step.entry.annotation[1]
+        named = None if entry.annotation is None else entry.annotation[1]
         if old is not None and old.name != named:
             yield Cause(change="recipe", what=ANNOTATIONS, old=old.name, new=named or "not set")
-        elif old != new and named is not None:
-            stated = self._planned.annotations.get(named)
-            yield Cause(
-                change="annotation", what=named, old=_drawn(old), new=_drawn(new, stated),
-                who="" if stated is None else stated.who,
-            )  # fmt: skip
+        elif named is not None:
+            stated = self._page.drawn.get(self._slide_id, {}).get(named)
+            was, now = "" if old is None else old.digest, "" if stated is None else stated.digest
+            if was != now:
+                gone = "none" if stated is None else "withdrawn"
+                who = "" if stated is None else stated.who
+                yield Cause(
+                    change="annotation", what=named, old=was or "none", new=now or gone, who=who
+                )
 
-    def _mpp_cause(self, step: Step, made: _Made) -> Iterator[Cause]:
+    def _mpp_cause(self, entry: Entry, made: _Made) -> Iterator[Cause]:
         """Another resolution, of what is made from the slide itself."""
-        planned = self._planned
-        old = next((a for a in made.parents if a.stage == SLIDE_STAGE), None)
-        if step.entry.parent is not None or old is None or old.digest == planned.version:
+        if entry.parent is not None:
             return
-        stated = planned.override
+        old = next((a for a in made.parents if a.stage == SLIDE_STAGE), None)
+        facts = self._page.facts[self._slide_id]
+        if old is None or old.digest == slide_version(facts.fingerprint, facts.mpp):
+            return
+        stated = self._page.overrides.get(self._slide_id)
         yield Cause(
-            change="mpp", what="", old=self._old_mpp(old), new=_mpp(planned.slide_mpp),
+            change="mpp", what="", old=self._old_mpp(old), new=_mpp(facts.mpp),
             who="the file" if stated is None else stated.who,
         )  # fmt: skip
 
     def _old_mpp(self, old: Address) -> str:
         """Which of the resolutions that were ever in force gives that version."""
-        record = self._planned.record
-        stated = [o.mpp for o in self._platform.catalog.mpp_history(record.slide_id)]
+        record = self._page.catalog.slide(self._slide_id)
+        stated = [o.mpp for o in self._page.catalog.mpp_history(record.slide_id)]
         for mpp in (*stated, record.mpp, None):
             if slide_version(record.fingerprint, mpp) == old.digest:
                 return _mpp(mpp)
         return "not known any more"
 
 
-def _spec_causes(entry: Entry, record: Superseded) -> Iterator[Cause]:
+def _superseded(record: ArtifactRecord, wanted: str) -> Superseded:
+    return Superseded(
+        address=record.address, spec=canonical_json(record.spec),
+        code_version=record.code_version, wanted=wanted,
+    )  # fmt: skip
+
+
+def _spec_causes(entry: Entry, spec: str) -> Iterator[Cause]:
     """Parameters that are not what they were, in their order."""
-    now = entry.parameters
-    for name in dict.fromkeys((*now, *record.spec)):
-        old, new = record.spec.get(name), now.get(name)
+    before, now = json.loads(spec), entry.parameters
+    for name in dict.fromkeys((*now, *before)):
+        old, new = before.get(name), now.get(name)
         if old != new:
             yield Cause(change="recipe", what=name, old=_plain(old), new=_plain(new))
 
@@ -234,37 +310,36 @@ def _parent_cause(entry: Entry, made: _Made) -> Iterator[Cause]:
         yield Cause(change="recipe", what=entry.parent[0], old=old[1], new=entry.parent[1])
 
 
-def _digest(entry: Entry, made: _Made, weights_sha256: str) -> str:
-    """The digest of what was recorded, with these weights."""
-    record = made.record
+def _versions(entry: Entry, made: _Made) -> list[str]:
+    """Digests of what an artifact was made from, as its own digest names them."""
     source = SLIDE_STAGE if entry.parent is None else entry.parent[0]
     versions = [a.digest for a in made.parents if a.stage == source]
-    versions += [a.digest for a in made.parents if a.stage == ANNOTATIONS]
-    identity = {
-        **entry.identity,
-        "spec": dict(record.spec),
-        "code_version": record.code_version,
-        "weights_sha256": weights_sha256,
-    }
-    return digests_by("parents", identity)(versions)
+    return versions + [a.digest for a in made.parents if a.stage == ANNOTATIONS]
 
 
 def _of_dataset(platform: Platform, plan_id: int, entry: Entry) -> Iterator[Stale]:
     """The newest version of a dataset, where it is not the one that its slides would give now."""
     versions = list(platform.catalog.artifacts(*entry.key))
-    wanted = dataset_address(platform, plan_id, entry) if versions else None
-    if wanted is None or any(one.address == wanted for one in versions):
+    if not versions:
+        return
+    wanted, planned = find_version(platform, plan_id, entry)
+    if any(one.address == wanted for one in versions):
         return
     last = max(versions, key=lambda one: (one.made_at, one.address))
-    record = Superseded(address=last.address, spec=last.spec, code_version=last.code_version)
+    record = _superseded(last, wanted.digest)
     made = _Made(record=record, parents=tuple(platform.catalog.parents_of(last.address)))
-    own = [*_spec_causes(entry, record), *_parent_cause(entry, made), *_code_cause(entry, record)]
-    own = own or [_members_cause(made, plan_dataset(platform, entry))]
+    own = [
+        *_spec_causes(entry, record.spec), *_parent_cause(entry, made),
+        *_code_cause(entry, record.code_version),
+    ]  # fmt: skip
+    if not own:
+        planned = planned or plan_dataset(platform, entry, is_looking=False)
+        own.append(_members_cause(made, planned))
     yield Stale(address=last.address, wanted=wanted.digest, cause=own[0], also=tuple(own[1:]))
 
 
-def _code_cause(entry: Entry, record: Superseded) -> Iterator[Cause]:
-    old, new = record.code_version, entry.code_version
+def _code_cause(entry: Entry, old: str) -> Iterator[Cause]:
+    new = entry.code_version
     if old != new:
         yield Cause(change="code", what="version", old=old, new=new)
 
@@ -288,10 +363,3 @@ def _plain(value: Any) -> str:
 
 def _mpp(value: float | None) -> str:
     return "none" if value is None else f"{value:g}"
-
-
-def _drawn(address: Address | None, stated: AnnotationRecord | None = None) -> str:
-    """A version of an annotation; that it was withdrawn, where it was."""
-    if address is not None:
-        return address.digest
-    return "withdrawn" if stated is not None and stated.is_withdrawn else "none"
