@@ -207,7 +207,7 @@ class _Comparing:
     def _behind(self, parent: Key, made: _Made) -> Stale | None:
         """What it was made from, where that is not in force, though what is has been made since."""
         old = next((a for a in made.parents if a.key == parent), None)
-        new = self._page.wanted[self._slide_id][parent]
+        new = self._page.wanted.get(self._slide_id, {}).get(parent, "")
         if old is None or old.digest == new:
             return None
         record = self._page.catalog.find_artifact(old)
@@ -266,8 +266,10 @@ class _Comparing:
         if entry.parent is not None:
             return
         old = next((a for a in made.parents if a.stage == SLIDE_STAGE), None)
-        facts = self._page.facts[self._slide_id]
-        if old is None or old.digest == slide_version(facts.fingerprint, facts.mpp):
+        facts = self._page.facts.get(self._slide_id)
+        if old is None or facts is None:
+            return
+        if old.digest == slide_version(facts.fingerprint, facts.mpp):
             return
         stated = self._page.overrides.get(self._slide_id)
         yield Cause(
