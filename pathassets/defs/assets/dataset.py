@@ -12,7 +12,7 @@ from pathassets.defs.events.dataset_events import dataset_metadata, kept_back
 from pathassets.engine.platform.datasets.build import build_dataset
 from pathassets.engine.platform.datasets.gather import parent_of
 from pathassets.engine.platform.datasets.plan import plan_dataset
-from pathassets.engine.platform.planned_datasets import find_version
+from pathassets.engine.platform.planned_datasets import planned_version
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.presence import find_damage
 from pathassets.engine.platform.provenance.openlineage import tell_dataset
@@ -67,7 +67,7 @@ def due_datasets(instance: dg.DagsterInstance, platform: Platform) -> list[Key]:
     due, plan_id = [], refresh_wanted(platform)
     for entry in platform.recipe.datasets:
         look(platform, plan_id, key=parent_of(entry))
-        address, planned = find_version(platform, plan_id, entry)
+        address, planned = planned_version(platform, plan_id, entry)
         shown = shown_version(instance, entry.key)
         if shown == address.digest and find_damage(platform, address) is None:
             continue

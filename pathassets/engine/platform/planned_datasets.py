@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 def dataset_address(platform: Platform, plan_id: int, entry: Entry) -> Address:
     """Where the version of a dataset is, or would be, that the catalog stands for now."""
-    return find_version(platform, plan_id, entry)[0]
+    return planned_version(platform, plan_id, entry)[0]
 
 
-def find_version(
+def planned_version(
     platform: Platform, plan_id: int, entry: Entry
 ) -> tuple[Address, PlannedDataset | None]:
     """The same, and the version itself where it had to be worked out."""

@@ -32,7 +32,7 @@ from pathassets.core.slides.slide import slide_version
 from pathassets.core.spec import canonical_json, digests_by
 from pathassets.core.stages import ANNOTATIONS, FEATURES
 from pathassets.engine.platform.datasets.plan import PlannedDataset, plan_dataset
-from pathassets.engine.platform.planned_datasets import find_version
+from pathassets.engine.platform.planned_datasets import planned_version
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.standing.refresh import refresh_wanted
 from pathassets.errors import StoreError
@@ -324,7 +324,7 @@ def _of_dataset(platform: Platform, plan_id: int, entry: Entry) -> Iterator[Stal
     versions = list(platform.catalog.artifacts(*entry.key))
     if not versions:
         return
-    wanted, planned = find_version(platform, plan_id, entry)
+    wanted, planned = planned_version(platform, plan_id, entry)
     if any(one.address == wanted for one in versions):
         return
     last = max(versions, key=lambda one: (one.made_at, one.address))
