@@ -21,8 +21,6 @@ def upgrade() -> None:
         sa.Column("plan_id", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("said", sa.Text(), nullable=False),
         sa.Column("sha256", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["plan_id"], ["plan.plan_id"], name=op.f("fk_dataset_rows_plan_id_plan")
-        ),
+        sa.ForeignKeyConstraint(["plan_id"], ["plan.plan_id"], name=op.f("fk_dataset_rows_plan")),
         sa.PrimaryKeyConstraint("name", "plan_id", name=op.f("pk_dataset_rows")),
     )
