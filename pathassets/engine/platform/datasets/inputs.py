@@ -7,11 +7,13 @@ number of changes as when they were hashed? ─yes─▶ their hash, kept ─▶
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 
 from pathassets.core.recipe import Entry
 from pathassets.core.spec import canonical_json
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.selection import choose_slides
+from pathassets.errors import CatalogError
 
 
 def rows_of(platform: Platform, plan_id: int, entry: Entry) -> str:
@@ -28,7 +30,8 @@ def rows_of(platform: Platform, plan_id: int, entry: Entry) -> str:
     if found is None:
         found = _hashed(platform, plan_id, entry, said)
         if catalog.n_changes(plan_id) == n_changes:  # it is of these rows, whatever comes now
-            catalog.note_dataset_rows(entry.name, plan_id, known, found)
+            with suppress(CatalogError):  # a disk that is full: they are read again, no more
+                catalog.note_dataset_rows(entry.name, plan_id, known, found)
     return found
 
 
