@@ -11,6 +11,10 @@ another checkout, whose commands are measured first, on a copy.
 
     .venv/bin/python benchmarks/catalog.py [--slides 100000] [--against FOLDER] [--postgresql]
         [--no-dagster]
+    .venv/bin/python benchmarks/catalog.py --all
+
+The second measures all that is said of 100,000 slides, one after the other: this on SQLite, then on
+PostgreSQL without Dagster, then a release (`catalog_release.py`).
 """
 
 from __future__ import annotations
@@ -77,9 +81,22 @@ with open_platform(read_settings()) as platform:
         ask()
         print(f"\\n    {name}: {time.process_time() - began_s:.2f} CPU-s", end="")
 """
+VERSION = """
+from pathassets.engine.platform.datasets.plan import plan_dataset
+from pathassets.engine.platform.platform import open_platform
+from pathassets.engine.settings import read_settings
+with open_platform(read_settings()) as platform:
+    for entry in platform.recipe.datasets:
+        print(plan_dataset(platform, entry, is_looking=False).address)
+"""
 PICTURE = re.compile(r"data:image/\w+;base64,[A-Za-z0-9+/=]+")
 N_ROWS = 20_000
 """Rows written in one transaction."""
+ALL = (
+    ("catalog.py",),
+    ("catalog.py", "--postgresql", "--no-dagster"),
+    ("catalog_release.py", "--folder", "/dev/shm"),  # noqa: S108 - of memory, no disk is meant
+)
 
 
 # ------------------------------------------------------------------------------------ the cohort
@@ -280,11 +297,14 @@ def measure(name: str, folder: Path, checkout: Path, *, is_new: bool, has_dagste
     tell("status", NO_DISK + COMMAND, "status", *no_look)
     if is_new:
         tell("questions", QUESTIONS)
+        tell("a dataset's version worked out", VERSION)
     if has_dagster:
         _measure_dagster(tell, folder, is_new=is_new)
     recipe = Path(os.environ["PATHASSETS_HOME"]) / "recipe.yaml"
     recipe.write_text(recipe.read_text().replace("mpp: 8.0", "mpp: 8.5"))
     tell("status, another recipe", NO_DISK + COMMAND, "status", *no_look)
+    if is_new:
+        tell("stale, all of the cohort", COMMAND, "stale")
 
 
 def _measure_dagster(tell: Callable[..., None], folder: Path, *, is_new: bool) -> None:
@@ -320,8 +340,11 @@ def main() -> int:
     parser.add_argument("--against", type=Path, help="another checkout, which fills the catalog")
     parser.add_argument("--postgresql", action="store_true", help="SQLite without it")
     parser.add_argument("--no-dagster", action="store_true", help="without events, runs and ticks")
+    parser.add_argument("--all", action="store_true", help="on both, and a release")
     parser.add_argument("--fill", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if args.all:
+        return measure_all(args.slides)
     if args.fill is not None:
         fill(args.fill, args.slides, has_dagster=not args.no_dagster)
         return 0
@@ -337,6 +360,16 @@ def main() -> int:
     finally:
         shutil.rmtree(folder)
     return 0
+
+
+def measure_all(n_slides: int) -> int:
+    """Measure on SQLite, on PostgreSQL, and a release, each by a process of its own."""
+    here, codes = Path(__file__).parent, []
+    for name, *arguments in ALL:
+        print(f"\n{' '.join([name, *arguments])}", flush=True)
+        command = [sys.executable, str(here / name), "--slides", str(n_slides), *arguments]
+        codes.append(subprocess.run(command, check=False).returncode)  # noqa: S603 - our own
+    return max(codes)
 
 
 def compare(folder: Path, args: argparse.Namespace) -> None:

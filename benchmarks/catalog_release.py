@@ -70,7 +70,7 @@ def main() -> None:
 
 def measure(platform: Platform, n_slides: int) -> None:
     """Make the cohort, then release it twice."""
-    spent: dict[str, float] = {}
+    spent: dict[str, tuple[float, float]] = {}
     with timed("rows and files of the cohort", {}):
         fill_slides(platform, n_slides)
     with timed("planning what is wanted, once", {}):
@@ -97,23 +97,24 @@ def measure(platform: Platform, n_slides: int) -> None:
         "added": N_MORE, "left_out": N_MORE,
     }  # fmt: skip
     assert verified.faults == ()  # noqa: S101
-    once = [s for name, s in spent.items() if "again" not in name]
+    once = [both for name, both in spent.items() if "again" not in name]
+    cpu_s, wall_s = (sum(seconds) for seconds in zip(*once, strict=True))
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    said = "PASS" if sum(once) < TARGET_S else "FAIL"
+    said = "PASS" if cpu_s < TARGET_S else "FAIL"
     print(
-        f"{said}: built, frozen, compared and verified in {sum(once):.1f} CPU-s, "
-        f"target {TARGET_S:.0f}; peak {peak_mb:.0f} MB"
+        f"{said}: built, frozen, compared and verified in {cpu_s:.1f} CPU-s, target "
+        f"{TARGET_S:.0f}, and in {wall_s:.1f} s by the clock; peak {peak_mb:.0f} MB"
     )
 
 
 @contextmanager
-def timed(name: str, spent: dict[str, float]) -> Iterator[None]:
-    """Print what a block took, and keep its CPU-seconds."""
+def timed(name: str, spent: dict[str, tuple[float, float]]) -> Iterator[None]:
+    """Print what a block took, and keep its seconds, of CPU and by the clock."""
     began_s, began_cpu_s = time.perf_counter(), time.process_time()
     yield
-    spent[name] = time.process_time() - began_cpu_s
-    wall_s = time.perf_counter() - began_s
-    print(f"  {name}: {spent[name]:.1f} CPU-s, {wall_s:.1f} s", flush=True)
+    cpu_s, wall_s = time.process_time() - began_cpu_s, time.perf_counter() - began_s
+    spent[name] = (cpu_s, wall_s)
+    print(f"  {name}: {cpu_s:.1f} CPU-s, {wall_s:.1f} s", flush=True)
 
 
 def fill_slides(platform: Platform, n_slides: int) -> None:

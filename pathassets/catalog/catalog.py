@@ -55,6 +55,7 @@ from pathassets.catalog.releases.findings import Findings
 from pathassets.catalog.releases.releases import Releases
 from pathassets.catalog.rows import flat, slide_record, slide_row
 from pathassets.catalog.selections.selections import Selections
+from pathassets.catalog.standing.dataset_inputs import DatasetInputs
 from pathassets.catalog.standing.looks import Looks
 from pathassets.catalog.standing.standing import Standing
 from pathassets.catalog.states import forget_plans
@@ -81,6 +82,7 @@ class Catalog(
     Kin,
     Standing,
     Looks,
+    DatasetInputs,
     Selections,
     Releases,
     Findings,

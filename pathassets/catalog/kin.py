@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, FromClause, Text, and_, cast, exists, func, select
+from sqlalchemy import ColumnElement, FromClause, Select, Text, and_, cast, exists, func, select
 
 from pathassets.catalog.database.connect import reading
-from pathassets.catalog.part import CatalogPart
+from pathassets.catalog.part import CatalogPart, portions
 from pathassets.catalog.records import ArtifactRecord, Superseded
 from pathassets.catalog.rows import address_of, address_row, artifact_record
 from pathassets.catalog.tables import ADDRESS, PARENT, artifact, artifact_parent, slide, wanted
@@ -22,6 +22,7 @@ _PARENT = [
     artifact_parent.c[name].label(plain) for name, plain in zip(PARENT, ADDRESS, strict=True)
 ]
 _CHILD = [artifact_parent.c[name] for name in ADDRESS]
+_ADDRESS = [artifact.c[name] for name in ADDRESS]
 _PARENT_AS_IS = [artifact_parent.c[name] for name in PARENT]
 _WAYS: Mapping[Way, tuple[Sequence[Any], Sequence[str]]] = {
     "parents": (_PARENT, ADDRESS),
@@ -68,31 +69,54 @@ class Kin(CatalogPart):
 
     def superseded(self, plan_id: int, slide_ids: Collection[str]) -> list[Superseded]:
         """Of each place of these slides whose wanted artifact was never made the one made last."""
-        columns = (*artifact.primary_key, artifact.c.spec, artifact.c.code_version)
+        spec = cast(artifact.c.spec, Text)
+        columns = (*_ADDRESS, spec, artifact.c.code_version, wanted.c.digest)
         joined = wanted.join(artifact, and_(*_at_place(artifact)))
         query = select(*columns).select_from(joined).order_by(artifact.c.made_at, artifact.c.digest)
         query = query.where(wanted.c.plan_id == plan_id, _is_superseded())
         found: dict[tuple[str, ...], Superseded] = {}
-        for row in self._rows_of(query, wanted.c.slide_id, slide_ids):
-            address = address_of(row)
-            found[*address.key, address.partition_key] = Superseded(
-                address=address, spec=row["spec"], code_version=row["code_version"]
+        for row in self._tuples_of(query, wanted.c.slide_id, slide_ids):
+            found[row[:3]] = Superseded(
+                address=Address(*row[:4]), spec=row[4], code_version=row[5], wanted=row[6]
             )
         return list(found.values())
 
     def parents_by_child(self, children: Iterable[Address]) -> dict[Address, list[Address]]:
         """What each of these artifacts was made from, in order."""
-        found: dict[Address, list[Address]] = {child: [] for child in children}
+        found: dict[tuple[str, ...], list[Address]] = {}
         slides: dict[tuple[str, str], set[str]] = defaultdict(set)
-        for child in found:
+        own = {child: found.setdefault(_parts(child), []) for child in children}
+        for child in own:
             slides[child.key].add(child.partition_key)
         for (stage, name), partition_keys in slides.items():
             of_entry = (artifact_parent.c.stage == stage) & (artifact_parent.c.name == name)
             edges = select(*_CHILD, *_PARENT_AS_IS).where(of_entry)
-            for row in self._rows_of(edges, artifact_parent.c.partition_key, partition_keys):
-                if (one := address_of(row)) in found:
-                    found[one].append(Address(*(row[part] for part in PARENT)))
-        return {child: sorted(parents, key=str) for child, parents in found.items()}
+            for row in self._tuples_of(edges, artifact_parent.c.partition_key, partition_keys):
+                if (parents := found.get(row[:4])) is not None:
+                    parents.append(Address(*row[4:]))
+        for parents in found.values():
+            parents.sort(key=str)
+        return own
+
+    def _tuples_of(
+        self, query: Select[Any], column: Any, values: Collection[str]
+    ) -> Iterator[tuple[Any, ...]]:
+        """Rows whose column has one of the values, bare: of a million each microsecond counts."""
+        for some in portions(values):
+            with reading(self._engine) as connection:
+                rows = connection.execute(query.where(column.in_(some))).all()
+            yield from map(tuple, rows)
+
+    def wanted_by_slide(
+        self, plan_id: int, slide_ids: Collection[str]
+    ) -> dict[str, dict[tuple[str, str], str]]:
+        """Digest of all that a plan wants of slides, by stage and name."""
+        columns = (wanted.c.slide_id, wanted.c.stage, wanted.c.name, wanted.c.digest)
+        query = select(*columns).where(wanted.c.plan_id == plan_id)
+        found: dict[str, dict[tuple[str, str], str]] = defaultdict(dict)
+        for slide_id, *key, digest in self._tuples_of(query, wanted.c.slide_id, slide_ids):
+            found[slide_id][key[0], key[1]] = digest
+        return found
 
     def find_artifact_at(self, uri: str) -> ArtifactRecord | None:
         """The artifact that a place in the store is, or lies in; None where it is in none."""
@@ -159,3 +183,7 @@ def _at_place(table: FromClause) -> list[ColumnElement[bool]]:
 def _of(address: Address, columns: Sequence[str]) -> list[Any]:
     values = address_row(address).values()
     return [artifact_parent.c[name] == value for name, value in zip(columns, values, strict=True)]
+
+
+def _parts(address: Address) -> tuple[str, ...]:
+    return address.stage, address.name, address.partition_key, address.digest

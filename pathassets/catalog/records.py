@@ -318,8 +318,11 @@ class Superseded:
     """An artifact that is not the one that is wanted: of it what tells why."""
 
     address: Address
-    spec: Mapping[str, Any]
+    spec: str
+    """Canonical JSON: of a whole cohort there are few, and none is read twice."""
     code_version: str
+    wanted: str
+    """Digest of the one that is wanted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

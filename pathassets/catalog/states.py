@@ -49,6 +49,14 @@ def forget_plans(connection: Connection, slide_ids: Collection[str]) -> None:
         plans = select(plan.c.plan_id)
         of_slides = wanted.c.plan_id.in_(plans) & wanted.c.slide_id.in_(some)
         connection.execute(delete(wanted).where(of_slides))
+    if slide_ids:
+        count_change(connection)
+
+
+def count_change(connection: Connection, plan_id: int | None = None) -> None:
+    """Count that what is wanted or made may have become another, of all plans or of one."""
+    counted = update(plan) if plan_id is None else update(plan).where(plan.c.plan_id == plan_id)
+    connection.execute(counted.values(n_changes=plan.c.n_changes + 1))
 
 
 def note_latest(connection: Connection, partition_keys: Iterable[str]) -> None:
@@ -68,6 +76,8 @@ def derive_states(
     for some in portions(slide_ids):
         changed = _changed().where(wanted.c.slide_id.in_(some), _of_plan(plan_id))
         connection.execute(_updated_from(changed.subquery("changed")))
+    if slide_ids:  # be every state as it was: what was made may have been made anew
+        count_change(connection, plan_id)
 
 
 def find_wrong(connection: Connection, slide_ids: Collection[str]) -> list[RowMapping]:

@@ -77,7 +77,7 @@ def status(
         elif is_whole or stand.n_slides <= report.MAX_ROWS:
             report.status_table(stand, slide_rows(platform, chosen))
         else:
-            report.status_table(stand, first_rows(platform, report.MAX_ROWS, chosen))
+            report.status_table(stand, first_rows(platform, report.PART_ROWS, chosen))
 
 
 def _listed(values: tuple[str, ...]) -> tuple[str, ...]:

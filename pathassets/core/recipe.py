@@ -14,7 +14,7 @@ drew names an entry of `annotations` as well. Its asset key is (stage, name).
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,7 +26,13 @@ from pathassets.core.features.encoder import EncoderCard, EncoderRequest
 from pathassets.core.features.encoder_cards import card_of
 from pathassets.core.features.features import FeatureSpec, files_of, recipe_value, with_files
 from pathassets.core.features.preprocessing import Preprocessing
-from pathassets.core.spec import EntryName, canonical_json, digests_by
+from pathassets.core.spec import (
+    EntryName,
+    canonical_json,
+    digests_by,
+    digests_by_text,
+    texts_json,
+)
 from pathassets.core.stages import ANNOTATIONS, DATASET, SLIDE, STAGES, Scope, Stage
 from pathassets.errors import SpecError, closest, did_you_mean
 
@@ -121,6 +127,10 @@ class Entry:
     def digest(self, parent_versions: list[str]) -> str:
         """Identity of the artifact: spec, code, weights, and the versions it is made from."""
         return self.digester()(parent_versions)
+
+    def digest_of_texts(self, texts: Iterable[Iterable[str]]) -> str:
+        """`digest` of versions that are texts of a hundred megabytes, given piece by piece."""
+        return digests_by_text("parents", self.identity)(texts_json(texts))
 
     def digester(self) -> Callable[[list[str]], str]:
         """The same for many artifacts: what they share is worked out once."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
@@ -62,18 +62,45 @@ def digests_by(key: str, constant: Mapping[str, Any]) -> Callable[[Any], str]:
     >>> digests_by("b", {"a": 1, "c": 3})([2]) == digest_of({"a": 1, "b": [2], "c": 3})
     True
     """
+    digest = digests_by_text(key, constant)
+    return lambda value: digest([canonical_json(value)])
+
+
+def digests_by_text(key: str, constant: Mapping[str, Any]) -> Callable[[Iterable[str]], str]:
+    """The same from the value's JSON as `canonical_json` writes it, be it in pieces.
+
+    >>> digests_by_text("b", {"a": 1})(["[1,", "2]"]) == digest_of({"a": 1, "b": [1, 2]})
+    True
+    """
     before = canonical_json({name: value for name, value in constant.items() if name < key})[:-1]
     behind = canonical_json({name: value for name, value in constant.items() if name > key})[1:]
     head = hashlib.sha256(f"{before}{',' * (before != '{')}{json.dumps(key)}:".encode())
     tail = f"{',' * (behind != '}')}{behind}".encode()
 
-    def digest(value: Any) -> str:
+    def digest(pieces: Iterable[str]) -> str:
         """First hex characters of the SHA-256 of the whole mapping's JSON."""
         sha256 = head.copy()
-        sha256.update(canonical_json(value).encode() + tail)
+        for piece in pieces:
+            sha256.update(piece.encode())
+        sha256.update(tail)
         return sha256.hexdigest()[:DIGEST_CHARS]
 
     return digest
+
+
+def texts_json(texts: Iterable[Iterable[str]]) -> Iterator[str]:
+    """JSON of a list of texts, of which each is given in pieces: none need be held whole.
+
+    >>> "".join(texts_json([['a"', "b"], ["c"]])) == canonical_json(['a"b', "c"])
+    True
+    """
+    opening = "["
+    for pieces in texts:
+        yield f'{opening}"'
+        yield from (json.dumps(piece)[1:-1] for piece in pieces)
+        yield '"'
+        opening = ","
+    yield "[]" if opening == "[" else "]"
 
 
 def seed_of(*parts: object) -> int:

@@ -21,9 +21,10 @@ from pathassets.engine.platform.platform import Platform
 
 INTERVAL_S = 15
 FOLLOW = "datasets_follow"
-MAX_LOOKED = 20_000
-"""Slides of which a tick works out what a dataset would be: 0.4 ms each, and Dagster gives a tick a
-minute. Of more the run finds out."""
+MAX_LOOKED = 50_000
+"""Slides of which a tick works out what a dataset would be: 0.2 ms each, half of it for a look at
+the features, which a slow disk makes half a millisecond. Dagster gives a tick a minute. Of more the
+run finds out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

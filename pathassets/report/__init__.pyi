@@ -11,6 +11,7 @@ from .cohort import (
     MAX_FAILURES as MAX_FAILURES,
     MAX_ROWS as MAX_ROWS,
     NO_SLIDES as NO_SLIDES,
+    PART_ROWS as PART_ROWS,
     demo_end as demo_end,
     doubts as doubts,
     run_end as run_end,

@@ -34,7 +34,9 @@ _MORE = "pathassets status --json has all"
 
 NO_SLIDES = "no slides yet: pathassets ingest PATH…"
 MAX_ROWS = 200
-"""Rows of a table unless all are asked for: a row takes rich a millisecond, and a person more."""
+"""Slides up to which a table has them all, unless all are asked for."""
+PART_ROWS = 50
+"""Rows of a table that cannot have all: one takes rich 2 ms, a catalog 1, and a person more."""
 MAX_FAILURES = MAX_TOLD
 """Failures told one by one; of the others, how many there are of each reason."""
 

@@ -27,6 +27,7 @@ def fill(catalog: Catalog) -> None:
     wanted = Wanted(stage=address.stage, name=address.name, digest=address.digest)
     catalog.plan_some(plan_id, ["a", "b"], lambda _: [wanted])
     catalog.note_dataset_plan("cohort", "inputs", "d1")
+    catalog.note_dataset_rows("cohort", plan_id, "said", "hash")
     catalog.freeze(DRAFT, [member("a"), member("b", split="test")], [LEFT_OUT])
     catalog.place("cohort", "scheme", "d1", {("patient", "P1"): "train", ("site", "Lyon"): "train"})
     catalog.set_findings("cohort", "d1", [FINDING])

@@ -96,7 +96,7 @@ def test_of_what_was_made_and_is_not_wanted_the_newest_is_given(known: Catalog) 
     assert known.superseded_slides(plan_id) == [SLIDE_ID]
     [found] = known.superseded(plan_id, [SLIDE_ID, OTHER_ID])
     assert found.address == OLD_MASK  # by when it was made, not by its digest
-    assert (found.spec, found.code_version) == ({"mpp": 4.0}, "2")
+    assert (found.spec, found.code_version, found.wanted) == ('{"mpp":4.0}', "2", MASK.digest)
     assert known.superseded(plan_id, [OTHER_ID]) == []
     known.record_artifact(made(MASK), [SCAN])
     assert known.superseded_slides(plan_id) == []

@@ -152,6 +152,9 @@ def test_a_dump_of_an_older_revision_is_brought_up_to_date(
 def test_lines_that_are_no_rows_load_nothing(made_url: str, catalog: Catalog) -> None:
     revision, _ = dumped(catalog)
     whole = dumped_slide()
+    plan_id = catalog.open_plan("recipe")  # as `status` leaves a home without slides
+    catalog.note_dataset_plan("cohort", "inputs", "d1")
+    catalog.note_dataset_rows("cohort", plan_id, "said", "hash")
     for lines in (
         {"slide": ["[]"]},
         {"slide": ["no JSON"]},

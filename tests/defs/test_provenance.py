@@ -26,7 +26,7 @@ from pathassets.adapters.files import fingerprint_of
 from pathassets.cli import main
 from pathassets.defs.instance import open_instance
 from pathassets.engine.platform.ingestion.demo import write_sample_cohort
-from pathassets.engine.platform.provenance.stale import Cause
+from pathassets.engine.platform.provenance.causes import Cause
 from pathassets.engine.settings import read_settings
 from tests.defs.checks_shown import Ask, webserver_here
 from tests.defs.dagster_state import copy_state

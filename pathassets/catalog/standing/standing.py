@@ -26,6 +26,7 @@ from pathassets.catalog.states import derive_states, is_made_as_wanted
 from pathassets.catalog.tables import (
     annotation,
     artifact,
+    dataset_rows,
     latest_attempt,
     mpp_override,
     plan,
@@ -231,7 +232,7 @@ def _begin_or_use(connection: Connection, recipe_digest: str) -> int:
     made = connection.execute(insert(plan), row).inserted_primary_key
     by_use = select(plan.c.plan_id).order_by(plan.c.used_at.desc(), plan.c.plan_id.desc())
     old = list(connection.execute(by_use.offset(N_PLANS)).scalars())
-    for table in (wanted, plan):
+    for table in (wanted, dataset_rows, plan):
         connection.execute(delete(table).where(table.c.plan_id.in_(old)))
     return int(made[0])  # type: ignore[index]  # it has one
 

@@ -38,7 +38,13 @@ from pathassets.catalog.tables.releases import (
 )
 from pathassets.catalog.tables.selections import saved_selection
 from pathassets.catalog.tables.slides import merged_slide, rejected_file, slide, slide_path
-from pathassets.catalog.tables.standing import dataset_plan, latest_attempt, plan, wanted
+from pathassets.catalog.tables.standing import (
+    dataset_plan,
+    dataset_rows,
+    latest_attempt,
+    plan,
+    wanted,
+)
 from pathassets.catalog.tables.upkeep import artifact_hash, forgotten_slide
 
 __all__ = [
@@ -59,6 +65,7 @@ __all__ = [
     "dataset_finding",
     "dataset_placement",
     "dataset_plan",
+    "dataset_rows",
     "encoder",
     "forgotten_slide",
     "latest_attempt",

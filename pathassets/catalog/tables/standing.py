@@ -6,7 +6,7 @@ planned anew, and none is ever wrong.
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, Table, Text
+from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, Table, Text, text
 
 from pathassets.catalog.tables.base import Moment, metadata, words
 
@@ -20,6 +20,8 @@ plan = Table(
     Column("used_at", Moment, nullable=False),
     # No artifact in force was seen whole before it, since all were looked at; NULL: ask them all.
     Column("looked_at", Moment),
+    # Grows whenever states may have become others: with the same number, all is as it was.
+    Column("n_changes", Integer, nullable=False, server_default=text("0")),
 )
 
 wanted = Table(
@@ -58,4 +60,15 @@ dataset_plan = Table(
     # Of all that the version was worked out from.
     words("inputs", primary_key=True),
     words("digest"),
+)
+
+dataset_rows = Table(
+    "dataset_rows",
+    metadata,
+    words("name", primary_key=True),
+    Column("plan_id", Integer, ForeignKey("plan.plan_id"), primary_key=True, autoincrement=False),
+    # What was said when they were hashed, the plan's number of changes with it.
+    words("said"),
+    # SHA-256 of all that a version follows from but who was placed.
+    words("sha256"),
 )

@@ -51,7 +51,7 @@ TakeLines = Callable[[str, Iterator[str]], None]
 Lines = Mapping[str, Iterable[str]]
 """Lines of each table."""
 _BYTES = "$bytes"
-_OF_RECIPE = frozenset({"plan", "encoder"})
+_OF_RECIPE = frozenset({"plan", "encoder", "dataset_plan", "dataset_rows"})
 """Tables that a command which only asks may have filled, where there was no catalog."""
 
 

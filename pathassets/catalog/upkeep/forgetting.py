@@ -30,6 +30,7 @@ from pathassets.catalog.database.dialects import (
 )
 from pathassets.catalog.part import now
 from pathassets.catalog.rows import flat
+from pathassets.catalog.states import count_change
 from pathassets.catalog.tables import (
     artifact,
     artifact_hash,
@@ -143,6 +144,7 @@ class Forgetting(UpkeepPart):
             for table in reversed(metadata.sorted_tables):
                 if not (keep_artifacts and table.name in _OF_ARTIFACTS):
                     _erase(connection, table, slide_ids)
+            count_change(connection)
             is_last = patient is not None and _has_no_slide(connection, patient)
             erase_named(connection, slide_ids, patient if is_last else None)
             if patient is not None and is_last:

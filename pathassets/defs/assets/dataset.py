@@ -12,10 +12,14 @@ from pathassets.defs.assets.batch import OWNER
 from pathassets.defs.events.data_versions import code_version
 from pathassets.defs.events.dataset_events import dataset_metadata, kept_back
 from pathassets.engine.platform.datasets.build import build_dataset
+from pathassets.engine.platform.datasets.gather import parent_of
 from pathassets.engine.platform.datasets.plan import plan_dataset
+from pathassets.engine.platform.planned_datasets import planned_version
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.presence import find_damage
 from pathassets.engine.platform.provenance.openlineage import tell_batch, tell_dataset
+from pathassets.engine.platform.standing.look import look
+from pathassets.engine.platform.standing.refresh import refresh_wanted
 
 
 def build_dataset_asset(recipe: Recipe, entry: Entry) -> dg.AssetsDefinition:
@@ -58,13 +62,17 @@ def shown_version(instance: dg.DagsterInstance, key: Key) -> str | None:
 def due_datasets(instance: dg.DagsterInstance, platform: Platform) -> list[Key]:
     """Datasets that would be another version than Dagster shows, or whose files are not whole.
 
-    One that was never built is due as soon as it would have a slide.
+    One that was never built is due as soon as it would have a slide. The store is looked at.
     """
-    due = []
+    due, plan_id = [], refresh_wanted(platform)
     for entry in platform.recipe.datasets:
-        planned, shown = plan_dataset(platform, entry), shown_version(instance, entry.key)
-        is_another = shown != planned.address.digest
-        is_due = is_another or find_damage(platform, planned.address) is not None
-        if is_due and (shown is not None or len(planned.manifest)):
+        look(platform, plan_id, key=parent_of(entry))
+        address, planned = planned_version(platform, plan_id, entry)
+        shown = shown_version(instance, entry.key)
+        if shown == address.digest and find_damage(platform, address) is None:
+            continue
+        if shown is None:
+            planned = planned or plan_dataset(platform, entry, is_looking=False)
+        if planned is None or shown is not None or len(planned.manifest):
             due.append(entry.key)
     return due

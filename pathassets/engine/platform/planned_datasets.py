@@ -8,20 +8,33 @@ rows that it follows from ─▶ known? ─yes─▶ digest
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pathassets.core.address import ALL_SLIDES, Address
 from pathassets.core.recipe import Entry
 from pathassets.engine.platform.datasets.inputs import inputs_of, note_version
 from pathassets.engine.platform.platform import Platform
 
+if TYPE_CHECKING:
+    from pathassets.engine.platform.datasets.plan import PlannedDataset
+
 
 def dataset_address(platform: Platform, plan_id: int, entry: Entry) -> Address:
     """Where the version of a dataset is, or would be, that the catalog stands for now."""
+    return planned_version(platform, plan_id, entry)[0]
+
+
+def planned_version(
+    platform: Platform, plan_id: int, entry: Entry
+) -> tuple[Address, PlannedDataset | None]:
+    """The same, and the version itself where it had to be worked out."""
     inputs = inputs_of(platform, plan_id, entry)
     digest = platform.catalog.find_dataset_plan(entry.name, inputs)
-    if digest is None:
-        digest = _plan(platform, entry)
-        note_version(platform, plan_id, entry, inputs, digest)
-    return Address(*entry.key, ALL_SLIDES, digest)
+    if digest is not None:
+        return Address(*entry.key, ALL_SLIDES, digest), None
+    planned = _plan(platform, entry)
+    note_version(platform, plan_id, entry, inputs, planned.address.digest)
+    return planned.address, planned
 
 
 def known_address(platform: Platform, plan_id: int, entry: Entry) -> Address | None:
@@ -33,9 +46,9 @@ def known_address(platform: Platform, plan_id: int, entry: Entry) -> Address | N
     return None if digest is None else Address(*entry.key, ALL_SLIDES, digest)
 
 
-def _plan(platform: Platform, entry: Entry) -> str:
+def _plan(platform: Platform, entry: Entry) -> PlannedDataset:
     from pathassets.engine.platform.datasets.plan import (  # noqa: PLC0415 - pandas: half a second
         plan_dataset,
     )
 
-    return plan_dataset(platform, entry, is_looking=False).address.digest
+    return plan_dataset(platform, entry, is_looking=False)

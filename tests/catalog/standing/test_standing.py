@@ -122,6 +122,13 @@ def derived_states(
     }  # fmt: skip
 
 
+def counted_rows(platform: Platform, plan_id: int) -> tuple[int, list[object]]:
+    """How often things changed, and what a dataset of each entry would be made from."""
+    catalog = platform.catalog
+    pages = [page for key in KEYS for page in catalog.dataset_inputs(plan_id, key)]
+    return catalog.n_changes(plan_id), [tuple(row) for page in pages for row in page]
+
+
 some_keys = st.sampled_from([MASK, MASK, GRID])  # much is to happen at one place
 is_as_wanted = st.sampled_from([True, True, True, False])
 events = st.one_of(
@@ -171,8 +178,12 @@ def happen(platform: Platform, slide_id: str, event: tuple) -> None:
 @given(history=st.lists(events, max_size=15))
 def test_whatever_happened_the_state_in_sql_is_what_python_derives(platform, history):
     slide_id = register(platform.catalog, f"s{next(_numbers)}")
+    plan_id = refresh_wanted(platform)
     for event in history:
+        n_before, before = counted_rows(platform, plan_id)
         happen(platform, slide_id, event)
+        n_after, after = counted_rows(platform, plan_id)
+        assert after == before or n_after > n_before, event
     stored = stored_states(platform, slide_id)
     assert stored == derived_states(platform, slide_id)
     assert len(stored) == len(KEYS)
@@ -231,6 +242,9 @@ def test_the_age_of_a_look_is_that_of_the_artifact_not_seen_for_longest(platform
     age = platform.catalog.look_age(plan_id)
     assert (age.n_artifacts, age.oldest_at, age.n_never) == (3, old, 1)
     platform.catalog.note_look(plan_id)  # one was never seen: there is nothing to note
+    assert platform.catalog.look_age(plan_id) == age
+    others = [replace(one, digest="other") for one in addresses]
+    platform.catalog.record_looks(others, [], lambda *_: "")  # of the same slides
     assert platform.catalog.look_age(plan_id) == age
     platform.catalog.record_looks(addresses, [], lambda *_: "")
     platform.catalog.note_look(plan_id)

@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import pytest
 
-from pathassets.catalog.records import CohortFacts
+from pathassets.catalog.records import AttemptRecord, CohortFacts
 from pathassets.engine.platform import status
 from pathassets.engine.platform.datasets import plan
 from pathassets.engine.platform.datasets.build import build_dataset
+from pathassets.engine.platform.datasets.inputs import rows_of
 from pathassets.engine.platform.datasets.plan import plan_dataset
 from pathassets.engine.platform.planned_datasets import dataset_address
 from pathassets.engine.platform.standing.refresh import refresh_wanted
@@ -30,6 +33,38 @@ def test_the_version_of_a_dataset_is_worked_out_once_for_the_same_slides(
     platform.catalog.set_cohort_facts([label])
     other = dataset_address(platform, plan_id, entry)
     assert other == plan_dataset(platform, entry).address != address
+
+
+def test_rows_are_read_again_once_anything_was_made_tried_said_or_taken_out(
+    platform, planned, monkeypatch
+):
+    [entry] = platform.recipe.datasets
+    catalog, plan_id = platform.catalog, refresh_wanted(platform)
+    n_read, read = [], catalog.dataset_inputs
+    monkeypatch.setattr(catalog, "dataset_inputs", lambda *a: n_read.append(1) or read(*a))
+
+    def rows():
+        """Their hash, and how often they were read for it: asked twice, once at most."""
+        n_read.clear()
+        found = rows_of(platform, plan_id, entry)
+        assert rows_of(platform, plan_id, entry) == found
+        return found, len(n_read)
+
+    before, _ = rows()
+    assert rows() == (before, 0)
+    a, b = planned
+    made = catalog.find_artifact(a.steps["features", "stats"].address)
+    catalog.record_artifact(replace(made, facts={**made.facts, "n_patches": 99}), [])
+    anew, n = rows()
+    assert (anew != before, n) == (True, 1)
+    catalog.record_attempts([AttemptRecord(run_id="x", address=made.address, state="current")])
+    assert rows() == (anew, 1)  # nothing of it changed
+    catalog.set_cohort_facts([CohortFacts(slide_id=a.slide_id, patient=None, label="tumour")])
+    labelled, n = rows()
+    assert (labelled != anew, n) == (True, 1)
+    catalog.erase_slide([b.slide_id], keep_artifacts=True)
+    fewer, n = rows()
+    assert (fewer != labelled, n) == (True, 1)
 
 
 def test_a_dataset_is_another_once_features_are_damaged(platform, planned):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pandas as pd
@@ -18,6 +19,9 @@ from pathassets.engine.platform.datasets.gather import gather, parent_of, read_b
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.standing.look import look
 from pathassets.engine.platform.standing.refresh import refresh_wanted
+
+N_ROWS = 5_000
+"""Rows of which the JSON is held at once: all of 100,000 take half a gigabyte."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,22 +61,28 @@ def plan_dataset(platform: Platform, entry: Entry, *, is_looking: bool = True) -
     rows, found = gather(platform, entry)
     table = build_manifest(rows, entry.spec, read_before(platform, entry))
     accepted = _accepted(platform, entry, table.manifest)
-    content = [
-        canonical_json(json.loads(one.to_json(orient="split")))
-        for one in (table.manifest, table.left_out)
-    ]
+    content = [_json_of(one) for one in (table.manifest, table.left_out)]
     if accepted:  # as recorded as a resolution is: another statement, another version
-        content.append(canonical_json([[a.finding, a.who, a.why] for a in accepted]))
+        content.append(iter([canonical_json([[a.finding, a.who, a.why] for a in accepted])]))
     external = external_members(table.manifest)
     if external:  # recipe.json tells of them, as it did not always: another file, another version
-        content.append(canonical_json({EXTERNAL: external}))
+        content.append(iter([canonical_json({EXTERNAL: external})]))
     return PlannedDataset(
         entry=entry,
-        address=Address(*entry.key, ALL_SLIDES, entry.digest(content)),
+        address=Address(*entry.key, ALL_SLIDES, entry.digest_of_texts(content)),
         table=table,
         accepted=accepted,
         parents=tuple(found[slide_id] for slide_id in table.manifest["slide_id"]),
     )
+
+
+def _json_of(table: pd.DataFrame) -> Iterator[str]:
+    """A table's canonical JSON, as pandas splits it, some rows at a time."""
+    yield f'{{"columns":{canonical_json([*table.columns])},"data":['
+    for start in range(0, len(table), N_ROWS):
+        rows = json.loads(table[start : start + N_ROWS].to_json(orient="values"))
+        yield f"{',' * (start > 0)}{canonical_json(rows)[1:-1]}"
+    yield f'],"index":{canonical_json([*range(len(table))])}}}'
 
 
 def _accepted(

@@ -1,3 +1,4 @@
+import json
 import resource
 import shutil
 from dataclasses import replace
@@ -11,7 +12,9 @@ from pathassets.adapters.store.staging import STAGING, SWEEP_LOCK
 from pathassets.adapters.tifffile import corrupt_tile
 from pathassets.catalog.records import CohortFacts
 from pathassets.core.datasets.manifest import MANIFEST_COLUMNS
+from pathassets.core.spec import canonical_json
 from pathassets.engine.platform.batch import run_batch
+from pathassets.engine.platform.datasets import plan
 from pathassets.engine.platform.datasets.build import build_dataset
 from pathassets.engine.platform.datasets.leakage import leaks_of
 from pathassets.engine.platform.datasets.plan import plan_dataset
@@ -119,6 +122,19 @@ def test_the_version_changes_with_a_label_a_slide_or_a_resolution(
 
 
 @pytest.mark.usefixtures("planned")
+def test_the_digest_is_that_of_the_tables_whole_however_they_are_cut(
+    platform, planned, monkeypatch
+):
+    tell(platform, planned[0].slide_id, patient='"Ä\\/\n', label="x")
+    [entry] = platform.recipe.datasets
+    monkeypatch.setattr(plan, "N_ROWS", 1)
+    found = plan_dataset(platform, entry)
+    tables = (found.manifest, found.left_out)
+    assert found.address.digest == entry.digest(
+        [canonical_json(json.loads(one.to_json(orient="split"))) for one in tables]
+    )
+
+
 def test_the_version_changes_with_its_spec(platform, reopen):
     before = version(platform)
     other = reopen(RECIPE.replace("{features: stats}", "{features: stats, seed: 1}"))
