@@ -197,8 +197,6 @@ def _by_hand(change: Callable[[Platform], list[CohortChange]]) -> None:
         if not changes:
             click.echo(f"nothing to change: {report.SAID_ALREADY}")
         report.cohort_changes(changes)
-        if not changes:
-            click.echo("nothing to change: it was so before")
         patients = {one.key for one in changes if one.subject == "patient"}
         touched = {one.key for one in changes if one.subject == "slide"}
         touched.update(platform.catalog.slides_of_patients(patients))

@@ -90,7 +90,7 @@ def test_features_other_than_the_dataset_names_are_not_copied(folder, tmp_path, 
     elif harm == "other":
         shutil.rmtree(chunk.parents[3])
         shutil.copytree(chunk_of(tmp_path, COHORT[0]).parents[3], chunk.parents[3])
-    with pytest.raises(BagUnreadable, match=r"slide s2: .*Run again"):
+    with pytest.raises(BagUnreadable, match=r"slide s2: .*pathassets run makes it anew"):
         pathassets.copy_dataset(folder, tmp_path / "to")
     assert [path.name for path in tmp_path.iterdir()] == ["store"]
 
