@@ -54,9 +54,10 @@ LONGEST := test_chaos defs/page/test_services defs/test_daemon defs/assets/test_
 LONG := $(LONGEST:%=tests/%.py)
 
 slow: $(STAMP) ## the slow tests: real daemon, PostgreSQL, browser
-	# No other file is collected: to look through the 8,000 tests takes 20 s in each worker.
+	# No other file is collected: to look through the 8,000 tests takes 20 s in each worker. The
+	# catalog's tests on PostgreSQL are slow by its conftest.
 	$(BIN)/pytest --slow -m slow -n 3 --dist loadfile --no-loadscope-reorder \
-	  $(LONG) $$(grep -rl --include='test_*.py' 'mark\.slow' tests | sort)
+	  $(LONG) tests/catalog $$(grep -rl --include='test_*.py' 'mark\.slow' tests | sort)
 
 format: $(STAMP) ## rewrite the code as the gate wants it
 	$(BIN)/ruff format

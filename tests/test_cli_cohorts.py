@@ -145,7 +145,9 @@ def test_conflicts_come_first_and_nothing_is_changed(home: Path) -> None:
     assert [one["line"] for one in shown["conflicts"]] == [3, 4]
 
 
-@pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
+@pytest.mark.parametrize(
+    "database", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)], indirect=True
+)
 def test_words_of_strangers_are_shown_as_they_are_and_obeyed_by_nothing(home: Path) -> None:
     a, _ = ids()
     words = {f"label.{name}": [word] for name, word in HOSTILE.items()}

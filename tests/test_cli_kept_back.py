@@ -86,6 +86,7 @@ def test_what_the_gate_kept_back_is_not_counted_as_built_and_the_exit_code_is_1(
     assert typed("run").startswith("nothing to do")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("home")
 def test_a_run_that_was_not_asked_for_it_does_not_tell_of_it() -> None:
     typed("run", code=1)

@@ -94,6 +94,7 @@ def flip(path: Path) -> None:
     path.write_bytes(data)
 
 
+@pytest.mark.slow
 def test_whatever_is_gone_is_told_and_made_again_by_run_alone(home: Path) -> None:
     a, b = features(home, "a"), features(home, "b")
     before = contents(home / "store" / "features")

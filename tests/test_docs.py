@@ -287,6 +287,7 @@ def shell_lines(*pages: Path) -> list[str]:
     return [line.partition("  #")[0].strip() for line in found if line]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("home")
 def test_the_documented_recipe_is_built_by_the_documented_commands() -> None:
     ingest, run, status = [line for line in shell_lines(README) if re.match(r"pathassets ", line)]

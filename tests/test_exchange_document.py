@@ -68,6 +68,7 @@ def states() -> dict[str, list[str]]:
     return {key: [s["assets"][key]["state"] for s in slides] for key in slides[0]["assets"]}
 
 
+@pytest.mark.slow
 def test_the_documented_commands_export_and_import_in_their_order(home: Path) -> None:
     for words in commands(0):
         said = typed(*words)

@@ -215,6 +215,7 @@ def test_one_slide_alone_streams_its_patches(slide_path):
     assert seen == [(256, 256)] * 48
 
 
+@pytest.mark.slow
 def test_pools_say_how_far_they_are_when_they_are_asked_to(slide_path, tmp_path, capfd):
     def run(**more):
         located = WholeImageGridPatchesPool(

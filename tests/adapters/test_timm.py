@@ -175,6 +175,7 @@ except EncoderError as error:
 """
 
 
+@pytest.mark.slow
 def test_a_torchvision_of_another_torch_is_told(start_python):
     if not torchvision_ops._LIBRARIES:
         pytest.skip("torchvision fits torch")

@@ -60,7 +60,7 @@ def sqlite_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'catalog.db'}"
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def url(request: pytest.FixtureRequest) -> str:
     """An empty database of either kind."""
     if request.param == "sqlite":
@@ -86,7 +86,7 @@ def made_on_postgres(make_schema: Callable[[], str]) -> Iterator[Engine]:
     engine.dispose()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def made_url(request: pytest.FixtureRequest) -> Iterator[str]:
     """A catalog of either kind whose tables are made and empty."""
     if request.param == "sqlite":

@@ -83,6 +83,7 @@ def test_a_dataset_follows_a_run_in_which_slides_failed(follower: Follower, home
     assert n_slides(bench) == 3
 
 
+@pytest.mark.slow
 def test_a_dataset_that_would_be_the_same_is_left_alone(
     follower: Follower, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,6 +109,7 @@ def test_a_dataset_that_would_be_the_same_is_left_alone(
     follower.start(request)
 
 
+@pytest.mark.slow
 def test_a_dataset_that_is_gone_is_built_again_though_it_would_be_the_same(
     follower: Follower, home: Path
 ) -> None:

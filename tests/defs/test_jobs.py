@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import dagster as dg
+import pytest
 
 from tests.catalog.merges import remember_merge
 from tests.defs.small_slides import write_slide
@@ -90,6 +91,7 @@ def test_the_dataset_lists_the_slides_and_is_not_built_twice(bench: Workbench, h
     assert uri == again
 
 
+@pytest.mark.slow
 def test_a_dataset_is_stale_when_its_slides_were_made_anew(bench: Workbench, home: Path) -> None:
     a, _ = bench.ingest(write_slide(home / "a.svs", 1), write_slide(home / "b.svs", 2))
     key = dg.AssetKey(["dataset", "cohort"])

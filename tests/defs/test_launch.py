@@ -104,6 +104,7 @@ def test_what_goes_wrong_in_a_run_is_raised_as_what_it_is(
     assert "Traceback" not in "".join(capfd.readouterr())
 
 
+@pytest.mark.slow
 def test_a_dataset_is_built_where_it_would_be_another(bench: Workbench, home: Path) -> None:
     (a,) = bench.ingest(write_slide(home / "a.svs", 1))
 

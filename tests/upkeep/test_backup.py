@@ -340,6 +340,7 @@ def test_rows_of_a_restored_catalog_are_those_of_the_other(home: Path, backup: P
     assert rows() == before
 
 
+@pytest.mark.slow
 def test_what_people_said_and_released_since_comes_back_and_no_doctor_finds_a_fault(
     home: Path,
 ) -> None:

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import dagster as dg
+import pytest
 
 from pathassets.defs.instance import open_instance
 from pathassets.defs.partitions import slide_order
@@ -40,6 +41,7 @@ def everywhere(home: Path, word: str) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 def test_a_slide_that_a_dataset_names_is_taken_out_only_when_that_is_said(home: Path) -> None:
     a, _ = ids(home)
     before = artifacts(home)

@@ -8,6 +8,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from pathassets.catalog.records import AttemptRecord
 from pathassets.core.address import ALL_SLIDES, Address
 from tests.upkeep.home import features, findings, flip, ids, opened, output, status
@@ -73,6 +75,7 @@ def test_newest_attempts_that_point_at_nothing_or_are_not_noted_are_mended(home:
     assert state_of(a) == "current"
 
 
+@pytest.mark.slow
 def test_status_is_right_at_once_after_a_row_was_dropped(home: Path) -> None:
     a, b = ids(home)
     [digest] = [features(home, "a").name]
@@ -95,6 +98,7 @@ def test_status_is_right_at_once_after_a_row_was_dropped(home: Path) -> None:
     assert state_of(a) == "current"
 
 
+@pytest.mark.slow
 def test_a_release_whose_artifact_is_gone_or_changed_is_named(home: Path) -> None:
     output("dataset", "freeze", "cohort", *STATED)
     assert findings() == {}

@@ -394,6 +394,7 @@ def test_a_file_that_is_lost_or_changed_is_found_by_a_checked_read(store, damage
     assert e.value.remedy.startswith("Run again: what is damaged is made anew, or told ")
 
 
+@pytest.mark.slow
 def test_a_killed_publisher_leaves_whole_artifacts_and_sweepable_staging(store, start):
     rng = np.random.default_rng(0)
     addresses = [Address("features", "stats", f"s{k}", "0") for k in range(N_ARTIFACTS)]

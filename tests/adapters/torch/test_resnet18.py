@@ -175,6 +175,7 @@ def test_one_patch_at_every_place_of_a_pass_has_one_row(encoder) -> None:
     assert len({row.tobytes() for row in rows}) == 1
 
 
+@pytest.mark.slow
 def test_a_process_is_prepared_even_after_work_and_gives_the_same_bytes_on_one_thread_or_two(
     encoder,
 ) -> None:

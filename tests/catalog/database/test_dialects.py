@@ -218,6 +218,7 @@ def test_a_bulk_write_that_is_killed_before_it_is_committed_leaves_nothing(
         assert catalog.attempts() == []
 
 
+@pytest.mark.slow
 def test_a_bulk_write_that_is_killed_at_any_time_is_whole_or_absent(tmp_path, start_python) -> None:
     urls = [f"sqlite:///{tmp_path / f'{i}.db'}" for i in range(3)]
     process = start_python(FORK_FOR_EACH + WRITE_BULK, *urls)

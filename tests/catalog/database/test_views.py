@@ -48,7 +48,9 @@ OF_REVISION = {"0008": "1dfebf67aeda846d", "0011": "6bc2f64fba0d6f2c", "0012": "
 """Digest of the views with which each revision leaves a catalog."""
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+@pytest.fixture(
+    scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)]
+)
 def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
     """A catalog of either kind for all tests that only read."""
     if request.param == "sqlite":

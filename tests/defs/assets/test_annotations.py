@@ -120,6 +120,7 @@ def test_a_slide_without_the_drawing_is_the_one_red_square_until_it_has_one(
     assert located.metadata["n_patches"].value == 0
 
 
+@pytest.mark.slow
 def test_a_drawing_makes_stale_what_is_made_from_it_and_a_withdrawal_too(
     bench: Workbench, home: Path
 ) -> None:

@@ -173,6 +173,7 @@ def test_an_embedding_is_an_asset_with_its_numbers_and_a_check(ran: Ran) -> None
     assert "no number" in checks[ran.blank].description
 
 
+@pytest.mark.slow
 def test_nothing_is_stale_after_a_run_and_a_new_resolution_makes_the_slide_s_assets_stale(
     bench: Workbench, home: Path
 ) -> None:

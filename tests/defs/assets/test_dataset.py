@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import dagster as dg
+import pytest
 
 from pathassets.catalog.records import CohortFacts
 from pathassets.defs.text import N_ROWS, table_value
@@ -62,6 +63,7 @@ def test_a_version_tells_its_parts_its_leave_outs_and_what_changed(
     assert str(told["version_before"]).startswith("cohort@")
 
 
+@pytest.mark.slow
 def test_a_dataset_that_is_kept_back_fails_with_each_finding_and_what_to_do(
     home: Path,
 ) -> None:

@@ -35,6 +35,7 @@ def bench(home: Path, dagster_state: Path) -> Iterator[Workbench]:
         yield bench
 
 
+@pytest.mark.slow
 def test_imported_features_are_fresh_until_their_slide_changes(
     bench: Workbench, home: Path
 ) -> None:

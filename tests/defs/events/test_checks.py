@@ -53,6 +53,7 @@ def passed(*slide_ids: str) -> dict[str, dict[str, list[str]]]:
     }
 
 
+@pytest.mark.slow
 def test_a_good_slide_passed_and_one_that_failed_for_another_reason_has_no_verdict(
     bench: Workbench, home: Path, ask: Ask
 ) -> None:
@@ -77,6 +78,7 @@ def test_a_good_slide_passed_and_one_that_failed_for_another_reason_has_no_verdi
     assert verdicts(ask) == expected
 
 
+@pytest.mark.slow
 def test_a_check_is_about_the_newest_materialization_of_its_slide(
     bench: Workbench, home: Path, ask: Ask
 ) -> None:
@@ -97,6 +99,7 @@ def test_a_check_is_about_the_newest_materialization_of_its_slide(
     assert verdicts(ask) == passed(a, b)  # the one that changed, too
 
 
+@pytest.mark.slow
 def test_a_repaired_slide_passed(bench: Workbench, home: Path, ask: Ask) -> None:
     path = write_slide(home / "a.svs", 1)
     a, b = bench.ingest(path, write_slide(home / "b.svs", 2))

@@ -183,7 +183,9 @@ def test_a_dataset_is_pickled_and_copied_with_its_epoch(published):
 def test_an_error_in_a_worker_process_says_what_it_says_in_this_one(store):
     shutil.rmtree(features_of(store, COHORT[1]))
     dataset = pathassets.load_dataset(folder_in(store))
-    with pytest.raises(BagUnreadable, match=r"slide s2: .*features: is gone. pathassets run makes it anew") as here:
+    with pytest.raises(
+        BagUnreadable, match=r"slide s2: .*features: is gone. pathassets run makes it anew"
+    ) as here:
         dataset[1]
     with pytest.raises(BagUnreadable) as there:
         list(DataLoader(dataset, batch_size=None, num_workers=1))
@@ -206,10 +208,14 @@ def test_features_that_are_gone_damaged_or_changed_name_slide_file_and_remedy(st
     chunk = features_of(store, COHORT[0]) / "c" / "1" / "0"
     data = chunk.read_bytes()
     chunk.write_bytes(data[:100])
-    with pytest.raises(BagUnreadable, match=r"slide s1: .*features: its chunk 1 .*pathassets run makes it anew"):
+    with pytest.raises(
+        BagUnreadable, match=r"slide s1: .*features: its chunk 1 .*pathassets run makes it anew"
+    ):
         dataset[0]
     chunk.unlink()
-    with pytest.raises(BagUnreadable, match=r"slide s1: .*c/1/0: is gone.*pathassets run makes it anew") as error:
+    with pytest.raises(
+        BagUnreadable, match=r"slide s1: .*c/1/0: is gone.*pathassets run makes it anew"
+    ) as error:
         dataset[0]
     assert error.value.uri == str(chunk)
     assert dataset[1].slide_id == "s2"  # one that is damaged hides no other

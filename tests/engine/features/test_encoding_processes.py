@@ -167,6 +167,7 @@ def test_what_cannot_be_read_is_left_out_as_by_threads(bad_path, tmp_path, n_don
     assert bench.hashes() == whole.hashes()
 
 
+@pytest.mark.slow
 def test_bad_tiles_are_judged_as_those_of_the_whole_slide(slide_path, bad_path, tmp_path):
     """And a slide that cannot be read costs no other."""
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from pathassets.adapters.zarr.feature_writer import CHUNK_ROWS
 from pathassets.engine.features.extractor import DeepFeatureExtractor
@@ -59,6 +60,7 @@ def bytes_of(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_ten_times_makes_at_most_a_chunk_again_each_time(
     tmp_path, start_python
 ):

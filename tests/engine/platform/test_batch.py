@@ -200,6 +200,7 @@ def left_in(scratch):
     return {path.name for path in scratch.iterdir()} - {LOCK}
 
 
+@pytest.mark.slow
 def test_slides_on_another_disk_are_read_from_copies_of_which_none_is_left(
     planned, make_far, near, expected, caplog
 ):
@@ -261,6 +262,7 @@ def test_what_is_wrong_with_a_copy_is_said_of_the_slide(make_far, near, make_sli
     assert str(near.settings.scratch) not in outcome.failure.message
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("planned")
 def test_a_caller_that_stops_early_ends_the_workers_and_leaves_nothing_staged_or_copied(
     make_far, reopen, make_slide, register, tmp_path
@@ -286,6 +288,7 @@ def test_a_caller_that_stops_early_ends_the_workers_and_leaves_nothing_staged_or
     assert len(attempts(near, "again")) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("planned")
 def test_a_worker_killed_during_a_slide_costs_that_slide_alone_and_leaves_no_copy(
     make_far, reopen, tmp_path

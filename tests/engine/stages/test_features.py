@@ -321,6 +321,7 @@ class Mortal(Spy):
         return super().encode(batch)
 
 
+@pytest.mark.slow
 def test_a_slide_killed_at_many_points_goes_on_and_has_the_same_bytes(task, monkeypatch, tmp_path):
     monkeypatch.setattr(feature_writer, "CHUNK_ROWS", CHUNK)
     kept = tuple(s for s in task.steps if s.entry.name in {"otsu", "grid", "one"})

@@ -477,6 +477,7 @@ def test_a_pool_whose_parent_is_killed_is_finished_by_the_next_as_if_undisturbed
     assert tree_of(tmp_path) == undisturbed[0]
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_its_slides_error_and_the_next_run_finishes(
     tmp_path, slides, undisturbed, start_python
 ):

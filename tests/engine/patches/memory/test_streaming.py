@@ -285,6 +285,7 @@ def test_a_worker_that_is_killed_costs_its_slide_alone_and_is_replaced(slide_pat
     assert len(stream.progress.pids) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_parts")
 @pytest.mark.parametrize("is_ordered", [False, True])
 def test_workers_may_be_killed_again_and_again(slide_path, is_ordered) -> None:
