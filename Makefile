@@ -42,9 +42,11 @@ ui: $(STAMP) ## the Dagster UI over this folder
 
 test: $(STAMP) ## the one gate: format, lint, types, floors, tests (all but the slow ones)
 	# Types beside all else, and three workers on two cores: tests wait for processes now and then.
+	# Collected once before, for the bytecode of the tests, which each worker would make anew.
 	$(BIN)/mypy & types=$$!; \
 	$(BIN)/ruff format --check && $(BIN)/ruff check && $(BIN)/lint-imports \
-	  && $(BIN)/pytest -n 3 --dist worksteal; others=$$?; \
+	  && { $(BIN)/pytest --collect-only -qq >/dev/null; $(BIN)/pytest -n 3 --dist worksteal; }; \
+	  others=$$?; \
 	  wait $$types && exit $$others
 
 # Files are handed out in this order: what takes minutes first, lest one worker have it in the end.

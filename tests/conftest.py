@@ -20,7 +20,7 @@ SHARED = ROOT.parent / "shared"
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # The same examples on every machine and in every run; a loaded machine is no failure.
-settings.register_profile("house", derandomize=True, deadline=None, database=None)
+settings.register_profile("house", max_examples=50, derandomize=True, deadline=None, database=None)
 settings.load_profile("house")
 
 

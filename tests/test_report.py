@@ -112,6 +112,7 @@ def test_a_cohort_has_a_row_for_every_slide(
     assert shown.count("no micrometres per pixel. State it") == 3
 
 
+@pytest.mark.slow
 def test_of_thousands_of_slides_those_with_open_work_are_shown_at_once(
     stand: Stand, capsys: pytest.CaptureFixture[str]
 ) -> None:

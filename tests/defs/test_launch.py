@@ -57,6 +57,7 @@ def test_what_is_current_is_not_run_again(bench: Workbench, home: Path) -> None:
     assert bench.health("features/colour") == {"green": sorted([a, b, c]), "red": []}
 
 
+@pytest.mark.slow
 def test_what_fails_by_its_content_is_not_tried_again_unless_asked(
     bench: Workbench, home: Path
 ) -> None:

@@ -57,6 +57,7 @@ def drawn() -> list[dict[str, Any]]:
     return found
 
 
+@pytest.mark.slow
 def test_a_backup_is_for_its_owner_alone_and_replaces_no_file(home: Path, backup: Path) -> None:
     assert stat.S_IMODE(backup.stat().st_mode) == 0o600
     output("backup", home / "again")

@@ -190,6 +190,7 @@ def test_a_reader_sees_the_state_before_a_transaction_and_does_not_wait_for_it(e
             assert reader.execute(select(rejected_file)).all() == []
 
 
+@pytest.mark.slow
 @SLOW_ON_POSTGRES
 def test_two_processes_write_at_the_same_time(url, start_python) -> None:
     with Catalog.open(url) as catalog:

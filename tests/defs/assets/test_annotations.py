@@ -153,6 +153,7 @@ def test_a_drawing_makes_stale_what_is_made_from_it_and_a_withdrawal_too(
     assert bench.stale([a, b]) == {}
 
 
+@pytest.mark.slow
 def test_other_annotations_in_the_recipe_make_stale_what_names_them(
     finished: Finished, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -195,6 +196,7 @@ def test_a_drawing_is_reported_once_with_what_a_person_wants_to_know(
     assert "n_polygons" not in gone.metadata
 
 
+@pytest.mark.slow
 def test_what_was_recorded_and_not_reported_is_reported_with_the_next(
     bench: Workbench, home: Path
 ) -> None:

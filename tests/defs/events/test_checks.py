@@ -155,6 +155,7 @@ def test_a_run_that_could_not_open_the_platform_leaves_no_verdict(
     assert verdicts(ask) == passed(a)
 
 
+@pytest.mark.slow
 def test_features_that_are_not_finite_failed_be_there_older_ones_or_not(
     bench: Workbench, home: Path, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -161,7 +161,10 @@ def epochs(dataset, **given):
     return found
 
 
-@pytest.mark.parametrize(("n_workers", "method"), [(1, "fork"), (2, "fork"), (1, "spawn")])
+@pytest.mark.parametrize(
+    ("n_workers", "method"),
+    [(1, "fork"), (2, "fork"), pytest.param(1, "spawn", marks=pytest.mark.slow)],
+)
 def test_bags_are_the_same_by_any_number_of_workers(published, n_workers, method):
     expected = epochs(pathassets.load_dataset(published, max_patches=6))
     found = epochs(

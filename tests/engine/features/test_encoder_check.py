@@ -60,7 +60,7 @@ def test_tiles_of_another_side_are_cut_or_repeated(side_px):
     assert (tiles == whole[:, :side_px, :side_px]).all()
 
 
-@pytest.mark.parametrize("name", ["colour_stats", "resnet18"])
+@pytest.mark.parametrize("name", ["colour_stats", pytest.param("resnet18", marks=pytest.mark.slow)])
 def test_the_encoders_made_here_are_the_same_here(name, tmp_path):
     found = check(EncoderRequest(name=name), tmp_path)
     assert not found.is_first

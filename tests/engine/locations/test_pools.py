@@ -402,7 +402,7 @@ def test_a_bad_slide_is_logged_where_it_is_skipped(mixed, caplog):
     assert all(mixed[i] in line and f"slide {i}" in line for i, line in zip((1, 3), sorted(said)))  # noqa: B905 - asserted above
 
 
-@pytest.mark.parametrize("n_workers", [1, 2])
+@pytest.mark.parametrize("n_workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_the_first_bad_slide_of_the_list_is_the_one_that_is_raised(mixed, n_workers):
     with workers_here(location_pools) if n_workers == 1 else nullcontext():
         with pytest.raises(SlideError, match=r"gone\.svs"):
