@@ -58,7 +58,7 @@ LONG := $(LONGEST:%=tests/%.py)
 slow: $(STAMP) ## the slow tests: real daemon, PostgreSQL, browser
 	# No other file is collected: to look through the 8,000 tests takes 20 s in each worker. The
 	# catalog's tests on PostgreSQL are slow by its conftest.
-	$(BIN)/pytest --slow -m slow -n 3 --dist loadfile --no-loadscope-reorder \
+	$(BIN)/pytest --slow -m slow -n 4 --dist loadfile --no-loadscope-reorder \
 	  $(LONG) tests/catalog $$(grep -rl --include='test_*.py' 'mark\.slow' tests | sort)
 
 format: $(STAMP) ## rewrite the code as the gate wants it
