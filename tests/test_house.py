@@ -7,6 +7,7 @@ import functools
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -124,6 +125,11 @@ def test_a_file_is_read_in_one_sitting() -> None:
         if (n := len(path.read_text().splitlines())) > 400
     }
     assert long == {}
+
+
+def test_a_folder_is_looked_through_at_a_glance() -> None:
+    n_modules = Counter(path.parent for path in MODULES if path.name != "__init__.py")
+    assert {named(folder): n for folder, n in n_modules.items() if n > 15} == {}
 
 
 def test_a_function_fits_a_glance() -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from pathassets.adapters.store.store import Artifact
 from pathassets.core.address import Address
 from pathassets.core.recipe import Entry, Key
-from pathassets.errors import PathAssetsError, SlideError, shortage_of
+from pathassets.errors import ArtifactMissing, PathAssetsError, SlideError, shortage_of
 
 if TYPE_CHECKING:  # they bring along what opens slides and writes arrays
     from pathassets.engine.features.works import EncodingStats
@@ -146,6 +146,30 @@ def blocked(step: Step, parent: StepOutcome) -> StepOutcome:
         step=step, state="blocked", reason=parent.reason, remedy=parent.remedy,
         message=parent.message if parent.state == "blocked" else why,
     )  # fmt: skip
+
+
+def import_again(address: Address, tool: str) -> str:
+    """Remedy where imported features are gone or damaged."""
+    name, slide_id = address.name, address.partition_key
+    return (
+        f"No run can make it: import it again, pathassets import {tool} FOLDER --features {name} "
+        f"(pathassets lineage {address} names its files); or let it be computed here, "
+        f"pathassets unimport --features {name} --slides {slide_id} --who NAME --why …"
+    )
+
+
+def require_own(step: Step) -> None:
+    """Refuse to make what was imported from another tool.
+
+    Raises:
+        ArtifactMissing: it was, and is gone or damaged.
+    """
+    if step.is_external:
+        raise ArtifactMissing(
+            step.address,
+            f"was imported from {step.tool}, and is gone or damaged",
+            remedy=import_again(step.address, step.tool),
+        )
 
 
 def _message(error: PathAssetsError, slide_id: str) -> str:

@@ -15,9 +15,8 @@ from pathlib import Path
 from pathassets.adapters.store.partial import Partial, hold_partials
 from pathassets.core.address import Address
 from pathassets.engine.stages.context import LazyContext
-from pathassets.engine.stages.imported import require_own
 from pathassets.engine.stages.job import Asking, Made, StageJob
-from pathassets.engine.stages.outcomes import Step, StepOutcome, failed
+from pathassets.engine.stages.outcomes import Step, StepOutcome, failed, require_own
 from pathassets.engine.stages.published import Published, publish
 from pathassets.engine.stages.recorded_annotation import require_recorded
 from pathassets.engine.stages.registry import stage_of

@@ -23,8 +23,7 @@ from pathassets.engine.platform.presence import (
     stored_artifacts,
 )
 from pathassets.engine.platform.standing.refresh import refresh_wanted
-from pathassets.engine.stages.imported import import_again
-from pathassets.engine.stages.outcomes import Explained, Step
+from pathassets.engine.stages.outcomes import Explained, Step, import_again
 
 CellState = Literal["current", "stale", "damaged", "failed", "blocked", "missing"]
 MADE_ANEW = "pathassets run makes it anew"

@@ -23,7 +23,7 @@ from pathassets.core.address import Address
 from pathassets.core.recipe import ANNOTATIONS, DATASET
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.presence import damage_said, tool_of
-from pathassets.engine.stages.imported import import_again
+from pathassets.engine.stages.outcomes import import_again
 from pathassets.engine.stages.recorded_annotation import record_again
 
 logger = logging.getLogger(__name__)

@@ -32,7 +32,7 @@ from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.presence import tool_of
 from pathassets.engine.platform.upkeep.adopt import adopt, is_external, is_proved
 from pathassets.engine.platform.upkeep.finding import Finding
-from pathassets.engine.stages.imported import import_again
+from pathassets.engine.stages.outcomes import import_again
 from pathassets.engine.stages.recorded_annotation import record_again
 from pathassets.errors import StoreError
 

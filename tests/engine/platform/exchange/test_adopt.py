@@ -31,7 +31,7 @@ from pathassets.engine.platform.provenance.stale import find_stale
 from pathassets.engine.platform.status import cohort_status
 from pathassets.engine.platform.upkeep.scrub import scrub
 from pathassets.engine.platform.upkeep.stored import check_rows
-from pathassets.engine.stages.imported import import_again
+from pathassets.engine.stages.outcomes import import_again
 from pathassets.errors import SpecError
 from tests.engine.conftest import RECIPE
 from tests.engine.foreign_readers import read_trident
