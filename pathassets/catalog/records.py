@@ -203,29 +203,6 @@ class BadTileRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EncoderRecord:
-    """What an encoder declares of itself; of one name there may be several weights."""
-
-    name: str
-    version: str
-    weights_sha256: str
-    """Empty where it has none, or where only the open model can tell."""
-    dim: int | None
-    input_px: int | None
-    mpp: float | None
-    """Micrometres per pixel that it was trained at."""
-    pooling: str
-    precision: str
-    weights: str
-    """`none`, `trained` or `untrained`."""
-    licence: str
-    is_gated: bool
-    source: str
-    description: str
-    seen_at: datetime = field(default=UNSTAMPED, compare=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Stated:
     """What a person stated of a slide: the newest is in force, all are kept."""
 
@@ -341,3 +318,27 @@ class AttemptRecord:
     seconds: float | None = None
     """Wall-clock time spent, None where nothing was tried."""
     at: datetime = field(default=UNSTAMPED, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderRecord:
+    """What an encoder declares of itself; of one name there may be several weights."""
+
+    name: str
+    version: str
+    weights_sha256: str
+    """Empty where it has none, or where only the open model can tell."""
+    dim: int | None
+    input_px: int | None
+    mpp: float | None
+    """Micrometres per pixel that it was trained at."""
+    pooling: str
+    precision: str
+    weights: str
+    """`none`, `trained` or `untrained`."""
+    licence: str
+    is_gated: bool
+    """Whether its weights are given only to who asks for them."""
+    source: str
+    description: str
+    seen_at: datetime = field(default=UNSTAMPED, compare=False)
