@@ -289,6 +289,35 @@ def _is_shortage(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or any(text in str(error) for text in _SHORT_TEXTS)
 
 
+_PASSING = frozenset(
+    {
+        *_SHORT,
+        *(errno.ENOSPC, errno.EDQUOT),  # a disk is full until somebody clears it
+        *(errno.EIO, errno.EREMOTEIO, errno.ESTALE, errno.ENOTCONN, errno.ECONNRESET),
+        *(errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH),
+    }
+)
+"""What a full disk, and a share whose server does not answer, give. Source: errno(3), nfs(5)."""
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether what went wrong may be otherwise in a while, with nobody's help.
+
+    >>> is_passing(OSError(errno.ENOSPC, "No space left")), is_passing(FileNotFoundError("a.svs"))
+    (True, False)
+    """
+    if isinstance(error, WorkerLost):
+        return not error.is_late
+    found: BaseException | None = error
+    while found is not None:
+        if isinstance(found, ResourcesShort):
+            return True
+        if isinstance(found, OSError) and found.errno in _PASSING:
+            return True
+        found = found.__cause__
+    return False
+
+
 class ServiceEnded(PathAssetsError):
     """A program that `pathassets ui` had started ended by itself."""
 

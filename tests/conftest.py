@@ -66,6 +66,7 @@ def _house_environment() -> Iterator[None]:
     """Give each test the environment of someone who has set nothing, and undo what it sets."""
     before = _take_settings()
     os.environ["DAGSTER_DISABLE_TELEMETRY"] = "yes"
+    os.environ["PATHASSETS_RETRY_PAUSES_S"] = "none"  # tests that wait for it say so
     yield
     _take_settings()
     os.environ.update(before)

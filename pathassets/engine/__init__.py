@@ -14,7 +14,7 @@ From a slide to its features:
     defs/assets/batch.py         the slides and entries that were asked for in a run
       platform/plan.py           recipe, catalog ─▶ PlannedSlide ─▶ SlideTask: steps, parents first
       platform/batch.py          all there? ─yes─▶ outcome; else, slide by slide:
-        platform/under_way.py      segments of each: to workers, to device lines (workers/pool.py)
+        platform/batches/under_way.py  its segments: to workers, to device lines (workers/pool.py)
           stages/slide_task.py     a worker: masks, locations; what is made already is left as it is
           stages/line.py           a line: many slides after each other, on one device
             stages/features.py     patches of one slide, all encoders that want them

@@ -15,9 +15,12 @@ CATALOG_FILE = "catalog.sqlite"
 """Of the store, where no other catalog is named."""
 DEFAULT_TIMEOUT_S = 4 * 3600.0
 DEFAULT_SCRATCH_GB = 100.0
+DEFAULT_PAUSES_S = "10,60,240"
+"""Five minutes in all: a share is mounted again, a job that filled the memory has ended."""
 MOST_THREADS = 4
 """Threads that decode in one process; beyond them further processes read. Four are 2.8 to 3.5 times
 as fast as one, eight 1.7 to 4.6: they wait for the interpreter lock (benchmarks/threads.py)."""
+MAX_PAUSE_S = 3600.0
 _GB = 10**9
 _SYNONYMS = {"gpu": "cuda"}
 
@@ -48,6 +51,9 @@ class Settings:
     slide_timeout_s: float
     """A slide that takes longer in a worker, or with which a line gets no further, is given up:
     PATHASSETS_SLIDE_TIMEOUT_S."""
+    retry_pauses_s: tuple[float, ...] = ()
+    """Pauses after which a run tries again what failed for what may pass, such as a full disk:
+    PATHASSETS_RETRY_PAUSES_S."""
     device: str
     """`auto`, `cpu` or `cuda`: PATHASSETS_DEVICE."""
     verify: str
@@ -108,6 +114,7 @@ def read_settings() -> Settings:
         n_workers=n_workers,
         read_threads=_whole("PATHASSETS_READ_THREADS", max(1, usable_cores() // n_workers)),
         slide_timeout_s=_number("PATHASSETS_SLIDE_TIMEOUT_S", DEFAULT_TIMEOUT_S),
+        retry_pauses_s=_pauses(_text("PATHASSETS_RETRY_PAUSES_S", DEFAULT_PAUSES_S)),
         device=_choice("PATHASSETS_DEVICE", "auto", "cpu", "cuda"),
         verify=_choice("PATHASSETS_VERIFY", "stamp", "content"),
         scratch=_optional_path("PATHASSETS_SCRATCH"),
@@ -225,6 +232,26 @@ def _number(name: str, default: float) -> float:
     if not 0 < value < float("inf"):
         raise SpecError(f"{name}: {text!r} is not above 0", remedy=f"For example {default:g}")
     return value
+
+
+def _pauses(text: str) -> tuple[float, ...]:
+    """Seconds with commas between them, or `none`.
+
+    Raises:
+        SpecError: it is neither.
+    """
+    if text.strip().lower() == "none":
+        return ()
+    try:
+        pauses_s = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        pauses_s = (-1.0,)
+    if not all(0 <= pause_s <= MAX_PAUSE_S for pause_s in pauses_s):
+        raise SpecError(
+            f"PATHASSETS_RETRY_PAUSES_S: {text!r} is no list of seconds up to {MAX_PAUSE_S:g}",
+            remedy=f"For example {DEFAULT_PAUSES_S}, or none",
+        )
+    return pauses_s
 
 
 def _whole(name: str, default: int) -> int:

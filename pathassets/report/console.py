@@ -15,7 +15,9 @@ from rich.text import Text
 from pathassets.core.text import visible
 
 if TYPE_CHECKING:
-    from pathassets.engine.platform.throughput import Throughput  # brings the encoders along
+    from pathassets.engine.platform.batches.throughput import (
+        Throughput,  # brings the encoders along
+    )
 
 _BATCH_LOG = "pathassets.engine.platform.batch"
 

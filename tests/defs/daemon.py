@@ -42,7 +42,8 @@ def environment(home: Path, **more: str) -> dict[str, str]:
     """The environment of someone who has set the home, and nothing else."""
     ours = ("PATHASSETS_", "DAGSTER_", "PYTHONWARNINGS")
     plain = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    return {**plain, "PATHASSETS_HOME": str(home), "DAGSTER_DISABLE_TELEMETRY": "yes", **more}
+    house = {"DAGSTER_DISABLE_TELEMETRY": "yes", "PATHASSETS_RETRY_PAUSES_S": "none"}
+    return {**plain, "PATHASSETS_HOME": str(home), **house, **more}
 
 
 def pathassets(

@@ -1,7 +1,7 @@
 """Slides + entries -> outcomes, one slide after the other as they finish.
 
     plan ─▶ all there and whole? ─yes─────────────────────────▶ outcome from the store
-                │no                                                 │
+                │no  ◀── later, what may pass ──────────────────────┤
                 ▼                                                   ▼
             worker process ─▶ device line ─▶ worker process ─▶ outcome ─▶ caller (logs its events)
             mask, locations   features       embeddings                        └─▶ catalog
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
 
@@ -23,10 +23,11 @@ from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.records import ArtifactRecord, AttemptRecord, FileRecord
 from pathassets.core.address import Address
 from pathassets.core.recipe import Entry
+from pathassets.engine.platform.batches.again import tried_again
+from pathassets.engine.platform.batches.under_way import work_off
 from pathassets.engine.platform.ledgers import bad_tiles_met
 from pathassets.engine.platform.plan import PlannedSlide, path_record, task_for
 from pathassets.engine.platform.platform import Platform
-from pathassets.engine.platform.under_way import work_off
 from pathassets.engine.slides.scratch import open_scratch, tell_no_scratch
 from pathassets.engine.stages.outcomes import SlideOutcome, SlideTask, StepOutcome
 from pathassets.engine.stages.published import Published
@@ -98,7 +99,22 @@ def _by_slide(addresses: Iterable[Address]) -> Mapping[str, set[Address]]:
 def _outcomes(
     tasks: list[SlideTask], platform: Platform, tell: Callable[[str], None]
 ) -> Generator[SlideOutcome, None, None]:
-    """Those that are all there at once, then the others as they are done."""
+    """Those that are all there at once, then the others as they are done, at last what passes."""
+
+    def say(text: str) -> None:
+        logger.info("%s", text)
+        tell(text)
+
+    def work(slide_ids: Collection[str]) -> Generator[SlideOutcome, None, None]:
+        some = [task for task in tasks if not slide_ids or task.slide_id in slide_ids]
+        return _work(some, platform, tell)
+
+    yield from tried_again(work, platform.settings.retry_pauses_s, say)
+
+
+def _work(
+    tasks: list[SlideTask], platform: Platform, tell: Callable[[str], None]
+) -> Generator[SlideOutcome, None, None]:
     to_do = []
     for task in tasks:
         slide = SlideInSegments(task, Published(platform.store, task.doubted).find_all(task.steps))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from pathassets.adapters.store.store import Artifact
 from pathassets.core.address import Address
 from pathassets.core.recipe import Entry, Key
-from pathassets.errors import ArtifactMissing, PathAssetsError, SlideError, shortage_of
+from pathassets.errors import ArtifactMissing, PathAssetsError, SlideError, is_passing, shortage_of
 
 if TYPE_CHECKING:  # they bring along what opens slides and writes arrays
     from pathassets.engine.features.works import EncodingStats
@@ -75,6 +75,8 @@ class Explained:
     remedy: str = ""
     is_final: bool = False
     """Whether the same work on the same content would fail the same way."""
+    is_passing: bool = False
+    """Whether it may be otherwise in a while, with nobody's help."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,15 +123,16 @@ def failed(step: Step, error: Exception) -> StepOutcome:
     """Outcome of a step that raised."""
     slide_id = step.address.partition_key
     error = shortage_of(error) or error
+    passing = is_passing(error)
     if isinstance(error, PathAssetsError):
         return StepOutcome(
             step=step, state="failed", reason=error.reason, message=_message(error, slide_id),
-            remedy=error.remedy, is_final=error.is_final,
+            remedy=error.remedy, is_final=error.is_final, is_passing=passing,
         )  # fmt: skip
     if isinstance(error, OSError):
         return StepOutcome(
             step=step, state="failed", reason="os_error", message=f"{slide_id}: {error}",
-            remedy="Look at the disk: is it full, or gone?",
+            remedy="Look at the disk: is it full, or gone?", is_passing=passing,
         )  # fmt: skip
     trace = "".join(traceback.format_exception(error)[-4:])
     return StepOutcome(

@@ -3,8 +3,8 @@
 import pytest
 
 from pathassets.engine.features.works import EncodingUsage
-from pathassets.engine.platform import throughput
-from pathassets.engine.platform.throughput import LineMeter, line_of, since
+from pathassets.engine.platform.batches import throughput
+from pathassets.engine.platform.batches.throughput import LineMeter, line_of, since
 from pathassets.engine.workers.line import LineUsage
 
 

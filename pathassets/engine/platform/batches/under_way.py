@@ -16,8 +16,8 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 
 from pathassets.adapters.store.store import Store
 from pathassets.core.stages import FEATURES
+from pathassets.engine.platform.batches.throughput import LineMeter
 from pathassets.engine.platform.platform import Platform
-from pathassets.engine.platform.throughput import LineMeter
 from pathassets.engine.stages.line import encode_tasks
 from pathassets.engine.stages.outcomes import SlideOutcome, SlideTask
 from pathassets.engine.stages.segments import SlideInSegments
