@@ -19,6 +19,7 @@ from pathassets.defs.jobs import (
 from pathassets.defs.resources import PlatformResource
 from pathassets.defs.schedules import build_nightly_schedule, nightly_scrub
 from pathassets.defs.sensors import build_inbox_sensor, dead_runs
+from pathassets.engine.logs import log_as_told
 
 
 def build_definitions(recipe: Recipe) -> dg.Definitions:
@@ -43,5 +44,6 @@ def build_definitions(recipe: Recipe) -> dg.Definitions:
             nightly_scrub,
         ],
         resources={"platform": PlatformResource()},
+        loggers={"console": dg.json_console_logger} if log_as_told() else {},
         executor=dg.in_process_executor,
     )

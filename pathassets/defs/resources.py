@@ -10,6 +10,7 @@ import dagster as dg
 
 from pathassets.defs.events.checks import withdraw_checks
 from pathassets.defs.recovery import mark_process
+from pathassets.engine.logs import log_as_told
 from pathassets.engine.platform.platform import Platform, open_platform
 from pathassets.engine.settings import read_settings
 from pathassets.errors import PathAssetsError
@@ -24,6 +25,7 @@ class PlatformResource(dg.ConfigurableResource[Platform]):
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Platform]:
         """Open it for one run, and give the catalog back after."""
+        log_as_told()
         if context.run is not None and context.instance is not None:
             mark_process(context.instance, context.run.run_id)
         with _opened(context) as platform:

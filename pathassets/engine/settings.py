@@ -22,6 +22,8 @@ MOST_THREADS = 4
 as fast as one, eight 1.7 to 4.6: they wait for the interpreter lock (benchmarks/threads.py)."""
 MAX_PAUSE_S = 3600.0
 _GB = 10**9
+TEXT, JSON = "text", "json"
+"""What logs may be written as."""
 _SYNONYMS = {"gpu": "cuda"}
 
 
@@ -65,6 +67,8 @@ class Settings:
     """What the copies of all runs may take there: PATHASSETS_SCRATCH_GB, 100 by default."""
     dagster_home: Path
     """Dagster's own state and `dagster.yaml`: DAGSTER_HOME, else `<home>/.dagster`."""
+    log_format: str = TEXT
+    """What logs are written as, `text` or `json`: PATHASSETS_LOG_FORMAT."""
     openlineage: str = field(default="", repr=False)
     """Where events of OpenLineage go, `file:PATH` or a URL: PATHASSETS_OPENLINEAGE, else nowhere.
     Its query may hold a key, so that no log shows it."""
@@ -120,9 +124,15 @@ def read_settings() -> Settings:
         scratch=_optional_path("PATHASSETS_SCRATCH"),
         scratch_bytes=int(_number("PATHASSETS_SCRATCH_GB", DEFAULT_SCRATCH_GB) * _GB),
         dagster_home=_path("DAGSTER_HOME", home / ".dagster"),
+        log_format=_choice("PATHASSETS_LOG_FORMAT", TEXT, JSON),
         openlineage=_openlineage(_text("PATHASSETS_OPENLINEAGE", "")),
         openlineage_namespace=_text("PATHASSETS_OPENLINEAGE_NAMESPACE", "pathassets"),
     )
+
+
+def logs_as_json() -> bool:
+    """Whether this process is to log as JSON; another word is refused with the other settings."""
+    return _text("PATHASSETS_LOG_FORMAT", TEXT).lower() == JSON
 
 
 def dagster_environment(settings: Settings) -> dict[str, str]:

@@ -222,7 +222,7 @@ def _lost_plain(slide: SlideStatus, name: str) -> dict[str, Any]:
 
 
 def _cell_plain(cell: Cell) -> dict[str, Any]:
-    hidden = {"key", "is_final"}
+    hidden = {"key", "is_final", "is_passing"}
     return {k: v for k, v in asdict(cell).items() if k not in hidden and v not in ("", None)}
 
 

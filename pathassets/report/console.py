@@ -13,12 +13,14 @@ from rich.progress import Progress, TaskID
 from rich.text import Text
 
 from pathassets.core.text import visible
+from pathassets.engine.logs import log_as_told
 
 if TYPE_CHECKING:
     from pathassets.engine.platform.batches.throughput import (
         Throughput,  # brings the encoders along
     )
 
+logger = logging.getLogger(__name__)
 _BATCH_LOG = "pathassets.engine.platform.batch"
 
 LOG_WIDTH = 200
@@ -49,7 +51,9 @@ class _VisibleFormatter(logging.Formatter):
 
 
 def log_to_stderr() -> None:
-    """Show warnings of all modules on standard error."""
+    """Show warnings of all modules on standard error, or all that is logged as lines of JSON."""
+    if log_as_told():
+        return
     handler = logging.StreamHandler()
     handler.setFormatter(_VisibleFormatter("%(levelname)s %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
@@ -74,6 +78,9 @@ def open_console() -> Console:
 
 def error(text: str) -> None:
     """Print why a request is impossible, to standard error."""
+    if log_as_told():
+        logger.error("%s", text)
+        return
     _Console(stderr=True).print(f"[bold red]error:[/] {escape(paragraph(text))}")
 
 
@@ -140,7 +147,10 @@ class _SlideLines(logging.Handler):
 
 @contextmanager
 def slide_progress() -> Iterator[None]:
-    """Show slides as they finish, while the block runs."""
+    """Show slides as they finish, while the block runs; logs as JSON have them already."""
+    if log_as_told():
+        yield
+        return
     console = open_console()
     bar = Progress(console=console, transient=True) if console.is_terminal else None
     handler = _SlideLines(console, bar)

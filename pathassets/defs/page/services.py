@@ -22,6 +22,7 @@ import psutil
 import yaml
 
 from pathassets.defs.page.service import END_S, interrupt, kill
+from pathassets.engine.logs import log_as_told
 from pathassets.errors import ServiceEnded
 
 DEFINITIONS = "pathassets.definitions"
@@ -98,18 +99,19 @@ def serve(port: int, environment: Mapping[str, str]) -> None:
         address, workspace = Path(folder, "code"), Path(folder, "workspace.yaml")
         server = {"socket": str(address), "location_name": DEFINITIONS}
         workspace.write_text(yaml.safe_dump({"load_from": [{"grpc_server": server}]}))
+        logs = ["--log-format", "json"] if log_as_told() else []
         location = ["--socket", str(address), "--location-name", DEFINITIONS]
         try:
             services.start(
                 "the code server", "dagster", "code-server", "start", "-m", DEFINITIONS, *location,
                 "--startup-timeout", str(LOADING_S), "--log-level", "warning",
-                "--inject-env-vars-from-instance",
+                "--inject-env-vars-from-instance", *logs,
             )  # fmt: skip
             while not _is_listening(address) and services.is_going_on():
                 pass
             if not stops:
                 known = ["--workspace", str(workspace)]
-                services.start("the daemon", "dagster-daemon", "run", *known)
+                services.start("the daemon", "dagster-daemon", "run", *known, *logs)
                 page = "pathassets.defs.page.webserver"
                 services.start("the webserver", page, "--port", str(port), *known)
             while services.is_going_on():

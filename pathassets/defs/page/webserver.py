@@ -21,6 +21,7 @@ from dagster_webserver.version import __version__
 
 from pathassets.defs.dagster_internals import open_workspace
 from pathassets.defs.page.guard import LOOPBACK, Guard, own_hosts
+from pathassets.engine.logs import log_as_told
 
 POLL_MS = 2000
 """How often the page asks for news of assets, as `dagster dev` has it."""
@@ -33,6 +34,7 @@ END_S = 3
 @click.option("--workspace", required=True, type=click.Path(path_type=Path))
 def main(port: int, workspace: Path) -> None:
     """Serve the page of the instance that DAGSTER_HOME names."""
+    is_json = log_as_told()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     with dg.DagsterInstance.get() as instance:
         instance.optimize_for_webserver(
@@ -45,6 +47,7 @@ def main(port: int, workspace: Path) -> None:
                 host=LOOPBACK,
                 port=port,
                 log_level="warning",
+                log_config=None if is_json else uvicorn.config.LOGGING_CONFIG,
                 timeout_graceful_shutdown=END_S,
             )
 

@@ -77,7 +77,7 @@ def run_batch(  # noqa: PLR0913 - two are for those who want them
             for n_done, outcome in enumerate(outcomes, 1):
                 yield outcome
                 record_outcome(platform.catalog, outcome, run_id)
-                _report(outcome, n_done, len(tasks))
+                _report(outcome, n_done, len(tasks), run_id)
                 if outcome.no_scratch and not is_told:
                     tell_no_scratch(outcome.slide_id, outcome.no_scratch)
                     is_told = True
@@ -167,7 +167,7 @@ def _attempt(outcome: StepOutcome, run_id: str) -> AttemptRecord:
     )
 
 
-def _report(outcome: SlideOutcome, n_done: int, n_slides: int) -> None:
+def _report(outcome: SlideOutcome, n_done: int, n_slides: int, run_id: str) -> None:
     """One line a slide, for logs; `extra` is for progress bars."""
     failure = outcome.failure
     made = [s for s in outcome.all_steps if s.state == "made"]
@@ -178,5 +178,12 @@ def _report(outcome: SlideOutcome, n_done: int, n_slides: int) -> None:
     else:
         said = "current"
     level = logging.INFO if failure is None else logging.WARNING
-    extra = {"n_done": n_done, "n_slides": n_slides, "is_failed": failure is not None}
+    extra = {
+        "n_done": n_done, "n_slides": n_slides, "is_failed": failure is not None,
+        "slide_id": outcome.slide_id, "run_id": run_id,
+        "made": ["/".join(step.step.address.key) for step in made],
+        "asset": "" if failure is None else "/".join(failure.step.address.key),
+        "reason": "" if failure is None else failure.reason,
+        "seconds": round(sum(step.seconds or 0 for step in made), 3),
+    }  # fmt: skip
     logger.log(level, "%d/%d %s %s", n_done, n_slides, outcome.slide_id, said, extra=extra)

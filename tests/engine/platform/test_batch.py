@@ -370,9 +370,12 @@ def test_each_slide_is_one_line_of_the_log(platform, own, caplog):
         run(platform, own)
     lines = [r for r in caplog.records if r.name == "pathassets.engine.platform.batch"]
     assert [r.n_done for r in lines] == [1, 2, 3]
-    assert {r.n_slides for r in lines} == {3}
+    assert {(r.n_slides, r.run_id) for r in lines} == {(3, "run")}
+    assert sorted(r.slide_id for r in lines) == sorted(one.slide_id for one in own)
+    assert {len(r.made) for r in lines} == {0, 3}
     [bad] = [r for r in lines if r.is_failed]
     assert bad.levelno == logging.WARNING
     assert "failed at tissue_mask/otsu" in bad.getMessage()
     assert own[1].slide_id in bad.getMessage()
+    assert (bad.asset, bad.reason) == ("tissue_mask/otsu", "file_missing")
     assert sum("made 3 in" in r.getMessage() for r in lines) == 2

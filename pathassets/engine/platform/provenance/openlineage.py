@@ -25,8 +25,8 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from pathassets.adapters.openlineage import Events
 from pathassets.adapters.store.store import Artifact
+from pathassets.adapters.telemetry.openlineage import Events
 from pathassets.core.address import SLIDE_STAGE, Address
 from pathassets.engine.settings import Settings
 from pathassets.engine.software import software_versions

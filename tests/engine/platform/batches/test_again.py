@@ -107,7 +107,7 @@ def test_a_disk_that_is_full_for_a_while_costs_no_slide(reopen, get_ready, monke
 def test_a_bad_slide_is_never_tried_again(reopen, make_slide, register):
     platform = reopen(retry_pauses_s=(3600.0,))
     bad: Path = make_slide("bad.svs", seed=1)
-    corrupt_tile(bad, 0, 0)
+    corrupt_tile(bad, 0, 34)
     planned = register(platform, bad)
     [outcome] = run_batch(platform, planned, platform.recipe.per_slide, run_id="run")
     assert outcome.failure is not None

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pathassets.adapters import openlineage
-from pathassets.adapters.openlineage import API, Events
+from pathassets.adapters.telemetry import openlineage
+from pathassets.adapters.telemetry.openlineage import API, Events
 
 Seen = list[tuple[str, bytes]]
 EVENT = {"eventType": "START", "job": {"name": "é"}}

@@ -1,0 +1,1 @@
+"""What is told to systems beside this one: lines of JSON, metrics, lineage, alerts."""
