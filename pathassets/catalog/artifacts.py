@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, delete, func, insert, select, update
 
 from pathassets.catalog.database.connect import reading, writing
 from pathassets.catalog.database.dialects import IN_VALUES, lock_for_standing, upsert
 from pathassets.catalog.part import CatalogPart, now
-from pathassets.catalog.records import ArtifactRecord, AttemptRecord
+from pathassets.catalog.records import ArtifactRecord, AttemptRecord, AttemptTotal
 from pathassets.catalog.rows import (
     address_of,
     address_row,
@@ -132,6 +132,20 @@ class Artifacts(CatalogPart):
         chosen = [attempt.c[n] == v for n, v in given.items() if v is not None]
         found = self._rows(select(attempt).where(*chosen).order_by(attempt.c.id))
         return [attempt_record(row) for row in found]
+
+    def attempt_totals(self) -> list[AttemptTotal]:
+        """What was tried at each stage in all, by what became of it."""
+        columns = (attempt.c.stage, attempt.c.name, attempt.c.state)
+        seconds = func.coalesce(func.sum(attempt.c.seconds), 0.0).label("seconds")
+        counted = (func.count().label("n"), seconds, func.max(attempt.c.at).label("last_at"))
+        query = select(*columns, *counted).group_by(*columns).order_by(*columns)
+        return [
+            AttemptTotal(
+                key=(row["stage"], row["name"]), state=row["state"], n=row["n"],
+                seconds=row["seconds"], last_at=row["last_at"],
+            )
+            for row in self._rows(query)
+        ]  # fmt: skip
 
 
 def _enter(

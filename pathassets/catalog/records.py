@@ -321,6 +321,19 @@ class AttemptRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptTotal:
+    """All attempts at one stage that ended alike."""
+
+    key: tuple[str, str]
+    """Stage and name."""
+    state: AttemptState
+    n: int
+    seconds: float
+    """Wall-clock time spent on them."""
+    last_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EncoderRecord:
     """What an encoder declares of itself; of one name there may be several weights."""
 

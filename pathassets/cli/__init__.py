@@ -43,6 +43,7 @@ _COMMANDS = {
     "forget": ("upkeep", "forget"),
     "backup": ("upkeep", "backup"),
     "restore": ("upkeep", "restore"),
+    "metrics": ("daily.running", "metrics"),
     "ui": ("ui", "ui"),
     "demo": ("begin", "demo"),
 }

@@ -22,12 +22,19 @@ PATIENCE_S = 5.0
 
 @click.command()
 @click.option("--port", default=3000, show_default=True, type=click.IntRange(1, 65535))
+@click.option(
+    "--public-url", "public", multiple=True, metavar="URL",
+    help="Where a proxy on this machine, with a login, shows the page: https://slides.example.",
+)  # fmt: skip
+@click.option("--read-only", "is_read_only", is_flag=True, help="Let nobody change anything there.")
 @click.pass_context
-def ui(ctx: click.Context, port: int) -> None:
+def ui(ctx: click.Context, port: int, public: tuple[str, ...], *, is_read_only: bool) -> None:
     """Start Dagster's UI, daemon and code server on this machine's loopback."""
+    from pathassets.defs.page.guard import origin_of  # noqa: PLC0415
     from pathassets.defs.page.services import serve  # noqa: PLC0415 - dagster takes seconds
 
     settings = read_settings()
+    page = [*(f"--public-url={origin_of(url)}" for url in public), *["--read-only"] * is_read_only]
     _require_free(port)
     with opened():
         pass  # whatever was killed is cleaned up before a daemon sees it
@@ -36,7 +43,7 @@ def ui(ctx: click.Context, port: int) -> None:
     click.echo(f"Dagster UI: http://{LOOPBACK}:{port} (state in {settings.dagster_home})")
     sys.stdout.flush()
     try:
-        serve(port, dagster_environment(settings))
+        serve(port, dagster_environment(settings), page)
     except ServiceEnded as error:
         report.error(str(error))
         ctx.exit(SOME_FAILED)

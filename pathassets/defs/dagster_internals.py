@@ -223,10 +223,11 @@ def _show_newest(
 
 
 def open_workspace(
-    instance: dg.DagsterInstance, workspace: Path, version: str
+    instance: dg.DagsterInstance, workspace: Path, version: str, *, is_read_only: bool = False
 ) -> WorkspaceProcessContext:
     """Open what Dagster's webserver serves: the code locations of a `workspace.yaml`.
 
     Its command makes this and gives no way to put a guard before what it serves.
     """
-    return WorkspaceProcessContext(instance, WorkspaceFileTarget([str(workspace)]), version=version)
+    target = WorkspaceFileTarget([str(workspace)])
+    return WorkspaceProcessContext(instance, target, version=version, read_only=is_read_only)

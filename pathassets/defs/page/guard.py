@@ -7,13 +7,16 @@ here. Programs, such as `dagster` or curl, say nothing of it and are let through
 run one on this machine can drive Dagster anyway.
 """
 
-from collections.abc import MutableMapping
+from collections.abc import Iterable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from pathassets.errors import SpecError
 
 LOOPBACK = "127.0.0.1"
 HOST_NAMES = (LOOPBACK, "localhost")
@@ -35,14 +38,37 @@ POLICY_VIOLATION = 1008
 """Code that closes a WebSocket; before the handshake it makes the answer a 403."""
 
 
-def own_hosts(port: int) -> frozenset[str]:
-    """What the Host header of a request to this page says.
+def own_origins(port: int, public: Iterable[str] = ()) -> frozenset[str]:
+    """Where the page is at home: on this machine, and under the addresses that a proxy gives it.
 
-    >>> sorted(own_hosts(3000))
-    ['127.0.0.1:3000', 'localhost:3000']
+    >>> sorted(own_origins(3000, ["https://slides.example"]))
+    ['http://127.0.0.1:3000', 'http://localhost:3000', 'https://slides.example']
     """
     bare = HOST_NAMES if port == 80 else ()  # noqa: PLR2004 - HTTP's own is left out
-    return frozenset({f"{name}:{port}" for name in HOST_NAMES} | {*bare})
+    names = [*(f"{name}:{port}" for name in HOST_NAMES), *bare]
+    return frozenset({f"http://{name}" for name in names} | {*public})
+
+
+def origin_of(url: str) -> str:
+    """The origin of a page that a proxy shows.
+
+    >>> origin_of("https://Slides.example/")
+    'https://slides.example'
+
+    Raises:
+        SpecError: it is no address of a page at the top of a host.
+    """
+    try:
+        parts = urlsplit(url)
+        is_page = parts.scheme in {"http", "https"} and bool(parts.hostname)
+    except ValueError:
+        is_page = False
+    if not is_page or "@" in parts.netloc or parts.path.strip("/") or parts.query or parts.fragment:
+        raise SpecError(
+            f"--public-url: {url!r} is no address of a page",
+            remedy="Name scheme and host, such as https://slides.example",
+        )
+    return f"{parts.scheme}://{parts.netloc.lower()}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,15 +76,15 @@ class Guard:
     """ASGI application around another one."""
 
     app: ASGIApp
-    hosts: frozenset[str]
-    """Values of the Host header that are answered."""
+    origins: frozenset[str]
+    """Where the page is at home: scheme, name and port, as a browser says them."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
-        refused = _foreign(scope, self.hosts) or _graphql_by_get(scope)
+        refused = _foreign(scope, self.origins) or _graphql_by_get(scope)
         if refused and scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": refused})
         elif refused:
@@ -68,14 +94,15 @@ class Guard:
             await self.app(scope, receive, _sealed(send))
 
 
-def _foreign(scope: Scope, hosts: frozenset[str]) -> str:
+def _foreign(scope: Scope, own: frozenset[str]) -> str:
     """Why a request is not one of this page's own, or of a program; empty where it is."""
     headers = Headers(scope=scope)
     named = headers.getlist("host")
-    if len(named) != 1 or named[0].lower() not in hosts:
-        return f"the address is not one of {', '.join(sorted(hosts))}"
+    meant = {origin for origin in own if [origin.partition("://")[2]] == [*map(str.lower, named)]}
+    if not meant:
+        return f"the address is not one of {', '.join(sorted(own))}"
     origins = headers.getlist("origin")
-    if origins and origins != [f"http://{named[0].lower()}"]:
+    if origins and (len(origins) > 1 or origins[0] not in meant):
         return "another page sent it"
     if headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
         return "" if _is_link(scope, headers) else "another page sent it"

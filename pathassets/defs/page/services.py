@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,8 +88,8 @@ class Services:
         kill({*tree, *psutil.Process().children(recursive=True)})
 
 
-def serve(port: int, environment: Mapping[str, str]) -> None:
-    """Serve the page on this port until a signal asks for the end.
+def serve(port: int, environment: Mapping[str, str], page: Sequence[str] = ()) -> None:
+    """Serve the page on this port until a signal asks for the end; `page` are more of its options.
 
     Raises:
         ServiceEnded: a program ended by itself; the others were ended, too.
@@ -112,8 +112,8 @@ def serve(port: int, environment: Mapping[str, str]) -> None:
             if not stops:
                 known = ["--workspace", str(workspace)]
                 services.start("the daemon", "dagster-daemon", "run", *known, *logs)
-                page = "pathassets.defs.page.webserver"
-                services.start("the webserver", page, "--port", str(port), *known)
+                program = "pathassets.defs.page.webserver"
+                services.start("the webserver", program, "--port", str(port), *known, *page)
             while services.is_going_on():
                 pass
         finally:

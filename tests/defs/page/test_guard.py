@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pathassets.defs.page.guard import Guard, own_hosts
+from pathassets.defs.page.guard import Guard, own_origins
 
 PORT = 3000
 OWN = f"127.0.0.1:{PORT}"
@@ -25,7 +25,12 @@ async def answers(scope: dict[str, Any], _receive: Any, send: Any) -> None:
 
 
 def ask(
-    headers: Headers, *, kind: str = "http", method: str = "POST", url: str = "/graphql"
+    headers: Headers,
+    *,
+    kind: str = "http",
+    method: str = "POST",
+    url: str = "/graphql",
+    origins: frozenset[str] = own_origins(PORT),
 ) -> list[dict[str, Any]]:
     path, _, query = url.partition("?")
     scope: dict[str, Any] = {
@@ -44,7 +49,7 @@ def ask(
     async def receive() -> Any:
         return {"type": "http.request", "body": b""}
 
-    asyncio.run(Guard(app=answers, hosts=own_hosts(PORT))(scope, receive, send))
+    asyncio.run(Guard(app=answers, origins=origins)(scope, receive, send))
     return sent
 
 
@@ -167,9 +172,32 @@ def test_the_start_and_end_of_the_server_pass() -> None:
     async def notes(scope: dict[str, Any], _receive: Any, _send: Any) -> None:
         seen.append(scope["type"])
 
-    asyncio.run(Guard(app=notes, hosts=own_hosts(PORT))({"type": "lifespan"}, None, None))
+    asyncio.run(Guard(app=notes, origins=own_origins(PORT))({"type": "lifespan"}, None, None))
     assert seen == ["lifespan"]
 
 
 def test_the_port_of_http_may_be_left_out() -> None:
-    assert own_hosts(80) >= {"127.0.0.1", "localhost", "localhost:80"}
+    assert own_origins(80) >= {"http://127.0.0.1", "http://localhost", "http://localhost:80"}
+
+
+PUBLIC = "https://slides.example"
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "is_let_in"),
+    [
+        ("slides.example", PUBLIC, True),
+        ("slides.example", "", True),
+        ("slides.example", "http://slides.example", False),  # not by that scheme
+        ("slides.example", f"http://{OWN}", False),
+        (OWN, PUBLIC, False),
+        ("slides.example:3000", PUBLIC, False),
+        ("evil.example", "https://evil.example", False),
+    ],
+)
+def test_behind_a_proxy_the_page_is_at_home_under_the_proxys_address_too(
+    host: str, origin: str, *, is_let_in: bool
+) -> None:
+    headers = [("host", host), *([("origin", origin)] if origin else [])]
+    sent = ask(headers, origins=own_origins(PORT, [PUBLIC]))
+    assert (sent[0]["status"] == 200) is is_let_in

@@ -1,0 +1,38 @@
+"""`pathassets metrics`: numbers for what watches this machine among others."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+import click
+
+from pathassets.adapters.telemetry.prometheus import exposition
+from pathassets.engine.platform.platform import open_to_read
+from pathassets.engine.platform.upkeep.measures import measure_platform
+from pathassets.engine.settings import read_settings
+from pathassets.errors import SpecError
+
+
+@click.command()
+@click.option("--to", "target", type=click.Path(path_type=Path), help="Write them into this file.")
+def metrics(target: Path | None) -> None:
+    """Print metrics as Prometheus reads them, such as of what failed and of free disk."""
+    with open_to_read(read_settings()) as platform:
+        text = exposition(measure_platform(platform))
+    if target is None:
+        click.echo(text.decode(), nl=False)
+    else:
+        _write(target, text)
+
+
+def _write(target: Path, text: bytes) -> None:
+    """Write a file that is there whole at any moment: it is read when the clock says so."""
+    aside = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
+    try:
+        aside.write_bytes(text)
+        aside.replace(target)
+    except OSError as error:
+        raise SpecError(
+            f"{target}: cannot be written: {error.strerror}", remedy="Name another file"
+        ) from error
