@@ -3,6 +3,7 @@
 import dagster as dg
 
 from pathassets.core.recipe import Recipe
+from pathassets.defs.alerts import alert_sensors
 from pathassets.defs.assets.annotations import annotation_specs
 from pathassets.defs.assets.batch import build_batch_asset
 from pathassets.defs.assets.dataset import build_dataset_asset
@@ -20,6 +21,7 @@ from pathassets.defs.resources import PlatformResource
 from pathassets.defs.schedules import build_nightly_schedule, nightly_scrub
 from pathassets.defs.sensors import build_inbox_sensor, dead_runs
 from pathassets.engine.logs import log_as_told
+from pathassets.engine.settings import read_settings
 
 
 def build_definitions(recipe: Recipe) -> dg.Definitions:
@@ -36,6 +38,7 @@ def build_definitions(recipe: Recipe) -> dg.Definitions:
         jobs=[*jobs.values(), repair_slides, ingest_files, scrub_artifacts],
         sensors=[
             dead_runs,
+            *alert_sensors(read_settings()),
             *(build_inbox_sensor(job) for name, job in jobs.items() if name == PROCESS_SLIDES),
             *(build_follow_sensor(job) for name, job in jobs.items() if name == BUILD_DATASETS),
         ],

@@ -69,6 +69,9 @@ class Settings:
     """Dagster's own state and `dagster.yaml`: DAGSTER_HOME, else `<home>/.dagster`."""
     log_format: str = TEXT
     """What logs are written as, `text` or `json`: PATHASSETS_LOG_FORMAT."""
+    alerts: tuple[str, ...] = field(default=(), repr=False)
+    """Addresses, as apprise takes them, that hear of trouble: PATHASSETS_ALERTS, else none. They
+    hold keys, so that no log shows them."""
     openlineage: str = field(default="", repr=False)
     """Where events of OpenLineage go, `file:PATH` or a URL: PATHASSETS_OPENLINEAGE, else nowhere.
     Its query may hold a key, so that no log shows it."""
@@ -125,6 +128,7 @@ def read_settings() -> Settings:
         scratch_bytes=int(_number("PATHASSETS_SCRATCH_GB", DEFAULT_SCRATCH_GB) * _GB),
         dagster_home=_path("DAGSTER_HOME", home / ".dagster"),
         log_format=_choice("PATHASSETS_LOG_FORMAT", TEXT, JSON),
+        alerts=tuple(_text("PATHASSETS_ALERTS", "").split()),
         openlineage=_openlineage(_text("PATHASSETS_OPENLINEAGE", "")),
         openlineage_namespace=_text("PATHASSETS_OPENLINEAGE_NAMESPACE", "pathassets"),
     )
@@ -133,6 +137,12 @@ def read_settings() -> Settings:
 def logs_as_json() -> bool:
     """Whether this process is to log as JSON; another word is refused with the other settings."""
     return _text("PATHASSETS_LOG_FORMAT", TEXT).lower() == JSON
+
+
+def disks_of(settings: Settings) -> dict[str, Path]:
+    """Folders whose disks may fill up, by what is kept there; those that are there."""
+    places = {"home": settings.home, "store": settings.store, "scratch": settings.scratch}
+    return {name: place for name, place in places.items() if place is not None and place.is_dir()}
 
 
 def dagster_environment(settings: Settings) -> dict[str, str]:

@@ -50,10 +50,7 @@ def main(
             app = create_app_from_workspace_process_context(context, live_data_poll_rate=POLL_MS)
             origins = own_origins(port, map(origin_of, public))
             uvicorn.run(
-                Guard(
-                    app=WithMetrics(app, instance),
-                    origins=own_origins(port, map(origin_of, public)),
-                ),
+                Guard(app=WithMetrics(app, instance), origins=origins),
                 host=listen,
                 port=port,
                 log_level="warning",

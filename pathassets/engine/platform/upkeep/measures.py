@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 import psutil
 
@@ -17,6 +16,7 @@ from pathassets.core.recipe import Key
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.standing.refresh import refresh_wanted
 from pathassets.engine.platform.status import dataset_cells
+from pathassets.engine.settings import disks_of
 
 
 def measure_platform(platform: Platform) -> Iterator[Measure]:
@@ -98,9 +98,8 @@ def _attempts(platform: Platform) -> Iterator[Measure]:
 
 
 def _disks(platform: Platform) -> Iterator[Measure]:
-    settings = platform.settings
-    places = {"home": settings.home, "store": settings.store, "scratch": settings.scratch}
-    disks = {name: psutil.disk_usage(str(place)) for name, place in places.items() if _is(place)}
+    places = disks_of(platform.settings)
+    disks = {name: psutil.disk_usage(str(place)) for name, place in places.items()}
     yield Measure(
         name="pathassets_disk_free_bytes", labels=("place",),
         said="What is left of the disk that a folder lies on.",
@@ -111,10 +110,6 @@ def _disks(platform: Platform) -> Iterator[Measure]:
         said="Size of the disk that a folder lies on.",
         values={(name,): disk.total for name, disk in disks.items()},
     )  # fmt: skip
-
-
-def _is(place: Path | None) -> bool:
-    return place is not None and place.is_dir()
 
 
 def asset(key: Key) -> str:
