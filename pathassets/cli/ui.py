@@ -24,7 +24,7 @@ PATIENCE_S = 5.0
 @click.option("--port", default=3000, show_default=True, type=click.IntRange(1, 65535))
 @click.option(
     "--public-url", "public", multiple=True, metavar="URL",
-    help="Where a proxy on this machine, with a login, shows the page: https://slides.example.",
+    help="Where a proxy of this machine shows the page (https://slides.example), behind a login.",
 )  # fmt: skip
 @click.option("--read-only", "is_read_only", is_flag=True, help="Let nobody change anything there.")
 @click.pass_context

@@ -1,0 +1,117 @@
+"""The examples of deploy/: their form, by the programs that read them where those are installed."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from pathassets.cli import main
+from pathassets.defs.page import webserver
+
+ROOT = Path(__file__).parents[2]
+COMPOSE, SYSTEMD = ROOT / "deploy" / "compose", ROOT / "deploy" / "systemd"
+UNITS = sorted(SYSTEMD.iterdir())
+FILLED_IN = {"POSTGRES_PASSWORD": "word", "EDITOR_HASH": "hash", "VIEWER_HASH": "hash"}
+
+
+def environment() -> dict[str, str]:
+    """What `env.example` says once its blanks are filled in."""
+    lines = (COMPOSE / "env.example").read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if "=" in line and line[0] != "#") | FILLED_IN
+
+
+def compose(tmp_path: Path, values: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    program = shutil.which("docker-compose")
+    if program is None:
+        pytest.skip("needs docker-compose")
+    (tmp_path / "env").write_text("".join(f"{name}={value}\n" for name, value in values.items()))
+    return subprocess.run(  # noqa: S603  (an installed program)
+        [program, "--env-file", str(tmp_path / "env"), "config"],
+        cwd=COMPOSE,
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_compose_file_is_one_and_only_its_proxy_is_reached(tmp_path: Path) -> None:
+    done = compose(tmp_path, environment())
+    assert done.returncode == 0, done.stderr
+    services: dict[str, Any] = yaml.safe_load(done.stdout)["services"]
+    assert [name for name, service in services.items() if "ports" in service] == ["proxy"]
+    ours = {n: s for n, s in services.items() if s["image"].startswith("pathassets")}
+    assert set(ours) == {"code", "daemon", "web", "viewer"}
+    assert {"/srv/scans:/slides:ro"} == {
+        v for s in ours.values() for v in s["volumes"] if "/slides" in v
+    }
+    is_read_only = {name: "--read-only" in ours[name]["command"] for name in ("web", "viewer")}
+    assert is_read_only == {"web": False, "viewer": True}
+
+
+@pytest.mark.parametrize("name", [*FILLED_IN, "PATHASSETS_LAB", "PATHASSETS_HOST"])
+def test_what_was_left_blank_is_named(name: str, tmp_path: Path) -> None:
+    done = compose(tmp_path, environment() | {name: ""})
+    assert done.returncode != 0
+    assert name in done.stderr
+
+
+def test_dagster_in_containers_is_set_up_as_it_is_here_but_for_where_its_state_is() -> None:
+    here = yaml.safe_load((ROOT / "pathassets" / "dagster.yaml").read_text())
+    there = yaml.safe_load((COMPOSE / "dagster.yaml").read_text())
+    for name in ("storage", "compute_logs", "local_artifact_storage"):
+        here.pop(name, None), there.pop(name, None)
+    assert there == here
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+def test_systemd_takes_the_units(unit: Path, tmp_path: Path) -> None:
+    program = shutil.which("systemd-analyze")
+    if program is None:
+        pytest.skip("needs systemd-analyze")
+    for one in UNITS:  # a timer wants its service; the command is installed elsewhere
+        text = one.read_text().replace("/opt/pathassets/.venv/bin/pathassets", "/bin/true")
+        (tmp_path / one.name).write_text(text)
+    done = subprocess.run(  # noqa: S603  (an installed program)
+        [program, "verify", "--man=no", str(tmp_path / unit.name)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_commands_of_the_examples_have_the_options_that_they_name() -> None:
+    texts = [path.read_text() for path in (*UNITS, COMPOSE / "compose.yaml")]
+    asked = [
+        (line.split()[0], set(re.findall(r"--[a-z-]+", line)))
+        for text in texts
+        for line in re.findall(r"bin/pathassets (.*)", text)
+    ]
+    assert {command for command, _ in asked} == {"ui", "backup", "metrics"}
+    for command, options in asked:
+        said = CliRunner().invoke(main, [command, "--help"]).output
+        assert options <= set(re.findall(r"--[a-z-]+", said)), command
+    page = " ".join(texts[-1].split())
+    named = re.findall(r"defs\.page\.webserver ((?:--[a-z-]+ ?[^- ]* ?)+)", page)
+    known = {name for option in webserver.main.params for name in option.opts}
+    assert len(named) == 2
+    assert set(re.findall(r"--[a-z-]+", " ".join(named))) <= known
+
+
+def test_the_values_for_dagsters_chart_run_our_definitions() -> None:
+    values = yaml.safe_load((ROOT / "deploy" / "helm" / "values.yaml").read_text())
+    (ours,) = values["dagster-user-deployments"]["deployments"]
+    assert ours["dagsterApiGrpcArgs"] == ["-m", "pathassets.definitions"]
+    mounted = {mount["name"] for mount in ours["volumeMounts"]}
+    assert mounted == {volume["name"] for volume in ours["volumes"]}
+    container = values["runLauncher"]["config"]["k8sRunLauncher"]["runK8sConfig"]["containerConfig"]
+    assert set(container["resources"]) == {"requests", "limits"}
