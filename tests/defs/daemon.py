@@ -238,14 +238,14 @@ class Daemon:
 
 
 @contextmanager
-def running(home: Path, log: Path, **more: str) -> Iterator[Daemon]:
+def running(home: Path, log: Path, *options: str, **more: str) -> Iterator[Daemon]:
     """Start `pathassets ui` on a free port, in a session of its own, and end it in the end."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     with log.open("w") as output:
         process = subprocess.Popen(  # noqa: S603  (our own command)
-            [COMMAND, "ui", "--port", str(port)],
+            [COMMAND, "ui", "--port", str(port), *options],
             env=environment(home, **more),
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -6,6 +6,8 @@ import json
 import signal
 import socket
 import subprocess
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.defs.daemon import COMMAND, Daemon, environment, pathassets, wait_for
+from tests.defs.daemon import COMMAND, Daemon, environment, pathassets, running, wait_for
 from tests.defs.small_slides import RECIPE, write_slide, write_slow_recipe
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -136,3 +138,38 @@ def test_runs_are_interrupted_and_the_next_ones_do_the_rest(background: Backgrou
     assert f"ran {N_SLIDES} slides" not in said  # what was finished is kept
     rows = json.loads(pathassets(home, "status", "--json", **python).stdout)["slides"]
     assert {row["assets"]["features/colour"]["state"] for row in rows} == {"current"}
+
+
+PUBLIC = "https://slides.example"
+SWITCH_ON = """mutation { startSchedule(scheduleSelector: {
+  repositoryName: "__repository__", repositoryLocationName: "pathassets.definitions",
+  scheduleName: "nightly_scrub"}) { __typename } }"""
+
+
+def switch_on(daemon: Daemon, origin: str) -> str:
+    """What the page says to one who wants to switch a schedule on, behind its proxy."""
+    headers = {"Host": "slides.example", "Origin": origin, "Content-Type": "application/json"}
+    body = json.dumps({"query": SWITCH_ON}).encode()
+    request = urllib.request.Request(f"{daemon.url}/graphql", body, headers)  # noqa: S310
+    with urllib.request.urlopen(request, timeout=60) as reply:  # noqa: S310
+        said: str = json.load(reply)["data"]["startSchedule"]["__typename"]
+    return said
+
+
+def test_a_page_to_read_changes_nothing_is_at_home_behind_a_proxy_and_logs_as_json(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    write_slide(tmp_path / "a.svs", 1)
+    pathassets(tmp_path, "ingest", tmp_path / "a.svs")
+    log, json_logs = tmp_path / "ui.log", {"PATHASSETS_LOG_FORMAT": "json"}
+    options = ["--read-only", "--public-url", PUBLIC]
+    with running(tmp_path, log, *options, **json_logs) as daemon:
+        assert len(daemon.partitions()) == 1
+        assert switch_on(daemon, PUBLIC) == "UnauthorizedError"
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            switch_on(daemon, "https://other.example")
+        with urllib.request.urlopen(f"{daemon.url}/metrics", timeout=60) as reply:  # noqa: S310
+            assert b"\npathassets_slides 1.0\n" in reply.read()
+    told = [line for line in log.read_text().splitlines() if not line.startswith("Dagster UI: ")]
+    assert [line for line in told if not isinstance(json.loads(line), dict)] == []
