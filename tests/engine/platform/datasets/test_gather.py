@@ -136,7 +136,7 @@ def test_a_file_may_name_a_slide_by_an_id_of_before_it_was_merged(cohort, settin
     path.write_text(f"slide_id;split\nold-id;train\n{b};test\n")
     assert cohort.plan("split_file: parts.csv").manifest["split"].tolist() == ["train", "test"]
     path.write_text(f"slide_id;split\nold-id;train\n{a};test\n")
-    with pytest.raises(SpecError, match="is in train and in test: it has two ids"):
+    with pytest.raises(SpecError, match="is in train and in test: it is named in two ways"):
         cohort.plan("split_file: parts.csv")
 
 
