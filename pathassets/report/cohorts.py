@@ -36,7 +36,7 @@ def cohort_preview(preview: CohortPreview, *, as_json: bool) -> None:
         line = visible(f"{conflict.message}. {conflict.remedy}")
         console.print(line, markup=False, style="bold red")
     _more(len(preview.conflicts) - MAX_CONFLICTS, "conflict")
-    for label in preview.labels:
+    for label in preview.labels[:MAX_SUBJECTS]:
         values = counted(label.n_values, "different value")
         console.print(
             visible(f"{field_words(NAMED + label.name)}: {label.kind}, {values}"), markup=False
