@@ -23,12 +23,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("slide_id", name=op.f("pk_tile_check")),
         sa.ForeignKeyConstraint(["slide_id"], ["slide.slide_id"], name=op.f("fk_tile_check_slide")),
     )
-    columns = (sa.column("slide_id"), sa.column("found_by"), sa.column("found_at"))
-    found = sa.table("bad_tile", *columns).c
+    found = sa.table("bad_tile", *_columns("slide_id", "found_by", "found_at")).c
     checked = (
         sa.select(found.slide_id, sa.func.max(found.found_at))
         .where(found.found_by == _CHECK)
         .group_by(found.slide_id)
     )
-    made = sa.table("tile_check", sa.column("slide_id"), sa.column("checked_at"))
+    made = sa.table("tile_check", *_columns("slide_id", "checked_at"))
     op.get_bind().execute(made.insert().from_select(["slide_id", "checked_at"], checked))
+
+
+def _columns(*names: str) -> list[sa.ColumnClause[str]]:
+    return [sa.column(name, sa.Text()) for name in names]

@@ -42,8 +42,9 @@ def match_slides(catalog: Catalog, names: Iterable[str], *, is_near: bool = True
     """
     asked = dict.fromkeys(names)
     heirs = heirs_of(catalog)
-    known = catalog.known_slides({heirs.get(name, name) for name in asked})
-    slides = {name: (id_,) for name in asked if (id_ := heirs.get(name, name)) in known}
+    ids = {name: heirs.get(name, name) for name in asked}
+    known = catalog.known_slides(ids.values())
+    slides: dict[str, tuple[str, ...]] = {n: (id_,) for n, id_ in ids.items() if id_ in known}
     rest = [name for name in asked if name not in slides]
     if not rest:
         return Matches(slides=slides, near={})
