@@ -110,15 +110,15 @@ def spelled(name: str, known: Collection[str], where: str) -> str:
     >>> spelled("Größe", ["grösse", "grade"], "x"), spelled("Grade", [], "x")
     ('grösse', 'Grade')
     """
-    alike = sorted(one for one in known if plain(one) == plain(name))
-    if name in alike or not alike:
+    if name in known:
         return name
+    alike = sorted(one for one in known if plain(one) == plain(name))
     if len(alike) > 1:
         names = " or ".join(map(quoted, alike))
         raise SpecError(
             f"{where}: label {quoted(name)} may be {names}", remedy="Write it as one of them"
         )
-    return alike[0]
+    return alike[0] if alike else name
 
 
 def read_column(values: Collection[str], *, may_have_commas: bool) -> LabelColumn:
