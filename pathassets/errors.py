@@ -35,7 +35,7 @@ from __future__ import annotations
 import difflib
 import errno
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 
@@ -140,6 +140,17 @@ class TileUnreadable(SlideError):
 
     reason = "tile_unreadable"
     is_final = True
+    tiles: tuple[Mapping[str, Any], ...] = ()
+    """Those that were met, each as an artifact's facts list it."""
+
+    def about(self, path: object) -> Self:
+        """The same fact and tiles of the slide under another name."""
+        return super().about(path).having(self.tiles)
+
+    def having(self, tiles: Iterable[Mapping[str, Any]]) -> Self:
+        """Itself, with the tiles that were met."""
+        self.tiles = tuple(tiles)
+        return self
 
 
 class SpecError(PathAssetsError, ValueError):

@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 
 from pathassets.adapters.tifffile import corrupt_tile
 from pathassets.cli import main
+from pathassets.core.selection.nodes import Field, Value, both, match
 from pathassets.defs.assets.slide import reported_versions
 from pathassets.defs.instance import open_instance
 from pathassets.engine.settings import read_settings
@@ -28,6 +29,7 @@ pytestmark = pytest.mark.usefixtures("cheap_databases")
 
 __all__ = ["make_schema", "postgres_server"]  # fixtures
 
+WHO = ("--who", "Ann", "--why", "the slide's label")
 CONTROLS = {"\x1b", "\x07", "\u202e"}
 """What a terminal obeys, or that turns a line around."""
 
@@ -150,7 +152,7 @@ def test_conflicts_come_first_and_nothing_is_changed(home: Path) -> None:
 )
 def test_words_of_strangers_are_shown_as_they_are_and_obeyed_by_nothing(home: Path) -> None:
     a, _ = ids()
-    words = {f"label.{name}": [word] for name, word in HOSTILE.items()}
+    words = {f"label.{word}": [word] for word in HOSTILE.values()}
     pd.DataFrame({"file": ["a.svs"], "patient": [HOSTILE["terminal"]], **words}).to_parquet(
         home / "t.parquet"
     )
@@ -162,7 +164,18 @@ def test_words_of_strangers_are_shown_as_they_are_and_obeyed_by_nothing(home: Pa
     for word in ('O\'Brien "x" `y`', "x'; DROP TABLE slide; --", "<img src=x>", r"\x1b[31mred"):
         assert word in said
     found = {row["name"]: row["value"] for row in asked("SELECT name, value FROM v_labels")}
-    assert found == HOSTILE
+    assert found == {word: word for word in HOSTILE.values()}
+    field = "v_changes WHERE field LIKE 'label.%'"
+    assert {row["field"] for row in asked(f"SELECT field FROM {field}")} == {*words}  # noqa: S608
+    is_said = (match(Field(name="label", of=word), [Value.of(word)]) for word in found)
+    assert output("select", "show", str(both(is_said))).startswith(f"{a}\n1 slide")
+    labels = json.loads(output("select", "values", "labels", "--json"))
+    assert {one["value"] for one in labels} == {*found}
+    [shown] = json.loads(output("cohort", "show", "all", "--json"))
+    assert shown["labels"] == found
+    preview = json.loads(output("cohort", "import", home / "t.parquet", "--dry-run", "--json"))
+    assert [one["name"] for one in preview["labels"]] == [*found]
+    output("cohort", "kind", HOSTILE["markdown"], "text")
     told = metadata(a)
     assert told["patient"] == r"\x1b[31mred\x1b]0;owned\x07"
     assert HOSTILE["markdown"] in told["labels"]
@@ -173,6 +186,8 @@ def test_labels_tags_and_cohorts_are_changed_by_hand(home: Path) -> None:
     a, b = ids()
     assert "label.grade not stated → '2'" in output("cohort", "label", a, "grade=2")
     assert "label.grade '2' → not stated" in output("cohort", "label", a, "grade=")
+    assert "label.\"T = 1\" not stated → 'x'" in output("cohort", "label", a, '"T = 1"=x')
+    assert output("select", "show", "label.'T = 1':x & a.svs").startswith(a)
     assert "tag +x, tag +y" in output("cohort", "tag", a, "x", "y")
     assert "tag -y" in output("cohort", "tag", a, "y", "--remove")
     output("cohort", "slides", "pilot", a, b)
@@ -184,6 +199,23 @@ def test_labels_tags_and_cohorts_are_changed_by_hand(home: Path) -> None:
     assert "there is none of this name" in invoke("cohort", "show", "x").stderr
     assert "nothing was ever changed" in output("cohort", "history", "nobody")
     assert home.is_dir()
+
+
+def test_a_slide_goes_by_every_name_that_is_its_alone(home: Path) -> None:
+    a, b = ids()
+    assert output("mpp", "set", "a.svs", "0.4", *WHO).startswith(f"{a}: 0.4 um per pixel")
+    assert "0.4" in output("mpp", "show", "a")
+    assert f"slide {b}: tag +x" in output("cohort", "tag", home / "b.svs", "x")
+    output("cohort", "slides", "pilot", "a", "b.svs")
+    assert asked("SELECT count(*) AS n FROM v_slides WHERE cohorts = 'pilot'") == [{"n": 2}]
+    assert f"{b}: review" in output("verdict", "set", "b", "review", *WHO)
+    assert json.loads(output("verdict", "show", "b.svs", "--json"))[0]["slide_id"] == b
+    assert output("cohort", "history", "a", "--json") == output("cohort", "history", a, "--json")
+    assert f"slide {a}" in output("lineage", "slide:a.svs").replace("slide:", "slide ")
+    assert output("annotations", "show", "a.svs", "--json").strip() == "[]"
+    assert b in output("forget", "b.svs", *WHO)
+    assert ids() == [a]
+    assert "slide nobody: not in the catalog" in invoke("mpp", "set", "nobody", "1", *WHO).stderr
 
 
 def test_a_verdict_is_stated_and_shown(home: Path) -> None:

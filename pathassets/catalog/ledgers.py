@@ -13,7 +13,7 @@ from pathassets.catalog.human_inputs import check_known
 from pathassets.catalog.part import CatalogPart, now
 from pathassets.catalog.records import UNSTAMPED, BadTileRecord, EncoderRecord
 from pathassets.catalog.rows import flat
-from pathassets.catalog.tables import bad_tile, encoder
+from pathassets.catalog.tables import bad_tile, encoder, tile_check
 
 
 class Ledgers(CatalogPart):
@@ -31,7 +31,7 @@ class Ledgers(CatalogPart):
                 _enter(connection, tiles)
 
     def replace_bad_tiles(self, slide_id: str, tiles: Sequence[BadTileRecord]) -> None:
-        """Enter all bad tiles that a slide has: what else was listed of it is none any more.
+        """Enter that all tiles of a slide were read, and the bad ones: no other is one any more.
 
         Raises:
             CatalogError: the slide is unknown.
@@ -41,6 +41,7 @@ class Ledgers(CatalogPart):
             connection.execute(delete(bad_tile).where(bad_tile.c.slide_id == slide_id))
             if tiles:
                 _enter(connection, tiles)
+            upsert(connection, tile_check, [{"slide_id": slide_id, "checked_at": now()}])
 
     def bad_tiles(self, slide_id: str) -> list[BadTileRecord]:
         """Bad tiles of a slide, level by level, row by row."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
@@ -16,6 +17,7 @@ from pathassets.cli.home import opened
 from pathassets.cli.options import BAD_INPUT, WORDS
 from pathassets.engine.platform.cohorts.imports import (
     Members,
+    history_of,
     label_by_hand,
     set_kind_by_hand,
     tag_by_hand,
@@ -26,11 +28,13 @@ from pathassets.engine.platform.cohorts.sheet import read_sheet
 from pathassets.engine.platform.cohorts.words import check_name
 from pathassets.engine.platform.ingestion.cohort_table import UNKNOWN_WORDS
 from pathassets.engine.platform.platform import Platform, open_to_read
+from pathassets.engine.platform.selections.names import slide_named
 from pathassets.engine.settings import read_settings
 
 if TYPE_CHECKING:
     import dagster as dg
 
+_NAME_IN_MARKS = re.compile(r'"((?:[^"\\]|\\.)+)"=(.*)', re.DOTALL)
 MAX_REPORTED = 500
 """Slides, or patients, whose pages are told of new words at once: two events each, 30 ms."""
 
@@ -127,7 +131,7 @@ def show_cohort(name: str, *, as_json: bool) -> None:
 def history(key: str, *, as_json: bool) -> None:
     """Print who changed what of a slide, a patient or a label's kind, when, and from which file."""
     with open_to_read(read_settings()) as platform:
-        report.cohort_history(platform.catalog.cohort_history(key), as_json=as_json)
+        report.cohort_history(history_of(platform.catalog, key), as_json=as_json)
 
 
 @cohort.command()
@@ -136,7 +140,10 @@ def history(key: str, *, as_json: bool) -> None:
 @click.option("--patient", "is_patient", is_flag=True, help="It is a patient that is labelled.")
 @_BY
 def label(key: str, labels: tuple[str, ...], who: str, *, is_patient: bool) -> None:
-    """State labels of a slide or a patient; NAME= takes one away."""
+    """State labels of a slide or a patient; NAME= takes one away.
+
+    A NAME in quotation marks ends with them: '"T = 1"=yes'.
+    """
     said = dict(_parted(one) for one in labels)
 
     def change(platform: Platform) -> list[CohortChange]:
@@ -156,6 +163,10 @@ def kind(name: str, word: LabelKind, who: str) -> None:
 
 
 def _parted(text: str) -> tuple[str, str]:
+    """Name and value; a name in quotation marks may have a `=`, and a backslash spares a mark."""
+    found = _NAME_IN_MARKS.fullmatch(text)
+    if found:
+        return re.sub(r"\\(.)", r"\1", found[1], flags=re.DOTALL), found[2]
     name, sign, value = text.partition("=")
     if not sign:
         raise click.BadParameter(f"{text!r} is not NAME=VALUE")
@@ -217,7 +228,7 @@ def verdict() -> None:
 def set_verdict(slide_id: str, word: VerdictWord, who: str, why: str) -> None:
     """State that a slide is to be used, left out, or looked at again."""
     with open_to_read(read_settings()) as platform:
-        known = platform.catalog.slide(slide_id).slide_id
+        known = slide_named(platform.catalog, slide_id)
         platform.catalog.set_verdict(Verdict(slide_id=known, verdict=word, who=who, why=why))
     click.echo(f"{known}: {word}")
 
@@ -232,6 +243,6 @@ def show_verdicts(slide_id: str | None, *, as_json: bool) -> None:
         found = (
             catalog.verdicts()
             if slide_id is None
-            else catalog.verdict_history(catalog.slide(slide_id).slide_id)
+            else catalog.verdict_history(slide_named(catalog, slide_id))
         )
     report.verdicts(found, as_json=as_json)

@@ -17,6 +17,7 @@ from pathassets.engine.platform.ingestion.ingest import IdScheme, find_files
 from pathassets.engine.platform.ledgers import enter_check
 from pathassets.engine.platform.platform import Platform, open_to_read
 from pathassets.engine.platform.selection import choose_slides
+from pathassets.engine.platform.selections.names import slide_named
 from pathassets.engine.settings import read_settings, usable_cores
 from pathassets.engine.slides.tile_check import CheckTask, check_slides
 from pathassets.engine.workers.pool import LocalWorkers
@@ -70,9 +71,10 @@ def mpp_set(slide_id: str, value: float, who: str, why: str) -> None:
     with opened() as (platform, instance):
         from pathassets.defs.assets.slide import report_slides  # noqa: PLC0415 - dagster takes seconds
 
-        platform.catalog.override_mpp(slide_id, value, who=who, why=why)
-        report_slides(instance, platform, [slide_id])
-        click.echo(f"{slide_id}: {value:g} um per pixel; what was made with another is stale now")
+        known = slide_named(platform.catalog, slide_id)
+        platform.catalog.override_mpp(known, value, who=who, why=why)
+        report_slides(instance, platform, [known])
+        click.echo(f"{known}: {value:g} um per pixel; what was made with another is stale now")
 
 
 @mpp.command("show")
@@ -80,7 +82,7 @@ def mpp_set(slide_id: str, value: float, who: str, why: str) -> None:
 def mpp_show(slide_id: str) -> None:
     """Print what a slide's file and people state."""
     with open_to_read(read_settings()) as platform:
-        record = platform.catalog.slide(slide_id)
+        record = platform.catalog.slide(slide_named(platform.catalog, slide_id))
         report.resolution(record, platform.catalog.mpp_history(record.slide_id))
 
 

@@ -10,7 +10,10 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
+from pathassets.catalog.cohorts.state import LABEL, NAMED
 from pathassets.catalog.records import CohortChange, CohortState, PastChange, Verdict
+from pathassets.core.selection.globs import glob_of, written
+from pathassets.core.selection.nodes import Field
 from pathassets.core.text import quoted, visible
 from pathassets.engine.platform.cohorts.preview import CohortPreview
 from pathassets.report.console import counted, open_console
@@ -33,6 +36,11 @@ def cohort_preview(preview: CohortPreview, *, as_json: bool) -> None:
         line = visible(f"{conflict.message}. {conflict.remedy}")
         console.print(line, markup=False, style="bold red")
     _more(len(preview.conflicts) - MAX_CONFLICTS, "conflict")
+    for label in preview.labels[:MAX_SUBJECTS]:
+        values = counted(label.n_values, "different value")
+        console.print(
+            visible(f"{field_words(NAMED + label.name)}: {label.kind}, {values}"), markup=False
+        )
     for note in preview.notes:
         console.print(visible(f"mind: {note}"), markup=False, style="yellow")
     cohort_changes(preview.changes)
@@ -83,7 +91,18 @@ def change_words(change: CohortChange) -> str:
     if change.field in ("tag", "cohort"):
         sign = "+" if change.new is not None else "-"
         return f"{change.field} {sign}{change.new or change.old}"
-    return f"{change.field} {_value(change.old)} → {_value(change.new)}"
+    return f"{field_words(change.field)} {_value(change.old)} → {_value(change.new)}"
+
+
+def field_words(field: str) -> str:
+    """A field as a selection asks for it: a label's name in quotation marks where it needs them.
+
+    >>> field_words("label.grade"), field_words("label.Tumour stage"), field_words("site")
+    ('label.grade', 'label."Tumour stage"', 'site')
+    """
+    if not field.startswith(NAMED) or field == NAMED + LABEL:
+        return field.removeprefix(NAMED)
+    return str(Field(name=LABEL, of=field.removeprefix(NAMED)))
 
 
 def _value(value: str | None) -> str:
@@ -114,7 +133,8 @@ def cohort_slides(slide_ids: Sequence[str], state: CohortState, *, as_json: bool
         return
     table = Table("slide", "patient", "site", "label", "labels", "stain", "tags")
     for row in rows[:MAX_SUBJECTS]:
-        labels = ", ".join(f"{name} {quoted(value)}" for name, value in row["labels"].items())
+        said = row["labels"].items()
+        labels = ", ".join(f"{written(glob_of(name))} {quoted(value)}" for name, value in said)
         cells = (
             row["slide_id"], row["patient"], row["site"], row["label"], labels, row["stain"],
             ", ".join(row["tags"]),
@@ -130,9 +150,9 @@ def _slide_plain(slide_id: str, state: CohortState) -> dict[str, Any]:
     said = state.slides[slide_id]
     of_patient = state.patients.get(said.get("patient", ""), {})
     labels = {
-        name.removeprefix("label."): value
+        name.removeprefix(NAMED): value
         for name, value in (*of_patient.items(), *said.items())
-        if name.startswith("label.")
+        if name.startswith(NAMED)
     }
     return {
         "slide_id": slide_id,

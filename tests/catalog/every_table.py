@@ -21,6 +21,7 @@ def fill(catalog: Catalog) -> None:
             mtime_ns=2**60,
         )
     )  # fmt: skip
+    catalog.replace_bad_tiles("b", [])
     catalog.save_selection("mine", HOSTILE["sql"], who="Ann")
     plan_id = catalog.open_plan("recipe")
     address = filled.FEATURES

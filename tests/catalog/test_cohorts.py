@@ -76,7 +76,7 @@ def test_labels_of_one_name_are_of_one_kind_whoever_has_them(two) -> None:
     of_patient_too = of_patient("label.grade", "3", kind="number")
     two.record_changes([of_patient_too], BY)
     assert two.label_kinds() == {"grade": "number", "os_months": "number"}
-    with pytest.raises(CatalogError, match="label grade: is of the kind number by now"):
+    with pytest.raises(CatalogError, match="label 'grade': is of the kind number by now"):
         two.record_changes([of_slide("label.grade", "x", key="b", kind="category")], BY)
     with pytest.raises(CatalogError, match="'2' is of another kind than boolean"):
         two.set_label_kind("grade", "boolean", BY, fits=lambda _: False)

@@ -9,8 +9,10 @@ from sqlalchemy import text
 
 from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.database import connect
-from pathassets.catalog.database.connect import open_engine, writing
+from pathassets.catalog.database.connect import open_engine, reading, writing
 from pathassets.catalog.records import BadTileRecord, EncoderRecord
+from pathassets.catalog.rows import flat, slide_row
+from pathassets.catalog.tables import bad_tile, slide
 from pathassets.errors import CatalogError
 from tests.catalog.hostile_words import HOSTILE, path_of, slide_of
 
@@ -84,6 +86,25 @@ def test_what_artifacts_of_an_older_catalog_list_is_entered(url, monkeypatch) ->
         assert catalog.bad_tiles("a") == [replace(TILE, found_by="patch_set")]
         assert catalog.cohort_state().patients == {"P1": {}}
         assert catalog.slide("a").scanner is None
+
+
+def test_slides_of_an_older_catalog_were_looked_at_where_check_found_a_tile(url, monkeypatch):
+    monkeypatch.setattr(connect, "HEAD", "0012")
+    old = open_engine(url)
+    monkeypatch.undo()
+    at = datetime(2026, 1, 31, tzinfo=UTC)
+    with writing(old) as connection:
+        for slide_id, found_by in (("a", "check"), ("b", "features")):
+            row = slide_row(slide_of(slide_id)) | {"registered_at": at}
+            connection.execute(slide.insert(), row)
+            found = replace(TILE, slide_id=slide_id, found_by=found_by, found_at=at)
+            connection.execute(bad_tile.insert(), flat(found))
+    old.dispose()
+    with Catalog.open(url) as catalog, reading(catalog._engine) as connection:
+        asked = text("SELECT slide_id, n_bad_tiles, tiles_checked_at FROM v_slides ORDER BY 1")
+        assert [tuple(row) for row in connection.execute(asked)] == [
+            ("a", 1, "2026-01-31T00:00:00.000000+00:00"), ("b", 1, None)
+        ]  # fmt: skip
 
 
 def vars_of(record):

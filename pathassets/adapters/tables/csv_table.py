@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pathassets.adapters.tables.table import TableLine, check_header, plain, unreadable
+from pathassets.adapters.tables.table import TableLine, check_header, plain, trimmed, unreadable
 from pathassets.errors import SpecError
 
 MAX_BYTES = 100 * 2**20
@@ -33,6 +33,8 @@ _MARKS = {
 _WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 """First bytes of .xlsx and .ods, which are zip archives, and of .xls."""
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+BESIDE_DECIMAL_COMMAS = ";\t"
+"""What spreadsheets separate cells by where a comma is a decimal one."""
 _STATED = re.compile(r"\s*sep=([,;\t|])\s*", re.IGNORECASE)
 """First line by which Excel states the separator."""
 _AS_CSV = "Save it as CSV (UTF-8), and give that"
@@ -46,8 +48,10 @@ class CsvTable:
     separator: str
     sha256: str
     """Of the file."""
+    header: tuple[str, ...]
+    """Names of its columns as they are written, without blanks around them."""
     columns: tuple[str, ...]
-    """Names in lower case, without blanks around them, with '_' for those within."""
+    """The same in lower case, with '_' for blanks within."""
     lines: tuple[TableLine, ...]
     """All that have a cell with anything in it."""
 
@@ -71,7 +75,7 @@ def read_csv_table(path: Path, *, any_of: Sequence[str]) -> CsvTable:
     lines = tuple(_line(cells, f"{path}:{number}", header, number) for number, cells in filled)
     return CsvTable(
         charset=charset, separator=separator, sha256=hashlib.sha256(data).hexdigest(),
-        columns=columns, lines=lines,
+        header=tuple(map(trimmed, header)), columns=columns, lines=lines,
     )  # fmt: skip
 
 

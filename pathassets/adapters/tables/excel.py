@@ -27,7 +27,14 @@ from openpyxl.utils import get_column_letter  # type: ignore[import-untyped]
 from openpyxl.utils.cell import range_boundaries  # type: ignore[import-untyped]
 from openpyxl.utils.exceptions import InvalidFileException  # type: ignore[import-untyped]
 
-from pathassets.adapters.tables.table import Table, TableLine, check_header, plain, unreadable
+from pathassets.adapters.tables.table import (
+    Table,
+    TableLine,
+    check_header,
+    plain,
+    trimmed,
+    unreadable,
+)
 from pathassets.core.text import quoted
 from pathassets.errors import SpecError
 
@@ -81,7 +88,8 @@ def read_workbook(path: Path, *, any_of: Sequence[str], sheet: str | None = None
     kept = tuple(line for line in lines if any(map(str.strip, line.cells)))
     return Table(
         source=str(path), sha256=hashlib.sha256(data).hexdigest(),
-        taken_for=f"sheet {quoted(chosen.name)} of a workbook", columns=columns, lines=kept,
+        taken_for=f"sheet {quoted(chosen.name)} of a workbook",
+        header=tuple(map(trimmed, chosen.header)), columns=columns, lines=kept,
         n_numbers=_count_numbers(chosen, columns), notes=tuple(_notes(chosen)),
     )  # fmt: skip
 

@@ -15,6 +15,7 @@ from pathassets.adapters.tables.table import (
     TableLine,
     check_header,
     plain,
+    trimmed,
     unreadable,
 )
 from pathassets.core.text import quoted
@@ -42,34 +43,35 @@ def read_parquet_table(path: Path, *, any_of: tuple[str, ...]) -> Table:
         raise unreadable(path, f"it is no Parquet file ({error})", "Write it again") from error
     if read is None:
         raise unreadable(path, "it is too large for a table of slides", "Give one of slides alone")
-    names, texts, n_numbers, left = _columns(read)
-    check_header(names, names, any_of, path)
+    titles, texts, n_numbers, left = _columns(read)
+    names = tuple(map(plain, titles))
+    check_header(names, titles, any_of, path)
     lines = [
         TableLine(number=number, cells=tuple(cells))
         for number, cells in enumerate(zip(*texts, strict=True), 1)
     ]
     return Table(
         source=str(path), sha256=hashlib.sha256(data).hexdigest(), taken_for="Parquet",
-        columns=tuple(names), lines=tuple(one for one in lines if any(map(str.strip, one.cells))),
+        header=tuple(map(trimmed, titles)), columns=names,
+        lines=tuple(one for one in lines if any(map(str.strip, one.cells))),
         n_numbers=n_numbers, notes=tuple(left),
     )  # fmt: skip
 
 
 def _columns(read: Any) -> tuple[list[str], list[list[str]], dict[str, int], list[str]]:
-    """Names, cells as text, how many of them are numbers, and what is left alone."""
-    names, texts, n_numbers, left = [], [], {}, []
+    """Names as written, cells as text, how many of them are numbers, and what is left alone."""
+    titles, texts, n_numbers, left = [], [], {}, []
     for title, column in zip(read.column_names, read.columns, strict=True):
         try:
             cells = _texts(column)
         except (pa.ArrowException, UnicodeDecodeError):
             left.append(f"column {quoted(title)} is left alone: it holds {column.type}")
             continue
-        name = plain(title)
-        names.append(name)
+        titles.append(title)
         texts.append(cells)
         if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
-            n_numbers[name] = len(column) - column.null_count
-    return names, texts, n_numbers, left
+            n_numbers[plain(title)] = len(column) - column.null_count
+    return titles, texts, n_numbers, left
 
 
 def _texts(column: Any) -> list[str]:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pathassets.adapters.tables.csv_table import SEPARATORS, read_csv_table
+from pathassets.adapters.tables.csv_table import (
+    BESIDE_DECIMAL_COMMAS,
+    SEPARATORS,
+    read_csv_table,
+)
 from pathassets.adapters.tables.table import Table, unreadable
 from pathassets.errors import SpecError
 
@@ -42,6 +46,7 @@ def read_table(path: Path, *, any_of: tuple[str, ...], sheet: str | None = None)
         )
     table = read_csv_table(path, any_of=any_of)
     return Table(
-        source=str(path), sha256=table.sha256, columns=table.columns, lines=table.lines,
+        source=str(path), sha256=table.sha256, header=table.header, columns=table.columns,
+        lines=table.lines, may_have_decimal_commas=table.separator in BESIDE_DECIMAL_COMMAS,
         taken_for=f"{table.charset}, separated by {SEPARATORS[table.separator]}",
     )  # fmt: skip

@@ -33,18 +33,31 @@ class Table:
     """Of the file."""
     taken_for: str
     """Such as `UTF-8, separated by commas`."""
+    header: tuple[str, ...]
+    """Names of its columns as they are written, without blanks around them."""
     columns: tuple[str, ...]
-    """Names as `plain` has them."""
+    """The same as `plain` has them."""
     lines: tuple[TableLine, ...]
     """All that have a cell with anything in it."""
     n_numbers: Mapping[str, int] = field(default_factory=dict)
     """Of a column how many cells are numbers, not text: a number has no leading zeros."""
     notes: tuple[str, ...] = ()
     """What was not taken as it stands there."""
+    may_have_decimal_commas: bool = False
+    """Whether a comma within a cell can be a decimal one: nothing else separates cells so."""
+
+
+def trimmed(name: str) -> str:
+    r"""A column's name as it is shown: in NFC, without blanks and byte order marks around it.
+
+    >>> trimmed("\ufeff Gro\u0308ße (mm)\u00a0")
+    'Größe (mm)'
+    """
+    return unicodedata.normalize("NFC", re.sub(r"\A[\s\ufeff]+|[\s\ufeff]+\Z", "", name))
 
 
 def plain(name: str) -> str:
-    r"""One spelling of a column's name.
+    r"""One spelling of a column's name: those that it makes alike, a person takes for one.
 
     >>> plain("\ufeff Slide ID\u00a0"), plain("FILE")
     ('slide_id', 'file')

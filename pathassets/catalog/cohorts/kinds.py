@@ -61,7 +61,7 @@ def require_kinds(connection: Connection, changes: Iterable[CohortChange]) -> No
     for name, kind in read_kinds(connection, stated).items() if stated else ():
         if kind != stated[name]:
             raise CatalogError(
-                f"label {name}: is of the kind {kind} by now, and was of none, or another",
+                f"label {quoted(name)}: is of the kind {kind} by now, and was of none, or another",
                 remedy="Somebody stated it meanwhile: look again, and state it again",
             )
 
@@ -83,7 +83,7 @@ def change_kind(
     for value in _values(connection, name):
         if not fits(value):
             raise CatalogError(
-                f"label {name}: its value {quoted(value)} is of another kind than {kind}",
+                f"label {quoted(name)}: its value {quoted(value)} is of another kind than {kind}",
                 remedy="State those values otherwise first, or choose category or text",
             )
     for table in _TABLES:

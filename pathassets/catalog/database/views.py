@@ -29,13 +29,16 @@ SELECT
    WHERE slide_id = s.slide_id ORDER BY cohort) c) AS cohorts,
   (SELECT joined!(t.tag) FROM (SELECT tag FROM slide_tag
    WHERE slide_id = s.slide_id ORDER BY tag) t) AS tags,
-  (SELECT COUNT(*) FROM bad_tile b WHERE b.slide_id = s.slide_id) AS n_bad_tiles,
+  (SELECT CASE WHEN COUNT(*) > 0 OR k.checked_at IS NOT NULL THEN COUNT(*) END
+   FROM bad_tile b WHERE b.slide_id = s.slide_id) AS n_bad_tiles,
+  k.checked_at AS tiles_checked_at,
   v.verdict, v.who AS verdict_by, v.why AS verdict_why,
   s.registered_at
 FROM slide s
 LEFT JOIN patient p ON p.patient = s.patient
 LEFT JOIN mpp_override m
   ON m.id = (SELECT MAX(n.id) FROM mpp_override n WHERE n.slide_id = s.slide_id)
+LEFT JOIN tile_check k ON k.slide_id = s.slide_id
 LEFT JOIN verdict v ON v.id = (SELECT MAX(w.id) FROM verdict w WHERE w.slide_id = s.slide_id)
 """
 

@@ -7,7 +7,7 @@ selections     slides that people gave a name: saved_selection
 standing       what is wanted of it, and where that stands: plan, wanted, latest_attempt …
 cohorts        whose it is and what is said of it: patient, slide_label, patient_label, cohort,
                cohort_slide, slide_tag, verdict; cohort_change has every change
-ledgers        what was found out on the way: bad_tile, encoder
+ledgers        what was found out on the way: bad_tile, tile_check, encoder
 releases       what was released of that: release, release_member, release_left_out; and what was
                asked before: dataset_placement, dataset_finding, accepted_finding, slide_hash
 upkeep         what was read again, and what was taken out: artifact_hash, forgotten_slide
@@ -26,7 +26,7 @@ from pathassets.catalog.tables.cohorts import (
     verdict,
 )
 from pathassets.catalog.tables.human_inputs import annotation, mpp_override
-from pathassets.catalog.tables.ledgers import bad_tile, encoder
+from pathassets.catalog.tables.ledgers import bad_tile, encoder, tile_check
 from pathassets.catalog.tables.releases import (
     accepted_finding,
     dataset_finding,
@@ -85,6 +85,7 @@ __all__ = [
     "slide_label",
     "slide_path",
     "slide_tag",
+    "tile_check",
     "verdict",
     "wanted",
 ]

@@ -26,6 +26,14 @@ bad_tile = Table(
     Column("found_at", Moment, nullable=False),
 )
 
+tile_check = Table(
+    "tile_check",
+    metadata,
+    # Slides of which `check` read every tile: what is no bad tile of theirs is a good one.
+    Column("slide_id", Text, ForeignKey("slide.slide_id"), primary_key=True, nullable=False),
+    Column("checked_at", Moment, nullable=False),
+)
+
 encoder = Table(
     "encoder",
     metadata,

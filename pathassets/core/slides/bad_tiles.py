@@ -64,7 +64,7 @@ class BadTiles:
                 f"more than {policy.max_bad_tile_share:.2%} of the {self.n_tiles} tiles needed "
                 f"cannot be read: the first is {first}",
                 remedy="Copy or scan it again, or raise max_bad_tile_share",
-            )
+            ).having(fault.facts() for fault in self.in_order())
 
     def in_order(self) -> list[TileFault]:
         """The faults, level by level, row by row."""
@@ -74,8 +74,5 @@ class BadTiles:
         """What an artifact keeps of it."""
         return {
             "n_bad_tiles": len(self.faults),
-            "bad_tiles": [
-                {name: getattr(fault, name) for name in fault.__dataclass_fields__}
-                for fault in self.in_order()
-            ],
+            "bad_tiles": [fault.facts() for fault in self.in_order()],
         }

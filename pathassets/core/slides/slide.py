@@ -143,7 +143,8 @@ class Slide(Protocol):
 
 def tile_error(path: object, fault: TileFault) -> TileUnreadable:
     """Build the error that a fault is where nothing may be left out."""
-    return TileUnreadable(path, str(fault), remedy=_FAULT_REMEDIES[fault.reason])
+    error = TileUnreadable(path, str(fault), remedy=_FAULT_REMEDIES[fault.reason])
+    return error.having([fault.facts()])
 
 
 _COPY = "Copy the file again, or scan the slide again; `pathassets check` lists all its bad tiles"

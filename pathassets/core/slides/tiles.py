@@ -14,7 +14,7 @@ and lower edge may reach beyond it. All numbers here are pixels of the level in 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -51,6 +51,10 @@ class TileFault:
     height_px: int
     reason: FaultReason
     message: str
+
+    def facts(self) -> dict[str, Any]:
+        """What an artifact, and the catalog, keep of it."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
     def __str__(self) -> str:
         what = "block" if self.tile is None else f"tile {self.tile}"

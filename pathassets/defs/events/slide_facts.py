@@ -74,7 +74,7 @@ def _stated(record: SlideRecord, facts: SlideFacts) -> Iterator[tuple[str, str]]
         "site": facts.site,
         "label": record.label,
         # A line for each: what a label holds of line breaks is written out.
-        "labels": "\n".join(f"{one.name}: {visible(one.value)}" for one in facts.labels),
+        "labels": "\n".join(f"{visible(one.name)}: {visible(one.value)}" for one in facts.labels),
         "scanner": record.scanner,
         "stain": record.stain,
     }

@@ -36,6 +36,7 @@ from pathassets.core.spec import canonical_json, digest_of
 from pathassets.engine.platform.batch import artifact_record
 from pathassets.engine.platform.plan import annotation_address, slide_paths
 from pathassets.engine.platform.platform import Platform
+from pathassets.engine.platform.selections.names import slide_named
 from pathassets.engine.slides.bounds import is_offset, on_level0
 from pathassets.engine.slides.open import NDPA_SUFFIX, OpenedSlide, open_slide
 from pathassets.engine.slides.source import find_source
@@ -98,7 +99,7 @@ def record_file(
         StoreError: it cannot be kept.
     """
     entry = require_entry(platform, stated.name)
-    record = platform.catalog.slide(slide_id)
+    record = platform.catalog.slide(slide_named(platform.catalog, slide_id))
     sha256 = _sha256(file)
     read = _read(platform, record, file, stated.frame)
     drawn = read.drawn
@@ -128,7 +129,7 @@ def withdraw(platform: Platform, slide_id: str, stated: AnnotationSource) -> Ann
         SpecError: the recipe has no such annotations.
     """
     entry = require_entry(platform, stated.name)
-    slide_id = platform.catalog.slide(slide_id).slide_id  # it may have had another id
+    slide_id = slide_named(platform.catalog, slide_id)
     in_force = platform.catalog.annotations().get(slide_id, {}).get(entry.name)
     if in_force is None or in_force.is_withdrawn:
         raise CatalogError(
@@ -150,7 +151,7 @@ def annotations_of(platform: Platform, slide_id: str | None = None) -> list[Anno
         CatalogError: there is no such slide.
     """
     if slide_id is not None:
-        return platform.catalog.annotation_history(platform.catalog.slide(slide_id).slide_id)
+        return platform.catalog.annotation_history(slide_named(platform.catalog, slide_id))
     by_slide = platform.catalog.annotations()
     slides = (by_slide.get(record.slide_id, {}) for record in platform.catalog.slides())
     return [one for by_name in slides for one in by_name.values() if not one.is_withdrawn]

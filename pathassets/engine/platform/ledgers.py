@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pathassets.adapters.files import FileStamp, stamp_of
+from pathassets.adapters.store.store import Artifact
 from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.records import BadTileRecord, EncoderRecord, PathRecord
 from pathassets.core.recipe import Entry, Recipe
@@ -26,24 +27,21 @@ CHECK = "check"
 
 
 def bad_tiles_met(outcome: SlideOutcome) -> list[BadTileRecord]:
-    """Tiles that were left out of what was made of a slide, as its artifacts list them."""
+    """Tiles that were left out of what was made of a slide, or for which it was not made."""
     return [
-        BadTileRecord(slide_id=outcome.slide_id, found_by=step.artifact.address.stage, **tile)
+        BadTileRecord(slide_id=outcome.slide_id, found_by=step.step.address.stage, **tile)
         for step in outcome.all_steps
-        if step.artifact is not None
-        for tile in step.artifact.facts.get("bad_tiles", ())
+        for tile in (*step.bad_tiles, *_left_out(step.artifact))
     ]
+
+
+def _left_out(artifact: Artifact | None) -> Iterable[Mapping[str, Any]]:
+    return () if artifact is None else artifact.facts.get("bad_tiles", ())
 
 
 def bad_tiles_checked(slide_id: str, faults: Iterable[TileFault]) -> list[BadTileRecord]:
     """What a look at every tile of a slide found."""
-    return [
-        BadTileRecord(
-            slide_id=slide_id, found_by=CHECK,
-            **{name: getattr(one, name) for name in one.__dataclass_fields__},
-        )
-        for one in faults
-    ]  # fmt: skip
+    return [BadTileRecord(slide_id=slide_id, found_by=CHECK, **one.facts()) for one in faults]
 
 
 def enter_check(settings: Settings, done: Check) -> None:

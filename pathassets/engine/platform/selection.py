@@ -34,8 +34,8 @@ from pathassets.core.selection.nodes import (
 from pathassets.core.selection.parser import parse
 from pathassets.core.spec import EntryName
 from pathassets.core.text import quoted
-from pathassets.engine.platform.merged_slides import heirs_of
 from pathassets.engine.platform.platform import Platform
+from pathassets.engine.platform.selections.names import match_slides, several
 from pathassets.engine.platform.selections.unknown import find_unknown
 from pathassets.engine.platform.standing.refresh import refresh_wanted
 from pathassets.errors import SelectionError, SpecError, did_you_mean, near_names, perhaps
@@ -131,8 +131,6 @@ class _Reading:
 
     platform: Platform
     saved: Mapping[str, SavedSelection]
-    heirs: Mapping[str, str]
-    """Ids that were merged into other slides."""
     doubt: Callable[[SelectionError], None] | None
     """What is done of an id or a word that no slide has; None where nobody looks for any."""
 
@@ -141,8 +139,7 @@ class _Reading:
         cls, platform: Platform, doubt: Callable[[SelectionError], None] | None = None
     ) -> _Reading:
         catalog = platform.catalog
-        heirs = heirs_of(catalog)
-        return cls(platform=platform, saved=catalog.saved_selections(), heirs=heirs, doubt=doubt)
+        return cls(platform=platform, saved=catalog.saved_selections(), doubt=doubt)
 
     def read(self, text: str, within: tuple[str, ...] = ()) -> Selection:
         """Read one text; `within` are the names of the saved ones that it stands in."""
@@ -150,7 +147,7 @@ class _Reading:
         for one in conditions(parsed):
             if not isinstance(one, Saved):
                 self._check_asset(text, one.field)
-        here = replaced(parsed, self._of_today)
+        here = replaced(parsed, lambda one: self._named(text, one))
         if self.doubt is not None:
             for found in find_unknown(self.platform, text, here):
                 self.doubt(found.named(f"@{within[-1]}") if within else found)
@@ -189,11 +186,19 @@ class _Reading:
                 text, field.span, error.message, remedy=did_you_mean(field.of, known, "It has")
             ) from error
 
-    def _of_today(self, one: Condition) -> Selection:
+    def _named(self, text: str, one: Condition) -> Selection:
+        """The same by ids of today, where it asks for ids: what else slides are called is one."""
         if not (isinstance(one, Match) and one.field.name == "id"):
             return one
-        return match(one.field, (self._heir(value) for value in one.values))
+        names = [value.text for value in one.values if value.text is not None]
+        found = match_slides(self.platform.catalog, names, is_near=False).slides
+        return match(one.field, [_id_of(text, value, found) for value in one.values])
 
-    def _heir(self, value: Value) -> Value:
-        heir = None if value.text is None else self.heirs.get(value.text)
-        return value if heir is None else Value(glob=Value.of(heir).glob, span=value.span)
+
+def _id_of(text: str, value: Value, found: Mapping[str, Sequence[str]]) -> Value:
+    """The id that is meant; a pattern, and what is no slide's, stay as they are."""
+    ids = found.get(value.text, ()) if value.text is not None else ()
+    if len(ids) > 1:
+        fact, remedy = several(value.text or "", ids)
+        raise fault(text, value.span, fact, remedy=remedy)
+    return Value(glob=Value.of(ids[0]).glob, span=value.span) if ids else value

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pathassets.adapters.store.store import Artifact
 from pathassets.core.address import Address
 from pathassets.core.recipe import Entry, Key
-from pathassets.errors import ArtifactMissing, PathAssetsError, SlideError, is_passing, shortage_of
+from pathassets.errors import (
+    ArtifactMissing,
+    PathAssetsError,
+    SlideError,
+    TileUnreadable,
+    is_passing,
+    shortage_of,
+)
 
 if TYPE_CHECKING:  # they bring along what opens slides and writes arrays
     from pathassets.engine.features.works import EncodingStats
@@ -87,6 +95,8 @@ class StepOutcome(Explained):
     state: State
     artifact: Artifact | None = None
     """For `made` and `current`."""
+    bad_tiles: tuple[Mapping[str, Any], ...] = ()
+    """Of one that failed: those that were met, as an artifact's facts list them."""
     preview: bytes = b""
     """JPEG of a few kB; empty where the stage has none."""
     seconds: float | None = None
@@ -128,6 +138,7 @@ def failed(step: Step, error: Exception) -> StepOutcome:
         return StepOutcome(
             step=step, state="failed", reason=error.reason, message=_message(error, slide_id),
             remedy=error.remedy, is_final=error.is_final, is_passing=passing,
+            bad_tiles=error.tiles if isinstance(error, TileUnreadable) else (),
         )  # fmt: skip
     if isinstance(error, OSError):
         return StepOutcome(

@@ -44,7 +44,12 @@ FINDING = FindingRecord(
     finding="f1", kind="same_slide", one="a", other="b", message="alike", remedy="leave one out",
     evidence={},
 )  # fmt: skip
-OF_REVISION = {"0008": "1dfebf67aeda846d", "0011": "6bc2f64fba0d6f2c", "0012": "6bc2f64fba0d6f2c"}
+OF_REVISION = {
+    "0008": "1dfebf67aeda846d",
+    "0011": "6bc2f64fba0d6f2c",
+    "0012": "6bc2f64fba0d6f2c",
+    "0013": "98570df4e535198a",
+}
 """Digest of the views with which each revision leaves a catalog."""
 
 
@@ -94,7 +99,7 @@ def test_a_slide_has_one_row_with_all_that_is_known_of_it(filled) -> None:
     assert {name: a[name] for name in expected} == expected
     empty = ("label", "mpp_stated_by", "cohorts", "tags", "verdict", "scanner", "stain")
     assert [b[name] for name in empty] == [None] * len(empty)
-    assert (b["site"], b["mpp"], b["n_bad_tiles"]) == ("Lyon", 0.5, 0)
+    assert (b["site"], b["mpp"], b["n_bad_tiles"]) == ("Lyon", 0.5, None)
 
 
 def test_a_state_is_that_of_the_plan_that_was_used_last(filled) -> None:

@@ -1,10 +1,12 @@
 import logging
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from pathassets.adapters.tifffile import corrupt_tile
 from pathassets.catalog.catalog import Catalog
+from pathassets.catalog.database.query import open_query
 from pathassets.catalog.records import BadTileRecord
 from pathassets.engine.platform.ledgers import encoders_of, enter_check
 from pathassets.engine.slides.tile_check import CheckTask, check_slide
@@ -39,6 +41,27 @@ def test_tiles_that_a_run_left_out_are_entered_as_its_artifacts_list_them(reopen
     assert platform.catalog.bad_tiles(planned.slide_id) == [expected]
     run(platform, run_id="again")
     assert platform.catalog.bad_tiles(planned.slide_id) == [expected]
+
+
+@pytest.mark.usefixtures("here")
+def test_a_tile_that_a_slide_failed_by_is_entered_and_none_is_none_only_once_all_were_read(
+    platform, damaged, make_slide
+):
+    failing, sound = register_files(platform, damaged, make_slide("sound.svs", seed=9))
+    run(platform)
+    [found] = platform.catalog.bad_tiles(failing.slide_id)
+    assert (found.found_by, found.tile, found.reason) == ("features", 34, "undecodable")
+    assert n_bad_tiles(platform) == {failing.slide_id: (1, False), sound.slide_id: (None, False)}
+    for planned in (failing, sound):
+        enter_check(platform.settings, check(Path(planned.paths[0].path)))
+    assert n_bad_tiles(platform) == {failing.slide_id: (1, True), sound.slide_id: (0, True)}
+
+
+def n_bad_tiles(platform):
+    """Of each slide, and whether all its tiles were read."""
+    query = "SELECT slide_id, n_bad_tiles, tiles_checked_at FROM v_slides"
+    with open_query(platform.settings.catalog_url, query, timeout_s=20) as result:
+        return {slide_id: (n, at is not None) for slide_id, n, at in result.rows()}
 
 
 def test_what_check_finds_replaces_what_was_listed_of_a_slide(platform, damaged):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from pathassets.catalog.records import CohortFacts
@@ -38,6 +40,10 @@ def test_ids_globs_and_lists_of_them_choose_slides_in_order_of_registration(plat
     assert choose_slides(platform, ["b-*", f"{c} & !a-*"]) == [b, c]
     assert choose_slides(platform, ["*"]) == ids
     assert choose_slides(platform, ["none-*"]) == []
+    paths = platform.catalog.all_paths(ids)
+    files = [Path(paths[slide_id][0].path) for slide_id in ids]
+    assert choose_slides(platform, [f"{files[1].name},{files[0].stem}"]) == [a, b]
+    assert choose_slides(platform, [f"{files[2]} & !b*"]) == [c]
 
 
 def test_an_id_that_is_no_slide_s_is_pointed_at(platform, ids):

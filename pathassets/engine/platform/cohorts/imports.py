@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.cohorts.state import LABEL, NAMED
-from pathassets.catalog.records import ChangedBy, CohortChange, LabelKind, Subject
+from pathassets.catalog.records import ChangedBy, CohortChange, LabelKind, PastChange, Subject
 from pathassets.core.text import quoted
+from pathassets.engine.platform.cohorts.labels import FIXED, check_label_name, spelled
 from pathassets.engine.platform.cohorts.preview import CohortPreview
 from pathassets.engine.platform.cohorts.sheet import LABEL_CHARS
 from pathassets.engine.platform.cohorts.words import (
@@ -19,7 +20,7 @@ from pathassets.engine.platform.cohorts.words import (
     kind_of,
     unfit,
 )
-from pathassets.engine.platform.merged_slides import ids_of_today
+from pathassets.engine.platform.selections.names import match_slides, slide_named, slides_named
 from pathassets.errors import SpecError
 
 
@@ -38,6 +39,13 @@ def take_table(catalog: Catalog, preview: CohortPreview, *, who: str) -> None:
     catalog.record_changes(preview.changes, by)
 
 
+def history_of(catalog: Catalog, key: str) -> list[PastChange]:
+    """Changes of a slide by its id, a patient or a label; else of the slide that is named so."""
+    ids = match_slides(catalog, [key], is_near=False).slides.get(key, ())
+    found = catalog.cohort_history(key)
+    return found if found or len(ids) != 1 else catalog.cohort_history(ids[0])
+
+
 def label_by_hand(
     catalog: Catalog, subject: Subject, key: str, labels: Mapping[str, str], *, who: str
 ) -> list[CohortChange]:
@@ -48,7 +56,7 @@ def label_by_hand(
             of that name.
         CatalogError: the slide or the patient is unknown.
     """
-    key = catalog.slide(key).slide_id if subject == "slide" else key
+    key = slide_named(catalog, key) if subject == "slide" else key
     state = catalog.cohort_state([key], [key])
     if subject == "patient" and key not in state.patients:
         raise SpecError(
@@ -57,9 +65,9 @@ def label_by_hand(
     known = (state.slides if subject == "slide" else state.patients)[key]
     kinds = catalog.label_kinds()
     changes = []
-    for name, value in labels.items():
-        where = f"{subject} {key}"
-        field = LABEL if check_name(name, "label", where) == LABEL else NAMED + name
+    where = f"{subject} {key}"
+    for name, value in _spelled(labels, kinds, where).items():
+        field = LABEL if name == LABEL else NAMED + name
         new = check_value(value, name, where, max_chars=LABEL_CHARS) or None
         if new != known.get(field):
             kind = None if new is None else _kind_by_hand(new, name, where, kinds.get(name))
@@ -70,6 +78,18 @@ def label_by_hand(
             )
     catalog.record_changes(changes, ChangedBy(who=who))
     return changes
+
+
+def _spelled(labels: Mapping[str, str], known: Collection[str], where: str) -> dict[str, str]:
+    """Labels by the names by which they are known."""
+    said: dict[str, str] = {}
+    for name, value in labels.items():
+        called = spelled(check_label_name(name, where), {*known, *FIXED, *said}, where)
+        if said.setdefault(called, value) != value:
+            raise SpecError(
+                f"{where}: label {quoted(called)} is stated twice", remedy="State one value"
+            )
+    return said
 
 
 def _kind_by_hand(value: str, name: str, where: str, known: LabelKind | None) -> LabelKind:
@@ -88,8 +108,9 @@ def set_kind_by_hand(
     Raises:
         CatalogError: there are none, or one of them is of no such kind.
     """
+    called = spelled(name, catalog.label_kinds(), "kind")
     return catalog.set_label_kind(
-        name, kind, ChangedBy(who=who), fits=lambda value: fits(value, kind)
+        called, kind, ChangedBy(who=who), fits=lambda value: fits(value, kind)
     )
 
 
@@ -115,7 +136,7 @@ def tag_by_hand(
         SpecError: a tag or a cohort cannot be called so.
         CatalogError: a slide is unknown.
     """
-    chosen = ids_of_today(catalog, slide_ids)
+    chosen = slides_named(catalog, slide_ids)
     state = catalog.cohort_state(chosen, ())
     what, held = members.what, state.tags if members.what == "tag" else state.cohorts
     changes = [

@@ -15,10 +15,11 @@ from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.cohorts.state import LABEL, NAMED
 from pathassets.catalog.records import CohortChange, CohortState, LabelKind, Subject
 from pathassets.core.text import quoted
-from pathassets.engine.platform.cohorts.matching import Matches, match_slides, nearest
+from pathassets.engine.platform.cohorts.labels import TakenLabel, label_notes, take_labels
 from pathassets.engine.platform.cohorts.sheet import Sheet, SheetLine
 from pathassets.engine.platform.cohorts.words import fits, unfit
 from pathassets.engine.platform.ingestion.spelling import alike, told
+from pathassets.engine.platform.selections.names import Matches, match_slides, nearest, several
 
 ConflictKind = Literal[
     "contradiction",
@@ -72,6 +73,8 @@ class CohortPreview:
     """In the order of the lines; where there is one, nothing is changed."""
     n_skipped: int
     """Lines that are left out, for nobody knows their slide or patient."""
+    labels: tuple[TakenLabel, ...]
+    """What its columns of labels become, in the order of the columns."""
     notes: tuple[str, ...]
 
     @property
@@ -91,8 +94,8 @@ class _Said:
 
     sheet: Sheet
     state: CohortState
-    known_kinds: Mapping[str, LabelKind]
-    """Of what kind labels are by now, by name."""
+    labels: Mapping[str, TakenLabel]
+    """What its columns of labels become, by what it calls them."""
     cohort: str
     lenient: Leniency
     slides: set[str] = field(default_factory=set)
@@ -130,13 +133,14 @@ def preview_table(
 ) -> CohortPreview:
     """Work out what a table would change; `cohort` is one that all of its slides come into."""
     state = catalog.cohort_state()
-    said = _Said(sheet, state, catalog.label_kinds(), cohort, leniency or Leniency())
+    labels = take_labels(
+        sheet.labels, catalog.label_kinds(), sheet.source, is_clinical=sheet.is_clinical
+    )
+    said = _Said(sheet, state, labels, cohort, leniency or Leniency())
     if sheet.is_clinical:
         _read_patients(said)
     else:
-        _read_slides(
-            said, match_slides(catalog, state.slides, (line.slide for line in sheet.lines))
-        )
+        _read_slides(said, match_slides(catalog, _names(sheet)))
     changes = tuple(_changes(said))
     if not said.lenient.may_move:
         _refuse_moves(said, changes)
@@ -144,8 +148,20 @@ def preview_table(
         source=sheet.source, sha256=sheet.sha256, reading=sheet.reading, n_lines=len(sheet.lines),
         n_slides=len(said.slides), changes=changes, n_skipped=said.n_skipped,
         conflicts=tuple(sorted(said.conflicts, key=lambda one: one.line)),
-        notes=(*sheet.notes, *_spellings(changes, state), *_left_behind(changes, state)),
+        labels=tuple(labels.values()),
+        notes=(
+            *sheet.notes, *label_notes(sheet.labels, labels), *_spellings(changes, state),
+            *_left_behind(changes, state),
+        ),
     )  # fmt: skip
+
+
+def _names(sheet: Sheet) -> Iterator[str]:
+    """What its lines call slides."""
+    for line in sheet.lines:
+        yield line.slide
+        if line.file:
+            yield line.file
 
 
 def _read_slides(said: _Said, matches: Matches) -> None:
@@ -153,16 +169,19 @@ def _read_slides(said: _Said, matches: Matches) -> None:
     patients: dict[str, str] = {}
     for line in said.sheet.lines:
         ids = matches.slides.get(line.slide, ())
-        if len(ids) == 1:
+        others = matches.slides.get(line.file, ids)
+        if len(ids) == 1 and ids[0] not in others:
+            said.refuse(
+                line.number, "contradiction",
+                f"{quoted(line.slide)} is slide {ids[0]}, and {quoted(line.file)} is {others[0]}",
+                "Name one slide in a line",
+            )  # fmt: skip
+        elif len(ids) == 1:
             _read_slide(said, line, ids[0])
             if line.patient is not None:
                 patients.setdefault(ids[0], line.patient)
         elif ids:
-            said.refuse(
-                line.number, "two_slides",
-                f"{quoted(line.slide)} fits {len(ids)} slides, such as {ids[0]} and {ids[1]}",
-                "Give more of the path, or the slide id",
-            )  # fmt: skip
+            said.refuse(line.number, "two_slides", *several(line.slide, ids))
         else:
             _pass_over(said, line.number, "slide", line.slide, matches.near)
     _read_sites(said, matches, patients)
@@ -181,14 +200,15 @@ def _read_slide(said: _Said, line: SheetLine, slide_id: str) -> None:
 
 
 def _read_labels(said: _Said, line: SheetLine, subject: Subject, key: str) -> None:
-    for name, value in line.labels.items():
-        place = (subject, key, LABEL if name == LABEL else NAMED + name)
-        kind = said.known_kinds.get(name, said.sheet.kinds[name])
-        if place == ("slide", key, LABEL) or fits(value, kind):
+    for written, cell in line.labels.items():
+        label = said.labels[written]
+        value = label.value_of(cell)
+        place = (subject, key, LABEL if label.name == LABEL else NAMED + label.name)
+        if place == ("slide", key, LABEL) or fits(value, label.kind):
             said.say(place, value, line.number)
-            said.kinds[place] = kind
+            said.kinds[place] = label.kind
         else:
-            said.refuse(line.number, "other_kind", *unfit(name, value, kind))
+            said.refuse(line.number, "other_kind", *unfit(label.name, value, label.kind))
 
 
 def _read_members(said: _Said, line: SheetLine, slide_ids: Iterable[str]) -> None:

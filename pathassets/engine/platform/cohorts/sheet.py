@@ -2,19 +2,28 @@
 
 Columns: one that says which slide (`slide` or `slide_id`, `file`, `path`), or `patient` alone for a
 clinical table; and any of `patient`, `site`, `label`, `label.NAME`, `mpp`, `stain`, `tag`,
-`cohort`, `split`. Other columns are left alone.
+`cohort`, `split`, in any case. Other columns are left alone.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pathassets.adapters.tables.reading import read_table
-from pathassets.adapters.tables.table import Table, TableLine, check_names
-from pathassets.catalog.records import LabelKind
-from pathassets.engine.platform.cohorts.words import check_name, check_value, kind_of
+from pathassets.adapters.tables.table import Table, TableLine, check_names, plain
+from pathassets.catalog.cohorts.state import NAMED
+from pathassets.core.text import quoted
+from pathassets.engine.platform.cohorts.labels import (
+    FIXED,
+    LabelColumn,
+    label_key,
+    label_name,
+    read_column,
+)
+from pathassets.engine.platform.cohorts.words import check_name, check_value
 from pathassets.engine.platform.ingestion.cohort_table import UNKNOWN_WORDS, parse_mpp
 from pathassets.errors import SpecError
 
@@ -48,13 +57,15 @@ class SheetLine:
     """Of the file, from 1."""
     slide: str = ""
     """Id, path, end of one, or file name; empty where the line is about a patient."""
+    file: str = ""
+    """What a second column calls that slide; empty where there is none."""
     patient: str | None = None
     site: str | None = None
     stain: str | None = None
     mpp: float | None = None
     """Micrometres per level-0 pixel."""
     labels: Mapping[str, str] = field(default_factory=dict)
-    """By name; the column `label` is called `label`, `split` is `split`."""
+    """By name as it is written; the column `label` is called `label`, `split` is `split`."""
     tags: tuple[str, ...] = ()
     cohorts: tuple[str, ...] = ()
 
@@ -70,8 +81,8 @@ class Sheet:
     is_clinical: bool
     """Whether it is about patients, not slides."""
     lines: tuple[SheetLine, ...]
-    kinds: Mapping[str, LabelKind]
-    """Of what kind each column of labels is."""
+    labels: Mapping[str, LabelColumn]
+    """What each column of labels holds, by name as it is written."""
     notes: tuple[str, ...]
 
     def place(self, number: int) -> str:
@@ -97,30 +108,43 @@ def read_sheet(
         _refuse_of_slide(columns, path)
     words = {word.strip().casefold() for word in (*unknown, "")}
     lines = tuple(_line(line, columns, words, path) for line in table.lines)
-    names = dict.fromkeys(name for line in lines for name in line.labels)
+    values: defaultdict[str, list[str]] = defaultdict(list)
+    for line in lines:
+        for name, value in line.labels.items():
+            values[name].append(value)
     return Sheet(
         source=str(path), sha256=table.sha256, is_clinical=is_clinical, lines=lines,
         reading=f"{len(lines)} lines, {table.taken_for}",
-        kinds={n: kind_of(one.labels[n] for one in lines if n in one.labels) for n in names},
+        labels={
+            name: read_column(said, may_have_commas=table.may_have_decimal_commas)
+            for name, said in values.items()
+        },
         notes=(*table.notes, *_notes(table, columns)),
     )  # fmt: skip
 
 
 def _columns(table: Table) -> dict[str, int]:
-    """Places of the columns that are read, by one name each."""
-    names = [_ALIASES.get(name, name) for name in table.columns]
-    read = [name for name in dict.fromkeys(names) if _is_read(name)]
-    check_names(names, read, table.source)
-    for name in read:
-        if name.startswith("label."):
-            check_name(name.removeprefix("label."), "label", f"{table.source}:1")
+    """Places of the columns that are read, by one name each; a label's is as it is written."""
+    keys = [_key(title) for title in table.header]
+    read = [key for key in dict.fromkeys(keys) if _is_read(key)]
+    check_names(keys, read, table.source)
     if {"label", "label.label"} <= set(read) or {"split", "label.split"} <= set(read):
         raise SpecError(f"{table.source}: two columns state one label", remedy="Keep one of them")
-    return {name: names.index(name) for name in read}
+    places = {key: keys.index(key) for key in read}
+    return {_named(key, table.header[at], f"{table.source}:1"): at for key, at in places.items()}
+
+
+def _key(title: str) -> str:
+    """One name for all spellings of a column."""
+    return label_key(title) or _ALIASES.get(plain(title), plain(title))
+
+
+def _named(key: str, title: str, where: str) -> str:
+    return NAMED + label_name(title, where) if key.startswith(NAMED) else key
 
 
 def _is_read(name: str) -> bool:
-    return name in _CHARS or name in ("label", "split") or name.startswith("label.")
+    return name in _CHARS or _is_label(name)
 
 
 def _refuse_of_slide(columns: Mapping[str, int], path: Path) -> None:
@@ -148,22 +172,19 @@ def _line(line: TableLine, columns: Mapping[str, int], words: set[str], path: Pa
     return SheetLine(
         number=line.number,
         slide=slide,
+        file=said.get("file", "") if "slide" in said else "",
         patient=said.get("patient"),
         site=said.get("site"),
         stain=said.get("stain"),
         mpp=parse_mpp(said["mpp"], where) if "mpp" in said else None,
-        labels={_label_name(n): cell for n, cell in said.items() if _is_label(n)},
+        labels={n.removeprefix(NAMED): cell for n, cell in said.items() if _is_label(n)},
         tags=tuple(_listed(said.get("tag", ""), "tag", where)),
         cohorts=tuple(_listed(said.get("cohort", ""), "cohort", where)),
     )
 
 
 def _is_label(name: str) -> bool:
-    return name in ("label", "split") or name.startswith("label.")
-
-
-def _label_name(column: str) -> str:
-    return column.removeprefix("label.")
+    return name in FIXED or name.startswith(NAMED)
 
 
 def _listed(cell: str, what: str, where: str) -> Iterator[str]:
@@ -181,7 +202,11 @@ def _notes(table: Table, columns: Mapping[str, int]) -> Iterator[str]:
                 f"column {name!r}: numbers, not text, in {n} of its cells: zeros they began with "
                 "are lost"
             )
-    left = [n for place, n in enumerate(table.columns) if place not in columns.values() and n]
+    left = [
+        quoted(name)[1:-1]
+        for place, name in enumerate(table.header)
+        if place not in columns.values() and name
+    ]
     if left:
         more = ", …" if len(left) > MAX_LISTED else ""
         yield f"columns that are left alone: {', '.join(left[:MAX_LISTED])}{more}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
@@ -30,7 +31,7 @@ _LONE_HALF = re.compile("[\ud800-\udfff]")
 
 
 def check_name(name: str, what: str, where: str) -> str:
-    """Let a name through by which cohorts, tags and labels can be asked for.
+    """Let a name through by which cohorts and tags can be asked for.
 
     Raises:
         SpecError: it is empty, long, or has blanks, commas or other signs.
@@ -91,8 +92,8 @@ def fits(value: str, kind: LabelKind) -> bool:
 def unfit(name: str, value: str, kind: LabelKind) -> tuple[str, str]:
     """What speaks against a value among labels of another kind, and what helps."""
     common = wider([kind, kind_of([value])])
-    helps = f"pathassets cohort kind {name} {common}"
+    helps = f"pathassets cohort kind {shlex.quote(name)} {common}"
     return (
-        f"labels {name} are {_WORDS[kind]}, and {quoted(value)} is not",
+        f"labels {quoted(name)} are {_WORDS[kind]}, and {quoted(value)} is not",
         f"State another value, or let them be {_WORDS[common]}: {helps}",
     )

@@ -22,9 +22,9 @@ from pathassets.core.datasets.splits import scheme_of
 from pathassets.core.recipe import Entry, Key
 from pathassets.core.slides.slide import slide_version
 from pathassets.core.text import quoted
-from pathassets.engine.platform.merged_slides import heirs_of
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.selection import choose_for
+from pathassets.engine.platform.selections.names import match_slides, several
 from pathassets.engine.platform.standing.refresh import refresh_wanted
 from pathassets.errors import SpecError
 
@@ -120,19 +120,22 @@ def read_before(platform: Platform, entry: Entry) -> Before:
 
 
 def _of_today(platform: Platform, stated: StatedParts) -> StatedParts:
-    """The same by the ids that slides have now.
+    """The same by the ids that slides have now; what is no slide's stays as it is.
 
     Raises:
-        SpecError: two that were found to be one are in two parts.
+        SpecError: a name fits several slides, or two that are one slide's are in two parts.
     """
-    heirs = heirs_of(platform.catalog)
+    named = match_slides(platform.catalog, stated.slides, is_near=False).slides
     slides: dict[str, str] = {}
-    for slide_id, part in stated.slides.items():
-        today = heirs.get(slide_id, slide_id)
-        if slides.setdefault(today, part) != part:
+    for name, part in stated.slides.items():
+        ids = named.get(name, (name,))
+        if len(ids) > 1:
+            fact, remedy = several(name, ids)
+            raise SpecError(f"{stated.file}: {fact}", remedy=remedy)
+        if slides.setdefault(ids[0], part) != part:
             raise SpecError(
-                f"{stated.file}: slide {today} is in {slides[today]} and in {part}: it has two "
-                "ids, which were found to be of the same content",
+                f"{stated.file}: slide {ids[0]} is in {slides[ids[0]]} and in {part}: it is named "
+                f"in two ways, one of them {quoted(name)}",
                 remedy="Give both one part",
             )
     return replace(stated, slides=slides)

@@ -26,6 +26,7 @@ from pathassets.engine.platform.datasets.versions import find_version
 from pathassets.engine.platform.plan import PlannedSlide, plan_slides
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.selection import choose_slides
+from pathassets.engine.platform.selections.names import slide_named
 from pathassets.errors import CatalogError, SpecError
 
 logger = logging.getLogger(__name__)
@@ -119,7 +120,7 @@ def find_members(
 def _of_entry(platform: Platform, place: Place, chosen: Collection[str] | None) -> Iterator[Member]:
     """What is in force of each slide, or the one artifact that is named."""
     if place.slide_id:
-        named = platform.catalog.slide(place.slide_id).slide_id  # it may have had another id
+        named = slide_named(platform.catalog, place.slide_id)
         chosen = [named] if chosen is None or named in chosen else []
     key = (place.stage, place.name)
     for planned in _planned(platform, chosen):

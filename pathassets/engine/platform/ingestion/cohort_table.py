@@ -20,6 +20,7 @@ from pathassets.adapters.tables.table import check_names
 from pathassets.core.slides.slide import check_mpp
 from pathassets.core.text import quoted
 from pathassets.engine.platform.ingestion.spelling import alike, told
+from pathassets.engine.platform.selections.file_names import FileNames, parts_of
 from pathassets.errors import SpecError
 
 logger = logging.getLogger(__name__)
@@ -82,40 +83,26 @@ class Cohort:
 
     def rows_of(self, path: Path) -> list[CohortRow]:
         """All lines that fit a file; the one about it first."""
-        *above, name = _parts(str(path)) or ("",)
-        return [
-            row
-            for called in _names(name)
-            for end, row in sorted(self._by_name.get(called, ()), key=_longest_first)
-            if (*above, called)[-len(end) :] == end
-        ]
+        return [row for name in self._names.of(path) for row in self._by_name[name]]
 
     def place(self, row: CohortRow) -> str:
         """Where a line stands, for messages."""
         return f"{self.source}:{row.line}" if row.line else self.source
 
     @cached_property
-    def _by_name(self) -> dict[str, list[tuple[tuple[str, ...], CohortRow]]]:
-        """Lines by the last part of `file`: looking through all for every file is n times n."""
-        lines: dict[str, list[tuple[tuple[str, ...], CohortRow]]] = defaultdict(list)
+    def _names(self) -> FileNames:
+        """Looking through all lines for every file is n times n."""
+        return FileNames(row.file for row in self.rows)
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[CohortRow]]:
+        lines: dict[str, list[CohortRow]] = defaultdict(list)
         for row in self.rows:
-            if parts := _parts(row.file):
-                lines[parts[-1]].append((parts, row))
+            lines[row.file].append(row)
         return dict(lines)
 
 
 NO_COHORT = Cohort()
-
-
-def _parts(path: str) -> tuple[str, ...]:
-    """Parts of a path; macOS writes an accent as a character of its own, most others do not."""
-    return Path(unicodedata.normalize("NFC", path)).parts
-
-
-def _names(name: str) -> list[str]:
-    """What a file may be called: by its name, or without its suffix, of which OME-TIFF has two."""
-    stem = Path(name).stem
-    return list(dict.fromkeys([name, stem, re.sub(r"\.ome$", "", stem, flags=re.IGNORECASE)]))
 
 
 def read_cohort(path: Path, *, unknown: Collection[str] = UNKNOWN_WORDS) -> Cohort:
@@ -195,14 +182,10 @@ def parse_mpp(text: str, where: str) -> float:
     return check_mpp(float(text.replace(",", ".")), subject=where)
 
 
-def _longest_first(line: tuple[tuple[str, ...], CohortRow]) -> int:
-    return -len(line[0])
-
-
 def _require_once(rows: Iterable[CohortRow], path: Path) -> None:
     seen: dict[tuple[str, ...], CohortRow] = {}
     for row in rows:
-        first = seen.setdefault(_parts(row.file), row)
+        first = seen.setdefault(parts_of(row.file), row)
         if first is not row:
             raise SpecError(
                 f"{path}: {quoted(row.file)[1:-1]} is in it twice, in lines {first.line} "

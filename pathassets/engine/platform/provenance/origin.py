@@ -25,6 +25,7 @@ from pathassets.core.address import SLIDE_STAGE, Address
 from pathassets.core.slides.slide import slide_version
 from pathassets.core.text import quoted
 from pathassets.engine.platform.platform import Platform
+from pathassets.engine.platform.selections.names import slide_named
 from pathassets.errors import CatalogError, SlideError, StoreError
 
 PATIENT_STAGE = "patient"
@@ -148,7 +149,7 @@ def _known(platform: Platform, address: Address) -> Address:
 
 
 def _slide_or_patient(platform: Platform, named: str) -> Address:
-    """A slide of that id, else a patient of that name; either prefix says which."""
+    """A slide of that id, else a patient, else a slide of that name; either prefix says which."""
     kind, colon, rest = named.partition(":")
     catalog = platform.catalog
     if colon and kind == PATIENT_STAGE:
@@ -156,7 +157,7 @@ def _slide_or_patient(platform: Platform, named: str) -> Address:
     slide_id = rest if colon and kind == SLIDE_STAGE else named
     if slide_id == named and not catalog.known_slides([named]) and catalog.count_slides_of(named):
         return _patient(platform, named)
-    return slide_address(platform, slide_id)
+    return slide_address(platform, slide_named(catalog, slide_id))
 
 
 def slide_address(platform: Platform, slide_id: str) -> Address:

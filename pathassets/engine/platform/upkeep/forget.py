@@ -18,6 +18,7 @@ from pathlib import Path
 from pathassets.adapters.store.aside import ASIDE
 from pathassets.adapters.store.partial import PARTIAL, partition_of
 from pathassets.engine.platform.platform import Platform
+from pathassets.engine.platform.selections.names import slide_named
 from pathassets.engine.platform.upkeep.garbage import without_runs
 from pathassets.errors import CatalogError
 
@@ -57,7 +58,7 @@ def forget(platform: Platform, request: Request, wipe: Wipe) -> Gone:
         CatalogError: there is no such slide, or a release names it.
         StoreError: the store is not writable, or a run works in it.
     """
-    slide_id = platform.catalog.slide(request.slide_id).slide_id
+    slide_id = slide_named(platform.catalog, request.slide_id)
     slide_ids = platform.catalog.ids_of(slide_id)
     releases = platform.catalog.releases_with(slide_ids)
     if releases and not request.from_releases:

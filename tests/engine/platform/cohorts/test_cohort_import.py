@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.database.connect import writing
-from pathassets.catalog.records import CohortChange
+from pathassets.catalog.records import ChangedBy, CohortChange
 from pathassets.catalog.rows import flat, slide_row
 from pathassets.catalog.tables import slide, slide_path
 from pathassets.engine.platform.cohorts.imports import (
@@ -26,6 +26,7 @@ from pathassets.engine.platform.cohorts.imports import (
 from pathassets.engine.platform.cohorts.preview import Leniency, preview_table
 from pathassets.engine.platform.cohorts.sheet import read_sheet
 from pathassets.engine.platform.cohorts.words import check_name, kind_of
+from pathassets.engine.platform.selections.names import slide_named, slides_named
 from pathassets.errors import CatalogError, SpecError
 from tests.catalog.hostile_words import HOSTILE, path_of, slide_of
 from tests.catalog.merges import remember_merge
@@ -121,6 +122,33 @@ def test_slides_are_named_by_id_path_end_of_a_path_or_file_name(catalog, table):
     assert kinds(look(catalog, path)) == []
 
 
+def test_a_slide_may_be_named_in_two_ways_which_say_the_same(catalog, table):
+    path = table("slide,label,label.x\nb,1,\nb.ome.tif,1,2\ntwo/b.ome,,2\n/scans/two/b.ome.tif,,\n")
+    shown = look(catalog, path)
+    assert (said(shown), shown.conflicts) == (
+        [("slide", "b", "label", None, "1"), ("slide", "b", "label.x", None, "2")], ()
+    )  # fmt: skip
+    shown = look(catalog, table("slide,label\nb.ome.tif,x\nb,y\none/a,x\none/a.svs,z\n"))
+    assert kinds(shown) == [(3, "contradiction"), (5, "contradiction")]
+    assert (
+        "cohort.csv:3: label of slide 'b' is 'y', and 'x' in line 2" in shown.conflicts[0].message
+    )
+    shown = look(catalog, table("slide,file,label\nb,two/b.ome,x\nb,a.svs,x\nb,elsewhere,x\n"))
+    assert kinds(shown) == [(3, "contradiction")]
+    assert "'b' is slide b, and 'a.svs' is a" in shown.conflicts[0].message
+
+
+def test_a_file_s_whole_name_counts_before_that_of_another_without_its_suffix(catalog, table):
+    catalog.register_slide(slide_of("d"), path_of("d", "/scans/b.ome"))
+    assert [c[1] for c in said(look(catalog, table("file,label\nb.ome,x\n")))] == ["d"]
+    assert kinds(look(catalog, table("file,label\nb,x\n"))) == []  # an id
+    assert slides_named(catalog, ["b.ome", "two/b", "d", "b.ome.tif"]) == ["d", "b"]
+    with pytest.raises(CatalogError, match=r"'a\.svs' fits 2 slides, such as a and c"):
+        slide_named(catalog, "a.svs")
+    with pytest.raises(CatalogError, match="slide bb: not in the catalog"):
+        slide_named(catalog, "bb")
+
+
 def test_an_id_that_was_merged_away_stands_for_the_slide_it_became(catalog, table):
     remember_merge(catalog, "old", into="c")
     assert [c[1] for c in said(look(catalog, table("slide,label\nold,x\n")))] == ["c"]
@@ -150,6 +178,71 @@ def test_a_clinical_table_is_about_patients(catalog, table):
 def test_a_blank_cell_says_nothing_and_erases_nothing(catalog, table):
     take(catalog, table("slide,patient,label\na,P1,x\n"))
     assert look(catalog, table("slide,patient,label\na,,NA\n")).changes == ()
+
+
+def test_labels_are_called_as_they_are_in_the_header_whatever_that_is(catalog, table):
+    names = ["Größe (mm)", "ß", "T = 1: a & b", '"x"', "2nd\nline", "ﬁ", "Label.Grade"]
+    header = ",".join(f'"Label. {name.replace(chr(34), chr(34) * 2)}"' for name in names)
+    path = table(f"\ufeffSlide ID,{header},LABEL,label.Split\na{',1' * len(names)},x,train\n")
+    assert [one.name for one in take(catalog, path).labels] == [*names, "label", "split"]
+    state = catalog.cohort_state().slides["a"]
+    assert {f"label.{name}" for name in (*names, "split")} | {"label", "mpp"} == {*state}
+    assert look(catalog, path).changes == ()
+    set_kind_by_hand(catalog, "Größe (mm)", "category", who="Ann")
+    label_by_hand(catalog, "slide", "a", dict.fromkeys([*names, "split"], ""), who="Ann")
+    assert catalog.slide_labels("a") == []
+
+
+def test_a_label_that_is_spelled_otherwise_than_before_is_that_of_before(catalog, table):
+    label_by_hand(catalog, "slide", "a", {"grösse": "1", "Tumour_stage": "II"}, who="Ann")
+    shown = take(catalog, table("slide,label.Größe,label.tumour-stage\nb,2,II\n"))
+    assert [c[2:] for c in said(shown)] == [
+        ("label.grösse", None, "2"), ("label.Tumour_stage", None, "II")
+    ]  # fmt: skip
+    assert shown.notes == (
+        "label 'grösse' is what the catalog calls the table's 'Größe'",
+        "label 'Tumour_stage' is what the catalog calls the table's 'tumour-stage'",
+    )
+    [change] = label_by_hand(catalog, "slide", "a", {"GRÖSSE": "3"}, who="Ann")
+    assert change.field == "label.grösse"
+    assert set_kind_by_hand(catalog, "Größe", "text", who="Ann")[0].key == "grösse"
+    change = replace(change, field="label.Größe", old=None, kind="number")  # of an older version
+    catalog.record_changes([change], ChangedBy(who="Ann"))
+    with pytest.raises(SpecError, match="label 'GRÖSSE' may be 'Größe' or 'grösse'"):
+        look(catalog, table("slide,label.GRÖSSE\nb,2\n"))
+    assert look(catalog, table("slide,label.Größe\nb,2\n")).labels[0].name == "Größe"
+
+
+def test_it_is_told_of_which_kind_labels_become_and_how_many_values_they_have(catalog, table):
+    path = table(
+        "slide;label;label.os;label.n;label.share;label.is_x\n"
+        "a;1,5;1,5;1,234;50 %;true\nb;2;-2;2,500;60 %;false\nc;2;1e3;7;60 %;true\n"
+    )
+    shown = take(catalog, path)
+    assert [(one.name, one.kind, one.n_values) for one in shown.labels] == [
+        ("label", "category", 2), ("os", "number", 3), ("n", "category", 3),
+        ("share", "category", 2), ("is_x", "boolean", 2),
+    ]  # fmt: skip
+    state = catalog.cohort_state().slides["a"]
+    assert [state[name] for name in ("label", "label.os", "label.n")] == ["1,5", "1.5", "1,234"]
+    unclear = "'1,234' may be a thousand or a decimal, and is taken for neither"
+    assert shown.notes == (
+        "label 'label': its decimal commas stay, for it is of the kind category",
+        "label 'os': its commas are decimal ones, '1,5' is '1.5'",
+        f"label 'n': {unclear}: write 1.234 or 1234",
+    )
+    assert look(catalog, path).changes == ()
+    shown = look(catalog, table("slide;label.share;label.os;label.is_x\na;0,5;1.5;0,5\n"))
+    assert [c[2:] for c in said(shown)] == [("label.share", "50 %", "0,5")]
+    assert shown.notes == tuple(
+        f"label {name!r}: its decimal commas stay, for it is of the kind {kind}"
+        for name, kind in (("share", "category"), ("is_x", "boolean"))
+    )
+    assert kinds(shown) == [(2, "other_kind")]
+    shown = look(catalog, table("slide\tlabel.new\na\t0,123\nb\t1234\n"))
+    assert [c[4] for c in said(shown)] == ["0.123", "1234"]
+    shown = look(catalog, table('slide,label.new\na,"1,5"\n'))
+    assert [(c[4], shown.labels[0].kind) for c in said(shown)] == [("1,5", "category")]
 
 
 # What speaks against one
@@ -222,7 +315,10 @@ def test_what_was_changed_between_the_look_and_the_taking_is_refused(catalog, ta
         ("slide,slide_id\na,b\n", "two columns are called 'slide'"),
         ("slide,label,label.label\na,x,y\n", "two columns state one label"),
         ("slide,Label.Grade,label.grade\na,1,2\n", "two columns are called 'label.grade'"),
-        ("slide,label.a b!\na,x\n", "label 'a_b!' cannot be a name"),
+        ("slide,label.T stage,Label.t_Stage\na,1,2\n", "two columns are called 'label.t_stage'"),
+        ("slide,label, label.LABEL\na,x,y\n", "two columns state one label"),
+        ("slide,label. \u200b\na,x\n", ":1: label '\\u200b' has no name that can be seen"),
+        ("slide,label." + "x" * 201 + "\na,x\n", ":1: label's name"),
         ("slide,label\n", "no line below the header"),
         ("slide,label\n\n,\n", "no line below the header"),
         ("", "it is empty"),
@@ -328,8 +424,10 @@ def test_labels_are_stated_and_taken_away_by_hand(catalog):
         label_by_hand(catalog, "patient", "P1", {"x": "1"}, who="Ann")
     with pytest.raises(CatalogError, match="not in the catalog"):
         label_by_hand(catalog, "slide", "z", {"x": "1"}, who="Ann")
-    with pytest.raises(SpecError, match="cannot be a name"):
-        label_by_hand(catalog, "slide", "a", {"x y": "1"}, who="Ann")
+    with pytest.raises(SpecError, match="has no name"):
+        label_by_hand(catalog, "slide", "a", {" ": "1"}, who="Ann")
+    with pytest.raises(SpecError, match="label 'grade' is stated twice"):
+        label_by_hand(catalog, "slide", "a", {"grade": "1", "Grade ": "2"}, who="Ann")
 
 
 def test_a_patient_is_labelled_by_hand(catalog, table):
@@ -340,7 +438,7 @@ def test_a_patient_is_labelled_by_hand(catalog, table):
 
 def test_a_label_is_of_the_kind_of_its_name_by_hand_and_in_a_table(catalog, table):
     take(catalog, table("slide,label.grade,label.type,label.label2\na,2,x,true\nb,3,y,false\n"))
-    said = r"slide a: labels grade are numbers, and 'high' is not. .* cohort kind grade category$"
+    said = r"slide a: labels 'grade' are numbers, and 'high' is not. .* cohort kind grade category$"
     with pytest.raises(SpecError, match=said):
         label_by_hand(catalog, "slide", "a", {"type": "7", "grade": "high"}, who="Ann")
     label_by_hand(catalog, "slide", "a", {"type": "7"}, who="Ann")
@@ -349,14 +447,16 @@ def test_a_label_is_of_the_kind_of_its_name_by_hand_and_in_a_table(catalog, tabl
     assert [(one.line, one.kind) for one in conflicts] == [
         (line, "other_kind") for line in (2, 3, 4)
     ]
-    assert "labels label2 are true or false, and '1' is not" in conflicts[0].message
+    assert "labels 'label2' are true or false, and '1' is not" in conflicts[0].message
     assert of_kinds(catalog, "a", "b") == {("grade", "number"), ("type", "category"), BOOLEAN}
 
     for name in ("grade", "label2"):
         set_kind_by_hand(catalog, name, "category", who="Ann")
     take(catalog, path)
     assert of_kinds(catalog, "a", "b") == {(n, "category") for n in ("grade", "type", "label2")}
-    with pytest.raises(CatalogError, match="label grade: its value 'low' is of another kind than"):
+    with pytest.raises(
+        CatalogError, match="label 'grade': its value 'low' is of another kind than"
+    ):
         set_kind_by_hand(catalog, "grade", "number", who="Ann")
     assert len(set_kind_by_hand(catalog, "type", "number", who="Ann")) == 1
     assert set_kind_by_hand(catalog, "type", "number", who="Ann") == []

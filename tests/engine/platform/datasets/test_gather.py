@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from pathassets.catalog.records import ChangedBy, CohortChange, CohortFacts, Verdict
@@ -77,6 +80,11 @@ def test_a_named_label_is_the_slides_or_else_its_patients_and_who_has_none_is_le
     assert planned.manifest["label"].tolist() == ["low", "high"]
     assert slides(planned) == [a, b]
     assert left_out(planned) == {c: "no label grade"}
+    name = 'T = "1": a & b\n#2'
+    cohort.say("slide", b, f"label.{name}", "x", "category")
+    planned = cohort.plan(f"label: {json.dumps(name)}")
+    assert planned.manifest["label"].tolist() == ["x"]
+    assert set(left_out(planned).values()) == {f"no label {name}"}
 
 
 def test_patients_of_a_site_are_in_one_part(cohort):
@@ -129,14 +137,19 @@ def test_a_file_says_parts_and_reads_back_what_a_version_wrote(cohort, settings)
     assert cohort.plan("split_file: parts.csv").manifest["split"].tolist() == ["train", "test"]
 
 
-def test_a_file_may_name_a_slide_by_an_id_of_before_it_was_merged(cohort, settings, platform):
+def test_a_file_may_name_a_slide_by_an_id_of_before_it_was_merged_or_its_file(
+    cohort, settings, platform
+):
     a, b, _ = cohort.slides
     remember_merge(platform.catalog, "old-id", into=a)
     path = settings.home / "parts.csv"
     path.write_text(f"slide_id;split\nold-id;train\n{b};test\n")
     assert cohort.plan("split_file: parts.csv").manifest["split"].tolist() == ["train", "test"]
+    file = Path(platform.catalog.paths(b)[0].path)
+    path.write_text(f"slide_id;split\nold-id;train\n{file.name};test\n")
+    assert cohort.plan("split_file: parts.csv").manifest["split"].tolist() == ["train", "test"]
     path.write_text(f"slide_id;split\nold-id;train\n{a};test\n")
-    with pytest.raises(SpecError, match="is in train and in test: it has two ids"):
+    with pytest.raises(SpecError, match="is in train and in test: it is named in two ways"):
         cohort.plan("split_file: parts.csv")
 
 
