@@ -23,6 +23,7 @@ from sqlalchemy import (
 
 from pathassets.catalog.database.connect import writing
 from pathassets.catalog.database.dialects import IN_VALUES, lock_for_cohort, lock_for_standing
+from pathassets.catalog.forgotten import find_gone, read_forgotten
 from pathassets.catalog.history import enter_changes
 from pathassets.catalog.part import CatalogPart, now
 from pathassets.catalog.records import AnnotationRecord, ChangedBy, CohortChange, MppOverride
@@ -153,6 +154,7 @@ def check_known(connection: Connection, slide_ids: Sequence[str]) -> None:
     """Let slides pass that are in the catalog.
 
     Raises:
+        SlideForgotten: one was taken out.
         CatalogError: one is not; the remedy names ids like it.
     """
     for start in range(0, len(slide_ids), IN_VALUES):
@@ -165,13 +167,16 @@ def check_known(connection: Connection, slide_ids: Sequence[str]) -> None:
 
 
 def unknown_slide(connection: Connection, slide_id: str) -> CatalogError:
-    """Build the error of a slide that is not there."""
+    """Build the error of a slide that is not there; of one that was taken out no other is named."""
     heir = find_heir(connection, slide_id)
     if heir is not None:
         return CatalogError(
             f"slide {slide_id}: was found to be the same content as {heir}",
             remedy=f"Name that one: {heir}",
         )
+    gone = find_gone(read_forgotten(connection), slide_id)
+    if gone is not None:
+        return gone.error(slide_id)
     near = _near(slide_id, _ids_like(connection, slide_id))
     return CatalogError(
         f"slide {slide_id}: not in the catalog",

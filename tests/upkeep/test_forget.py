@@ -45,12 +45,12 @@ def everywhere(home: Path, word: str) -> list[str]:
 def test_a_slide_that_a_dataset_names_is_taken_out_only_when_that_is_said(home: Path) -> None:
     a, _ = ids(home)
     before = artifacts(home)
-    assert "is named by dataset/cohort/" in refused("forget", a, *CONSENT)
+    assert "is named by cohort@" in refused("forget", a, *CONSENT)
     assert artifacts(home) == before
     said = output("forget", a, *CONSENT, "--from-releases")
     assert said.startswith(f"{a}: taken out; 4 artifacts removed\n")
     assert f"left where it is: {home.parent}" not in said
-    assert "names it still: dataset/cohort/" in said
+    assert "names it still: cohort@" in said
 
 
 def test_of_a_slide_that_was_taken_out_nothing_is_left_but_its_file(home: Path) -> None:
@@ -98,7 +98,7 @@ def test_no_byte_of_the_databases_names_slide_or_patient_any_more(home: Path) ->
     said = seen.asset_observation
     assert said is not None
     assert said.description.startswith("a member was withdrawn")
-    assert said.metadata["named by"].value.count("dataset/cohort/") == 2
+    assert said.metadata["named by"].value.count("cohort@") == 2
 
 
 def test_a_slide_that_was_taken_out_is_not_taken_in_again_under_any_name(
