@@ -33,7 +33,7 @@ class Forgotten:
     @property
     def told(self) -> str:
         """When, and by whom."""
-        return f"was taken out on {self.forgotten_at:%Y-%m-%d} by {self.who}"
+        return f"taken out on {self.forgotten_at:%Y-%m-%d} by {self.who}"
 
     def has_content(self, fingerprint: str) -> bool:
         """Whether it had this SHA-256."""
@@ -46,7 +46,7 @@ class Forgotten:
     def error(self, slide_id: str) -> SlideForgotten:
         """Build what whoever names it is told."""
         return SlideForgotten(
-            f"slide {slide_id}: {self.told}",
+            f"slide {slide_id}: was {self.told}",
             remedy="Name another slide; docs/upkeep.md says how one is let in again",
         )
 

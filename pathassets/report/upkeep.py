@@ -87,7 +87,7 @@ def _kept_out(kept_out: Iterable[KeptOut]) -> list[str]:
     )
     ends = {True: "; what was made of it was kept then, and stays", False: ""}
     return [
-        f"{counted(n, 'slide')} of the backup {'stays' if n == 1 else 'stay'} out, each "
+        f"{counted(n, 'slide')} of the backup {'stays' if n == 1 else 'stay'} out, "
         f"{told}{ends[is_kept]}"
         for (told, is_kept), n in counts.items()
     ]

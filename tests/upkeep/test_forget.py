@@ -134,20 +134,11 @@ def test_an_unknown_slide_is_refused_and_a_removal_that_was_begun_is_found(home:
         catalog.begin_forgetting(a, who="Ann", why="consent")
     [found] = findings()["slide_half_forgotten"]
     assert found["subject"] == a
+    assert f"pathassets forget {a} --who NAME --why … --from-releases; with" in found["remedy"]
+    said = refused("dataset", "freeze", "cohort", *CONSENT)
+    assert f"End its removal: pathassets forget {a} " in said
     take_out(home)
     assert "slide_half_forgotten" not in findings()
-
-
-def test_a_slide_that_was_forgotten_and_comes_back_with_an_older_backup_is_found(
-    home: Path,
-) -> None:
-    a, b = ids(home)
-    output("backup", home / "older")
-    take_out(home)
-    output("restore", home / "older", "--force")
-    assert ids(home) == [a, b]
-    [found] = findings()["slide_half_forgotten"]
-    assert found["subject"] == a
 
 
 def invoke_error(*arguments: str) -> str:

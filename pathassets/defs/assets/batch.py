@@ -23,6 +23,7 @@ from pathassets.engine.platform.plan import plan_slides
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.provenance.openlineage import tell_batch
 from pathassets.engine.stages.outcomes import SlideOutcome
+from pathassets.errors import CatalogError, SlideForgotten
 
 MAX_SLIDES = 500
 """Slides in one run at most: a run that is killed is repeated, its finished slides are not."""
@@ -88,7 +89,19 @@ def run_slides(
                 context.log.error(line(outcome.failure.message))
                 failed.append(outcome)
     if failed or unknown:
-        raise failure_of(failed, unknown, len(chosen))
+        lines = [_said_unknown(platform, slide_id) for slide_id in unknown]
+        raise failure_of(failed, lines, len(chosen))
+
+
+def _said_unknown(platform: Platform, slide_id: str) -> str:
+    """Fact and remedy of a partition that is no slide's any more."""
+    try:
+        platform.catalog.slide(slide_id)
+    except SlideForgotten as error:
+        return str(error)
+    except CatalogError:
+        pass
+    return f"{slide_id}: not in the catalog. Ingest its file again"
 
 
 def _spec(recipe: Recipe, entry: Entry) -> dg.AssetSpec:

@@ -287,8 +287,11 @@ def annotation_events(
 
 
 def failure_of(outcomes: list[SlideOutcome], unknown: list[str], n_slides: int) -> dg.Failure:
-    """The end of a run in which slides failed: names each, with its reason in words."""
-    lines = [f"{slide_id}: not in the catalog. Ingest its file again" for slide_id in unknown]
+    """The end of a run in which slides failed: names each, with its reason in words.
+
+    `unknown` says so of what is no slide.
+    """
+    lines = [*unknown]
     for outcome in outcomes:
         failed = outcome.failure
         if failed is not None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pathassets.catalog.catalog import Catalog
+from pathassets.catalog.forgotten import Forgotten, find_gone
 from pathassets.engine.platform.ingestion.cohort_table import Cohort, CohortRow
 from pathassets.engine.platform.merged_slides import heirs_of
 
@@ -24,6 +25,8 @@ class Matches:
     """Slide ids of each name that is known: of several the name is no use."""
     near: Mapping[str, str]
     """Of some of the unknown names the known one that is most like it."""
+    gone: Mapping[str, Forgotten]
+    """Those of the unknown names that are ids of slides which were taken out."""
 
 
 def match_slides(catalog: Catalog, known: Collection[str], names: Iterable[str]) -> Matches:
@@ -39,8 +42,11 @@ def match_slides(catalog: Catalog, known: Collection[str], names: Iterable[str])
     by_file = _match_files(rest, {id_: [p.path for p in some] for id_, some in paths.items()})
     slides = {name: tuple(sorted(ids)) for name, ids in (found | by_file).items()}
     unknown = [name for name in rest if name not in slides]
+    forgotten = catalog.forgotten() if unknown else []
+    gone = {name: one for name in unknown if (one := find_gone(forgotten, name)) is not None}
+    unknown = [name for name in unknown if name not in gone]
     files = {Path(one.path).name for some in paths.values() for one in some} if unknown else set()
-    return Matches(slides=slides, near=nearest(unknown, files | set(known)))
+    return Matches(slides=slides, near=nearest(unknown, files | set(known)), gone=gone)
 
 
 def _match_files(names: Collection[str], paths: Mapping[str, Iterable[str]]) -> dict[str, set[str]]:

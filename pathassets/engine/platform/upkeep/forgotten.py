@@ -14,7 +14,7 @@ def refuse_forgotten(platform: Platform, path: Path, fingerprint: str) -> SlideE
         if one.has_content(fingerprint):
             return SlideError(
                 path,
-                f"its slide {one.told}",
+                f"its slide was {one.told}",
                 remedy="Move the file away; docs/upkeep.md says how a slide is let in again",
                 reason="slide_forgotten",
             )

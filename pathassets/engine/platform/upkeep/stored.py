@@ -214,7 +214,7 @@ def _homeless(platform: Platform, address: Address) -> Finding:
         subject=str(address),
         evidence=f"it is whole, and the catalog has no slide {slide_id}"
         if gone is None
-        else f"it is whole, and its slide {gone.told}",
+        else f"it is whole, and its slide was {gone.told}",
         remedy="Ingest its slide again, or restore the catalog; else remove it"
         if gone is None
         else f"Remove {platform.store.path_of(address)}",
