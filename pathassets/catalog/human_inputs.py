@@ -212,21 +212,30 @@ def find_heir(connection: Connection, slide_id: str) -> str | None:
 
 
 def require_free(connection: Connection, slide_id: str, path: str) -> None:
-    """Let an id through that content at another place does not have: two slides would become one.
+    """Let an id through that no other content has: two slides would become one.
+
+    That of a slide which was taken out neither: datasets that name it would mean the new one.
 
     Raises:
-        CatalogError: it has, or had until both were found to be one.
+        CatalogError: content at another place has it, had it until both were found to be one, or
+            had it and was taken out.
     """
     others = select(slide_path.c.path).where(
         slide_path.c.slide_id == slide_id, slide_path.c.path != path
     )
     other = connection.execute(others.order_by(slide_path.c.path)).scalar()
     heir = find_heir(connection, slide_id)
+    gone = find_gone(read_forgotten(connection), slide_id)
     if other is not None or heir is not None:
-        raise CatalogError(
-            f"{path}: {other or heir} has its id {slide_id}, and other content",
-            remedy="Give it another slide_id in the cohort table, with --id-scheme manifest",
-        )
+        fact = f"{other or heir} has its id {slide_id}, and other content"
+    elif gone is not None:
+        fact = f"its id {slide_id} is that of a slide which was {gone.told}, and had other content"
+    else:
+        return
+    raise CatalogError(
+        f"{path}: {fact}",
+        remedy="Give it another slide_id in the cohort table, with --id-scheme manifest",
+    )
 
 
 def disputes(merged: Iterable[RowMapping]) -> list[str]:

@@ -25,6 +25,7 @@ from pathassets.catalog.forgotten import find_gone
 from pathassets.catalog.records import ArtifactRecord, FileRecord
 from pathassets.catalog.releases.records import ReleaseRecord
 from pathassets.core.address import SLIDE_STAGE, Address
+from pathassets.core.recipe import DATASET
 from pathassets.core.slides.slide import slide_version
 from pathassets.core.text import quoted
 from pathassets.engine.platform.platform import Platform
@@ -39,6 +40,8 @@ METADATA = "zarr.json"
 MAX_METADATA_BYTES = 16 * 2**20
 """Of a copied `zarr.json` that is read: one that we wrote has some kB."""
 _N_PARTS = 4
+_N_OF_VERSION = 3
+"""Parts of dataset/NAME/DIGEST, as commands before this version wrote it."""
 N_LETTERS = 8
 """Of a digest, in names that people read."""
 
@@ -76,6 +79,8 @@ def _named(platform: Platform, path: Path, named: str) -> Address:
         return slide_address(platform, parts[2])  # the address of a slide, as errors write it
     if len(parts) == _N_PARTS and not path.is_absolute():
         return _known(platform, Address(*parts))
+    if len(parts) == _N_OF_VERSION and parts[0] == DATASET and not path.is_absolute():
+        return _version(platform, f"{parts[1]}@{parts[2]}")
     if len(parts) > 1:
         raise StoreError(
             path,
