@@ -75,7 +75,8 @@ def restore_line(done: Restored) -> str:
     if done.not_known:
         said.append(
             "which slides were forgotten since the backup was written is not known: "
-            f"{done.not_known}; take those out again: pathassets forget SLIDE --who NAME --why …"
+            f"{done.not_known}; take those out again: pathassets forget SLIDE --who NAME --why …; "
+            "or restore once more, --force --instead-of URL, where a catalog is left that knows"
         )
     return visible("\n".join([*said, *_lacking(done.lacking)]), keep="\n")
 

@@ -122,6 +122,11 @@ def test_artifacts_are_kept_when_asked_and_no_doctor_or_clearing_takes_them(home
     assert "4 artifacts kept" in take_out(home, "--keep-artifacts")
     assert artifacts(home) == before
     assert findings("--fix") == {}
+    with open_instance(read_settings()) as instance:
+        instance.add_dynamic_partitions("slides", [a])  # as from an older copy of Dagster's state
+        [found] = findings("--fix")["partition_of_no_slide"]
+        assert "its slide was taken out on " in found["evidence"]
+        assert slide_order(instance) == [ids(home)[0]]
     output("gc", "--yes", "--older-than", "0")
     assert {path for path in before if a in path} <= set(artifacts(home))
 

@@ -9,12 +9,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Literal
 
 from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.cohorts.state import LABEL, NAMED
-from pathassets.catalog.forgotten import Forgotten
 from pathassets.catalog.records import CohortChange, CohortState, LabelKind, Subject
 from pathassets.core.text import quoted
 from pathassets.engine.platform.cohorts.matching import Matches, match_slides, nearest
@@ -165,8 +163,14 @@ def _read_slides(said: _Said, matches: Matches) -> None:
                 f"{quoted(line.slide)} fits {len(ids)} slides, such as {ids[0]} and {ids[1]}",
                 "Give more of the path, or the slide id",
             )  # fmt: skip
+        elif line.slide in matches.gone and not said.lenient.may_skip:
+            said.refuse(
+                line.number, "unknown_slide",
+                f"slide {quoted(line.slide)} was {matches.gone[line.slide].told}",
+                "Take the line out of the table, or leave such lines out: --skip-unknown",
+            )  # fmt: skip
         else:
-            _pass_over(said, line.number, "slide", line.slide, matches.near, matches.gone)
+            _pass_over(said, line.number, "slide", line.slide, matches.near)
     _read_sites(said, matches, patients)
 
 
@@ -240,22 +244,12 @@ def _read_patients(said: _Said) -> None:
         _read_members(said, line, of_patient.get(patient, ()))
 
 
-def _pass_over(  # noqa: PLR0913, PLR0917 - what a line is about, and what else it may be
-    said: _Said, line: int, subject: Subject, name: str, near: Mapping[str, str],
-    gone: Mapping[str, Forgotten] = MappingProxyType({}),
-) -> None:  # fmt: skip
-    """Leave out a line about what nobody knows, where it may be; else it is a conflict.
-
-    `gone` are slides that were taken out, by the id that they had.
-    """
+def _pass_over(
+    said: _Said, line: int, subject: Subject, name: str, near: Mapping[str, str]
+) -> None:
+    """Leave out a line about what nobody knows, where it may be; else it is a conflict."""
     if said.lenient.may_skip:
         said.n_skipped += 1
-        return
-    if name in gone:
-        said.refuse(
-            line, "unknown_slide", f"slide {quoted(name)} was {gone[name].told}",
-            "Take the line out of the table, or leave such lines out: --skip-unknown",
-        )  # fmt: skip
         return
     close = f"Did you mean {quoted(near[name])}? " if name in near else ""
     said.refuse(
