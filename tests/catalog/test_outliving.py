@@ -9,6 +9,8 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from pathassets.catalog.catalog import Catalog
+from pathassets.catalog.database import connect
+from pathassets.catalog.database.connect import open_engine
 from pathassets.catalog.upkeep.dump import load_catalog
 from pathassets.catalog.upkeep.outliving import KeptOut, Outliving, read_outliving
 from pathassets.catalog.upkeep.soundness import find_faults
@@ -41,6 +43,8 @@ def test_an_older_dump_makes_the_catalog_that_was_there_after_the_slide_went(
     assert (one.slide_ids, one.are_artifacts_kept) == (("a", "older"), keeps)
     assert one.forgotten.told.endswith("by Ann")
     assert list(find_faults(other)) == []
+    if not is_server:
+        assert path_of("a").path.encode() not in (tmp_path / "other.sqlite").read_bytes()
 
 
 def tables_of(catalog: Catalog) -> dict[str, list[str]]:
@@ -52,11 +56,18 @@ def sqlite_at(folder: Path) -> str:
     return f"sqlite:///{folder / 'other.sqlite'}"
 
 
-def test_nothing_outlives_in_a_database_that_is_no_catalog(url: str) -> None:
+def test_a_database_that_is_no_catalog_does_not_tell_and_an_older_one_has_forgotten_nothing(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     engine = create_engine(url)
     with engine.begin() as connection:
         connection.execute(text("CREATE TABLE other (id INTEGER)"))
     engine.dispose()
+    with pytest.raises(CatalogError, match="is no catalog"):
+        read_outliving(url)
+    with monkeypatch.context() as patched:
+        patched.setattr(connect, "HEAD", "0001")
+        open_engine(url).dispose()
     assert read_outliving(url) == Outliving()
 
 

@@ -8,8 +8,10 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from pathassets.defs.events.slide_events import said_unknown
 from pathassets.defs.instance import open_instance
 from pathassets.defs.partitions import slide_order
+from pathassets.engine.platform.platform import open_to_read
 from pathassets.engine.settings import read_settings
 from tests.upkeep.home import (
     artifacts,
@@ -127,6 +129,9 @@ def test_artifacts_are_kept_when_asked_and_no_doctor_or_clearing_takes_them(home
         [found] = findings("--fix")["partition_of_no_slide"]
         assert "its slide was taken out on " in found["evidence"]
         assert slide_order(instance) == [ids(home)[0]]
+    with open_to_read(read_settings()) as platform:  # a run that was begun before
+        assert said_unknown(platform, a).startswith(f"slide {a}: was taken out on ")
+        assert said_unknown(platform, "x") == "x: not in the catalog. Ingest its file again"
     output("gc", "--yes", "--older-than", "0")
     assert {path for path in before if a in path} <= set(artifacts(home))
 

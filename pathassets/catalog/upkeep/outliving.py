@@ -17,12 +17,14 @@ from typing import Any
 from sqlalchemy import Connection, Table, delete, exists, insert, inspect, select
 
 from pathassets.catalog.database import dialects
-from pathassets.catalog.database.connect import make_engine, reading
+from pathassets.catalog.database.connect import make_engine, reading, revision_of
+from pathassets.catalog.database.urls import name_of
 from pathassets.catalog.forgotten import Forgotten, read_forgotten
 from pathassets.catalog.part import portions
 from pathassets.catalog.rows import flat
 from pathassets.catalog.tables import artifact, forgotten_slide, slide
 from pathassets.catalog.upkeep.forgetting import OF_ARTIFACTS, all_ids, erase
+from pathassets.errors import CatalogError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,13 +55,17 @@ def read_outliving(url: str) -> Outliving:
     """Read which slides were taken out of a catalog, be it another version's; it is not written.
 
     Raises:
-        CatalogError: it cannot be read.
+        CatalogError: it cannot be read, or is no catalog.
     """
     engine = make_engine(dialects.read_only(url))
     try:
         with reading(engine) as connection:
+            if not revision_of(connection):
+                raise CatalogError(
+                    f"{name_of(engine.url)}: is no catalog", remedy="Look at its URL"
+                )
             if not inspect(connection).has_table(forgotten_slide.name):
-                return Outliving()
+                return Outliving()  # of before any slide could be forgotten
             forgotten = read_forgotten(connection)
             kept_ids = _kept_ids(connection, forgotten) if forgotten else []
             kept = {one.name: _rows_of(connection, one, kept_ids) for one in OF_ARTIFACTS}

@@ -14,7 +14,7 @@ import dagster as dg
 from pathassets.core.recipe import Entry, Recipe
 from pathassets.defs.events.checks import check_specs, withdraw_checks
 from pathassets.defs.events.data_versions import Provenance, code_version
-from pathassets.defs.events.slide_events import events_of, failure_of
+from pathassets.defs.events.slide_events import events_of, failure_of, said_unknown
 from pathassets.defs.instance import fast_events
 from pathassets.defs.partitions import SLIDE_KEY, SLIDES, forget_merged
 from pathassets.defs.text import bullets, line, quoted
@@ -23,7 +23,6 @@ from pathassets.engine.platform.plan import plan_slides
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.provenance.openlineage import tell_batch
 from pathassets.engine.stages.outcomes import SlideOutcome
-from pathassets.errors import CatalogError, SlideForgotten
 
 MAX_SLIDES = 500
 """Slides in one run at most: a run that is killed is repeated, its finished slides are not."""
@@ -89,19 +88,8 @@ def run_slides(
                 context.log.error(line(outcome.failure.message))
                 failed.append(outcome)
     if failed or unknown:
-        lines = [_said_unknown(platform, slide_id) for slide_id in unknown]
+        lines = [said_unknown(platform, slide_id) for slide_id in unknown]
         raise failure_of(failed, lines, len(chosen))
-
-
-def _said_unknown(platform: Platform, slide_id: str) -> str:
-    """Fact and remedy of a partition that is no slide's any more."""
-    try:
-        platform.catalog.slide(slide_id)
-    except SlideForgotten as error:
-        return str(error)
-    except CatalogError:
-        pass
-    return f"{slide_id}: not in the catalog. Ingest its file again"
 
 
 def _spec(recipe: Recipe, entry: Entry) -> dg.AssetSpec:

@@ -15,8 +15,9 @@ from pathassets.defs.partitions import SLIDE_KEY
 from pathassets.defs.text import bullets, bullets_value, quoted, text_value
 from pathassets.engine.features.works import EncodingStats
 from pathassets.engine.platform.plan import PlannedSlide
+from pathassets.engine.platform.platform import Platform
 from pathassets.engine.stages.outcomes import SlideOutcome, StepOutcome
-from pathassets.errors import FeaturesNotFinite
+from pathassets.errors import CatalogError, FeaturesNotFinite, SlideForgotten
 
 HAS_TISSUE = "has_tissue"
 """Check on every tissue mask: bare glass is a value, and this points at it."""
@@ -284,6 +285,17 @@ def annotation_events(
     seen_tags = {} if drawn.is_withdrawn else tags
     seen = dg.AssetObservation(key, partition=drawn.slide_id, description=words, tags=seen_tags)
     return made, seen
+
+
+def said_unknown(platform: Platform, slide_id: str) -> str:
+    """Fact and remedy of a partition that is no slide's any more."""
+    try:
+        platform.catalog.slide(slide_id)
+    except SlideForgotten as error:
+        return str(error)
+    except CatalogError:
+        pass
+    return f"{slide_id}: not in the catalog. Ingest its file again"
 
 
 def failure_of(outcomes: list[SlideOutcome], unknown: list[str], n_slides: int) -> dg.Failure:

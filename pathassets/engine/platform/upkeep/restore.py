@@ -28,6 +28,7 @@ from pathassets.catalog.upkeep.dump import is_empty, load_catalog
 from pathassets.catalog.upkeep.outliving import KeptOut
 from pathassets.core.address import Address
 from pathassets.core.recipe import ANNOTATIONS
+from pathassets.core.text import names_one
 from pathassets.engine.platform.upkeep.backup import DAGSTER, RECIPE, STORE, TABLES, WHAT
 from pathassets.engine.platform.upkeep.forget import folders_of, remove_folders
 from pathassets.engine.platform.upkeep.forgotten_since import BEFORE, read_forgotten_since
@@ -47,7 +48,7 @@ class Restored:
     aside: Path | None
     """Where what was in the way is now; None where nothing was."""
     lacking: tuple[str, ...]
-    """Annotations that the backup could not keep, and why."""
+    """Annotations that the backup could not keep, and why; but for those of `kept_out`."""
     kept_out: tuple[KeptOut, ...]
     """Slides of the backup that were forgotten since."""
     not_known: str
@@ -81,7 +82,7 @@ def restore_backup(
         n_slides=about["n_slides"] - len(files.kept_out),
         n_annotations=files.n_annotations,
         aside=aside,
-        lacking=tuple(map(str, about["lacking"])),
+        lacking=tuple(one for one in map(str, about["lacking"]) if not names_one(one, files.out)),
         kept_out=tuple(files.kept_out),
         not_known=since.not_known,
     )
@@ -96,14 +97,18 @@ class _Files:
     kept_out: Sequence[KeptOut] = ()
     n_annotations: int = 0
 
+    @property
+    def out(self) -> set[str]:
+        """Ids of the slides that stay out."""
+        return {slide_id for one in self.kept_out for slide_id in one.slide_ids}
+
     def settle(self, kept_out: Sequence[KeptOut]) -> None:
         """Publish annotations, but for those slides; what else lies in the store of them goes."""
         self.kept_out = kept_out
-        out = {slide_id for one in kept_out for slide_id in one.slide_ids}
         gone = [i for one in kept_out if not one.are_artifacts_kept for i in one.slide_ids]
         with self.store.staging(f"restore-{uuid.uuid4().hex}") as bin_:
             remove_folders(folders_of(self.store.root, gone), bin_)
-        self.n_annotations = _restore_annotations(self.store, self.kept, out)
+        self.n_annotations = _restore_annotations(self.store, self.kept, self.out)
 
 
 def _about(source: Path, bundle: Bundle) -> dict[str, Any]:
