@@ -307,9 +307,10 @@ def _members_causes(
     those are made. `gone` were taken out: the catalog may not know any more that it was made from
     them.
     """
+    new = {a.partition_key: a for a in wanted.parents}
+    gone = [one for one in gone if one.slide_id not in new]  # else its removal did not end
     gone_ids = {one.slide_id for one in gone}
     old = {a.partition_key: a for a in made.parents if a.partition_key not in gone_ids}
-    new = {a.partition_key: a for a in wanted.parents}
     n_stale = sum(one in behind for one in old if one not in new)
     n_other = sum(old[one] != new[one] for one in old.keys() & new.keys())
     n_fewer = len(old.keys() - new.keys()) - n_stale
