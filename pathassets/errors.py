@@ -25,6 +25,7 @@
     ├── ServiceEnded                              a program that `pathassets ui` had started
     ├── LeakageFound              .dataset        parts of a dataset share what nobody accepted
     └── CatalogError                              the SQL catalog
+        └── SlideForgotten                        the slide that is named was taken out for good
 
 A message reads `subject: fact`; the remedy, where there is one, is a sentence of its own, and part
 of `str(error)`.
@@ -349,6 +350,12 @@ class CatalogError(PathAssetsError):
     """The SQL catalog cannot be opened, read or written."""
 
     reason = "catalog_error"
+
+
+class SlideForgotten(CatalogError):
+    """The slide that is named was taken out for good."""
+
+    reason = "slide_forgotten"
 
 
 def near_names(name: str, known: Iterable[str], n: int = 3) -> list[str]:

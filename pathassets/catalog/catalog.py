@@ -206,6 +206,7 @@ class Catalog(
         """One slide; an id that was merged into another slide stands for that one.
 
         Raises:
+            SlideForgotten: it was taken out.
             CatalogError: there is none of this id; the remedy names ids like it.
         """
         with reading(self._engine) as connection:

@@ -23,6 +23,7 @@ from sqlalchemy import (
 
 from pathassets.catalog.database.connect import writing
 from pathassets.catalog.database.dialects import IN_VALUES, lock_for_cohort, lock_for_standing
+from pathassets.catalog.forgotten import find_gone, read_forgotten
 from pathassets.catalog.history import enter_changes
 from pathassets.catalog.part import CatalogPart, now
 from pathassets.catalog.records import AnnotationRecord, ChangedBy, CohortChange, MppOverride
@@ -153,6 +154,7 @@ def check_known(connection: Connection, slide_ids: Sequence[str]) -> None:
     """Let slides pass that are in the catalog.
 
     Raises:
+        SlideForgotten: one was taken out.
         CatalogError: one is not; the remedy names ids like it.
     """
     for start in range(0, len(slide_ids), IN_VALUES):
@@ -165,13 +167,16 @@ def check_known(connection: Connection, slide_ids: Sequence[str]) -> None:
 
 
 def unknown_slide(connection: Connection, slide_id: str) -> CatalogError:
-    """Build the error of a slide that is not there."""
+    """Build the error of a slide that is not there; of one that was taken out no other is named."""
     heir = find_heir(connection, slide_id)
     if heir is not None:
         return CatalogError(
             f"slide {slide_id}: was found to be the same content as {heir}",
             remedy=f"Name that one: {heir}",
         )
+    gone = find_gone(read_forgotten(connection), slide_id)
+    if gone is not None:
+        return gone.error(slide_id)
     near = _near(slide_id, _ids_like(connection, slide_id))
     return CatalogError(
         f"slide {slide_id}: not in the catalog",
@@ -207,21 +212,30 @@ def find_heir(connection: Connection, slide_id: str) -> str | None:
 
 
 def require_free(connection: Connection, slide_id: str, path: str) -> None:
-    """Let an id through that content at another place does not have: two slides would become one.
+    """Let an id through that no other content has: two slides would become one.
+
+    That of a slide which was taken out neither: datasets that name it would mean the new one.
 
     Raises:
-        CatalogError: it has, or had until both were found to be one.
+        CatalogError: content at another place has it, had it until both were found to be one, or
+            had it and was taken out.
     """
     others = select(slide_path.c.path).where(
         slide_path.c.slide_id == slide_id, slide_path.c.path != path
     )
     other = connection.execute(others.order_by(slide_path.c.path)).scalar()
     heir = find_heir(connection, slide_id)
+    gone = find_gone(read_forgotten(connection), slide_id)
     if other is not None or heir is not None:
-        raise CatalogError(
-            f"{path}: {other or heir} has its id {slide_id}, and other content",
-            remedy="Give it another slide_id in the cohort table, with --id-scheme manifest",
-        )
+        fact = f"{other or heir} has its id {slide_id}, and other content"
+    elif gone is not None:
+        fact = f"its id {slide_id} is that of a slide which was {gone.told}, and had other content"
+    else:
+        return
+    raise CatalogError(
+        f"{path}: {fact}",
+        remedy="Give it another slide_id in the cohort table, with --id-scheme manifest",
+    )
 
 
 def disputes(merged: Iterable[RowMapping]) -> list[str]:

@@ -100,8 +100,10 @@ def verify_version(name: str, *, own_only: bool, as_json: bool) -> None:
 def freeze_version(name: str, who: str, why: str) -> None:
     """Release a version: it gets a number, and what it names is kept from then on."""
     with open_platform(read_settings()) as platform:
-        release = freeze(platform, name, who=who, why=why)
-    click.echo(report.release_line(release))
+        known = find_version(platform, name).release
+        release = known or freeze(platform, name, who=who, why=why)
+    is_new = known is None and (release.who, release.why) == (who, why)  # another may be first
+    click.echo(report.release_line(release, is_new=is_new))
 
 
 @dataset.command("accept")

@@ -111,9 +111,17 @@ def backup(file: Path) -> None:
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--force", "is_forced", is_flag=True, help="Move aside what is in the way.")
-def restore(file: Path, *, is_forced: bool) -> None:
-    """Make the home again that FILE is a backup of, beside what is left of its store."""
-    done = restore_backup(read_settings(), file, is_forced=is_forced)
+@click.option(
+    "--instead-of", default="", metavar="URL",
+    help="The catalog that it takes the place of, where it is not PATHASSETS_CATALOG: what was "
+    "forgotten in it stays out.",
+)  # fmt: skip
+def restore(file: Path, *, is_forced: bool, instead_of: str) -> None:
+    """Make the home again that FILE is a backup of, beside what is left of its store.
+
+    Slides that were forgotten since the backup was written stay out.
+    """
+    done = restore_backup(read_settings(), file, is_forced=is_forced, instead_of=instead_of)
     click.echo(report.restore_line(done))
     if done.lacking:
         sys.exit(SOME_FAILED)

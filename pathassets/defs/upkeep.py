@@ -9,6 +9,7 @@ from functools import partial
 
 import dagster as dg
 
+from pathassets.catalog.forgotten import find_gone
 from pathassets.core.address import ALL_SLIDES, Address
 from pathassets.core.recipe import Entry
 from pathassets.defs.assets.annotations import report_annotations
@@ -78,8 +79,17 @@ def _end(instance: dg.DagsterInstance) -> str:
 def _partitions(instance: dg.DagsterInstance, platform: Platform) -> Iterator[Finding]:
     order = slide_order(instance)
     known = platform.catalog.known_slides(order)
+    forgotten = platform.catalog.forgotten()
     for slide_id in order:
-        if slide_id not in known:
+        if (gone := find_gone(forgotten, slide_id)) is not None and slide_id not in known:
+            yield Finding(
+                kind="partition_of_no_slide",
+                subject=slide_id,
+                evidence=f"Dagster has a partition, and its slide was {gone.told}",
+                remedy=f"{FIX}: the partition goes, with what Dagster shows of the slide",
+                mend=partial(_wipe, instance, slide_id),
+            )
+        elif slide_id not in known:
             yield Finding(
                 kind="partition_of_no_slide",
                 subject=slide_id,
@@ -97,6 +107,11 @@ def _partitions(instance: dg.DagsterInstance, platform: Platform) -> Iterator[Fi
                 remedy=f"{RUN}, or {FIX}, makes it",
                 mend=partial(_make_partition, instance, platform, slide.slide_id),
             )
+
+
+def _wipe(instance: dg.DagsterInstance, slide_id: str) -> str:
+    wipe_slides(instance, [slide_id])
+    return "the partition was taken away, and what Dagster showed of the slide"
 
 
 def _drop_partition(instance: dg.DagsterInstance, slide_id: str) -> str:

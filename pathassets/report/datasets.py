@@ -160,10 +160,14 @@ def verified_json(verified: Verified) -> str:
     )
 
 
-def release_line(release: ReleaseRecord) -> str:
-    """One line about a release."""
+def release_line(release: ReleaseRecord, *, is_new: bool) -> str:
+    """Say what was released; of a version that was before, that nothing was written down now."""
     n_slides = counted(release.report["n_slides"], "slide")
-    return visible(f"{release.name}: {n_slides}, digest {release.digest}, by {release.who}")
+    said = f"{release.name}: {n_slides}, digest {release.digest}, by {release.who}"
+    if not is_new:
+        said += f" on {release.made_at:%Y-%m-%d}: {release.why}; it is released already, and stays "
+        said += "as it was: --who and --why of now were not recorded"
+    return visible(said)
 
 
 def copied_lines(name: str, to: Path, n_slides: int, left_out: Sequence[Withdrawn]) -> str:

@@ -124,7 +124,8 @@ def _line(one: Relative) -> str:
 def _short_facts(one: Relative) -> Iterable[str]:
     """What tells a thing from others, in a few words."""
     facts = one.facts
-    if one.address.stage == SLIDE_STAGE:
+    yield from facts.get("forgotten", [])[:1]
+    if one.address.stage == SLIDE_STAGE and "sha256" in facts:
         yield f"SHA-256 {facts.get('sha256', '')}"
         if facts.get("mpp_in_file") is not None:
             yield f"{facts['mpp_in_file']:g} um per pixel in its file"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pathassets.catalog.upkeep.outliving import KeptOut
 from pathassets.core.text import visible
 from pathassets.engine.platform.upkeep.backup import BackedUp
 from pathassets.engine.platform.upkeep.finding import Treated
@@ -69,7 +71,27 @@ def restore_line(done: Restored) -> str:
     said = [f"restored {counts}; pathassets run takes over what is whole"]
     if done.aside is not None:
         said.append(f"what was there is in {done.aside}")
+    said += _kept_out(done.kept_out)
+    if done.not_known:
+        said.append(
+            "which slides were forgotten since the backup was written is not known: "
+            f"{done.not_known}; take those out again: pathassets forget SLIDE --who NAME --why …; "
+            "or restore once more, --force --instead-of URL, where a catalog is left that knows"
+        )
     return visible("\n".join([*said, *_lacking(done.lacking)]), keep="\n")
+
+
+def _kept_out(kept_out: Iterable[KeptOut]) -> list[str]:
+    """Count slides that stay out by who forgot them, when and why, and name none."""
+    counts = Counter(
+        (f"{one.forgotten.told}: {one.forgotten.why}", one.are_artifacts_kept) for one in kept_out
+    )
+    ends = {True: "; what was made of it was kept then, and stays", False: ""}
+    return [
+        f"{counted(n, 'slide')} of the backup {'stays' if n == 1 else 'stay'} out, "
+        f"{told}{ends[is_kept]}"
+        for (told, is_kept), n in counts.items()
+    ]
 
 
 def _lacking(messages: Iterable[str]) -> list[str]:
@@ -121,6 +143,7 @@ def gone_lines(gone: Gone) -> str:
     lines += [f"left where it is: {path}" for path in gone.files]
     lines += [f"names it still: {release}" for release in gone.releases]
     lines.append(
-        "its id may stay in the tags and words of Dagster's runs, and it is in older backups"
+        "its id may stay in the tags and words of Dagster's runs; it is in older backups, and in "
+        "what a restore put aside before"
     )
     return visible("\n".join(lines), keep="\n")

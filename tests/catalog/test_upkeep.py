@@ -254,6 +254,6 @@ def test_artifacts_of_an_erased_slide_stay_when_asked(filled: Catalog) -> None:
 
 
 def test_datasets_that_name_a_slide_are_told(filled: Catalog) -> None:
-    assert filled.releases_with(["a"]) == ["dataset/cohort/4"]
+    assert filled.releases_with(["a"]) == ["cohort@4"]
     assert filled.releases_with(["c"]) == []
     assert filled.addresses_of(["a"]) == [FEATURES, MASK]

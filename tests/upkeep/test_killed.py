@@ -106,10 +106,12 @@ def test_a_backup_that_is_killed_at_any_step_is_whole_or_not_there(
 def test_a_restore_that_is_killed_at_any_step_is_ended_by_the_same_command(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before: dict[str, Any] = status()
+    a, b = ids(home)
     output("backup", home / "kept.backup")
+    output("forget", b, "--who", "Ann", "--why", "consent withdrawn", "--from-releases")
+    before: dict[str, Any] = status()
     shutil.rmtree(home / "store" / "annotations")
-    output("mpp", "set", ids(home)[0], "0.9", "--who", "Ann", "--why", "later")
+    output("mpp", "set", a, "0.9", "--who", "Ann", "--why", "later")
     homes = killed_homes(home, tmp_path / "killed", "restore")
     assert len(homes) > 5
     for one in homes:

@@ -24,6 +24,7 @@ from pathassets.catalog.cohorts.kinds import change_kind, read_kinds, require_ki
 from pathassets.catalog.cohorts.state import LABEL, read_state
 from pathassets.catalog.database.connect import reading, writing
 from pathassets.catalog.database.dialects import lock_for_cohort, lock_for_standing
+from pathassets.catalog.forgotten import find_gone, read_forgotten
 from pathassets.catalog.history import enter_changes, past_change
 from pathassets.catalog.human_inputs import check_known, disputes, find_heir
 from pathassets.catalog.part import CatalogPart, now
@@ -142,11 +143,17 @@ class Cohorts(CatalogPart):
         """All changes of a slide, be it named by an id of before it was merged, or of a patient.
 
         The newest come first.
+
+        Raises:
+            SlideForgotten: it is a slide that was taken out, with its history.
         """
         with reading(self._engine) as connection:
             keys = {key, find_heir(connection, key) or key}
             query = select(cohort_change).where(cohort_change.c.key.in_(sorted(keys)))
-            found = connection.execute(query.order_by(cohort_change.c.id.desc())).mappings()
+            found = connection.execute(query.order_by(cohort_change.c.id.desc())).mappings().all()
+            gone = None if found else find_gone(read_forgotten(connection), key)
+            if gone is not None:
+                raise gone.error(key)
             return [past_change(row) for row in found]
 
     def label_kinds(self) -> dict[str, LabelKind]:

@@ -41,7 +41,7 @@ from pathassets.catalog.database.dialects import IN_VALUES, one_moment, restart_
 from pathassets.catalog.database.urls import name_of, parse_url
 from pathassets.catalog.migrations import HEAD, VERSION_TABLE
 from pathassets.catalog.tables import metadata
-from pathassets.catalog.upkeep.forgetting import Forgotten, enter_forgotten
+from pathassets.catalog.upkeep.outliving import KeptOut, Outliving, keep_out
 from pathassets.catalog.upkeep.part import UpkeepPart
 from pathassets.core.spec import canonical_json
 from pathassets.errors import CatalogError
@@ -50,6 +50,8 @@ TakeLines = Callable[[str, Iterator[str]], None]
 """Writes the lines of a table, by its name."""
 Lines = Mapping[str, Iterable[str]]
 """Lines of each table."""
+Settle = Callable[[Sequence[KeptOut]], None]
+"""Does what is to be done before a catalog is there, of which some slides stay out."""
 _BYTES = "$bytes"
 _OF_RECIPE = frozenset({"plan", "encoder", "dataset_plan", "dataset_rows"})
 """Tables that a command which only asks may have filled, where there was no catalog."""
@@ -107,11 +109,13 @@ def _counts(connection: Connection) -> Iterator[int]:
 
 
 def load_catalog(
-    url: str, revision: str, lines: Lines, forgotten: Sequence[Forgotten] = ()
-) -> None:
+    url: str, revision: str, lines: Lines, outliving: Outliving | None = None,
+    settle: Settle | None = None,
+) -> None:  # fmt: skip
     """Make a catalog of dumped tables in the place of an empty one, whole or not at all.
 
-    `forgotten` are slides that were taken out since: it keeps them out, too.
+    `outliving` are slides that were taken out since: it keeps them out, too. `settle` is called
+    with those of them that the dump had, before the catalog is there.
 
     Raises:
         CatalogError: there are rows already, the dump is of a newer version, or it cannot be made.
@@ -119,31 +123,39 @@ def load_catalog(
     if not is_empty(url):
         raise CatalogError(
             f"{name_of(parse_url(url))}: holds rows already",
-            remedy="Name an empty database in PATHASSETS_CATALOG",
+            remedy="Name an empty database in PATHASSETS_CATALOG, and this one with --instead-of: "
+            "what was forgotten in it stays out",
         )
     place = parse_url(url)
-    if place.get_backend_name() == "sqlite":
-        _load_aside(place, revision, lines, forgotten)
-        return
-    engine = make_engine(url)
+    is_file = place.get_backend_name() == "sqlite"
+    engine = _made_aside(place) if is_file else make_engine(url)
     try:
-        _load(engine, revision, lines, forgotten)
+        with writing(engine) as connection:
+            _load(connection, revision, lines)
+            kept_out = keep_out(connection, outliving or Outliving())
+            if settle is not None:
+                settle(kept_out)
     finally:
         engine.dispose()
+    if is_file:
+        _rename(_aside_of(place), Path(place.database or ""))
 
 
-def _load_aside(place: URL, revision: str, lines: Lines, forgotten: Sequence[Forgotten]) -> None:
-    """Make an SQLite file beside its place, which gets its name once it is whole."""
+def _aside_of(place: URL) -> Path:
     path = Path(place.database or "")
-    aside = path.with_name(f"{path.name}.restoring")
+    return path.with_name(f"{path.name}.restoring")
+
+
+def _made_aside(place: URL) -> Engine:
+    """Make an SQLite file beside its place, which gets its name once it is whole."""
+    aside = _aside_of(place)
     url = place.set(database=str(aside)).render_as_string(hide_password=False)
     _remove_database(aside)
     open_engine(url).dispose()  # private, and with a log
-    engine = make_engine(url)
-    try:
-        _load(engine, revision, lines, forgotten)
-    finally:
-        engine.dispose()
+    return make_engine(url)
+
+
+def _rename(aside: Path, path: Path) -> None:
     with aside.open("rb") as file:
         os.fsync(file.fileno())
     for left in (f"{path}-wal", f"{path}-shm"):
@@ -158,21 +170,19 @@ def _remove_database(path: Path) -> None:
             Path(name).unlink()
 
 
-def _load(engine: Engine, revision: str, lines: Lines, forgotten: Sequence[Forgotten]) -> None:
-    with writing(engine) as connection:
-        _drop_empty(connection)
-        migrate(connection, revision)
-        made = MetaData()
-        made.reflect(connection)
-        by_name = {t.name: t for t in made.sorted_tables}
-        unknown = set(lines) - set(by_name)
-        if unknown:
-            raise CatalogError(f"table {min(unknown)}: is in no catalog of {revision}")
-        for name, table in by_name.items():
-            _fill(connection, table, lines.get(name, ()))
-        restart_numbers(connection, [t for t in by_name.values() if t.name in lines])
-        migrate(connection)
-        enter_forgotten(connection, forgotten)
+def _load(connection: Connection, revision: str, lines: Lines) -> None:
+    _drop_empty(connection)
+    migrate(connection, revision)
+    made = MetaData()
+    made.reflect(connection)
+    by_name = {t.name: t for t in made.sorted_tables}
+    unknown = set(lines) - set(by_name)
+    if unknown:
+        raise CatalogError(f"table {min(unknown)}: is in no catalog of {revision}")
+    for name, table in by_name.items():
+        _fill(connection, table, lines.get(name, ()))
+    restart_numbers(connection, [t for t in by_name.values() if t.name in lines])
+    migrate(connection)
 
 
 def _drop_empty(connection: Connection) -> None:

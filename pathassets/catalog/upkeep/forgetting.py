@@ -1,8 +1,6 @@
 """A slide whose patient withdraws consent -> no row of it, but for one that keeps it out.
 
-That row names nobody: content and id are hashed with a salt of its own. Whoever has the file, or
-the id, can ask whether it was forgotten; nobody can read off which it was, or look it up in another
-catalog by its SHA-256, which labs publish.
+That row names nobody; `catalog/forgotten.py` says how it is asked.
 
 Rows go by what a table's columns are called, so that a table which is added later is cleared, too.
 What names the slide otherwise is in `naming`.
@@ -10,14 +8,11 @@ What names the slide otherwise is in `naming`.
 
 from __future__ import annotations
 
-import hashlib
 import secrets
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, and_, delete, insert, select
+from sqlalchemy import Connection, Table, and_, delete, insert, select
 
 from pathassets.catalog.database.connect import reading, writing
 from pathassets.catalog.database.dialects import (
@@ -28,8 +23,8 @@ from pathassets.catalog.database.dialects import (
     lock_for_standing,
     overwrite_deleted,
 )
+from pathassets.catalog.forgotten import Forgotten, hash_salted, read_forgotten
 from pathassets.catalog.part import now
-from pathassets.catalog.rows import flat
 from pathassets.catalog.states import count_change
 from pathassets.catalog.tables import (
     artifact,
@@ -51,32 +46,12 @@ _SLIDE_COLUMNS = ("slide_id", "into_slide_id", "partition_key")
 """What tables call the slide that a row is of."""
 _OF_RELEASES = "release"
 """Tables of what was released begin so: a release stays as it was."""
-_OF_ARTIFACTS = frozenset({artifact.name, artifact_parent.name, artifact_hash.name})
+OF_ARTIFACTS = (artifact_parent, artifact_hash, artifact)
+"""Tables of what was made of a slide, those first that point at others."""
 _OF_PATIENTS = ("patient_label", "patient")
 _CHANGES = "cohort_change"
 _LOCKS = (lock_for_registration, lock_for_standing, lock_for_cohort, lock_for_release)
 """Of all that a slide's rows follow from, or that follows from them; always in this order."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Forgotten:
-    """A slide that was taken out: who, why and when, and not which."""
-
-    salt: str
-    content_hash: str
-    id_hash: str
-    who: str
-    why: str
-    n_artifacts: int
-    forgotten_at: datetime
-
-    def has_content(self, fingerprint: str) -> bool:
-        """Whether it had this SHA-256."""
-        return _hash(self.salt, fingerprint) == self.content_hash
-
-    def had_id(self, slide_id: str) -> bool:
-        """Whether it was called so."""
-        return _hash(self.salt, slide_id) == self.id_hash
 
 
 class Forgetting(UpkeepPart):
@@ -84,10 +59,8 @@ class Forgetting(UpkeepPart):
 
     def forgotten(self) -> list[Forgotten]:
         """All that were taken out, in order."""
-        columns = [column for column in forgotten_slide.c if column.name != "id"]
         with reading(self._engine) as connection:
-            found = connection.execute(select(*columns).order_by(forgotten_slide.c.id))
-            return [Forgotten(**row) for row in found.mappings()]
+            return read_forgotten(connection)
 
     def begin_forgetting(self, slide_id: str, *, who: str, why: str) -> None:
         """Enter that a slide is taken out, once, before anything of it goes; each of its ids."""
@@ -96,14 +69,14 @@ class Forgetting(UpkeepPart):
         with writing(self._engine) as connection:
             fingerprint = connection.execute(content).scalar_one()
             if not _is_begun(connection, fingerprint):
-                ids = [slide_id, *connection.execute(_old_ids(slide_id)).scalars()]
+                ids = all_ids(connection, slide_id)
                 new = [said | _unreadable(connection, fingerprint, one) for one in ids]
                 connection.execute(insert(forgotten_slide), new)
 
     def ids_of(self, slide_id: str) -> list[str]:
         """The id of a slide, and those that it had before it was merged."""
         with reading(self._engine) as connection:
-            return [slide_id, *connection.execute(_old_ids(slide_id)).scalars()]
+            return all_ids(connection, slide_id)
 
     def addresses_of(self, slide_ids: Collection[str]) -> list[Address]:
         """What was made of slides, and recorded for them."""
@@ -111,17 +84,17 @@ class Forgetting(UpkeepPart):
             return _addresses(connection, slide_ids)
 
     def releases_with(self, slide_ids: Collection[str]) -> list[str]:
-        """Versions of datasets, and releases, that name a slide."""
+        """Versions of datasets, by digest or number, that name a slide: `cohort@3`."""
         edge = artifact_parent.c
         versions = (
-            select(edge.stage, edge.name, edge.digest)
+            select(edge.name, edge.digest)
             .distinct()
             .where(edge.stage == DATASET, edge.parent_partition_key.in_(slide_ids))
             .order_by(edge.name, edge.digest)
         )
         member = metadata.tables.get("release_member")
         with reading(self._engine) as connection:
-            found = ["/".join(row) for row in connection.execute(versions)]
+            found = ["@".join(row) for row in connection.execute(versions)]
             if member is not None:
                 of_slides = member.c.slide_id.in_(slide_ids)
                 named = select(member.c.dataset, member.c.version).distinct().where(of_slides)
@@ -131,33 +104,29 @@ class Forgetting(UpkeepPart):
 
     def erase_slide(self, slide_ids: Sequence[str], *, keep_artifacts: bool) -> None:
         """Delete every row of a slide, all or none; releases keep what they say of it."""
-        of_slide = slide.c.slide_id == slide_ids[0]
         with writing(self._engine) as connection:
-            for lock in _LOCKS:
-                lock(connection)
-            overwrite_deleted(connection)
-            patient = connection.execute(select(slide.c.patient).where(of_slide)).scalar()
-            files = select(slide_path.c.path).where(slide_path.c.slide_id.in_(slide_ids))
-            paths = [*connection.execute(files).scalars()]
-            for path in paths:
-                connection.execute(delete(rejected_file).where(rejected_file.c.path == path))
-            for table in reversed(metadata.sorted_tables):
-                if not (keep_artifacts and table.name in _OF_ARTIFACTS):
-                    _erase(connection, table, slide_ids)
-            count_change(connection)
-            is_last = patient is not None and _has_no_slide(connection, patient)
-            erase_named(connection, slide_ids, patient if is_last else None)
-            if patient is not None and is_last:
-                _erase_patient(connection, patient)
+            erase(connection, slide_ids, keep_artifacts=keep_artifacts)
         empty_log(self._engine)
 
 
-def enter_forgotten(connection: Connection, known: Iterable[Forgotten]) -> None:
-    """Enter slides that were taken out, as another catalog has them, unless they are there."""
-    salts = {*connection.execute(select(forgotten_slide.c.salt)).scalars()}
-    rows = [flat(one) for one in known if one.salt not in salts]
-    if rows:
-        connection.execute(insert(forgotten_slide), rows)
+def erase(connection: Connection, slide_ids: Sequence[str], *, keep_artifacts: bool) -> None:
+    """Delete every row of a slide, by the id it has and those that it had."""
+    for lock in _LOCKS:
+        lock(connection)
+    overwrite_deleted(connection)
+    of_slide = slide.c.slide_id == slide_ids[0]
+    patient = connection.execute(select(slide.c.patient).where(of_slide)).scalar()
+    files = select(slide_path.c.path).where(slide_path.c.slide_id.in_(slide_ids))
+    for path in [*connection.execute(files).scalars()]:
+        connection.execute(delete(rejected_file).where(rejected_file.c.path == path))
+    for table in reversed(metadata.sorted_tables):
+        if not (keep_artifacts and table in OF_ARTIFACTS):
+            _erase(connection, table, slide_ids)
+    count_change(connection)
+    is_last = patient is not None and _has_no_slide(connection, patient)
+    erase_named(connection, slide_ids, patient if is_last else None)
+    if patient is not None and is_last:
+        _erase_patient(connection, patient)
 
 
 def _erase(connection: Connection, table: Table, slide_ids: Sequence[str]) -> None:
@@ -197,10 +166,10 @@ def _addresses(connection: Connection, slide_ids: Collection[str]) -> list[Addre
     return [Address(*row) for row in connection.execute(query)]
 
 
-def _old_ids(slide_id: str) -> Select[tuple[str]]:
-    """Ids that a slide had before it was merged."""
+def all_ids(connection: Connection, slide_id: str) -> list[str]:
+    """The id of a slide, and those that it had before it was merged."""
     old = select(merged_slide.c.slide_id).where(merged_slide.c.into_slide_id == slide_id)
-    return old.order_by(merged_slide.c.slide_id)
+    return [slide_id, *connection.execute(old.order_by(merged_slide.c.slide_id)).scalars()]
 
 
 def _unreadable(connection: Connection, content: str, slide_id: str) -> dict[str, Any]:
@@ -208,17 +177,11 @@ def _unreadable(connection: Connection, content: str, slide_id: str) -> dict[str
     salt = secrets.token_hex(16)
     return {
         "salt": salt,
-        "content_hash": _hash(salt, content),
-        "id_hash": _hash(salt, slide_id),
+        "content_hash": hash_salted(salt, content),
+        "id_hash": hash_salted(salt, slide_id),
         "n_artifacts": len(_addresses(connection, [slide_id])),
     }
 
 
 def _is_begun(connection: Connection, content: str) -> bool:
-    columns = (forgotten_slide.c.salt, forgotten_slide.c.content_hash)
-    found = connection.execute(select(*columns)).all()
-    return any(_hash(salt, content) == content_hash for salt, content_hash in found)
-
-
-def _hash(salt: str, text: str) -> str:
-    return hashlib.sha256(f"{salt}:{text}".encode()).hexdigest()
+    return any(one.has_content(content) for one in read_forgotten(connection))

@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from pathassets.adapters.telemetry.prometheus import exposition
+from pathassets.engine.platform.monitoring.measures import measure_platform
 from pathassets.engine.platform.platform import open_to_read
-from pathassets.engine.platform.upkeep.measures import measure_platform
 from pathassets.engine.settings import read_settings
 from pathassets.errors import SpecError
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pandas as pd
+
+from pathassets.core.datasets.withdrawn import Withdrawn
 
 _CAUSES = {
     "slide_sha256": "content of the slide",
@@ -32,7 +35,8 @@ class DatasetChanges:
     added: pd.DataFrame
     """slide_id, patient, label, split of slides that are in the second alone."""
     removed: pd.DataFrame
-    """Those that are in the first alone, and `why`, where the second lists them as left out."""
+    """Those that are in the first alone, and `why`: the second lists them as left out, or they were
+    taken out since."""
     moved: pd.DataFrame
     """slide_id, patient, from, to: in another part."""
     relabelled: pd.DataFrame
@@ -54,16 +58,23 @@ class DatasetChanges:
         return not any(self.counts.values())
 
 
-def compare(before: VersionTables, after: VersionTables) -> DatasetChanges:
-    """Tell what changed from one version to another, slide by slide."""
+def compare(
+    before: VersionTables, after: VersionTables, withdrawn: Iterable[Withdrawn] = ()
+) -> DatasetChanges:
+    """Tell what changed from one version to another, slide by slide.
+
+    `withdrawn` are members of the first that were taken out since.
+    """
     old, new = (one.manifest.set_index("slide_id") for one in (before, after))
     whys = [one.left_out.set_index("slide_id")["why"] for one in (before, after)]
     both = old.index.intersection(new.index).sort_values()
     shown = ["patient", "label", "split"]
     removed = old.loc[old.index.difference(new.index), shown]
+    gone = pd.Series({one.slide_id: one.said for one in withdrawn}, dtype="string")
+    why = gone.reindex(removed.index).fillna(whys[1].reindex(removed.index)).fillna("")
     return DatasetChanges(
         added=new.loc[new.index.difference(old.index), shown].reset_index(),
-        removed=removed.assign(why=whys[1].reindex(removed.index).fillna("")).reset_index(),
+        removed=removed.assign(why=why).reset_index(),
         moved=_changed(old, new, both, "split"),
         relabelled=_changed(old, new, both, "label"),
         renamed=_changed(old, new, both, "patient").drop(columns="patient"),

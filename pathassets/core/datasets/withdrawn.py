@@ -29,9 +29,13 @@ class Withdrawn:
     who: str
     why: str
 
+    @property
+    def said(self) -> str:
+        """When it was taken out, by whom and why."""
+        return visible(f"was forgotten on {self.on} by {self.who}: {self.why}")
+
     def __str__(self) -> str:
-        said = f"{self.slide_id} was forgotten on {self.on} by {self.who}: {self.why}"
-        return visible(said)
+        return f"{visible(self.slide_id)} {self.said}"
 
 
 def told(some: Sequence[Withdrawn]) -> str:

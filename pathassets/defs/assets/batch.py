@@ -14,7 +14,7 @@ import dagster as dg
 from pathassets.core.recipe import Entry, Recipe
 from pathassets.defs.events.checks import check_specs, withdraw_checks
 from pathassets.defs.events.data_versions import Provenance, code_version
-from pathassets.defs.events.slide_events import events_of, failure_of
+from pathassets.defs.events.slide_events import events_of, failure_of, said_unknown
 from pathassets.defs.instance import fast_events
 from pathassets.defs.partitions import SLIDE_KEY, SLIDES, forget_merged
 from pathassets.defs.text import bullets, line, quoted
@@ -88,7 +88,8 @@ def run_slides(
                 context.log.error(line(outcome.failure.message))
                 failed.append(outcome)
     if failed or unknown:
-        raise failure_of(failed, unknown, len(chosen))
+        lines = [said_unknown(platform, slide_id) for slide_id in unknown]
+        raise failure_of(failed, lines, len(chosen))
 
 
 def _spec(recipe: Recipe, entry: Entry) -> dg.AssetSpec:

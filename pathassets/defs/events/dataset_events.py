@@ -2,13 +2,13 @@
 
 split      slides, patients and patches by part and label
 left_out   who is not in it, and why
-changes    against the version before
+changes    against the version before; members that were taken out since are counted, not named
 findings   what blocks it, and what was accepted
 withdrawn  that a version names a slide which was taken out since; not which
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,6 +17,7 @@ import pandas as pd
 
 from pathassets.core.datasets.changes import DatasetChanges, VersionTables, compare
 from pathassets.core.datasets.report import split_counts
+from pathassets.core.datasets.withdrawn import Withdrawn
 from pathassets.core.recipe import DATASET, Entry
 from pathassets.defs.text import bullets, table_value, text_value
 from pathassets.engine.platform.datasets.build import BuiltDataset
@@ -24,6 +25,7 @@ from pathassets.engine.platform.datasets.versions import (
     find_version,
     tables_of,
     version_before,
+    withdrawn_in,
 )
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.upkeep.forget import dataset_of
@@ -99,16 +101,26 @@ def _changes(platform: Platform, built: BuiltDataset) -> dict[str, Any]:
     except StoreError as error:
         return {"version_before": text_value(f"{before.name}: {error}")}
     new = VersionTables(manifest=built.planned.manifest, left_out=built.planned.left_out)
+    gone = withdrawn_in(platform, old)
     return {
         "version_before": text_value(before.name),
-        "changes": table_value(list(_listed(compare(old, new)))),
+        "changes": table_value([*_listed(compare(old, new), gone), *_taken_out(gone)]),
     }
 
 
-def _listed(changes: DatasetChanges) -> Iterable[Mapping[str, Any]]:
+def _taken_out(gone: Sequence[Withdrawn]) -> Iterable[Mapping[str, Any]]:
+    """Members that were taken out: how many, and not which."""
+    for said, n in Counter(f"taken out on {one.on} by {one.who}" for one in gone).items():
+        yield {"change": "removed", "slide": "", "what": f"{n} {said}"}
+
+
+def _listed(changes: DatasetChanges, gone: Sequence[Withdrawn]) -> Iterable[Mapping[str, Any]]:
+    unnamed = {one.slide_id for one in gone}
     for kind in changes.counts:
         for row in _records(getattr(changes, kind)):
             slide = row.pop("slide_id")
+            if slide in unnamed:
+                continue
             said = ", ".join(f"{name} {value}" for name, value in row.items() if value)
             yield {"change": kind.replace("_", " "), "slide": slide, "what": said}
 

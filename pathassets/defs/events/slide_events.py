@@ -15,8 +15,9 @@ from pathassets.defs.partitions import SLIDE_KEY
 from pathassets.defs.text import bullets, bullets_value, quoted, text_value
 from pathassets.engine.features.works import EncodingStats
 from pathassets.engine.platform.plan import PlannedSlide
+from pathassets.engine.platform.platform import Platform
 from pathassets.engine.stages.outcomes import SlideOutcome, StepOutcome
-from pathassets.errors import FeaturesNotFinite
+from pathassets.errors import CatalogError, FeaturesNotFinite, SlideForgotten
 
 HAS_TISSUE = "has_tissue"
 """Check on every tissue mask: bare glass is a value, and this points at it."""
@@ -286,9 +287,23 @@ def annotation_events(
     return made, seen
 
 
+def said_unknown(platform: Platform, slide_id: str) -> str:
+    """Fact and remedy of a partition that is no slide's any more."""
+    try:
+        platform.catalog.slide(slide_id)
+    except SlideForgotten as error:
+        return str(error)
+    except CatalogError:
+        pass
+    return f"{slide_id}: not in the catalog. Ingest its file again"
+
+
 def failure_of(outcomes: list[SlideOutcome], unknown: list[str], n_slides: int) -> dg.Failure:
-    """The end of a run in which slides failed: names each, with its reason in words."""
-    lines = [f"{slide_id}: not in the catalog. Ingest its file again" for slide_id in unknown]
+    """The end of a run in which slides failed: names each, with its reason in words.
+
+    `unknown` says so of what is no slide.
+    """
+    lines = [*unknown]
     for outcome in outcomes:
         failed = outcome.failure
         if failed is not None:

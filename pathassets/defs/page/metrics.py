@@ -16,8 +16,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pathassets.adapters.telemetry.prometheus import CONTENT_TYPE, Measure, exposition
 from pathassets.defs.recovery import UNFINISHED
+from pathassets.engine.platform.monitoring.measures import measure_platform
 from pathassets.engine.platform.platform import open_to_read
-from pathassets.engine.platform.upkeep.measures import measure_platform
 from pathassets.engine.settings import read_settings
 from pathassets.errors import PathAssetsError
 

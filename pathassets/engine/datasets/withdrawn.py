@@ -19,7 +19,7 @@ from pathassets.core.datasets.withdrawn import Withdrawn
 from pathassets.errors import ArtifactCorrupt
 
 if TYPE_CHECKING:
-    from pathassets.catalog.upkeep.forgetting import Forgotten
+    from pathassets.catalog.forgotten import Forgotten
 
 FORGOTTEN_JSON = "forgotten.json"
 MAX_BYTES = 1 << 24

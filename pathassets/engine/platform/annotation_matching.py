@@ -8,12 +8,13 @@ Files that look like annotations and cannot be read are listed, not left out wit
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from pathassets.adapters.annotations.halo import REMEDY as HALO_REMEDY
+from pathassets.catalog.forgotten import Forgotten, find_gone
 from pathassets.engine.platform.annotations import (
     AnnotationSource,
     Recorded,
@@ -93,7 +94,15 @@ def find_matches(platform: Platform, folder: Path) -> list[Match]:
         if len(slide_ids) == 1:
             rivals[slide_ids[0]].append(file)
     matches = [_match(file, slide_ids, rivals) for file, slide_ids in fits.items()]
+    forgotten = platform.catalog.forgotten()
+    matches = [_told_gone(match, forgotten) for match in matches]
     return sorted([*matches, *map(_passed_over, passed)], key=lambda match: match.path)
+
+
+def _told_gone(match: Match, forgotten: Iterable[Forgotten]) -> Match:
+    """The same; of a file that is called like a slide that was taken out, that it was."""
+    gone = find_gone(forgotten, match.path.stem) if match.state == "unmatched" else None
+    return match if gone is None else replace(match, said=f"its slide was {gone.told}")
 
 
 def _record(platform: Platform, match: Match, stated: AnnotationSource) -> Match:

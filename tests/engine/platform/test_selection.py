@@ -167,7 +167,7 @@ def test_a_saved_selection_that_names_a_slide_that_was_taken_out_says_so(platfor
     save_selection(platform, "pilot", f"{ids[0]},{ids[1]}", who="Ann")
     platform.catalog.begin_forgetting(ids[0], who="Bob", why="asked to")
     platform.catalog.erase_slide([ids[0]], keep_artifacts=False)
-    with pytest.raises(SelectionError, match="was taken out by Bob on") as caught:
+    with pytest.raises(SelectionError, match=r"was taken out on .* by Bob") as caught:
         choose_slides(platform, ["@pilot"])
     assert caught.value.message.startswith("@pilot: ")
     assert "pathassets select save" in caught.value.remedy

@@ -182,6 +182,12 @@ def _read_slides(said: _Said, matches: Matches) -> None:
                 patients.setdefault(ids[0], line.patient)
         elif ids:
             said.refuse(line.number, "two_slides", *several(line.slide, ids))
+        elif line.slide in matches.gone and not said.lenient.may_skip:
+            said.refuse(
+                line.number, "unknown_slide",
+                f"slide {quoted(line.slide)} was {matches.gone[line.slide].told}",
+                "Take the line out of the table, or leave such lines out: --skip-unknown",
+            )  # fmt: skip
         else:
             _pass_over(said, line.number, "slide", line.slide, matches.near)
     _read_sites(said, matches, patients)

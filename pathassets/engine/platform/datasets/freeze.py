@@ -32,6 +32,7 @@ from pathassets.engine.platform.datasets.plan import plan_dataset
 from pathassets.engine.platform.datasets.versions import DatasetVersion, find_version
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.standing.refresh import refresh_wanted
+from pathassets.engine.platform.upkeep.forgotten import forget_again
 from pathassets.errors import CatalogError
 
 _HELD = ("tissue_mask", "patch_locations", "features")
@@ -64,11 +65,15 @@ def _require_none_withdrawn(
     platform: Platform, version: DatasetVersion, manifest: pd.DataFrame
 ) -> None:
     withdrawn = withdrawn_among(platform.catalog.forgotten(), manifest["slide_id"])
-    if withdrawn:
-        raise CatalogError(
-            f"dataset {version.name}: names what is not to be used any more: {told(withdrawn)}",
-            remedy=f"pathassets run --select {DATASET}/{version.address.name} builds it without",
-        )
+    if not withdrawn:
+        return
+    remedy = f"pathassets run --select {DATASET}/{version.address.name} builds it without"
+    for left in sorted(platform.catalog.known_slides([one.slide_id for one in withdrawn])):
+        remedy = f"End its removal: {forget_again(platform, left)}; then {remedy}"
+    raise CatalogError(
+        f"dataset {version.name}: names what is not to be used any more: {told(withdrawn)}",
+        remedy=remedy,
+    )
 
 
 def _require_in_force(platform: Platform, version: DatasetVersion) -> None:

@@ -14,8 +14,12 @@ from pathassets.core.datasets.report import split_counts
 from pathassets.core.datasets.splits import scheme_of
 from pathassets.core.datasets.withdrawn import Withdrawn
 from pathassets.core.recipe import DATASET
-from pathassets.engine.datasets.withdrawn import withdrawn_among
-from pathassets.engine.platform.datasets.versions import DatasetVersion, find_version, tables_of
+from pathassets.engine.platform.datasets.versions import (
+    DatasetVersion,
+    find_version,
+    tables_of,
+    withdrawn_in,
+)
 from pathassets.engine.platform.platform import Platform
 from pathassets.errors import CatalogError
 
@@ -64,7 +68,7 @@ def describe_version(platform: Platform, text: str) -> ShownVersion:
             accepted = tuple(
                 a for a in accepted if is_accepted(tables.manifest, a.kind, a.one, a.other)
             )
-        withdrawn = withdrawn_among(platform.catalog.forgotten(), tables.manifest["slide_id"])
+        withdrawn = withdrawn_in(platform, tables)
     return ShownVersion(
         dataset=dataset,
         version=version,

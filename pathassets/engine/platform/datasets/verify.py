@@ -13,8 +13,7 @@ from pathassets.catalog.records import FileRecord
 from pathassets.core.address import Address
 from pathassets.core.datasets.withdrawn import Withdrawn
 from pathassets.core.recipe import DATASET
-from pathassets.engine.datasets.withdrawn import withdrawn_among
-from pathassets.engine.platform.datasets.versions import DatasetVersion, tables_of
+from pathassets.engine.platform.datasets.versions import DatasetVersion, tables_of, withdrawn_in
 from pathassets.engine.platform.platform import Platform
 from pathassets.errors import ArtifactCorrupt, ArtifactMissing, MembersForgotten, StoreError
 
@@ -50,7 +49,7 @@ def verify(platform: Platform, version: DatasetVersion, *, features: bool = True
     """
     faults = list(_own_faults(platform, version))
     tables = tables_of(platform, version)
-    withdrawn = withdrawn_among(platform.catalog.forgotten(), tables.manifest["slide_id"])
+    withdrawn = withdrawn_in(platform, tables)
     faults += map(_withdrawn_fault, withdrawn)
     listed: list[tuple[Address, tuple[FileRecord, ...]]] = []
     if features:
@@ -71,8 +70,7 @@ def verify(platform: Platform, version: DatasetVersion, *, features: bool = True
 
 
 def _withdrawn_fault(one: Withdrawn) -> Fault:
-    said = f"was forgotten on {one.on} by {one.who}: {one.why}"
-    return Fault(name=one.slide_id, reason=MembersForgotten.reason, said=said)
+    return Fault(name=one.slide_id, reason=MembersForgotten.reason, said=one.said)
 
 
 def _own_faults(platform: Platform, version: DatasetVersion) -> Iterator[Fault]:

@@ -13,10 +13,12 @@ from pathassets.core.address import ALL_SLIDES, Address
 from pathassets.core.datasets.changes import DatasetChanges, VersionTables, compare
 from pathassets.core.datasets.manifest import LEFT_OUT_COLUMNS, MANIFEST_COLUMNS
 from pathassets.core.datasets.names import DatasetName, parse_dataset_name, versions_there
+from pathassets.core.datasets.withdrawn import Withdrawn
 from pathassets.core.recipe import DATASET
+from pathassets.engine.datasets.withdrawn import withdrawn_among
 from pathassets.engine.platform.datasets.contents import LEFT_OUT_TABLE, MANIFEST_TABLE
 from pathassets.engine.platform.platform import Platform
-from pathassets.errors import CatalogError, did_you_mean
+from pathassets.errors import CatalogError, StoreError, did_you_mean
 
 _MEMBER_COLUMNS = tuple(name for name in MANIFEST_COLUMNS if name != "features_uri")
 """What a release keeps of each member: where its features are follows from their digest."""
@@ -98,7 +100,26 @@ def compare_versions(platform: Platform, one: str, other: str) -> DatasetChanges
         PathAssetsError: a version is not there, or cannot be read.
     """
     before, after = (tables_of(platform, find_version(platform, name)) for name in (one, other))
-    return compare(before, after)
+    return compare(before, after, withdrawn_in(platform, before))
+
+
+def withdrawn_in(platform: Platform, tables: VersionTables) -> tuple[Withdrawn, ...]:
+    """Members of a version that were taken out since, by id."""
+    return withdrawn_among(platform.catalog.forgotten(), tables.manifest["slide_id"])
+
+
+def withdrawn_of(platform: Platform, name: str) -> tuple[Withdrawn, ...]:
+    """Members of the version that a name means which were taken out since.
+
+    None of a version whose files are gone: nobody knows its members. Its tables are read only
+    where a slide was taken out at all.
+    """
+    if not platform.catalog.forgotten():
+        return ()
+    try:
+        return withdrawn_in(platform, tables_of(platform, find_version(platform, name)))
+    except StoreError:
+        return ()
 
 
 def version_before(platform: Platform, version: DatasetVersion) -> DatasetVersion | None:

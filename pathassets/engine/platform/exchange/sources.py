@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -12,6 +12,7 @@ from pathassets.adapters.exchange.raw2features import find_raw2features
 from pathassets.adapters.exchange.slide2vec import find_slide2vec
 from pathassets.adapters.exchange.stamp import find_stamp
 from pathassets.adapters.exchange.trident import find_trident
+from pathassets.catalog.forgotten import Forgotten
 from pathassets.core.exchange.encoder_names import our_name
 from pathassets.core.exchange.found import Found, FoundFeatures
 from pathassets.core.exchange.matching import KnownSlides, Label, Match, match_all
@@ -51,7 +52,21 @@ def match_slides(platform: Platform, find: Find, encoder: str, patch_px: int) ->
         by_name=slides_by_stem(files),
         by_sha256={slide.fingerprint: slide.slide_id for slide in slides},
     )
-    return match_all((_label(found, encoder, patch_px) for found in find()), known)
+    labels = [_label(found, encoder, patch_px) for found in find()]
+    forgotten = platform.catalog.forgotten()
+    matches = zip(labels, match_all(labels, known), strict=True)
+    return [_told_gone(label, match, forgotten) for label, match in matches]
+
+
+def _told_gone(label: Label, match: Match, forgotten: Iterable[Forgotten]) -> Match:
+    """The same, but of a slide that was taken out: that it was, and not that none is called so."""
+    if match.slide_id:
+        return match
+    for one in forgotten:
+        is_called = one.had_id(label.name) or one.had_id(label.stated_name)
+        if is_called or one.has_content(label.slide_sha256):
+            return Match(fault=f"its slide was {one.told}")
+    return match
 
 
 def _label(found: Found, encoder: str, patch_px: int) -> Label:

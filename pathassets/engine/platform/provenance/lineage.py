@@ -32,7 +32,7 @@ from pathassets.engine.platform.provenance.origin import (
     slide_address,
 )
 from pathassets.engine.stages.features import ROWS
-from pathassets.errors import CatalogError, SpecError, StoreError
+from pathassets.errors import CatalogError, SlideForgotten, SpecError, StoreError
 
 SHOWN = 20
 """Parents, or children, of one thing and one stage that are shown unless all are asked for."""
@@ -75,7 +75,7 @@ def lineage_of(
     down = _Tracing(platform, "children", limit).trace(origin.address)
     return Relative(
         address=up.address,
-        facts={**up.facts, **origin.said, **patch},
+        facts={**up.facts, **origin.said, **_forgotten(platform, origin.address), **patch},
         parents=up.parents,
         children=down.children,
         more_parents=up.more_parents,
@@ -169,6 +169,8 @@ class _Tracing:
     def _kin_of_slide(self, slide_id: str) -> list[Address]:
         catalog = self._platform.catalog
         if self._way == "parents":
+            if not catalog.known_slides([slide_id]):
+                return []  # it was taken out, and artifacts of it were kept
             patient = catalog.slide(slide_id).patient
             return [] if patient is None else [Address(PATIENT_STAGE, "", patient, "")]
         drawn = [d for d in catalog.annotation_history(slide_id) if not d.is_withdrawn]
@@ -226,6 +228,18 @@ def _facts_of_release(platform: Platform, address: Address) -> Mapping[str, Any]
     }
 
 
+def _forgotten(platform: Platform, address: Address) -> dict[str, Any]:
+    """Members of a dataset that were taken out since: it was made from them, too."""
+    if address.stage not in {DATASET, RELEASE_STAGE}:
+        return {}
+    from pathassets.engine.platform.datasets.versions import withdrawn_of  # noqa: PLC0415 - pandas
+
+    is_release = address.stage == RELEASE_STAGE
+    version = address.partition_key if is_release else address.digest
+    gone = withdrawn_of(platform, f"{address.name}@{version}")
+    return {"forgotten": list(map(str, gone))} if gone else {}
+
+
 def _damaged(platform: Platform, record: ArtifactRecord) -> dict[str, Any]:
     """What a look at its files finds; nothing where they are there with their sizes."""
     damage = platform.store.check_sizes(record.address, record.files)
@@ -249,7 +263,10 @@ def _recorded(platform: Platform, address: Address) -> dict[str, Any]:
 
 
 def _facts_of_slide(platform: Platform, slide_id: str) -> Mapping[str, Any]:
-    slide = platform.catalog.slide(slide_id)
+    try:
+        slide = platform.catalog.slide(slide_id)
+    except SlideForgotten as error:
+        return {"forgotten": [error.message]}  # artifacts of it were kept
     stated = platform.catalog.mpp_history(slide.slide_id)
     return {
         "sha256": slide.fingerprint,

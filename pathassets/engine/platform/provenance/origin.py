@@ -12,20 +12,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pathassets.adapters.files import fingerprint_of
+from pathassets.adapters.openslide.members import members_of
 from pathassets.adapters.store.damage import MANIFEST
 from pathassets.adapters.store.store import StoredFile, read_copy
+from pathassets.catalog.forgotten import find_gone
 from pathassets.catalog.records import ArtifactRecord, FileRecord
 from pathassets.catalog.releases.records import ReleaseRecord
 from pathassets.core.address import SLIDE_STAGE, Address
+from pathassets.core.recipe import DATASET
 from pathassets.core.slides.slide import slide_version
 from pathassets.core.text import quoted
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.selections.names import slide_named
+from pathassets.engine.platform.upkeep.forgotten import refuse_forgotten
 from pathassets.errors import CatalogError, SlideError, StoreError
 
 PATIENT_STAGE = "patient"
@@ -36,6 +41,8 @@ METADATA = "zarr.json"
 MAX_METADATA_BYTES = 16 * 2**20
 """Of a copied `zarr.json` that is read: one that we wrote has some kB."""
 _N_PARTS = 4
+_N_OF_VERSION = 3
+"""Parts of dataset/NAME/DIGEST, as commands before this version wrote it."""
 N_LETTERS = 8
 """Of a digest, in names that people read."""
 
@@ -73,6 +80,8 @@ def _named(platform: Platform, path: Path, named: str) -> Address:
         return slide_address(platform, parts[2])  # the address of a slide, as errors write it
     if len(parts) == _N_PARTS and not path.is_absolute():
         return _known(platform, Address(*parts))
+    if len(parts) == _N_OF_VERSION and parts[0] == DATASET and not path.is_absolute():
+        return _version(platform, f"{parts[1]}@{parts[2]}")
     if len(parts) > 1:
         raise StoreError(
             path,
@@ -107,6 +116,7 @@ def _uri_of(platform: Platform, path: Path) -> str | None:
 def _at(platform: Platform, path: Path, uri: str) -> ArtifactRecord:
     record = platform.catalog.find_artifact_at(uri)
     if record is None:
+        _refuse_gone(platform, *PurePosixPath(uri).parts[2:3])
         raise CatalogError(
             f"{path}: the catalog knows no artifact here",
             remedy="Name a file inside <stage>/<name>/<slide>/<digest>/",
@@ -137,6 +147,7 @@ def _known(platform: Platform, address: Address) -> Address:
     found = platform.catalog.addresses_like(address, limit=2) if address.digest else []
     if len(found) == 1:
         return found[0]
+    _refuse_gone(platform, address.partition_key)
     see = f"pathassets lineage slide:{address.partition_key}"
     if found:
         raise CatalogError(
@@ -186,12 +197,38 @@ def _copied(platform: Platform, path: Path) -> Origin:
     found = _copied_folder(platform, path) if path.is_dir() else _copied_file(platform, path)
     for one in found:
         return one
+    _refuse_gone_copy(platform, path)
     raise CatalogError(
         f"{path}: is not inside the store {platform.store.root}, and the catalog knows no artifact "
         "that it is a copy of",
         remedy="Name a file of the store, or a copy of one; if it is another home's, point "
         "PATHASSETS_CATALOG and PATHASSETS_STORE at that",
     )
+
+
+def _refuse_gone(platform: Platform, *slide_ids: str) -> None:
+    """Say of what is of no slide any more that its slide was taken out, where it was.
+
+    Raises:
+        SlideForgotten: it was.
+    """
+    forgotten = platform.catalog.forgotten()
+    for slide_id in slide_ids:
+        if (gone := find_gone(forgotten, slide_id)) is not None:
+            raise gone.error(slide_id)
+
+
+def _refuse_gone_copy(platform: Platform, path: Path) -> None:
+    """The same of a copy of what was made of a slide, and of a file that is the slide itself."""
+    if (path / MANIFEST).is_file():
+        _refuse_gone(platform, read_copy(path).address.partition_key)
+    if (path / METADATA).is_file():
+        _refuse_gone(platform, str(_attributes(path / METADATA).get("slide_id", "")))
+    if not platform.catalog.forgotten() or not path.is_file():
+        return
+    with suppress(SlideError):  # it is none
+        if error := refuse_forgotten(platform, path, fingerprint_of(members_of(path))):
+            raise CatalogError(error.message, remedy=error.remedy)
 
 
 def _copied_folder(platform: Platform, path: Path) -> Iterator[Origin]:

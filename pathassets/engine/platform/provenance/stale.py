@@ -12,8 +12,8 @@ the weights were others, for it is that of all the rest. Nothing is computed.
 from __future__ import annotations
 
 import json
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 
 from pathassets.catalog.external import WITHDRAWN
@@ -26,6 +26,7 @@ from pathassets.catalog.records import (
 )
 from pathassets.catalog.standing.standing import SlideFacts
 from pathassets.core.address import SLIDE_STAGE, Address
+from pathassets.core.datasets.withdrawn import Withdrawn
 from pathassets.core.external import CODE_VERSION as EXTERNAL_VERSION
 from pathassets.core.external import EXTERNAL
 from pathassets.core.recipe import Entry, Key
@@ -33,6 +34,7 @@ from pathassets.core.slides.slide import slide_version
 from pathassets.core.spec import canonical_json
 from pathassets.core.stages import ANNOTATIONS, FEATURES
 from pathassets.engine.platform.datasets.plan import PlannedDataset, plan_dataset
+from pathassets.engine.platform.datasets.versions import withdrawn_of
 from pathassets.engine.platform.planned_datasets import planned_version
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.provenance.causes import (
@@ -284,22 +286,31 @@ def _of_dataset(
     of_features = (one for one in of_slides if one.address.key == entry.parent)
     behind = {o.address.partition_key: o for o in of_features if o.address.partition_key in members}
     planned = planned or plan_dataset(platform, entry, is_looking=False)
-    own += _members_causes(made, planned, behind, is_alone=not own)
+    gone = withdrawn_of(platform, f"{entry.name}@{last.address.digest}")
+    own += _members_causes(made, planned, behind, gone, is_alone=not own)
     by_members = (change for one in behind.values() for change in inherited(one))
     changes = dict.fromkeys((*(Reached(cause=cause) for cause in own), *by_members))
     yield Stale(address=last.address, wanted=wanted.digest, changes=tuple(changes))
 
 
 def _members_causes(
-    made: Made, wanted: PlannedDataset, behind: Collection[str], *, is_alone: bool
+    made: Made,
+    wanted: PlannedDataset,
+    behind: Collection[str],
+    gone: Sequence[Withdrawn],
+    *,
+    is_alone: bool,
 ) -> Iterator[Cause]:
     """How its slides are others, or other artifacts of the same slides.
 
     `behind` are slides whose features are stale: they are its slides still, and come back once
-    those are made.
+    those are made. `gone` were taken out: the catalog may not know any more that it was made from
+    them.
     """
-    old = {a.partition_key: a for a in made.parents}
     new = {a.partition_key: a for a in wanted.parents}
+    gone = [one for one in gone if one.slide_id not in new]  # else its removal did not end
+    gone_ids = {one.slide_id for one in gone}
+    old = {a.partition_key: a for a in made.parents if a.partition_key not in gone_ids}
     n_stale = sum(one in behind for one in old if one not in new)
     n_other = sum(old[one] != new[one] for one in old.keys() & new.keys())
     n_fewer = len(old.keys() - new.keys()) - n_stale
@@ -309,10 +320,12 @@ def _members_causes(
         slides = "slide" if n_stale == 1 else "slides"
         anew = f"its features are to be made anew: {n_stale} {slides}"
         yield Cause(change="members", what=anew)
-    if what or (is_alone and not n_stale):
+    counts = {"old": f"{len(old) + len(gone)} slides", "new": f"{len(new) + n_stale} slides"}
+    for (on, who), n in Counter((one.on, one.who) for one in gone).items():
+        yield Cause(change="members", what=f"{n} taken out on {on}", who=who, **counts)
+    if what or (is_alone and not n_stale and not gone):
         what = what or "patients, labels or slides left out"
-        n_new = len(new) + n_stale
-        yield Cause(change="members", what=what, old=f"{len(old)} slides", new=f"{n_new} slides")
+        yield Cause(change="members", what=what, **counts)
 
 
 def _mpp(value: float | None) -> str:

@@ -12,10 +12,11 @@ from __future__ import annotations
 import difflib
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pathassets.catalog.catalog import Catalog
+from pathassets.catalog.forgotten import Forgotten, find_gone
 from pathassets.core.text import quoted
 from pathassets.engine.platform.merged_slides import heirs_of
 from pathassets.engine.platform.selections.file_names import FileNames, is_whole
@@ -33,6 +34,8 @@ class Matches:
     """Slide ids of each name that is known: of several the name is no use."""
     near: Mapping[str, str]
     """Of some of the unknown names the known one that is most like it."""
+    gone: Mapping[str, Forgotten] = field(default_factory=dict)
+    """Those of the unknown names that are ids of slides which were taken out."""
 
 
 def match_slides(catalog: Catalog, names: Iterable[str], *, is_near: bool = True) -> Matches:
@@ -51,8 +54,11 @@ def match_slides(catalog: Catalog, names: Iterable[str], *, is_near: bool = True
     paths = {id_: [one.path for one in some] for id_, some in catalog.all_paths().items()}
     slides |= _match_files(rest, paths)
     unknown = [name for name in rest if name not in slides] if is_near else []
+    forgotten = catalog.forgotten() if unknown else []
+    gone = {name: one for name in unknown if (one := find_gone(forgotten, name)) is not None}
+    unknown = [name for name in unknown if name not in gone]
     files = {Path(path).name for some in paths.values() for path in some} if unknown else set()
-    return Matches(slides=slides, near=nearest(unknown, files | set(paths)))
+    return Matches(slides=slides, near=nearest(unknown, files | set(paths)), gone=gone)
 
 
 def slides_named(catalog: Catalog, names: Iterable[str]) -> list[str]:

@@ -20,7 +20,7 @@ from pathassets.core.selection.parser import parse
 from pathassets.core.text import quoted
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.standing.refresh import refresh_wanted
-from pathassets.errors import CatalogError, SelectionError, near_names, perhaps
+from pathassets.errors import CatalogError, SelectionError, SlideForgotten, near_names, perhaps
 
 _LABEL = "label"
 _OWN_WAY = ("id", "state")
@@ -62,13 +62,11 @@ def _unknown_ids(platform: Platform, text: str, selection: Selection) -> Iterato
 
 def _said_of_id(platform: Platform, slide_id: str) -> tuple[str, str]:
     """Fact and remedy of an id that is no slide's: one that was taken out is told as that."""
-    for gone in platform.catalog.forgotten():
-        if gone.had_id(slide_id):
-            fact = f"slide {slide_id}: was taken out by {gone.who} on {gone.forgotten_at:%Y-%m-%d}"
-            again = "of a saved one: pathassets select save NAME EXPRESSION --who …"
-            return fact, f"Write the selection without it; {again}"
     try:
         platform.catalog.slide(slide_id)
+    except SlideForgotten as error:
+        again = "of a saved one: pathassets select save NAME EXPRESSION --who …"
+        return error.message, f"Write the selection without it; {again}"
     except CatalogError as error:
         return error.message, error.remedy
     return f"slide {slide_id}: was registered just now", "Ask again"

@@ -55,6 +55,7 @@ def forget(platform: Platform, request: Request, wipe: Wipe) -> Gone:
     """Take a slide out for good.
 
     Raises:
+        SlideForgotten: it was taken out already.
         CatalogError: there is no such slide, or a release names it.
         StoreError: the store is not writable, or a run works in it.
     """
@@ -74,7 +75,7 @@ def forget(platform: Platform, request: Request, wipe: Wipe) -> Gone:
     ):
         platform.catalog.begin_forgetting(slide_id, who=request.who, why=request.why)
         if not request.keep_artifacts:
-            _remove(_folders_of(platform.store.root, slide_ids), bin_)
+            remove_folders(folders_of(platform.store.root, slide_ids), bin_)
         wipe(slide_ids)
         platform.catalog.erase_slide(slide_ids, keep_artifacts=request.keep_artifacts)
     return Gone(
@@ -89,14 +90,13 @@ def forget(platform: Platform, request: Request, wipe: Wipe) -> Gone:
 def dataset_of(version: str) -> str:
     """Dataset of a version or a release, as `Gone.releases` names it.
 
-    >>> dataset_of("dataset/cohort/0123456789abcdef"), dataset_of("cohort@3")
+    >>> dataset_of("cohort@0123456789abcdef"), dataset_of("cohort@3")
     ('cohort', 'cohort')
     """
-    stage, _, rest = version.partition("/")
-    return rest.partition("/")[0] if rest else stage.partition("@")[0]
+    return version.partition("@")[0]
 
 
-def _folders_of(root: Path, slide_ids: Sequence[str]) -> Iterator[Path]:
+def folders_of(root: Path, slide_ids: Sequence[str]) -> Iterator[Path]:
     """Every folder of slides in the store: published, begun, or put aside."""
     for slide_id in slide_ids:
         yield from root.glob(f"[!.]*/*/{slide_id}")
@@ -104,7 +104,8 @@ def _folders_of(root: Path, slide_ids: Sequence[str]) -> Iterator[Path]:
     yield from (path for path in root.glob(f"{PARTIAL}/*") if partition_of(path) in slide_ids)
 
 
-def _remove(folders: Iterator[Path], bin_: Path) -> None:
+def remove_folders(folders: Iterator[Path], bin_: Path) -> None:
+    """Take folders out of a store at once, by way of a folder of its staging."""
     for n, folder in enumerate(list(folders)):
         gone = bin_ / str(n)
         folder.rename(gone)

@@ -1,4 +1,4 @@
-"""A file whose slide was taken out for good -> the error that keeps it out."""
+"""A slide that was taken out for good -> the error that keeps its file out; how that is ended."""
 
 from __future__ import annotations
 
@@ -14,8 +14,15 @@ def refuse_forgotten(platform: Platform, path: Path, fingerprint: str) -> SlideE
         if one.has_content(fingerprint):
             return SlideError(
                 path,
-                f"its slide was taken out on {one.forgotten_at:%Y-%m-%d} by {one.who}",
+                f"its slide was {one.told}",
                 remedy="Move the file away; docs/upkeep.md says how a slide is let in again",
                 reason="slide_forgotten",
             )
     return None
+
+
+def forget_again(platform: Platform, slide_id: str) -> str:
+    """Build the command that ends the removal of a slide which is in the catalog still."""
+    releases = platform.catalog.releases_with(platform.catalog.ids_of(slide_id))
+    also = " --from-releases" if releases else ""
+    return f"pathassets forget {slide_id} --who NAME --why …{also}"

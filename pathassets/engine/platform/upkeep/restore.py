@@ -1,8 +1,9 @@
 """A backup -> a home again, beside whatever is left of the store.
 
-    every hash checked ─▶ what is in the way put aside (--force) ─▶ annotations ─▶ recipe ─▶ catalog
+    every hash checked ─▶ who was forgotten since (forgotten_since) ─▶ what is in the way put aside
+        (--force) ─▶ recipe ─▶ catalog, without those ─▶ annotations, without theirs
 
-The catalog comes last: killed before, the same command does it all again. What of the store is
+The catalog is there last: killed before, the same command does it all again. What of the store is
 whole is taken over by the next run, and what is not is made again.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,13 +23,15 @@ from pathassets.adapters.store.damage import MANIFEST
 from pathassets.adapters.store.folders import write_synced
 from pathassets.adapters.store.store import Store, open_store
 from pathassets.adapters.store.survey import find_held, survey
-from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.database.urls import parse_url
 from pathassets.catalog.upkeep.dump import is_empty, load_catalog
-from pathassets.catalog.upkeep.forgetting import Forgotten
+from pathassets.catalog.upkeep.outliving import KeptOut
 from pathassets.core.address import Address
 from pathassets.core.recipe import ANNOTATIONS
+from pathassets.core.text import names_one
 from pathassets.engine.platform.upkeep.backup import DAGSTER, RECIPE, STORE, TABLES, WHAT
+from pathassets.engine.platform.upkeep.forget import folders_of, remove_folders
+from pathassets.engine.platform.upkeep.forgotten_since import BEFORE, read_forgotten_since
 from pathassets.engine.settings import DEFAULT_RECIPE, Settings
 from pathassets.errors import CatalogError, StoreError
 
@@ -45,33 +48,67 @@ class Restored:
     aside: Path | None
     """Where what was in the way is now; None where nothing was."""
     lacking: tuple[str, ...]
-    """Annotations that the backup could not keep, and why."""
+    """Annotations that the backup could not keep, and why; but for those of `kept_out`."""
+    kept_out: tuple[KeptOut, ...]
+    """Slides of the backup that were forgotten since."""
+    not_known: str
+    """Why others may have been, and nobody knows; empty where all are known."""
 
 
-def restore_backup(settings: Settings, source: Path, *, is_forced: bool) -> Restored:
-    """Make a home of a backup.
+def restore_backup(
+    settings: Settings, source: Path, *, is_forced: bool, instead_of: str = ""
+) -> Restored:
+    """Make a home of a backup; slides that were forgotten since stay out.
+
+    `instead_of` is the URL of the catalog that knows which, where it is not the home's.
 
     Raises:
         StoreError: the backup is damaged, or the home is in use or not empty; `is_forced` moves
             aside what is there.
-        CatalogError: the catalog cannot be made, or the backup is of a newer version.
+        CatalogError: the catalog cannot be made, the backup is of a newer version, or the catalog
+            at `instead_of` cannot be read.
     """
     with unpacked(source.absolute(), settings.home / RESTORING, what=WHAT) as bundle:
         folder = settings.home / RESTORING
         about = _about(source, bundle)
-        forgotten = _forgotten(settings)
+        since = read_forgotten_since(settings, instead_of)
         aside = _make_room(settings, folder, is_forced=is_forced)
-        n_annotations = _restore_annotations(open_store(settings.store), Store(folder / STORE))
         for target, name in _texts(settings):
             _restore_text(folder / name, target)
+        files = _Files(store=open_store(settings.store), kept=Store(folder / STORE))
         tables, revision = _tables(folder, bundle), about["revision"]
-        load_catalog(settings.catalog_url, revision, tables, forgotten)
+        load_catalog(settings.catalog_url, revision, tables, since.outliving, files.settle)
     return Restored(
-        n_slides=about["n_slides"],
-        n_annotations=n_annotations,
+        n_slides=about["n_slides"] - len(files.kept_out),
+        n_annotations=files.n_annotations,
         aside=aside,
-        lacking=tuple(map(str, about["lacking"])),
+        lacking=tuple(one for one in map(str, about["lacking"]) if not names_one(one, files.out)),
+        kept_out=tuple(files.kept_out),
+        not_known=since.not_known,
     )
+
+
+@dataclass(slots=True, kw_only=True)
+class _Files:
+    """What of a store is restored, once it is known which slides stay out."""
+
+    store: Store
+    kept: Store
+    kept_out: Sequence[KeptOut] = ()
+    n_annotations: int = 0
+
+    @property
+    def out(self) -> set[str]:
+        """Ids of the slides that stay out."""
+        return {slide_id for one in self.kept_out for slide_id in one.slide_ids}
+
+    def settle(self, kept_out: Sequence[KeptOut]) -> None:
+        """Publish annotations, but for those slides; what else lies in the store of them goes."""
+        self.kept_out = kept_out
+        gone = [i for one in kept_out if not one.are_artifacts_kept for i in one.slide_ids]
+        with self.store.staging(f"restore-{uuid.uuid4().hex}") as bin_:
+            remove_folders(folders_of(self.store.root, gone), bin_)
+        self.n_annotations = _restore_annotations(self.store, self.kept, self.out)
 
 
 def _about(source: Path, bundle: Bundle) -> dict[str, Any]:
@@ -81,15 +118,6 @@ def _about(source: Path, bundle: Bundle) -> dict[str, Any]:
         if not isinstance(bundle.about.get(name), kind):
             raise StoreError(source, f"does not say its {name}", remedy="Use another backup")
     return bundle.about
-
-
-def _forgotten(settings: Settings) -> list[Forgotten]:
-    """Slides that were taken out of what is there now: an older backup must not hide that."""
-    try:
-        with Catalog.open_to_read(settings.catalog_url) as catalog:
-            return catalog.forgotten()
-    except CatalogError:
-        return []  # none is there, or it is damaged
 
 
 def _make_room(settings: Settings, folder: Path, *, is_forced: bool) -> Path | None:
@@ -106,7 +134,7 @@ def _make_room(settings: Settings, folder: Path, *, is_forced: bool) -> Path | N
             f"is not empty: {', '.join(str(path) for path in in_the_way)}",
             remedy="Restore into another PATHASSETS_HOME, or put this aside with --force",
         )
-    aside = settings.home / f".before-restore-{datetime.now(UTC):%Y-%m-%dT%H%M%S}"
+    aside = settings.home / f"{BEFORE}{datetime.now(UTC):%Y-%m-%dT%H%M%S}"
     for path in in_the_way:
         keep_private(aside)
         path.rename(aside / path.name)
@@ -159,11 +187,16 @@ def _restore_text(source: Path, target: Path) -> None:
     aside.replace(target)
 
 
-def _restore_annotations(store: Store, kept: Store) -> int:
-    """Publish annotations that the store does not have whole; returns how many there are."""
+def _restore_annotations(store: Store, kept: Store, out: Collection[str]) -> int:
+    """Publish annotations that the store does not have whole; returns how many there are.
+
+    Those of slides that stay `out` are passed over.
+    """
     n = 0
     for address in survey(kept, [ANNOTATIONS]):
         if not isinstance(address, Address) or address.stage != ANNOTATIONS:
+            continue
+        if address.partition_key in out:
             continue
         n += 1
         if store.is_intact(address):

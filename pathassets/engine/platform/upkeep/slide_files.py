@@ -19,6 +19,7 @@ from pathassets.catalog.upkeep.reconciling import SlideFiles
 from pathassets.engine.platform.plan import path_record, recorded_stamp
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.upkeep.finding import Finding
+from pathassets.engine.platform.upkeep.forgotten import forget_again
 from pathassets.errors import SlideError
 
 
@@ -44,7 +45,7 @@ def check_slides(platform: Platform, search: Sequence[Path] = ()) -> Iterator[Fi
         if not is_there and not changed:
             gone.append(slide)
         if any(one.has_content(slide.fingerprint) for one in forgotten):
-            yield _half_forgotten(slide)
+            yield _half_forgotten(platform, slide.slide_id)
     if gone:
         places = _places(_outermost({*roots, platform.settings.inbox}), search)
         yield from (_gone(platform, slide, places) for slide in gone)
@@ -77,12 +78,13 @@ def _changed(slide_id: str, path: str) -> Finding:
     )
 
 
-def _half_forgotten(slide: SlideFiles) -> Finding:
+def _half_forgotten(platform: Platform, slide_id: str) -> Finding:
     return Finding(
         kind="slide_half_forgotten",
-        subject=slide.slide_id,
+        subject=slide_id,
         evidence="its removal was begun, and did not come to its end",
-        remedy=f"The same again: pathassets forget {slide.slide_id} --who NAME --why …",
+        remedy=f"The same again: {forget_again(platform, slide_id)}; with --keep-artifacts, if "
+        "that was said",
     )
 
 

@@ -26,6 +26,7 @@ from pathassets.adapters.store.survey import (
     survey,
     working_since_s,
 )
+from pathassets.catalog.forgotten import find_gone
 from pathassets.core.address import ALL_SLIDES, Address
 from pathassets.core.recipe import ANNOTATIONS, STAGES
 from pathassets.engine.platform.platform import Platform
@@ -55,7 +56,7 @@ def check_rows(platform: Platform, *, reads_bytes: bool) -> Iterator[Finding]:
             yield _damaged(platform, address, damage)
     forgotten = platform.catalog.forgotten()  # their artifacts may have been kept
     for table, address in platform.catalog.homeless():
-        if not any(one.had_id(address.partition_key) for one in forgotten):
+        if find_gone(forgotten, address.partition_key) is None:
             yield _of_no_slide(platform, table, address)
 
 
@@ -184,12 +185,7 @@ def _whole(platform: Platform, artifact: Artifact, *, is_of_slide: bool) -> Find
     address = artifact.address
     subject = str(address)
     if not is_of_slide:
-        return Finding(
-            kind="artifact_of_no_slide",
-            subject=subject,
-            evidence=f"it is whole, and the catalog has no slide {address.partition_key}",
-            remedy="Ingest its slide again, or restore the catalog; else remove it",
-        )
+        return _homeless(platform, address)
     if not is_proved(artifact, platform.recipe):
         return _unproved(artifact)
     if address.stage == ANNOTATIONS and not _is_stated(platform, address):
@@ -206,6 +202,22 @@ def _whole(platform: Platform, artifact: Artifact, *, is_of_slide: bool) -> Find
         evidence="it is whole by its sizes, and the catalog does not know it",
         remedy=f"{FIX} reads its bytes and enters it; pathassets run does, where it is in force",
         mend=partial(adopt, platform, address),
+    )
+
+
+def _homeless(platform: Platform, address: Address) -> Finding:
+    """A whole folder of a slide that the catalog does not know, or that was taken out."""
+    slide_id = address.partition_key
+    gone = find_gone(platform.catalog.forgotten(), slide_id)
+    return Finding(
+        kind="artifact_of_no_slide",
+        subject=str(address),
+        evidence=f"it is whole, and the catalog has no slide {slide_id}"
+        if gone is None
+        else f"it is whole, and its slide was {gone.told}",
+        remedy="Ingest its slide again, or restore the catalog; else remove it"
+        if gone is None
+        else f"Remove {platform.store.path_of(address)}",
     )
 
 

@@ -1,0 +1,1 @@
+"""What those who watch many machines are told of a home."""

@@ -1,0 +1,99 @@
+"""What was forgotten since outlives a restore: the catalog says then what it said before it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from pathassets.catalog.catalog import Catalog
+from pathassets.catalog.database import connect
+from pathassets.catalog.database.connect import open_engine
+from pathassets.catalog.upkeep.dump import load_catalog
+from pathassets.catalog.upkeep.outliving import KeptOut, Outliving, read_outliving
+from pathassets.catalog.upkeep.soundness import find_faults
+from pathassets.errors import CatalogError, SlideForgotten
+from tests.catalog import filled
+from tests.catalog.hostile_words import path_of, slide_of
+from tests.catalog.merges import remember_merge
+from tests.catalog.test_upkeep import dumped
+
+
+@pytest.mark.parametrize("keeps", [pytest.param(False, marks=pytest.mark.slow), True])
+def test_an_older_dump_makes_the_catalog_that_was_there_after_the_slide_went(
+    made_url: str, catalog: Catalog, tmp_path: Path, request: pytest.FixtureRequest, *, keeps: bool
+) -> None:
+    filled.fill(catalog)
+    remember_merge(catalog, "older", into="a")
+    older = dumped(catalog)
+    catalog.begin_forgetting("a", who="Ann", why="consent")
+    catalog.erase_slide(catalog.ids_of("a"), keep_artifacts=keeps)
+
+    is_server = made_url.startswith("postgresql")
+    other = request.getfixturevalue("make_schema")() if is_server else sqlite_at(tmp_path)
+    settled: list[KeptOut] = []
+    load_catalog(other, *older, read_outliving(made_url), settled.extend)
+    with Catalog.open(other) as restored:
+        assert restored.forgotten() == catalog.forgotten()
+        assert tables_of(restored) == tables_of(catalog)
+        assert len(restored.artifact_digests()) == (3 if keeps else 1)
+    [one] = settled
+    assert (one.slide_ids, one.are_artifacts_kept) == (("a", "older"), keeps)
+    assert one.forgotten.told.endswith("by Ann")
+    assert list(find_faults(other)) == []
+    if not is_server:
+        assert path_of("a").path.encode() not in (tmp_path / "other.sqlite").read_bytes()
+
+
+def tables_of(catalog: Catalog) -> dict[str, list[str]]:
+    """All but those that are numbered anew."""
+    return {name: lines for name, lines in dumped(catalog)[1].items() if name != "forgotten_slide"}
+
+
+def sqlite_at(folder: Path) -> str:
+    return f"sqlite:///{folder / 'other.sqlite'}"
+
+
+def test_a_database_that_is_no_catalog_does_not_tell_and_an_older_one_has_forgotten_nothing(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE other (id INTEGER)"))
+    engine.dispose()
+    with pytest.raises(CatalogError, match="is no catalog"):
+        read_outliving(url)
+    with monkeypatch.context() as patched:
+        patched.setattr(connect, "HEAD", "0001")
+        open_engine(url).dispose()
+    assert read_outliving(url) == Outliving()
+
+
+def test_whoever_names_a_slide_that_was_taken_out_is_told_and_no_other_slide_is_named(
+    catalog: Catalog,
+) -> None:
+    for slide_id in ("gone-1", "gone-2"):
+        catalog.register_slide(slide_of(slide_id), path_of(slide_id))
+    catalog.begin_forgetting("gone-1", who="Ann", why="consent")
+    catalog.erase_slide(["gone-1"], keep_artifacts=False)
+    for ask in (catalog.slide, catalog.cohort_history, state_mpp(catalog)):
+        with pytest.raises(SlideForgotten, match=r"slide gone-1: was taken out on \d") as caught:
+            ask("gone-1")
+        assert "gone-2" not in str(caught.value)
+    with pytest.raises(CatalogError, match="Did you mean gone-2"):
+        catalog.slide("gone-3")
+    assert catalog.cohort_history("gone-3") == []
+
+
+def state_mpp(catalog: Catalog) -> Callable[[str], None]:
+    return lambda slide_id: catalog.override_mpp(slide_id, 0.5, who="Ann", why="measured")
+
+
+def test_other_content_does_not_get_the_id_of_a_slide_that_was_taken_out(catalog: Catalog) -> None:
+    catalog.register_slide(slide_of("a"), path_of("a"))
+    catalog.begin_forgetting("a", who="Ann", why="consent")
+    catalog.erase_slide(["a"], keep_artifacts=False)
+    with pytest.raises(CatalogError, match="its id a is that of a slide which was taken out on"):
+        catalog.register_slide(slide_of("a"), path_of("a"))
