@@ -20,9 +20,12 @@ ASKED = Asked(
 )  # fmt: skip
 
 
-def found(**changed) -> FoundFeatures:
+def found(
+    corners=np.array([[0.0, 0], [900, 700], [100, 0]]),  # noqa: B008 - nobody writes to it
+    **changed,
+) -> FoundFeatures:
     plain = FoundFeatures(
-        tool="trident", name="a", files=(), corners=np.array([[0.0, 0], [900, 700], [100, 0]]),
+        tool="trident", name="a", files=(), read_corners=lambda: corners,
         unit="px0", side=100, n_rows=3, n_columns=8, dtype="float32",
         chunks=lambda: iter([np.zeros((3, 8))]),
     )  # fmt: skip

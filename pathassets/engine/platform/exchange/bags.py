@@ -72,7 +72,7 @@ def _features(store: Store, artifact: Artifact, facts: SlideFacts) -> Bag:
         patch_px=int(said["patch_px"]), mpp=_patch_mpp(said), side_px0=int(said["side_px0"]),
         overlap_px=said.get("overlap_px"),
     )  # fmt: skip
-    locations = _parent(said.get("patch_locations"))
+    locations = Address.parse(said.get("patch_locations"))
     if locations is not None and store.has(locations):
         overlap_px = overlap_of(store.read(locations).spec, footprint)
         footprint = replace(footprint, overlap_px=overlap_px)
@@ -80,7 +80,7 @@ def _features(store: Store, artifact: Artifact, facts: SlideFacts) -> Bag:
         slide=replace(facts, mpp=float(said["slide_mpp"])), footprint=footprint,
         boxes_px0=rows.boxes_px0, source=str(artifact.address), n_columns=rows.n_columns,
         chunks=rows.chunks, attributes=said,
-        tissue=tissue_of(store, _parent(said.get("tissue_mask"))),
+        tissue=tissue_of(store, Address.parse(said.get("tissue_mask"))),
     )  # fmt: skip
 
 
@@ -174,9 +174,3 @@ def look_at(platform: Platform, slide_id: str) -> SlideInfo | None:
         with contextlib.suppress(SlideError), contextlib.closing(open_slide(path.path)) as slide:
             return slide.info
     return None
-
-
-def _parent(said: object) -> Address | None:
-    """An address as attributes have it."""
-    parts = str(said or "").split("/")
-    return Address(*parts) if len(parts) == 4 else None  # noqa: PLR2004

@@ -5,6 +5,7 @@ features/stats/SLIDE/DIGEST          the address of an artifact, or the first le
 /elsewhere/features.zarr             a copy of features: by its metadata, or what that says
 /elsewhere/9fd1…/                    a copy of an artifact's folder: by its artifact.json
 /elsewhere/locations.parquet         a copy of any file of an artifact: by its SHA-256
+/exports/trident/…/a.h5              a file of an export: by the list beside it, or its attributes
 slide:ID  patient:NAME  ID  NAME     a slide or a patient
 """
 
@@ -13,9 +14,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from pathassets.adapters.exchange.parts.claims import claimed_source
+from pathassets.adapters.exchange.parts.listed import LIST, find_listed, sha256_of
 from pathassets.adapters.files import fingerprint_of
 from pathassets.adapters.store.damage import MANIFEST
 from pathassets.adapters.store.store import StoredFile, read_copy
@@ -183,7 +187,7 @@ def _patient(platform: Platform, name: str) -> Address:
 def _copied(platform: Platform, path: Path) -> Origin:
     """What a file or folder outside of the store is a copy of."""
     found = _copied_folder(platform, path) if path.is_dir() else _copied_file(platform, path)
-    for one in found:
+    for one in chain(found, _exported(platform, path)):
         return one
     raise CatalogError(
         f"{path}: is not inside the store {platform.store.root}, and the catalog knows no artifact "
@@ -191,6 +195,25 @@ def _copied(platform: Platform, path: Path) -> Origin:
         remedy="Name a file of the store, or a copy of one; if it is another home's, point "
         "PATHASSETS_CATALOG and PATHASSETS_STORE at that",
     )
+
+
+def _exported(platform: Platform, path: Path) -> Iterator[Origin]:
+    """What a file of an export was made from, as the list beside it says, or else it itself."""
+    whole, line = find_listed(path) or (path, None)
+    listed = None if line is None else Address.parse(line["artifact"])
+    address = listed or Address.parse(claimed_source(whole))
+    if address is None:
+        return
+    if platform.catalog.find_artifact(address) is None:
+        raise CatalogError(
+            f"{path}: was exported from {address}, which the catalog does not know",
+            remedy="If that is another home's, point PATHASSETS_CATALOG and PATHASSETS_STORE at it",
+        )
+    said = {"export": str(whole), "known_by": LIST if listed else "its attributes"}
+    if line is not None:
+        is_same = sha256_of(whole) == line["sha256"]
+        said["export_is"] = "as it was exported" if is_same else "changed since it was exported"
+    yield Origin(address=address, said=said)
 
 
 def _copied_folder(platform: Platform, path: Path) -> Iterator[Origin]:
@@ -258,10 +281,10 @@ def _same_bytes(records: list[ArtifactRecord], path: Path) -> Iterator[Origin]:
 
 def _by_attributes(platform: Platform, path: Path, said: Mapping[str, Any]) -> Iterator[Origin]:
     """Features whose attributes say what those of a copy do, where its metadata was changed."""
-    parts = str(said.get("patch_locations", "")).split("/")
-    if len(parts) != _N_PARTS:
+    parent = Address.parse(said.get("patch_locations"))
+    if parent is None:
         return
-    for address in platform.catalog.children_of(Address(*parts)):
+    for address in platform.catalog.children_of(parent):
         record = platform.catalog.find_artifact(address)
         if record is not None and _is_said(record, said):
             yield _origin(record, path, "its attributes", is_same=False)
