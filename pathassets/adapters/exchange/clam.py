@@ -19,7 +19,6 @@ import numpy as np
 from pathassets.adapters.exchange.parts.bag_tensors import write_pt
 from pathassets.adapters.exchange.parts.claims import PREFIX, claims_of
 from pathassets.adapters.exchange.parts.h5_bags import (
-    as_text,
     h5_rows,
     number,
     read_h5_bag,

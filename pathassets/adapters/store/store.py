@@ -121,8 +121,8 @@ class Store:
             key = "/".join(address.key)
             raise ArtifactMissing(
                 path.parent,
-                f"{key} of {address.partition_key} was never made, and was not asked for",
-                remedy=f"Run {key} too",
+                f"{key} of {address.partition_key} is not here",
+                remedy=f"Run {key} too; pathassets status says why, where it fails",
             ) from error
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise _corrupt(path, f"cannot be read: {error}") from error

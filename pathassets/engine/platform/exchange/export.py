@@ -51,6 +51,7 @@ from pathassets.engine.platform.exchange.what import (
     version_of,
 )
 from pathassets.engine.platform.platform import Platform
+from pathassets.engine.platform.standing.absence import read_present
 from pathassets.errors import PathAssetsError, SpecError, without_subject
 
 Tool = Literal["trident", "clam", "stamp", "slideflow", "spatialdata", "qupath", "anndata"]
@@ -195,9 +196,9 @@ def _drawing(platform: Platform, member: Member, name: str) -> Drawing:
     plain = Drawing(name=name, source=str(member.address), shift_px0=np.array(info.origin_px0))
     store, address = platform.store, member.address
     if address.stage == ANNOTATIONS:
-        return replace(plain, drawn=drawn_of(store, address))
+        return replace(plain, drawn=drawn_of(platform, address))
     if address.stage == "tissue_mask":
-        store.read_checked(address)
+        read_present(platform, address)
         return replace(plain, tissue=tissue_of(store, address))
     if address.stage not in PATCH_STAGES:
         raise SpecError(

@@ -26,6 +26,7 @@ from pathassets.engine.platform.datasets.versions import find_version
 from pathassets.engine.platform.plan import PlannedSlide, plan_slides
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.selection import choose_slides
+from pathassets.engine.platform.standing.absence import read_present
 from pathassets.errors import CatalogError, SpecError
 
 logger = logging.getLogger(__name__)
@@ -183,7 +184,7 @@ def version_of(platform: Platform, name: str, version: str = "") -> ArtifactReco
 
 
 def _manifest(platform: Platform, version: ArtifactRecord) -> pd.DataFrame:
-    platform.store.read_checked(version.address)
+    read_present(platform, version.address)
     return load_table(platform.store.path_of(version.address) / MANIFEST_TABLE)
 
 

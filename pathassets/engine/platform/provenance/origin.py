@@ -29,6 +29,7 @@ from pathassets.core.address import SLIDE_STAGE, Address
 from pathassets.core.slides.slide import slide_version
 from pathassets.core.text import quoted
 from pathassets.engine.platform.platform import Platform
+from pathassets.engine.platform.standing.absence import why_absent
 from pathassets.errors import CatalogError, SlideError, StoreError
 
 PATIENT_STAGE = "patient"
@@ -146,8 +147,10 @@ def _known(platform: Platform, address: Address) -> Address:
             f"{address}: several artifacts begin so",
             remedy=f"Give more letters; see them: {see} --all",
         )
+    why = why_absent(platform, address).said
     raise CatalogError(
-        f"{address}: the catalog knows no such artifact", remedy=f"See what was made: {see}"
+        f"{address}: the catalog knows no such artifact: it {why}",
+        remedy=f"See what was made: {see}",
     )
 
 
@@ -206,7 +209,8 @@ def _exported(platform: Platform, path: Path) -> Iterator[Origin]:
         return
     if platform.catalog.find_artifact(address) is None:
         raise CatalogError(
-            f"{path}: was exported from {address}, which the catalog does not know",
+            f"{path}: was exported from {address}, which the catalog does not know: it "
+            f"{why_absent(platform, address).said}",
             remedy="If that is another home's, point PATHASSETS_CATALOG and PATHASSETS_STORE at it",
         )
     said = {"export": str(whole), "known_by": LIST if listed else "its attributes"}
