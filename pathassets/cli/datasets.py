@@ -87,9 +87,7 @@ def verify_version(name: str, *, own_only: bool, as_json: bool) -> None:
     """Hash every file that a version names; exit code 1 where one is not what it was."""
     settings = read_settings()
     if is_folder(name):
-        verified = verify_folder(
-            open_dataset(name, None), features=not own_only, n_threads=settings.n_workers
-        )
+        verified = verify_folder(Path(name), features=not own_only, n_threads=settings.n_workers)
     else:
         with open_to_read(settings) as platform:
             verified = verify(platform, find_version(platform, name), features=not own_only)

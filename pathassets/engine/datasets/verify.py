@@ -12,10 +12,12 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
+from pathlib import Path
 
 from pathassets.adapters.store.damage import MANIFEST, check_bytes
 from pathassets.adapters.store.store import Artifact, read_copy
 from pathassets.core.datasets.members import Member, members_of
+from pathassets.engine.datasets.find import open_dataset
 from pathassets.engine.datasets.folder import DatasetFolder, is_within
 from pathassets.errors import (
     ArtifactCorrupt,
@@ -51,8 +53,23 @@ class Verified:
     faults: tuple[Fault, ...]
 
 
-def verify_folder(folder: DatasetFolder, *, features: bool = True, n_threads: int = 1) -> Verified:
-    """Hash every file that a dataset names, or its own files alone."""
+def verify_folder(path: Path, *, features: bool = True, n_threads: int = 1) -> Verified:
+    """Hash every file that a dataset in a folder names, or its own files alone.
+
+    Raises:
+        ArtifactMissing: the folder holds no dataset.
+    """
+    try:
+        folder = open_dataset(path, None)
+    except ArtifactCorrupt as error:  # of a changed manifest nobody knows what it named
+        fault = Fault(name=str(path), reason=error.reason, said=error.message)
+        return Verified(
+            name=str(path), content_sha256="", n_slides=0, n_files=0, n_bytes=0, faults=(fault,)
+        )
+    return _verify(folder, features=features, n_threads=n_threads)
+
+
+def _verify(folder: DatasetFolder, *, features: bool, n_threads: int) -> Verified:
     name = str(folder.path)
     gone = {one.slide_id for one in folder.withdrawn}
     own, faults = _own(folder, name)

@@ -4,7 +4,7 @@ in the catalog, its files gone       ─▶ was made, and is gone
 its slide taken out                  ─▶ forgotten: when, by whom and why
 last attempt failed, or was blocked  ─▶ that, with its remedy
 an attempt made it                   ─▶ was made, and removed since
-another digest at its place          ─▶ not made as it is asked for now
+another digest at its place          ─▶ was never made with this one
 none of these                        ─▶ was never made: nothing has tried it
 """
 
@@ -103,16 +103,22 @@ def _by_attempts(platform: Platform, address: Address) -> Absence:
             "as gc and doctor --fix do"
         )
     elif any(platform.catalog.made_of([address.key], [address.partition_key])):
-        said = f"was never made with digest {address.digest}: what is there is stale"
+        said = f"was never made with digest {address.digest}, only with others"
+    elif any(one.address.key == address.key for one in tried):
+        said = f"was never made: no run has tried it with digest {address.digest}"
     else:
         said = "was never made: no run has tried it"
     return Absence(reason=ArtifactMissing.reason, said=said, remedy=_remedy(platform, address))
 
 
 def _failed(last: AttemptRecord) -> str:
-    """What an attempt says, without the slide's name, which the line has already."""
-    said = last.message.removeprefix(last.address.partition_key).removeprefix(":").strip()
-    return f"{last.state} on {last.at:%Y-%m-%d}: {said or last.reason}"
+    """What an attempt says, without the slide's name, which the line has already.
+
+    A message names its subject as `SLIDE: …`, or as `SLIDE (FILE): …`.
+    """
+    said = last.message.removeprefix(last.address.partition_key) or f": {last.reason}"
+    joint = "" if said.startswith((":", " (")) else ": "
+    return f"{last.state} on {last.at:%Y-%m-%d}{joint}{said}"
 
 
 def _remedy(platform: Platform, address: Address) -> str:
