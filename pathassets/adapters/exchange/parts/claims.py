@@ -41,10 +41,12 @@ def claimed_source(path: Path) -> str:
     if path.suffix not in HDF5 or not path.is_file():
         return ""
     with suppress(PathAssetsError), open_h5(path) as file:
-        items = [file, *(file[name] for name in ("coords", "features") if is_own(file, name))]
+        # Of a slide's vector the coordinates say what it was made of, and its features what it is.
+        items = [file, *(file[name] for name in ("features", "coords") if is_own(file, name))]
         for said in map(attributes_of, items):
             if isinstance(said.get(SOURCE), str):
                 return str(said[SOURCE])
         if is_own(file, "uns") and is_own(file["uns"], SOURCE):  # AnnData has no attributes
-            return str(plain(file["uns"][SOURCE][()]))
+            kept = file["uns"][SOURCE]
+            return str(plain(kept[()])) if kept.shape == () else ""
     return ""

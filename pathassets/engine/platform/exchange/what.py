@@ -26,8 +26,8 @@ from pathassets.engine.platform.datasets.versions import find_version
 from pathassets.engine.platform.plan import PlannedSlide, plan_slides
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.selection import choose_slides
-from pathassets.engine.platform.standing.absence import read_present
-from pathassets.errors import CatalogError, SpecError
+from pathassets.engine.platform.standing.absence import absent, read_present
+from pathassets.errors import SpecError
 
 logger = logging.getLogger(__name__)
 
@@ -173,13 +173,11 @@ def version_of(platform: Platform, name: str, version: str = "") -> ArtifactReco
     Raises:
         SpecError: it is no such name.
         CatalogError: there is none.
+        ArtifactMissing: it has a number, and the catalog does not know its artifact any more.
     """
     found = find_version(platform, f"{name}@{version}" if version else name)
     if found.artifact is None:
-        raise CatalogError(
-            f"{found.name}: the catalog does not know it any more",
-            remedy=f"Build it: pathassets run --select {DATASET}/{name}",
-        )
+        raise absent(platform, found.address)
     return found.artifact
 
 
