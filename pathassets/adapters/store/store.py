@@ -122,7 +122,7 @@ class Store:
             raise ArtifactMissing(
                 path.parent,
                 f"{key} of {address.partition_key} is not here",
-                remedy=f"Run {key} too; pathassets status says why, where it fails",
+                remedy=f"Run {key} too",
             ) from error
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise _corrupt(path, f"cannot be read: {error}") from error
