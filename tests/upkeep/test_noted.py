@@ -125,5 +125,5 @@ def test_a_release_whose_artifact_is_gone_or_changed_is_named(home: Path) -> Non
         catalog.drop_rows(Address("dataset", "cohort", ALL_SLIDES, folder.name))
     shutil.rmtree(folder)
     [gone] = findings()["release_gone"]
-    assert "and was removed since, as gc" in gone["evidence"]
+    assert "was made, since it is release cohort@1, and the catalog" in gone["evidence"]
     assert json.loads(output("dataset", "show", "cohort@1", "--json"))["version"]["version"] == 1

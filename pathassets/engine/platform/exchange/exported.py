@@ -93,9 +93,9 @@ def _difference(found: FoundFeatures, rows: FeatureRows) -> str:
         return f"has {found.n_rows} rows of {found.n_columns} numbers, not {ours[0]} of {ours[1]}"
     corners = np.rint(found.corners_on(float(rows.attributes["slide_mpp"])))
     if not np.array_equal(corners, rows.boxes_px0[:, :2]):
-        return "its coordinates are others than there"
+        return "its coordinates are not those there"
     row = _first_other(found.chunks(), rows.chunks(), found.n_columns)
-    return "" if row is None else f"its row {row} is another than there"
+    return "" if row is None else f"its row {row} is not the one there"
 
 
 def _first_other(

@@ -4,8 +4,9 @@ in the catalog, its files gone       ─▶ was made, and is gone
 its slide taken out                  ─▶ forgotten: when, by whom and why
 last attempt failed, or was blocked  ─▶ that, with its remedy
 an attempt made it                   ─▶ was made, and removed since
+a release, or what is made from it   ─▶ was made, and nobody knows more
 another digest at its place          ─▶ was never made with this one
-none of these                        ─▶ was never made: nothing has tried it
+none of these                        ─▶ was never made: no attempt at it is known
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from pathassets.adapters.store.store import Artifact
 from pathassets.catalog.records import ArtifactRecord, AttemptRecord
 from pathassets.core.address import ALL_SLIDES, Address
-from pathassets.core.recipe import ANNOTATIONS
+from pathassets.core.recipe import ANNOTATIONS, DATASET
 from pathassets.engine.datasets.withdrawn import withdrawn_among
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.presence import tool_of
@@ -100,15 +101,27 @@ def _by_attempts(platform: Platform, address: Address) -> Absence:
     if made:
         said = (
             f"was made on {made[-1].at:%Y-%m-%d} by run {made[-1].run_id}, and was removed since, "
-            "as gc and doctor --fix do"
+            "as gc does"
         )
+    elif witness := _witness(platform, address):
+        said = f"was made, since {witness}, and the catalog does not know it any more"
     elif any(platform.catalog.made_of([address.key], [address.partition_key])):
         said = f"was never made with digest {address.digest}, only with others"
     elif any(one.address.key == address.key for one in tried):
-        said = f"was never made: no run has tried it with digest {address.digest}"
+        said = f"was never made: the catalog knows no attempt at it with digest {address.digest}"
     else:
-        said = "was never made: no run has tried it"
+        said = "was never made: the catalog knows no attempt at it"
     return Absence(reason=ArtifactMissing.reason, said=said, remedy=_remedy(platform, address))
+
+
+def _witness(platform: Platform, address: Address) -> str:
+    """What shows that it was made, though no attempt is left that did; empty where nothing does."""
+    if address.stage == DATASET:
+        for one in platform.catalog.releases(address.name):
+            if one.digest == address.digest:
+                return f"it is release {one.name}"
+    child = next(iter(platform.catalog.children_of(address)), None)
+    return "" if child is None else f"{child} is made from it"
 
 
 def _failed(last: AttemptRecord) -> str:

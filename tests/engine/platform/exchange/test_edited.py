@@ -87,13 +87,13 @@ def test_of_slides_that_are_computed_here_an_edited_file_is_refused_as_well(
         done = {one.path.stem: one for one in take(platform, tool, folder)}
         assert (done["a"].state, done["b"].state) == ("refused", "computed")
         assert "it says it is an export of features/stats/a-" in done["a"].said
-        assert "and its row 13 is another than there" in done["a"].said
+        assert "and its row 13 is not the one there" in done["a"].said
     (folder / LIST).unlink()
     with h5py.File(path, "r+") as file:
         file[features][13, 2] -= 1
         file["coords"][0] = file["coords"][0] + 1
     done = {one.path.stem: one for one in take(platform, tool, folder)}
-    assert "and its coordinates are others than there" in done["a"].said
+    assert "and its coordinates are not those there" in done["a"].said
 
 
 @pytest.mark.usefixtures("slides")

@@ -33,8 +33,14 @@ def test_of_what_is_not_here_the_catalog_tells_what_became_of_it(platform, made)
         == f"was never made with digest {'0' * 16}, only with others"
     )
     new = replace(other, name="net")
-    assert why_absent(platform, new).said == "was never made: no run has tried it"
+    assert why_absent(platform, new).said == "was never made: the catalog knows no attempt at it"
     assert why_absent(platform, new).remedy.startswith("The recipe has no features/net")
+
+    (grid, *_) = catalog.parents_of(made)
+    catalog.drop_rows(grid)
+    assert why_absent(platform, grid).said == (
+        f"was made, since {made} is made from it, and the catalog does not know it any more"
+    )
 
     shutil.rmtree(platform.store.path_of(made))
     gone = why_absent(platform, made)
@@ -46,7 +52,7 @@ def test_of_what_is_not_here_the_catalog_tells_what_became_of_it(platform, made)
 
     catalog.drop_artifacts([made])
     assert why_absent(platform, made).said == (
-        f"was made on {day} by run run-1, and was removed since, as gc and doctor --fix do"
+        f"was made on {day} by run run-1, and was removed since, as gc does"
     )
     failed = tried(
         made, "failed", reason="tile_unreadable", remedy="Copy it again",
