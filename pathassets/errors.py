@@ -85,6 +85,15 @@ def with_subject(subject: object, message: str) -> str:
     return message if re.search(word, message) else f"{subject}: {message}"
 
 
+def without_subject(subject: object, message: str) -> str:
+    """Inverse of `with_subject`, for a line that names the subject already.
+
+    >>> without_subject("a.svs", "a.svs: it is gone"), without_subject("a.svs", "b.svs: it is gone")
+    ('it is gone', 'b.svs: it is gone')
+    """
+    return message.removeprefix(f"{subject}: ")
+
+
 def _rebuild(kind: type[PathAssetsError], args: tuple[Any, ...], state: dict[str, Any]) -> Any:
     """Recreate an error in another process: keyword arguments do not survive `args`."""
     error = kind.__new__(kind, *args)

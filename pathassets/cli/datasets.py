@@ -11,7 +11,8 @@ import click
 from pathassets import report
 from pathassets.cli.options import SOME_FAILED, WORDS
 from pathassets.engine.datasets.copy import copy_dataset
-from pathassets.engine.datasets.find import open_dataset
+from pathassets.engine.datasets.find import is_folder, open_dataset
+from pathassets.engine.datasets.verify import verify_folder
 from pathassets.engine.platform.datasets.freeze import freeze
 from pathassets.engine.platform.datasets.show import describe_version
 from pathassets.engine.platform.datasets.verify import verify
@@ -78,14 +79,18 @@ def diff(one: str, other: str, *, as_json: bool) -> None:
         report.change_tables(changes)
 
 
-@dataset.command("verify", epilog=NAME)
+@dataset.command("verify", epilog=NAME + " A folder that one was copied to may be named, too.")
 @click.argument("name")
 @click.option("--own", "own_only", is_flag=True, help="Its own files, not those of its features.")
 @_JSON
 def verify_version(name: str, *, own_only: bool, as_json: bool) -> None:
     """Hash every file that a version names; exit code 1 where one is not what it was."""
-    with open_to_read(read_settings()) as platform:
-        verified = verify(platform, find_version(platform, name), features=not own_only)
+    settings = read_settings()
+    if is_folder(name):
+        verified = verify_folder(Path(name), features=not own_only, n_threads=settings.n_workers)
+    else:
+        with open_to_read(settings) as platform:
+            verified = verify(platform, find_version(platform, name), features=not own_only)
     if as_json:
         click.echo(report.verified_json(verified))
     else:

@@ -23,8 +23,9 @@ from pathassets.engine.settings import read_settings
 def lineage(what: str, row: int | None, form: str | None, *, is_whole: bool) -> None:
     """Print what WHAT was made from, and what was made from it.
 
-    WHAT is a file of the store or a copy of one, an artifact (stage/name/slide/digest), a slide, a
-    patient, or a release such as cohort@3: by any name that this prints.
+    WHAT is a file of the store, a copy of one, a file of an export, an artifact
+    (stage/name/slide/digest), a slide, a patient, or a release such as cohort@3: by any name that
+    this prints.
     """
     with open_to_read(read_settings()) as platform:
         traced = lineage_of(platform, what, is_whole=is_whole, row=row)

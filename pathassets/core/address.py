@@ -8,6 +8,7 @@ ALL_SLIDES = "all"
 """Partition key of an artifact over all slides, such as a dataset."""
 SLIDE_STAGE = "slide"
 """Stage of the root: a slide itself, as a parent of what is made from it."""
+_N_PARTS = 4
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -31,6 +32,16 @@ class Address:
     def of_slide(cls, slide_id: str, data_version: str) -> Address:
         """Address a slide itself: its content and the resolution in force."""
         return cls(SLIDE_STAGE, "", slide_id, data_version)
+
+    @classmethod
+    def parse(cls, text: object) -> Address | None:
+        """Inverse of `str`; None of what is none. Whether it is any artifact's, the catalog tells.
+
+        >>> Address.parse("features/stats/a-1/89ab") == Address("features", "stats", "a-1", "89ab")
+        True
+        """
+        parts = text.split("/") if isinstance(text, str) else []
+        return cls(*parts) if len(parts) == _N_PARTS else None
 
     @property
     def key(self) -> tuple[str, str]:

@@ -16,8 +16,8 @@ from pathassets.catalog.releases.records import AcceptedFinding, ReleaseRecord
 from pathassets.core.datasets.changes import DatasetChanges
 from pathassets.core.datasets.withdrawn import Withdrawn
 from pathassets.core.text import visible
+from pathassets.engine.datasets.verify import Verified
 from pathassets.engine.platform.datasets.show import ShownVersion
-from pathassets.engine.platform.datasets.verify import Verified
 from pathassets.engine.platform.datasets.versions import DatasetVersion
 from pathassets.report.console import counted, open_console, paragraph
 from pathassets.report.json_text import json_text
@@ -140,17 +140,20 @@ def verified_lines(verified: Verified) -> None:
     if len(verified.faults) > MAX_ROWS:
         console.print(f"[red]{len(verified.faults) - MAX_ROWS} more[/]: --json has all")
     console.print(
-        f"{_plain(verified.version.name)}: {counted(verified.n_slides, 'slide')}, "
+        f"{_plain(verified.name)}: {counted(verified.n_slides, 'slide')}, "
         f"{counted(verified.n_files, 'file')} of features, {volume(verified.n_bytes)}; "
         f"{counted(len(verified.faults), 'fault')}"
     )
+    if verified.content_sha256:
+        console.print(f"its own files: SHA-256 {verified.content_sha256}")
 
 
 def verified_json(verified: Verified) -> str:
     """The same for machines."""
     return json_text(
         {
-            "name": verified.version.name,
+            "name": verified.name,
+            "content_sha256": verified.content_sha256,
             "n_slides": verified.n_slides,
             "n_files": verified.n_files,
             "n_bytes": verified.n_bytes,

@@ -71,7 +71,15 @@ def write_slide2vec(
     )  # fmt: skip
 
 
-def write_raw2features(folder: Path, name: str, rows: np.ndarray, boxes_px0: np.ndarray) -> None:
+def write_raw2features(  # noqa: PLR0913 - what a store says
+    folder: Path,
+    name: str,
+    rows: np.ndarray,
+    boxes_px0: np.ndarray,
+    *,
+    model: str = "colour_stats",
+    weights_sha256: str | None = None,
+) -> None:
     """As embeddings_store-0.1.schema.json of raw2features has it, in Zarr v2 as it writes."""
     root = zarr.open_group(folder / f"{name}.embeddings.zarr", mode="w", zarr_format=2)
     grid = root.require_group("grids").require_group("mpp0.5_px64")
@@ -81,13 +89,13 @@ def write_raw2features(folder: Path, name: str, rows: np.ndarray, boxes_px0: np.
                    "level_dimensions": [[600, 500]], "level_downsamples": [1.0]},
         "patching": {"target_mpp": 0.5, "achieved_mpp": 0.5, "patch_px": 64, "level0_patch": 64,
                      "level0_step": 64, "n_patches": len(rows), "coords_convention": "level0_xy"},
-        "models": {"colour_stats": {"embedding_dim": rows.shape[1], "weights_sha256": None}},
+        "models": {model: {"embedding_dim": rows.shape[1], "weights_sha256": weights_sha256}},
         "provenance": {"raw2features_version": "0.2.0"},
     }  # fmt: skip
     coords = grid.create_array("coords", shape=(len(rows), 2), dtype="int32", chunks=(4096, 2))
     coords[:] = boxes_px0[:, :2]
     features = grid.require_group("features")
     array = features.create_array(
-        "colour_stats", shape=rows.shape, dtype="float32", chunks=(4096, rows.shape[1])
+        model, shape=rows.shape, dtype="float32", chunks=(4096, rows.shape[1])
     )
     array[:] = rows

@@ -109,7 +109,10 @@ def test_a_release_whose_artifact_is_gone_or_changed_is_named(home: Path) -> Non
     flip(folder / "splits.csv")
     assert findings("--bytes")["release_changed"][0]["subject"] == "cohort@1"
     shutil.rmtree(folder)
-    assert [one["subject"] for one in findings()["release_gone"]] == ["cohort@1"]
+    [gone] = findings()["release_gone"]
+    assert gone["subject"] == "cohort@1"
+    assert "dataset/cohort: was made on " in gone["evidence"]
+    assert "and is gone from the store" in gone["evidence"]
     shutil.copytree(kept, folder)
     assert findings("--bytes") == {}
 
@@ -122,5 +125,5 @@ def test_a_release_whose_artifact_is_gone_or_changed_is_named(home: Path) -> Non
         catalog.drop_rows(Address("dataset", "cohort", ALL_SLIDES, folder.name))
     shutil.rmtree(folder)
     [gone] = findings()["release_gone"]
-    assert "does not know" in gone["evidence"]
+    assert "was made, since it is release cohort@1, and the catalog" in gone["evidence"]
     assert json.loads(output("dataset", "show", "cohort@1", "--json"))["version"]["version"] == 1

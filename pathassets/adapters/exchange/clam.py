@@ -19,13 +19,12 @@ import numpy as np
 from pathassets.adapters.exchange.parts.bag_tensors import write_pt
 from pathassets.adapters.exchange.parts.claims import PREFIX, claims_of
 from pathassets.adapters.exchange.parts.h5_bags import (
-    as_text,
-    attributes_of,
     h5_rows,
     number,
     read_h5_bag,
 )
 from pathassets.adapters.exchange.parts.hdf5 import (
+    attributes_of,
     new_h5,
     open_h5,
     own_dataset,
@@ -162,10 +161,11 @@ def _read(path: Path, folder: Path, patches: Path | None) -> Found:
         return Unreadable(name=path.stem, path=path, said=error.message)
     used = () if patches is None or patch_px is None else (patches,)
     return FoundFeatures(
-        tool="clam", name=path.stem, files=(path, *used), corners=bag.corners, unit="px0",
+        tool="clam", name=path.stem, files=(path, *used), read_corners=bag.read_corners, unit="px0",
         side=patch_px if used else number(bag.of_file, f"{PREFIX}side_px0"), level=level,
         n_rows=bag.n_rows, n_columns=bag.n_columns, dtype=bag.dtype, chunks=h5_rows(path),
-        encoder=as_text(bag.claim("encoder")), slide_sha256=as_text(bag.claim("slide_sha256")),
+        encoder=bag.claimed("encoder"), slide_sha256=bag.claimed("slide_sha256"),
+        weights_sha256=bag.claimed("weights_sha256"), exported_from=bag.claimed("source"),
         parameters={"patch_level": level, "patch_size": patch_px} if used else {},
     )  # fmt: skip
 

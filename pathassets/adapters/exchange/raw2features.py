@@ -8,7 +8,7 @@ schema/embeddings_store-0.1.schema.json.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,7 @@ def _read(path: Path, name: str) -> Iterator[FoundFeatures]:
         said = grid.attrs.get(HEADER)
         if not isinstance(said, dict):
             raise StoreError(path, f"grid {key} has no header {HEADER!r}")
-        corners = _corners(path, grid)
+        corners = partial(_corners, path, _coords(path, grid))
         for model, rows in sorted(grid["features"].arrays()):
             yield _features(path, name, (key, model), said, corners, rows)
 
@@ -64,7 +64,7 @@ def _features(  # noqa: PLR0913, PLR0917 - the parts of a store
     name: str,
     place: tuple[str, str],
     said: Mapping[str, Any],
-    corners: np.ndarray,
+    read_corners: Callable[[], np.ndarray],
     rows: Any,
 ) -> FoundFeatures:
     source, cut = said.get("source", {}), said.get("patching", {})
@@ -73,29 +73,36 @@ def _features(  # noqa: PLR0913, PLR0917 - the parts of a store
         raise StoreError(path, f"features/{model} has the shape {rows.shape}, not (n, d)")
     refuse_odd_array(path, rows, is_full=True)
     sizes = source.get("level_dimensions") or []
+    weights_sha256 = as_text(said["models"].get(model, {}).get("weights_sha256"))
     return FoundFeatures(
         tool="raw2features", name=name, stated_name=as_text(source.get("slide_id")),
         files=_files(path),
         tool_version=as_text(said.get("provenance", {}).get("raw2features_version")),
-        corners=corners, unit="px0", side=number(cut, "level0_patch"),
+        read_corners=read_corners, unit="px0", side=number(cut, "level0_patch"),
         n_rows=rows.shape[0], n_columns=rows.shape[1], dtype=str(rows.dtype),
         chunks=partial(_chunks, path, rows), encoder=model,
+        weights_sha256=weights_sha256,
         slide_size_px0=None if not sizes else (int(sizes[0][0]), int(sizes[0][1])),
         slide_mpp=number(source, "mpp_level0"),
         parameters={
             "grid": key,
             **{n: cut[n] for n in ("patch_px", "target_mpp", "step_out_px") if n in cut},
-            "weights_sha256": as_text(said["models"].get(model, {}).get("weights_sha256")),
+            "weights_sha256": weights_sha256,
         },
     )  # fmt: skip
 
 
-def _corners(path: Path, grid: Any) -> np.ndarray:
+def _coords(path: Path, grid: Any) -> Any:
     coords = grid["coords"]
     if coords.ndim != 2 or coords.shape[1] != 2 or coords.shape[0] > MAX_ROWS:  # noqa: PLR2004
         raise StoreError(path, f"coords have the shape {coords.shape}, not (n, 2)")
     refuse_odd_array(path, coords, is_full=False)  # zeros alone, a corner at (0, 0), are no chunk
-    return np.asarray(coords[:], np.float64)
+    return coords
+
+
+def _corners(path: Path, coords: Any) -> np.ndarray:
+    with reading(path, "coordinates"):
+        return np.asarray(coords[:], np.float64)
 
 
 def _files(path: Path) -> tuple[Path, ...]:

@@ -65,31 +65,35 @@ def _read(folder: Path, path: Path) -> FoundFeatures:
     used = [path, *(p for p in (meta_path, npz_path, tiling_path) if p.exists())]
     for file in used:
         own_file(file, folder)
-    rows, meta, tiling = _open(path), _json(meta_path), _json(tiling_path)
+    (shape, dtype), meta, tiling = _header(path), _json(meta_path), _json(tiling_path)
+    if not npz_path.is_file():
+        raise StoreError(npz_path, "is not there, and nothing else tells where the tiles lie")
     cut, slide = tiling.get("tiling", {}), tiling.get("slide", {})
     side = number(meta, "tile_size_lv0") or number(cut, "tile_size_lv0")
     size = slide.get("dimensions")
     return FoundFeatures(
         tool="slide2vec", tool_version=as_text(meta.get("slide2vec_version")), name=stem,
-        files=tuple(used), corners=_corners(npz_path), unit="px0", side=side,
-        n_rows=rows.shape[0], n_columns=rows.shape[1], dtype=str(rows.dtype),
-        chunks=partial(_chunks, rows), encoder=as_text(meta.get("encoder_name")),
+        files=tuple(used), read_corners=partial(_corners, npz_path), unit="px0", side=side,
+        n_rows=shape[0], n_columns=shape[1], dtype=str(dtype),
+        chunks=partial(_chunks, path), encoder=as_text(meta.get("encoder_name")),
         slide_size_px0=None if not size else (int(size[0]), int(size[1])),
         slide_mpp=number(slide, "base_spacing_um"),
         parameters={name: cut[name] for name in _SAID if name in cut},
     )  # fmt: skip
 
 
-def _open(path: Path) -> np.ndarray:
+def _header(path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Shape (n, d) and type of features; of a .pt no row is read for it."""
     if path.suffix == ".pt":
-        return open_pt(path)
-    rows: np.ndarray = _array(path, "features")
-    if rows.ndim != 2:  # noqa: PLR2004
-        raise StoreError(path, f"features have the shape {rows.shape}, not (n, d)")
-    return rows
+        rows = open_pt(path)
+        return rows.shape, rows.dtype
+    shape, dtype = _array_header(path, "features")
+    if len(shape) != 2:  # noqa: PLR2004
+        raise StoreError(path, f"features have the shape {shape}, not (n, d)")
+    return shape, dtype
 
 
-def _array(path: Path, name: str) -> np.ndarray:
+def _array_header(path: Path, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
     with reading(path, f"an array {name!r}"):
         with zipfile.ZipFile(path) as members, members.open(f"{name}.npy") as member:
             n_bytes = members.getinfo(f"{name}.npy").file_size
@@ -97,8 +101,13 @@ def _array(path: Path, name: str) -> np.ndarray:
             shape, _, dtype = _HEADERS[version](member)
         if math.prod(shape) * dtype.itemsize > min(n_bytes, MAX_ARRAY_BYTES):
             raise StoreError(path, f"array {name!r} of {shape} is more than there is, or too much")
-        with np.load(path, allow_pickle=False) as arrays:
-            found: np.ndarray = arrays[name]
+    return shape, dtype
+
+
+def _array(path: Path, name: str) -> np.ndarray:
+    _array_header(path, name)
+    with reading(path, f"an array {name!r}"), np.load(path, allow_pickle=False) as arrays:
+        found: np.ndarray = arrays[name]
     return found
 
 
@@ -118,6 +127,7 @@ def _json(path: Path) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _chunks(rows: np.ndarray) -> Iterator[np.ndarray]:
+def _chunks(path: Path) -> Iterator[np.ndarray]:
+    rows = open_pt(path) if path.suffix == ".pt" else _array(path, "features")
     for start in range(0, len(rows), STEP_ROWS):
         yield rows[start : start + STEP_ROWS]

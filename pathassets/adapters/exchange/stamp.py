@@ -207,10 +207,11 @@ def _read(path: Path, folder: Path) -> Found:
     kept = ("tile_size_um", "tile_size_px", "code_hash")
     return FoundFeatures(
         tool="stamp", tool_version=as_text(said.get("stamp_version")), name=path.stem,
-        files=(path,), corners=bag.corners, unit="um", side=number(said, "tile_size_um"),
+        files=(path,), read_corners=bag.read_corners, unit="um", side=number(said, "tile_size_um"),
         n_rows=bag.n_rows, n_columns=bag.n_columns, dtype=bag.dtype,
         chunks=h5_rows(path, "feats"), encoder=as_text(said.get("extractor")),
-        slide_sha256=as_text(bag.claim("slide_sha256")),
+        slide_sha256=bag.claimed("slide_sha256"),
+        weights_sha256=bag.claimed("weights_sha256"), exported_from=bag.claimed("source"),
         slide_mpp=number(said, f"{PREFIX}slide_mpp"),
         parameters={name: said[name] for name in kept if name in said},
     )  # fmt: skip

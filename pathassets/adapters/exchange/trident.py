@@ -187,10 +187,11 @@ def _read(path: Path, folder: Path, encoder: str) -> Found:
     kept = ("patch_size", "level0_magnification", "target_magnification", "overlap")
     return FoundFeatures(
         tool="trident", name=path.stem, stated_name=as_text(said.get("name")), files=(path,),
-        corners=bag.corners, unit="px0", side=_side_px0(said),
+        read_corners=bag.read_corners, unit="px0", side=_side_px0(said),
         n_rows=bag.n_rows, n_columns=bag.n_columns, dtype=bag.dtype, chunks=h5_rows(path),
         encoder=as_text(bag.of_features.get("encoder")) or encoder,
-        slide_sha256=as_text(bag.claim("slide_sha256")), slide_size_px0=bag.slide_size_px0,
+        slide_size_px0=bag.slide_size_px0, slide_sha256=bag.claimed("slide_sha256"),
+        weights_sha256=bag.claimed("weights_sha256"), exported_from=bag.claimed("source"),
         parameters={name: said[name] for name in kept if name in said},
     )  # fmt: skip
 

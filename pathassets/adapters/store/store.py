@@ -121,7 +121,7 @@ class Store:
             key = "/".join(address.key)
             raise ArtifactMissing(
                 path.parent,
-                f"{key} of {address.partition_key} was never made, and was not asked for",
+                f"{key} of {address.partition_key} is not here",
                 remedy=f"Run {key} too",
             ) from error
         except (OSError, ValueError, KeyError, TypeError) as error:

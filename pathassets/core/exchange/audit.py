@@ -1,7 +1,8 @@
 """Features that another tool left, the slide, and what an entry asks for -> why not to take them.
 
 Everything is looked at that the files tell: a reason names what was seen, what it should be, and
-where. What none of them tells, such as whose weights were used, stays the word of who imports.
+where. What none of them tells stays the word of who imports: of weights, where not both file and
+entry have their SHA-256.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ class Asked:
     """Side of a patch on this slide, in level-0 pixels."""
     is_within: bool
     """Whether patches that reach beyond the slide are left out."""
+    weights_sha256: str = ""
+    """Of the encoder's weights; empty where it has none, or only the open model can tell."""
     max_off_px0: float = 1.0
     """How far a side may be from the one that is asked for, in level-0 pixels; less than that."""
     bad_boxes_px0: np.ndarray = field(default_factory=lambda: np.zeros((0, 4)))
@@ -95,8 +98,26 @@ def _what(found: FoundFeatures, asked: Asked) -> Iterator[str]:
         yield f"rows have {found.n_columns} numbers, more than {MAX_COLUMNS}"
     elif asked.dim is not None and found.n_columns != asked.dim:
         yield f"rows have {found.n_columns} numbers, {asked.encoder} has {asked.dim}"
+    yield from _whose_encoder(found, asked)
+
+
+def _whose_encoder(found: FoundFeatures, asked: Asked) -> Iterator[str]:
+    """Whether they were made by another encoder, or with other weights."""
     if found.encoder and our_name(found.encoder) != asked.encoder:
         yield f"they were made by {found.encoder}, the entry asks for {asked.encoder}"
+    if are_other_weights(found, asked.weights_sha256):
+        yield (
+            f"they were made with weights of SHA-256 {found.weights_sha256[:12]}…, the entry's "
+            f"have {asked.weights_sha256[:12]}…: give it the file that they were made with, if "
+            "these are the same weights"
+        )
+
+
+def are_other_weights(found: FoundFeatures, sha256: str) -> bool:
+    """Whether both are known, and are not the same bytes."""
+    return bool(found.weights_sha256 and sha256) and (
+        found.weights_sha256.lower() != sha256.lower()
+    )
 
 
 def _size(side_px0: float, slide: SlideFacts, asked: Asked) -> Iterator[str]:

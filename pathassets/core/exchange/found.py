@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import PurePath
 from typing import Any, Literal
 
@@ -14,17 +15,21 @@ from pathassets.core.exchange.bags import SlideFacts
 Unit = Literal["px0", "um"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class FoundFeatures:
-    """What files say; None and "" where they say nothing."""
+    """What the headers of files say; None and "" where they say nothing.
+
+    Coordinates and rows are read when they are asked for: of thousands of slides they fill a
+    memory.
+    """
 
     tool: str
     name: str
     """What the file is called, without its ending."""
     files: tuple[PurePath, ...]
     """All that was read; their SHA-256 is the source's."""
-    corners: np.ndarray
-    """float64 (n, 2): upper left corners, in `unit`."""
+    read_corners: Callable[[], np.ndarray]
+    """Reads the upper left corners, float64 (n, 2), in `unit`."""
     unit: Unit
     """Level-0 pixels, or micrometres from the slide's corner."""
     side: float | None
@@ -39,6 +44,11 @@ class FoundFeatures:
     tool_version: str = ""
     encoder: str = ""
     """As the tool calls it."""
+    weights_sha256: str = ""
+    """Of the file of weights, or of what stands for one; see `EncoderCard`."""
+    exported_from: str = ""
+    """Address of the artifact that it says it is an export of; empty where the file is another's,
+    or does not say it."""
     stated_name: str = ""
     """What it says within that the slide is called."""
     slide_sha256: str = ""
@@ -48,6 +58,15 @@ class FoundFeatures:
     """What the tool took the slide's resolution for."""
     parameters: Mapping[str, Any] = field(default_factory=dict)
     """What else it says of how they were made: patch size, magnification, overlap, …"""
+
+    @cached_property
+    def corners(self) -> np.ndarray:
+        """Upper left corners, float64 (n, 2), in `unit`.
+
+        Raises:
+            StoreError: they cannot be read, or are no such numbers.
+        """
+        return self.read_corners()
 
     def corners_on(self, slide_mpp: float) -> np.ndarray:
         """Upper left corners in level-0 pixels, float64 (n, 2)."""

@@ -38,14 +38,19 @@ def open_dataset(what: str | Path, store: Path | str | None) -> DatasetFolder:
         CatalogError: there is no such version, or the catalog cannot be read.
         StoreError: the folder holds no dataset, or it is damaged.
     """
-    if isinstance(what, Path) or os.sep in what or (Path(what) / MANIFEST_TABLE).is_file():
+    if is_folder(what):
         return _at_path(Path(what).expanduser().absolute())
-    name = parse_dataset_name(what)
+    name = parse_dataset_name(str(what))
     settings = _settings_with(store)
     with _opened(settings.catalog_url) as catalog:
         digest = _digest_by_catalog(catalog, name)
         path = Store(settings.store).path_of(Address(STAGE, name.dataset, ALL_SLIDES, digest))
         return _as_told(open_folder(path), catalog)
+
+
+def is_folder(what: str | Path) -> bool:
+    """Whether a path is meant, and no name of a dataset."""
+    return isinstance(what, Path) or os.sep in what or (Path(what) / MANIFEST_TABLE).is_file()
 
 
 def _at_path(path: Path) -> DatasetFolder:

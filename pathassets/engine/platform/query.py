@@ -48,7 +48,8 @@ def require_distinct(columns: Sequence[str]) -> None:
     """Let columns through whose names tell them apart.
 
     Raises:
-        SpecError: two have one name: an object of JSON would lose one of them.
+        SpecError: two have one name: an object of JSON would lose one of them, and readers of CSV
+            and Parquet lose it, rename it or refuse the file.
     """
     twice = [name for name, n in Counter(columns).items() if n > 1]
     if twice:
@@ -62,15 +63,15 @@ def write_answer(asked: Asked, target: Path, *, escape_formulas: bool = False) -
     """Write a query's answer as CSV or Parquet, by the name's ending.
 
     Raises:
-        SpecError: the ending is another, or the place cannot be written.
+        SpecError: the ending is another, two columns have one name, or the place cannot be written.
         CatalogError: it is no query, or takes too long.
     """
     suffix = target.suffix.lower()
     if suffix not in (".csv", ".parquet"):
         raise SpecError(f"{target}: neither .csv nor .parquet", remedy="Name it so")
     with ask(asked) as answer:
+        require_distinct(answer.columns)
         if suffix == ".parquet":
-            require_distinct(answer.columns)
             n_rows = write_parquet(target, answer.columns, answer.rows)
             return Written(n_rows=n_rows, n_formulas=0, is_escaped=False)
         n_rows, n_formulas = write_csv(

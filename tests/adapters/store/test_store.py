@@ -209,7 +209,7 @@ def test_nothing_is_there_before_it_is_published(store):
         fill(staging)
         assert not store.has(ADDRESS)
     assert not store.has(ADDRESS)
-    with pytest.raises(ArtifactMissing, match="features/stats of a-0123456789 was never") as e:
+    with pytest.raises(ArtifactMissing, match="features/stats of a-0123456789 is not here") as e:
         store.read(ADDRESS)
     assert isinstance(e.value, FileNotFoundError)
     assert e.value.remedy == "Run features/stats too"

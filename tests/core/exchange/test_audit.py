@@ -17,12 +17,16 @@ SLIDE = SlideFacts(
 )  # fmt: skip
 ASKED = Asked(
     encoder="uni", dim=8, patch_px=256, mpp=0.5, side_px0=100, is_within=True,
+    weights_sha256="a" * 64,
 )  # fmt: skip
 
 
-def found(**changed) -> FoundFeatures:
+def found(
+    corners=np.array([[0.0, 0], [900, 700], [100, 0]]),  # noqa: B008 - nobody writes to it
+    **changed,
+) -> FoundFeatures:
     plain = FoundFeatures(
-        tool="trident", name="a", files=(), corners=np.array([[0.0, 0], [900, 700], [100, 0]]),
+        tool="trident", name="a", files=(), read_corners=lambda: corners,
         unit="px0", side=100, n_rows=3, n_columns=8, dtype="float32",
         chunks=lambda: iter([np.zeros((3, 8))]),
     )  # fmt: skip
@@ -43,6 +47,7 @@ def test_what_fits_has_no_fault():
         ({"dtype": "float64"}, "float64"),
         ({"n_columns": 9}, "9 numbers, uni has 8"),
         ({"encoder": "virchow2"}, "made by virchow2"),
+        ({"weights_sha256": "b" * 64}, "weights of SHA-256 bbbbbbbbbbbb…, the entry's have aaaa"),
         ({"side": None}, "nothing tells how large"),
         ({"side": 101}, "101 level-0 px (25.25 um), the entry asks for 100 px (25.00 um)"),
         ({"side": 25, "level": 7}, "nothing tells how large"),

@@ -8,6 +8,8 @@ import pytest
 import torch
 
 import pathassets
+from pathassets.adapters.store.store import read_copy
+from pathassets.engine.datasets.verify import verify_folder
 from pathassets.errors import ArtifactCorrupt, BagUnreadable, OutputExists, StoreError
 from tests.engine.datasets.bag_store import COHORT
 
@@ -125,3 +127,41 @@ def test_a_list_of_forgotten_members_that_nobody_could_write_is_refused(folder, 
     (copied / "forgotten.json").write_text(text)
     with pytest.raises(ArtifactCorrupt, match=r"forgotten.json: cannot be read: "):
         pathassets.load_dataset(copied, without_forgotten=True)
+
+
+def test_a_copy_is_verified_without_a_catalog_and_each_change_of_it_is_named(
+    folder, tmp_path, monkeypatch
+):
+    copy = pathassets.copy_dataset(folder, tmp_path / "cohort")
+    shutil.rmtree(tmp_path / "store")
+    monkeypatch.setattr(sqlite3, "connect", None)
+    whole = verify_folder(copy, n_threads=2)
+    assert (whole.n_slides, whole.faults) == (len(COHORT), ())
+    assert whole.n_files == sum(len(read_copy(copy / str(s.address)).files) for s in COHORT)
+    assert whole.content_sha256 == read_copy(copy).content_sha256
+
+    changed, gone, other = (copy / str(slide.address) for slide in COHORT[:3])
+    with (changed / "features.zarr/features/c/0/0").open("r+b") as file:
+        file.write(b"\xff")
+    shutil.rmtree(gone)
+    shutil.copytree(changed, other, dirs_exist_ok=True)
+    found = {one.name: (one.reason, one.said) for one in verify_folder(copy).faults}
+    assert len(found) == 3
+    assert found[COHORT[0].slide_id][0] == "artifact_corrupt"
+    assert "features.zarr/features/c/0/0" in found[COHORT[0].slide_id][1]
+    assert found[COHORT[1].slide_id] == ("artifact_missing", f"{gone} is gone")
+    assert "is other than the dataset names" in found[COHORT[2].slide_id][1]
+    assert verify_folder(copy, features=False).faults == ()
+
+    (copy / "artifact.json").unlink()
+    (first, *_) = verify_folder(copy).faults
+    assert "nothing tells what its own files were" in first.said
+
+
+def test_a_copy_whose_manifest_was_changed_is_one_fault(folder, tmp_path):
+    copy = pathassets.copy_dataset(folder, tmp_path / "cohort")
+    with (copy / "manifest.parquet").open("ab") as file:
+        file.write(b"x")
+    found = verify_folder(copy)
+    assert [one.reason for one in found.faults] == ["artifact_corrupt"]
+    assert "manifest.parquet" in found.faults[0].said

@@ -1,6 +1,6 @@
 """The folder that an export goes to: each file whole or not at all, and nothing of others touched.
 
-    <folder>/.pathassets-export.jsonl   a line for each file: path, SHA-256, what it was made from
+    <folder>/.pathassets-export.jsonl   a line for each file, see `listed`
              .pathassets-export.lock    held while an export runs
              .<name>.partial            what is not finished; a killed export's is begun again
 
@@ -36,7 +36,7 @@ from pathassets.core.text import quoted
 from pathassets.errors import OutputExists, StoreError
 
 LOCK = ".pathassets-export.lock"
-VERSION = "1"
+VERSION = "2"
 """Of what the writers make of the same artifact."""
 
 Put = Literal["written", "kept"]
@@ -70,8 +70,8 @@ class ExportFolder:
                 self.root, "another export writes to it", remedy="Wait for it, or write elsewhere"
             ) from error
 
-    def put(self, file: OutputFile) -> Put:
-        """Have a file there, whole.
+    def put(self, file: OutputFile, artifact: str) -> Put:
+        """Have a file there, whole, and listed as made from the artifact of that address.
 
         Raises:
             OutputExists: it is there with other content, and is not to be overwritten.
@@ -81,9 +81,10 @@ class ExportFolder:
         source = hashlib.sha256(f"{VERSION} {file.source}".encode()).hexdigest()
         listed = self._listed.get(file.path)
         if listed and listed["source"] == source and _is_there(target, listed["sha256"]):
+            self._note(listed | {"artifact": artifact})
             return "kept"
         try:
-            return self._write(file, target, source)
+            put, sha256 = self._write(file, target)
         except OSError as error:
             if isinstance(error, StoreError):
                 raise
@@ -91,6 +92,8 @@ class ExportFolder:
                 target, f"cannot be written: {error.strerror or error}",
                 remedy="Free or mend the disk; the same command goes on",
             ) from error  # fmt: skip
+        self._note({"path": file.path, "sha256": sha256, "source": source, "artifact": artifact})
+        return put
 
     def _place(self, path: str) -> Path:
         """Where a file goes: always inside, never through a link."""
@@ -105,13 +108,14 @@ class ExportFolder:
         refuse_link(target)
         return target
 
-    def _write(self, file: OutputFile, target: Path, source: str) -> Put:
+    def _write(self, file: OutputFile, target: Path) -> tuple[Put, str]:
+        """Write it, unless it is there with these bytes; returns their SHA-256, too."""
         aside = target.with_name(f".{target.name}.partial")
         remove(aside)
         try:
             file.write(aside)
             sha256 = _hash_synced(aside)
-            is_same = target.exists() and _hash(target) == sha256
+            is_same = target.exists() and sha256_of(target) == sha256
             if target.exists() and not is_same and not self._overwrite:
                 raise OutputExists(
                     target, "is there, and has other content",
@@ -121,13 +125,14 @@ class ExportFolder:
                 _take_place(aside, target)
         finally:
             remove(aside)
-        self._note(file.path, sha256, source)
-        return "kept" if is_same else "written"
+        return "kept" if is_same else "written", sha256
 
-    def _note(self, path: str, sha256: str, source: str) -> None:
-        self._listed[path] = {"path": path, "sha256": sha256, "source": source}
+    def _note(self, line: Line) -> None:
+        if self._listed.get(line["path"]) == line:
+            return
+        self._listed[line["path"]] = line
         with (self.root / LIST).open("a", encoding="utf-8") as file:
-            file.write(canonical_json(self._listed[path]) + "\n")
+            file.write(canonical_json(line) + "\n")
 
     def _write_list(self) -> None:
         """Put the list in order: the same export leaves the same list."""
@@ -139,14 +144,7 @@ class ExportFolder:
 
 
 def _is_there(target: Path, sha256: str) -> bool:
-    return target.exists() and _hash(target) == sha256
-
-
-def _hash(path: Path) -> str:
-    if path.is_dir():
-        files = {p.relative_to(path).as_posix(): p for p in path.rglob("*") if p.is_file()}
-        return content_sha256_of({name: _hash(file) for name, file in files.items()})
-    return sha256_of(path)
+    return target.exists() and sha256_of(target) == sha256
 
 
 def _hash_synced(path: Path) -> str:

@@ -7,7 +7,7 @@ they are asked for.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,9 +16,8 @@ from typing import Any
 import numpy as np
 
 from pathassets.adapters.exchange.parts.claims import PREFIX
-from pathassets.adapters.exchange.parts.hdf5 import open_h5, own_dataset, plain, rows_of
+from pathassets.adapters.exchange.parts.hdf5 import attributes_of, open_h5, own_dataset, rows_of
 from pathassets.adapters.exchange.parts.strangers import own_file
-from pathassets.adapters.exchange.parts.values import MAX_VALUES
 from pathassets.errors import StoreError
 
 MAX_ROWS = 5_000_000
@@ -27,10 +26,10 @@ MAX_ROWS = 5_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class H5Bag:
-    """What a file of features holds."""
+    """What a file of features says of itself; its coordinates and rows are read later."""
 
-    corners: np.ndarray
-    """float64 (n, 2)."""
+    read_corners: Callable[[], np.ndarray]
+    """Reads float64 (n, 2)."""
     n_rows: int
     n_columns: int
     dtype: str
@@ -46,6 +45,10 @@ class H5Bag:
                 return said[f"{PREFIX}{name}"]
         return None
 
+    def claimed(self, name: str) -> str:
+        """The same of a text; "" where there is none."""
+        return as_text(self.claim(name))
+
     @property
     def slide_size_px0(self) -> tuple[int, int] | None:
         """Width and height of level 0, where they are said."""
@@ -54,7 +57,7 @@ class H5Bag:
 
 
 def read_h5_bag(path: Path, folder: Path, features: str = "features") -> H5Bag:
-    """Read all but the rows of a file that lies in a folder.
+    """Read the headers of a file that lies in a folder.
 
     Raises:
         StoreError: it has no such features or coordinates.
@@ -63,27 +66,25 @@ def read_h5_bag(path: Path, folder: Path, features: str = "features") -> H5Bag:
         rows, coords = (own_dataset(path, file, name) for name in (features, "coords"))
         if rows.ndim != 2:  # noqa: PLR2004
             raise StoreError(path, f"{features} has the shape {rows.shape}, not (n, d)")
+        _require_pairs(path, coords)
         return H5Bag(
-            corners=_corners(path, coords), n_rows=rows.shape[0], n_columns=rows.shape[1],
+            read_corners=partial(_corners, path), n_rows=rows.shape[0], n_columns=rows.shape[1],
             dtype=str(rows.dtype), of_file=attributes_of(file), of_features=attributes_of(rows),
             of_coords=attributes_of(coords),
         )  # fmt: skip
 
 
-def _corners(path: Path, coords: Any) -> np.ndarray:
+def _require_pairs(path: Path, coords: Any) -> None:
     is_list = coords.ndim == 2 and coords.shape[1] >= 2  # noqa: PLR2004
     if not is_list or coords.shape[0] > MAX_ROWS or coords.dtype.kind not in "iuf":
         raise StoreError(path, f"coords are {coords.dtype} {coords.shape}, not numbers (n, 2)")
-    return np.asarray(coords[:, :2], np.float64)
 
 
-def attributes_of(item: Any) -> dict[str, Any]:
-    """What is written at a file or dataset, of few numbers or texts each."""
-    return {
-        str(name): plain(item.attrs[name])
-        for name in item.attrs
-        if math.prod(item.attrs.get_id(name).shape or ()) <= MAX_VALUES
-    }
+def _corners(path: Path) -> np.ndarray:
+    with open_h5(path) as file:
+        coords = own_dataset(path, file, "coords")
+        _require_pairs(path, coords)  # it may be another since
+        return np.asarray(coords[:, :2], np.float64)
 
 
 def h5_rows(path: Path, name: str = "features") -> partial[Iterator[np.ndarray]]:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from pathassets.adapters.exchange.parts.strangers import reading, refuse_bomb, refuse_large
+from pathassets.adapters.exchange.parts.values import MAX_VALUES
 from pathassets.errors import SpecError, StoreError
 
 CHUNK_ROWS = 1024
@@ -109,13 +110,16 @@ def own_dataset(path: Path, file: Any, name: str) -> Any:
     Raises:
         StoreError: there is none.
     """
-    h5py = load_h5py()
-    link = file.get(name, getlink=True) if name in file else None
-    dataset = file[name] if isinstance(link, h5py.HardLink) else None
-    if not isinstance(dataset, h5py.Dataset) or dataset.external or dataset.is_virtual:
+    dataset = file[name] if is_own(file, name) else None
+    if not isinstance(dataset, load_h5py().Dataset) or dataset.external or dataset.is_virtual:
         raise StoreError(path, f"has no dataset {name!r} of its own")
     _refuse_unwritten(path, name, dataset)
     return dataset
+
+
+def is_own(group: Any, name: str) -> bool:
+    """Whether a group has something of that name itself: no link leads elsewhere for it."""
+    return isinstance(group.get(name, getlink=True), load_h5py().HardLink)
 
 
 def _refuse_unwritten(path: Path, name: str, dataset: Any) -> None:
@@ -171,3 +175,12 @@ def plain(value: Any) -> Any:
     if isinstance(value, np.generic | np.ndarray):
         return value.tolist()
     return value
+
+
+def attributes_of(item: Any) -> dict[str, Any]:
+    """What is written at a file or dataset, of few numbers or texts each."""
+    return {
+        str(name): plain(item.attrs[name])
+        for name in item.attrs
+        if math.prod(item.attrs.get_id(name).shape or ()) <= MAX_VALUES
+    }

@@ -31,6 +31,7 @@ from pathassets.engine.platform.datasets.inputs import inputs_of
 from pathassets.engine.platform.datasets.plan import plan_dataset
 from pathassets.engine.platform.datasets.versions import DatasetVersion, find_version
 from pathassets.engine.platform.platform import Platform
+from pathassets.engine.platform.standing.absence import read_present
 from pathassets.engine.platform.standing.refresh import refresh_wanted
 from pathassets.engine.platform.upkeep.forgotten import forget_again
 from pathassets.errors import CatalogError
@@ -53,7 +54,7 @@ def freeze(platform: Platform, name: str, *, who: str, why: str) -> ReleaseRecor
         return version.release
     if "@" not in name:
         _require_in_force(platform, version)
-    artifact = platform.store.read_checked(version.address)
+    artifact = read_present(platform, version.address)
     folder = platform.store.path_of(version.address)
     manifest, left_out = (load_table(folder / f) for f in (MANIFEST_TABLE, LEFT_OUT_TABLE))
     _require_none_withdrawn(platform, version, manifest)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import pandas as pd
 
@@ -13,32 +12,13 @@ from pathassets.catalog.records import FileRecord
 from pathassets.core.address import Address
 from pathassets.core.datasets.withdrawn import Withdrawn
 from pathassets.core.recipe import DATASET
+from pathassets.engine.datasets.verify import Fault, Verified
 from pathassets.engine.platform.datasets.versions import DatasetVersion, tables_of, withdrawn_in
 from pathassets.engine.platform.platform import Platform
+from pathassets.engine.platform.standing.absence import read_present, why_absent
 from pathassets.errors import ArtifactCorrupt, ArtifactMissing, MembersForgotten, StoreError
 
 FEATURES = "features"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
-    """Something that a version names, and that is not what it was."""
-
-    name: str
-    """A slide, or the dataset itself."""
-    reason: str
-    said: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verified:
-    """What a look at every file found."""
-
-    version: DatasetVersion
-    n_slides: int
-    n_files: int
-    n_bytes: int
-    faults: tuple[Fault, ...]
 
 
 def verify(platform: Platform, version: DatasetVersion, *, features: bool = True) -> Verified:
@@ -61,12 +41,21 @@ def verify(platform: Platform, version: DatasetVersion, *, features: bool = True
         faults += [_fault(address.partition_key, damage) for address, damage in found]
     files = [file for _, files in listed for file in files]
     return Verified(
-        version=version,
+        name=version.name,
+        content_sha256=_content_sha256(version),
         n_slides=len(tables.manifest),
         n_files=len(files),
         n_bytes=sum(file.size_bytes for file in files),
         faults=tuple(faults),
     )
+
+
+def _content_sha256(version: DatasetVersion) -> str:
+    """Of its own files, as the catalog has it."""
+    if version.release is not None:
+        return version.release.content_sha256
+    files = () if version.artifact is None else version.artifact.files
+    return content_sha256_of({file.path: file.sha256 for file in files}) if files else ""
 
 
 def _withdrawn_fault(one: Withdrawn) -> Fault:
@@ -76,7 +65,7 @@ def _withdrawn_fault(one: Withdrawn) -> Fault:
 def _own_faults(platform: Platform, version: DatasetVersion) -> Iterator[Fault]:
     """What is wrong with the dataset's own files, against its release where it has a number."""
     try:
-        artifact = platform.store.read_checked(version.address)
+        artifact = read_present(platform, version.address)
     except StoreError as error:
         yield Fault(name=version.name, reason=error.reason, said=error.message)
         return
@@ -100,7 +89,7 @@ def _named(
     }
     known = {a.address: a.files for a in platform.catalog.artifacts(FEATURES, entry or None)}
     return [
-        (address, files := known.get(address, ()), _listed_fault(address, files, sha256))
+        (address, files := known.get(address, ()), _listed_fault(platform, address, files, sha256))
         for address, sha256 in wanted.items()
     ]
 
@@ -112,10 +101,12 @@ def _features_entry(platform: Platform, version: DatasetVersion) -> str:
     return parents[0].name if parents else ""
 
 
-def _listed_fault(address: Address, files: tuple[FileRecord, ...], sha256: str) -> Fault | None:
+def _listed_fault(
+    platform: Platform, address: Address, files: tuple[FileRecord, ...], sha256: str
+) -> Fault | None:
     if not files:
-        said = f"the catalog does not know {address} any more"
-        return Fault(name=address.partition_key, reason=ArtifactMissing.reason, said=said)
+        why = why_absent(platform, address)
+        return Fault(name=address.partition_key, reason=why.reason, said=f"{address} {why.said}")
     if content_sha256_of({file.path: file.sha256 for file in files}) != sha256:
         said = f"{address} was made anew, to other bytes than {DATASET} names"
         return Fault(name=address.partition_key, reason=ArtifactCorrupt.reason, said=said)

@@ -18,6 +18,7 @@ from pathassets.core.recipe import DATASET
 from pathassets.engine.datasets.withdrawn import withdrawn_among
 from pathassets.engine.platform.datasets.contents import LEFT_OUT_TABLE, MANIFEST_TABLE
 from pathassets.engine.platform.platform import Platform
+from pathassets.engine.platform.standing.absence import read_present
 from pathassets.errors import CatalogError, StoreError, did_you_mean
 
 _MEMBER_COLUMNS = tuple(name for name in MANIFEST_COLUMNS if name != "features_uri")
@@ -77,7 +78,7 @@ def tables_of(platform: Platform, version: DatasetVersion) -> VersionTables:
     """
     release = version.release
     if release is None:
-        platform.store.read_checked(version.address)
+        read_present(platform, version.address)
         folder = platform.store.path_of(version.address)
         return VersionTables(
             manifest=load_table(folder / MANIFEST_TABLE),

@@ -6,8 +6,8 @@
 
 What is adopted is copied: a run, a dataset and an export take it for the entry's features, and its
 digest, spec, facts and attributes say that no code of ours made it. A file of an export of ours
-that is not what the export's list says is someone else's work: it is adopted where that is asked
-for, and then its source says that it was edited.
+that is not what was exported is someone else's work, whatever is here already: it is adopted where
+that is asked for, and then its source says that it was edited.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pathassets.adapters.exchange.parts.listed import ExportLists
 from pathassets.adapters.exchange.parts.values import plain_values
 from pathassets.adapters.files import FileStamp, fingerprint_from, fingerprint_of, stamp_of
 from pathassets.adapters.store.store import Artifact
@@ -30,7 +29,7 @@ from pathassets.core.address import Address
 from pathassets.core.exchange.audit import Asked
 from pathassets.core.exchange.bags import SlideFacts
 from pathassets.core.exchange.footprints import boxes_of
-from pathassets.core.exchange.found import FoundFeatures, Unreadable
+from pathassets.core.exchange.found import Found, FoundFeatures, Unreadable
 from pathassets.core.exchange.matching import Match
 from pathassets.core.external import CODE_VERSION, EXTERNAL, external_digest, external_spec
 from pathassets.engine.platform.batch import artifact_record
@@ -41,15 +40,23 @@ from pathassets.engine.platform.exchange.audit import (
     slide_facts,
     wanted_entry,
 )
-from pathassets.engine.platform.exchange.sources import Find, Source, match_slides, reader_of
+from pathassets.engine.platform.exchange.exported import ExportedFiles
+from pathassets.engine.platform.exchange.sources import Source, match_slides, reader_of
 from pathassets.engine.platform.plan import PlannedSlide, plan_slides
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.software import software_versions
 from pathassets.engine.stages.features import ROWS
-from pathassets.errors import PathAssetsError, SpecError, StoreError
+from pathassets.errors import (
+    PathAssetsError,
+    SlideError,
+    SpecError,
+    StoreError,
+    without_subject,
+)
 
 State = Literal["adopted", "known", "computed", "refused", "other"]
 """Known: adopted before. Computed: here already. Other: of another encoder than the asked for."""
+_EDITED = "export it again, or take it for another's features, --accept-edited"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,10 +100,30 @@ def adopt(platform: Platform, request: ImportRequest) -> Iterator[Imported]:
     """
     wanted = wanted_entry(platform, request.features)
     find = reader_of(request.tool, request.folder, request.patches)
-    matches = match_slides(platform, find, wanted.encoder, wanted.locations.patch_px)
-    if not matches:
+    seen = [_seen(found) for found in find()]
+    if not seen:
         raise SpecError(f"{request.folder}: holds no features", remedy="Name another folder")
-    yield from _Import(platform, request, wanted).all_of(find, matches)
+    matches = match_slides(platform, (one.found for one in seen), wanted)
+    yield from _Import(platform, request, wanted).all_of(seen, matches)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    """What the header of a file says, and how the file looked when that was read."""
+
+    found: Found
+    stamp: FileStamp | None
+    """None of what cannot be read."""
+
+
+def _seen(found: Found) -> _Seen:
+    if isinstance(found, Unreadable):
+        return _Seen(found=found, stamp=None)
+    try:
+        return _Seen(found=found, stamp=stamp_of([Path(file) for file in found.files]))
+    except SlideError as error:  # as files are told, whatever they hold
+        gone = Unreadable(name=found.name, path=found.files[0], said=error.message)
+        return _Seen(found=gone, stamp=None)
 
 
 class _Import:
@@ -107,55 +134,59 @@ class _Import:
         self._request = request
         self._wanted = wanted
         self._run_id = f"import-{uuid.uuid4().hex}"
-        self._lists = ExportLists()
+        self._exports = ExportedFiles(platform)
 
-    def all_of(self, find: Find, matches: Iterable[Match]) -> Iterator[Imported]:
-        """What becomes of each file."""
-        for found, match in zip(find(), matches, strict=True):
+    def all_of(self, seen: Iterable[_Seen], matches: Iterable[Match]) -> Iterator[Imported]:
+        """What becomes of each file; a line names its file, and what is said of it does not."""
+        for one, match in zip(seen, matches, strict=True):
+            found = one.found
             path = Path(found.path if isinstance(found, Unreadable) else found.files[0])
             plain = Imported(path=path, state="refused", slide_id=match.slide_id)
-            if match.is_other:
-                yield replace(plain, state="other")
-            elif isinstance(found, Unreadable) or match.fault:
-                said = found.said if isinstance(found, Unreadable) else match.fault
-                yield replace(plain, said=said)
-            else:
-                (planned,) = plan_slides(self._platform, [match.slide_id])
-                yield self._one(plain, found, planned)
+            done = self._become(plain, one, match)
+            yield replace(done, said=without_subject(path, done.said))
 
-    def _one(self, plain: Imported, found: FoundFeatures, planned: PlannedSlide) -> Imported:
-        step = planned.steps[self._wanted.entry.key]
-        plain = replace(plain, n_patches=found.n_rows)
-        is_there = self._is_whole(step.address)
-        if is_there and not step.is_external:
-            return replace(plain, state="computed")
+    def _become(self, plain: Imported, seen: _Seen, match: Match) -> Imported:
+        found = seen.found
+        if match.is_other:
+            return replace(plain, state="other")
+        if isinstance(found, Unreadable):
+            return replace(plain, said=found.said)
         try:
-            slide = slide_facts(planned)
-            asked = asked_of(self._platform, self._wanted, slide, max_off=self._request.max_off)
-            stamp = stamp_of([Path(file) for file in found.files])
-            changes = self._changes_of(found)
-            refused = changes if changes and not self._request.accepts_edited else ""
-            refused = refused or "; ".join(audit(found, slide, asked))
-            if refused:
-                return replace(plain, said=refused)
-            draft = self._draft(planned, slide, found, asked, is_edited=bool(changes))
-            if is_there and draft.address == step.address:
-                return replace(plain, state="known")
-            if not self._request.is_dry:
-                self._publish(draft, slide, found, stamp)
+            if match.fault:
+                told = (match.fault, self._exports.change_of(found))
+                return replace(plain, said="; ".join(filter(None, told)))
+            (planned,) = plan_slides(self._platform, [match.slide_id])
+            # Of a copy, which goes when this slide is done: a header keeps coordinates once read.
+            return self._one(plain, replace(found), seen.stamp, planned)
         except (PathAssetsError, OSError) as error:
             said = str(error) if isinstance(error, PathAssetsError) else f"cannot be read: {error}"
             return replace(plain, said=said)
-        said = changes if self._request.accepts_edited else ""
-        return replace(plain, state="adopted", slide_bytes=planned.record.size_bytes, said=said)
 
-    def _changes_of(self, found: FoundFeatures) -> str:
-        """Which of its files are not what was exported, and the way out; empty where all are."""
-        changes = [self._lists.change_of(Path(file)) for file in found.files]
-        told = "; ".join(change for change in changes if change)
-        if not told or self._request.accepts_edited:
-            return told
-        return f"{told}: export it again, or take it for another's features, --accept-edited"
+    def _one(
+        self, plain: Imported, found: FoundFeatures, stamp: FileStamp | None, planned: PlannedSlide
+    ) -> Imported:
+        """What becomes of the features of a slide: what was edited is told whatever is here."""
+        step, request = planned.steps[self._wanted.entry.key], self._request
+        plain = replace(plain, n_patches=found.n_rows)
+        checked = self._exports.check(found)
+        if checked.change and not request.accepts_edited:
+            return replace(plain, said=f"{checked.change}: {_EDITED}")
+        is_there = self._is_whole(step.address)
+        if is_there and not step.is_external:
+            return replace(plain, state="computed", said=checked.change)
+        slide = slide_facts(planned)
+        asked = asked_of(self._platform, self._wanted, slide, max_off=request.max_off)
+        if refused := "; ".join(audit(found, slide, asked)):
+            return replace(plain, said=refused)
+        draft = self._draft(planned, slide, found, asked, is_edited=bool(checked.change))
+        if is_there and draft.address == step.address:
+            return replace(plain, state="known", said=checked.change)
+        if not request.is_dry:
+            self._publish(draft, slide, found, stamp)
+        return replace(
+            plain, state="adopted", slide_bytes=planned.record.size_bytes,
+            said=checked.change or checked.note,
+        )  # fmt: skip
 
     def _is_whole(self, address: Address) -> bool:
         """Whether an artifact's files are there with their sizes."""
@@ -187,9 +218,9 @@ class _Import:
         )
 
     def _publish(
-        self, draft: Artifact, slide: SlideFacts, found: FoundFeatures, stamp: FileStamp
+        self, draft: Artifact, slide: SlideFacts, found: FoundFeatures, stamp: FileStamp | None
     ) -> None:
-        """Copy what looked so when it was hashed and audited, and enter it."""
+        """Copy what looked so when its header was read, and enter it."""
         platform = self._platform
         files = [Path(file) for file in found.files]
         with (

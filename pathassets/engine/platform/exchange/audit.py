@@ -71,6 +71,7 @@ def asked_of(platform: Platform, wanted: Wanted, slide: SlideFacts, *, max_off: 
     return Asked(
         encoder=wanted.encoder, dim=None if card is None else card.dim, patch_px=spec.patch_px,
         mpp=mpp, side_px0=side_px0, is_within=spec.within_bound,
+        weights_sha256=wanted.entry.weights_sha256,
         max_off_px0=max(1.0, max_off * side_px0),
         bad_boxes_px0=_bad_boxes(platform, slide),
     )  # fmt: skip

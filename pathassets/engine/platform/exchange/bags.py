@@ -18,6 +18,7 @@ from pathassets.core.slides.slide import SlideInfo
 from pathassets.core.stages import FEATURES
 from pathassets.engine.platform.exchange.what import Member
 from pathassets.engine.platform.platform import Platform
+from pathassets.engine.platform.standing.absence import read_present
 from pathassets.engine.slides.open import open_slide
 from pathassets.engine.stages.features import ROWS
 from pathassets.engine.stages.patch_locations import LOCATIONS
@@ -37,7 +38,7 @@ def open_bag(platform: Platform, member: Member, facts: SlideFacts) -> Bag:
         StoreError: it is gone or damaged.
         SpecError: it keeps a map of each patch, which no other tool has a place for.
     """
-    artifact = platform.store.read_checked(member.address)
+    artifact = read_present(platform, member.address)
     if member.address.stage == FEATURES:
         return _features(platform.store, artifact, facts)
     return _locations(platform.store, artifact, facts)
@@ -50,11 +51,11 @@ def open_vector(platform: Platform, member: Member, facts: SlideFacts) -> SlideV
         StoreError: one of them is gone or damaged.
     """
     store = platform.store
-    artifact = store.read_checked(member.address)
+    artifact = read_present(platform, member.address)
     vector, said = load_embedding(store.path_of(artifact.address) / EMBEDDING)
     (features,) = (parent for parent in artifact.parents if parent.stage == FEATURES)
     return SlideVector(
-        bag=_features(store, store.read_checked(features), facts), vector=vector,
+        bag=_features(store, read_present(platform, features), facts), vector=vector,
         method=str(said["method"]), source=str(artifact.address),
     )  # fmt: skip
 
@@ -72,7 +73,7 @@ def _features(store: Store, artifact: Artifact, facts: SlideFacts) -> Bag:
         patch_px=int(said["patch_px"]), mpp=_patch_mpp(said), side_px0=int(said["side_px0"]),
         overlap_px=said.get("overlap_px"),
     )  # fmt: skip
-    locations = _parent(said.get("patch_locations"))
+    locations = Address.parse(said.get("patch_locations"))
     if locations is not None and store.has(locations):
         overlap_px = overlap_of(store.read(locations).spec, footprint)
         footprint = replace(footprint, overlap_px=overlap_px)
@@ -80,7 +81,7 @@ def _features(store: Store, artifact: Artifact, facts: SlideFacts) -> Bag:
         slide=replace(facts, mpp=float(said["slide_mpp"])), footprint=footprint,
         boxes_px0=rows.boxes_px0, source=str(artifact.address), n_columns=rows.n_columns,
         chunks=rows.chunks, attributes=said,
-        tissue=tissue_of(store, _parent(said.get("tissue_mask"))),
+        tissue=tissue_of(store, Address.parse(said.get("tissue_mask"))),
     )  # fmt: skip
 
 
@@ -130,20 +131,20 @@ def tissue_of(store: Store, mask: Address | None) -> tuple[AnnotationPolygon, ..
     return tuple(read_annotations(store.path_of(artifact.address) / OUTLINES).polygons)
 
 
-def drawn_of(store: Store, annotation: Address) -> tuple[AnnotationPolygon, ...]:
+def drawn_of(platform: Platform, annotation: Address) -> tuple[AnnotationPolygon, ...]:
     """What a person drew, in level-0 pixels.
 
     Raises:
         SpecError: it is a picture of a mask.
         StoreError: it is gone or damaged.
     """
-    artifact = store.read_checked(annotation)
+    artifact = read_present(platform, annotation)
     if all(file.path != POLYGONS for file in artifact.files):
         raise SpecError(
             f"{annotation}: is a picture of a mask, and draws no polygon",
             remedy="Export the tissue mask that was made from it",
         )
-    return tuple(read_annotations(store.path_of(annotation) / POLYGONS).polygons)
+    return tuple(read_annotations(platform.store.path_of(annotation) / POLYGONS).polygons)
 
 
 def facts_of(member: Member, name: str, info: SlideInfo | None) -> SlideFacts:
@@ -174,9 +175,3 @@ def look_at(platform: Platform, slide_id: str) -> SlideInfo | None:
         with contextlib.suppress(SlideError), contextlib.closing(open_slide(path.path)) as slide:
             return slide.info
     return None
-
-
-def _parent(said: object) -> Address | None:
-    """An address as attributes have it."""
-    parts = str(said or "").split("/")
-    return Address(*parts) if len(parts) == 4 else None  # noqa: PLR2004

@@ -44,9 +44,15 @@ from pathassets.engine.platform.exchange.bags import (
     open_vector,
     tissue_of,
 )
-from pathassets.engine.platform.exchange.what import Member, find_members, parse_place
+from pathassets.engine.platform.exchange.what import (
+    Member,
+    find_members,
+    parse_place,
+    version_of,
+)
 from pathassets.engine.platform.platform import Platform
-from pathassets.errors import PathAssetsError, SpecError
+from pathassets.engine.platform.standing.absence import read_present
+from pathassets.errors import PathAssetsError, SpecError, without_subject
 
 Tool = Literal["trident", "clam", "stamp", "slideflow", "spatialdata", "qupath", "anndata"]
 State = Literal["written", "kept", "refused", "empty"]
@@ -108,6 +114,9 @@ def export(platform: Platform, request: ExportRequest) -> Iterator[ExportedSlide
             remedy="Name features, patch_locations or a dataset; TRIDENT and STAMP take "
             "slide_embedding, too, QuPath tissue_mask and annotations",
         )
+    if place.is_dataset:  # one version, whatever is built meanwhile
+        version = version_of(platform, place.name, place.digest).address
+        place = replace(place, digest=version.digest)
     members = find_members(
         platform, place, request.slides, without_forgotten=request.without_forgotten
     )
@@ -122,7 +131,7 @@ def export(platform: Platform, request: ExportRequest) -> Iterator[ExportedSlide
                 done.append(member)
             yield one
         if place.is_dataset:
-            tables = _export_tables(request.tool, done, names, folder)
+            tables = _export_tables(request.tool, done, names, folder, str(version))
             n_refused = len(members) - len(done)
             said = f"without {n_refused} slides that were refused" if n_refused else ""
             yield replace(tables, said=tables.said or said)
@@ -150,9 +159,11 @@ def _export_slide(
     slide_id = member.record.slide_id
     try:
         files, said = _files_of(platform, tool, member, names[slide_id])
-        states = {file.path: folder.put(file) for file in files}
+        states = {file.path: folder.put(file, str(member.address)) for file in files}
     except PathAssetsError as error:
-        return ExportedSlide(subject=slide_id, state="refused", said=str(error.named(slide_id)))
+        return ExportedSlide(
+            subject=slide_id, state="refused", said=without_subject(slide_id, str(error))
+        )
     state: State = "empty" if not states else "kept"
     if "written" in states.values():
         state = "written"
@@ -185,9 +196,9 @@ def _drawing(platform: Platform, member: Member, name: str) -> Drawing:
     plain = Drawing(name=name, source=str(member.address), shift_px0=np.array(info.origin_px0))
     store, address = platform.store, member.address
     if address.stage == ANNOTATIONS:
-        return replace(plain, drawn=drawn_of(store, address))
+        return replace(plain, drawn=drawn_of(platform, address))
     if address.stage == "tissue_mask":
-        store.read_checked(address)
+        read_present(platform, address)
         return replace(plain, tissue=tissue_of(store, address))
     if address.stage not in PATCH_STAGES:
         raise SpecError(
@@ -200,13 +211,17 @@ def _drawing(platform: Platform, member: Member, name: str) -> Drawing:
 
 
 def _export_tables(
-    tool: Tool, members: Iterable[Member], names: Mapping[str, str], folder: ExportFolder
+    tool: Tool,
+    members: Iterable[Member],
+    names: Mapping[str, str],
+    folder: ExportFolder,
+    dataset: str,
 ) -> ExportedSlide:
     """Write what a tool trains from, of the slides whose files are there."""
     try:
         rows = [_training_row(member, names) for member in members]
         tables = _plain_tables if tool == "qupath" else _FORMATS[tool].tables
-        states = {file.path: folder.put(file) for file in list(tables(rows))}
+        states = {file.path: folder.put(file, dataset) for file in list(tables(rows))}
     except PathAssetsError as error:
         return ExportedSlide(subject="tables", state="refused", said=str(error))
     state: State = "written" if "written" in states.values() else "kept"

@@ -13,10 +13,12 @@ from pathassets.adapters.exchange.slide2vec import find_slide2vec
 from pathassets.adapters.exchange.stamp import find_stamp
 from pathassets.adapters.exchange.trident import find_trident
 from pathassets.catalog.forgotten import Forgotten
+from pathassets.core.exchange.audit import are_other_weights
 from pathassets.core.exchange.encoder_names import our_name
 from pathassets.core.exchange.found import Found, FoundFeatures
 from pathassets.core.exchange.matching import KnownSlides, Label, Match, match_all
 from pathassets.core.exchange.names import slides_by_stem
+from pathassets.engine.platform.exchange.audit import Wanted
 from pathassets.engine.platform.platform import Platform
 
 Source = Literal["trident", "clam", "stamp", "slide2vec", "raw2features"]
@@ -39,7 +41,7 @@ def reader_of(tool: Source, folder: Path, patches: Path | None) -> Find:
     return partial(_READERS[tool], folder)
 
 
-def match_slides(platform: Platform, find: Find, encoder: str, patch_px: int) -> list[Match]:
+def match_slides(platform: Platform, found: Iterable[Found], wanted: Wanted) -> list[Match]:
     """The slide of each that is found, in order."""
     slides = platform.catalog.slides()
     paths = platform.catalog.all_paths()
@@ -52,7 +54,7 @@ def match_slides(platform: Platform, find: Find, encoder: str, patch_px: int) ->
         by_name=slides_by_stem(files),
         by_sha256={slide.fingerprint: slide.slide_id for slide in slides},
     )
-    labels = [_label(found, encoder, patch_px) for found in find()]
+    labels = [_label(one, wanted) for one in found]
     forgotten = platform.catalog.forgotten()
     matches = zip(labels, match_all(labels, known), strict=True)
     return [_told_gone(label, match, forgotten) for label, match in matches]
@@ -69,12 +71,13 @@ def _told_gone(label: Label, match: Match, forgotten: Iterable[Forgotten]) -> Ma
     return match
 
 
-def _label(found: Found, encoder: str, patch_px: int) -> Label:
+def _label(found: Found, wanted: Wanted) -> Label:
     if not isinstance(found, FoundFeatures):
         return Label(path=str(found.path), name=found.name)
     sizes = [found.parameters[name] for name in _PATCH_SIZES if name in found.parameters]
-    is_asked = not found.encoder or our_name(found.encoder) == encoder
-    is_asked &= found.level is not None or not sizes or sizes[0] == patch_px
+    is_asked = not found.encoder or our_name(found.encoder) == wanted.encoder
+    is_asked &= not are_other_weights(found, wanted.entry.weights_sha256)
+    is_asked &= found.level is not None or not sizes or sizes[0] == wanted.locations.patch_px
     return Label(
         path=str(found.files[0]), name=found.name, stated_name=found.stated_name,
         slide_sha256=found.slide_sha256,

@@ -27,7 +27,8 @@ from pathassets.engine.platform.plan import PlannedSlide, plan_slides
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.selection import choose_slides
 from pathassets.engine.platform.selections.names import slide_named
-from pathassets.errors import CatalogError, SpecError
+from pathassets.engine.platform.standing.absence import absent, read_present
+from pathassets.errors import SpecError
 
 logger = logging.getLogger(__name__)
 
@@ -173,18 +174,16 @@ def version_of(platform: Platform, name: str, version: str = "") -> ArtifactReco
     Raises:
         SpecError: it is no such name.
         CatalogError: there is none.
+        ArtifactMissing: it has a number, and the catalog does not know its artifact any more.
     """
     found = find_version(platform, f"{name}@{version}" if version else name)
     if found.artifact is None:
-        raise CatalogError(
-            f"{found.name}: the catalog does not know it any more",
-            remedy=f"Build it: pathassets run --select {DATASET}/{name}",
-        )
+        raise absent(platform, found.address)
     return found.artifact
 
 
 def _manifest(platform: Platform, version: ArtifactRecord) -> pd.DataFrame:
-    platform.store.read_checked(version.address)
+    read_present(platform, version.address)
     return load_table(platform.store.path_of(version.address) / MANIFEST_TABLE)
 
 

@@ -5,6 +5,7 @@ features/stats/SLIDE/DIGEST          the address of an artifact, or the first le
 /elsewhere/features.zarr             a copy of features: by its metadata, or what that says
 /elsewhere/9fd1…/                    a copy of an artifact's folder: by its artifact.json
 /elsewhere/locations.parquet         a copy of any file of an artifact: by its SHA-256
+/exports/trident/…/a.h5              a file of an export: by the list beside it, or its attributes
 slide:ID  patient:NAME  ID  NAME     a slide or a patient
 """
 
@@ -14,9 +15,12 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from pathassets.adapters.exchange.parts.claims import claimed_source
+from pathassets.adapters.exchange.parts.listed import LIST, find_listed, sha256_of
 from pathassets.adapters.files import fingerprint_of
 from pathassets.adapters.openslide.members import members_of
 from pathassets.adapters.store.damage import MANIFEST
@@ -30,6 +34,7 @@ from pathassets.core.slides.slide import slide_version
 from pathassets.core.text import quoted
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.selections.names import slide_named
+from pathassets.engine.platform.standing.absence import why_absent
 from pathassets.engine.platform.upkeep.forgotten import refuse_forgotten
 from pathassets.errors import CatalogError, SlideError, StoreError
 
@@ -154,8 +159,10 @@ def _known(platform: Platform, address: Address) -> Address:
             f"{address}: several artifacts begin so",
             remedy=f"Give more letters; see them: {see} --all",
         )
+    why = why_absent(platform, address).said
     raise CatalogError(
-        f"{address}: the catalog knows no such artifact", remedy=f"See what was made: {see}"
+        f"{address}: the catalog knows no such artifact: it {why}",
+        remedy=f"See what was made: {see}",
     )
 
 
@@ -195,7 +202,7 @@ def _patient(platform: Platform, name: str) -> Address:
 def _copied(platform: Platform, path: Path) -> Origin:
     """What a file or folder outside of the store is a copy of."""
     found = _copied_folder(platform, path) if path.is_dir() else _copied_file(platform, path)
-    for one in found:
+    for one in chain(found, _exported(platform, path)):
         return one
     _refuse_gone_copy(platform, path)
     raise CatalogError(
@@ -229,6 +236,26 @@ def _refuse_gone_copy(platform: Platform, path: Path) -> None:
     with suppress(SlideError):  # it is none
         if error := refuse_forgotten(platform, path, fingerprint_of(members_of(path))):
             raise CatalogError(error.message, remedy=error.remedy)
+
+
+def _exported(platform: Platform, path: Path) -> Iterator[Origin]:
+    """What a file of an export was made from, as the list beside it says, or else it itself."""
+    whole, line = find_listed(path) or (path, None)
+    listed = None if line is None else Address.parse(line["artifact"])
+    address = listed or Address.parse(claimed_source(whole))
+    if address is None:
+        return
+    if platform.catalog.find_artifact(address) is None:
+        raise CatalogError(
+            f"{path}: was exported from {address}, which the catalog does not know: it "
+            f"{why_absent(platform, address).said}",
+            remedy="If that is another home's, point PATHASSETS_CATALOG and PATHASSETS_STORE at it",
+        )
+    said = {"export": str(whole), "known_by": LIST if listed else "its attributes"}
+    if line is not None:
+        is_same = sha256_of(whole) == line["sha256"]
+        said["export_is"] = "as it was exported" if is_same else "changed since it was exported"
+    yield Origin(address=address, said=said)
 
 
 def _copied_folder(platform: Platform, path: Path) -> Iterator[Origin]:
@@ -296,10 +323,10 @@ def _same_bytes(records: list[ArtifactRecord], path: Path) -> Iterator[Origin]:
 
 def _by_attributes(platform: Platform, path: Path, said: Mapping[str, Any]) -> Iterator[Origin]:
     """Features whose attributes say what those of a copy do, where its metadata was changed."""
-    parts = str(said.get("patch_locations", "")).split("/")
-    if len(parts) != _N_PARTS:
+    parent = Address.parse(said.get("patch_locations"))
+    if parent is None:
         return
-    for address in platform.catalog.children_of(Address(*parts)):
+    for address in platform.catalog.children_of(parent):
         record = platform.catalog.find_artifact(address)
         if record is not None and _is_said(record, said):
             yield _origin(record, path, "its attributes", is_same=False)

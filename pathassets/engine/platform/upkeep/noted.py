@@ -15,6 +15,7 @@ from pathassets.catalog.releases.records import ReleaseRecord
 from pathassets.core.address import ALL_SLIDES, Address
 from pathassets.core.recipe import DATASET
 from pathassets.engine.platform.platform import Platform
+from pathassets.engine.platform.standing.absence import read_present, why_absent
 from pathassets.engine.platform.upkeep.finding import Finding
 from pathassets.engine.platform.upkeep.stored import FIX
 from pathassets.errors import ArtifactMissing, StoreError
@@ -54,11 +55,11 @@ def check_releases(platform: Platform, *, reads_bytes: bool) -> Iterator[Finding
     for release in platform.catalog.releases():
         address = Address(DATASET, release.dataset, ALL_SLIDES, release.digest)
         if platform.catalog.find_artifact(address) is None:
-            yield _release(release, f"the catalog does not know {address} any more", is_gone=True)
+            said = why_absent(platform, address).said
+            yield _release(release, f"{address} {said}", is_gone=True)
             continue
         try:
-            store = platform.store
-            artifact = store.read_checked(address) if reads_bytes else store.read_whole(address)
+            artifact = read_present(platform, address, reads_bytes=reads_bytes)
         except StoreError as error:
             is_gone = isinstance(error, ArtifactMissing)
             yield _release(release, error.message, is_gone=is_gone)

@@ -14,6 +14,8 @@ import pytest
 import torch
 import zarr
 
+from pathassets.adapters.exchange import trident
+from pathassets.adapters.exchange.parts.h5_bags import read_h5_bag
 from pathassets.adapters.tifffile import PyramidSpec
 from pathassets.adapters.zarr.arrays import FeatureRows
 from pathassets.catalog.records import BadTileRecord
@@ -564,3 +566,43 @@ def test_raw2features_of_another_mpp_is_refused(platform, exports, tmp_path):
     grid.attrs["raw2features"] = header
     (one,) = take(platform, "raw2features", tmp_path)
     assert "took the slide for 0.25 um per pixel, in force are 0.5" in one.said
+
+
+@pytest.mark.usefixtures("platform")
+def test_features_of_other_weights_are_refused_or_left_beside_those_that_are_asked_for(
+    reopen, get_ready, tmp_path
+):
+    recipe = RECIPE.replace(
+        "dataset:", "  net: {patch_locations: grid, encoder: resnet18}\ndataset:"
+    )
+    platform = reopen(recipe)
+    get_ready(platform, 2)
+    weights = platform.recipe.entry(("features", "net")).weights_sha256
+    corners = np.array([[64, 64, 128, 128], [128, 64, 192, 128]])
+    for folder, sha256 in (("one", "0" * 64), ("two", weights.upper())):
+        write_raw2features(
+            tmp_path / folder, "a", np.ones((2, 512), np.float32), corners,
+            model="resnet18", weights_sha256=sha256,
+        )  # fmt: skip
+
+    def take_net(folder):
+        request = ImportRequest(tool="raw2features", folder=folder, features="net", is_dry=True)
+        return list(adopt(platform, request))
+
+    (refused,) = take_net(tmp_path / "one")
+    assert refused.state == "refused"
+    assert f"weights of SHA-256 {'0' * 12}…, the entry's have {weights[:12]}…" in refused.said
+    assert states(take_net(tmp_path)) == ["other", "adopted"]
+
+
+@pytest.mark.usefixtures("slides")
+def test_each_header_is_read_once(platform, exported, monkeypatch):
+    read = []
+
+    def noted(path, *rest):
+        read.append(path.stem)
+        return read_h5_bag(path, *rest)
+
+    monkeypatch.setattr(trident, "read_h5_bag", noted)
+    assert states(take(platform, "trident", exported / "trident")) == ["adopted", "adopted"]
+    assert read == ["a", "b"]

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pathassets.adapters.exchange.parts.listed import LIST, ExportLists
+from pathassets.adapters.exchange.parts.listed import LIST, ExportLists, sha256_of
 from pathassets.engine.platform.exchange.adopt import ImportRequest, adopt
+from pathassets.engine.platform.exchange.exported import UNLISTED
 from pathassets.engine.platform.provenance.lineage import lineage_of
 from tests.engine.imports import FEATURES, all_rows, by_name, rows_of, states, take, trident_file
 
@@ -58,6 +59,47 @@ def test_edited_features_are_audited_like_all_others(platform, ours):
         platform, "trident", ours / "trident", accepts_edited=True
     )}  # fmt: skip
     assert "row 7 has NaN or infinity" in done["a"].said
+
+
+@pytest.mark.parametrize("tool", ["trident", "stamp"])
+def test_of_slides_that_are_computed_here_an_edited_file_is_refused_as_well(
+    platform, get_ready, ours, tool
+):
+    get_ready(platform, 2, is_run=True)
+    folder = ours / tool
+    assert states(take(platform, tool, folder)) == ["computed", "computed"]
+    (path,) = (p for p in folder.rglob("a.h5") if p.parent.name != "patches")
+    features = "feats" if tool == "stamp" else "features"
+    with h5py.File(path, "r+") as file:
+        file[features][13, 2] += 1
+    for is_dry in (True, False):
+        done = {one.path.stem: one for one in take(platform, tool, folder, is_dry=is_dry)}
+        assert (done["a"].state, done["b"].state) == ("refused", "computed")
+        assert done["a"].said.startswith("a.h5 was changed after its export")
+    done = {one.path.stem: one for one in take(platform, tool, folder, accepts_edited=True)}
+    assert done["a"].state == "computed"
+    assert "was changed after its export" in done["a"].said
+
+    listed = (folder / LIST).read_text()
+    edited = listed.replace(ExportLists().line_of(path)["sha256"], sha256_of(path))
+    for text in ("", edited):  # a list that is gone, and one that was edited with its file
+        (folder / LIST).write_text(text)
+        done = {one.path.stem: one for one in take(platform, tool, folder)}
+        assert (done["a"].state, done["b"].state) == ("refused", "computed")
+        assert "it says it is an export of features/stats/a-" in done["a"].said
+        assert "and its row 13 is not the one there" in done["a"].said
+    (folder / LIST).unlink()
+    with h5py.File(path, "r+") as file:
+        file[features][13, 2] -= 1
+        file["coords"][0] = file["coords"][0] + 1
+    done = {one.path.stem: one for one in take(platform, tool, folder)}
+    assert "and its coordinates are not those there" in done["a"].said
+
+
+@pytest.mark.usefixtures("slides")
+def test_an_export_whose_list_was_left_behind_is_adopted_with_a_word_of_it(platform, exported):
+    done = take(platform, "trident", exported / "trident", is_dry=True)
+    assert [(one.state, one.said) for one in done] == [("adopted", UNLISTED)] * 2
 
 
 @pytest.mark.usefixtures("slides")

@@ -376,10 +376,10 @@ def test_an_export_that_ended_early_goes_on(platform, tmp_path, monkeypatch):
     put = folder_module.ExportFolder.put
     n = iter(range(10))
 
-    def put_three(self, file):
+    def put_three(self, file, artifact):
         if next(n) == 3:
             raise KeyboardInterrupt
-        return put(self, file)
+        return put(self, file, artifact)
 
     monkeypatch.setattr(folder_module.ExportFolder, "put", put_three)
     with pytest.raises(KeyboardInterrupt):

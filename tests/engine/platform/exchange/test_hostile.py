@@ -207,7 +207,7 @@ def test_a_sidecar_that_is_none_is_refused_or_says_nothing(platform, theirs):
         (theirs / "tiles" / "a.coordinates.meta.json").write_text(text)
         done = import_slide2vec(platform, theirs, is_dry=True)
         assert done["b"].state == "adopted"
-        assert done["a"].state == "adopted" or "a." in done["a"].said, text
+        assert done["a"].state == "adopted" or done["a"].said, text
 
 
 def test_coordinates_that_are_a_link_out_of_the_folder_are_refused(platform, theirs, tmp_path):
