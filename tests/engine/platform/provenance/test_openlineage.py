@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from openlineage.client import event_v2, facet_v2
 
-from pathassets.adapters import openlineage as adapter
+from pathassets.adapters.telemetry import openlineage as adapter
 from pathassets.catalog.records import CohortFacts
 from pathassets.engine.platform.batch import run_batch
 from pathassets.engine.platform.plan import plan_slides
