@@ -57,7 +57,13 @@ def test_a_selection_is_saved_shown_and_run(ids: list[str]) -> None:
     [saved] = json.loads(output("select", "list", "--json"))
     assert (saved["name"], saved["selection"], saved["who"]) == ("second", "label:y", "Ann [1]")
     with workers_here():
-        assert "ran 1 slide, built 1 dataset" in output("run", "--slides", "@second & b-*")
+        said = output("run", "--slides", "@second & b-*")
+        assert "ran 1 slide, built 1 dataset" in said
+        lacking = "mind dataset/cohort: 1 of 2 slides; 1 left out, whose features are not computed"
+        assert lacking in said
+        assert lacking in output("run", "--slides", "b-*")
+        assert lacking in output("status")
+        assert "not computed" in output("dataset", "show", "cohort")
         states = {
             one["slide_id"]: {asset["state"] for asset in one["assets"].values()}
             for one in json.loads(output("status", "--json"))["slides"]

@@ -43,6 +43,7 @@ def run(slides: tuple[str, ...], select: tuple[str, ...], *, retry: bool) -> Non
             return
         done = make_current(platform, instance, chosen, _listed(select), retry=retry)
         report.troubles(done.troubles, done.kept_back)
+        report.incomplete(done.incomplete)
         report.doubts(done.doubts)
     if done.has_failed:
         sys.exit(SOME_FAILED)

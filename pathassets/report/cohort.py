@@ -61,6 +61,7 @@ def status_table(stand: CohortStatus, rows: Iterable[SlideStatus]) -> None:
         console.print(f"[red]refused[/] {line}")
     if len(refused) > MAX_FAILURES:
         console.print(f"[red]refused[/] {len(refused) - MAX_FAILURES} more: {_MORE}")
+    incomplete(stand.datasets)
     doubts(stand.doubts)
     if stand.look is not None:
         console.print(look_line(stand.look, datetime.now(UTC)))
@@ -126,6 +127,19 @@ def troubles(found: Troubles, datasets: Iterable[Cell] = ()) -> None:
     cells = [*found.damages.cells, *(cell for cell in of_cohort if cell.state == "damaged")]
     rest = Counter(found.damages.rest) + Counter(cell.reason for cell in cells[MAX_TOLD:])
     _reasons("[yellow]damaged[/]", Told(cells=tuple(cells[:MAX_TOLD]), rest=rest))
+
+
+def incomplete(datasets: Iterable[Cell]) -> None:
+    """Print which datasets lack slides of which features are still to be computed."""
+    for cell in datasets:
+        if cell.n_to_compute:
+            console = open_console()
+            n_chosen = (cell.n_slides or 0) + cell.n_to_compute
+            console.print(
+                f"[yellow]mind[/] {'/'.join(cell.key)}: {cell.n_slides} of "
+                f"{counted(n_chosen, 'slide')}; {cell.n_to_compute} left out, whose features are "
+                "not computed, or not whole: pathassets run computes them"
+            )
 
 
 def doubts(found: Iterable[SelectionError]) -> None:

@@ -7,7 +7,7 @@ wanted (planned where it is not) ─▶ a look at the store, or how old the last
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pathassets.catalog.records import RejectedFile
 from pathassets.catalog.standing.looks import LookAge
@@ -28,7 +28,7 @@ from pathassets.engine.platform.standing.rows import (
     tried,
 )
 from pathassets.engine.platform.standing.troubles import Troubles, find_troubles
-from pathassets.errors import CatalogError, SelectionError
+from pathassets.errors import CatalogError, SelectionError, SpecError
 
 MAX_LOOKED = 2_000
 """Artifacts that are looked at without being asked to: an eighth of a second."""
@@ -149,11 +149,11 @@ def dataset_cells(platform: Platform, plan_id: int, *, is_exact: bool = True) ->
 
 
 def _cell_of_dataset(platform: Platform, plan_id: int, entry: Entry, *, is_exact: bool) -> Cell:
-    """Where a dataset stands; failed, without a digest, where its selection cannot be read."""
+    """Where a dataset stands; failed, without a digest, where what it asks for cannot be."""
     find = dataset_address if is_exact else known_address
     try:
         return _dataset_cell(platform, entry.key, find(platform, plan_id, entry))
-    except SelectionError as error:
+    except SpecError as error:  # its own fault: the others stand where they stand
         return Cell(
             key=entry.key, state="failed", digest="", reason=error.reason,
             message=error.message.removeprefix(f"{'/'.join(entry.key)}: "), remedy=error.remedy,
@@ -171,7 +171,9 @@ def _dataset_cell(platform: Platform, key: Key, address: Address | None) -> Cell
         return Cell(key=key, state=state, digest="" if address is None else address.digest)
     if (damage := platform.store.check_sizes(address, record.files)) is not None:
         return damaged_cell(address, str(damage))
-    return made_cell(address, FewFacts.of(record.facts))
+    made = made_cell(address, FewFacts.of(record.facts))
+    n_slides, n_to_compute = (record.facts.get(name) for name in ("n_slides", "n_to_compute"))
+    return replace(made, n_slides=n_slides, n_to_compute=n_to_compute)
 
 
 def failed_datasets(platform: Platform, keys: Collection[Key]) -> tuple[Cell, ...]:
