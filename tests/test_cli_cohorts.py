@@ -188,7 +188,7 @@ def test_labels_tags_and_cohorts_are_changed_by_hand(home: Path) -> None:
 
 def test_a_verdict_is_stated_and_shown(home: Path) -> None:
     a, _ = ids()
-    assert output("verdict", "show") == "no verdicts\n"
+    assert output("verdict", "show").startswith("no verdicts: pathassets verdict set SLIDE ")
     output("verdict", "set", a, "reject", "--who", "Ann", "--why", "out of focus")
     output("verdict", "set", a, "accept", "--who", "Bob", "--why", "rescanned")
     assert "rescanned" in output("verdict", "show")

@@ -274,4 +274,4 @@ def demo_end(platform: Platform) -> None:
         console.print("    import zarr")
         console.print(f'    bag = zarr.open("{path}/features.zarr", mode="r")', markup=False)
         console.print('    bag["features"][:], bag["coordinates"][:]', markup=False)
-    console.print("\nsee it in the browser: make ui   (then http://127.0.0.1:3000)")
+    console.print("\nsee it in the browser: pathassets ui   (then http://127.0.0.1:3000)")
