@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -12,11 +12,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from pathassets.catalog.standing.looks import LookAge
+from pathassets.core.recipe import Key
 from pathassets.core.text import visible
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.standing.rows import Cell, SlideStatus, slide_rows
 from pathassets.engine.platform.standing.troubles import MAX_TOLD, Lacking, Told, Troubles
-from pathassets.engine.platform.status import CohortStatus, cohort_status
+from pathassets.engine.platform.status import CohortStatus, Foreseen, cohort_status
 from pathassets.errors import AnnotationsMissing, SelectionError
 from pathassets.report.annotations import annotation_plain
 from pathassets.report.console import counted, open_console, paragraph
@@ -253,6 +254,31 @@ def run_end(
         said = f"nothing to do: {counted(n_rows - n_failed, 'current slide')}"
         said += f", {n_failed} failed before and would fail again" if n_failed else ""
     open_console().print(said)
+
+
+def foreseen(of_slides: Iterable[Foreseen], datasets: Mapping[Cell, Key | None]) -> None:
+    """Print what a run would do, a line an entry; `datasets` with the features of each."""
+    console = open_console()
+    made: set[Key] = set()
+    for one in of_slides:
+        said = [_n_by_state("to compute", one.to_compute), f"{one.n_current} current"]
+        if one.refused:
+            said.append(_n_by_state("not tried", one.refused))
+        if one.to_compute:
+            made.add(one.key)
+        console.print(f"{'/'.join(one.key)}: {', '.join(said)}")
+    for cell, features in datasets.items():
+        is_due = cell.state != "current" or features in made
+        said_of = "to build" if is_due else "current"
+        if cell.state == "failed" and not cell.digest:
+            said_of = escape(paragraph(f"not built: {cell.message}. {cell.remedy}"))
+        console.print(f"{'/'.join(cell.key)}: {said_of}")
+    console.print("nothing was made: pathassets run without --dry-run does it")
+
+
+def _n_by_state(what: str, counts: Mapping[str, int]) -> str:
+    states = ", ".join(f"{n} {state}" for state, n in counts.items())
+    return f"{sum(counts.values())} {what}" + (f" ({states})" if counts else "")
 
 
 def demo_end(platform: Platform) -> None:
