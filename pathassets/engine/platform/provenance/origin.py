@@ -77,8 +77,8 @@ def _named(platform: Platform, path: Path, named: str) -> Address:
     if len(parts) == _N_PARTS and not path.is_absolute():
         return _known(platform, Address(*parts))
     entries = {entry.key: entry for entry in platform.recipe.entries}
-    if (entry := entries.get((parts[0], parts[1] if len(parts) > 1 else ""))) is not None:
-        return _in_force(platform, entry, parts[2:])
+    if len(parts) > 1 and (parts[0], parts[1]) in entries and not path.is_absolute():
+        return _in_force(platform, entries[parts[0], parts[1]], parts[2:])
     if len(parts) > 1:
         raise StoreError(
             path,

@@ -205,6 +205,8 @@ def test_a_dataset_means_its_newest_version_and_an_entry_with_a_slide_what_is_in
     with pytest.raises(SpecError, match="has an artifact of each slide") as entry:
         find_origin(platform, "features/stats")
     assert "pathassets lineage features/stats/SLIDE" in entry.value.remedy
+    with pytest.raises(StoreError, match="is not inside the store"):
+        find_origin(platform, f"/features/stats/{slide_id}")
     with pytest.raises(CatalogError) as nobody:
         find_origin(platform, "nobody")
     assert nobody.value.remedy.startswith("pathassets status lists the slides")
