@@ -68,15 +68,18 @@ _DOWN = _Way(kin=lambda one: one.children, more=lambda one: one.more_children)
 
 
 def _write_lines(tree: Tree, root: Relative, way: _Way) -> None:
-    _Lines(way).below(tree, [root])
+    _Lines(way, root).below(tree, [root])
 
 
 class _Lines:
     """One way through a lineage, each thing in one line; what leads on, where it is met first."""
 
-    def __init__(self, way: _Way) -> None:
+    def __init__(self, way: _Way, root: Relative) -> None:
         self._way = way
         self._printed: set[Address] = set()
+        every = self._all_below(root)
+        self._told = {one.address: one for one in every if not one.is_again}
+        """Each with what leads on: where lines are told together, its mark may be met first."""
 
     def below(self, tree: Tree, ones: Sequence[Relative], *, is_part: bool = False) -> None:
         """Print the kin of one thing, or of several that are told in one line.
@@ -102,7 +105,8 @@ class _Lines:
 
     def _nearest(self, ones: Iterable[Relative]) -> list[Relative]:
         """Their kin, each once, and not above what goes back to it."""
-        kin = {one.address: one for each in ones for one in self._way.kin(each)}
+        found = (one.address for each in ones for one in self._way.kin(each))
+        kin = {address: self._told[address] for address in found}
         deeper = {two.address for one in kin.values() for two in self._all_below(one)}
         return [kin[address] for address in kin if address not in deeper]
 
