@@ -201,7 +201,7 @@ INGEST_TABLE = ("ingest", "a.svs", "--cohort", "cohort.csv")
         (
             make_nothing,
             ("run", "--slides", "nope"),
-            r"selection: slide nope: not in the catalog +nope +\^{4} +Register it first\.",
+            r"selection: slide nope: not in the catalog +nope +\^{4} +pathassets status lists",
         ),
         (make_nothing, ("mpp", "show", "nope"), r"slide nope: not in the catalog\. "),
         (
@@ -515,7 +515,7 @@ def test_what_is_drawn_on_a_slide_from_recording_to_lineage(home: Path) -> None:
     assert output("annotations", "add", "drawn", *STATED, "--dry-run") == (
         f"fits {file}: {a}\n1 file: 1 fits\n"
     )
-    assert output("annotations", "show") == "no annotations are recorded\n"
+    assert output("annotations", "show").startswith("no annotations are recorded: pathassets ")
     said = f"{a}: tumour, 1 polygon from a.svs.geojson\n1 file: 1 recorded\n"
     assert output("annotations", "add", "drawn", *STATED) == f"new {said}"
     assert output("annotations", "add", "drawn", *STATED) == f"known {said}"

@@ -220,7 +220,7 @@ def test_a_slide_goes_by_every_name_that_is_its_alone(home: Path) -> None:
 
 def test_a_verdict_is_stated_and_shown(home: Path) -> None:
     a, _ = ids()
-    assert output("verdict", "show") == "no verdicts\n"
+    assert output("verdict", "show").startswith("no verdicts: pathassets verdict set SLIDE ")
     output("verdict", "set", a, "reject", "--who", "Ann", "--why", "out of focus")
     output("verdict", "set", a, "accept", "--who", "Bob", "--why", "rescanned")
     assert "rescanned" in output("verdict", "show")

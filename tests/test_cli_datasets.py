@@ -56,7 +56,7 @@ def test_a_version_is_frozen_listed_shown_compared_and_verified(typed: Type) -> 
     assert "[red]x[/]" in listed
     shown = typed("show", "cohort@1").output
     assert "released by Ann" in shown
-    assert "no features" in shown
+    assert "not computed" in shown
     assert typed("diff", "cohort@1", "cohort").output == "nothing changed\n"
     assert "cohort@1: 0 slides, 0 files of features, 0 bytes; 0 faults" in typed(
         "verify", "cohort@1"
@@ -69,7 +69,7 @@ def test_the_same_for_machines(typed: Type) -> None:
     (version,) = json.loads(typed("list", "--json").output)
     assert (version["name"], version["version"], version["why"]) == ("cohort@1", 1, HOSTILE)
     shown = json.loads(typed("show", "cohort", "--json").output)
-    assert [row["why"] for row in shown["left_out"]] == ["no features"]
+    assert [row["why"] for row in shown["left_out"]] == ["not computed"]
     changes = json.loads(typed("diff", "cohort@1", "cohort", "--json").output)
     assert {len(rows) for rows in changes.values()} == {0}
     assert json.loads(typed("verify", "cohort", "--own", "--json").output)["faults"] == []

@@ -57,7 +57,23 @@ def test_a_selection_is_saved_shown_and_run(ids: list[str]) -> None:
     [saved] = json.loads(output("select", "list", "--json"))
     assert (saved["name"], saved["selection"], saved["who"]) == ("second", "label:y", "Ann [1]")
     with workers_here():
-        assert "ran 1 slide, built 1 dataset" in output("run", "--slides", "@second & b-*")
+        foretold = output("run", "--dry-run", "--slides", "@second & b-*").splitlines()
+        assert [line.split(": ")[1] for line in foretold[:4]] == [
+            *["1 to compute (1 missing), 0 current"] * 3, "to build"
+        ]  # fmt: skip
+        alone = output("run", "--dry-run", "--select", "features", "--slides", "b-*")
+        assert "features/colour: 0 to compute, 0 current, 1 not tried (1 missing)" in alone
+        said = output("run", "--slides", "@second & b-*")
+        assert "ran 1 slide, built 1 dataset" in said
+        lacking = "mind dataset/cohort: 1 of 2 slides; 1 left out, whose features are not computed"
+        assert lacking in said
+        assert lacking in output("run", "--slides", "b-*")
+        foretold = output("run", "--dry-run", "--slides", "b-*").splitlines()
+        assert [line.split(": ")[1] for line in foretold[:4]] == [
+            *["0 to compute, 1 current"] * 3, "current"
+        ]  # fmt: skip
+        assert lacking in output("status")
+        assert "not computed" in output("dataset", "show", "cohort")
         states = {
             one["slide_id"]: {asset["state"] for asset in one["assets"].values()}
             for one in json.loads(output("status", "--json"))["slides"]

@@ -210,6 +210,27 @@ def test_a_lineage_tells_many_of_one_entry_in_one_line(capsys: pytest.CaptureFix
     assert third.strip().startswith("└── 5 slides  a, b, c and 2 more")
 
 
+def test_what_slides_that_are_told_together_lead_to_is_told_with_what_was_made_of_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    release = Relative(address=Address("release", "x", "1", "0" * 16), facts={"who": "Ann"})
+    place = Address("dataset", "x", "all", "0" * 16)
+    built = Relative(address=place, facts={"n_slides": 4}, children=(release,))
+    again = Relative(address=place, facts={}, is_again=True)
+    slides = tuple(
+        Relative(
+            address=Address.of_slide(name, "v"), facts={}, children=(built if n == 0 else again,)
+        )
+        for n, name in enumerate("abcd")
+    )
+    report.lineage_tree(
+        Relative(address=Address("patient", "", "p", ""), facts={}, children=slides)
+    )
+    *_, dataset, frozen = capsys.readouterr().out.splitlines()
+    assert dataset.strip() == "└── dataset/x/all/00000000  4 slides"
+    assert frozen.strip() == "└── x@1  Ann"
+
+
 def test_slides_that_lack_the_same_are_told_in_one_line(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -312,7 +333,7 @@ def test_drawings_are_told_as_they_are(capsys: pytest.CaptureFixture[str]) -> No
     assert "1 polygon " in shown
     assert " withdrawn " in shown
     report.annotation_table([])
-    assert capsys.readouterr().out == "no annotations are recorded\n"
+    assert capsys.readouterr().out.startswith("no annotations are recorded: pathassets ")
 
 
 def test_files_of_a_folder_are_counted_by_what_became_of_them() -> None:

@@ -180,7 +180,9 @@ def unknown_slide(connection: Connection, slide_id: str) -> CatalogError:
     near = _near(slide_id, _ids_like(connection, slide_id))
     return CatalogError(
         f"slide {slide_id}: not in the catalog",
-        remedy=f"Did you mean {' or '.join(near)}?" if near else "Register it first.",
+        remedy=f"Did you mean {' or '.join(near)}?"
+        if near
+        else "pathassets status lists the slides, pathassets ingest PATH registers new ones",
     )
 
 

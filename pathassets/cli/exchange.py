@@ -12,6 +12,7 @@ from pathassets import report
 from pathassets.cli.home import opened
 from pathassets.cli.options import SOME_FAILED, WORDS
 from pathassets.core.exchange.names import NameBy
+from pathassets.core.stages import FEATURES
 from pathassets.engine.platform.exchange.adopt import Imported, ImportRequest, adopt
 from pathassets.engine.platform.exchange.export import ExportRequest, Tool, export
 from pathassets.engine.platform.exchange.savings import savings_of
@@ -129,9 +130,12 @@ def unimport_command(features: str, slides: tuple[str, ...], who: str, why: str)
     with opened() as (platform, _):
         chosen = choose_slides(platform, slides) if slides else None
         changed = platform.catalog.withdraw_adopted(features, chosen, who=who, why=why)
+        if not changed:  # of an entry that the recipe has no more something may be left
+            platform.recipe.entry((FEATURES, features))
     for slide_id in changed:
         click.echo(f"{slide_id}: what was imported for features/{features} counts no more")
-    click.echo(report.counted(len(changed), "slide"))
+    nothing = f"nothing that counts was imported for features/{features}"
+    click.echo(report.counted(len(changed), "slide") if changed else nothing)
 
 
 def _report(

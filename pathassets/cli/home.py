@@ -35,6 +35,8 @@ class Done:
     """What of its slides failed or is damaged."""
     kept_back: tuple[Cell, ...]
     """Datasets of which no version was made."""
+    incomplete: tuple[Cell, ...]
+    """Datasets in force without slides of which features are still to be computed."""
     doubts: tuple[SelectionError, ...]
     """What datasets select by, and no slide has."""
 
@@ -114,4 +116,6 @@ def make_current(
     n_kept_back = len(built.kept_back)
     report.run_end(n_rows, found.failures.n_cells, n_slides, built.n_built, n_kept_back)
     doubts = tuple(doubts_of(platform))
-    return Done(troubles=found, kept_back=built.kept_back, doubts=doubts)
+    return Done(
+        troubles=found, kept_back=built.kept_back, incomplete=built.incomplete, doubts=doubts
+    )

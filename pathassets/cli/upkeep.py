@@ -17,7 +17,7 @@ from pathassets.cli.options import SOME_FAILED, WORDS
 from pathassets.engine.platform.platform import open_to_read
 from pathassets.engine.platform.upkeep.backup import write_backup
 from pathassets.engine.platform.upkeep.doctor import examine, treat
-from pathassets.engine.platform.upkeep.finding import Finding
+from pathassets.engine.platform.upkeep.finding import Finding, Tally
 from pathassets.engine.platform.upkeep.forget import Request
 from pathassets.engine.platform.upkeep.forget import forget as forget_slide
 from pathassets.engine.platform.upkeep.garbage import (
@@ -27,7 +27,7 @@ from pathassets.engine.platform.upkeep.garbage import (
 )
 from pathassets.engine.platform.upkeep.home import look_at_home
 from pathassets.engine.platform.upkeep.restore import restore_backup
-from pathassets.engine.platform.upkeep.scrub import SHARE
+from pathassets.engine.platform.upkeep.scrub import SHARE, n_to_scrub
 from pathassets.engine.platform.upkeep.scrub import scrub as scrub_share
 from pathassets.engine.settings import Settings, read_settings
 from pathassets.errors import SpecError, StoreError
@@ -42,29 +42,27 @@ from pathassets.errors import SpecError, StoreError
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="Folder in which slides that are gone are looked for; may be repeated.",
 )
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
-def doctor(*, is_fixing: bool, reads_bytes: bool, search: tuple[Path, ...], as_json: bool) -> None:
+@click.option("--all", "is_whole", is_flag=True, help="Print every finding of a kind.")
+@click.option("--json", "as_json", is_flag=True, help="For machines: every finding.")
+def doctor(
+    *, is_fixing: bool, reads_bytes: bool, search: tuple[Path, ...], is_whole: bool, as_json: bool
+) -> None:
     """Hold catalog, store, slides and Dagster against each other, and say what differs."""
-    settings = read_settings()
-    n_found = n_mended = n_notes = 0
+    tally = Tally()
     lead = "["
-    for treated in treat(
-        _findings(settings, reads_bytes=reads_bytes, search=search), is_fixing=is_fixing
-    ):
-        n_found += not treated.finding.is_note
-        n_notes += treated.finding.is_note
-        n_mended += treated.is_mended
+    found = _findings(read_settings(), reads_bytes=reads_bytes, search=search)
+    for treated in treat(found, is_fixing=is_fixing):
+        n_before = tally.add(treated)
         if as_json:
             click.echo(f"{lead}{report.finding_json(treated)}", nl=False)
             lead = ",\n"
-        else:
+        elif is_whole or treated.failed or n_before < report.N_ALIKE:
             report.finding(treated)
-    click.echo(
-        ("[]" if lead == "[" else "]")
-        if as_json
-        else report.findings_end(n_found, n_mended, n_notes)
-    )
-    if n_found > n_mended:
+    if as_json:
+        click.echo("[]" if lead == "[" else "]")
+    else:
+        click.echo(report.findings_end(tally, is_whole=is_whole))
+    if tally.n_left:
         sys.exit(SOME_FAILED)
 
 
@@ -136,8 +134,13 @@ def restore(file: Path, *, is_forced: bool, instead_of: str) -> None:
     help="Part of all artifacts.",
 )
 @click.option("--minutes", type=click.FloatRange(0, min_open=True), help="End after so long.")
-def scrub(share: float, minutes: float | None) -> None:
+@click.option("--dry-run", is_flag=True, help="Say how many would be read, and read none.")
+def scrub(share: float, minutes: float | None, *, dry_run: bool) -> None:
     """Read again the bytes of those artifacts that nobody read for longest."""
+    if dry_run:
+        with open_to_read(read_settings()) as platform:
+            click.echo(report.to_scrub(n_to_scrub(platform, share), platform.catalog.hash_age()))
+        return
     with opened() as (platform, _):
         done = scrub_share(platform, share=share, minutes=minutes or math.inf)
     report.scrubbed(done)
@@ -147,6 +150,7 @@ def scrub(share: float, minutes: float | None) -> None:
 
 @click.command()
 @click.option("--yes", "is_meant", is_flag=True, help="Remove it; without, it is only counted.")
+@click.option("--dry-run", is_flag=True, help="Only count it, as without --yes.")
 @click.option(
     "--older-than",
     "older_than_days",
@@ -157,8 +161,10 @@ def scrub(share: float, minutes: float | None) -> None:
     help="Leave alone what was made since.",
 )
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
-def gc(*, is_meant: bool, older_than_days: float, as_json: bool) -> None:
+def gc(*, is_meant: bool, dry_run: bool, older_than_days: float, as_json: bool) -> None:
     """Remove artifacts that no recipe, dataset or person needs."""
+    if is_meant and dry_run:
+        raise SpecError("gc: --yes removes, --dry-run only counts", remedy="Give one of them")
     if is_meant:
         with opened() as (platform, _):
             found = remove_garbage(platform, older_than_days=older_than_days)

@@ -11,14 +11,20 @@ from pathassets.cli.home import make_current, opened
 from pathassets.cli.options import SOME_FAILED
 from pathassets.engine.platform.platform import open_to_read
 from pathassets.engine.platform.selection import choose_slides
+from pathassets.engine.platform.standing.refresh import refresh_wanted
 from pathassets.engine.platform.standing.rows import first_rows, slide_rows
+from pathassets.engine.platform.standing.troubles import find_troubles
 from pathassets.engine.platform.status import (
     MAX_LOOKED,
     cohort_status,
+    dataset_cells,
+    foresee,
     require_own_catalog,
     slides_status,
 )
 from pathassets.engine.settings import read_settings
+
+_NONE_MEANT = "nothing to do: no slide is meant by this selection"
 
 
 @click.command()
@@ -30,8 +36,12 @@ from pathassets.engine.settings import read_settings
 )
 @click.option("--select", multiple=True, help="stage or stage/name, a,b or repeated.")
 @click.option("--retry", is_flag=True, help="Try again what fails by the slide's content alone.")
-def run(slides: tuple[str, ...], select: tuple[str, ...], *, retry: bool) -> None:
+@click.option("--dry-run", is_flag=True, help="Say what would be made, and make nothing.")
+def run(slides: tuple[str, ...], select: tuple[str, ...], *, retry: bool, dry_run: bool) -> None:
     """Make what is missing or stale; what is current is left alone."""
+    if dry_run:
+        _foretell(slides, select, retry=retry)
+        return
     with opened() as (platform, instance):
         if not slides and not platform.catalog.n_slides():
             require_own_catalog(platform)
@@ -39,13 +49,36 @@ def run(slides: tuple[str, ...], select: tuple[str, ...], *, retry: bool) -> Non
             return
         chosen = tuple(choose_slides(platform, slides)) if slides else ()
         if slides and not chosen:
-            click.echo("nothing to do: no slide is meant by this selection")
+            click.echo(_NONE_MEANT)
             return
         done = make_current(platform, instance, chosen, _listed(select), retry=retry)
         report.troubles(done.troubles, done.kept_back)
+        report.incomplete(done.incomplete)
         report.doubts(done.doubts)
     if done.has_failed:
         sys.exit(SOME_FAILED)
+
+
+def _foretell(slides: tuple[str, ...], select: tuple[str, ...], *, retry: bool) -> None:
+    """Say what a run would do."""
+    from pathassets.defs.launch import choose_entries  # noqa: PLC0415 - dagster takes seconds
+
+    with open_to_read(read_settings()) as platform:
+        if not slides and not platform.catalog.n_slides():
+            require_own_catalog(platform)
+            click.echo(report.NO_SLIDES)
+            return
+        chosen = choose_slides(platform, slides) if slides else []
+        if slides and not chosen:
+            click.echo(_NONE_MEANT)
+            return
+        entries = choose_entries(platform, _listed(select))
+        found = foresee(platform, chosen, entries, retry=retry)
+        plan_id = refresh_wanted(platform)
+        asked = {entry.key: entry.parent for entry in entries if entry.stage.scope == "cohort"}
+        cells = [c for c in dataset_cells(platform, plan_id) if c.key in asked] if asked else []
+        report.troubles(find_troubles(platform, plan_id, frozenset(chosen)))
+        report.foreseen(found, {cell: asked[cell.key] for cell in cells})
 
 
 @click.command()

@@ -117,6 +117,8 @@ class BuiltHere:
     n_built: int = 0
     kept_back: tuple[Cell, ...] = ()
     """Those of which no version was made: their parts are not apart."""
+    incomplete: tuple[Cell, ...] = ()
+    """Those in force without slides of which features are still to be computed."""
 
 
 def build_datasets_here(
@@ -138,7 +140,13 @@ def build_datasets_here(
     for key in sorted(due):  # in one run, one that is kept back would end it before the others
         _execute(definitions, instance, BUILD_DATASETS, [key], {})
     kept_back = failed_datasets(platform, due)
-    return BuiltHere(n_built=len(due) - len(kept_back), kept_back=(*unread, *kept_back))
+    if due:
+        cells = [c for c in dataset_cells(platform, refresh_wanted(platform)) if c.key in asked]
+    return BuiltHere(
+        n_built=len(due) - len(kept_back),
+        kept_back=(*unread, *kept_back),
+        incomplete=tuple(cell for cell in cells if cell.n_to_compute),
+    )
 
 
 def report_imported(

@@ -23,14 +23,12 @@ from pathassets.defs.partitions import SLIDES, slide_order
 from pathassets.defs.recovery import fail_dead_runs, find_dead_runs
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.upkeep.adopt import adopt
-from pathassets.engine.platform.upkeep.finding import Finding
+from pathassets.engine.platform.upkeep.finding import RUN, Finding
 from pathassets.engine.platform.upkeep.planning import plan_in_pages
 from pathassets.engine.platform.upkeep.stored import FIX
 from pathassets.engine.stages.outcomes import SlideOutcome, Step
 from pathassets.engine.stages.published import Published
 from pathassets.errors import StoreError
-
-RUN = "pathassets run"
 
 
 def check_dagster(instance: dg.DagsterInstance, platform: Platform) -> Iterator[Finding]:

@@ -14,6 +14,8 @@ from .cohort import (
     PART_ROWS as PART_ROWS,
     demo_end as demo_end,
     doubts as doubts,
+    foreseen as foreseen,
+    incomplete as incomplete,
     next_steps as next_steps,
     run_end as run_end,
     status_json as status_json,
@@ -90,6 +92,7 @@ from .stale import (
     stale_list as stale_list,
 )
 from .upkeep import (
+    N_ALIKE as N_ALIKE,
     backup_line as backup_line,
     finding as finding,
     finding_json as finding_json,
@@ -99,4 +102,5 @@ from .upkeep import (
     gone_lines as gone_lines,
     restore_line as restore_line,
     scrubbed as scrubbed,
+    to_scrub as to_scrub,
 )

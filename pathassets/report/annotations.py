@@ -18,6 +18,11 @@ if TYPE_CHECKING:  # both open slides
     from pathassets.engine.platform.annotation_matching import Match
     from pathassets.engine.platform.annotations import Recorded
 
+_NONE = (
+    "no annotations are recorded: pathassets annotations set SLIDE FILE --name ENTRY --who NAME "
+    "--why …"
+)
+
 
 def annotation_table(annotations: Iterable[AnnotationRecord]) -> None:
     """Print one row a statement."""
@@ -28,7 +33,7 @@ def annotation_table(annotations: Iterable[AnnotationRecord]) -> None:
         when = f"{one.made_at:%Y-%m-%d %H:%M}"
         cells = (one.slide_id, one.name, what, labels, one.file, one.frame, one.who, when, one.why)
         table.add_row(*(escape(visible(cell)) for cell in cells))
-    open_console().print(table if table.rows else "no annotations are recorded")
+    open_console().print(table if table.rows else _NONE)
 
 
 def annotations_json(annotations: Iterable[AnnotationRecord]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,11 +14,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from pathassets.catalog.standing.looks import LookAge
+from pathassets.core.recipe import Key
 from pathassets.core.text import visible
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.standing.rows import Cell, SlideStatus, slide_rows
 from pathassets.engine.platform.standing.troubles import MAX_TOLD, Lacking, Told, Troubles
-from pathassets.engine.platform.status import CohortStatus, cohort_status
+from pathassets.engine.platform.status import CohortStatus, Foreseen, cohort_status
 from pathassets.errors import AnnotationsMissing, SelectionError
 from pathassets.report.annotations import annotation_plain
 from pathassets.report.console import counted, open_console, paragraph
@@ -63,6 +64,7 @@ def status_table(stand: CohortStatus, rows: Iterable[SlideStatus]) -> None:
         console.print(f"[red]refused[/] {line}")
     if len(refused) > MAX_FAILURES:
         console.print(f"[red]refused[/] {len(refused) - MAX_FAILURES} more: {_MORE}")
+    incomplete(stand.datasets)
     doubts(stand.doubts)
     if stand.look is not None:
         console.print(look_line(stand.look, datetime.now(UTC)))
@@ -128,6 +130,19 @@ def troubles(found: Troubles, datasets: Iterable[Cell] = ()) -> None:
     cells = [*found.damages.cells, *(cell for cell in of_cohort if cell.state == "damaged")]
     rest = Counter(found.damages.rest) + Counter(cell.reason for cell in cells[MAX_TOLD:])
     _reasons("[yellow]damaged[/]", Told(cells=tuple(cells[:MAX_TOLD]), rest=rest))
+
+
+def incomplete(datasets: Iterable[Cell]) -> None:
+    """Print which datasets lack slides of which features are still to be computed."""
+    for cell in datasets:
+        if cell.n_to_compute:
+            console = open_console()
+            n_chosen = (cell.n_slides or 0) + cell.n_to_compute
+            console.print(
+                f"[yellow]mind[/] {'/'.join(cell.key)}: {cell.n_slides} of "
+                f"{counted(n_chosen, 'slide')}; {cell.n_to_compute} left out, whose features are "
+                "not computed, or not whole: pathassets run computes them"
+            )
 
 
 def doubts(found: Iterable[SelectionError]) -> None:
@@ -243,6 +258,31 @@ def run_end(
     open_console().print(said)
 
 
+def foreseen(of_slides: Iterable[Foreseen], datasets: Mapping[Cell, Key | None]) -> None:
+    """Print what a run would do, a line an entry; `datasets` with the features of each."""
+    console = open_console()
+    made: set[Key] = set()
+    for one in of_slides:
+        said = [_n_by_state("to compute", one.to_compute), f"{one.n_current} current"]
+        if one.refused:
+            said.append(_n_by_state("not tried", one.refused))
+        if one.to_compute:
+            made.add(one.key)
+        console.print(f"{'/'.join(one.key)}: {', '.join(said)}")
+    for cell, features in datasets.items():
+        is_due = cell.state != "current" or features in made
+        said_of = "to build" if is_due else "current"
+        if cell.state == "failed" and not cell.digest:
+            said_of = escape(paragraph(f"not built: {cell.message}. {cell.remedy}"))
+        console.print(f"{'/'.join(cell.key)}: {said_of}")
+    console.print("nothing was made: pathassets run without --dry-run does it")
+
+
+def _n_by_state(what: str, counts: Mapping[str, int]) -> str:
+    states = ", ".join(f"{n} {state}" for state, n in counts.items())
+    return f"{sum(counts.values())} {what}" + (f" ({states})" if counts else "")
+
+
 def demo_end(platform: Platform) -> None:
     """Print where the demo's cohort stands, how to load features, and what to do next."""
     console = open_console()
@@ -262,7 +302,7 @@ def demo_end(platform: Platform) -> None:
         console.print("    import zarr")
         console.print(f'    bag = zarr.open("{path}/features.zarr", mode="r")', markup=False)
         console.print('    bag["features"][:], bag["coordinates"][:]', markup=False)
-    console.print("\nsee it in the browser: make ui   (then http://127.0.0.1:3000)")
+    console.print("\nsee it in the browser: pathassets ui   (then http://127.0.0.1:3000)")
 
 
 def next_steps(home: Path) -> None:

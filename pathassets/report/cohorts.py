@@ -21,6 +21,11 @@ from pathassets.report.json_text import json_text
 
 MAX_CONFLICTS = 20
 SAID_ALREADY = "the catalog says so already"
+_NO_VERDICTS = "no verdicts: pathassets verdict set SLIDE accept --who NAME --why …"
+_NO_HISTORY = (
+    "nothing was ever changed of a slide or patient called so: pathassets select values id lists "
+    "the slides, pathassets select values patient the patients"
+)
 MAX_SUBJECTS = 200
 """Slides and patients whose changes are told one by one."""
 
@@ -180,7 +185,7 @@ def cohort_history(changes: Sequence[PastChange], *, as_json: bool) -> None:
         when, by = f"{one.at:%Y-%m-%d %H:%M}", one.by
         cells = (when, change_words(one.change), by.who, by.file, by.sha256[:12])
         table.add_row(*(escape(visible(cell)) for cell in cells))
-    console.print(table if changes else "nothing was ever changed of a slide or patient called so")
+    console.print(table if changes else _NO_HISTORY)
 
 
 def verdicts(found: Sequence[Verdict], *, as_json: bool) -> None:
@@ -196,4 +201,4 @@ def verdicts(found: Sequence[Verdict], *, as_json: bool) -> None:
     for one in found:
         cells = (one.slide_id, one.verdict, one.who, f"{one.made_at:%Y-%m-%d %H:%M}", one.why)
         table.add_row(*(escape(visible(cell)) for cell in cells))
-    console.print(table if found else "no verdicts")
+    console.print(table if found else _NO_VERDICTS)

@@ -2,7 +2,8 @@
 
     the thing ─▶ all that is known of it
               ├▶ what it was made from    ┐ a line each, with a name that can be typed back;
-              └▶ what was made from it    ┘ those of one entry together, where they are many
+              └▶ what was made from it    ┘ those of one entry together, where they are many;
+                                            what was printed before by its name, and that it was
 
 With `--all` every one is told with all that is known of it.
 """
@@ -28,6 +29,8 @@ N_ALIKE = 3
 """Things of one entry that have a line each; more are told in one line."""
 FACT_CHARS = 160
 """Longest fact of the thing that was asked for; `--json` has all of it."""
+AGAIN = " [dim]↑ above[/]"
+"""Of what was printed before, with what leads on from it."""
 
 
 def lineage_json(traced: Relative) -> str:
@@ -36,7 +39,7 @@ def lineage_json(traced: Relative) -> str:
 
 
 def lineage_tree(traced: Relative, *, is_whole: bool = False) -> None:
-    """Print what something was made from, and what was made from it; what was printed once, once.
+    """Print what something was made from, and what was made from it, each told once.
 
     `is_whole` prints all that is known of everything.
     """
@@ -65,15 +68,18 @@ _DOWN = _Way(kin=lambda one: one.children, more=lambda one: one.more_children)
 
 
 def _write_lines(tree: Tree, root: Relative, way: _Way) -> None:
-    _Lines(way).below(tree, [root])
+    _Lines(way, root).below(tree, [root])
 
 
 class _Lines:
-    """One way through a lineage, each thing in one line, under the first that it is met under."""
+    """One way through a lineage, each thing in one line; what leads on, where it is met first."""
 
-    def __init__(self, way: _Way) -> None:
+    def __init__(self, way: _Way, root: Relative) -> None:
         self._way = way
         self._printed: set[Address] = set()
+        every = self._all_below(root)
+        self._told = {one.address: one for one in every if not one.is_again}
+        """Each with what leads on: where lines are told together, its mark may be met first."""
 
     def below(self, tree: Tree, ones: Sequence[Relative], *, is_part: bool = False) -> None:
         """Print the kin of one thing, or of several that are told in one line.
@@ -82,22 +88,31 @@ class _Lines:
         """
         more = self._way.more(ones[0]) if len(ones) == 1 else {}
         told: set[str] = set()
-        for alike in _by_entry(self._new(ones)):
+        for alike in _by_entry(self._nearest(ones)):
             stage = alike[0].address.stage
             n_more = 0 if stage in told else more.get(stage, 0)
+            new = self._new(alike)
             if len(alike) + n_more > N_ALIKE:
                 told.add(stage)
-                text = _group_text(alike, n_more, is_part=is_part)
-                self.below(tree.add(text), alike, is_part=is_part or n_more > 0)
+                text = _group_text(alike, n_more, is_part=is_part) + AGAIN * (not new)
+                self.below(tree.add(text), new, is_part=is_part or n_more > 0)
                 continue
             for one in alike:
-                self.below(tree.add(_line(one)), [one])
+                if any(one is other for other in new):  # equal ones are long to compare
+                    self.below(tree.add(_line(one)), [one])
+                else:
+                    tree.add(_title(one) + AGAIN)
 
-    def _new(self, ones: Iterable[Relative]) -> list[Relative]:
-        """Their kin that were not printed; each once, and not above what goes back to it."""
-        kin = {one.address: one for each in ones for one in self._way.kin(each)}
+    def _nearest(self, ones: Iterable[Relative]) -> list[Relative]:
+        """Their kin, each once, and not above what goes back to it."""
+        found = (one.address for each in ones for one in self._way.kin(each))
+        kin = {address: self._told[address] for address in found}
         deeper = {two.address for one in kin.values() for two in self._all_below(one)}
-        new = [kin[a] for a in kin if a not in self._printed and a not in deeper]
+        return [kin[address] for address in kin if address not in deeper]
+
+    def _new(self, alike: Iterable[Relative]) -> list[Relative]:
+        """Those that were not printed before, and are now."""
+        new = [one for one in alike if one.address not in self._printed]
         self._printed.update(one.address for one in new)
         return new
 
@@ -168,11 +183,13 @@ def _write_whole(tree: Tree, root: Relative, way: _Way) -> None:
 
     def below(tree: Tree, one: Relative) -> None:
         for each in way.kin(one):
-            if each.address not in printed:
-                printed.add(each.address)
-                branch = tree.add(_title(each))
-                _facts(each, branch, is_whole=True)
-                below(branch, each)
+            if each.address in printed:
+                tree.add(_title(each) + AGAIN)
+                continue
+            printed.add(each.address)
+            branch = tree.add(_title(each))
+            _facts(each, branch, is_whole=True)
+            below(branch, each)
 
     below(tree, root)
 

@@ -7,17 +7,22 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pathassets.catalog.upkeep.hashing import HashAge
 from pathassets.catalog.upkeep.outliving import KeptOut
 from pathassets.core.text import visible
 from pathassets.engine.platform.upkeep.backup import BackedUp
-from pathassets.engine.platform.upkeep.finding import Treated
+from pathassets.engine.platform.upkeep.finding import RUN, Tally, Treated
 from pathassets.engine.platform.upkeep.forget import Gone
 from pathassets.engine.platform.upkeep.garbage import Cause, Garbage
 from pathassets.engine.platform.upkeep.restore import Restored
 from pathassets.engine.platform.upkeep.scrub import Scrubbed
+from pathassets.engine.platform.upkeep.stored import FIX
 from pathassets.report.console import counted, open_console, paragraph
 from pathassets.report.json_text import json_text
 from pathassets.report.units import volume
+
+N_ALIKE = 3
+"""Findings of one kind that are printed, unless all are asked for."""
 
 
 def finding(treated: Treated) -> None:
@@ -34,11 +39,31 @@ def finding(treated: Treated) -> None:
     open_console().print(paragraph(visible(said)), markup=False)
 
 
-def findings_end(n_found: int, n_mended: int, n_notes: int) -> str:
-    """Count them."""
-    said = f"{counted(n_found, 'finding')}, {n_mended} mended"
+def findings_end(tally: Tally, *, is_whole: bool) -> str:
+    """Count them, by kind where not all were printed, and say what mends those that are left."""
+    n_found = tally.n_left + tally.n_mended
+    kinds = tally.kinds.most_common() if any(n > N_ALIKE for n in tally.kinds.values()) else []
+    lines = [
+        f"{n} {kind}" + (f": {N_ALIKE} are shown" if n > N_ALIKE and not is_whole else "")
+        for kind, n in kinds
+    ]
+    said = f"{counted(n_found, 'finding')}, {tally.n_mended} mended"
     said = said if n_found else "nothing contradicts anything"
-    return f"{said}; {counted(n_notes, 'note')}" if n_notes else said
+    said += f"; {counted(tally.n_notes, 'note')}" if tally.n_notes else ""
+    said += "; --all shows every one" if kinds and not is_whole else ""
+    return "\n".join([*lines, said, *_what_mends(tally)])
+
+
+def _what_mends(tally: Tally) -> Iterable[str]:
+    """The command that mends most of what is left, and how much it leaves."""
+    ways = ((tally.n_by_run, RUN), (tally.n_by_fix, FIX))
+    n_most, command = max(ways, key=lambda way: way[0])
+    if n_most == tally.n_left:
+        return [f"{command} mends all of them"] if n_most else []
+    said = [f"{command} mends {n}" for n, command in ways if n]
+    if tally.n_by_neither:
+        said.append(f"what helps against the other {tally.n_by_neither} stands in their lines")
+    return ["; ".join(said)]
 
 
 def finding_json(treated: Treated) -> str:
@@ -108,6 +133,14 @@ def scrubbed(done: Scrubbed) -> None:
     if done.oldest_at is not None:
         said += f"; none was hashed before {done.oldest_at:%Y-%m-%d %H:%M} UTC"
     console.print(said, markup=False)
+
+
+def to_scrub(n_artifacts: int, age: HashAge) -> str:
+    """Say what would be read."""
+    said = f"{n_artifacts} of {counted(age.n_artifacts, 'artifact')} would be read"
+    if age.oldest_at is not None:
+        said += f"; the oldest hash is of {age.oldest_at:%Y-%m-%d %H:%M} UTC"
+    return f"{said}: pathassets scrub without --dry-run does it"
 
 
 _CAUSES: Mapping[Cause, str] = {

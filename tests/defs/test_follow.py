@@ -9,9 +9,12 @@ import pytest
 from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 
 from pathassets.defs import follow
+from pathassets.defs.assets.dataset import due_datasets
 from pathassets.defs.follow import FOLLOW
 from pathassets.defs.launch import Wanted, build_datasets_here, choose_entries, run_slides_here
-from tests.defs.small_slides import write_slide
+from pathassets.engine.platform.platform import open_platform
+from pathassets.engine.settings import read_settings
+from tests.defs.small_slides import RECIPE, write_slide
 from tests.defs.test_jobs import repair
 from tests.defs.workbench import Workbench
 
@@ -131,6 +134,18 @@ def test_no_dataset_is_built_of_no_slides(follower: Follower, home: Path) -> Non
     follower.bench.ingest(write_slide(home / "a.svs", 1))
     follower.bench.run(asset_selection=[dg.AssetKey(["tissue_mask", "otsu"])])
     assert follower.rest() == []
+
+
+def test_a_dataset_that_cannot_be_planned_is_said_so_and_the_others_are_due(
+    bench: Workbench, home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.ingest(write_slide(home / "a.svs", 1))
+    bench.run()
+    other = ", other: {features: colour, external: [nobody]}}"
+    (home / "recipe.yaml").write_text(f"{RECIPE.rstrip()[:-1]}{other}")
+    with open_platform(read_settings()) as platform:
+        assert due_datasets(bench.instance, platform) == [("dataset", "cohort")]
+    assert "dataset/other: external names the cohort 'nobody'" in caplog.text
 
 
 def test_while_a_run_or_a_backfill_is_under_way_nothing_is_asked_for(

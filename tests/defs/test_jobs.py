@@ -77,6 +77,9 @@ def test_files_are_registered_and_a_refused_one_fails_the_run(bench: Workbench, 
 
 def test_the_dataset_lists_the_slides_and_is_not_built_twice(bench: Workbench, home: Path) -> None:
     bench.ingest(write_slide(home / "a.svs", 1), write_slide(home / "b.svs", 2, mpp=None))
+    (before,) = bench.run("build_datasets").asset_materializations_for_node("dataset__cohort")
+    assert before.metadata["n_to_compute"].value == 2
+    assert before.metadata["to compute"].value.startswith("2 slides are left out whose features")
     bench.run()
     said = []
     for _ in range(2):
@@ -86,6 +89,7 @@ def test_the_dataset_lists_the_slides_and_is_not_built_twice(bench: Workbench, h
         said.append((made.metadata["state"].value, made.metadata["uri"].value))
         assert made.metadata["n_slides"].value == 1
         assert made.metadata["n_left_out"].value == 1
+        assert "n_to_compute" not in made.metadata  # nothing states the other's resolution
     (first, uri), (second, again) = said
     assert (first, second) == ("made now", "current: nothing was computed")
     assert uri == again

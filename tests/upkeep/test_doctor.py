@@ -70,6 +70,13 @@ def test_a_file_without_a_row_is_taken_over_once_its_bytes_prove_what_it_is(home
     found = findings()
     assert len(found["artifact_unrecorded"]) == 4
     assert all(one["can_fix"] for one in found["artifact_unrecorded"])
+    first, whole = (output("doctor", *some, code=1).splitlines() for some in ([], ["--all"]))
+    told = [line for line in whole if line.startswith("artifact_unrecorded ")]
+    assert len(told) == 4
+    assert [line for line in first if line.startswith("artifact_unrecorded ")] == told[:3]
+    assert "4 artifact_unrecorded: 3 are shown" in first
+    assert "4 artifact_unrecorded" in whole
+    assert first[-1] == whole[-1] == "pathassets doctor --fix mends all of them"
     assert {one["evidence"] for one in findings("--fix")["artifact_unrecorded"]} == {
         "it is whole by its sizes, and the catalog does not know it"
     }

@@ -35,7 +35,8 @@ def test_clearing_counts_first_and_removes_nothing_that_was_made_lately(home: Pa
     found = json.loads(output("gc", "--older-than", "0", "--json"))
     assert found["by_cause"]["old_digest"]["n_artifacts"] == len(stale)
     assert not found["is_removed"]
-    assert "nothing was removed" in output("gc", "--older-than", "0")
+    assert "nothing was removed" in output("gc", "--older-than", "0", "--dry-run")
+    assert "Give one of them" in refused("gc", "--yes", "--dry-run")
     assert artifacts(home) == before
     assert re.search(
         r"3 artifacts, [\d.]+ kB: made from", output("gc", "--yes", "--older-than", "0")

@@ -20,7 +20,10 @@ from tests.upkeep.home import (
 def test_scrub_reads_first_what_nobody_read_for_longest_and_says_how_long(home: Path) -> None:
     with opened(home) as catalog:
         n, began_at = catalog.hash_age().n_artifacts, now()
-    assert output("scrub", "--share", "0.5").startswith(f"read {(n + 1) // 2} artifacts, ")
+    half = (n + 1) // 2
+    foretold = output("scrub", "--share", "0.5", "--dry-run")
+    assert foretold.startswith(f"{half} of {n} artifacts would be read; the oldest hash is of ")
+    assert output("scrub", "--share", "0.5").startswith(f"read {half} artifacts, ")
     with opened(home) as catalog:
         left = catalog.longest_unhashed(n, before=began_at)
         assert len(left) == n // 2

@@ -122,7 +122,7 @@ class Store:
             raise ArtifactMissing(
                 path.parent,
                 f"{key} of {address.partition_key} is not here",
-                remedy=f"Run {key} too",
+                remedy="pathassets run makes it, and what it is made from",
             ) from error
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise _corrupt(path, f"cannot be read: {error}") from error

@@ -69,9 +69,16 @@ def _sources(field: Field, plan_id: int | None) -> Iterator[Source]:
         yield Source(slides=select(slide.c.slide_id), word=COLUMNS[field.name])
     if field.name in SOURCES:
         yield from SOURCES[field.name](field)
-    if field.name == "reason":
-        of_plan = select(wanted.c.slide_id).where(wanted.c.plan_id == plan_id)
-        yield Source(slides=of_plan.where(wanted.c.reason != ""), word=wanted.c.reason)
+    if field.name in {"reason", "state"}:
+        word = wanted.c[field.name]
+        yield Source(slides=_of_assets(field, plan_id).where(word != ""), word=word)
+
+
+def _of_assets(field: Field, plan_id: int | None) -> Select[Any]:
+    """Ids of slides, a row for each of their assets, or for the one that a field names."""
+    rows = select(wanted.c.slide_id).where(wanted.c.plan_id == plan_id)
+    stage, _, name = field.of.partition("/")
+    return rows.where(wanted.c.stage == stage, wanted.c.name == name) if field.of else rows
 
 
 def _texts(

@@ -2,6 +2,8 @@
 
 patients, labels, artifacts in force ─▶ rows ─▶ hash ─▶ digest of the version
 number of changes ──────────────────────────────▲   kept: the same number, the same rows
+
+Of each dataset there are as many rows' hashes as plans, and only versions that one of these gives.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Row, Text, select, type_coerce
+from sqlalchemy import Row, Text, delete, exists, literal, select, type_coerce
 
 from pathassets.catalog.database.connect import reading, writing
 from pathassets.catalog.database.dialects import IN_VALUES, upsert
@@ -74,6 +76,11 @@ class DatasetInputs(CatalogPart):
         )
 
     def note_dataset_plan(self, name: str, inputs: str, digest: str) -> None:
-        """Remember which version follows from inputs."""
+        """Remember which version follows from inputs, and forget what no plan's rows give now."""
         with writing(self._engine) as connection:
             upsert(connection, dataset_plan, [{"name": name, "inputs": inputs, "digest": digest}])
+            of_plan = (dataset_rows.c.name == name) & dataset_plan.c.inputs.startswith(
+                dataset_rows.c.sha256
+            )
+            is_old = (dataset_plan.c.inputs != inputs) & ~exists(select(literal(1)).where(of_plan))
+            connection.execute(delete(dataset_plan).where(dataset_plan.c.name == name, is_old))

@@ -43,6 +43,8 @@ N_PLANS = 3
 USED_EVERY = timedelta(hours=1)
 """How exactly it is noted when a plan was last used."""
 NOT_CURRENT = ("stale", "damaged", "failed", "blocked", "missing")
+NOT_THERE = ("stale", "failed", "blocked", "missing")
+"""States of what a run does not make unless it is asked for; what is damaged and needed it does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

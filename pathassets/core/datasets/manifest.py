@@ -41,6 +41,13 @@ _NUMBERS = {
 }
 _UNKNOWN = {"tissue_mm2": float("nan"), "bad_patch_share": 0.0}
 REJECTED = "reject"
+NOT_COMPUTED, GONE, DAMAGED = "not computed", "features gone", "features damaged"
+"""Why a slide without usable features is left out where a run would make them."""
+
+
+def n_to_compute(left_out: pd.DataFrame) -> int:
+    """How many were left out that a run over all slides would make features of."""
+    return int(left_out["why"].isin([NOT_COMPUTED, GONE, DAMAGED]).sum())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

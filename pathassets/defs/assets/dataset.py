@@ -3,6 +3,7 @@
 Without the mapping Dagster would take the identity, silently wrong.
 """
 
+import logging
 from functools import partial
 
 import dagster as dg
@@ -20,6 +21,9 @@ from pathassets.engine.platform.presence import find_damage
 from pathassets.engine.platform.provenance.openlineage import tell_batch, tell_dataset
 from pathassets.engine.platform.standing.look import look
 from pathassets.engine.platform.standing.refresh import refresh_wanted
+from pathassets.errors import SpecError
+
+logger = logging.getLogger(__name__)
 
 
 def build_dataset_asset(recipe: Recipe, entry: Entry) -> dg.AssetsDefinition:
@@ -62,12 +66,17 @@ def shown_version(instance: dg.DagsterInstance, key: Key) -> str | None:
 def due_datasets(instance: dg.DagsterInstance, platform: Platform) -> list[Key]:
     """Datasets that would be another version than Dagster shows, or whose files are not whole.
 
-    One that was never built is due as soon as it would have a slide. The store is looked at.
+    One that was never built is due as soon as it would have a slide; one of which what it asks for
+    cannot be is not. The store is looked at.
     """
     due, plan_id = [], refresh_wanted(platform)
     for entry in platform.recipe.datasets:
         look(platform, plan_id, key=parent_of(entry))
-        address, planned = planned_version(platform, plan_id, entry)
+        try:
+            address, planned = planned_version(platform, plan_id, entry)
+        except SpecError as error:  # a run of it could only fail; the others are to follow
+            logger.warning("%s", error.named("/".join(entry.key)))
+            continue
         shown = shown_version(instance, entry.key)
         if shown == address.digest and find_damage(platform, address) is None:
             continue

@@ -16,6 +16,7 @@ import dagster as dg
 import pandas as pd
 
 from pathassets.core.datasets.changes import DatasetChanges, VersionTables, compare
+from pathassets.core.datasets.manifest import n_to_compute
 from pathassets.core.datasets.report import split_counts
 from pathassets.core.datasets.withdrawn import Withdrawn
 from pathassets.core.recipe import DATASET, Entry
@@ -41,6 +42,7 @@ def dataset_metadata(platform: Platform, built: BuiltDataset) -> dict[str, Any]:
         "split": dg.MetadataValue.json(built.artifact.facts["split"]),
         "parts": table_value(_records(split_counts(manifest))),
         "left_out": table_value(_records(left_out)),
+        **_to_compute(built),
         "accepted": table_value(
             [{"finding": a.message, "who": a.who, "why": a.why} for a in built.planned.accepted]
         ),
@@ -48,6 +50,14 @@ def dataset_metadata(platform: Platform, built: BuiltDataset) -> dict[str, Any]:
         "uri": str(built.artifact.address),
         "state": "made now" if built.is_new else "current: nothing was computed",
     }
+
+
+def _to_compute(built: BuiltDataset) -> dict[str, Any]:
+    """What to do where slides are left out only for want of features; nothing where none is."""
+    n_slides = n_to_compute(built.planned.left_out)
+    said = f"{n_slides} slides are left out whose features are not computed, or not whole"
+    remedy = "materialize the features of all slides, then this again"
+    return {"to compute": text_value(f"{said}: {remedy}")} if n_slides else {}
 
 
 @contextmanager

@@ -6,12 +6,12 @@ wanted (planned where it is not) ─▶ a look at the store, or how old the last
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from pathassets.catalog.records import RejectedFile
 from pathassets.catalog.standing.looks import LookAge
-from pathassets.catalog.standing.standing import NOT_CURRENT
+from pathassets.catalog.standing.standing import NOT_CURRENT, NOT_THERE
 from pathassets.core.address import ALL_SLIDES, Address
 from pathassets.core.recipe import Entry, Key
 from pathassets.engine.platform.planned_datasets import dataset_address, known_address
@@ -28,7 +28,7 @@ from pathassets.engine.platform.standing.rows import (
     tried,
 )
 from pathassets.engine.platform.standing.troubles import Troubles, find_troubles
-from pathassets.errors import CatalogError, SelectionError
+from pathassets.errors import CatalogError, SelectionError, SpecError
 
 MAX_LOOKED = 2_000
 """Artifacts that are looked at without being asked to: an eighth of a second."""
@@ -149,11 +149,11 @@ def dataset_cells(platform: Platform, plan_id: int, *, is_exact: bool = True) ->
 
 
 def _cell_of_dataset(platform: Platform, plan_id: int, entry: Entry, *, is_exact: bool) -> Cell:
-    """Where a dataset stands; failed, without a digest, where its selection cannot be read."""
+    """Where a dataset stands; failed, without a digest, where what it asks for cannot be."""
     find = dataset_address if is_exact else known_address
     try:
         return _dataset_cell(platform, entry.key, find(platform, plan_id, entry))
-    except SelectionError as error:
+    except SpecError as error:  # its own fault: the others stand where they stand
         return Cell(
             key=entry.key, state="failed", digest="", reason=error.reason,
             message=error.message.removeprefix(f"{'/'.join(entry.key)}: "), remedy=error.remedy,
@@ -171,7 +171,9 @@ def _dataset_cell(platform: Platform, key: Key, address: Address | None) -> Cell
         return Cell(key=key, state=state, digest="" if address is None else address.digest)
     if (damage := platform.store.check_sizes(address, record.files)) is not None:
         return damaged_cell(address, str(damage))
-    return made_cell(address, FewFacts.of(record.facts))
+    made = made_cell(address, FewFacts.of(record.facts))
+    n_slides, n_to_compute = (record.facts.get(name) for name in ("n_slides", "n_to_compute"))
+    return replace(made, n_slides=n_slides, n_to_compute=n_to_compute)
 
 
 def failed_datasets(platform: Platform, keys: Collection[Key]) -> tuple[Cell, ...]:
@@ -195,6 +197,50 @@ def slides_with_work(
     if without and not retry:
         without -= catalog.slides_in(plan_id, keys, ("failed",), is_final=True)
     return open_work | without
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foreseen:
+    """What a run would do at one asset of slides: how many slides of each state."""
+
+    key: Key
+    to_compute: Mapping[str, int]
+    refused: Mapping[str, int]
+    """Not tried: they failed by their content, or what they are made from is not asked for."""
+    n_current: int
+
+
+def foresee(
+    platform: Platform, slide_ids: Collection[str], entries: Iterable[Entry], *, retry: bool
+) -> list[Foreseen]:
+    """What a run of these entries would do, of some slides or, where none is named, of all.
+
+    The store is looked at, as a run does; nothing is made, and nothing tried.
+    """
+    plan_id, catalog = refresh_wanted(platform), platform.catalog
+    look(platform, plan_id, slide_ids or None)
+    asked = [entry for entry in entries if entry.stage.scope == "slide"]
+    keys = [entry.key for entry in asked]
+    counts = catalog.state_counts(plan_id, slide_ids or None)
+    work = slides_with_work(platform, plan_id, keys, retry=retry)
+    work = work.intersection(slide_ids) if slide_ids else work
+    found = []
+    for entry in asked:
+        able = work
+        if entry.parent is not None and entry.parent not in keys:
+            able = work - catalog.slides_in(plan_id, [entry.parent], NOT_THERE)
+        states = {one: n for one, n in counts.get(entry.key, {}).items() if one in NOT_CURRENT}
+        done = {one: len(able & catalog.slides_in(plan_id, [entry.key], [one])) for one in states}
+        left = {one: n - done[one] for one, n in states.items()}
+        found.append(
+            Foreseen(
+                key=entry.key,
+                to_compute={one: n for one, n in done.items() if n},
+                refused={one: n for one, n in left.items() if n},
+                n_current=counts.get(entry.key, {}).get("current", 0),
+            )
+        )
+    return found
 
 
 def slides_not_current(platform: Platform, plan_id: int, keys: Collection[Key]) -> set[str]:

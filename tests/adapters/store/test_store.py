@@ -212,7 +212,7 @@ def test_nothing_is_there_before_it_is_published(store):
     with pytest.raises(ArtifactMissing, match="features/stats of a-0123456789 is not here") as e:
         store.read(ADDRESS)
     assert isinstance(e.value, FileNotFoundError)
-    assert e.value.remedy == "Run features/stats too"
+    assert e.value.remedy == "pathassets run makes it, and what it is made from"
 
 
 def test_a_full_disk_is_a_store_error_and_publishes_nothing(store):

@@ -252,6 +252,7 @@ def test_what_is_asked_is_found(filled: Catalog, text: str, found: list[str]) ->
         (Field(name="label", of="subtype"), 2, ["HE"], "he"),
         (Field(name="site"), 2, ["HE"], "hee"),
         (Field(name="reason"), 3, ["a*b"], "a*d"),
+        (Field(name="state"), 5, ["failed"], "faild"),
         (Field(name="annotated"), 3, [], "tumour"),
         (LABEL_NAMES, 4, ["tumour stage"], "tumor stage"),
     ],

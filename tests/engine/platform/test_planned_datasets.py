@@ -6,7 +6,7 @@ from pathassets.catalog.records import AttemptRecord, CohortFacts
 from pathassets.engine.platform import status
 from pathassets.engine.platform.datasets import plan
 from pathassets.engine.platform.datasets.build import build_dataset
-from pathassets.engine.platform.datasets.inputs import rows_of
+from pathassets.engine.platform.datasets.inputs import inputs_of, rows_of
 from pathassets.engine.platform.datasets.plan import plan_dataset
 from pathassets.engine.platform.planned_datasets import dataset_address
 from pathassets.engine.platform.standing.refresh import refresh_wanted
@@ -33,6 +33,24 @@ def test_the_version_of_a_dataset_is_worked_out_once_for_the_same_slides(
     platform.catalog.set_cohort_facts([label])
     other = dataset_address(platform, plan_id, entry)
     assert other == plan_dataset(platform, entry).address != address
+
+
+@pytest.mark.usefixtures("planned")
+def test_of_versions_worked_out_those_of_rows_that_hold_are_kept(platform, reopen):
+    other = reopen(RECIPE.replace("patch_px: 64", "patch_px: 32"))
+    now = set()
+    for one in (platform, other):
+        plan_id, [entry] = refresh_wanted(one), one.recipe.datasets
+        dataset_address(one, plan_id, entry)
+        now.add(inputs_of(one, plan_id, entry))
+    catalog = platform.catalog
+    for n in range(50):
+        catalog.note_dataset_plan("cohort", f"{n:064x}+0", "d")
+    kept = {f"{49:064x}+0", *now}
+    assert all(catalog.find_dataset_plan("cohort", inputs) for inputs in kept)
+    assert not any(catalog.find_dataset_plan("cohort", f"{n:064x}+0") for n in range(49))
+    catalog.note_dataset_plan("another", "x+0", "d")
+    assert all(catalog.find_dataset_plan("cohort", inputs) for inputs in kept)
 
 
 def test_rows_are_read_again_once_anything_was_made_tried_said_or_taken_out(

@@ -245,7 +245,7 @@ def test_a_parent_that_was_not_asked_for_and_is_missing_is_named(platform, plann
     assert states(outcome) == ["failed", "blocked"]
     assert outcome.failure.reason == "artifact_missing"
     assert planned.slide_id in outcome.failure.message
-    assert outcome.failure.remedy == "Run tissue_mask/otsu too"
+    assert outcome.failure.remedy == "pathassets run makes it, and what it is made from"
 
 
 def test_parents_that_are_there_are_read_and_not_made_again(platform, planned, make_task):

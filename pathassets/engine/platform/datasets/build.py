@@ -25,6 +25,7 @@ from typing import Any
 from pathassets.adapters.store.store import Artifact
 from pathassets.catalog.records import AttemptRecord, AttemptState, FileRecord
 from pathassets.core.address import Address
+from pathassets.core.datasets.manifest import n_to_compute
 from pathassets.core.datasets.splits import scheme_of
 from pathassets.core.recipe import Entry
 from pathassets.engine.platform.batch import artifact_record, run_batch
@@ -163,6 +164,7 @@ def _facts(planned: PlannedDataset) -> dict[str, Any]:
     manifest, spec = planned.manifest, planned.entry.spec
     parts = dict.fromkeys([*spec.parts, *spec.external] if spec.split_file is None else [], 0)
     counts = manifest["split"].value_counts()
+    to_do = n_to_compute(planned.left_out)
     return {
         "n_slides": len(manifest),
         "n_left_out": len(planned.left_out),
@@ -170,4 +172,5 @@ def _facts(planned: PlannedDataset) -> dict[str, Any]:
         "n_without_patient": int(manifest["patient"].isna().sum()),
         "n_patches": int(manifest["n_patches"].sum()),
         "split": parts | {str(part): int(n) for part, n in sorted(counts.items())},
+        **({"n_to_compute": to_do} if to_do else {}),
     }

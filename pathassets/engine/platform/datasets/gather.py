@@ -16,7 +16,8 @@ from pathassets.adapters.tables.writing import FORMULA_STARTS
 from pathassets.catalog.releases.candidates import Candidate
 from pathassets.catalog.states import GONE
 from pathassets.core.address import Address
-from pathassets.core.datasets.manifest import Before, StatedParts
+from pathassets.core.datasets.manifest import DAMAGED, NOT_COMPUTED, Before, StatedParts
+from pathassets.core.datasets.manifest import GONE as FEATURES_GONE
 from pathassets.core.datasets.spec import DatasetSpec
 from pathassets.core.datasets.splits import scheme_of
 from pathassets.core.recipe import Entry, Key
@@ -26,7 +27,7 @@ from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.selection import choose_for
 from pathassets.engine.platform.selections.names import match_slides, several
 from pathassets.engine.platform.standing.refresh import refresh_wanted
-from pathassets.errors import SpecError
+from pathassets.errors import SpecError, near_names, perhaps
 
 _COLUMNS = (
     "slide_id",
@@ -53,8 +54,8 @@ def gather(platform: Platform, entry: Entry) -> tuple[pd.DataFrame, dict[str, Ad
     A few queries for any cohort; what they say of files is what the last look at the store found.
 
     Raises:
-        SpecError: the selection means nothing.
-        CatalogError: there is no cohort of that name.
+        SpecError: the selection means nothing, or there is no cohort of a name; the error names
+            the dataset.
     """
     features = parent_of(entry)
     plan_id = refresh_wanted(platform)
@@ -70,6 +71,7 @@ def gather(platform: Platform, entry: Entry) -> tuple[pd.DataFrame, dict[str, Ad
     of_others = {one.digest for some in platform.catalog.adopted().values() for one in some}
     is_external = rows["features_digest"].isin(of_others)
     rows.loc[is_external, ["tissue_mask_digest", "patch_locations_digest"]] = ""
+    _require_cohorts(platform, entry)
     rows = _with_what_is_said(platform, rows, entry.spec)
     if entry.spec.min_tissue_mm2:
         facts = platform.catalog.wanted_facts(plan_id, mask)
@@ -95,6 +97,18 @@ def _with_what_is_said(platform: Platform, rows: pd.DataFrame, spec: DatasetSpec
     if spec.verdict != "any":
         more["verdict"] = ids.map({v.slide_id: v.verdict for v in catalog.verdicts()})
     return rows.assign(**more)
+
+
+def _require_cohorts(platform: Platform, entry: Entry) -> None:
+    known = platform.catalog.cohort_sizes() if entry.spec.external else {}
+    for name in entry.spec.external:
+        if name not in known:
+            otherwise = f"Put slides into it: pathassets cohort slides {name} SLIDE --who NAME"
+            raise SpecError(
+                f"{'/'.join(entry.key)}: external names the cohort {quoted(name)}, which there is "
+                "not",
+                remedy=f"{perhaps(near_names(name, known))}{otherwise}",
+            )
 
 
 def parent_of(entry: Entry) -> Key:
@@ -172,10 +186,10 @@ def _row(one: Candidate, features: Key) -> tuple[object, ...]:
 def _why_unusable(one: Candidate) -> str:
     """Why features cannot be used in a few words; empty where they can."""
     if one.facts is None:
-        return "no features"
+        return NOT_COMPUTED if one.state in {"missing", "stale"} else "no features"
     if one.damage:
-        return "features gone" if one.damage == GONE else "features damaged"
-    return "features damaged" if one.state == "failed" else ""
+        return FEATURES_GONE if one.damage == GONE else DAMAGED
+    return DAMAGED if one.state == "failed" else ""
 
 
 def _read_parts(path: Path, sha256: str) -> StatedParts:

@@ -53,8 +53,8 @@ def plan_dataset(platform: Platform, entry: Entry, *, is_looking: bool = True) -
     The store is looked at first, unless somebody has. Nobody is placed by it: a build does that.
 
     Raises:
-        SpecError: two slides hold the same, or the split cannot be made as it is asked for.
-        CatalogError: it names a cohort that there is not.
+        SpecError: two slides hold the same, the split cannot be made as it is asked for, or it
+            names a cohort that there is not.
     """
     if is_looking:
         look(platform, refresh_wanted(platform), key=parent_of(entry))

@@ -4,8 +4,9 @@
       its SHA-256 ├───────────▲────────────────▲
                   └▶ annotations/…, by whom and why
 
-A tree shows each thing once, under the nearest it was made from. Where there are thousands of a
-kind, it shows the first and how many more there are.
+What was made of a thing stands under the first that leads to it; met again, it is there without
+what was made of it, and marked, so that no edge is lost. Where there are thousands of a kind, the
+first are there and how many more there are.
 """
 
 from __future__ import annotations
@@ -53,6 +54,8 @@ class Relative:
     more_parents: Mapping[str, int] = field(default_factory=dict)
     """How many of each stage there are beyond those that are shown."""
     more_children: Mapping[str, int] = field(default_factory=dict)
+    is_again: bool = False
+    """Whether it was met before, and what was made from it, and is known of it, stands there."""
 
 
 def lineage_of(
@@ -108,13 +111,14 @@ class _Tracing:
         self._seen: dict[Address, Relative] = {}
 
     def trace(self, address: Address) -> Relative:
-        """Trace one thing; upwards what was met is shown again, downwards only once."""
+        """Trace one thing; what was met is there again, downwards as a mark alone."""
         kin, more = self._kin(address)
         relatives = []
         for one in self._in_order(kin):
             if one not in self._seen:
                 self._seen[one] = self.trace(one)
             elif self._way == "children":
+                relatives.append(Relative(address=one, facts={}, is_again=True))
                 continue
             relatives.append(self._seen[one])
         facts = self._facts(address)

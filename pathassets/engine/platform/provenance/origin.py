@@ -6,6 +6,8 @@ features/stats/SLIDE/DIGEST          the address of an artifact, or the first le
 /elsewhere/9fd1…/                    a copy of an artifact's folder: by its artifact.json
 /elsewhere/locations.parquet         a copy of any file of an artifact: by its SHA-256
 /exports/trident/…/a.h5              a file of an export: by the list beside it, or its attributes
+features/stats/SLIDE                 what the recipe makes of a slide now
+cohort@3  cohort@DIGEST  cohort      a release, a version of a dataset, or the newest
 slide:ID  patient:NAME  ID  NAME     a slide or a patient
 """
 
@@ -29,14 +31,15 @@ from pathassets.catalog.forgotten import find_gone
 from pathassets.catalog.records import ArtifactRecord, FileRecord
 from pathassets.catalog.releases.records import ReleaseRecord
 from pathassets.core.address import SLIDE_STAGE, Address
-from pathassets.core.recipe import DATASET
+from pathassets.core.recipe import ANNOTATIONS, DATASET, Entry
 from pathassets.core.slides.slide import slide_version
 from pathassets.core.text import quoted
+from pathassets.engine.platform.plan import annotation_address, plan_slides
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.selections.names import slide_named
 from pathassets.engine.platform.standing.absence import why_absent
 from pathassets.engine.platform.upkeep.forgotten import refuse_forgotten
-from pathassets.errors import CatalogError, SlideError, StoreError
+from pathassets.errors import CatalogError, SlideError, SpecError, StoreError
 
 PATIENT_STAGE = "patient"
 RELEASE_STAGE = "release"
@@ -87,16 +90,47 @@ def _named(platform: Platform, path: Path, named: str) -> Address:
         return _known(platform, Address(*parts))
     if len(parts) == _N_OF_VERSION and parts[0] == DATASET and not path.is_absolute():
         return _version(platform, f"{parts[1]}@{parts[2]}")
+    entries = {entry.key: entry for entry in platform.recipe.entries}
+    if len(parts) > 1 and (parts[0], parts[1]) in entries and not path.is_absolute():
+        return _in_force(platform, entries[parts[0], parts[1]], parts[2:])
     if len(parts) > 1:
         raise StoreError(
             path,
             f"is not inside the store {platform.store.root}, and not there",
-            remedy="Name a file, an address (stage/name/slide/digest), a slide, a patient or a "
-            "release, or point PATHASSETS_STORE at its store",
+            remedy="Name a file, an address (stage/name/slide/digest), a slide, a patient, a "
+            "dataset or a release, or point PATHASSETS_STORE at its store",
         )
-    if "@" in named and not named.startswith(_KINDS):
+    is_kind = named.startswith(_KINDS)
+    if not is_kind and ("@" in named or (DATASET, named) in entries):
         return _version(platform, named)
     return _slide_or_patient(platform, named)
+
+
+def _in_force(platform: Platform, entry: Entry, rest: list[str]) -> Address:
+    """What a slide has at an entry of the recipe now; of a dataset its newest version.
+
+    Raises:
+        SpecError: no slide is named.
+        CatalogError: there is no such slide, or it was not made.
+    """
+    key = "/".join(entry.key)
+    if entry.stage.name == DATASET:
+        return _version(platform, entry.name)
+    if len(rest) != 1:
+        raise SpecError(
+            f"{key}: has an artifact of each slide",
+            remedy=f"Name a slide, too: pathassets lineage {key}/SLIDE",
+        )
+    [planned] = plan_slides(platform, [slide_named(platform.catalog, rest[0])])
+    if entry.stage.name != ANNOTATIONS:
+        return _known(platform, planned.steps[entry.key].address)
+    drawn = planned.annotation(entry.name)
+    if drawn is None:
+        raise CatalogError(
+            f"{key}: nothing is drawn on {rest[0]} under this name",
+            remedy=f"See what is: pathassets annotations show {rest[0]}",
+        )
+    return annotation_address(drawn)
 
 
 def _version(platform: Platform, named: str) -> Address:

@@ -51,7 +51,7 @@ from pathassets.engine.platform.provenance.causes import (
     versions_of,
 )
 from pathassets.engine.platform.standing.refresh import refresh_wanted
-from pathassets.errors import SelectionError, StoreError
+from pathassets.errors import SpecError, StoreError
 
 _OF_WEIGHTS = frozenset({FEATURES, "slide_embedding"})
 """Stages whose entries may have weights."""
@@ -271,7 +271,7 @@ def _of_dataset(
         return
     try:
         wanted, planned = planned_version(platform, plan_id, entry)
-    except SelectionError:
+    except SpecError:
         return  # status says why it cannot be built
     if any(one.address == wanted for one in versions):
         return

@@ -40,11 +40,15 @@ def count_values(platform: Platform, asked: str, limit: int | None) -> list[tupl
 
     Raises:
         SelectionError: there is no such field, or it is a number.
+        SpecError: it is one of an asset that the recipe has not.
     """
     field = LABEL_NAMES
     if asked != LABEL_NAMES.name:
         [one] = conditions_of(parse(f"{asked}:*"))
         field = one.field if isinstance(one, Match) else field
+        if field.of and FIELDS[field.name].which == "asset":
+            stage, _, name = field.of.partition("/")
+            platform.recipe.entry((stage, name))
     return platform.catalog.count_words(field, _plan_of(platform, field), limit=limit)
 
 

@@ -43,6 +43,10 @@ class Cell(Explained):
     """Of the artifact that the recipe would make now."""
     n_patches: int | None = None
     tissue_mm2: float | None = None
+    n_slides: int | None = None
+    """Of a dataset, slides in it."""
+    n_to_compute: int | None = None
+    """Of a dataset, slides that it left out and that a run would make features of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

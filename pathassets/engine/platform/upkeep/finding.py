@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
@@ -38,6 +39,7 @@ FindingKind = Literal[
 ]
 """What can be wrong; docs/upkeep.md has a line for each."""
 
+RUN = "pathassets run"
 Mend = Callable[[], str]
 """Mends it, and says what was done; raises a `PathAssetsError` where it cannot."""
 
@@ -62,6 +64,11 @@ class Finding:
         """Whether --fix mends it."""
         return self.mend is not None
 
+    @property
+    def by_run(self) -> bool:
+        """Whether a run mends it, as its remedy says."""
+        return RUN in self.remedy
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Treated:
@@ -77,3 +84,34 @@ class Treated:
     def is_mended(self) -> bool:
         """Whether nothing is left to do."""
         return bool(self.done)
+
+
+@dataclass(slots=True, kw_only=True)
+class Tally:
+    """How many findings there were of each kind, and what helps against those that are left."""
+
+    kinds: Counter[FindingKind] = field(default_factory=Counter)
+    """Notes included."""
+    n_notes: int = 0
+    n_mended: int = 0
+    n_left: int = 0
+    n_by_run: int = 0
+    """Of those that are left, what a run mends."""
+    n_by_fix: int = 0
+    """Of those that are left, what --fix mends; some are mended by either."""
+    n_by_neither: int = 0
+
+    def add(self, treated: Treated) -> int:
+        """Count one; returns how many of its kind came before it."""
+        found = treated.finding
+        n_before = self.kinds[found.kind]
+        self.kinds[found.kind] += 1
+        self.n_notes += found.is_note
+        self.n_mended += treated.is_mended
+        if not found.is_note and not treated.is_mended:
+            can_fix = found.can_fix and not treated.failed
+            self.n_left += 1
+            self.n_by_run += found.by_run
+            self.n_by_fix += can_fix
+            self.n_by_neither += not (found.by_run or can_fix)
+        return n_before

@@ -52,7 +52,7 @@ def scrub(platform: Platform, *, share: float = SHARE, minutes: float = math.inf
         CatalogError: what was found cannot be noted.
     """
     began_at, began_s = now(), time.monotonic()
-    n_wanted = math.ceil(share * platform.catalog.hash_age().n_artifacts)
+    n_wanted = n_to_scrub(platform, share)
     n_done = n_bytes = 0
     damaged: list[tuple[Address, Damage]] = []
     while n_done < n_wanted and time.monotonic() - began_s < minutes * 60:
@@ -72,6 +72,11 @@ def scrub(platform: Platform, *, share: float = SHARE, minutes: float = math.inf
         damaged=tuple(damaged),
         oldest_at=platform.catalog.hash_age().oldest_at,
     )
+
+
+def n_to_scrub(platform: Platform, share: float) -> int:
+    """How many artifacts a share of all is."""
+    return math.ceil(share * platform.catalog.hash_age().n_artifacts)
 
 
 def _note(platform: Platform, found: list[tuple[Address, Damage]]) -> None:

@@ -10,8 +10,10 @@ import pytest
 from pathassets.catalog.records import ChangedBy, CohortChange, CohortFacts, Verdict
 from pathassets.engine.platform.datasets.build import build_dataset
 from pathassets.engine.platform.datasets.plan import plan_dataset
+from pathassets.engine.platform.provenance.stale import find_stale
 from pathassets.engine.platform.recipe import open_recipe
-from pathassets.errors import CatalogError, SpecError
+from pathassets.engine.platform.status import cohort_status
+from pathassets.errors import SpecError
 from tests.catalog.merges import remember_merge
 from tests.engine.conftest import RECIPE
 
@@ -95,12 +97,23 @@ def test_patients_of_a_site_are_in_one_part(cohort):
     assert manifest["split"].tolist() == ["train", "test", "train"]
 
 
-def test_an_external_cohort_is_a_part_and_one_that_there_is_not_is_refused(cohort):
+def test_an_external_cohort_is_a_part_and_one_that_there_is_not_fails_that_dataset_alone(
+    cohort, reopen
+):
     cohort.say("slide", cohort.slides[1], "cohort", "cptac")
     manifest = cohort.plan("external: [cptac], split: {train: 1.0}").manifest
     assert manifest["split"].tolist() == ["train", "cptac", "train"]
-    with pytest.raises(CatalogError, match="cohort 'tcga': there is none of this name"):
-        cohort.plan("external: [tcga]")
+    named = "dataset/cohort: external names the cohort 'cptca', which there is not"
+    with pytest.raises(SpecError, match=named) as refused:
+        cohort.plan("external: [cptca]")
+    assert "Did you mean 'cptac'?" in refused.value.remedy
+    two = "{features: stats, external: [cptca]}\n  whole: {features: stats}"
+    platform = reopen(RECIPE.replace("{features: stats}", two))
+    external, whole = cohort_status(platform).datasets
+    assert (external.state, external.reason, whole.state) == ("failed", "spec_error", "missing")
+    assert external.message in named
+    build_dataset(platform, platform.recipe.datasets[1], run_id="run")
+    assert find_stale(platform) == []
 
 
 def test_who_was_rejected_is_left_out_where_that_is_asked_for(cohort):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from pathassets import report
 from pathassets.adapters.store.damage import MANIFEST
 from pathassets.catalog.records import CohortFacts
 from pathassets.core.address import Address
@@ -12,6 +13,7 @@ from pathassets.engine.platform.datasets.build import build_dataset
 from pathassets.engine.platform.datasets.freeze import freeze
 from pathassets.engine.platform.plan import annotation_address, plan_slides
 from pathassets.engine.platform.provenance import lineage as lineage_module
+from pathassets.engine.platform.provenance.drawing import graph_of
 from pathassets.engine.platform.provenance.lineage import SHOWN, lineage_of
 from pathassets.errors import CatalogError, StoreError
 from tests.engine.annotations import record_boxes
@@ -181,7 +183,7 @@ def test_a_release_is_traced_to_its_slides_and_a_slide_down_to_its_releases(plat
 
 def downwards(relative):
     """The chain from the slide, where each thing has one child."""
-    children = relative.children
+    children = [one for one in relative.children if not one.is_again]
     assert len(children) <= 1
     return [relative.address.stage, *(downwards(children[0]) if children else [])]
 
@@ -208,6 +210,36 @@ def test_of_a_patient_s_many_slides_the_first_are_shown(platform, planned, monke
     traced = lineage_of(platform, "patient:P 1")
     assert len(traced.children) == 1
     assert traced.more_children == {"slide": 1}
+
+
+def test_what_two_slides_lead_to_is_met_under_both_and_no_edge_is_lost(platform, planned, capsys):
+    facts = [CohortFacts(slide_id=p.slide_id, patient="P 1", label=None) for p in planned]
+    platform.catalog.set_cohort_facts(facts)
+    [entry] = platform.recipe.datasets
+    version = build_dataset(platform, entry, run_id="run-2").artifact.address
+    traced = lineage_of(platform, "patient:P 1")
+    places = [(parent.key, one) for parent, one in edges(traced) if one.address == version]
+    assert [(key, one.is_again, bool(one.facts)) for key, one in places] == [
+        (FEATURES, False, True), (FEATURES, True, False)
+    ]  # fmt: skip
+    recorded = {(p, c) for p, _ in edges(traced) for c in platform.catalog.children_of(p)}
+    assert {(p, c.address) for p, c in edges(traced) if p.stage != "patient"} == recorded
+    graph = graph_of(traced)
+    boxes = [node.address for node in graph.nodes]
+    assert {(boxes[a], boxes[b]) for a, b in graph.edges} == {
+        (p, c.address) for p, c in edges(traced)
+    }
+    for is_whole in (False, True):
+        report.lineage_tree(traced, is_whole=is_whole)
+        told = [line for line in capsys.readouterr().out.splitlines() if "dataset/cohort" in line]
+        assert [line.endswith("↑ above") for line in told] == [False, True]
+
+
+def edges(relative):
+    """All that a lineage shows downwards: what was made from what."""
+    for child in relative.children:
+        yield relative.address, child
+        yield from edges(child)
 
 
 def test_what_was_drawn_on_a_slide_is_shown_below_it(reopen, make_slide, register):

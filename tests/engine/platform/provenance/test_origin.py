@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from pathassets.engine.platform.datasets.build import build_dataset
 from pathassets.engine.platform.provenance.lineage import lineage_of
-from pathassets.engine.platform.provenance.origin import PATIENT_STAGE
+from pathassets.engine.platform.provenance.origin import PATIENT_STAGE, find_origin
 from pathassets.errors import ArtifactCorrupt, CatalogError, SpecError, StoreError
 from tests.engine.conftest import RECIPE
 
@@ -189,6 +190,26 @@ def test_a_row_of_features_is_shown_where_it_is_on_the_slide(platform, planned):
     grid = platform.store.path_of(planned[0].steps[GRID].address)
     with pytest.raises(SpecError, match="has no rows of patches"):
         lineage_of(platform, grid, row=0)
+
+
+def test_a_dataset_means_its_newest_version_and_an_entry_with_a_slide_what_is_in_force(
+    platform, planned
+):
+    with pytest.raises(CatalogError, match="was never built") as unbuilt:
+        find_origin(platform, "cohort")
+    assert "pathassets run builds it" in unbuilt.value.remedy
+    built = build_dataset(platform, platform.recipe.datasets[0], run_id="run-2").artifact.address
+    assert {find_origin(platform, name).address for name in ("cohort", "dataset/cohort")} == {built}
+    slide_id, made = planned[0].slide_id, planned[0].steps[FEATURES].address
+    assert find_origin(platform, f"features/stats/{slide_id}").address == made
+    with pytest.raises(SpecError, match="has an artifact of each slide") as entry:
+        find_origin(platform, "features/stats")
+    assert "pathassets lineage features/stats/SLIDE" in entry.value.remedy
+    with pytest.raises(StoreError, match="is not inside the store"):
+        find_origin(platform, f"/features/stats/{slide_id}")
+    with pytest.raises(CatalogError) as nobody:
+        find_origin(platform, "nobody")
+    assert nobody.value.remedy.startswith("pathassets status lists the slides")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read anything")
