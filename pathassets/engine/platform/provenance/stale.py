@@ -298,7 +298,7 @@ def _members_causes(
     `behind` are slides whose features are stale: they are its slides still, and come back once
     those are made.
     """
-    old = {a.partition_key: a for a in made.parents}
+    old = {a.partition_key: a for a in made.parents if a.stage == FEATURES}
     new = {a.partition_key: a for a in wanted.parents}
     n_stale = sum(one in behind for one in old if one not in new)
     n_other = sum(old[one] != new[one] for one in old.keys() & new.keys())
