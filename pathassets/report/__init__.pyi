@@ -27,7 +27,6 @@ from .cohorts import (
     cohort_list as cohort_list,
     cohort_preview as cohort_preview,
     cohort_slides as cohort_slides,
-    verdicts as verdicts,
 )
 from .console import (
     counted as counted,
@@ -64,6 +63,11 @@ from .exchange import (
 from .lineage import (
     lineage_json as lineage_json,
     lineage_tree as lineage_tree,
+)
+from .quality import (
+    review_queue as review_queue,
+    verdict_preview as verdict_preview,
+    verdicts as verdicts,
 )
 from .rows import (
     rows_json as rows_json,

@@ -10,7 +10,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from pathassets.catalog.records import CohortChange, CohortState, PastChange, Verdict
+from pathassets.catalog.records import CohortChange, CohortState, PastChange
 from pathassets.core.text import quoted, visible
 from pathassets.engine.platform.cohorts.preview import CohortPreview
 from pathassets.report.console import counted, open_console
@@ -161,19 +161,3 @@ def cohort_history(changes: Sequence[PastChange], *, as_json: bool) -> None:
         cells = (when, change_words(one.change), by.who, by.file, by.sha256[:12])
         table.add_row(*(escape(visible(cell)) for cell in cells))
     console.print(table if changes else "nothing was ever changed of a slide or patient called so")
-
-
-def verdicts(found: Sequence[Verdict], *, as_json: bool) -> None:
-    """Print verdicts."""
-    console = open_console()
-    if as_json:
-        rows = [
-            {**asdict(one), "made_at": one.made_at.isoformat(timespec="seconds")} for one in found
-        ]
-        console.print(json_text(rows, indent=1), markup=False)
-        return
-    table = Table("slide", "verdict", "who", "when", "why")
-    for one in found:
-        cells = (one.slide_id, one.verdict, one.who, f"{one.made_at:%Y-%m-%d %H:%M}", one.why)
-        table.add_row(*(escape(visible(cell)) for cell in cells))
-    console.print(table if found else "no verdicts")
