@@ -51,7 +51,10 @@ Where = Callable[[tuple[Any, ...]], str]
 HashWeights = Callable[[str], tuple[str, str]]
 """Path of a file or folder with weights, as the recipe has it -> whole path, SHA-256 of it all. It
 raises SpecError, saying neither place nor entry."""
-_MAPPINGS = {PatchQualitySpec: {"checks": SlideRules}, DatasetSpec: RULES}
+_MAPPINGS: dict[type[Any], Mapping[str, type[Any]]] = {
+    PatchQualitySpec: {"checks": SlideRules},
+    DatasetSpec: RULES,
+}
 """Keys of a spec that hold a spec."""
 _ENTRY_NAME = TypeAdapter(EntryName)
 

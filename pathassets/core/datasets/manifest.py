@@ -132,6 +132,7 @@ def _typed(rows: pd.DataFrame) -> pd.DataFrame:
 def _judge(rows: pd.DataFrame, spec: DatasetSpec) -> None:
     """Say why slides are not good enough; the first rule that one breaks is told."""
     counted, verdict = rows.get(USED, rows["n_patches"]), rows["verdict"].fillna("")
+    rules: list[tuple[pd.Series, str | pd.Series]]
     rules = [(counted < spec.min_patches, f"fewer than {spec.min_patches} patches")]
     if spec.min_tissue_mm2 > 0:
         is_little = ~(rows["tissue_mm2"] >= spec.min_tissue_mm2)  # unknown is no tissue
@@ -150,8 +151,7 @@ def _judge(rows: pd.DataFrame, spec: DatasetSpec) -> None:
     if spec.label is not None:
         rules.append((rows["label"].fillna("") == "", f"no label {spec.label}"))
     for breaks, why in rules:
-        is_left_out = (rows["why"] == "") & breaks
-        rows.loc[is_left_out, "why"] = why if isinstance(why, str) else why[is_left_out]
+        rows["why"] = rows["why"].mask((rows["why"] == "") & breaks, why)
 
 
 def _require_distinct(kept: pd.DataFrame) -> None:

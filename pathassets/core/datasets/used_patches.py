@@ -54,10 +54,8 @@ def bits_of(table: pd.DataFrame) -> dict[str, bytes]:
     """
     if not {*USED_COLUMNS} <= {*table.columns} or table["slide_id"].duplicated().any():
         raise SpecError("is no table of the patches that are used", remedy="Build it again")
-    found: dict[str, bytes] = {}
-    for row in table[list(USED_COLUMNS)].itertuples(index=False):
-        found[row.slide_id] = _checked(*row)
-    return found
+    rows = zip(*(table[name].tolist() for name in USED_COLUMNS), strict=True)
+    return {row[0]: _checked(*row) for row in rows}
 
 
 def _checked(slide_id: Any, n_patches: Any, n_used: Any, bits: Any) -> bytes:

@@ -49,7 +49,7 @@ def measure(batch: np.ndarray) -> np.ndarray:
 def _measure_one(patch: np.ndarray) -> list[float]:
     channels = cv2.split(patch)
     darkest = cv2.min(cv2.min(channels[0], channels[1]), channels[2])
-    tissue = cv2.compare(darkest, GLASS_LEVEL, cv2.CMP_LT)
+    tissue = np.less(darkest, GLASS_LEVEL).view(np.uint8)
     n_px = cv2.countNonZero(tissue)
     glass_share = 1 - n_px / tissue.size
     if n_px < MIN_TISSUE_SHARE * tissue.size:

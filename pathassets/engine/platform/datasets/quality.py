@@ -77,7 +77,9 @@ def _known_of(
     ]
     facts: dict[str, Mapping[str, Any]] = {one.slide_id: one.facts or {} for one in found}
     apart = colour_deviations(facts)
-    with_colour = {s: {**one, "colour_deviation": apart.get(s)} for s, one in facts.items()}
+    with_colour: dict[str, Mapping[str, Any]] = {
+        s: {**one, "colour_deviation": apart.get(s)} for s, one in facts.items()
+    }
     return with_colour, {one.slide_id: one.features_digest for one in found}
 
 
