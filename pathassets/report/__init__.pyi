@@ -35,6 +35,11 @@ from .console import (
     progress as progress,
     slide_progress as slide_progress,
 )
+from .daily.quality import (
+    review_queue as review_queue,
+    verdict_preview as verdict_preview,
+    verdicts as verdicts,
+)
 from .datasets import (
     accepted_line as accepted_line,
     copied_lines as copied_lines,
@@ -63,11 +68,6 @@ from .exchange import (
 from .lineage import (
     lineage_json as lineage_json,
     lineage_tree as lineage_tree,
-)
-from .quality import (
-    review_queue as review_queue,
-    verdict_preview as verdict_preview,
-    verdicts as verdicts,
 )
 from .rows import (
     rows_json as rows_json,

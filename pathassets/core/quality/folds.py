@@ -21,8 +21,8 @@ FOLD_PCT = 140
 """Density of a fold, in percent of that of dense tissue. Two layers have 200, their rims less.
 
 Measured at 8 um per pixel on two scanned slides: of a band of 0.1 mm through which light passes
-twice it finds 53 and 64 %. Of a slide of dark epidermis and keratin, without a fold, it takes 3 %;
-of the other 0.7 %, which are its folded rims. At 160 it finds 29 and 47 %.
+twice it finds 53 and 72 %. Of a slide of dark epidermis and keratin, without a fold, it takes 3 %;
+of the other 0.7 %, which are its folded rims. `benchmarks/quality.py` prints them.
 """
 DENSE_PERCENTILE = 75
 """Of all tissue of the slide: what dense tissue is."""

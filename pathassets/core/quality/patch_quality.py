@@ -47,8 +47,8 @@ class PatchQualitySpec:
     """Focus from which a patch does not count as blurred, in grey levels squared.
 
     Measured at 0.5 um per pixel on two scanned slides: the softest 5 % of the patches have 250 and
-    1,000. Blurred by a Gaussian of 0.5 um (1 pixel) half of them are below 83 and 250; by one of
-    1 um (2 pixels) 95 % are below 25 and 49. Another resolution wants another limit.
+    570. Blurred by a Gaussian of 0.5 um (1 pixel) half of them are below 79 and 188; by one of
+    1 um (2 pixels) 95 % are below 25 and 35. Another resolution wants another limit.
     """
     checks: SlideRules = field(default_factory=SlideRules)
     """What its check looks at, and what puts a slide into the queue; no byte depends on it."""

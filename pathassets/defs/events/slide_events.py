@@ -162,7 +162,7 @@ def _keeps_rules(
         check_name=KEEP_RULES,
         passed=not broken,
         severity=dg.AssetCheckSeverity.WARN,
-        description="; ".join(map(str, broken)),
+        description=quoted("; ".join(map(str, broken))),
         metadata=metadata,
         partition=address.partition_key,
     )

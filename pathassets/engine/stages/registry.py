@@ -13,17 +13,12 @@ from typing import Any
 
 from pathassets.core.stages import ANNOTATIONS, FEATURES, PATCH_QUALITY, SLIDE
 from pathassets.engine.patches import writer
-from pathassets.engine.stages import (
-    features,
-    patch_locations,
-    patch_quality,
-    patch_set,
-    slide_embedding,
-)
+from pathassets.engine.stages import features, patch_locations, patch_set, slide_embedding
 from pathassets.engine.stages import tissue_mask as tissue
 from pathassets.engine.stages.context import SlideContext
 from pathassets.engine.stages.job import PREVIEW, Asking, Facts, Made, StageJob
 from pathassets.engine.stages.outcomes import Step
+from pathassets.engine.stages.quality import patch_quality
 
 MakeOne = Callable[[SlideContext, StageJob], Facts]
 """Write one job's files, and tell the facts; what it raises ends the step."""

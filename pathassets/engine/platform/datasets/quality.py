@@ -22,7 +22,7 @@ from pathassets.core.quality.colour import colour_deviations
 from pathassets.core.quality.rules import PatchRules, broken_rules, kept_by, limits_of
 from pathassets.core.recipe import Entry
 from pathassets.engine.platform.platform import Platform
-from pathassets.engine.stages.patch_quality import QUALITY
+from pathassets.engine.stages.quality.patch_quality import QUALITY
 from pathassets.errors import StoreError
 
 NO_QUALITY = "no patch quality"

@@ -6,6 +6,7 @@ import shutil
 from contextlib import ExitStack
 
 import cv2
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,6 +18,7 @@ from pathassets.catalog.records import Verdict
 from pathassets.engine.platform.batch import run_batch
 from pathassets.engine.platform.datasets.build import build_dataset
 from pathassets.engine.platform.datasets.plan import plan_dataset
+from pathassets.engine.platform.exchange.export import ExportRequest, export
 from pathassets.engine.platform.plan import plan_slides
 from pathassets.engine.platform.platform import open_platform
 from pathassets.errors import ArtifactCorrupt, ArtifactMissing
@@ -105,6 +107,10 @@ def build(platform):
     return built, platform.store.path_of(built.artifact.address)
 
 
+def asked(to):
+    return ExportRequest(tool="trident", what="dataset/cohort", to=to)
+
+
 def left_out(platform):
     table = plan_dataset(platform, platform.recipe.datasets[0]).left_out
     return dict(zip(table["slide_id"], table["why"], strict=True))
@@ -131,6 +137,12 @@ def test_a_bag_has_the_rows_that_keep_the_rules_and_a_copy_has_the_same(open_wit
     assert [a.digest for a in built.artifact.parents[3:]] == manifest[
         "patch_quality_digest"
     ].tolist()
+
+    exported = {one.subject: one for one in export(platform, asked(tmp_path / "trident"))}
+    [name] = exported[blurred].files
+    with h5py.File(tmp_path / "trident" / name) as file:
+        assert np.array_equal(file["features"][:], sharp[blurred].features.numpy())
+        assert np.array_equal(file["coords"][:], sharp[blurred].coordinates[:, :2].numpy())
 
     copy = pathassets.copy_dataset(folder, tmp_path / "copy")
     shutil.rmtree(platform.store.root)
