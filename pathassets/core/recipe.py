@@ -51,10 +51,7 @@ Where = Callable[[tuple[Any, ...]], str]
 HashWeights = Callable[[str], tuple[str, str]]
 """Path of a file or folder with weights, as the recipe has it -> whole path, SHA-256 of it all. It
 raises SpecError, saying neither place nor entry."""
-_MAPPINGS: dict[type[Any], Mapping[str, type[Any]]] = {
-    PatchQualitySpec: {"checks": SlideRules},
-    DatasetSpec: RULES,
-}
+_NESTED: Any = {PatchQualitySpec: {"checks": SlideRules}, DatasetSpec: RULES}
 """Keys of a spec that hold a spec."""
 _ENTRY_NAME = TypeAdapter(EntryName)
 
@@ -238,8 +235,10 @@ def _parse_entry(stage: Stage, name: object, body: object, where: Where) -> Entr
     beside = fields.pop(stage.beside, None) if stage.beside else None
     if stage.spec is FeatureSpec:
         _parse_encoder(fields, place, where)
-    for key, inner in _MAPPINGS.get(stage.spec, {}).items():
+    for key, inner in _NESTED.get(stage.spec, {}).items():
         if isinstance(fields.get(key), Mapping):
+            for rule in fields[key]:
+                _known(rule, inner.__dataclass_fields__, (*place, key, rule), where, "rule")
             fields[key] = _parse_spec(inner, fields[key], (*place, key), where)
     spec = _parse_spec(stage.spec, fields, place, where)
     annotation = None if drawn is None else (ANNOTATIONS, str(drawn))

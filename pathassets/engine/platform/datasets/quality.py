@@ -51,15 +51,13 @@ def judge(
     """
     if entry.beside is None:
         return Judged(rows=rows)
-    rows = rows.assign(patch_quality_digest="", broken="")
     facts, digests = _known_of(platform, plan_id, entry, rows)
-    rows["patch_quality_digest"] = rows["slide_id"].map(digests).fillna("")
-    rows.loc[(rows["why"] == "") & ~rows["slide_id"].isin(digests), "why"] = NO_QUALITY
-    broken = (
-        (slide_id, next(broken_rules(entry.spec.slide_rules, one), ""))
-        for slide_id, one in facts.items()
+    ids, rules = rows["slide_id"].tolist(), entry.spec.slide_rules
+    rows = rows.assign(
+        patch_quality_digest=[digests.get(slide_id, "") for slide_id in ids],
+        broken=[str(next(broken_rules(rules, facts.get(slide_id, {})), "")) for slide_id in ids],
     )
-    rows["broken"] = rows["slide_id"].map({s: str(rule) for s, rule in broken}).fillna("")
+    rows.loc[(rows["why"] == "") & (rows["patch_quality_digest"] == ""), "why"] = NO_QUALITY
     if not limits_of(entry.spec.patch_rules):
         return Judged(rows=rows)
     return _with_used(platform, entry, rows, skipped)

@@ -77,9 +77,9 @@ def open_with(made, tmp_path):
     with ExitStack() as opened:
         shutil.copytree(made.home, tmp_path / "home")
 
-        def open_with(rules):
+        def open_with(rules, name="numbers"):
             settings = settings_of(tmp_path / "home")
-            settings.recipe.write_text(RECIPE.replace("RULES", rules))
+            settings.recipe.write_text(RECIPE.replace("RULES", rules).replace("numbers", name))
             return opened.enter_context(open_platform(settings))
 
         yield open_with
@@ -139,7 +139,7 @@ def test_a_bag_has_the_rows_that_keep_the_rules_and_a_copy_has_the_same(open_wit
     ].tolist()
 
     exported = {one.subject: one for one in export(platform, asked(tmp_path / "trident"))}
-    [name] = exported[blurred].files
+    [name] = (file for file in exported[blurred].files if "features" in file)
     with h5py.File(tmp_path / "trident" / name) as file:
         assert np.array_equal(file["features"][:], sharp[blurred].features.numpy())
         assert np.array_equal(file["coords"][:], sharp[blurred].coordinates[:, :2].numpy())
@@ -184,6 +184,8 @@ def test_a_slide_whose_quality_is_not_known_is_left_out_and_comes_back(open_with
     shutil.rmtree(first)
     run(platform)
     assert left_out(platform) == {}
+    never = left_out(open_with(SHARP, name="anew"))
+    assert never == dict.fromkeys(ids, "no patch quality")
 
 
 def test_a_table_of_used_patches_is_checked_before_it_is_believed(open_with):
