@@ -21,6 +21,7 @@ from pathassets.engine.platform.datasets.plan import plan_dataset
 from pathassets.engine.platform.exchange.export import ExportRequest, export
 from pathassets.engine.platform.plan import plan_slides
 from pathassets.engine.platform.platform import open_platform
+from pathassets.engine.platform.provenance.stale import find_stale
 from pathassets.errors import ArtifactCorrupt, ArtifactMissing
 from tests.engine.conftest import PYRAMID, register_files, settings_in, settings_of
 from tests.engine.workers_here import workers_here
@@ -33,7 +34,7 @@ tissue_mask:
 patch_locations:
   grid: {{tissue_mask: otsu, patch_px: 64, mpp: 0.5}}
 patch_quality:
-  numbers: {{patch_locations: grid}}
+  numbers: {{patch_locations: grid, blurred_below: 50.0}}
 features:
   stats: {{patch_locations: grid, encoder: colour_stats, {SKIP}}}
 dataset:
@@ -77,9 +78,10 @@ def open_with(made, tmp_path):
     with ExitStack() as opened:
         shutil.copytree(made.home, tmp_path / "home")
 
-        def open_with(rules, name="numbers"):
+        def open_with(rules, blurred_below="50.0"):
             settings = settings_of(tmp_path / "home")
-            settings.recipe.write_text(RECIPE.replace("RULES", rules).replace("numbers", name))
+            recipe = RECIPE.replace("RULES", rules).replace("50.0", blurred_below)
+            settings.recipe.write_text(recipe)
             return opened.enter_context(open_platform(settings))
 
         yield open_with
@@ -184,8 +186,25 @@ def test_a_slide_whose_quality_is_not_known_is_left_out_and_comes_back(open_with
     shutil.rmtree(first)
     run(platform)
     assert left_out(platform) == {}
-    never = left_out(open_with(SHARP, name="anew"))
-    assert never == dict.fromkeys(ids, "no patch quality")
+    assert left_out(open_with(SHARP, "9.0")) == dict.fromkeys(ids, "no patch quality")
+
+
+def test_a_dataset_is_stale_by_the_quality_that_it_was_judged_by(open_with):
+    build(open_with(SHARP))
+    platform = open_with(SHARP, "9.0")
+
+    def causes():
+        of_dataset = [one for one in find_stale(platform) if one.address.stage == "dataset"]
+        return {str(change.cause) for one in of_dataset for change in one.changes}
+
+    assert causes() == {
+        "recipe blurred_below: 50.0 → 9.0",
+        "members its patch quality is to be made anew: 3 slides",
+    }
+    run(platform)
+    assert causes() == {"members 3 measured anew: 3 slides → 3 slides"}
+    build(platform)
+    assert causes() == set()
 
 
 def test_a_table_of_used_patches_is_checked_before_it_is_believed(open_with):
