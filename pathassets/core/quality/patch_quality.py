@@ -144,13 +144,12 @@ def coverage_of(mask: TissueMask, locations: PatchLocations) -> float | None:
     corners = (locations.boxes_px0 / mask.downsample).round().astype(np.int64).clip(0)
     for x0, y0, x1, y1 in corners.tolist():
         taken[y0:y1, x0:x1] = True
-    return _share(taken & mask.tissue, mask.tissue)
+    return _share(taken & mask.tissue, mask.tissue) if mask.tissue.any() else None
 
 
-def _share(part: np.ndarray, whole: np.ndarray) -> float | None:
-    """Of bool (y, x), the one within the other; None of nothing."""
-    n_whole = int(np.count_nonzero(whole))
-    return int(np.count_nonzero(part)) / n_whole if n_whole else None
+def _share(part: np.ndarray, whole: np.ndarray) -> float:
+    """Of bool (y, x), the one within the other; 0 of nothing."""
+    return int(np.count_nonzero(part)) / max(1, int(np.count_nonzero(whole)))
 
 
 def colours_of_patches(table: pd.DataFrame, spec: PatchQualitySpec) -> np.ndarray:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from pathassets.core.quality.folds import MIN_FOLD_UM2, find_folds
+from pathassets.core.tissue.stain import OD_OF_LEVEL
 
 MPP = 8.0
 TISSUE, GLASS = np.array([210, 130, 180]), 245
@@ -33,6 +34,16 @@ def test_tissue_of_one_layer_has_no_fold_however_dark_its_stain() -> None:
     assert not find_folds(rgb, tissue, MPP).any()
     rgb[tissue] = TWICE
     assert not find_folds(rgb, tissue, MPP).any()
+
+
+def test_an_infiltrate_as_dense_as_two_layers_is_no_fold_for_it_is_bluer() -> None:
+    rgb, tissue = overview()
+    blue = np.array([70, 90, 140], np.uint8)
+    assert OD_OF_LEVEL[blue].sum() > OD_OF_LEVEL[TWICE].sum()
+    rgb[20:100, 60:75] = blue
+    assert not find_folds(rgb, tissue, MPP).any()
+    rgb[20:100, 100:115] = TWICE
+    assert find_folds(rgb, tissue, MPP)[30:90, 103:112].all()
 
 
 def test_dark_specks_and_what_is_no_tissue_are_no_folds() -> None:
