@@ -40,6 +40,15 @@ def used_rows(bits: bytes, n_patches: int) -> np.ndarray:
     return np.flatnonzero(flags)
 
 
+def n_used_of(bits: bytes) -> int:
+    r"""How many rows are used.
+
+    >>> n_used_of(b"\x05\x01")
+    3
+    """
+    return int.from_bytes(bits).bit_count()
+
+
 def used_table(manifest: pd.DataFrame, used: Mapping[str, bytes]) -> pd.DataFrame:
     """The table of all slides of a manifest, in its order."""
     table = manifest[["slide_id", "n_patches", "n_used"]]

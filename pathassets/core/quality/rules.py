@@ -56,6 +56,9 @@ class PatchRules:
     min_tissue_share: Share | None = None
     max_ink_share: Share | None = None
     max_fold_share: Share | None = None
+    max_od_red: AtLeast0 | None = None
+    """Optical density in red: blue and black ink over dense tissue, which is not told as ink, takes
+    more red light than the stains of most slides."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,22 +8,18 @@ Features are not made again: a row of them is used, or it is not.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from pathassets.adapters.parquet import load_table
-from pathassets.core.address import Address
-from pathassets.core.datasets.used_patches import pack_used
+from pathassets.core.datasets.used_patches import n_used_of
 from pathassets.core.quality.colour import colour_deviations
-from pathassets.core.quality.rules import PatchRules, broken_rules, kept_by, limits_of
+from pathassets.core.quality.rules import broken_rules, limits_of
 from pathassets.core.recipe import Entry
+from pathassets.engine.platform.datasets.used_patches import Row, UsedPatches
 from pathassets.engine.platform.platform import Platform
-from pathassets.engine.stages.quality.patch_quality import QUALITY
-from pathassets.errors import StoreError
 
 NO_QUALITY = "no patch quality"
 
@@ -84,35 +80,20 @@ def _known_of(
 def _with_used(
     platform: Platform, entry: Entry, rows: pd.DataFrame, skipped: Mapping[str, Sequence[int]]
 ) -> Judged:
-    """Read the table of each slide that can be used: a millisecond a slide."""
+    """Say which patches of each slide that can be used are, and why none of the others."""
+    finder = UsedPatches(platform, entry)
     used: dict[str, bytes] = {}
-    n_used = dict.fromkeys(rows["slide_id"], 0)
-    whys = dict(zip(rows["slide_id"], rows["why"], strict=True))
-    columns = ["slide_id", "patch_quality_digest", "patch_locations_digest", "n_patches"]
-    for slide_id, digest, locations, n_patches in rows.loc[rows["why"] == "", columns].itertuples(
-        index=False
-    ):
-        address = Address(*(entry.beside or ("", "")), slide_id, digest)
-        is_used = _used_of(platform, address, entry.spec.patch_rules, skipped.get(slide_id, ()))
-        if is_used is None:
-            whys[slide_id] = "patch quality damaged"
-        elif not locations or len(is_used) != n_patches:
-            whys[slide_id] = "patch quality of other patches"
+    whys: dict[str, str] = {}
+    usable = rows.loc[rows["why"] == "", list(Row._fields)]
+    for row in map(Row._make, usable.itertuples(index=False)):
+        found = finder.find(row, skipped.get(row.slide_id, ()))
+        if isinstance(found, str):
+            whys[row.slide_id] = found
         else:
-            used[slide_id] = pack_used(is_used)
-            n_used[slide_id] = int(np.count_nonzero(is_used))
-    ids = rows["slide_id"]
-    return Judged(rows=rows.assign(why=ids.map(whys), n_used=ids.map(n_used)), used=used)
-
-
-def _used_of(
-    platform: Platform, address: Address, rules: PatchRules, skipped: Iterable[int]
-) -> np.ndarray | None:
-    """Which rows of a slide's features keep the rules; None where their quality is not whole."""
-    try:
-        platform.store.read_checked(address)
-        table = load_table(platform.store.path_of(address) / QUALITY)
-        kept = kept_by(rules, table)
-    except (StoreError, KeyError):
-        return None
-    return np.delete(kept, [*skipped])
+            used[row.slide_id] = found
+    ids = rows["slide_id"].tolist()
+    rows = rows.assign(
+        why=[whys.get(s, why) for s, why in zip(ids, rows["why"], strict=True)],
+        n_used=[n_used_of(used.get(slide_id, b"")) for slide_id in ids],
+    )
+    return Judged(rows=rows, used=used)

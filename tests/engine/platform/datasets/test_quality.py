@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from contextlib import ExitStack
 
@@ -13,9 +14,11 @@ import pytest
 import torch
 
 import pathassets
+from pathassets.adapters.parquet import load_table
 from pathassets.adapters.tifffile import corrupt_tile, write_pyramid
 from pathassets.catalog.records import Verdict
 from pathassets.engine.platform.batch import run_batch
+from pathassets.engine.platform.datasets import used_patches
 from pathassets.engine.platform.datasets.build import build_dataset
 from pathassets.engine.platform.datasets.plan import plan_dataset
 from pathassets.engine.platform.exchange.export import ExportRequest, export
@@ -135,6 +138,8 @@ def test_a_bag_has_the_rows_that_keep_the_rules_and_a_copy_has_the_same(open_wit
     manifest = pd.read_parquet(folder / "manifest.parquet").set_index("slide_id")
     assert manifest["n_used"].to_dict() == {s: len(bag.features) for s, bag in sharp.items()}
     assert built.artifact.facts["n_used"] == manifest["n_used"].sum()
+    report = json.loads((folder / "report.json").read_text())
+    assert sum(part["patches"] for part in report["parts"].values()) == manifest["n_used"].sum()
     assert [a.stage for a in built.artifact.parents] == ["features"] * 3 + ["patch_quality"] * 3
     assert [a.digest for a in built.artifact.parents[3:]] == manifest[
         "patch_quality_digest"
@@ -187,6 +192,28 @@ def test_a_slide_whose_quality_is_not_known_is_left_out_and_comes_back(open_with
     run(platform)
     assert left_out(platform) == {}
     assert left_out(open_with(SHARP, "9.0")) == dict.fromkeys(ids, "no patch quality")
+
+
+def test_what_a_version_used_is_known_to_the_next_with_the_same_rules(open_with, monkeypatch):
+    _, folder = build(open_with(SHARP))
+    before = pd.read_parquet(folder / "used_patches.parquet")
+    read = []
+
+    def reading(path):
+        read.append(path.parent.parent.name)
+        return load_table(path)
+
+    monkeypatch.setattr(used_patches, "load_table", reading)
+    platform = open_with(f"{SHARP}, seed: 9")
+    first, *others = ids_of(platform)
+    shutil.rmtree(platform.store.root / "patch_quality" / "numbers" / others[0])
+    run(platform)
+    _, folder = build(platform)
+    assert read == []
+    assert pd.read_parquet(folder / "used_patches.parquet").equals(before)
+    harder = open_with("patch_rules: {min_focus: 51}")
+    plan_dataset(harder, harder.recipe.datasets[0])
+    assert read == [first, *others]
 
 
 def test_a_dataset_is_stale_by_the_quality_that_it_was_judged_by(open_with):
