@@ -216,6 +216,7 @@ def test_what_a_version_used_is_known_to_the_next_with_the_same_rules(open_with,
     assert read == [first, *others]
 
 
+@pytest.mark.slow
 def test_a_dataset_is_stale_by_the_quality_that_it_was_judged_by(open_with):
     build(open_with(SHARP))
     platform = open_with(SHARP, "9.0")
