@@ -68,8 +68,9 @@ def bits_of(table: pd.DataFrame) -> dict[str, bytes]:
 
 
 def _checked(slide_id: Any, n_patches: Any, n_used: Any, bits: Any) -> bytes:
-    if not isinstance(bits, bytes) or len(used_rows(bits, n_patches)) != n_used:
-        raise SpecError(
-            f"slide {slide_id}: does not have bits of {n_used} patches", remedy="Build it again"
-        )
-    return bits
+    is_count = isinstance(n_patches, int) and n_patches >= 0
+    if isinstance(bits, bytes) and is_count and len(used_rows(bits, n_patches)) == n_used:
+        return bits
+    raise SpecError(
+        f"slide {slide_id}: does not have bits of {n_used} patches", remedy="Build it again"
+    )

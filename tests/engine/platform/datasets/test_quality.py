@@ -247,6 +247,8 @@ def test_a_table_of_used_patches_is_checked_before_it_is_believed(open_with):
     for changed, said in (
         (whole.assign(bits=[b""] * 3), "bits of 0 rows"),
         (whole.assign(n_used=whole["n_used"] + 1), "does not have bits of"),
+        (whole.assign(bits=["x"] * 3), "does not have bits of"),
+        (whole.assign(n_patches=[0.5] * 3), "does not have bits of"),
         (whole[1:], "of other patches"),
         (whole[["slide_id"]], "no table of the patches"),
     ):
