@@ -72,6 +72,7 @@ def test_a_mask_that_is_gone_is_made_again_for_the_quality_of_patches_laid_on_it
         platform.store.path_of(made[stage].artifact.address)
         for stage in ("tissue_mask", "patch_quality")
     )
+    before = (quality / "quality.parquet").read_bytes()
     shutil.rmtree(mask / "tissue.zarr")
     shutil.rmtree(quality)
     outcome = run_slide(make_task(platform, plan_slides(platform)[0], "patch_quality"))
@@ -79,3 +80,4 @@ def test_a_mask_that_is_gone_is_made_again_for_the_quality_of_patches_laid_on_it
         ("tissue_mask", "made"),
         ("patch_quality", "made"),
     ]
+    assert (quality / "quality.parquet").read_bytes() == before
