@@ -28,6 +28,7 @@ Words, and what others call them:
     patch            a square of pixels that an encoder sees; elsewhere also a tile or crop
     patch locations  where the patches of a slide are: corners at level 0, side, labels
     patch set        the patches of a slide, saved as images
+    patch quality    focus, colour, ink and folds of each patch; quality control (QC)
     bag              the features of a slide's patches, as in multiple-instance learning (MIL)
     tissue mask      a raster of where there is something to look at; the foreground
     annotation       what a person drew on a slide: polygons with labels; regions of interest

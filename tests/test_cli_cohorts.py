@@ -1,4 +1,4 @@
-"""What `pathassets cohort`, `verdict`, `sql` and `check` say and do, from a terminal."""
+"""What `pathassets cohort`, `qc`, `sql` and `check` say and do, from a terminal."""
 
 from __future__ import annotations
 
@@ -208,8 +208,8 @@ def test_a_slide_goes_by_every_name_that_is_its_alone(home: Path) -> None:
     assert f"slide {b}: tag +x" in output("cohort", "tag", home / "b.svs", "x")
     output("cohort", "slides", "pilot", "a", "b.svs")
     assert asked("SELECT count(*) AS n FROM v_slides WHERE cohorts = 'pilot'") == [{"n": 2}]
-    assert f"{b}: review" in output("verdict", "set", "b", "review", *WHO)
-    assert json.loads(output("verdict", "show", "b.svs", "--json"))[0]["slide_id"] == b
+    assert f"{b}: review" in output("qc", "set", "b", "review", *WHO)
+    assert json.loads(output("qc", "show", "b.svs", "--json"))[0]["slide_id"] == b
     assert output("cohort", "history", "a", "--json") == output("cohort", "history", a, "--json")
     assert f"slide {a}" in output("lineage", "slide:a.svs").replace("slide:", "slide ")
     assert output("annotations", "show", "a.svs", "--json").strip() == "[]"
@@ -220,16 +220,25 @@ def test_a_slide_goes_by_every_name_that_is_its_alone(home: Path) -> None:
 
 def test_a_verdict_is_stated_and_shown(home: Path) -> None:
     a, _ = ids()
-    assert output("verdict", "show").startswith("no verdicts: pathassets verdict set SLIDE ")
-    output("verdict", "set", a, "reject", "--who", "Ann", "--why", "out of focus")
-    output("verdict", "set", a, "accept", "--who", "Bob", "--why", "rescanned")
-    assert "rescanned" in output("verdict", "show")
-    history = json.loads(output("verdict", "show", a, "--json"))
+    assert output("qc", "show").startswith("no verdicts: pathassets qc set SLIDE ")
+    output("qc", "set", a, "reject", "--who", "Ann", "--why", "out of focus")
+    output("qc", "set", a, "accept", "--who", "Bob", "--why", "rescanned")
+    assert "rescanned" in output("qc", "show")
+    history = json.loads(output("qc", "show", a, "--json"))
     assert [one["verdict"] for one in history] == ["accept", "reject"]
+    table = home / "verdicts.csv"
+    table.write_text(f"slide,verdict,why\n{a},review,folds\n")
+    assert "dry run" in output("qc", "import", table, "--who", "Eve", "--dry-run")
+    assert output("qc", "queue").startswith("no slide waits")
+    assert output("qc", "import", table, "--who", "Eve").endswith("taken\n")
+    assert json.loads(output("qc", "import", table, "--who", "Eve", "--json"))["n_same"] == 1
+    [waiting] = json.loads(output("qc", "queue", "--json"))
+    assert (waiting["slide_id"], waiting["verdict"]["why"]) == (a, "folds")
+    table.write_text(f"slide,verdict,why\n{a},good,folds\n")
+    assert "is no verdict" in output("qc", "import", table, "--who", "Eve", code=2)
     assert asked("SELECT verdict, verdict_by FROM v_slides WHERE verdict IS NOT NULL") == [
-        {"verdict": "accept", "verdict_by": "Bob"}
+        {"verdict": "review", "verdict_by": "Eve"}
     ]
-    assert home.is_dir()
 
 
 def test_a_query_is_printed_with_what_was_left_out(home: Path) -> None:

@@ -225,6 +225,9 @@ class Verdict(Stated):
     """Whether a slide is fit for use, as a person sees it."""
 
     verdict: VerdictWord
+    file: str = ""
+    """Table that it is from; empty where it was stated by hand."""
+    sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,7 +31,7 @@ _COMMANDS = {
     "sql": ("sql", "sql"),
     "mpp": ("slides", "mpp"),
     "annotations": ("annotations", "recorded"),
-    "verdict": ("cohorts", "verdict"),
+    "qc": ("daily.quality", "qc"),
     "encoders": ("encoders", "encoders"),
     "check": ("slides", "check"),
     "export": ("exchange", "export_command"),

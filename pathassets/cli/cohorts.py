@@ -1,4 +1,4 @@
-"""`pathassets cohort` and `verdict`: whose slides they are, what they are called, are they fit."""
+"""`pathassets cohort`: whose slides they are, and what they are called."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, get_args
 import click
 
 from pathassets import report
-from pathassets.catalog.records import CohortChange, LabelKind, Subject, Verdict, VerdictWord
+from pathassets.catalog.records import CohortChange, LabelKind, Subject
 from pathassets.cli.home import opened
 from pathassets.cli.options import BAD_INPUT, WORDS
 from pathassets.engine.platform.cohorts.imports import (
@@ -28,7 +28,6 @@ from pathassets.engine.platform.cohorts.sheet import read_sheet
 from pathassets.engine.platform.cohorts.words import check_name
 from pathassets.engine.platform.ingestion.cohort_table import UNKNOWN_WORDS
 from pathassets.engine.platform.platform import Platform, open_to_read
-from pathassets.engine.platform.selections.names import slide_named
 from pathassets.engine.settings import read_settings
 
 if TYPE_CHECKING:
@@ -213,36 +212,3 @@ def _by_hand(change: Callable[[Platform], list[CohortChange]]) -> None:
         touched.update(platform.catalog.slides_of_patients(patients))
         if 0 < len(touched) <= MAX_REPORTED:
             report_slides(instance, platform, touched, is_anew=True)
-
-
-@click.group()
-def verdict() -> None:
-    """State whether a slide is fit for use, or look at what was stated."""
-
-
-@verdict.command("set")
-@click.argument("slide_id")
-@click.argument("word", type=click.Choice(get_args(VerdictWord)))
-@click.option("--who", required=True, type=WORDS, help="Who states it.")
-@click.option("--why", required=True, type=WORDS, help="What speaks for or against it.")
-def set_verdict(slide_id: str, word: VerdictWord, who: str, why: str) -> None:
-    """State that a slide is to be used, left out, or looked at again."""
-    with open_to_read(read_settings()) as platform:
-        known = slide_named(platform.catalog, slide_id)
-        platform.catalog.set_verdict(Verdict(slide_id=known, verdict=word, who=who, why=why))
-    click.echo(f"{known}: {word}")
-
-
-@verdict.command("show")
-@click.argument("slide_id", required=False)
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
-def show_verdicts(slide_id: str | None, *, as_json: bool) -> None:
-    """Print the verdict in force of every slide that has one, or all that were stated of one."""
-    with open_to_read(read_settings()) as platform:
-        catalog = platform.catalog
-        found = (
-            catalog.verdicts()
-            if slide_id is None
-            else catalog.verdict_history(slide_named(catalog, slide_id))
-        )
-    report.verdicts(found, as_json=as_json)

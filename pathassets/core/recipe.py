@@ -1,19 +1,19 @@
 """Recipe file -> what this platform builds: entries, what each is made from, and who it is.
 
     slide ─▶ tissue_mask/… ─▶ patch_locations/… ─┬▶ features/… ─┬▶ dataset/…  over all slides
-    (root)   per slide         per slide         └▶ patch_set/… └▶ slide_embedding/…
-                ▲                  ▲                per slide      per slide
-                └─ annotations/… ──┘
+    (root)   per slide         per slide         ├▶ patch_set/… └▶ slide_embedding/…
+                ▲                  ▲             └▶ patch_quality/… ┄▶ dataset/…
+                └─ annotations/… ──┘                per slide
                    recorded by people, slide by slide
 
 A section of the file is a stage of the chain. An entry has a name, a spec, and one parent: an entry
 of a section before it, named by a key called like that section. One that can start from what people
-drew names an entry of `annotations` as well. Its asset key is (stage, name).
+drew names an entry of `annotations` as well, a dataset with rules one of `patch_quality`. Its asset
+key is (stage, name).
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -24,16 +24,22 @@ from pathassets.core.datasets.spec import DatasetSpec
 from pathassets.core.features.embedding import EmbeddingSpec
 from pathassets.core.features.encoder import EncoderCard, EncoderRequest
 from pathassets.core.features.encoder_cards import card_of
-from pathassets.core.features.features import FeatureSpec, files_of, recipe_value, with_files
+from pathassets.core.features.features import FeatureSpec, files_of, with_files
 from pathassets.core.features.preprocessing import Preprocessing
-from pathassets.core.spec import (
-    EntryName,
-    canonical_json,
-    digests_by,
-    digests_by_text,
-    texts_json,
+from pathassets.core.quality.patch_quality import PatchQualitySpec
+from pathassets.core.quality.rules import SlideRules, limits_of
+from pathassets.core.spec import EntryName, digests_by, digests_by_text, texts_json
+from pathassets.core.stages import (
+    ANNOTATIONS,
+    DATASET,
+    PATCH_QUALITY,
+    RULES,
+    SLIDE,
+    STAGES,
+    Scope,
+    Stage,
+    parameters_of,
 )
-from pathassets.core.stages import ANNOTATIONS, DATASET, SLIDE, STAGES, Scope, Stage
 from pathassets.errors import SpecError, closest, did_you_mean
 
 __all__ = ["ANNOTATIONS", "DATASET", "SLIDE", "STAGES", "Entry", "Key", "Recipe", "parse_recipe"]
@@ -45,6 +51,8 @@ Where = Callable[[tuple[Any, ...]], str]
 HashWeights = Callable[[str], tuple[str, str]]
 """Path of a file or folder with weights, as the recipe has it -> whole path, SHA-256 of it all. It
 raises SpecError, saying neither place nor entry."""
+_NESTED: Any = {PatchQualitySpec: {"checks": SlideRules}, DatasetSpec: RULES}
+"""Keys of a spec that hold a spec."""
 _ENTRY_NAME = TypeAdapter(EntryName)
 
 _NUMBER = "Write a plain number without quotes: YAML takes 2e4 and '20000' for text"
@@ -63,6 +71,8 @@ class Entry:
     """None for entries made from the slide itself."""
     annotation: Key | None = None
     """The annotations that it names; None where it names none."""
+    beside: Key | None = None
+    """What else it is made from: of a dataset, the quality of its patches."""
     file_sha256: str = ""
     """Of the files with weights that it names; their paths are no part of its identity."""
 
@@ -74,7 +84,8 @@ class Entry:
     @property
     def parents(self) -> tuple[Key, ...]:
         """All entries that it is made from, or may be."""
-        return tuple(key for key in (self.parent, self.annotation) if key is not None)
+        named = (self.parent, self.annotation, self.beside)
+        return tuple(key for key in named if key is not None)
 
     @property
     def needs_annotation(self) -> bool:
@@ -97,16 +108,7 @@ class Entry:
     @property
     def parameters(self) -> dict[str, Any]:
         """What decides its bytes, in plain JSON, as an artifact and a page tell it; no path."""
-        plain: dict[str, Any] = json.loads(canonical_json(self.spec))
-        if isinstance(self.spec, FeatureSpec):
-            plain["encoder"] = recipe_value(self.spec.encoder)
-        if isinstance(self.spec, EmbeddingSpec):
-            del plain["weights"]  # the path; the digest has its content
-        if isinstance(self.spec, DatasetSpec):
-            silent = self.spec.SILENT.items()
-            plain = {n: v for n, v in plain.items() if (n, v) not in silent}
-            plain.pop("split_file", None)  # likewise
-        return {name: plain[name] for name in self.spec.__dataclass_fields__ if name in plain}
+        return parameters_of(self.spec)
 
     @property
     def weights_sha256(self) -> str:
@@ -212,13 +214,16 @@ def parse_recipe(data: object, where: Where, hash_weights: HashWeights = _refuse
     for entry in entries:
         for parent in entry.parents:
             _require_entry(entry, parent, keys, where)
-    return Recipe(entries=tuple(entries))
+    recipe = Recipe(entries=tuple(entries))
+    for entry in recipe.datasets:
+        _check_quality(recipe, entry, where)
+    return recipe
 
 
 def _parse_entry(stage: Stage, name: object, body: object, where: Where) -> Entry:
     place = (stage.name, _parse_name(name, (stage.name, name), where))
     fields = dict(_mapping({} if body is None else body, place, where, "an entry"))
-    known = {*stage.spec.__dataclass_fields__, stage.parent} - {SLIDE}
+    known = {*stage.spec.__dataclass_fields__, stage.parent, stage.beside} - {SLIDE, ""}
     if stage.may_name_annotations:
         known.add(ANNOTATIONS)
     for field in fields:
@@ -227,11 +232,20 @@ def _parse_entry(stage: Stage, name: object, body: object, where: Where) -> Entr
     if stage.parent != SLIDE:
         parent = (stage.parent, _parse_parent(stage, fields, place, where))
     drawn = fields.pop(ANNOTATIONS, None) if stage.may_name_annotations else None
+    beside = fields.pop(stage.beside, None) if stage.beside else None
     if stage.spec is FeatureSpec:
         _parse_encoder(fields, place, where)
+    for key, inner in _NESTED.get(stage.spec, {}).items():
+        if isinstance(fields.get(key), Mapping):
+            for rule in fields[key]:
+                _known(rule, inner.__dataclass_fields__, (*place, key, rule), where, "rule")
+            fields[key] = _parse_spec(inner, fields[key], (*place, key), where)
     spec = _parse_spec(stage.spec, fields, place, where)
     annotation = None if drawn is None else (ANNOTATIONS, str(drawn))
-    entry = Entry(stage=stage, name=place[1], spec=spec, parent=parent, annotation=annotation)
+    entry = Entry(
+        stage=stage, name=place[1], spec=spec, parent=parent, annotation=annotation,
+        beside=None if beside is None else (stage.beside, str(beside)),
+    )  # fmt: skip
     _check_annotation(entry, where)
     return entry
 
@@ -310,6 +324,25 @@ def _check_annotation(entry: Entry, where: Where) -> None:
             f"{where((*entry.key, ANNOTATIONS))}: {place} names annotations, and its region is "
             f"{entry.spec.region}",
             remedy="Add 'region: annotations' or 'region: outside_annotations', or take it out",
+        )
+
+
+def _check_quality(recipe: Recipe, entry: Entry, where: Where) -> None:
+    """Refuse rules of quality without numbers to hold them to, and rules of other patches."""
+    rules = [name for name in RULES if limits_of(getattr(entry.spec, name))]
+    place = "/".join(entry.key)
+    if rules and entry.beside is None:
+        raise SpecError(
+            f"{where((*entry.key, rules[0]))}: {place} has {rules[0]}, and not the numbers for it",
+            remedy=f"Add '{PATCH_QUALITY}: NAME', naming an entry of that section",
+        )
+    if entry.beside is None or entry.parent is None or "patch_rules" not in rules:
+        return
+    if recipe.entry(entry.parent).parent != recipe.entry(entry.beside).parent:
+        raise SpecError(
+            f"{where((*entry.key, PATCH_QUALITY))}: {'/'.join(entry.beside)} is of other patches "
+            f"than {'/'.join(entry.parent)}",
+            remedy="Name one that is made from the same patch_locations",
         )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,7 +14,9 @@ from pathassets.core.features import embedding, features
 from pathassets.core.locations import locations
 from pathassets.core.locations.location_spec import LocationSpec
 from pathassets.core.patches import patch_set, read_plan
-from pathassets.core.spec import STRICT
+from pathassets.core.quality import patch_quality
+from pathassets.core.quality.rules import PatchRules, SlideRules, limits_of
+from pathassets.core.spec import STRICT, canonical_json
 from pathassets.core.tissue import tissue_mask
 
 Scope = Literal["recorded", "slide", "cohort"]
@@ -28,6 +31,10 @@ ANNOTATIONS = "annotations"
 """What people drew: recorded, never made."""
 FEATURES = "features"
 SLIDE_EMBEDDING = "slide_embedding"
+PATCH_QUALITY = "patch_quality"
+
+RULES: Mapping[str, type[Any]] = {"slide_rules": SlideRules, "patch_rules": PatchRules}
+"""Rules of quality that a dataset may have, by the key that has them."""
 
 
 @spec_dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
@@ -66,6 +73,8 @@ class Stage:
     scope: Scope = "slide"
     annotation: Callable[[Any], Need] = _no_annotation
     """Whether an entry with that spec names annotations, too."""
+    beside: str = ""
+    """Section of which an entry may name one more that it is made from; empty where of none."""
 
     @property
     def may_name_annotations(self) -> bool:
@@ -104,6 +113,12 @@ STAGES = {
             code_version=f"{patch_set.CODE_VERSION}.{read_plan.CODE_VERSION}",
         ),
         Stage(
+            name=PATCH_QUALITY,
+            spec=patch_quality.PatchQualitySpec,
+            parent="patch_locations",
+            code_version=f"{patch_quality.CODE_VERSION}.{read_plan.CODE_VERSION}",
+        ),
+        Stage(
             name=FEATURES,
             spec=features.FeatureSpec,
             parent="patch_locations",
@@ -121,7 +136,25 @@ STAGES = {
             parent=FEATURES,
             code_version=dataset.CODE_VERSION,
             scope="cohort",
+            beside=PATCH_QUALITY,
         ),
     )
 }
 """In the order of the data flow."""
+
+
+def parameters_of(spec: Any) -> dict[str, Any]:
+    """What of a spec decides an artifact's bytes, in plain JSON; no path, and nothing silent."""
+    plain: dict[str, Any] = json.loads(canonical_json(spec))
+    if isinstance(spec, features.FeatureSpec):
+        plain["encoder"] = features.recipe_value(spec.encoder)
+    if isinstance(spec, embedding.EmbeddingSpec):
+        del plain["weights"]  # the path; the digest has its content
+    if isinstance(spec, patch_quality.PatchQualitySpec):
+        del plain["checks"]  # they judge the bytes, and decide none
+    if isinstance(spec, dataset.DatasetSpec):
+        plain |= {name: limits_of(getattr(spec, name)) for name in RULES}
+        silent = spec.SILENT.items()
+        plain = {n: v for n, v in plain.items() if (n, v) not in silent}
+        plain.pop("split_file", None)  # as of weights
+    return {name: plain[name] for name in spec.__dataclass_fields__ if name in plain}

@@ -29,7 +29,6 @@ from .cohorts import (
     cohort_list as cohort_list,
     cohort_preview as cohort_preview,
     cohort_slides as cohort_slides,
-    verdicts as verdicts,
 )
 from .console import (
     counted as counted,
@@ -37,6 +36,11 @@ from .console import (
     log_to_stderr as log_to_stderr,
     progress as progress,
     slide_progress as slide_progress,
+)
+from .daily.quality import (
+    review_queue as review_queue,
+    verdict_preview as verdict_preview,
+    verdicts as verdicts,
 )
 from .datasets import (
     accepted_line as accepted_line,

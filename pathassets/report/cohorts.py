@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from pathassets.catalog.cohorts.state import LABEL, NAMED
-from pathassets.catalog.records import CohortChange, CohortState, PastChange, Verdict
+from pathassets.catalog.records import CohortChange, CohortState, PastChange
 from pathassets.core.selection.globs import glob_of, written
 from pathassets.core.selection.nodes import Field
 from pathassets.core.text import quoted, visible
@@ -21,7 +21,6 @@ from pathassets.report.json_text import json_text
 
 MAX_CONFLICTS = 20
 SAID_ALREADY = "the catalog says so already"
-_NO_VERDICTS = "no verdicts: pathassets verdict set SLIDE accept --who NAME --why …"
 _NO_HISTORY = (
     "nothing was ever changed of a slide or patient called so: pathassets select values id lists "
     "the slides, pathassets select values patient the patients"
@@ -186,19 +185,3 @@ def cohort_history(changes: Sequence[PastChange], *, as_json: bool) -> None:
         cells = (when, change_words(one.change), by.who, by.file, by.sha256[:12])
         table.add_row(*(escape(visible(cell)) for cell in cells))
     console.print(table if changes else _NO_HISTORY)
-
-
-def verdicts(found: Sequence[Verdict], *, as_json: bool) -> None:
-    """Print verdicts."""
-    console = open_console()
-    if as_json:
-        rows = [
-            {**asdict(one), "made_at": one.made_at.isoformat(timespec="seconds")} for one in found
-        ]
-        console.print(json_text(rows, indent=1), markup=False)
-        return
-    table = Table("slide", "verdict", "who", "when", "why")
-    for one in found:
-        cells = (one.slide_id, one.verdict, one.who, f"{one.made_at:%Y-%m-%d %H:%M}", one.why)
-        table.add_row(*(escape(visible(cell)) for cell in cells))
-    console.print(table if found else _NO_VERDICTS)

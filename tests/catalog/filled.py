@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.records import (
     AnnotationRecord,
@@ -32,6 +34,7 @@ SAID = (
 )
 FEATURES = Address("features", "r18", "a", "f1")
 MASK = Address("tissue_mask", "otsu", "a", "m1")
+QUALITY = Address("patch_quality", "numbers", "a", "q0")
 DATASET = Address("dataset", "cohort", ALL_SLIDES, "d1")
 TILE = BadTileRecord(
     slide_id="a", level=0, x_px=0, y_px=256, width_px=256, height_px=256, tile=None,
@@ -67,6 +70,10 @@ def fill(catalog: Catalog) -> None:
     facts |= {"weights": "none", "precision": "float32", "patch_mpp": 0.5, "reader": "tiles"}
     catalog.record_artifact(artifact(MASK, {"tissue_mm2": 1.5, "tissue_share": 0.25}), [])
     catalog.record_artifact(artifact(FEATURES, facts), [MASK])
+    quality = {"focus_median": 120.5, "ink_share": 0.0, "n_patches": 8, "fold_share": None}
+    for digest in ("q1", "q0"):  # the newer one has the lesser digest
+        catalog.record_artifact(artifact(replace(QUALITY, digest=digest), quality), [MASK])
+        quality = {**quality, "focus_median": 130.5}
     counts = {"n_slides": 1, "n_patients": 1, "n_without_patient": 0, "n_left_out": 1}
     catalog.record_artifact(artifact(DATASET, counts | {"n_patches": 8}), [FEATURES])
     failed = AttemptRecord(

@@ -207,7 +207,89 @@ def test_another_spelling_of_an_encoder_makes_no_other_artifact() -> None:
     assert plain.digest([]) == spelt.digest([])
 
 
+JUDGED: dict[str, Any] = {
+    **GOOD,
+    "patch_quality": {
+        "numbers": {"patch_locations": "p256", "checks": {"min_focus": 50}},
+        "numbers512": {"patch_locations": "p512"},
+    },
+    "dataset": {
+        "cohort": {
+            "features": "colour", "patch_quality": "numbers",
+            "slide_rules": {"max_ink_share": 0.1}, "patch_rules": {"min_focus": 50},
+        },
+    },
+}  # fmt: skip
+
+
+def judged(path: str, value: object) -> dict[str, Any]:
+    """The recipe with rules of quality, with one item set."""
+    return with_item(JUDGED, path, value)
+
+
+def test_a_dataset_with_rules_goes_back_to_the_quality_that_it_names() -> None:
+    recipe = parse(JUDGED)
+    cohort = recipe.entry(("dataset", "cohort"))
+    assert cohort.parents == (("features", "colour"), ("patch_quality", "numbers"))
+    assert ("patch_quality", "numbers") in [e.key for e in recipe.lineage(cohort)]
+    assert cohort.parameters["patch_rules"] == {"min_focus": 50.0}
+    plain = parse(GOOD).entry(("dataset", "cohort"))
+    assert not {"patch_rules", "slide_rules", "patch_quality"} & plain.parameters.keys()
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "stale"),
+    [
+        ("patch_quality/numbers/checks", {"min_focus": 9}, ""),
+        ("patch_quality/numbers/blurred_below", 9.0, "patch_quality/numbers dataset/cohort"),
+        ("dataset/cohort/patch_rules", {"min_focus": 9}, "dataset/cohort"),
+        ("dataset/cohort/patch_rules", {"min_focus": 50, "min_contrast": None}, ""),
+    ],
+)
+def test_rules_that_judge_make_nothing_stale_and_rules_that_choose_the_dataset(
+    path, value, stale
+) -> None:
+    before, after = versions_of(parse(JUDGED)), versions_of(parse(judged(path, value)))
+    assert {"/".join(k) for k in after if before[k] != after[k]} == set(stale.split())
+
+
 BAD = {
+    "rules without numbers": (
+        changed("dataset/cohort/patch_rules", {"min_focus": 5}),
+        ":dataset.cohort.patch_rules",
+        "dataset/cohort has patch_rules, and not the numbers for it",
+        "Add 'patch_quality: NAME', naming an entry of that section",
+    ),
+    "rules for other patches": (
+        judged("dataset/cohort/patch_quality", "numbers512"),
+        ":dataset.cohort.patch_quality",
+        "patch_quality/numbers512 is of other patches than features/colour",
+        "Name one that is made from the same patch_locations",
+    ),
+    "quality that is not there": (
+        judged("dataset/cohort/patch_quality", "nummers"),
+        ":dataset.cohort.patch_quality",
+        "dataset/cohort is made from patch_quality/nummers, which the recipe does not have",
+        "Did you mean 'numbers'?",
+    ),
+    "unknown rule": (
+        judged("patch_quality/numbers/checks", {"min_focs": 5}),
+        ":patch_quality.numbers.checks.min_focs",
+        "unknown rule: 'min_focs'",
+        "Did you mean 'min_focus'?",
+    ),
+    "impossible rule": (
+        judged("dataset/cohort/slide_rules", {"max_ink_share": 5.0}),
+        ":dataset.cohort.slide_rules.max_ink_share",
+        "dataset.cohort.slide_rules.max_ink_share = 5.0: it should be less than or equal to 1",
+        "Change the value",
+    ),
+    "rules that are a word": (
+        judged("dataset/cohort/slide_rules", "strict"),
+        ":dataset.cohort.slide_rules",
+        "dataset.cohort.slide_rules = 'strict': ",
+        "Change the value",
+    ),
     "empty file": (None, ":", "a recipe is a mapping of names, found nothing", "docs/recipe.md"),
     "list": (["tissue_mask"], ":", "a recipe is a mapping of names, found list", "docs/recipe.md"),
     "no section": ({}, ":", "the recipe builds nothing", "Add a tissue_mask entry"),
@@ -282,7 +364,7 @@ BAD = {
         changed("zzz", {}),
         ":zzz",
         "unknown section: 'zzz'",
-        "Known are annotations, dataset, features, patch_locations, patch_set, slide_embedding",
+        "Known are annotations, dataset, features, patch_locations, patch_quality, patch_set, ",
     ),
     "section without entries": (
         changed("features", None),
@@ -559,7 +641,8 @@ def test_changing_one_entry_changes_it_and_what_is_made_from_it_and_nothing_else
 
 def test_the_recipe_of_the_package_is_good() -> None:
     recipe = load_recipe(Path(pathassets.__file__).parent / "recipe.yaml")
-    built = set(recipe_module.STAGES) - {"annotations", "patch_set", "slide_embedding"}
+    left_out = {"annotations", "patch_set", "patch_quality", "slide_embedding"}
+    built = set(recipe_module.STAGES) - left_out
     assert {e.stage.name for e in recipe.entries} == built
     for entry in recipe.datasets:
         assert len(recipe.lineage(entry)) == 4

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import dagster as dg
 import pytest
+import yaml
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
 from pathassets.adapters.yaml import load_recipe
-from pathassets.core.recipe import Recipe
+from pathassets.core.recipe import Recipe, parse_recipe
 from pathassets.defs.build import build_definitions
 from pathassets.engine.settings import DEFAULT_RECIPE
 
@@ -77,6 +78,19 @@ def drawn(graph: AssetGraph) -> str:
 
 def test_the_graph_is_the_recipe_s(definitions: dg.Definitions) -> None:
     assert drawn(definitions.resolve_asset_graph()) == GRAPH.strip()
+
+
+def test_a_dataset_with_rules_of_quality_follows_all_slides_of_both() -> None:
+    text = yaml.safe_load(DEFAULT_RECIPE.read_text())
+    text["patch_quality"] = {"numbers": {"patch_locations": "grid_256px_05um"}}
+    rules = {"patch_quality": "numbers", "patch_rules": {"min_focus": 50.0}}
+    text["dataset"]["cohort"] |= rules
+    graph = build_definitions(parse_recipe(text, str)).resolve_asset_graph()
+    node = graph.get(dg.AssetKey(["dataset", "cohort"]))
+    assert {name(key) for key in node.parent_keys} == {
+        "features/colour_stats", "patch_quality/numbers"
+    }  # fmt: skip
+    assert {type(one) for one in node.partition_mappings.values()} == {dg.AllPartitionMapping}
 
 
 def test_every_asset_has_an_owner_and_says_what_it_is(definitions: dg.Definitions) -> None:

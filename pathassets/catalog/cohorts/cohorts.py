@@ -229,9 +229,20 @@ class Cohorts(CatalogPart):
         Raises:
             CatalogError: there is no such slide.
         """
+        self.set_verdicts([new])
+
+    def set_verdicts(self, new: Sequence[Verdict]) -> None:
+        """The same of many slides, all or none.
+
+        Raises:
+            CatalogError: a slide is unknown; then nothing is stated.
+        """
+        if not new:
+            return
         with writing(self._engine) as connection:
-            check_known(connection, [new.slide_id])
-            connection.execute(insert(verdict), flat(new) | {"made_at": now()})
+            check_known(connection, sorted({one.slide_id for one in new}))
+            made_at = now()
+            connection.execute(insert(verdict), [flat(one) | {"made_at": made_at} for one in new])
 
     def verdicts(self) -> list[Verdict]:
         """The verdict in force of every slide that has one, by slide."""

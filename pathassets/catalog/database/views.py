@@ -97,6 +97,41 @@ LEFT JOIN slide s ON s.slide_id = a.partition_key
 WHERE a.stage = 'features'
 """
 
+V_QUALITY = """
+SELECT
+  a.partition_key AS slide_id, s.patient, s.label, a.name, a.digest,
+  fact_integer!(a.facts, n_patches) AS n_patches,
+  fact_number!(a.facts, patch_mpp) AS patch_mpp,
+  fact_number!(a.facts, focus_median) AS focus_median,
+  fact_number!(a.facts, focus_p05) AS focus_p05,
+  fact_number!(a.facts, focus_p95) AS focus_p95,
+  fact_number!(a.facts, blurred_share) AS blurred_share,
+  fact_number!(a.facts, contrast) AS contrast,
+  fact_number!(a.facts, od_red) AS od_red,
+  fact_number!(a.facts, od_green) AS od_green,
+  fact_number!(a.facts, od_blue) AS od_blue,
+  fact_number!(a.facts, haematoxylin) AS haematoxylin,
+  fact_number!(a.facts, eosin) AS eosin,
+  fact_number!(a.facts, glass_share) AS glass_share,
+  fact_number!(a.facts, tissue_mm2) AS tissue_mm2,
+  fact_number!(a.facts, coverage) AS coverage,
+  fact_number!(a.facts, ink_mm2) AS ink_mm2,
+  fact_number!(a.facts, ink_share) AS ink_share,
+  fact_number!(a.facts, fold_share) AS fold_share,
+  fact_integer!(a.facts, n_bad_tiles) AS n_bad_tiles,
+  fact_integer!(a.facts, n_skipped) AS n_skipped,
+  fact_number!(a.facts, bad_patch_share) AS bad_patch_share,
+  a.uri || '/quality.parquet' AS quality_uri,
+  a.made_by, a.made_at
+FROM artifact a
+LEFT JOIN slide s ON s.slide_id = a.partition_key
+WHERE a.stage = 'patch_quality' AND NOT EXISTS (
+  SELECT 1 FROM artifact b
+  WHERE b.stage = a.stage AND b.name = a.name AND b.partition_key = a.partition_key
+    AND (b.made_at > a.made_at OR (b.made_at = a.made_at AND b.digest > a.digest))
+)
+"""
+
 V_ATTEMPTS = """
 SELECT
   t.id AS attempt_id, t.run_id, t.stage, t.name, t.partition_key AS slide_id, t.digest, t.state,
@@ -220,6 +255,7 @@ VIEWS: Mapping[str, str] = MappingProxyType(
         "v_labels": V_LABELS,
         "v_artifacts": V_ARTIFACTS,
         "v_features": V_FEATURES,
+        "v_quality": V_QUALITY,
         "v_attempts": V_ATTEMPTS,
         "v_failures": V_FAILURES,
         "v_datasets": V_DATASETS,

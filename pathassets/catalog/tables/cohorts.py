@@ -6,7 +6,7 @@ else is said has rows here, and every change of it one in `cohort_change`, whoev
 
 from __future__ import annotations
 
-from sqlalchemy import Column, ForeignKey, Index, Integer, Table, Text
+from sqlalchemy import Column, ForeignKey, Index, Integer, Table, Text, text
 
 from pathassets.catalog.tables.base import Moment, metadata, of_slide, words
 
@@ -94,4 +94,7 @@ verdict = Table(
     words("who"),
     words("why"),
     Column("made_at", Moment, nullable=False),
+    # As of cohort_change; last, as they were added.
+    Column("file", Text, nullable=False, server_default=text("''")),
+    Column("sha256", Text, nullable=False, server_default=text("''")),
 )

@@ -1,1 +1,1 @@
-"""What is done every day: looking after what runs."""
+"""What is done every day."""

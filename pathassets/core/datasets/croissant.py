@@ -67,6 +67,8 @@ _MEANINGS = {
     "tissue_mask_digest": "Artifact of the mask that its patches are in.",
     "patch_locations_digest": "Artifact of the places of its patches.",
     "features_digest": "Artifact of its features.",
+    "n_used": "Rows of its features that are used; used_patches.parquet has a bit for each.",
+    "patch_quality_digest": "Artifact of the quality of its patches, which rules were held to.",
     "site": "Where its patient was treated.",
 }
 _TYPES = {"int64": "sc:Integer", "float64": "sc:Float"}

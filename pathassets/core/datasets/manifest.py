@@ -28,19 +28,23 @@ MANIFEST_COLUMNS = (
     "features_digest",
 )
 """One row a slide. `features_uri` is relative to the store; the last six: what it was made from."""
-QUALITY_COLUMNS = ("site", "external", "tissue_mm2", "bad_patch_share", "verdict")
+QUALITY_COLUMNS = ("site", "external", "tissue_mm2", "bad_patch_share", "verdict", "broken")
 """What more is looked at: the site, the external cohort that the slide is of (empty: none), mm²,
-a share, and `pass`, `reject` or what else was said."""
+a share, `accept`, `reject` or `review`, and a rule of quality that the slide breaks, in words."""
+USED, QUALITY_DIGEST = "n_used", "patch_quality_digest"
+"""Columns of the rows, and of the manifest, where a dataset has rules of quality: patches that are
+used, and the artifact that tells."""
 
 LEFT_OUT_COLUMNS = ("slide_id", "patient", "label", "why")
 _NUMBERS = {
     "n_patches": "int64",
+    "n_used": "int64",
     "slide_mpp": "float64",
     "tissue_mm2": "float64",
     "bad_patch_share": "float64",
 }
 _UNKNOWN = {"tissue_mm2": float("nan"), "bad_patch_share": 0.0}
-REJECTED = "reject"
+REJECTED, ACCEPTED = "reject", "accept"
 NOT_COMPUTED, GONE, DAMAGED = "not computed", "features gone", "features damaged"
 """Why a slide without usable features is left out where a run would make them."""
 
@@ -107,7 +111,8 @@ def build_manifest(
     unplaced = (rows["why"] == "") & rows["split"].isna()
     rows.loc[unplaced, "why"] = f"no part in {before.stated.file}" if before.stated else "no part"
     left_out = rows.loc[rows["why"] != "", list(LEFT_OUT_COLUMNS)]
-    columns = [*MANIFEST_COLUMNS, *(["site"] if spec.split_by == "site" else [])]
+    more = [name for name in (USED, QUALITY_DIGEST) if name in rows]
+    columns = [*MANIFEST_COLUMNS, *(["site"] if spec.split_by == "site" else []), *more]
     manifest = rows.loc[rows["why"] == "", columns]
     return SplitTable(
         manifest=manifest.reset_index(drop=True),
@@ -133,7 +138,9 @@ def _typed(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _judge(rows: pd.DataFrame, spec: DatasetSpec) -> None:
     """Say why slides are not good enough; the first rule that one breaks is told."""
-    rules = [(rows["n_patches"] < spec.min_patches, f"fewer than {spec.min_patches} patches")]
+    counted, verdict = rows.get(USED, rows["n_patches"]), rows["verdict"].fillna("")
+    rules: list[tuple[pd.Series, str | pd.Series]]
+    rules = [(counted < spec.min_patches, f"fewer than {spec.min_patches} patches")]
     if spec.min_tissue_mm2 > 0:
         is_little = ~(rows["tissue_mm2"] >= spec.min_tissue_mm2)  # unknown is no tissue
         rules.append((is_little, f"less than {spec.min_tissue_mm2:g} mm² of tissue"))
@@ -141,12 +148,17 @@ def _judge(rows: pd.DataFrame, spec: DatasetSpec) -> None:
         is_bad = rows["bad_patch_share"] > spec.max_bad_patch_share
         said = f"more than {spec.max_bad_patch_share:.2%} of its patches cannot be read"
         rules.append((is_bad, said))
-    if spec.verdict == "not_rejected":
-        rules.append((rows["verdict"].fillna("") == REJECTED, "rejected in quality control"))
+    if spec.verdict in {"not_rejected", "decides"}:
+        rules.append((verdict == REJECTED, "rejected in quality control"))
+    if spec.verdict == "accepted":
+        rules.append((verdict != ACCEPTED, "not accepted in quality control"))
+    broken = rows["broken"].fillna("")
+    overruled = (verdict == ACCEPTED) & (spec.verdict == "decides")
+    rules.append(((broken != "") & ~overruled, broken))
     if spec.label is not None:
         rules.append((rows["label"].fillna("") == "", f"no label {spec.label}"))
     for breaks, why in rules:
-        rows.loc[(rows["why"] == "") & breaks, "why"] = why
+        rows["why"] = rows["why"].mask((rows["why"] == "") & breaks, why)
 
 
 def _require_distinct(kept: pd.DataFrame) -> None:

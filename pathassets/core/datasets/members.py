@@ -40,6 +40,8 @@ class Member:
     """Its Zarr group, relative to what holds all features, with forward slashes."""
     features_sha256: str
     """Of all files of the artifact that the group is in."""
+    used_bits: bytes | None = None
+    """A bit for each patch that is used; None: all are."""
     code: int = UNLABELLED
     """Number of its class."""
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from pathassets.core.datasets.manifest import USED
+
 NO_LABEL = ""
 
 
@@ -16,9 +18,16 @@ def split_counts(manifest: pd.DataFrame) -> pd.DataFrame:
         patient=manifest["patient"].replace("", pd.NA).fillna(manifest["slide_id"]),
     )
     counted = table.groupby(["split", "label"], sort=True).agg(
-        slides=("slide_id", "size"), patients=("patient", "nunique"), patches=("n_patches", "sum")
+        slides=("slide_id", "size"),
+        patients=("patient", "nunique"),
+        patches=(_counted_column(manifest), "sum"),
     )
     return counted.reset_index()
+
+
+def _counted_column(manifest: pd.DataFrame) -> str:
+    """Patches that are used, where rules say which."""
+    return USED if USED in manifest else "n_patches"
 
 
 def split_report(manifest: pd.DataFrame, left_out: pd.DataFrame) -> dict[str, Any]:
@@ -40,7 +49,7 @@ def _counts(rows: pd.DataFrame) -> dict[str, Any]:
     counts = {
         "slides": len(rows),
         "patients": int(groups.nunique()),
-        "patches": int(rows["n_patches"].sum()),
+        "patches": int(rows[_counted_column(rows)].sum()),
         "patients_by_label": {
             str(label): int(n) for label, n in groups.groupby(labels).nunique().items()
         },

@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass as spec_dataclass
 
+from pathassets.core.quality.rules import PatchRules, SlideRules
 from pathassets.core.spec import STRICT, EntryName, Share
 
 CODE_VERSION = "1"
@@ -48,8 +49,15 @@ class DatasetSpec:
     """Slides with less tissue are left out."""
     max_bad_patch_share: Share = 1.0
     """Slides of which a larger share of the patches cannot be read are left out."""
-    verdict: Literal["any", "not_rejected"] = "any"
-    """Whether slides that were rejected in quality control are left out."""
+    verdict: Literal["any", "not_rejected", "accepted", "decides"] = "any"
+    """What people said of slides. `not_rejected` leaves out those that they rejected; `decides`
+    as well, and keeps those that they accepted whatever `slide_rules` say; `accepted` leaves out
+    all but those."""
+    slide_rules: SlideRules | None = None
+    """Slides that break one are left out."""
+    patch_rules: PatchRules | None = None
+    """Patches that break one are not used: their features stay, and need not be made again. What
+    else counts patches, counts those that are used."""
     split_by: SplitBy = "shares"
     """`shares`: each patient is drawn by seed and name alone. `stratified`: the shares hold within
     each label, to one patient. `site`: all patients of a site are in one part."""
@@ -68,6 +76,8 @@ class DatasetSpec:
             "min_tissue_mm2": 0.0,
             "max_bad_patch_share": 1.0,
             "verdict": "any",
+            "slide_rules": {},
+            "patch_rules": {},
             "split_by": "shares",
             "n_folds": None,
             "split_file": None,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,8 @@ class Bag:
     """What the features say of themselves: encoder, weights_sha256, precision, …"""
     tissue: Sequence[AnnotationPolygon] = ()
     """Outlines of the tissue that the patches were laid over, in level-0 pixels."""
+    choice: str = ""
+    """SHA-256 of the rows that were chosen of its source; empty: all."""
 
     def __len__(self) -> int:
         return len(self.boxes_px0)
@@ -76,12 +79,31 @@ class Bag:
         """What decides the bytes of its files, beside the format: equal text, equal bytes."""
         slide, footprint = self.slide, self.footprint
         seen = (slide.name, slide.level_sizes_px, slide.bounds_px0, footprint.overlap_px)
-        return f"{self.source} {seen} {len(self.tissue)}"
+        return f"{self.source} {seen} {len(self.tissue)}{self.choice and f' {self.choice}'}"
+
+    def only(self, rows: np.ndarray) -> Bag:
+        """Some of its patches, by their places, int64 ascending."""
+        return replace(
+            self,
+            boxes_px0=self.boxes_px0[rows],
+            chunks=lambda: _chosen(self.chunks(), rows),
+            choice=hashlib.sha256(rows.astype("<i8").tobytes()).hexdigest(),
+        )
 
     @property
     def encoder(self) -> str:
         """Name of the encoder; empty for patches without features."""
         return str(self.attributes.get("encoder", ""))
+
+
+def _chosen(chunks: Iterator[np.ndarray], rows: np.ndarray) -> Iterator[np.ndarray]:
+    """Rows of consecutive chunks by their places in all of them, chunk by chunk."""
+    start = 0
+    for chunk in chunks:
+        first, last = np.searchsorted(rows, [start, start + len(chunk)])
+        if last > first:
+            yield chunk[rows[first:last] - start]
+        start += len(chunk)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

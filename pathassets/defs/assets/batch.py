@@ -33,6 +33,10 @@ _WORDS = {
     "tissue_mask": ("Where there is tissue on the slide, and where glass.", {"zarr", "opencv"}),
     "patch_locations": ("Squares of the slide that become patches.", {"parquet", "numpy"}),
     "patch_set": ("Images of the patches, as files or packed.", {"parquet", "images"}),
+    "patch_quality": (
+        "Focus, colour, ink, folds of every patch, and of the slide by them.",
+        {"parquet", "opencv"},
+    ),
     "features": ("One row of numbers for every patch.", {"zarr"}),
     "slide_embedding": (
         "One vector for the whole slide, of the features of its patches.",

@@ -13,7 +13,6 @@ from pathassets.defs.assets.batch import OWNER
 from pathassets.defs.events.data_versions import code_version
 from pathassets.defs.events.dataset_events import dataset_metadata, kept_back
 from pathassets.engine.platform.datasets.build import build_dataset
-from pathassets.engine.platform.datasets.gather import parent_of
 from pathassets.engine.platform.datasets.plan import plan_dataset
 from pathassets.engine.platform.planned_datasets import planned_version
 from pathassets.engine.platform.platform import Platform
@@ -28,11 +27,11 @@ logger = logging.getLogger(__name__)
 
 def build_dataset_asset(recipe: Recipe, entry: Entry) -> dg.AssetsDefinition:
     """Make the asset of one dataset entry."""
-    parent = dg.AssetKey([*(entry.parent or ())])
+    parents = [dg.AssetKey([*key]) for key in entry.parents]
 
     @dg.asset(
         key=[*entry.key],
-        deps=[dg.AssetDep(parent, partition_mapping=dg.AllPartitionMapping())],
+        deps=[dg.AssetDep(p, partition_mapping=dg.AllPartitionMapping()) for p in parents],
         description="A versioned table of slides one can train on: labels, patients, a split that "
         "never parts a patient, feature files with their SHA-256, and what each was made from.",
         group_name=entry.stage.name,
@@ -71,7 +70,8 @@ def due_datasets(instance: dg.DagsterInstance, platform: Platform) -> list[Key]:
     """
     due, plan_id = [], refresh_wanted(platform)
     for entry in platform.recipe.datasets:
-        look(platform, plan_id, key=parent_of(entry))
+        for key in entry.parents:
+            look(platform, plan_id, key=key)
         try:
             address, planned = planned_version(platform, plan_id, entry)
         except SpecError as error:  # a run of it could only fail; the others are to follow

@@ -9,9 +9,11 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from pathassets.core.quality.rules import rules_of_slide
 from pathassets.core.recipe import Entry, Recipe
+from pathassets.core.stages import PATCH_QUALITY
 from pathassets.defs.dagster_internals import delete_planned_checks
-from pathassets.defs.events.slide_events import ARE_FINITE, HAS_PATCHES, HAS_TISSUE
+from pathassets.defs.events.slide_events import ARE_FINITE, HAS_PATCHES, HAS_TISSUE, KEEP_RULES
 from pathassets.defs.partitions import SLIDES
 
 _WORDS = {
@@ -22,6 +24,10 @@ _WORDS = {
     "patch_locations": (
         HAS_PATCHES,
         "A slide without patches has too little tissue, or none where asked for.",
+    ),
+    PATCH_QUALITY: (
+        KEEP_RULES,
+        "A slide that breaks a rule of the recipe waits in pathassets qc queue for a person.",
     ),
     "features": (
         ARE_FINITE,
@@ -39,8 +45,13 @@ _BLOCKING = {ARE_FINITE}
 def check_specs(recipe: Recipe) -> Iterator[dg.AssetCheckSpec]:
     """The checks of the recipe's assets."""
     for entry in recipe.per_slide:
-        if entry.stage.name in _WORDS:
+        if entry.stage.name in _WORDS and _has_check(entry):
             yield _spec(entry)
+
+
+def _has_check(entry: Entry) -> bool:
+    """Whether there is anything to judge: of quality, the recipe says what."""
+    return entry.stage.name != PATCH_QUALITY or rules_of_slide(entry.spec.checks) is not None
 
 
 def _spec(entry: Entry) -> dg.AssetCheckSpec:

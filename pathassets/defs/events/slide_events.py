@@ -8,7 +8,15 @@ from dagster_shared.record import replace
 
 from pathassets.catalog.records import AnnotationRecord
 from pathassets.core.address import Address
+from pathassets.core.quality.rules import (
+    SlideRules,
+    broken_rules,
+    limits_of,
+    rules_of_slide,
+    value_of,
+)
 from pathassets.core.recipe import ANNOTATIONS
+from pathassets.core.stages import PATCH_QUALITY
 from pathassets.defs.events.data_versions import Provenance, asset_key, data_version_tags
 from pathassets.defs.events.slide_facts import Metadata, SlideFacts, pictures, slide_metadata
 from pathassets.defs.partitions import SLIDE_KEY
@@ -25,6 +33,8 @@ HAS_PATCHES = "has_patches"
 """Check on all patch locations: none is a value, and this points at it."""
 ARE_FINITE = "features_are_finite"
 """Check on all features; it fails where the encoder gives NaN or infinity, and nothing is made."""
+KEEP_RULES = "keeps_rules"
+"""Check on patch quality that has rules; it fails where the slide breaks one, and says which."""
 UNLIKE = 0.25
 """Share by which patches may differ in resolution from what an encoder was trained on."""
 WITHDRAWN = "withdrawn"
@@ -34,6 +44,7 @@ _PREVIEWS = {
     "tissue_mask": "mask",
     "patch_locations": "grid",
     "patch_set": "patches",
+    "patch_quality": "quality_map",
     "features": "features_map",
 }
 
@@ -61,6 +72,10 @@ def events_of(outcome: SlideOutcome, provenance: Provenance) -> Iterator[Event]:
         )
         if address.stage in _CHECKS:
             yield _aimed(_CHECKS[address.stage](step.artifact.facts, address), provenance)
+        if address.stage == PATCH_QUALITY and (
+            rules := rules_of_slide(step.step.entry.spec.checks)
+        ):
+            yield _aimed(_keeps_rules(rules, step.artifact.facts, address), provenance)
 
 
 def _reason(outcome: StepOutcome) -> dg.AssetObservation:
@@ -129,6 +144,27 @@ def _are_finite(facts: Mapping[str, Any], address: Address) -> dg.AssetCheckEval
         passed=True,
         severity=dg.AssetCheckSeverity.ERROR,
         metadata={"n_patches": facts["n_patches"]},
+        partition=address.partition_key,
+    )
+
+
+def _keeps_rules(
+    rules: SlideRules, facts: Mapping[str, Any], address: Address
+) -> dg.AssetCheckEvaluation:
+    """Each rule with value and limit; which are broken, in words."""
+    broken = [*broken_rules(rules, facts)]
+    metadata: Metadata = {}
+    for rule, limit in limits_of(rules).items():
+        value = value_of(rule, facts)
+        metadata[rule] = dg.MetadataValue.float(limit)
+        metadata[rule[4:]] = _value(value) if value is not None else text_value("not known")
+    return dg.AssetCheckEvaluation(
+        asset_key=asset_key(address),
+        check_name=KEEP_RULES,
+        passed=not broken,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=quoted("; ".join(map(str, broken))),
+        metadata=metadata,
         partition=address.partition_key,
     )
 

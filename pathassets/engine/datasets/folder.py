@@ -15,18 +15,20 @@ import pandas as pd
 from pathassets.adapters.parquet import load_table
 from pathassets.adapters.store.damage import MANIFEST, check_bytes
 from pathassets.adapters.store.store import Artifact, read_copy
-from pathassets.core.datasets.manifest import MANIFEST_COLUMNS
+from pathassets.core.datasets.manifest import MANIFEST_COLUMNS, USED
 from pathassets.core.datasets.members import Member
+from pathassets.core.datasets.used_patches import bits_of
 from pathassets.core.datasets.withdrawn import Withdrawn
 from pathassets.engine.datasets.withdrawn import FORGOTTEN_JSON, read_withdrawn
 from pathassets.errors import (
     ArtifactCorrupt,
     ArtifactMissing,
     BagUnreadable,
+    SpecError,
     StoreError,
 )
 
-MANIFEST_TABLE = "manifest.parquet"
+MANIFEST_TABLE, USED_TABLE = "manifest.parquet", "used_patches.parquet"
 AGAIN = "pathassets run makes it anew, or says what does; of a copied folder, copy it again"
 _DEPTH = 4
 """Folders from a dataset's own up to its store."""
@@ -48,6 +50,30 @@ class DatasetFolder:
         """Whether it has its features beside it, and needs no store."""
         first = next((PurePosixPath(uri).parts[0] for uri in self.manifest["features_uri"]), "")
         return (self.path / first).is_dir() or (self.path / FORGOTTEN_JSON).exists()
+
+    @cached_property
+    def used(self) -> dict[str, bytes]:
+        """By slide, a bit for each row of its features that is used; empty: all of all are.
+
+        Raises:
+            ArtifactMissing: they are gone.
+            ArtifactCorrupt: they are other than was published, or contradict the manifest.
+        """
+        if USED not in self.manifest:
+            return {}
+        table = self.path / USED_TABLE
+        if not table.is_file():
+            raise ArtifactMissing(table, "is gone: it says which patches are used", remedy=AGAIN)
+        _require_published(self.path, USED_TABLE)
+        try:
+            found = load_table(table)
+            bits = bits_of(found)
+        except SpecError as error:
+            raise ArtifactCorrupt(table, error.message, remedy=AGAIN) from error
+        columns = ["slide_id", "n_patches", USED]
+        if not found[columns].astype(object).equals(self.manifest[columns].astype(object)):
+            raise ArtifactCorrupt(table, "is of other patches than the manifest", remedy=AGAIN)
+        return bits
 
     @property
     def root(self) -> Path:
@@ -107,7 +133,7 @@ def open_folder(path: Path) -> DatasetFolder:
             path, f"has no {MANIFEST_TABLE}: it is no dataset",
             remedy="Name a dataset, such as cohort@3, or the folder that one was copied to",
         )  # fmt: skip
-    _require_published(path)
+    _require_published(path, MANIFEST_TABLE)
     manifest = load_table(table)
     missing = [name for name in MANIFEST_COLUMNS if name not in manifest.columns]
     if missing:
@@ -120,11 +146,11 @@ def open_folder(path: Path) -> DatasetFolder:
     return DatasetFolder(path=path, manifest=manifest, withdrawn=read_withdrawn(path))
 
 
-def _require_published(path: Path) -> None:
-    """Refuse a manifest that was changed; a folder that somebody wrote by hand says nothing."""
+def _require_published(path: Path, name: str) -> None:
+    """Refuse a table that was changed; a folder that somebody wrote by hand says nothing."""
     if not (path / MANIFEST).exists():
         return
-    stated = [file for file in read_copy(path).files if file.path == MANIFEST_TABLE]
+    stated = [file for file in read_copy(path).files if file.path == name]
     damage = check_bytes(path, stated)
     if damage is not None:
         raise ArtifactCorrupt(path / damage.path, damage.fact, remedy=AGAIN)

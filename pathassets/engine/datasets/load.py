@@ -93,7 +93,14 @@ def load_dataset(  # noqa: PLR0913 - the public door: each has a default
     return BagDataset(
         name=str(what),
         root=folder.root,
-        members=tuple(replace(one, code=code.get(one.label, UNLABELLED)) for one in chosen),
+        members=tuple(
+            replace(
+                one,
+                code=code.get(one.label, UNLABELLED),
+                used_bits=folder.used.get(one.slide_id),
+            )
+            for one in chosen
+        ),
         classes=known,
         withdrawn=lost,
         max_patches=max_patches,

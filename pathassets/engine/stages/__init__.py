@@ -3,9 +3,9 @@
 The data's way:
 
     slide ─▶ tissue_mask ─▶ patch_locations ─┬▶ patch_set
-                 ▲               ▲           └▶ features ─▶ slide_embedding
-                 └─ annotations ─┘                │
-                                                  └▶ dataset, over all slides: engine/platform
+                 ▲               ▲           ├▶ patch_quality ──┐
+                 └─ annotations ─┘           └▶ features ─┬▶ dataset, over all slides
+                                                          └▶ slide_embedding
 
 A slide's task is cut into segments (segments): what needs a device is made on a line, the rest in
 worker processes. The way of the work in either:
@@ -18,7 +18,8 @@ worker processes. The way of the work in either:
                      ├ published     made already? ─yes─▶ current
                      ├ context       the slide, opened by the first step that has to compute
                      ├ registry      the stage's value: how its steps are made, and which together
-                     │   ├ tissue_mask · patch_locations · patch_set · features · slide_embedding
+                     │   ├ tissue_mask · patch_locations · patch_set · patch_quality · features ·
+                     │   │ slide_embedding
                      │   │           StageJob ─▶ files in a folder, Made     (job)
                      │   └ recorded_annotation     what tissue and locations take from people
                      ├ published     the folder gets its final name

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from pathassets.core.stages import ANNOTATIONS, FEATURES, SLIDE
+from pathassets.core.stages import ANNOTATIONS, FEATURES, PATCH_QUALITY, SLIDE
 from pathassets.engine.patches import writer
 from pathassets.engine.stages import features, patch_locations, patch_set, slide_embedding
 from pathassets.engine.stages import tissue_mask as tissue
 from pathassets.engine.stages.context import SlideContext
 from pathassets.engine.stages.job import PREVIEW, Asking, Facts, Made, StageJob
 from pathassets.engine.stages.outcomes import Step
+from pathassets.engine.stages.quality import patch_quality
 
 MakeOne = Callable[[SlideContext, StageJob], Facts]
 """Write one job's files, and tell the facts; what it raises ends the step."""
@@ -79,6 +80,12 @@ SLIDE_STAGES = {
             needs=("patch_locations",),
             makes=(writer.TABLE, writer.TEXT, PREVIEW),
             make=_one_by_one(patch_set.make_patch_set),
+        ),
+        SlideStage(
+            name=PATCH_QUALITY,
+            needs=("patch_locations",),
+            makes=(patch_quality.QUALITY, PREVIEW),
+            make=_one_by_one(patch_quality.make_patch_quality),
         ),
         SlideStage(
             name=FEATURES,

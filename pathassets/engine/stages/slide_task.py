@@ -88,7 +88,7 @@ class _SlideRun:
         """Make steps that are made together, and once more when that mended their parents."""
         yield from self._try(steps)
         lacking = [outcome.step for outcome in self.of(steps) if _lacks_files(outcome)]
-        if lacking and (yield from self._mend_parents(lacking[0])):
+        if lacking and (yield from self._mend_ancestors(lacking[0])):
             yield from self._try(lacking)
 
     def _try(self, steps: Sequence[Step]) -> Asking[None]:
@@ -99,14 +99,23 @@ class _SlideRun:
             outcomes = yield from make_steps(steps, self._context, self._published, self._staging)
         self._outcomes |= {outcome.step.address: outcome for outcome in outcomes}
 
-    def _mend_parents(self, step: Step) -> Asking[bool]:
-        """Make again those parents of a step whose bytes are not whole; whether there were any."""
-        parents = [self._known[address] for address in step.parents if address in self._known]
-        damaged = [p for p in parents if not self._context.store.is_intact(p.address)]
-        for parent in damaged:
-            self._published.doubt(parent.address)
-            yield from self.make([parent])
+    def _mend_ancestors(self, step: Step) -> Asking[bool]:
+        """Make again what a step goes back to and is not whole; whether there was any.
+
+        Not its parents alone: the quality of patches reads the mask that they were laid on, too.
+        """
+        store = self._context.store
+        damaged = [a for a in self._ancestors(step) if not store.is_intact(a.address)]
+        for ancestor in damaged:
+            self._published.doubt(ancestor.address)
+            yield from self.make([ancestor])
         return bool(damaged)
+
+    def _ancestors(self, step: Step) -> list[Step]:
+        """Steps that a step goes back to, parents first."""
+        own = [self._known[address] for address in step.parents if address in self._known]
+        found = [ancestor for parent in own for ancestor in (*self._ancestors(parent), parent)]
+        return list({one.address: one for one in found}.values())
 
 
 def _lacks_files(outcome: StepOutcome) -> bool:

@@ -24,7 +24,7 @@ from pathassets.catalog.standing.standing import Wanted
 from pathassets.catalog.tables import metadata
 from pathassets.core.spec import digest_of
 from pathassets.errors import CatalogError
-from tests.catalog.filled import CARD, FEATURES, TABLE, fill
+from tests.catalog.filled import CARD, FEATURES, QUALITY, TABLE, fill
 from tests.catalog.hostile_words import HOSTILE, path_of, slide_of
 
 PAGE = (Path(__file__).parents[3] / "docs" / "catalog.md").read_text()
@@ -49,6 +49,7 @@ OF_REVISION = {
     "0011": "6bc2f64fba0d6f2c",
     "0012": "6bc2f64fba0d6f2c",
     "0013": "98570df4e535198a",
+    "0014": "0f132359df46267e",
 }
 """Digest of the views with which each revision leaves a catalog."""
 
@@ -145,6 +146,16 @@ def test_artifacts_have_their_key_facts_as_columns(filled) -> None:
     assert features["features_uri"] == f"{FEATURES}/features.zarr"
     dataset = one(filled, "SELECT * FROM v_datasets")
     assert (dataset["n_slides"], dataset["n_left_out"]) == (1, 1)
+
+
+def test_quality_has_the_newest_numbers_of_each_slide_and_null_for_what_is_not_known(
+    filled,
+) -> None:
+    quality = one(filled, "SELECT * FROM v_quality")
+    assert (quality["slide_id"], quality["name"], quality["digest"]) == ("a", "numbers", "q0")
+    assert (quality["focus_median"], quality["ink_share"]) == (130.5, 0.0)
+    assert (quality["fold_share"], quality["coverage"]) == (None, None)
+    assert quality["quality_uri"] == f"{QUALITY}/quality.parquet"
 
 
 def test_a_failure_is_listed_until_the_next_attempt_ends_well(url) -> None:

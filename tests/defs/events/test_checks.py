@@ -10,7 +10,10 @@ import dagster as dg
 import numpy as np
 import pytest
 
+from pathassets.core.address import Address
 from pathassets.core.features.colour_stats import ColourStats
+from pathassets.core.quality.rules import SlideRules
+from pathassets.defs.events import slide_events
 from pathassets.defs.recovery import PROCESS_TAG, fail_dead_runs
 from pathassets.engine.stages import features as feature_stage
 from tests.defs.checks_shown import Ask, newest_of, verdicts, webserver_here
@@ -19,18 +22,25 @@ from tests.defs.small_slides import RECIPE, write_corrupt_slide, write_slide
 from tests.defs.test_jobs import repair
 from tests.defs.workbench import Workbench, open_bench
 
-MASK, GRID, COLOUR, MEAN = (
+MASK, GRID, QUALITY, COLOUR, MEAN = (
     "tissue_mask/otsu",
     "patch_locations/grid",
+    "patch_quality/numbers",
     "features/colour",
     "slide_embedding/mean",
 )
+ADDED = """
+patch_quality:
+  numbers: {patch_locations: grid, checks: {min_tissue_mm2: 0.01, max_colour_deviation: 9}}
+  unjudged: {patch_locations: grid, checks: {max_colour_deviation: 9}}
+slide_embedding: {mean: {features: colour}}
+"""
 
 
 @pytest.fixture
 def bench(home: Path, dagster_state: Path) -> Iterator[Workbench]:
     """A bench whose recipe has an asset of every kind that is checked."""
-    (home / "recipe.yaml").write_text(f"{RECIPE}slide_embedding: {{mean: {{features: colour}}}}\n")
+    (home / "recipe.yaml").write_text(RECIPE + ADDED)
     copy_state(dagster_state, home)
     with open_bench() as bench:
         yield bench
@@ -48,6 +58,7 @@ def passed(*slide_ids: str) -> dict[str, dict[str, list[str]]]:
     return {
         f"{MASK} has_tissue": good,
         f"{GRID} has_patches": good,
+        f"{QUALITY} keeps_rules": good,
         f"{COLOUR} features_are_finite": good,
         f"{MEAN} has_patches": good,
     }
@@ -67,6 +78,7 @@ def test_a_good_slide_passed_and_one_that_failed_for_another_reason_has_no_verdi
     expected = {
         f"{MASK} has_tissue": {"succeeded": [good, corrupt], "failed": [blank]},
         f"{GRID} has_patches": {"succeeded": [good, corrupt], "failed": [blank]},
+        f"{QUALITY} keeps_rules": {"succeeded": [good, corrupt], "failed": [blank]},
         f"{COLOUR} features_are_finite": {"succeeded": [good, blank]},
         f"{MEAN} has_patches": {"succeeded": [good], "failed": [blank]},
     }
@@ -110,6 +122,18 @@ def test_a_repaired_slide_passed(bench: Workbench, home: Path, ask: Ask) -> None
     aside.rename(path)
     assert bench.run("repair_slides", run_config=repair([a])).success
     assert verdicts(ask) == passed(a, b)
+
+
+def test_a_slide_that_breaks_rules_is_told_by_value_and_limit_and_warned_of() -> None:
+    rules = SlideRules(min_focus=50.0, max_ink_share=0.1, max_fold_share=0.2)
+    facts = {"focus_median": 12.5, "ink_share": 0.05, "fold_share": None}
+    said = slide_events._keeps_rules(rules, facts, Address("patch_quality", "numbers", "a", "d"))
+    assert (said.passed, said.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert said.description == (
+        "`focus 12.5 is below min_focus 50; fold_share is not known, max_fold_share is 0.2`"
+    )
+    shown = {name: value.value for name, value in said.metadata.items()}
+    assert (shown["focus"], shown["min_focus"], shown["fold_share"]) == (12.5, 50.0, "not known")
 
 
 def test_a_run_of_some_assets_says_nothing_of_the_others(
@@ -175,6 +199,7 @@ def test_features_that_are_not_finite_failed_be_there_older_ones_or_not(
     assert verdicts(ask) == {
         f"{MASK} has_tissue": both,
         f"{GRID} has_patches": both,
+        f"{QUALITY} keeps_rules": both,
         f"{COLOUR} features_are_finite": {"failed": [a, b]},
         f"{MEAN} has_patches": {"succeeded": [a]},
     }

@@ -10,6 +10,7 @@ from pathassets.engine.stages import published, registry, slide_task, step_group
 from pathassets.engine.stages.registry import SLIDE_STAGES, group_steps, stage_of
 from tests.engine.stages.chains import DRAWN, TWO_ENCODERS, run_with
 
+QUALITY = "patch_quality: {numbers: {patch_locations: grid}}\n"
 IMAGES = {"images", "patches.zarr"}
 """Of a patch set, what its spec asks for."""
 
@@ -27,7 +28,7 @@ def test_a_stage_needs_what_the_recipe_makes_it_from(name):
 
 def test_a_stage_makes_the_files_that_it_says(reopen, register, make_task, slide):
     sets = DRAWN[DRAWN.index("patch_set:") :].replace("inside", "grid")
-    made, platform = run_with(reopen, register, make_task, slide, TWO_ENCODERS + sets)
+    made, platform = run_with(reopen, register, make_task, slide, TWO_ENCODERS + sets + QUALITY)
     assert set(made) == set(SLIDE_STAGES)
     for name, step in made.items():
         folder = platform.store.path_of(step.artifact.address)

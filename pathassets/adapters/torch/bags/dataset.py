@@ -22,6 +22,7 @@ from pathassets.adapters.zarr.row_reader import REMEDY, StoredRows, open_rows
 from pathassets.core import display
 from pathassets.core.datasets.members import Member
 from pathassets.core.datasets.row_sampling import choose_rows, first_not_finite
+from pathassets.core.datasets.used_patches import used_rows
 from pathassets.core.datasets.withdrawn import Withdrawn
 from pathassets.errors import BagUnreadable, StoreError
 
@@ -126,17 +127,23 @@ class BagDataset(Dataset[Bag]):
         stored, boxes = open_rows(group / "features"), open_rows(group / "coordinates")
         _require(stored, member, is_fit=len(stored.shape) > 1 and stored.dtype.kind == "f")
         _require(boxes, member, is_fit=boxes.shape[1:] == (N_EDGES,) and boxes.dtype.kind == "i")
-        rows = None
-        if self.max_patches is not None and len(stored) > self.max_patches:
-            rows = choose_rows(
-                len(stored), self.max_patches, self.seed, self.epoch, member.slide_id
-            )
+        rows = self._rows(member)
         features = stored.read(rows)
         bad = first_not_finite(features)
         if bad is not None:
             row = bad if rows is None else int(rows[bad])
             raise _unlike(stored, f"holds NaN or infinity in row {row}")
         return features, boxes.read(rows)
+
+    def _rows(self, member: Member) -> np.ndarray | None:
+        """Rows of a bag: those that are used, of them as many as are wanted; None for all."""
+        bits, n_most = member.used_bits, self.max_patches
+        used = None if bits is None else used_rows(bits, member.n_patches)
+        n_rows = member.n_patches if used is None else len(used)
+        if n_most is None or n_rows <= n_most:
+            return used
+        drawn = choose_rows(n_rows, n_most, self.seed, self.epoch, member.slide_id)
+        return drawn if used is None else used[drawn]
 
 
 def _require(array: StoredRows, member: Member, *, is_fit: bool) -> None:

@@ -29,6 +29,8 @@ ConflictKind = Literal[
     "two_slides",
     "no_patient",
     "other_kind",
+    "other_word",
+    "no_why",
 ]
 Place = tuple[Subject, str, str]
 """Subject, key and field: of what something is said."""

@@ -153,7 +153,7 @@ def _publish(platform: Platform, planned: PlannedDataset) -> Artifact:
             spec=planned.entry.parameters,
             code_version=planned.entry.code_version,
             weights_sha256=planned.entry.weights_sha256,
-            parents=planned.parents,
+            parents=(*planned.parents, *planned.judged_by),
             facts=_facts(planned),
             software=software_versions(),
         )
@@ -171,6 +171,7 @@ def _facts(planned: PlannedDataset) -> dict[str, Any]:
         "n_patients": int(manifest["patient"].nunique()),
         "n_without_patient": int(manifest["patient"].isna().sum()),
         "n_patches": int(manifest["n_patches"].sum()),
+        **({"n_used": int(manifest["n_used"].sum())} if "n_used" in manifest else {}),
         "split": parts | {str(part): int(n) for part, n in sorted(counts.items())},
         **({"n_to_compute": to_do} if to_do else {}),
     }

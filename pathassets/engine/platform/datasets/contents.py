@@ -2,6 +2,7 @@
 
 manifest.parquet, manifest.json   a row for each member: part, features and their SHA-256, what from
 left_out.parquet                  who is not in it, and why
+used_patches.parquet              which rows of the features are used, where rules say
 splits.csv                        slide_id, patient, label, split, for a spreadsheet
 report.json                       counts by part, label and site; findings that were accepted
 recipe.json                       parameters of every entry that it goes back to; licences; whose
@@ -22,8 +23,10 @@ from pathassets.adapters.parquet import save_table
 from pathassets.core.datasets.croissant import describe
 from pathassets.core.datasets.manifest import external_members
 from pathassets.core.datasets.report import split_report
+from pathassets.core.datasets.used_patches import used_table
 from pathassets.core.external import EXTERNAL
 from pathassets.core.recipe import Recipe
+from pathassets.engine.datasets.folder import USED_TABLE
 from pathassets.engine.platform.datasets.gather import guarded
 from pathassets.engine.platform.datasets.plan import PlannedDataset
 
@@ -42,7 +45,11 @@ def write_contents(folder: Path, recipe: Recipe, planned: PlannedDataset) -> Non
     _save_splits(folder / SPLITS, planned.manifest)
     _save_json(folder / REPORT, report_of(planned))
     _save_json(folder / RECIPE, recipe_of(recipe, planned))
-    hashes = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in DESCRIBED}
+    described = [*DESCRIBED]
+    if "n_used" in planned.manifest:
+        save_table(folder / USED_TABLE, used_table(planned.manifest, planned.used))
+        described.append(USED_TABLE)
+    hashes = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in described}
     _save_json(folder / CROISSANT, describe(planned.entry.name, planned.manifest, hashes))
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from pathassets.core.datasets.splits import scheme_of
 from pathassets.core.recipe import Entry, Key
 from pathassets.core.slides.slide import slide_version
 from pathassets.core.text import quoted
+from pathassets.engine.platform.datasets.quality import judge
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.selection import choose_for
 from pathassets.engine.platform.selections.names import match_slides, several
@@ -48,8 +49,20 @@ SLIDE_LABEL = "label"
 """Name of the label that stands beside the slide itself."""
 
 
-def gather(platform: Platform, entry: Entry) -> tuple[pd.DataFrame, dict[str, Address]]:
-    """One row for every slide that is selected, and the address of each one's features.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gathered:
+    """What is known of the slides that a dataset may have."""
+
+    rows: pd.DataFrame
+    """One for every slide that is selected."""
+    features: Mapping[str, Address]
+    """Of each that can be used."""
+    used: Mapping[str, bytes]
+    """Which rows of them are used; empty: all."""
+
+
+def gather(platform: Platform, entry: Entry) -> Gathered:
+    """One row for every slide that is selected, held to the rules of quality.
 
     A few queries for any cohort; what they say of files is what the last look at the store found.
 
@@ -60,10 +73,7 @@ def gather(platform: Platform, entry: Entry) -> tuple[pd.DataFrame, dict[str, Ad
     features = parent_of(entry)
     plan_id = refresh_wanted(platform)
     mask, locations = _entries_before(platform, features)
-    rows = pd.DataFrame(
-        (_row(one, features) for one in platform.catalog.candidates(plan_id, features)),
-        columns=list(_COLUMNS),
-    )
+    rows, skipped = _rows_of(platform, plan_id, features)
     ids = rows["slide_id"]
     rows["tissue_mask_digest"] = ids.map(platform.catalog.wanted_digests(plan_id, mask))
     rows["patch_locations_digest"] = ids.map(platform.catalog.wanted_digests(plan_id, locations))
@@ -79,8 +89,23 @@ def gather(platform: Platform, entry: Entry) -> tuple[pd.DataFrame, dict[str, Ad
         rows["tissue_mm2"] = ids.map(areas)
     if entry.spec.slides:
         rows = rows[ids.isin(choose_for(platform, entry))]
-    usable = rows.loc[rows["why"] == "", ["slide_id", "features_digest"]]
-    return rows, {s: Address(*features, s, d) for s, d in usable.itertuples(index=False)}
+    judged = judge(platform, plan_id, entry, rows, skipped)
+    usable = judged.rows.loc[judged.rows["why"] == "", ["slide_id", "features_digest"]]
+    addresses = {s: Address(*features, s, d) for s, d in usable.itertuples(index=False)}
+    return Gathered(rows=judged.rows, features=addresses, used=judged.used)
+
+
+def _rows_of(
+    platform: Platform, plan_id: int, features: Key
+) -> tuple[pd.DataFrame, dict[str, Sequence[int]]]:
+    """A row for each slide, and the places that the features of some have no row of."""
+    skipped: dict[str, Sequence[int]] = {}
+    rows: list[tuple[object, ...]] = []
+    for one in platform.catalog.candidates(plan_id, features):
+        rows.append(_row(one, features))
+        if one.facts and one.facts.get("skipped"):
+            skipped[one.slide_id] = one.facts["skipped"]
+    return pd.DataFrame(rows, columns=list(_COLUMNS)), skipped
 
 
 def _with_what_is_said(platform: Platform, rows: pd.DataFrame, spec: DatasetSpec) -> pd.DataFrame:

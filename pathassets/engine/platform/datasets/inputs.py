@@ -41,13 +41,15 @@ def _said(platform: Platform, entry: Entry) -> str:
         raise ValueError(f"{entry.key}: a dataset is made from features")
     said = platform.catalog.said_of_dataset(entry.name)
     chosen = choose_for(platform, entry) if entry.spec.slides else ()
-    return canonical_json([entry.parent, entry.identity, said, chosen])
+    made_from = [entry.parent] if entry.beside is None else [entry.parent, entry.beside]
+    return canonical_json([*made_from, entry.identity, said, chosen])
 
 
 def _hashed(platform: Platform, plan_id: int, entry: Entry, said: str) -> str:
     found = hashlib.sha256(said.encode())
-    for rows in platform.catalog.dataset_inputs(plan_id, entry.parent or ("", "")):
-        found.update(repr([*map(tuple, rows)]).encode())
+    for key in filter(None, (entry.parent, entry.beside)):
+        for rows in platform.catalog.dataset_inputs(plan_id, key):
+            found.update(repr([*map(tuple, rows)]).encode())
     return found.hexdigest()
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 import pandas as pd
 
@@ -15,7 +15,7 @@ from pathassets.core.datasets.manifest import SplitTable, build_manifest, extern
 from pathassets.core.external import EXTERNAL
 from pathassets.core.recipe import Entry
 from pathassets.core.spec import canonical_json
-from pathassets.engine.platform.datasets.gather import gather, parent_of, read_before
+from pathassets.engine.platform.datasets.gather import gather, read_before
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.standing.look import look
 from pathassets.engine.platform.standing.refresh import refresh_wanted
@@ -35,6 +35,10 @@ class PlannedDataset:
     """Of what leaks across its parts, what a person let pass."""
     parents: tuple[Address, ...]
     """Features of each row of the manifest."""
+    judged_by: tuple[Address, ...] = ()
+    """Patch quality of each row; empty without rules of it."""
+    used: Mapping[str, bytes] = field(default_factory=dict)
+    """By slide, which rows of its features are used; empty: all of all."""
 
     @property
     def manifest(self) -> pd.DataFrame:
@@ -57,9 +61,11 @@ def plan_dataset(platform: Platform, entry: Entry, *, is_looking: bool = True) -
             names a cohort that there is not.
     """
     if is_looking:
-        look(platform, refresh_wanted(platform), key=parent_of(entry))
-    rows, found = gather(platform, entry)
-    table = build_manifest(rows, entry.spec, read_before(platform, entry))
+        plan_id = refresh_wanted(platform)
+        for key in entry.parents:
+            look(platform, plan_id, key=key)
+    found = gather(platform, entry)
+    table = build_manifest(found.rows, entry.spec, read_before(platform, entry))
     accepted = _accepted(platform, entry, table.manifest)
     content = [_json_of(one) for one in (table.manifest, table.left_out)]
     if accepted:  # as recorded as a resolution is: another statement, another version
@@ -72,8 +78,18 @@ def plan_dataset(platform: Platform, entry: Entry, *, is_looking: bool = True) -
         address=Address(*entry.key, ALL_SLIDES, entry.digest_of_texts(content)),
         table=table,
         accepted=accepted,
-        parents=tuple(found[slide_id] for slide_id in table.manifest["slide_id"]),
+        parents=tuple(found.features[slide_id] for slide_id in table.manifest["slide_id"]),
+        judged_by=_judged_by(entry, table.manifest),
+        used=found.used,
     )
+
+
+def _judged_by(entry: Entry, manifest: pd.DataFrame) -> tuple[Address, ...]:
+    """Patch quality of each row, where there are rules of it."""
+    if entry.beside is None:
+        return ()
+    pairs = zip(manifest["slide_id"], manifest["patch_quality_digest"], strict=True)
+    return tuple(Address(*entry.beside, slide_id, digest) for slide_id, digest in pairs)
 
 
 def _json_of(table: pd.DataFrame) -> Iterator[str]:

@@ -13,6 +13,7 @@ from pathassets.adapters.store.store import Artifact, Store
 from pathassets.adapters.zarr.arrays import FeatureRows, load_embedding
 from pathassets.core.address import Address
 from pathassets.core.annotations.annotations import AnnotationPolygon
+from pathassets.core.datasets.used_patches import used_rows
 from pathassets.core.exchange.bags import Bag, Footprint, SlideFacts, SlideVector
 from pathassets.core.slides.slide import SlideInfo
 from pathassets.core.stages import FEATURES
@@ -32,7 +33,7 @@ PATCH_STAGES = (FEATURES, "patch_locations")
 
 
 def open_bag(platform: Platform, member: Member, facts: SlideFacts) -> Bag:
-    """The patches of an artifact, its bytes checked, with features where it has some.
+    """The patches of an artifact that are meant, its bytes checked, with features if it has some.
 
     Raises:
         StoreError: it is gone or damaged.
@@ -40,7 +41,9 @@ def open_bag(platform: Platform, member: Member, facts: SlideFacts) -> Bag:
     """
     artifact = read_present(platform, member.address)
     if member.address.stage == FEATURES:
-        return _features(platform.store, artifact, facts)
+        bag = _features(platform.store, artifact, facts)
+        bits = member.used_bits
+        return bag if bits is None else bag.only(used_rows(bits, len(bag)))
     return _locations(platform.store, artifact, facts)
 
 

@@ -13,15 +13,12 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-import pandas as pd
-
-from pathassets.adapters.parquet import load_table
 from pathassets.catalog.records import ArtifactRecord, PathRecord, SlideRecord
 from pathassets.core.address import Address
 from pathassets.core.datasets.withdrawn import lost_of, told
 from pathassets.core.recipe import DATASET
+from pathassets.engine.datasets.folder import DatasetFolder, open_folder
 from pathassets.engine.datasets.withdrawn import withdrawn_among
-from pathassets.engine.platform.datasets.contents import MANIFEST_TABLE
 from pathassets.engine.platform.datasets.versions import find_version
 from pathassets.engine.platform.plan import PlannedSlide, plan_slides
 from pathassets.engine.platform.platform import Platform
@@ -52,6 +49,8 @@ class Member:
     """Its part of a dataset; empty where there is none."""
     patient: str = ""
     label: str = ""
+    used_bits: bytes | None = None
+    """Of a dataset with rules for patches, a bit for each that is used; None: all are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +147,8 @@ def _planned(platform: Platform, chosen: Collection[str] | None) -> Iterator[Pla
 
 def _of_dataset(platform: Platform, place: Place, *, is_rest_meant: bool) -> Iterator[Member]:
     """The slides of a version, as its manifest names them, but for those that were taken out."""
-    table = _manifest(platform, version_of(platform, place.name, place.digest))
+    folder = _folder(platform, version_of(platform, place.name, place.digest))
+    table = folder.manifest
     ids = table["slide_id"].tolist()
     withdrawn = withdrawn_among(platform.catalog.forgotten(), ids)
     lost = lost_of(f"dataset {place.name}", ids, withdrawn, is_meant=is_rest_meant)
@@ -165,6 +165,7 @@ def _of_dataset(platform: Platform, place: Place, *, is_rest_meant: bool) -> Ite
             record=record, file_name=_file_name(record, paths.get(record.slide_id, ())),
             mpp=float(row["slide_mpp"]), address=Address(stage, name, slide_id, digest),
             split=_text(row["split"]), patient=_text(row["patient"]), label=_text(row["label"]),
+            used_bits=folder.used.get(slide_id),
         )  # fmt: skip
 
 
@@ -182,9 +183,9 @@ def version_of(platform: Platform, name: str, version: str = "") -> ArtifactReco
     return found.artifact
 
 
-def _manifest(platform: Platform, version: ArtifactRecord) -> pd.DataFrame:
+def _folder(platform: Platform, version: ArtifactRecord) -> DatasetFolder:
     read_present(platform, version.address)
-    return load_table(platform.store.path_of(version.address) / MANIFEST_TABLE)
+    return open_folder(platform.store.path_of(version.address))
 
 
 def _file_name(record: SlideRecord, paths: Collection[PathRecord]) -> str:

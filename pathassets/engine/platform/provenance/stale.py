@@ -32,7 +32,7 @@ from pathassets.core.external import EXTERNAL
 from pathassets.core.recipe import Entry, Key
 from pathassets.core.slides.slide import slide_version
 from pathassets.core.spec import canonical_json
-from pathassets.core.stages import ANNOTATIONS, FEATURES
+from pathassets.core.stages import ANNOTATIONS, FEATURES, PATCH_QUALITY
 from pathassets.engine.platform.datasets.plan import PlannedDataset, plan_dataset
 from pathassets.engine.platform.datasets.versions import withdrawn_of
 from pathassets.engine.platform.planned_datasets import planned_version
@@ -283,8 +283,11 @@ def _of_dataset(
         *code_cause(entry, record.code_version),
     ]  # fmt: skip
     members = {one.partition_key for one in made.parents}
-    of_features = (one for one in of_slides if one.address.key == entry.parent)
-    behind = {o.address.partition_key: o for o in of_features if o.address.partition_key in members}
+    used = {key: rank for rank, key in enumerate(reversed(entry.parents))}  # features count last
+    own_kin = sorted(
+        (o for o in of_slides if o.address.key in used), key=lambda o: used[o.address.key]
+    )
+    behind = {o.address.partition_key: o for o in own_kin if o.address.partition_key in members}
     planned = planned or plan_dataset(platform, entry, is_looking=False)
     gone = withdrawn_of(platform, f"{entry.name}@{last.address.digest}")
     own += _members_causes(made, planned, behind, gone, is_alone=not own)
@@ -296,29 +299,37 @@ def _of_dataset(
 def _members_causes(
     made: Made,
     wanted: PlannedDataset,
-    behind: Collection[str],
+    behind: Mapping[str, Stale],
     gone: Sequence[Withdrawn],
     *,
     is_alone: bool,
 ) -> Iterator[Cause]:
     """How its slides are others, or other artifacts of the same slides.
 
-    `behind` are slides whose features are stale: they are its slides still, and come back once
-    those are made. `gone` were taken out: the catalog may not know any more that it was made from
-    them.
+    `behind` are slides whose features or quality are stale: they are its slides still, and come
+    back once those are made. `gone` were taken out: the catalog may not know any more that it was
+    made from them.
     """
     new = {a.partition_key: a for a in wanted.parents}
     gone = [one for one in gone if one.slide_id not in new]  # else its removal did not end
     gone_ids = {one.slide_id for one in gone}
-    old = {a.partition_key: a for a in made.parents if a.partition_key not in gone_ids}
+    of_features = (a for a in made.parents if a.stage == FEATURES)
+    old = {a.partition_key: a for a in of_features if a.partition_key not in gone_ids}
     n_stale = sum(one in behind for one in old if one not in new)
     n_other = sum(old[one] != new[one] for one in old.keys() & new.keys())
     n_fewer = len(old.keys() - new.keys()) - n_stale
-    said = [(len(new.keys() - old.keys()), "more"), (n_fewer, "fewer"), (n_other, "made anew")]
+    judged = {a.partition_key: a for a in made.parents if a.stage == PATCH_QUALITY}
+    n_judged = sum(judged.get(a.partition_key, a) != a for a in wanted.judged_by)
+    said = [
+        (len(new.keys() - old.keys()), "more"), (n_fewer, "fewer"), (n_other, "made anew"),
+        (n_judged, "measured anew"),
+    ]  # fmt: skip
     what = ", ".join(f"{n} {word}" for n, word in said if n)
     if n_stale:
         slides = "slide" if n_stale == 1 else "slides"
-        anew = f"its features are to be made anew: {n_stale} {slides}"
+        stages = {behind[one].address.stage for one in old if one in behind and one not in new}
+        whose = "features are" if FEATURES in stages else "patch quality is"
+        anew = f"its {whose} to be made anew: {n_stale} {slides}"
         yield Cause(change="members", what=anew)
     counts = {"old": f"{len(old) + len(gone)} slides", "new": f"{len(new) + n_stale} slides"}
     for (on, who), n in Counter((one.on, one.who) for one in gone).items():

@@ -1,0 +1,1 @@
+"""The quality of patches, measured on the slide."""

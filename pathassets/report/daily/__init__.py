@@ -1,0 +1,1 @@
+"""What is told of what is done every day."""
