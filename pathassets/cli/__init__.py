@@ -42,7 +42,8 @@ _COMMANDS = {
     "forget": ("upkeep", "forget"),
     "backup": ("upkeep", "backup"),
     "restore": ("upkeep", "restore"),
-    "ui": ("ui", "ui"),
+    "report": ("pages.report", "report_command"),
+    "ui": ("pages.ui", "ui"),
     "demo": ("sample", "demo"),
 }
 """What each is called, the module it is in, and its name there."""

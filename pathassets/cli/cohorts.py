@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, get_args
 import click
 
 from pathassets import report
-from pathassets.catalog.records import CohortChange, LabelKind, Subject, Verdict, VerdictWord
+from pathassets.catalog.records import CohortChange, LabelKind, Subject, VerdictWord
 from pathassets.cli.home import opened
 from pathassets.cli.options import BAD_INPUT, WORDS
 from pathassets.engine.platform.cohorts.imports import (
@@ -23,6 +23,7 @@ from pathassets.engine.platform.cohorts.imports import (
 )
 from pathassets.engine.platform.cohorts.preview import CohortPreview, Leniency, preview_table
 from pathassets.engine.platform.cohorts.sheet import read_sheet
+from pathassets.engine.platform.cohorts.verdicts import give_verdict
 from pathassets.engine.platform.cohorts.words import check_name
 from pathassets.engine.platform.ingestion.cohort_table import UNKNOWN_WORDS
 from pathassets.engine.platform.platform import Platform, open_to_read
@@ -217,9 +218,8 @@ def verdict() -> None:
 def set_verdict(slide_id: str, word: VerdictWord, who: str, why: str) -> None:
     """State that a slide is to be used, left out, or looked at again."""
     with open_to_read(read_settings()) as platform:
-        known = platform.catalog.slide(slide_id).slide_id
-        platform.catalog.set_verdict(Verdict(slide_id=known, verdict=word, who=who, why=why))
-    click.echo(f"{known}: {word}")
+        given = give_verdict(platform.catalog, slide_id, word, who=who, why=why)
+    click.echo(f"{given.slide_id}: {word}")
 
 
 @verdict.command("show")

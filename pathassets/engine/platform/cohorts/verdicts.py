@@ -1,0 +1,37 @@
+"""What a person says of a slide's fitness -> a verdict in the catalog: the one way into it."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from pathassets.catalog.catalog import Catalog
+from pathassets.catalog.records import Verdict, VerdictWord
+from pathassets.core.text import quoted
+from pathassets.engine.platform.cohorts.words import check_value
+from pathassets.errors import SpecError
+
+MAX_WHO_CHARS = 200
+MAX_WHY_CHARS = 2000
+
+
+def give_verdict(catalog: Catalog, slide_id: str, word: str, *, who: str, why: str) -> Verdict:
+    """State that a slide is to be used, left out, or looked at again; the newest is in force.
+
+    Raises:
+        CatalogError: there is no such slide; the remedy names ids like it.
+        SpecError: the word is none of these, or nobody states it, or nothing speaks for it.
+    """
+    words: dict[str, VerdictWord] = {one: one for one in get_args(VerdictWord)}
+    if word not in words:
+        raise SpecError(f"verdict: {quoted(word)} is none", remedy=f"Use {', '.join(words)}")
+    said = {
+        "who": check_value(who, "who states it", "verdict", max_chars=MAX_WHO_CHARS),
+        "why": check_value(why, "what speaks for it", "verdict", max_chars=MAX_WHY_CHARS),
+    }
+    for name, text in said.items():
+        if not text.strip():
+            raise SpecError(f"verdict: {name} says nothing", remedy=f"Say {name}")
+    known = catalog.slide(slide_id).slide_id
+    given = Verdict(slide_id=known, verdict=words[word], **said)
+    catalog.set_verdict(given)
+    return given
