@@ -26,7 +26,7 @@ from pathassets.engine.platform.cohorts.sheet import read_sheet
 from pathassets.engine.platform.cohorts.verdicts import give_verdict
 from pathassets.engine.platform.cohorts.words import check_name
 from pathassets.engine.platform.ingestion.cohort_table import UNKNOWN_WORDS
-from pathassets.engine.platform.platform import Platform, open_to_read
+from pathassets.engine.platform.platform import Platform, open_platform, open_to_read
 from pathassets.engine.settings import read_settings
 
 if TYPE_CHECKING:
@@ -217,7 +217,7 @@ def verdict() -> None:
 @click.option("--why", required=True, type=WORDS, help="What speaks for or against it.")
 def set_verdict(slide_id: str, word: VerdictWord, who: str, why: str) -> None:
     """State that a slide is to be used, left out, or looked at again."""
-    with open_to_read(read_settings()) as platform:
+    with open_platform(read_settings()) as platform:
         given = give_verdict(platform.catalog, slide_id, word, who=who, why=why)
     click.echo(f"{given.slide_id}: {word}")
 

@@ -87,8 +87,10 @@ class Services:
         kill({*tree, *psutil.Process().children(recursive=True)})
 
 
-def serve(port: int, environment: Mapping[str, str]) -> None:
+def serve(port: int, environment: Mapping[str, str], *, page: str) -> None:
     """Serve the page on this port until a signal asks for the end.
+
+    `page` is the module that is run for it: `python -m PAGE --port PORT --workspace FILE`.
 
     Raises:
         ServiceEnded: a program ended by itself; the others were ended, too.
@@ -110,7 +112,6 @@ def serve(port: int, environment: Mapping[str, str]) -> None:
             if not stops:
                 known = ["--workspace", str(workspace)]
                 services.start("the daemon", "dagster-daemon", "run", *known)
-                page = "pathassets.defs.page.webserver"
                 services.start("the webserver", page, "--port", str(port), *known)
             while services.is_going_on():
                 pass

@@ -6,4 +6,5 @@ task.py          one slide's picture, outline, grid and feature map, by a worker
 kept.py          pictures and measures that are kept in the home, so that no slide is read twice
 outliers.py      what of a slide is unlike the others
 page.py          all of that, page by page
+address.py       where it is served
 """
