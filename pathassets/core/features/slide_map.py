@@ -14,8 +14,11 @@ import numpy as np
 from pathassets.core.features.feature_map import Components, find_components
 
 MIDDLE = 0.5
-MARGIN = 0.02
-"""Free on each side, of 1."""
+LOW, HIGH = 2, 98
+"""Percentiles of the places along an axis between which most slides are: a few odd ones are shown
+at the edge, and do not press the others together."""
+WIDER = 1.25
+"""Width of what is shown, by that of what is between them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +39,7 @@ class SlideMap:
         if not self.width:
             return np.full((len(vectors), 2), MIDDLE)
         along = self.components.project(vectors)[:, :2]
-        places = MIDDLE + (along - self.centre) / self.width * (1 - 2 * MARGIN)
+        places = MIDDLE + (along - self.centre) / self.width
         return np.asarray(np.clip(places, 0.0, 1.0))
 
 
@@ -46,7 +49,6 @@ def find_slide_map(vectors: np.ndarray) -> SlideMap:
     along = components.project(vectors)[:, :2]
     if not len(along):
         return SlideMap(components=components, centre=np.zeros(2), width=0.0)
-    low, high = along.min(axis=0), along.max(axis=0)
-    return SlideMap(
-        components=components, centre=(low + high) / 2, width=float((high - low).max())
-    )
+    low, high = np.percentile(along, [LOW, HIGH], axis=0)
+    width = WIDER * float((high - low).max())
+    return SlideMap(components=components, centre=(low + high) / 2, width=width)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -39,13 +40,28 @@ def _edge_colours(locations: PatchLocations) -> Sequence[tuple[int, int, int]]:
     return [colour_of[locations.labels[code]] for code in locations.label_codes.tolist()]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cells:
+    """A slide in cells, each of one colour."""
+
+    rgba: np.ndarray
+    """uint8 (rows, columns, 4); the first begins at level-0 point (0, 0)."""
+    side_px0: float
+    """Of a cell."""
+
+    def size_in(self, scale: float) -> tuple[float, float]:
+        """Width and height of all of them, in units of which a level-0 pixel has `scale`."""
+        rows, columns = self.rgba.shape[:2]
+        return round(columns * self.side_px0 * scale, 2), round(rows * self.side_px0 * scale, 2)
+
+
 def paint_cells(
     boxes_px0: np.ndarray, colours: np.ndarray, *, width_px0: int, height_px0: int
-) -> tuple[np.ndarray, float]:
-    """A cell for each square, RGBA uint8 (rows, columns, 4), and its side in level-0 pixels.
+) -> Cells:
+    """Paint a cell for each square.
 
-    The first begins at level-0 point (0, 0). A square gives its colour to the cell that its middle
-    lies in; of several there the mean is taken, where none is, there is nothing.
+    A square gives its colour to the cell that its middle lies in; of several there the mean is
+    taken, where none is, there is nothing.
     """
     side_px0 = float((boxes_px0[:, 2:] - boxes_px0[:, :2]).max()) if len(boxes_px0) else 1.0
     cell_px0 = max(side_px0, max(width_px0, height_px0) / MAX_CELLS)
@@ -60,4 +76,4 @@ def paint_cells(
     rgba[:, :3] = np.rint(mean / STEP) * STEP
     rgba[:, 3] = np.where(count > 0, 255, 0)
     rgba[count == 0, :3] = 0
-    return rgba.reshape(rows, columns, 4), cell_px0
+    return Cells(rgba=rgba.reshape(rows, columns, 4), side_px0=cell_px0)

@@ -11,8 +11,10 @@ from pathassets.core.tissue.tissue_mask import TissueMask
 
 HALF = 127
 MAX_CHARS = 4_000
-LEAST_PX2 = 4.0
-"""Smallest ring that is drawn, in square pixels of the frame."""
+MAX_RINGS = 300
+"""Most rings that are drawn, the largest ones: more are dust, or noise."""
+STAIR = 0.75
+"""Share of a mask's pixel that is no corner: where the frame is finer, its steps would be seen."""
 
 
 def outline_path(mask: TissueMask, *, longest_px0: int, frame_px: int) -> str:
@@ -21,16 +23,16 @@ def outline_path(mask: TissueMask, *, longest_px0: int, frame_px: int) -> str:
     Its units are such that the slide's longer side has `frame_px` of them; whole ones. Filled by
     the rule `evenodd` it is the tissue; empty where there is none.
     """
-    rings = _rings(mask, mask.downsample * frame_px / longest_px0)
-    tolerance = 1.0
+    scale = mask.downsample * frame_px / longest_px0
+    rings = _rings(mask, scale)
+    tolerance = max(1.0, STAIR * scale)
     while len(path := _path(rings, tolerance)) > MAX_CHARS:
         tolerance *= 2
     return path
 
 
 def _rings(mask: TissueMask, scale: float) -> list[np.ndarray]:
-    """Rings around tissue and holes, float32 (n, 2), in pixels of the frame; `scale` of them make
-    one of the mask."""
+    """Rings around tissue and holes, float32 (n, 2); a mask's pixel has `scale` of their units."""
     tissue = mask.tissue.astype(np.uint8)
     if not tissue.any():
         return []
@@ -43,7 +45,7 @@ def _rings(mask: TissueMask, scale: float) -> list[np.ndarray]:
     to_frame = np.array([scale * width / columns, scale * height / rows])
     # OpenCV counts from the middle of a pixel, the frame from its corner.
     rings = [((ring[:, 0] + 0.5) * to_frame).astype(np.float32) for ring in found]
-    return [ring for ring in rings if cv2.contourArea(ring) >= LEAST_PX2]
+    return sorted(rings, key=cv2.contourArea, reverse=True)[:MAX_RINGS]
 
 
 def _path(rings: Iterable[np.ndarray], tolerance: float) -> str:

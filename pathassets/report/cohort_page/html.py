@@ -97,8 +97,12 @@ def page_line(href: str, slides: Sequence[PageSlide]) -> PageLine:
 def index_html(title: str, pages: Sequence[PageLine]) -> str:
     """Write the index of several pages."""
     style = _text("page.css")
-    return _templates().get_template("index.html").render(
-        policy=_policy(style, Markup(), is_served=False), title=title, style=style, pages=pages
+    return (
+        _templates()
+        .get_template("index.html")
+        .render(
+            policy=_policy(style, Markup(), is_served=False), title=title, style=style, pages=pages
+        )
     )
 
 

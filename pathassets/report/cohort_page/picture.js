@@ -88,7 +88,7 @@ function drawLayers(svg, look, whole) {
 
 // What is odd or wrong of a slide, as short words.
 function chipsOf(slide) {
-  const chips = [make("span", { class: `chip ${slide.state}` }, slide.state)];
+  const chips = slide.state === "current" ? [] : [make("span", { class: `chip ${slide.state}` }, slide.state)];
   if (slide.reason) chips.push(make("span", { class: "chip reason" }, slide.reason));
   for (const word of slide.odd) chips.push(make("span", { class: "chip odd" }, word));
   if (slide.verdict) {

@@ -18,6 +18,7 @@ const COLUMNS = {
   worst: ["worst first", rankOf, null],
   id: ["slide", (s) => s.id, (s) => s.id],
   state: ["state", rankOf, (s) => (s.reason ? `${s.state} ${s.reason}` : s.state)],
+  odd: ["odd", (s) => -s.odd.length, (s) => s.odd.join(", ")],
   patient: ["patient", (s) => s.facts.patient ?? null, (s) => s.facts.patient ?? ""],
   label: ["label", (s) => s.facts.label ?? null, (s) => s.facts.label ?? ""],
   site: ["site", (s) => s.facts.site ?? null, (s) => s.facts.site ?? ""],
@@ -25,9 +26,8 @@ const COLUMNS = {
   mm2: ["tissue, mm²", (s) => s.mm2, (s) => shortNumber(s.mm2)],
   patches: ["patches", (s) => s.patches, (s) => shortNumber(s.patches)],
   focus: ["focus", (s) => s.focus, (s) => shortNumber(s.focus)],
-  colour: ["colour", hueOf, (s) => swatch(s.colour)],
+  colour: ["colour", hueOf, (s) => (s.colour ? swatch(s.colour) : "")],
   bad: ["bad tiles", (s) => s.bad, (s) => (s.bad ? shortNumber(s.bad) : "")],
-  odd: ["odd", (s) => -s.odd.length, (s) => s.odd.join(", ")],
   verdict: ["verdict", (s) => (s.verdict ? BY_VERDICT.indexOf(s.verdict.word) : null), (s) => s.verdict?.word ?? ""],
 };
 
@@ -61,15 +61,18 @@ const watcher = new IntersectionObserver(
 function cardOf(slide) {
   const svg = makeSvg("svg", { preserveAspectRatio: "xMidYMid meet" });
   const facts = [slide.facts.patient, slide.facts.label].filter(Boolean).join(" · ");
-  const numbers = [shortNumber(slide.mm2, "mm²"), `${shortNumber(slide.patches)} patches`];
-  if (slide.focus !== null) numbers.push(`focus ${shortNumber(slide.focus)}`);
+  const numbers = [
+    slide.mm2 === null ? "" : shortNumber(slide.mm2, "mm²"),
+    slide.patches === null ? "" : `${shortNumber(slide.patches)} patches`,
+    slide.focus === null ? "" : `focus ${shortNumber(slide.focus)}`,
+  ].filter(Boolean);
   const card = make(
     "article",
     { class: "card", tabindex: "-1", "aria-label": `${slide.id}, ${slide.state}`, onclick: () => openSlide(slide) },
     make("div", { class: "picture" }, svg),
     make("div", { class: "name", title: slide.id }, slide.id),
     make("div", { class: "chips" }, ...chipsOf(slide)),
-    make("div", { class: "numbers" }, numbers.join(" · "), swatch(slide.colour)),
+    make("div", { class: "numbers" }, numbers.join(" · "), slide.colour ? swatch(slide.colour) : ""),
     make("div", { class: "facts", title: facts }, facts),
   );
   card.slide = slide;
@@ -105,7 +108,8 @@ function lineOf(slide, columns) {
 }
 
 function showTable(place, slides) {
-  const columns = Object.entries(COLUMNS).filter(([, column]) => column[2]);
+  const isSaid = ([, column]) => column[2] && page.slides.some((slide) => column[2](slide) !== "");
+  const columns = Object.entries(COLUMNS).filter(isSaid);
   const lines = slides.map((slide) => lineOf(slide, columns));
   place.replaceChildren(
     make(

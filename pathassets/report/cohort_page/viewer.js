@@ -28,6 +28,7 @@ function showOpened() {
   document.getElementById("viewer-place").textContent = at ? `${at} of ${meant.length}` : "";
   document.getElementById("viewer-chips").replaceChildren(...chipsOf(opened));
   document.getElementById("viewer-facts").replaceChildren(...factsOf(opened));
+  document.getElementById("viewer-assets").replaceChildren(...assetsOf(opened));
   lookOf(opened).then((look) => showProblems(opened, look.problems ?? []));
   showProblems(opened, []);
   showVerdict();
@@ -55,12 +56,17 @@ function factsOf(slide) {
     ["size", size],
     ["resolution", slide.mpp === null ? "not stated" : `${shortNumber(slide.mpp)} µm per pixel`],
     ["file", slide.path],
-    ...slide.assets,
   ];
   const lines = facts.filter(([, value]) => value).flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]);
   if (!page.served) return lines;
   const href = `assets/slide?partition=${encodeURIComponent(slide.id)}&view=partitions`;
   return [...lines, make("dt", {}, "in Dagster"), make("dd", {}, make("a", { href }, "its partition"))];
+}
+
+// Where each asset of the recipe stands.
+function assetsOf(slide) {
+  return slide.assets.map(([name, state]) =>
+    make("li", {}, name, " ", make("span", { class: `chip ${state}` }, state)));
 }
 
 // Zoom by a factor around a point, in shares of what is shown; 0 shows all.

@@ -18,8 +18,12 @@ def oddities_of(
     """What is odd of each slide, among these slides; of most there is nothing."""
     sharp = {one: m.focus for one, m in measures.items() if m.focus is not None}
     coloured = {one: m.colour for one, m in measures.items() if m.colour is not None}
-    blurred = {one for one, is_it in zip(sharp, blurred_ones([*sharp.values()]), strict=True) if is_it}
-    odd = {one for one, is_it in zip(coloured, odd_colours([*coloured.values()]), strict=True) if is_it}
+    blurred = {
+        one for one, is_it in zip(sharp, blurred_ones([*sharp.values()]), strict=True) if is_it
+    }
+    odd = {
+        one for one, is_it in zip(coloured, odd_colours([*coloured.values()]), strict=True) if is_it
+    }
     found = {}
     for row in rows:
         said = {

@@ -1,6 +1,6 @@
 """Slides -> what a page shows of them: rows, looks, places on the map, oddities.
 
-    chosen slides, worst first ─▶ pages of 500 ─▶ rows ─▶ looks, by worker processes ─▶ PageSlide
+chosen slides, worst first ─▶ pages of 500 ─▶ rows ─▶ looks, by worker processes ─▶ PageSlide
 """
 
 from __future__ import annotations

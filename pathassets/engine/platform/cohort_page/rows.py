@@ -79,7 +79,11 @@ def choose_shown(recipe: Recipe, features: str = "") -> Shown:
         )
     line = [*recipe.lineage(found)] if found is not None else [*of_slides]
     embedding = next(
-        (e for e in of_slides if found and e.stage.name == SLIDE_EMBEDDING and e.parent == found.key),
+        (
+            e
+            for e in of_slides
+            if found and e.stage.name == SLIDE_EMBEDDING and e.parent == found.key
+        ),
         None,
     )
     return Shown(
@@ -96,10 +100,11 @@ def _first(entries: Collection[Entry], stage: str) -> Key | None:
 def page_rows(platform: Platform, slide_ids: Collection[str], shown: Shown) -> list[PageRow]:
     """Rows of some slides, in the order given; ids that are no slide's are left out."""
     catalog = platform.catalog
-    said = catalog.cohort_state(slide_ids)
+    found = {row.planned.slide_id: row for row in slide_rows(platform, slide_ids)}
+    patients = {row.planned.record.patient or "" for row in found.values()}
+    said = catalog.cohort_state(slide_ids, patients)
     bad_tiles = catalog.n_bad_tiles(slide_ids)
     verdicts = {one.slide_id: one for one in catalog.verdicts()}
-    found = {row.planned.slide_id: row for row in slide_rows(platform, slide_ids)}
     return [
         _row(
             found[one], said, shown, n_bad_tiles=bad_tiles.get(one, 0), verdict=verdicts.get(one)
@@ -117,17 +122,20 @@ def _row(
     cells = {cell.key: cell for cell in status.cells}
     of_slide = said.slides.get(slide_id, {})
     of_patient = said.patients.get(of_slide.get("patient", ""), {})
-    facts = {**of_slide, "scanner": planned.record.scanner or "", "site": of_patient.get("site", "")}
-    named = {**of_patient, **of_slide}
+    facts = {**of_patient, **of_slide, "scanner": planned.record.scanner or ""}
+    mask, squares = (
+        None if key is None else cells.get(key)
+        for key in (shown.tissue_mask, shown.patch_locations)
+    )
     return PageRow(
         slide_id=slide_id, planned=planned, state=_worst(status), cells=status.cells,
         trouble=status.failure or next(iter(status.damages), None),
         facts={name: facts[name] for name in _FACTS if facts.get(name)},
-        labels={n.removeprefix("label."): v for n, v in named.items() if n.startswith("label.")},
+        labels={n.removeprefix("label."): v for n, v in facts.items() if n.startswith("label.")},
         tags=tuple(sorted(said.tags.get(slide_id, ()))),
         cohorts=tuple(sorted(said.cohorts.get(slide_id, ()))),
-        tissue_mm2=_of(cells, shown.tissue_mask, "tissue_mm2"),
-        n_patches=_of(cells, shown.patch_locations, "n_patches"),
+        tissue_mm2=None if mask is None else mask.tissue_mm2,
+        n_patches=None if squares is None else squares.n_patches,
         n_bad_tiles=n_bad_tiles, verdict=verdict,
         artifacts=_current(planned, cells, shown),
     )  # fmt: skip
@@ -139,11 +147,6 @@ _FACTS = ("patient", "site", "label", "scanner", "stain")
 def _worst(status: SlideStatus) -> CellState:
     states = {cell.state for cell in (*status.cells, *status.damages)}
     return next((state for state in WORST_FIRST if state in states), "missing")
-
-
-def _of(cells: Mapping[Key, Cell], key: Key | None, name: str) -> float | int | None:
-    cell = None if key is None else cells.get(key)
-    return None if cell is None else getattr(cell, name)
 
 
 def _current(

@@ -56,5 +56,7 @@ def _read(features: StoredRows, places: np.ndarray) -> np.ndarray:
     """Some rows; of maps the mean over their places."""
     rows = features.read(places).astype(np.float32)
     if rows.ndim < 2:  # noqa: PLR2004
-        raise ArtifactCorrupt(features.path, f"its shape is {features.shape}", remedy="Make it again")
+        raise ArtifactCorrupt(
+            features.path, f"its shape is {features.shape}", remedy="Make it again"
+        )
     return np.asarray(rows.mean(axis=tuple(range(2, rows.ndim)))) if rows.ndim > 2 else rows  # noqa: PLR2004

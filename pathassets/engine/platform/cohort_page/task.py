@@ -25,7 +25,7 @@ from pathassets.core.address import Address
 from pathassets.core.features.feature_map import CohortColours
 from pathassets.core.locations.locations import PatchLocations
 from pathassets.core.locations.overlay import shrink_to
-from pathassets.core.locations.squares_picture import draw_edges, paint_cells
+from pathassets.core.locations.squares_picture import Cells, draw_edges, paint_cells
 from pathassets.core.slides.regions import read_overview, read_region
 from pathassets.core.tissue.appearance import FOCUS_MPP, FOCUS_PX, sharpness_of, tissue_colour
 from pathassets.core.tissue.outline_path import outline_path
@@ -74,7 +74,7 @@ class SlideLook:
     slide_id: str
     picture: bytes = b""
     """WebP of the whole slide; empty where it cannot be read."""
-    measures: Measures = Measures()
+    measures: Measures = field(default_factory=Measures)
     outline: str = ""
     """Of the tissue, an SVG path in the frame."""
     grid: bytes = b""
@@ -118,17 +118,13 @@ def look_at_slide(task: LookTask) -> SlideLook:
     mask = parts.attempt(lambda: _mask(parts), None)
     locations = parts.attempt(lambda: _locations(parts), None)
     look = _pixels(parts, mask, locations)
-    cells, cell_px0 = parts.attempt(lambda: _cells(parts), (None, 1.0))
-    size = (0.0, 0.0)
-    if cells is not None:
-        side = cell_px0 * parts.frame_scale
-        size = round(cells.shape[1] * side, 2), round(cells.shape[0] * side, 2)
+    cells = parts.attempt(lambda: _cells(parts), None)
     return replace(
         look,
         outline=_outline(parts, mask),
         grid=_grid(parts, locations),
-        map=b"" if cells is None else lossless_webp(cells),
-        map_size=size,
+        map=b"" if cells is None else lossless_webp(cells.rgba),
+        map_size=(0.0, 0.0) if cells is None else cells.size_in(parts.frame_scale),
         problems=tuple(parts.problems),
     )
 
@@ -167,13 +163,13 @@ def _grid(parts: _Parts, locations: PatchLocations | None) -> bytes:
     )
 
 
-def _cells(parts: _Parts) -> tuple[np.ndarray | None, float]:
+def _cells(parts: _Parts) -> Cells | None:
     folder, colours, task = parts.folder("features"), parts.task.colours, parts.task
     if folder is None or colours is None:
-        return None, 1.0
+        return None
     boxes_px0, rows = map_rows(folder, n_columns=colours.n_columns)
     if not len(rows):
-        return None, 1.0
+        return None
     return paint_cells(
         boxes_px0, colours.colours_of(rows), width_px0=task.width_px0, height_px0=task.height_px0
     )
@@ -182,9 +178,7 @@ def _cells(parts: _Parts) -> tuple[np.ndarray | None, float]:
 # ---------------------------------------------------------------------------- pixels
 
 
-def _pixels(
-    parts: _Parts, mask: TissueMask | None, locations: PatchLocations | None
-) -> SlideLook:
+def _pixels(parts: _Parts, mask: TissueMask | None, locations: PatchLocations | None) -> SlideLook:
     """Picture and measures: kept ones, or new ones where the slide may be opened."""
     task, kept = parts.task, Kept(folder=Path(parts.task.kept_in))
     made_from = measured_on(task.artifacts)

@@ -24,14 +24,15 @@ def give_verdict(catalog: Catalog, slide_id: str, word: str, *, who: str, why: s
     words: dict[str, VerdictWord] = {one: one for one in get_args(VerdictWord)}
     if word not in words:
         raise SpecError(f"verdict: {quoted(word)} is none", remedy=f"Use {', '.join(words)}")
-    said = {
-        "who": check_value(who, "who states it", "verdict", max_chars=MAX_WHO_CHARS),
-        "why": check_value(why, "what speaks for it", "verdict", max_chars=MAX_WHY_CHARS),
-    }
-    for name, text in said.items():
-        if not text.strip():
-            raise SpecError(f"verdict: {name} says nothing", remedy=f"Say {name}")
+    _check("who", who, MAX_WHO_CHARS)
+    _check("why", why, MAX_WHY_CHARS)
     known = catalog.slide(slide_id).slide_id
-    given = Verdict(slide_id=known, verdict=words[word], **said)
+    given = Verdict(slide_id=known, verdict=words[word], who=who, why=why)
     catalog.set_verdict(given)
     return given
+
+
+def _check(name: str, text: str, max_chars: int) -> None:
+    check_value(text, name, "verdict", max_chars=max_chars)
+    if not text.strip():
+        raise SpecError(f"verdict: {name} says nothing", remedy=f"Say {name}")
