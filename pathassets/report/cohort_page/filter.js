@@ -42,7 +42,7 @@ function wordsOf(slide) {
 }
 
 function patternOf(text) {
-  const parts = text.toLowerCase().split("*").map((part) => part.replace(/[^\w\s]/g, "\\$&"));
+  const parts = text.toLowerCase().split("*").map((part) => part.replace(/[.+?^${}()|[\]\\/]/g, "\\$&"));
   return new RegExp(`^${parts.join(".*")}$`, "su");
 }
 
