@@ -14,10 +14,10 @@ import numpy as np
 from pathassets.core.features.feature_map import Components, find_components
 
 MIDDLE = 0.5
-LOW, HIGH = 2, 98
+LOW, HIGH = 5, 95
 """Percentiles of the places along an axis between which most slides are: a few odd ones are shown
 at the edge, and do not press the others together."""
-WIDER = 1.25
+WIDER = 1.6
 """Width of what is shown, by that of what is between them."""
 
 

@@ -13,7 +13,7 @@ HALF = 127
 MAX_CHARS = 4_000
 MAX_RINGS = 300
 """Most rings that are drawn, the largest ones: more are dust, or noise."""
-STAIR = 0.75
+STAIR = 0.4
 """Share of a mask's pixel that is no corner: where the frame is finer, its steps would be seen."""
 
 

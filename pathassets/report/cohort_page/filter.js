@@ -24,7 +24,7 @@ const NUMBER_FIELDS = {
   mpp: (s) => s.mpp,
 };
 
-const TOKEN = /(!?)(?:([\w.-]+)(:|<=|>=|<|>|=))?(?:"([^"]*)"|([^\s&]+))/g;
+const TOKEN = /(!?)(?:([^\s:<>="!]+)(:|<=|>=|<|>|=))?(?:"([^"]*)"|([^\s&]+))/g;
 
 const COMPARE = {
   "<": (a, b) => a < b,
@@ -46,17 +46,18 @@ function patternOf(text) {
   return new RegExp(`^${parts.join(".*")}$`, "su");
 }
 
-function fieldTest(field, sign, value) {
+// `values` are such that any will do.
+function fieldTest(field, sign, values) {
   if (field in NUMBER_FIELDS) {
     const compare = COMPARE[sign === ":" ? "=" : sign];
-    const number = Number(value);
+    const number = Number(values[0]);
     return (slide) => NUMBER_FIELDS[field](slide) !== null && compare(NUMBER_FIELDS[field](slide), number);
   }
   const name = field.replace(/^label\./, "");
-  const values = WORD_FIELDS[field] ?? ((slide) => [slide.labels[name]]);
-  const patterns = value.split(",").map(patternOf);
+  const wordsIn = WORD_FIELDS[field] ?? ((slide) => [slide.labels[name]]);
+  const patterns = values.map(patternOf);
   return (slide) =>
-    values(slide).some((word) => patterns.some((one) => one.test((word ?? "").toLowerCase())));
+    wordsIn(slide).some((word) => patterns.some((one) => one.test((word ?? "").toLowerCase())));
 }
 
 function isField(field, slides) {
@@ -68,10 +69,10 @@ function isField(field, slides) {
 function readFilter(text, slides) {
   const tests = [];
   for (const [whole, not, field, sign, quoted, bare] of text.matchAll(TOKEN)) {
-    const value = quoted ?? bare;
+    const values = quoted === undefined ? bare.split(",") : [quoted];
     let test;
     if (field && isField(field, slides)) {
-      test = fieldTest(field, sign, value);
+      test = fieldTest(field, sign, values);
     } else {
       const word = whole.slice(not.length).replaceAll('"', "").toLowerCase();
       test = (slide) => slide.words.includes(word);

@@ -77,16 +77,22 @@ def _fill(home: Path, platform: Platform) -> Cohort:
     thumbnail = preview_jpeg(shrink_to(paint(look, seed=1).rgb))
     for number in range(N_SLIDES - len(planned)):
         _register(platform, number, thumbnail)
-    said = [("slide", planned[0].slide_id, "patient", BAIT), ("patient", BAIT, "site", BAIT),
-            ("slide", planned[1].slide_id, "label", BAIT)]  # fmt: skip
+    one, two, three, bad = (slide.slide_id for slide in planned)
+    away = ((f"away-{n:03d}", "label.größe", str(n % 4)) for n in range(N_SLIDES - len(planned)))
     platform.catalog.record_changes(
-        [CohortChange(subject=who, key=key, field=field, old=None, new=BAIT,
-                      kind="category" if field == "label" else None)
-         for who, key, field, _ in said],
+        [
+            CohortChange(subject="patient", key=BAIT, field="site", old=None, new=BAIT),
+            CohortChange(subject="slide", key=one, field="patient", old=None, new=BAIT),
+            *(
+                CohortChange(
+                    subject="slide", key=key, field=field, old=None, new=new, kind="category"
+                )
+                for key, field, new in ((two, "label", BAIT), (three, "label.größe", "3, 4"), *away)
+            ),
+        ],
         ChangedBy(who=BAIT),
-    )  # fmt: skip
-    *good, bad = (one.slide_id for one in planned)
-    return Cohort(home, good, bad)
+    )
+    return Cohort(home, [one, two, three], bad)
 
 
 def _register(platform: Platform, number: int, thumbnail: bytes) -> None:
@@ -184,6 +190,8 @@ def test_a_file_of_500_slides_is_found_through_by_filter_order_and_keys(
     assert type_filter(browser, "mm2>0 patches>=8") == "4 of 500 slides"
     assert type_filter(browser, "onerror=") == "2 of 500 slides"
     assert type_filter(browser, 'label:"[(+?$*') == "0 of 500 slides"
+    assert type_filter(browser, "größe:3,4 !größe:4") == "124 of 500 slides"
+    assert type_filter(browser, 'größe:"3, 4"') == "1 of 500 slides"
     assert type_filter(browser, "state:current") == "3 of 500 slides"
 
     script(browser, "document.querySelector('[data-form=table]').click()")
