@@ -13,7 +13,6 @@ import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import wraps
-from pathlib import Path
 from threading import BoundedSemaphore, Lock
 from typing import Any, Self
 from urllib.parse import urlencode
@@ -25,7 +24,7 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from pathassets.engine.platform.cohort_page.address import COHORT
-from pathassets.engine.platform.cohort_page.kept import LARGE, Kept
+from pathassets.engine.platform.cohort_page.kept import LARGE
 from pathassets.engine.platform.cohort_page.page import (
     PagedCohort,
     Surveys,
@@ -142,7 +141,7 @@ class CohortSite:
         platform = self.platform()
         row, _ = self._row(platform, request)
         task = look_task(platform, row, Survey(), LARGE)
-        if kept := Kept(folder=Path(task.kept_in)).picture(task.fingerprint, LARGE):
+        if kept := task.kept.picture(task.fingerprint, LARGE):
             return _picture(kept, "webp")
         with self._looking:
             workers = LocalWorkers(n_workers=1, timeout_s=LOOK_S)
@@ -182,7 +181,7 @@ class CohortSite:
         slide_id = platform.catalog.slide(request.query_params.get("slide", "")).slide_id
         shown = choose_shown(platform.recipe)
         (row,) = page_rows(platform, [slide_id], shown)
-        return row, self._surveys.of(platform, shown, None)
+        return row, self._surveys.of(platform, shown)
 
 
 def _page_number(cohort: PagedCohort, opened: str, asked: str) -> int:

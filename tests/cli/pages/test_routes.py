@@ -7,7 +7,6 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -21,7 +20,7 @@ from pathassets.engine.platform.batch import run_batch
 from pathassets.engine.platform.datasets.build import build_dataset
 from pathassets.engine.platform.ingestion.ingest import find_files, ingest
 from pathassets.engine.platform.plan import plan_slides
-from pathassets.engine.platform.platform import open_platform
+from pathassets.engine.platform.platform import Platform, open_platform
 from pathassets.engine.settings import read_settings
 from tests.defs.small_slides import RECIPE, write_slide
 from tests.engine.workers_here import workers_here
@@ -53,6 +52,7 @@ class Answer:
 @dataclass(frozen=True)
 class Site:
     app: Any
+    platform: Platform
     ids: list[str]
 
     def ask(self, path: str, body: bytes = b"", *, method: str = "", **headers: str) -> Answer:
@@ -82,22 +82,24 @@ class Site:
         return self.ask("/cohort/verdict", json.dumps(said).encode())
 
 
-@pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cheap_databases: None) -> Iterator[Site]:
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, cheap_databases: None) -> Iterator[Site]:
     """A home with two slides that were run, behind the guard."""
     del cheap_databases
+    home = tmp_path_factory.mktemp("home")
     recipe = RECIPE.replace("{features: colour,", "{features: colour, verdict: not_rejected,")
-    (tmp_path / "recipe.yaml").write_text(recipe)
-    monkeypatch.setenv("PATHASSETS_HOME", str(tmp_path))
-    files = [write_slide(tmp_path / f"{seed}.svs", seed) for seed in (1, 2)]
-    with workers_here(), workers_here(routes), open_platform(read_settings()) as platform:
-        list(ingest(platform, find_files(files)))
-        planned = plan_slides(platform)
-        list(run_batch(platform, planned, platform.recipe.per_slide, run_id="run"))
-        with CohortSite(settings=read_settings()) as served:
+    (home / "recipe.yaml").write_text(recipe)
+    files = [write_slide(home / f"{seed}.svs", seed) for seed in (1, 2)]
+    with pytest.MonkeyPatch.context() as patch, workers_here(), workers_here(routes):
+        patch.setenv("PATHASSETS_HOME", str(home))
+        settings = read_settings()
+        with open_platform(settings) as platform, CohortSite(settings=settings) as served:
+            list(ingest(platform, find_files(files)))
+            planned = plan_slides(platform)
+            list(run_batch(platform, planned, platform.recipe.per_slide, run_id="run"))
             beside = Beside(app=_nothing, others={"/cohort": served.app()})
             app = Guard(app=beside, hosts=own_hosts(3000))
-            yield Site(app, [one.slide_id for one in planned])
+            yield Site(app, platform, [one.slide_id for one in planned])
 
 
 async def _nothing(_scope: Any, _receive: Any, send: Any) -> None:
@@ -133,12 +135,6 @@ def test_the_page_shows_slides_as_they_are_and_pictures_one_by_one_and_no_path_o
     assert site.ask("/cohort/nothing").status == 404
     assert site.ask("/cohort", origin="http://evil.example").status == 403
 
-    home = read_settings().home
-    (home / "recipe.yaml").write_text("tissue_mask: {other: {mpp: 8.0}}")
-    assert site.ask("/cohort").slides[0]["assets"] == [["tissue_mask/other", "missing"]]
-    (home / "recipe.yaml").write_text("tissue_mask: 7")
-    assert site.ask("/cohort").status == 503
-
 
 def test_a_verdict_is_given_and_the_next_dataset_honours_it(site: Site) -> None:
     first = site.ids[0]
@@ -166,8 +162,19 @@ def test_a_verdict_is_given_and_the_next_dataset_honours_it(site: Site) -> None:
     page = site.ask("/cohort")
     assert [one["verdict"] for one in page.slides] == [shown, None]
     assert "<b>" not in page.text.partition('id="page"')[2].partition("</script>")[0]
-    with open_platform(read_settings()) as platform:
-        built = build_dataset(platform, platform.recipe.datasets[0], run_id="run-2")
-        assert built.artifact is not None
-        facts = built.artifact.facts
+    built = build_dataset(site.platform, site.platform.recipe.datasets[0], run_id="run-2")
+    assert built.artifact is not None
+    facts = built.artifact.facts
     assert (facts["n_slides"], facts["n_left_out"]) == (1, 1)
+
+
+def test_another_recipe_is_seen_at_once_and_a_wrong_one_is_told(site: Site) -> None:
+    recipe = site.platform.settings.recipe
+    before = recipe.read_text()
+    recipe.write_text("tissue_mask: {other: {mpp: 8.0}}")
+    assert site.ask("/cohort").slides[0]["assets"] == [["tissue_mask/other", "missing"]]
+    recipe.write_text("tissue_mask: 7")
+    answer = site.ask("/cohort")
+    assert (answer.status, "is a mapping" in answer.text) == (503, True)
+    recipe.write_text(before)
+    assert site.ask("/cohort").status == 200

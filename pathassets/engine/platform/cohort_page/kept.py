@@ -12,11 +12,15 @@ import logging
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Self
 
 from pathassets.adapters.files import keep_private
+from pathassets.errors import StoreError
 
 logger = logging.getLogger(__name__)
 
+KEPT_IN = "cache/page"
+"""Folder of the home."""
 VERSION = 1
 """Of how pictures and measures are made: those of another are not looked at."""
 
@@ -51,6 +55,25 @@ class Kept:
     """The folder."""
 
     folder: Path
+
+    @classmethod
+    def of(cls, home: Path) -> Self:
+        """That of a home."""
+        return cls(folder=home / KEPT_IN)
+
+    def forget(self, fingerprint: str) -> None:
+        """Remove all that is kept of a slide.
+
+        Raises:
+            StoreError: the folder cannot be written.
+        """
+        try:
+            for path in self.folder.glob(f"*{fingerprint}.*"):
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            raise StoreError(
+                self.folder, f"cannot be written: {error.strerror}", remedy="Remove the folder"
+            ) from error
 
     def picture(self, fingerprint: str, size: PictureSize) -> bytes | None:
         """A picture of a slide, WebP; None where none is kept."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from threading import Lock
 
 from pathassets.catalog.part import portions
 from pathassets.engine.platform.cohort_page.kept import SIZES, Kept, Measures, PictureSize
@@ -18,6 +19,7 @@ from pathassets.engine.platform.cohort_page.survey import (
     draw_slides,
     place_of,
     survey,
+    with_features,
 )
 from pathassets.engine.platform.cohort_page.task import (
     LookTask,
@@ -34,8 +36,6 @@ BESIDE_PICTURE_BYTES = 13_000
 """The most that a slide takes on a page beside its picture: outline, grid, map and words."""
 AS_TEXT = 4 / 3
 """Bytes of base64 for each that is written so."""
-KEPT_IN = "cache/page"
-"""Folder of the home."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,18 +71,21 @@ class PageSlide:
 
 @dataclass(kw_only=True)
 class Surveys:
-    """The last survey, for who serves pages: it is made anew where other slides stand for all."""
+    """The last survey, for who serves pages: it is made anew where other slides could be drawn."""
 
     _asked: tuple[object, ...] = ()
     _found: Survey = field(default_factory=Survey)
+    _looking: Lock = field(default_factory=Lock)
 
-    def of(self, platform: Platform, shown: Shown, chosen: Collection[str] | None) -> Survey:
-        """The survey of a cohort as it is now."""
-        drawn = draw_slides(platform, shown, chosen)
-        asked = (shown, refresh_wanted(platform), *drawn)
-        if asked != self._asked:
-            self._found, self._asked = survey(platform, shown, drawn), asked
-        return self._found
+    def of(self, platform: Platform, shown: Shown) -> Survey:
+        """The survey of all slides as they are now."""
+        current = with_features(platform, shown)
+        asked = (shown, refresh_wanted(platform), current)
+        with self._looking:
+            if asked != self._asked:
+                self._found = survey(platform, shown, draw_slides(current))
+                self._asked = asked
+            return self._found
 
 
 def open_cohort(
@@ -94,6 +97,8 @@ def open_cohort(
 ) -> PagedCohort:
     """Read what all pages share; of all slides, or of those that were chosen.
 
+    Slides that were chosen are compared with each other; where `surveys` are kept, with all slides.
+
     Raises:
         SpecError: the recipe has no features of that name.
     """
@@ -102,11 +107,16 @@ def open_cohort(
     meant = None if chosen is None else {*chosen}
     ids = every if meant is None else [one for one in every if one in meant]
     keys = [entry.key for entry in platform.recipe.per_slide]
+    if surveys is None:
+        current = with_features(platform, shown)
+        found = survey(platform, shown, draw_slides(current if meant is None else current & meant))
+    else:
+        found = surveys.of(platform, shown)
     bad = platform.catalog.slides_in(refresh_wanted(platform), keys, ("failed", "damaged"))
     return PagedCohort(
         slide_ids=[*(i for i in ids if i in bad), *(i for i in ids if i not in bad)],
         shown=shown,
-        survey=(surveys or Surveys()).of(platform, shown, chosen),
+        survey=found,
     )
 
 
@@ -127,7 +137,7 @@ def describe_slides(
 ) -> list[PageSlide]:
     """What is known of slides without opening one: of pixels, what was measured before."""
     rows = _rows(platform, cohort, slide_ids)
-    kept = Kept(folder=platform.settings.home / KEPT_IN)
+    kept = Kept.of(platform.settings.home)
     known = {
         row.slide_id: kept.measures(row.planned.record.fingerprint, measured_on(row.artifacts))
         or Measures()
@@ -167,7 +177,7 @@ def look_task(
         slide_id=row.slide_id, fingerprint=record.fingerprint, paths=row.paths,
         slide_mpp=row.planned.slide_mpp, width_px0=record.width_px0, height_px0=record.height_px0,
         store_root=str(platform.store.root), artifacts=row.artifacts,
-        kept_in=str(platform.settings.home / KEPT_IN), size=size, colours=found.colours,
+        kept=Kept.of(platform.settings.home), size=size, colours=found.colours,
         is_reading=is_reading,
     )  # fmt: skip
 

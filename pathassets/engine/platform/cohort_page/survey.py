@@ -53,13 +53,16 @@ class Vector:
     rows: np.ndarray
 
 
-def draw_slides(platform: Platform, shown: Shown, chosen: Collection[str] | None) -> list[str]:
-    """Slides that stand for the cohort, all of it or what was chosen: the same ones each time."""
+def with_features(platform: Platform, shown: Shown) -> set[str]:
+    """Slides whose features are current."""
     if shown.features is None:
-        return []
-    current = platform.catalog.slides_in(refresh_wanted(platform), [shown.features], ("current",))
-    found = current if chosen is None else current & {*chosen}
-    return sorted(sorted(found, key=lambda one: seed_of("cohort page", one))[:MAX_DRAWN])
+        return set()
+    return platform.catalog.slides_in(refresh_wanted(platform), [shown.features], ("current",))
+
+
+def draw_slides(slide_ids: Collection[str]) -> list[str]:
+    """Those of some slides that stand for all of them: the same ones each time."""
+    return sorted(sorted(slide_ids, key=lambda one: seed_of("cohort page", one))[:MAX_DRAWN])
 
 
 def survey(platform: Platform, shown: Shown, drawn: Collection[str]) -> Survey:

@@ -59,7 +59,7 @@ class LookTask:
     store_root: str
     artifacts: Mapping[str, Address]
     """Its mask, locations and features, as far as they are current, by stage."""
-    kept_in: str
+    kept: Kept
     size: PictureSize
     colours: CohortColours | None = None
     """None where no features are shown."""
@@ -180,7 +180,7 @@ def _cells(parts: _Parts) -> Cells | None:
 
 def _pixels(parts: _Parts, mask: TissueMask | None, locations: PatchLocations | None) -> SlideLook:
     """Picture and measures: kept ones, or new ones where the slide may be opened."""
-    task, kept = parts.task, Kept(folder=Path(parts.task.kept_in))
+    task, kept = parts.task, parts.task.kept
     made_from = measured_on(task.artifacts)
     picture = kept.picture(task.fingerprint, task.size)
     measures = kept.measures(task.fingerprint, made_from)

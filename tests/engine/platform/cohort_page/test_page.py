@@ -12,10 +12,9 @@ from pathassets.adapters.tifffile import PyramidSpec, corrupt_tile
 from pathassets.catalog.records import ChangedBy, CohortChange, Verdict
 from pathassets.engine.platform import platform as platform_module
 from pathassets.engine.platform.batch import run_batch
-from pathassets.engine.platform.cohort_page.kept import LARGE, SIZES
+from pathassets.engine.platform.cohort_page.kept import KEPT_IN, LARGE, SIZES
 from pathassets.engine.platform.cohort_page.page import (
     BESIDE_PICTURE_BYTES,
-    KEPT_IN,
     Surveys,
     describe_slides,
     look_at_slides,
@@ -151,7 +150,7 @@ def test_what_people_say_is_on_the_page_and_a_lost_worker_costs_one_picture(
     assert cohort.survey.map_of == "mean of features/stats"
     assert open_cohort(platform, surveys=surveys).survey is cohort.survey
     one, other = describe_slides(platform, cohort, cohort.slide_ids)
-    alone = open_cohort(platform, surveys=surveys, chosen=[first])
+    alone = open_cohort(platform, chosen=[first])
     assert describe_slides(platform, alone, [first])[0].place == (0.5, 0.5)
 
     monkeypatch.setattr(platform_module, "LocalWorkers", Losing)
