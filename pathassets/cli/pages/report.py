@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 import click
 
@@ -39,6 +40,7 @@ def report_command(slides: tuple[str, ...], target: Path | None, features: str) 
     """
     settings = read_settings()
     path = (settings.home / PAGE if target is None else target).absolute()
+    _require_place(path)
     with open_to_read(settings) as platform:
         chosen = choose_slides(platform, slides) if slides else None
         cohort = open_cohort(platform, features=features, chosen=chosen)
@@ -55,17 +57,30 @@ def _write_all(
     """Write each page, and the index where there are several; yields the size of each file."""
     title, pages = f"Cohort {platform.settings.home.name}", cohort.pages
     names = [path.name] if len(pages) == 1 else [_numbered(path, n + 1) for n in range(len(pages))]
+    links = [quote(name) for name in names]
     size = size_for(min(N_PER_PAGE, len(cohort.slide_ids)))
     lines: list[PageLine] = []
     for number, (name, slide_ids) in enumerate(zip(names, pages, strict=True), start=1):
         seen = look_at_slides(platform, cohort, slide_ids, size=size, advance=advance)
         page = Page(
-            title=title, slides=seen, map_of=cohort.survey.map_of, number=number, links=names
+            title=title, slides=seen, map_of=cohort.survey.map_of, number=number, links=links
         )
         yield _write(path.with_name(name), page_html(page))
-        lines += _line(name, seen)
+        lines += _line(links[number - 1], seen)
     if len(names) > 1:
         yield _write(path, index_html(title, lines))
+
+
+def _require_place(path: Path) -> None:
+    """Refuse a place that cannot be written before all slides are looked at, not behind it.
+
+    Raises:
+        SpecError: its folder is not there or not writable, or it is a folder itself.
+    """
+    if path.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
+        raise SpecError(
+            f"{path}: no file can be written there", remedy="Name a file in a folder of yours: --to"
+        )
 
 
 def _line(name: str, slides: Sequence[PageSlide]) -> list[PageLine]:
