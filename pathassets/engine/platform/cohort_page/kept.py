@@ -111,7 +111,7 @@ class Kept:
             part.write_bytes(data)
             part.replace(self.folder / name)
         except OSError as error:
-            logger.warning("%s: cannot be kept: %s", self.folder / name, error.strerror)
+            logger.info("%s: cannot be kept: %s", self.folder / name, error.strerror)
             part.unlink(missing_ok=True)
 
 
