@@ -29,13 +29,22 @@ FADE = 0.6
 """How far the slide under the colours is made lighter."""
 
 
+def evenly(n: int, most: int) -> np.ndarray:
+    """Places of at most so many of `n` rows, evenly spread: int64, ascending.
+
+    >>> evenly(10, 4).tolist(), evenly(2, 4).tolist(), evenly(0, 4).tolist()
+    ([0, 3, 6, 9], [0, 1], [])
+    """
+    return np.unique(np.linspace(0, max(0, n - 1), min(n, most)).round().astype(np.int64))
+
+
 def fit_places(n: int) -> np.ndarray:
-    """Rows of `n` that the components are found on, evenly spread: int64, ascending.
+    """Rows of `n` that the components are found on.
 
     >>> fit_places(3).tolist()
     [0, 1, 2]
     """
-    return np.unique(np.linspace(0, max(0, n - 1), min(n, FIT_ROWS)).round().astype(np.int64))
+    return evenly(n, FIT_ROWS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

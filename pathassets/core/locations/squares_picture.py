@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from pathassets.core.locations.locations import PatchLocations
-from pathassets.core.locations.overlay import BLUE, label_colours
+from pathassets.core.locations.overlay import patch_colours
 
 MAX_CELLS = 96
 """Most cells along a side of a picture of colours: of smaller squares several share one."""
@@ -28,16 +27,9 @@ def draw_edges(
     shape = max(1, round(height_px0 * scale)), max(1, round(width_px0 * scale))
     picture = np.zeros((*shape, 4), np.uint8)
     corners = np.rint(locations.boxes_px0 * scale).astype(int).tolist()
-    for (x0, y0, x1, y1), colour in zip(corners, _edge_colours(locations), strict=True):
+    for (x0, y0, x1, y1), colour in zip(corners, patch_colours(locations), strict=True):
         cv2.rectangle(picture, (x0, y0), (max(x0, x1 - 1), max(y0, y1 - 1)), (*colour, 255), 1)
     return picture
-
-
-def _edge_colours(locations: PatchLocations) -> Sequence[tuple[int, int, int]]:
-    colour_of = label_colours(locations.labels)
-    if locations.label_codes is None or not colour_of:
-        return [BLUE] * len(locations)
-    return [colour_of[locations.labels[code]] for code in locations.label_codes.tolist()]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

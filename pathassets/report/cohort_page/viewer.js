@@ -9,8 +9,10 @@ function viewer() {
 
 function openSlide(slide) {
   opened = slide;
-  if (!viewer().open) viewer().showModal();
-  viewer().focus(); // and not its first button, which Enter would press
+  if (!viewer().open) {
+    viewer().showModal();
+    viewer().focus(); // and not its first button, which Enter would press
+  }
   showOpened();
   focusQuietly(slide);
 }

@@ -123,8 +123,8 @@ def open_cohort(
 def size_for(n_slides: int) -> PictureSize:
     """The best size of pictures of which a page of so many slides stays under 20 MB.
 
-    >>> [size_for(n).side_px for n in (1, 140, 141, 500)]
-    [1600, 1600, 1280, 1024]
+    >>> [size_for(n).side_px for n in (1, 141, 142, 259, 260, 500)]
+    [1600, 1600, 1280, 1280, 1024, 1024]
     """
     for size in SIZES:
         if n_slides * (size.max_bytes * AS_TEXT + BESIDE_PICTURE_BYTES) <= MAX_PAGE_BYTES:

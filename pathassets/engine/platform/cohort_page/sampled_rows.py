@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from pathassets.adapters.zarr.row_reader import StoredRows, open_rows
+from pathassets.core.features.feature_map import evenly
 from pathassets.engine.stages.features import ROWS
 from pathassets.errors import ArtifactCorrupt
 
@@ -14,15 +15,6 @@ MAP_ROWS = 16_384
 """Rows of which a map is coloured: more cells than it has."""
 SAMPLE_ROWS = 64
 """Rows of a slide that its mean is taken of: its error is an eighth of the rows' deviation."""
-
-
-def evenly(n: int, most: int) -> np.ndarray:
-    """Places of at most so many of `n` rows, evenly spread: int64, ascending.
-
-    >>> evenly(10, 4).tolist(), evenly(2, 4).tolist(), evenly(0, 4).tolist()
-    ([0, 3, 6, 9], [0, 1], [])
-    """
-    return np.unique(np.linspace(0, max(0, n - 1), min(n, most)).round().astype(np.int64))
 
 
 def sample_rows(artifact: Path) -> np.ndarray:

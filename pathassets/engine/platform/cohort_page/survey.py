@@ -14,13 +14,13 @@ import numpy as np
 
 from pathassets.adapters.store.store import Store
 from pathassets.adapters.zarr.row_reader import open_rows
-from pathassets.core.features.feature_map import CohortColours, find_cohort_colours
+from pathassets.core.features.feature_map import CohortColours, evenly, find_cohort_colours
 from pathassets.core.features.slide_map import SlideMap, find_slide_map
 from pathassets.core.recipe import Key
 from pathassets.core.spec import seed_of
 from pathassets.core.stages import FEATURES, SLIDE_EMBEDDING
 from pathassets.engine.platform.cohort_page.rows import PageRow, Shown, page_rows
-from pathassets.engine.platform.cohort_page.sampled_rows import evenly, sample_rows
+from pathassets.engine.platform.cohort_page.sampled_rows import sample_rows
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.standing.refresh import refresh_wanted
 from pathassets.engine.stages.slide_embedding import EMBEDDING

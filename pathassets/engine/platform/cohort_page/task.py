@@ -22,7 +22,7 @@ from pathassets.adapters.parquet import load_locations
 from pathassets.adapters.store.store import Store
 from pathassets.adapters.zarr.arrays import load_mask
 from pathassets.core.address import Address
-from pathassets.core.features.feature_map import CohortColours
+from pathassets.core.features.feature_map import CohortColours, evenly
 from pathassets.core.locations.locations import PatchLocations
 from pathassets.core.locations.overlay import shrink_to
 from pathassets.core.locations.squares_picture import Cells, draw_edges, paint_cells
@@ -229,7 +229,7 @@ def _focus(slide: OpenedSlide, locations: PatchLocations | None) -> float | None
 
 def _sharpness(slide: OpenedSlide, locations: PatchLocations) -> Iterator[float]:
     full = np.flatnonzero(locations.tissue_share >= np.median(locations.tissue_share))
-    chosen = full[np.unique(np.linspace(0, len(full) - 1, N_FOCUS).round().astype(int))]
+    chosen = full[evenly(len(full), N_FOCUS)]
     middle_px0 = locations.boxes_px0[chosen].reshape(-1, 2, 2).mean(axis=1)
     half_px0 = FOCUS_PX / 2 * max(1.0, FOCUS_MPP / (slide.info.mpp or FOCUS_MPP))
     for x, y in (middle_px0 - half_px0).round().astype(int).tolist():
