@@ -48,15 +48,20 @@ class Cells:
 
 
 def paint_cells(
-    boxes_px0: np.ndarray, colours: np.ndarray, *, width_px0: int, height_px0: int
+    boxes_px0: np.ndarray,
+    colours: np.ndarray,
+    *,
+    width_px0: int,
+    height_px0: int,
+    max_cells: int = MAX_CELLS,
 ) -> Cells:
     """Paint a cell for each square.
 
-    A square gives its colour to the cell that its middle lies in; of several there the mean is
-    taken, where none is, there is nothing.
+    There are `max_cells` along a side at most. A square gives its colour to the cell that its
+    middle lies in; of several there the mean is taken, where none is, there is nothing.
     """
     side_px0 = float((boxes_px0[:, 2:] - boxes_px0[:, :2]).max()) if len(boxes_px0) else 1.0
-    cell_px0 = max(side_px0, max(width_px0, height_px0) / MAX_CELLS)
+    cell_px0 = max(side_px0, max(width_px0, height_px0) / max_cells)
     rows, columns = int(-(-height_px0 // cell_px0)), int(-(-width_px0 // cell_px0))
     middle = (boxes_px0[:, :2] + boxes_px0[:, 2:]) / 2
     x, y = (middle // cell_px0).astype(int).T

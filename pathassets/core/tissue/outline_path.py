@@ -10,7 +10,7 @@ import numpy as np
 from pathassets.core.tissue.tissue_mask import TissueMask
 
 HALF = 127
-MAX_CHARS = 4_000
+MAX_CHARS = 3_000
 MAX_RINGS = 300
 """Most rings that are drawn, the largest ones: more are dust, or noise."""
 STAIR = 0.4

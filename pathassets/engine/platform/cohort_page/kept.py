@@ -36,7 +36,7 @@ class PictureSize:
 
 LARGE = PictureSize(side_px=1600, max_bytes=96_000)
 SIZES = (LARGE, PictureSize(side_px=1280, max_bytes=48_000),
-         PictureSize(side_px=1024, max_bytes=20_000))  # fmt: skip
+         PictureSize(side_px=1024, max_bytes=19_500))  # fmt: skip
 """Best first: a page takes the first of which all its slides fit."""
 
 

@@ -25,7 +25,7 @@ from pathassets.core.address import Address
 from pathassets.core.features.feature_map import CohortColours, evenly
 from pathassets.core.locations.locations import PatchLocations
 from pathassets.core.locations.overlay import shrink_to
-from pathassets.core.locations.squares_picture import Cells, draw_edges, paint_cells
+from pathassets.core.locations.squares_picture import MAX_CELLS, Cells, draw_edges, paint_cells
 from pathassets.core.slides.regions import read_overview, read_region
 from pathassets.core.tissue.appearance import FOCUS_MPP, FOCUS_PX, sharpness_of, tissue_colour
 from pathassets.core.tissue.outline_path import outline_path
@@ -43,7 +43,12 @@ FRAME_PX = 1024
 N_FOCUS = 9
 """Squares that focus is measured on: a quarter of a second where a tile takes long."""
 
+MAX_GRID_BYTES, MAX_MAP_BYTES = 2_000, 5_000
+"""Of the pictures that lie over a slide; they become smaller until that suffices."""
+SMALLER = 0.7
+
 T = TypeVar("T")
+_NO_CELLS: tuple[Cells | None, bytes] = (None, b"")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,12 +123,12 @@ def look_at_slide(task: LookTask) -> SlideLook:
     mask = parts.attempt(lambda: _mask(parts), None)
     locations = parts.attempt(lambda: _locations(parts), None)
     look = _pixels(parts, mask, locations)
-    cells = parts.attempt(lambda: _cells(parts), None)
+    cells, cell_picture = parts.attempt(lambda: _cells(parts), _NO_CELLS)
     return replace(
         look,
         outline=_outline(parts, mask),
         grid=_grid(parts, locations),
-        map=b"" if cells is None else lossless_webp(cells.rgba),
+        map=cell_picture,
         map_size=(0.0, 0.0) if cells is None else cells.size_in(parts.frame_scale),
         problems=tuple(parts.problems),
     )
@@ -156,23 +161,46 @@ def _grid(parts: _Parts, locations: PatchLocations | None) -> bytes:
     if locations is None or not len(locations):
         return b""
     task = parts.task
-    return lossless_webp(
-        draw_edges(
-            locations, width_px0=task.width_px0, height_px0=task.height_px0, longest_px=FRAME_PX
-        )
-    )
+    for longest_px in _smaller(FRAME_PX):  # of thousands of scattered squares it has many bytes
+        data = lossless_webp(
+            draw_edges(
+                locations, width_px0=task.width_px0, height_px0=task.height_px0,
+                longest_px=longest_px,
+            )
+        )  # fmt: skip
+        if len(data) <= MAX_GRID_BYTES:
+            break
+    return data
 
 
-def _cells(parts: _Parts) -> Cells | None:
+def _cells(parts: _Parts) -> tuple[Cells | None, bytes]:
+    """The feature map, in as many cells as its bytes allow, and its picture."""
     folder, colours, task = parts.folder("features"), parts.task.colours, parts.task
     if folder is None or colours is None:
-        return None
+        return _NO_CELLS
     boxes_px0, rows = map_rows(folder, n_columns=colours.n_columns)
     if not len(rows):
-        return None
-    return paint_cells(
-        boxes_px0, colours.colours_of(rows), width_px0=task.width_px0, height_px0=task.height_px0
-    )
+        return _NO_CELLS
+    rgb = colours.colours_of(rows)
+    for max_cells in _smaller(MAX_CELLS):
+        cells = paint_cells(
+            boxes_px0, rgb, width_px0=task.width_px0, height_px0=task.height_px0,
+            max_cells=max_cells,
+        )  # fmt: skip
+        if len(data := lossless_webp(cells.rgba)) <= MAX_MAP_BYTES:
+            break
+    return cells, data
+
+
+def _smaller(side: int) -> Iterator[int]:
+    """A side, and ever smaller ones.
+
+    >>> [*_smaller(96)][:4], [*_smaller(96)][-1]
+    ([96, 67, 46, 32], 1)
+    """
+    while side:
+        yield side
+        side = int(side * SMALLER)
 
 
 # ---------------------------------------------------------------------------- pixels
