@@ -22,7 +22,14 @@ from pathassets.engine.platform.platform import Platform, open_to_read
 from pathassets.engine.platform.selection import choose_slides
 from pathassets.engine.settings import read_settings
 from pathassets.errors import SpecError
-from pathassets.report.cohort_page.html import Page, PageLine, index_html, page_html, page_line
+from pathassets.report.cohort_page.html import (
+    Page,
+    PageLine,
+    index_html,
+    page_html,
+    page_line,
+    title_of,
+)
 from pathassets.report.units import volume
 
 PAGE = "cohort.html"
@@ -55,7 +62,7 @@ def _write_all(
     platform: Platform, cohort: PagedCohort, path: Path, advance: Callable[[str], None]
 ) -> Iterator[int]:
     """Write each page, and the index where there are several; yields the size of each file."""
-    title, pages = f"Cohort {platform.settings.home.name}", cohort.pages
+    title, pages = title_of(platform.settings.home), cohort.pages
     names = [path.name] if len(pages) == 1 else [_numbered(path, n + 1) for n in range(len(pages))]
     links = [quote(name) for name in names]
     size = size_for(min(N_PER_PAGE, len(cohort.slide_ids)))

@@ -41,7 +41,7 @@ from pathassets.engine.platform.selection import choose_slides
 from pathassets.engine.settings import Settings
 from pathassets.engine.workers.pool import LocalWorkers
 from pathassets.errors import CatalogError, PathAssetsError, SelectionError
-from pathassets.report.cohort_page.html import Page, Served, page_html
+from pathassets.report.cohort_page.html import Page, Served, page_html, title_of
 from pathassets.report.cohort_page.words import look_words
 
 MAX_BODY_BYTES = 16_384
@@ -116,7 +116,7 @@ class CohortSite:
         links = [f"cohort?{urlencode({'slides': selection, 'page': n + 1})}"
                  for n in range(len(cohort.pages))]  # fmt: skip
         page = Page(
-            title=f"Cohort {self.settings.home.name}",
+            title=title_of(self.settings.home),
             slides=describe_slides(platform, cohort, cohort.pages[number - 1]),
             map_of=cohort.survey.map_of, number=number, links=links,
             served=Served(selection=selection, fault=fault, opened=opened),

@@ -13,6 +13,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from pathassets.core.text import visible
 from pathassets.engine.platform.cohort_page.page import PageSlide
 from pathassets.engine.platform.cohort_page.task import FRAME_PX
 from pathassets.engine.platform.cohorts.verdicts import MAX_WHO_CHARS, MAX_WHY_CHARS
@@ -50,6 +51,11 @@ class Page:
     """Where each page is."""
     served: Served | None = None
     """None where it is a file by itself."""
+
+
+def title_of(home: Path) -> str:
+    """What the page of a home is called."""
+    return f"Cohort {visible(home.name)}"
 
 
 def page_html(page: Page) -> str:
