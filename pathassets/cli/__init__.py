@@ -18,7 +18,8 @@ from pathassets.cli.options import BAD_INPUT, INTERRUPTED
 from pathassets.errors import PathAssetsError
 
 _COMMANDS = {
-    "sample": ("sample", "sample"),
+    "init": ("begin", "init"),
+    "sample": ("begin", "sample"),
     "ingest": ("slides", "ingest_command"),
     "cohort": ("cohorts", "cohort"),
     "run": ("work", "run"),
@@ -44,7 +45,7 @@ _COMMANDS = {
     "restore": ("upkeep", "restore"),
     "report": ("pages.report", "report_command"),
     "ui": ("pages.ui", "ui"),
-    "demo": ("sample", "demo"),
+    "demo": ("begin", "demo"),
 }
 """What each is called, the module it is in, and its name there."""
 

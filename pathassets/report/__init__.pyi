@@ -14,6 +14,7 @@ from .cohort import (
     PART_ROWS as PART_ROWS,
     demo_end as demo_end,
     doubts as doubts,
+    next_steps as next_steps,
     run_end as run_end,
     status_json as status_json,
     status_table as status_table,

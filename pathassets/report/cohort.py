@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from rich.markup import escape
@@ -261,3 +263,17 @@ def demo_end(platform: Platform) -> None:
         console.print(f'    bag = zarr.open("{path}/features.zarr", mode="r")', markup=False)
         console.print('    bag["features"][:], bag["coordinates"][:]', markup=False)
     console.print("\nsee it in the browser: make ui   (then http://127.0.0.1:3000)")
+
+
+def next_steps(home: Path) -> None:
+    """Print how to go on in a new home: commands to be copied."""
+    console = open_console()
+    steps = (
+        f"cd {shlex.quote(str(home))}",
+        "pathassets ingest /path/to/scans    # files or folders; --cohort TABLE: whose they are",
+        "pathassets run                      # what recipe.yaml asks for, of every slide",
+        "pathassets ui                       # the same in the browser: http://127.0.0.1:3000",
+    )
+    console.print("\nnext:\n")
+    for step in steps:
+        console.print(f"    {step}", markup=False, highlight=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""`pathassets sample` and `demo`: slides with known ground truth, and the whole chain over them."""
+"""`pathassets init`, `sample`, `demo`: a home to begin in, slides to try, the chain over them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,17 @@ from pathassets.engine.platform.ingestion.cohort_table import read_cohort
 from pathassets.engine.platform.ingestion.demo import write_sample_cohort
 from pathassets.engine.platform.ingestion.demo_patients import write_patients
 from pathassets.engine.platform.ingestion.ingest import find_files
+from pathassets.engine.platform.ingestion.new_home import begin_home
 from pathassets.engine.settings import read_settings
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+def init(folder: Path) -> None:
+    """Make FOLDER a home: a recipe with comments, settings, an example of a cohort table."""
+    for file in begin_home(folder):
+        click.echo(f"{'wrote' if file.is_new else 'kept'} {file.path}")
+    report.next_steps(folder)
 
 
 @click.command()
