@@ -43,6 +43,38 @@ def icon_webp(jpeg: bytes) -> bytes:
     raise ValueError(f"no icon of {MAX_ICON_BYTES} bytes")  # 16 px of noise take under 400
 
 
+_WEBP_QUALITIES = (25, 35, 45, 55, 65, 75, 85)
+_SMALLER = 0.8
+_LOSSLESS = 101
+"""OpenCV's quality of WebP from which on nothing is lost."""
+
+
+def bounded_webp(rgb: np.ndarray, max_bytes: int) -> bytes:
+    """Encode RGB uint8 (y, x, 3) as WebP of so many bytes: the best quality that fits.
+
+    Where even the least does not, the picture is made smaller until it does.
+    """
+    bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
+    while True:
+        fitting, qualities = b"", [*_WEBP_QUALITIES]
+        while qualities:  # by halves: an encoding of 1,000 px takes 50 ms
+            middle = len(qualities) // 2
+            data = _encode(".webp", bgr, [cv2.IMWRITE_WEBP_QUALITY, qualities[middle]])
+            if len(data) <= max_bytes:
+                fitting, qualities = data, qualities[middle + 1 :]
+            else:
+                qualities = qualities[:middle]
+        if fitting or max(bgr.shape[:2]) == 1:
+            return fitting or data
+        bgr = _shrunk(bgr, max(1, round(max(bgr.shape[:2]) * _SMALLER)))
+
+
+def lossless_webp(rgba: np.ndarray) -> bytes:
+    """Encode RGBA uint8 (y, x, 4) as WebP of these very pixels."""
+    bgra = cv2.cvtColor(rgba, cv2.COLOR_RGBA2BGRA)
+    return _encode(".webp", bgra, [cv2.IMWRITE_WEBP_QUALITY, _LOSSLESS])
+
+
 def read_jpeg(data: bytes) -> np.ndarray:
     """RGB uint8 (y, x, 3) of one of our own previews."""
     bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)

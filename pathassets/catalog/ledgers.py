@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, func, select
 
 from pathassets.catalog.database.connect import reading, writing
 from pathassets.catalog.database.dialects import upsert
@@ -52,6 +52,11 @@ class Ledgers(CatalogPart):
         )
         with reading(self._engine) as connection:
             return [BadTileRecord(**row) for row in connection.execute(query).mappings()]
+
+    def n_bad_tiles(self, slide_ids: Collection[str]) -> dict[str, int]:
+        """How many bad tiles are listed of each of some slides that has any."""
+        query = select(bad_tile.c.slide_id, func.count().label("n")).group_by(bad_tile.c.slide_id)
+        return {r["slide_id"]: r["n"] for r in self._rows_of(query, bad_tile.c.slide_id, slide_ids)}
 
     def note_encoders(self, seen: Iterable[EncoderRecord]) -> None:
         """Enter encoders that are new here, or declare something else by now.

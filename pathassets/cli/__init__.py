@@ -44,7 +44,8 @@ _COMMANDS = {
     "backup": ("upkeep", "backup"),
     "restore": ("upkeep", "restore"),
     "metrics": ("daily.running", "metrics"),
-    "ui": ("ui", "ui"),
+    "report": ("pages.report", "report_command"),
+    "ui": ("pages.ui", "ui"),
     "demo": ("begin", "demo"),
 }
 """What each is called, the module it is in, and its name there."""

@@ -2,7 +2,15 @@ import cv2
 import numpy as np
 import pytest
 
-from pathassets.adapters.opencv import MAX_BYTES, MAX_ICON_BYTES, icon_webp, preview_jpeg, small_png
+from pathassets.adapters.opencv import (
+    MAX_BYTES,
+    MAX_ICON_BYTES,
+    bounded_webp,
+    icon_webp,
+    lossless_webp,
+    preview_jpeg,
+    small_png,
+)
 
 
 def noise(height, width):
@@ -53,3 +61,23 @@ def test_a_small_png_has_the_pixels_and_its_side_at_most(shape, size_px):
     found = decode(small_png(rgb, 64))
     assert found.shape[:2] == size_px
     assert shape != size_px or (found == rgb).all()
+
+
+def test_a_webp_has_the_best_quality_that_fits_and_else_fewer_pixels():
+    picture = cv2.GaussianBlur(noise(300, 400), (0, 0), 3)
+    small, large = bounded_webp(picture, 3000), bounded_webp(picture, 60_000)
+    assert len(small) <= 3000 < len(large) <= 60_000
+    errors = [np.abs(decode(d).astype(int) - picture).mean() for d in (small, large)]
+    assert decode(small).shape == picture.shape
+    assert errors[0] > errors[1]
+    tiny = bounded_webp(noise(300, 400), 3000)
+    assert len(tiny) <= 3000
+    assert 50 < max(decode(tiny).shape) < 400
+
+
+def test_a_lossless_webp_keeps_every_pixel_and_what_is_not_there():
+    rgba = np.random.default_rng(0).integers(0, 256, (20, 30, 4), np.uint8)
+    rgba[..., 3] = 255
+    rgba[3, 4] = 0
+    found = cv2.imdecode(np.frombuffer(lossless_webp(rgba), np.uint8), cv2.IMREAD_UNCHANGED)
+    np.testing.assert_array_equal(cv2.cvtColor(found, cv2.COLOR_BGRA2RGBA), rgba)

@@ -14,7 +14,7 @@ import yaml
 from click.testing import CliRunner
 
 from pathassets.cli import main
-from pathassets.defs.page import webserver
+from pathassets.cli.pages import webserver
 
 ROOT = Path(__file__).parents[2]
 COMPOSE, SYSTEMD = ROOT / "deploy" / "compose", ROOT / "deploy" / "systemd"
@@ -101,7 +101,7 @@ def test_commands_of_the_examples_have_the_options_that_they_name() -> None:
         said = CliRunner().invoke(main, [command, "--help"]).output
         assert options <= set(re.findall(r"--[a-z-]+", said)), command
     page = " ".join(texts[-1].split())
-    named = re.findall(r"defs\.page\.webserver ((?:--[a-z-]+ ?[^- ]* ?)+)", page)
+    named = re.findall(r"cli\.pages\.webserver ((?:--[a-z-]+ ?[^- ]* ?)+)", page)
     known = {name for option in webserver.main.params for name in option.opts}
     assert len(named) == 2
     assert set(re.findall(r"--[a-z-]+", " ".join(named))) <= known

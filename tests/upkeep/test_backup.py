@@ -349,7 +349,7 @@ def test_what_people_said_and_released_since_comes_back_and_no_doctor_finds_a_fa
 ) -> None:
     a, b = ids(home)
     stated = ("--who", "Ann", "--why", "review")
-    output("verdict", "set", a, "review", *stated)
+    output("qc", "set", a, "review", *stated)
     output("cohort", "label", b, "grade=2", *stated[:2])
     output("cohort", "tag", b, "biopsy", *stated[:2])
     output("select", "save", "mine", "label:tumour", "--who", "Ann")

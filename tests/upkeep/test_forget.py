@@ -58,6 +58,9 @@ def test_a_slide_that_a_dataset_names_is_taken_out_only_when_that_is_said(home: 
 def test_of_a_slide_that_was_taken_out_nothing_is_left_but_its_file(home: Path) -> None:
     a, b = ids(home)
     [slide] = status()["slides"][0]["paths"]
+    output("report")
+    pictures = home / "cache" / "page"
+    n_kept = len([*pictures.iterdir()])
     begun = [
         home / "store" / ".partial" / f"features-colour-{one}-{'0' * 16}" for one in (a, f"x-{a}")
     ]
@@ -68,6 +71,8 @@ def test_of_a_slide_that_was_taken_out_nothing_is_left_but_its_file(home: Path) 
     shutil.rmtree(begun[1])
     assert f"left where it is: {slide}" in said
     assert Path(slide).is_file()
+    assert len([*pictures.iterdir()]) == n_kept / 2
+    (home / "cohort.html").unlink()  # a report that was written is a person's
     assert ids(home) == [b]
     assert not [path for path in artifacts(home) if a in path]
     left = [path for path in everywhere(home, a) if not path.startswith(".dagster")]

@@ -19,8 +19,12 @@ MAX_STORED_PX = 1 << 32
 """Pixels of the largest mask that is read: missing chunks are read as glass, and a head of a few
 bytes could ask for all memory. No overview is so large: its pixels would take 12 GB."""
 
-UNREADABLE = (zarr.errors.BaseZarrError, RuntimeError, KeyError, ValueError, TypeError, OSError)
-"""What zarr raises at a damaged array; its decompressors raise RuntimeError."""
+UNREADABLE = (
+    zarr.errors.BaseZarrError, RuntimeError, LookupError, ValueError, TypeError, OSError,
+    AttributeError, OverflowError,
+)  # fmt: skip
+"""What zarr raises at a damaged array; its decompressors raise RuntimeError, and metadata that are
+no object lead to AttributeError."""
 
 
 def save_mask(path: Path, mask: TissueMask) -> None:

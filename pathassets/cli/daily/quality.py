@@ -8,8 +8,9 @@ from typing import get_args
 import click
 
 from pathassets import report
-from pathassets.catalog.records import Verdict, VerdictWord
+from pathassets.catalog.records import VerdictWord
 from pathassets.cli.options import BAD_INPUT, WORDS
+from pathassets.engine.platform.cohorts.verdicts import give_verdict
 from pathassets.engine.platform.platform import open_to_read
 from pathassets.engine.platform.quality.queue import review_queue
 from pathassets.engine.platform.quality.verdict_table import preview_verdicts, take_verdicts
@@ -30,9 +31,8 @@ def qc() -> None:
 def set_verdict(slide_id: str, word: VerdictWord, who: str, why: str) -> None:
     """State that a slide is to be used (accept), left out (reject), or looked at again (review)."""
     with open_to_read(read_settings()) as platform:
-        known = slide_named(platform.catalog, slide_id)
-        platform.catalog.set_verdict(Verdict(slide_id=known, verdict=word, who=who, why=why))
-    click.echo(f"{known}: {word}")
+        given = give_verdict(platform.catalog, slide_id, word, who=who, why=why)
+    click.echo(f"{given.slide_id}: {word}")
 
 
 @qc.command("show")

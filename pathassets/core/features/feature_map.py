@@ -3,7 +3,8 @@
     rows (n, d) ─▶ standardised ─▶ first three principal components ─▶ red, green, blue
 
 Like patches have like colours: a person sees structure, or sees that something is wrong. What the
-colours are means nothing, and they cannot be compared between slides.
+colours are means nothing. They can be compared between slides where components and scale were found
+on rows of all of them (`CohortColours`), and else not.
 """
 
 from __future__ import annotations
@@ -28,13 +29,22 @@ FADE = 0.6
 """How far the slide under the colours is made lighter."""
 
 
+def evenly(n: int, most: int) -> np.ndarray:
+    """Places of at most so many of `n` rows, evenly spread: int64, ascending.
+
+    >>> evenly(10, 4).tolist(), evenly(2, 4).tolist(), evenly(0, 4).tolist()
+    ([0, 3, 6, 9], [0, 1], [])
+    """
+    return np.unique(np.linspace(0, max(0, n - 1), min(n, most)).round().astype(np.int64))
+
+
 def fit_places(n: int) -> np.ndarray:
-    """Rows of `n` that the components are found on, evenly spread: int64, ascending.
+    """Rows of `n` that the components are found on.
 
     >>> fit_places(3).tolist()
     [0, 1, 2]
     """
-    return np.unique(np.linspace(0, max(0, n - 1), min(n, FIT_ROWS)).round().astype(np.int64))
+    return evenly(n, FIT_ROWS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,18 +95,61 @@ def _principal(rows: np.ndarray) -> np.ndarray:
     return np.asarray(axes * np.sign(axes[largest, np.arange(axes.shape[1])]))
 
 
-def colours_of(places: np.ndarray) -> np.ndarray:
-    """Colours of patches by their places along the components (n, 3): RGB uint8 (n, 3).
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColourScale:
+    """Which place along each component becomes 0, and which 255."""
 
-    Where all are alike they are grey.
-    """
+    low: np.ndarray
+    """float64 (3,)."""
+    spread: np.ndarray
+    """float64 (3,): from there to 255; 0 where all are alike, and grey."""
+
+    def colours_of(self, places: np.ndarray) -> np.ndarray:
+        """Colours of patches by their places along the components (n, 3): RGB uint8 (n, 3)."""
+        varies = self.spread > 0
+        share = np.clip((places - self.low) / np.where(varies, self.spread, 1.0), 0.0, 1.0)
+        return np.where(varies, np.rint(share * 255), GREY).astype(np.uint8)
+
+
+def find_scale(places: np.ndarray) -> ColourScale:
+    """Find the scale of places (n, 3) on which they differ most, but for a few odd ones."""
     if not len(places):
-        return np.zeros((0, N_COMPONENTS), np.uint8)
+        return ColourScale(low=np.zeros(N_COMPONENTS), spread=np.zeros(N_COMPONENTS))
     low, high = np.percentile(places, [LOW, HIGH], axis=0)
     spread = high - low
     varies = spread > LEAST * max(float(spread.max()), TINY)
-    share = np.clip((places - low) / np.where(varies, spread, 1.0), 0.0, 1.0)
-    return np.where(varies, np.rint(share * 255), GREY).astype(np.uint8)
+    return ColourScale(low=low, spread=np.where(varies, spread, 0.0))
+
+
+def colours_of(places: np.ndarray) -> np.ndarray:
+    """Colours of the patches of one slide, on a scale of their own.
+
+    Where all are alike they are grey.
+    """
+    return find_scale(places).colours_of(places)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CohortColours:
+    """Components and scale that slides share: the same features have the same colour on each."""
+
+    components: Components
+    scale: ColourScale
+
+    @property
+    def n_columns(self) -> int:
+        """How many numbers a row has that it can colour."""
+        return len(self.components.mean)
+
+    def colours_of(self, rows: np.ndarray) -> np.ndarray:
+        """Colours of rows (n, d): RGB uint8 (n, 3)."""
+        return self.scale.colours_of(self.components.project(rows))
+
+
+def find_cohort_colours(rows: np.ndarray) -> CohortColours:
+    """Find colours for features of which these rows (n, d), drawn from many slides, are some."""
+    components = find_components(rows)
+    return CohortColours(components=components, scale=find_scale(components.project(rows)))
 
 
 def draw_colours(

@@ -62,7 +62,7 @@ def draw_grid(overview: np.ndarray, locations: PatchLocations, *, width_px0: int
     # The preview's narrow side is rounded to whole pixels, so its two scales differ.
     y_scale = overview.shape[1] / width_px0 * preview.shape[0] / overview.shape[0]
     boxes_px = locations.boxes_px0 * np.array([x_scale, y_scale, x_scale, y_scale])
-    colours = _patch_colours(locations)
+    colours = patch_colours(locations)
     for (x0, y0, x1, y1), colour in zip(
         boxes_px.round().astype(int).tolist(), colours, strict=True
     ):
@@ -105,7 +105,8 @@ def label_colours(labels: Iterable[str]) -> dict[str, Colour]:
     return {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(names)}
 
 
-def _patch_colours(locations: PatchLocations) -> list[Colour]:
+def patch_colours(locations: PatchLocations) -> list[Colour]:
+    """Colour of each patch: that of its label, or blue where all have one."""
     if locations.label_codes is None or len(set(locations.labels)) <= 1:
         return [BLUE] * len(locations)
     colour_of = label_colours(locations.labels)

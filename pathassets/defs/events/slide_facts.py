@@ -10,6 +10,7 @@ from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.records import Label, SlideRecord
 from pathassets.core.text import visible
 from pathassets.defs.text import picture_value, text_value
+from pathassets.engine.platform.cohort_page.address import address_of
 from pathassets.engine.platform.plan import PlannedSlide
 
 Metadata = dict[str, dg.MetadataValue]
@@ -57,6 +58,7 @@ def slide_metadata(planned: PlannedSlide, facts: SlideFacts) -> Metadata:
         "bytes": dg.MetadataValue.int(record.size_bytes),
         "sha256": text_value(record.fingerprint),
         "paths": text_value("\n".join(visible(p.path) for p in planned.paths)),
+        "cohort_page": dg.MetadataValue.url(address_of(planned.slide_id)),
     }
     if planned.override is not None:
         said = planned.override

@@ -88,8 +88,11 @@ class Services:
         kill({*tree, *psutil.Process().children(recursive=True)})
 
 
-def serve(port: int, environment: Mapping[str, str], page: Sequence[str] = ()) -> None:
-    """Serve the page on this port until a signal asks for the end; `page` are more of its options.
+def serve(port: int, environment: Mapping[str, str], page: Sequence[str]) -> None:
+    """Serve the page on this port until a signal asks for the end.
+
+    `page` is the module that is run for it, and options of its own:
+    `python -m PAGE --port PORT --workspace FILE OPTION…`.
 
     Raises:
         ServiceEnded: a program ended by itself; the others were ended, too.
@@ -112,8 +115,8 @@ def serve(port: int, environment: Mapping[str, str], page: Sequence[str] = ()) -
             if not stops:
                 known = ["--workspace", str(workspace)]
                 services.start("the daemon", "dagster-daemon", "run", *known, *logs)
-                program = "pathassets.defs.page.webserver"
-                services.start("the webserver", program, "--port", str(port), *known, *page)
+                module, *options = page
+                services.start("the webserver", module, "--port", str(port), *known, *options)
             while services.is_going_on():
                 pass
         finally:

@@ -1,4 +1,7 @@
-"""Dagster's webserver behind the guard: `python -m pathassets.defs.page.webserver`.
+"""Dagster's webserver behind the guard, and beside it what else is to be shown on its port.
+
+    browser ─▶ guard ─▶ path below one of `beside` ─▶ that application
+                      └▶ any other ─────────────────▶ Dagster's webserver
 
 Dagster gives no way to put something before its webserver, so this does what its command does, with
 the context of a workspace and the ASGI application over one. `dagster_webserver` documents neither
@@ -6,9 +9,10 @@ its application nor its defaults; a test holds them.
 """
 
 import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-import click
 import dagster as dg
 import uvicorn
 from dagster_webserver.app import create_app_from_workspace_process_context
@@ -18,6 +22,7 @@ from dagster_webserver.cli import (
     DEFAULT_POOL_RECYCLE,
 )
 from dagster_webserver.version import __version__
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pathassets.defs.dagster_internals import open_workspace
 from pathassets.defs.page.guard import LOOPBACK, Guard, origin_of, own_origins
@@ -30,34 +35,56 @@ END_S = 3
 """How long requests may take to end when the page is closed."""
 
 
-@click.command()
-@click.option("--port", required=True, type=int)
-@click.option("--workspace", required=True, type=click.Path(path_type=Path))
-@click.option("--listen", default=LOOPBACK, help="Address of this machine to listen on.")
-@click.option("--public-url", "public", multiple=True, help="Where a proxy shows the page.")
-@click.option("--read-only", "is_read_only", is_flag=True, help="Let nobody change anything.")
-def main(
-    port: int, workspace: Path, listen: str, public: tuple[str, ...], *, is_read_only: bool
-) -> None:
-    """Serve the page of the instance that DAGSTER_HOME names."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beside:
+    """ASGI application that leaves some paths to others."""
+
+    app: ASGIApp
+    others: Mapping[str, ASGIApp]
+    """By the path that each answers, and all below it, such as `/cohort`."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+        app = self.app
+        if scope["type"] == "http":
+            below = (p for p in self.others if f"{scope['path']}/".startswith(f"{p}/"))
+            app = next((self.others[path] for path in below), app)
+        await app(scope, receive, send)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """How the page is served."""
+
+    port: int
+    workspace: Path
+    """File that names the code locations."""
+    listen: str = LOOPBACK
+    """Address of this machine."""
+    public: tuple[str, ...] = ()
+    """Where proxies show it."""
+    is_read_only: bool = False
+    """Whether nobody can change anything there."""
+
+
+def serve_page(page: Page, beside: Mapping[str, ASGIApp]) -> None:
+    """Serve the page of the instance that DAGSTER_HOME names, until a signal asks for the end."""
     is_json = log_as_told()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     with dg.DagsterInstance.get() as instance:
         instance.optimize_for_webserver(
             DEFAULT_DB_STATEMENT_TIMEOUT, DEFAULT_POOL_RECYCLE, DEFAULT_POOL_MAX_OVERFLOW
         )
-        with open_workspace(instance, workspace, __version__, is_read_only=is_read_only) as context:
+        with open_workspace(
+            instance, page.workspace, __version__, is_read_only=page.is_read_only
+        ) as context:
             app = create_app_from_workspace_process_context(context, live_data_poll_rate=POLL_MS)
-            origins = own_origins(port, map(origin_of, public))
+            origins = own_origins(page.port, map(origin_of, page.public))
             uvicorn.run(
-                Guard(app=WithMetrics(app, instance), origins=origins),
-                host=listen,
-                port=port,
+                Guard(app=WithMetrics(Beside(app=app, others=beside), instance), origins=origins),
+                host=page.listen,
+                port=page.port,
                 log_level="warning",
                 log_config=None if is_json else uvicorn.config.LOGGING_CONFIG,
                 timeout_graceful_shutdown=END_S,
             )
-
-
-if __name__ == "__main__":
-    main()

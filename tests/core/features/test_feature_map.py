@@ -6,6 +6,7 @@ from pathassets.core.features.feature_map import (
     GREY,
     colours_of,
     draw_colours,
+    find_cohort_colours,
     find_components,
     fit_places,
 )
@@ -83,3 +84,14 @@ def test_squares_lie_where_their_boxes_are() -> None:
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (20, 39, 40, 59)
     assert (drawn[0, 0] == 153).all()
     assert not overview.any()
+
+
+def test_cohort_colours_are_the_same_for_the_same_features_on_every_slide():
+    rows = two_kinds(200, 6)
+    colours = find_cohort_colours(rows)
+    assert colours.n_columns == 6
+    first, second = colours.colours_of(rows[:100]), colours.colours_of(rows[100:])
+    np.testing.assert_array_equal(np.concatenate([first, second]), colours.colours_of(rows))
+    assert abs(first.astype(int).mean(axis=0) - second.mean(axis=0)).max() > 150
+    alike = find_cohort_colours(rows[:1])
+    assert (alike.colours_of(rows) == 128).all()

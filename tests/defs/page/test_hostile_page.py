@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from selenium.webdriver.common.by import By
 
 from tests.defs.browser import Page, browsing
 from tests.defs.daemon import ENDED, Daemon, pathassets, running, wait_for
@@ -120,6 +121,22 @@ def test_no_asset_or_run_makes_the_readers_browser_ask_for_anything(
         page.shot(f"hostile_page_{number}")
         asked += seen_by(page)
     require_own(asked, daemon)
+
+
+def test_a_partition_leads_to_its_slide_among_all_and_back_and_nothing_is_asked_for(
+    daemon: Daemon, page: Page
+) -> None:
+    a = min(daemon.partitions(), key=lambda slide_id: slide_id[0])
+    page.open(f"assets/slide?partition={a}&view=partitions")
+    page.wait_for_text("cohort_page")
+    link = page.driver.find_element(By.CSS_SELECTOR, f"a[href='/cohort?slide={a}']")
+    page.open(str(link.get_dom_attribute("href")).removeprefix("/"))
+    page.wait_for_text(a, *(f"{BAIT}{field}" for field in ("patient", "label", "error")))
+    page.shot("hostile_cohort_page")
+    asked = seen_by(page)
+    page.click("its partition")
+    page.wait_for_text("cohort_page")
+    require_own(asked + seen_by(page), daemon)
 
 
 def require_own(asked: list[str], daemon: Daemon) -> None:

@@ -1,7 +1,7 @@
 """A slide whose patient withdraws consent -> nothing of it, but a row that keeps it out.
 
     named in a release? ─▶ refused, unless asked ─▶ begun: the row that keeps it out
-        ─▶ its folders in the store ─▶ what Dagster shows ─▶ its rows, last
+        ─▶ its folders in the store, its pictures ─▶ what Dagster shows ─▶ its rows, last
 
 Killed in between, the slide is in the catalog still and the same command goes on; `doctor` says so.
 The file that was scanned is nobody's to delete but its owner's: it is named.
@@ -17,6 +17,7 @@ from pathlib import Path
 
 from pathassets.adapters.store.aside import ASIDE
 from pathassets.adapters.store.partial import PARTIAL, partition_of
+from pathassets.engine.platform.cohort_page.kept import Kept
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.selections.names import slide_named
 from pathassets.engine.platform.upkeep.garbage import without_runs
@@ -59,7 +60,8 @@ def forget(platform: Platform, request: Request, wipe: Wipe) -> Gone:
         CatalogError: there is no such slide, or a release names it.
         StoreError: the store is not writable, or a run works in it.
     """
-    slide_id = slide_named(platform.catalog, request.slide_id)
+    slide = platform.catalog.slide(slide_named(platform.catalog, request.slide_id))
+    slide_id, fingerprint = slide.slide_id, slide.fingerprint
     slide_ids = platform.catalog.ids_of(slide_id)
     releases = platform.catalog.releases_with(slide_ids)
     if releases and not request.from_releases:
@@ -76,6 +78,7 @@ def forget(platform: Platform, request: Request, wipe: Wipe) -> Gone:
         platform.catalog.begin_forgetting(slide_id, who=request.who, why=request.why)
         if not request.keep_artifacts:
             remove_folders(folders_of(platform.store.root, slide_ids), bin_)
+        Kept.of(platform.settings.home).forget(fingerprint)
         wipe(slide_ids)
         platform.catalog.erase_slide(slide_ids, keep_artifacts=request.keep_artifacts)
     return Gone(

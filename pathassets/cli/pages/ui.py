@@ -1,4 +1,4 @@
-"""`pathassets ui`: Dagster's page, daemon and code server, on this machine alone."""
+"""`pathassets ui`: Dagster's page, the cohort page, daemon, code server, on this machine alone."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ import click
 from pathassets import report
 from pathassets.cli.home import opened
 from pathassets.cli.options import SOME_FAILED
+from pathassets.engine.platform.cohort_page.address import COHORT
 from pathassets.engine.settings import dagster_environment, read_settings
 from pathassets.errors import ServiceEnded, SpecError
 
 LOOPBACK = "127.0.0.1"
+WEBSERVER = "pathassets.cli.pages.webserver"
 PATIENCE_S = 5.0
 """How long the page of a `pathassets ui` that was just ended may hold its port."""
 
@@ -34,16 +36,20 @@ def ui(ctx: click.Context, port: int, public: tuple[str, ...], *, is_read_only: 
     from pathassets.defs.page.services import serve  # noqa: PLC0415 - dagster takes seconds
 
     settings = read_settings()
-    page = [*(f"--public-url={origin_of(url)}" for url in public), *["--read-only"] * is_read_only]
+    options = [
+        *(f"--public-url={origin_of(url)}" for url in public),
+        *["--read-only"] * is_read_only,
+    ]
     _require_free(port)
     with opened():
         pass  # whatever was killed is cleaned up before a daemon sees it
     settings.home.mkdir(parents=True, exist_ok=True)
     os.chdir(settings.home)
     click.echo(f"Dagster UI: http://{LOOPBACK}:{port} (state in {settings.dagster_home})")
+    click.echo(f"all slides: http://{LOOPBACK}:{port}{COHORT}")
     sys.stdout.flush()
     try:
-        serve(port, dagster_environment(settings), page)
+        serve(port, dagster_environment(settings), [WEBSERVER, *options])
     except ServiceEnded as error:
         report.error(str(error))
         ctx.exit(SOME_FAILED)

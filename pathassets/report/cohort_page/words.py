@@ -1,0 +1,101 @@
+"""What is known of slides -> JSON for the page's own script."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from markupsafe import Markup
+
+from pathassets.core.text import shortened, visible
+from pathassets.engine.platform.cohort_page.page import PageSlide
+from pathassets.engine.platform.cohort_page.task import SlideLook
+
+WORD_CHARS = 300
+"""Longest fact that the page repeats."""
+MESSAGE_CHARS = 2000
+"""Longest message and remedy."""
+_UNSAFE = {ord(one): f"\\u{ord(one):04x}" for one in "<>&\u2028\u2029"}
+
+
+def script_json(value: object) -> Markup:
+    r"""JSON for within a script element, which nothing in it can end.
+
+    >>> print(script_json({"a": "</script>&"}))
+    {"a":"\u003c/script\u003e\u0026"}
+    """
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return Markup(text.translate(_UNSAFE))  # noqa: S704 - none of <, > and & is left
+
+
+def _word(text: str, n_chars: int = WORD_CHARS) -> str:
+    """Text of others: bounded, and whatever is invisible in it is written out."""
+    return visible(shortened(text, n_chars), keep="\n")
+
+
+def _words(said: Mapping[str, str]) -> dict[str, str]:
+    return {_word(name): _word(value) for name, value in said.items()}
+
+
+def slide_words(slide: PageSlide, number: int) -> dict[str, Any]:
+    """One slide, for the page."""
+    row, trouble = slide.row, slide.row.trouble
+    record, paths = row.planned.record, row.planned.paths
+    colour = slide.measures.colour
+    return {
+        "n": number,
+        "id": row.slide_id,
+        "state": row.state,
+        "asset": "" if trouble is None else "/".join(trouble.key),
+        "reason": "" if trouble is None else trouble.reason,
+        "message": "" if trouble is None else _word(trouble.message, MESSAGE_CHARS),
+        "remedy": "" if trouble is None else _word(trouble.remedy, MESSAGE_CHARS),
+        "assets": [["/".join(cell.key), cell.state] for cell in row.cells],
+        "facts": _words(row.facts),
+        "labels": _words(row.labels),
+        "tags": [_word(tag) for tag in row.tags],
+        "cohorts": [_word(name) for name in row.cohorts],
+        "mm2": row.tissue_mm2,
+        "patches": row.n_patches,
+        "bad": row.n_bad_tiles,
+        "focus": slide.measures.focus,
+        "colour": None if colour is None else "#{:02x}{:02x}{:02x}".format(*colour),
+        "odd": [*slide.oddities],
+        "place": slide.place,
+        "size": [record.width_px0, record.height_px0],
+        "mpp": row.planned.slide_mpp,
+        "path": _word(paths[0].path) if paths else "",
+        "verdict": verdict_words(slide),
+    }
+
+
+def verdict_words(slide: PageSlide) -> dict[str, str] | None:
+    """The verdict in force; None where there is none."""
+    given = slide.row.verdict
+    if given is None:
+        return None
+    return {"word": given.verdict, "who": _word(given.who), "why": _word(given.why, MESSAGE_CHARS)}
+
+
+def look_words(
+    look: SlideLook, thumbnail: bytes = b"", *, has_picture: bool = True
+) -> dict[str, Any]:
+    """What is seen of a slide: pictures as addresses that hold them.
+
+    Where pages are served the picture has an address of its own.
+    """
+    picture = _address("webp", look.picture) or _address("jpeg", thumbnail)
+    return {
+        **({"picture": picture} if has_picture else {}),
+        "outline": look.outline,
+        "grid": _address("webp", look.grid),
+        "map": _address("webp", look.map),
+        "mapSize": look.map_size,
+        "problems": [_word(problem, MESSAGE_CHARS) for problem in look.problems],
+    }
+
+
+def _address(kind: str, data: bytes) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}" if data else ""
