@@ -73,7 +73,7 @@ def _check_facts(done: Check) -> dict[str, Any]:
 def registration_line(found: Registration) -> str:
     """One line about one path."""
     name = found.slide_id or found.path.name
-    said = f": {found.error}" if found.error is not None else ""
+    said = f": {found.error or found.note}" if found.error or found.note else ""
     return visible(f"{found.state} {name}{said}")
 
 

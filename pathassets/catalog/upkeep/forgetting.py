@@ -36,6 +36,7 @@ from pathassets.catalog.tables import (
     artifact_hash,
     artifact_parent,
     forgotten_slide,
+    inbox_file,
     merged_slide,
     metadata,
     rejected_file,
@@ -140,7 +141,8 @@ class Forgetting(UpkeepPart):
             files = select(slide_path.c.path).where(slide_path.c.slide_id.in_(slide_ids))
             paths = [*connection.execute(files).scalars()]
             for path in paths:
-                connection.execute(delete(rejected_file).where(rejected_file.c.path == path))
+                for table in (rejected_file, inbox_file):
+                    connection.execute(delete(table).where(table.c.path == path))
             for table in reversed(metadata.sorted_tables):
                 if not (keep_artifacts and table.name in _OF_ARTIFACTS):
                     _erase(connection, table, slide_ids)

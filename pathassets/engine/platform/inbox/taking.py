@@ -1,0 +1,79 @@
+"""Files that are whole -> slides and tables; what was moved, or written on, meanwhile is let be.
+
+Only what speaks against a file itself is kept as its refusal: a file that changed while it was read
+is looked at again once it is still, and so is one for which the machine had no memory left.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from pathassets.engine.platform.inbox.look import is_table
+from pathassets.engine.platform.inbox.tables import TableOutcome, take_open_lines, take_tables
+from pathassets.engine.platform.ingestion.ingest import Registration, ingest, printable
+from pathassets.engine.platform.platform import Platform
+
+PASSING = frozenset({"slide_changed", "file_missing", "resources_short"})
+"""Reasons that say nothing of the file."""
+
+
+def take(platform: Platform, files: Iterable[str]) -> Iterator[Registration | TableOutcome]:
+    """Register the slides among files of the inbox, then take the tables; what is gone is left out.
+
+    Tables come last: they are about those slides. A file that is no regular one, or has a name that
+    is no text, is refused with the slides, and never opened.
+    """
+    there = [place for file in files if (place := _place_of(file)) is not None]
+    tables = [str(one) for one in there if _is_readable_table(one)]
+    slides = [one for one in there if str(one) not in {*tables}]
+    has_new = False
+    for one in ingest(platform, slides):
+        if one.error is not None and one.error.reason in PASSING:
+            platform.catalog.forget_refusals([str(one.path)])
+        has_new = has_new or one.state == "new"
+        yield one
+    catalog, said = platform.catalog, set[str]()
+    for table in take_tables(catalog, tables):
+        said.add(table.path)
+        yield table
+    if has_new or said:
+        yield from take_open_lines(catalog, platform.settings.inboxes, besides=said)
+
+
+def _is_readable_table(place: Path) -> bool:
+    return is_table(str(place)) and place.is_file() and printable(place) == str(place)
+
+
+def forget_gone(platform: Platform) -> int:
+    """Forget the refusals of files that are no longer in the inbox; returns how many those were.
+
+    Where their folder is gone, too, its disk may be unmounted: they stay.
+    """
+    folders = [str(one) for one in platform.settings.inboxes]
+    gone = [
+        one.path
+        for one in platform.catalog.refused_below(folders)
+        if Path(one.path).parent.is_dir() and _place_of(one.path) is None
+    ]
+    if gone:
+        platform.catalog.forget_refusals(gone)
+    return len(gone)
+
+
+def _place_of(name: str) -> Path | None:
+    """The file that a name stands for, be it one of which bytes are written out; None: it is gone.
+
+    A folder that may not be entered hides what is in it: that is not gone.
+    """
+    place = Path(name)
+    try:
+        if os.path.lexists(place):
+            return place
+        alike = place.parent.iterdir() if "\\x" in place.name else iter(())
+        return next((one for one in alike if printable(one) == name), None)
+    except PermissionError:
+        return place
+    except OSError:
+        return None
