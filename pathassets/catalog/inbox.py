@@ -163,6 +163,11 @@ class Inbox(CatalogPart):
         rows = self._rows(query.order_by(slide.c.registered_at, slide.c.slide_id))
         return {row["slide_id"]: row["registered_at"] for row in rows}
 
+    def paths_below(self, folders: Sequence[str]) -> list[str]:
+        """All files below folders that hold slides."""
+        below = _is_below(slide_path.c.path, folders)
+        return [row["path"] for row in self._rows(select(slide_path.c.path).where(below))]
+
     def newest_below(self, folders: Sequence[str], n_rows: int) -> list[tuple[str, str, datetime]]:
         """Files below folders that hold slides, the newest first: path, slide, when registered."""
         query = (

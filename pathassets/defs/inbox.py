@@ -209,7 +209,9 @@ def _by_name(look: Look) -> Mapping[str, list[str]]:
     return together
 
 
-def _batches(instance: dg.DagsterInstance, platform: Platform) -> Iterator[dg.RunRequest]:
+def _batches(
+    instance: dg.DagsterInstance, platform: Platform, *, is_ingesting: bool
+) -> Iterator[dg.RunRequest]:
     """Runs over slides of the inbox that were never tried and that no other run holds.
 
     They need not be neighbours. While files are being registered they wait for the others.
@@ -218,12 +220,10 @@ def _batches(instance: dg.DagsterInstance, platform: Platform) -> Iterator[dg.Ru
     waiting = platform.catalog.untried_below(folders)
     if not waiting or not platform.recipe.per_slide:
         return
+    if is_ingesting and datetime.now(UTC) - min(waiting.values()) < MAX_WAIT:
+        return
     order = slide_order(instance)
     unsaid = waiting.keys() - {*order}
-    ingesting = dg.RunsFilter(job_name=INGEST_FILES, statuses=UNFINISHED)
-    is_fresh = datetime.now(UTC) - min(waiting.values()) < MAX_WAIT
-    if instance.get_runs_count(ingesting) and is_fresh:
-        return
     if unsaid:  # an ingestion was killed before it said so
         report_slides(instance, platform, unsaid)
     held = _held(instance, order)
@@ -284,5 +284,9 @@ def inbox(
     context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform]
 ) -> dg.SensorResult:
     """Ask for the ingestion of files that are whole, and for a run over slides that are new."""
-    requests = [*_ingestions(context.instance, platform), *_batches(context.instance, platform)]
-    return dg.SensorResult(run_requests=requests)
+    instance = context.instance
+    ingestions = _ingestions(instance, platform)
+    unfinished = dg.RunsFilter(job_name=INGEST_FILES, statuses=UNFINISHED)
+    is_ingesting = bool(ingestions) or instance.get_runs_count(unfinished) > 0
+    batches = _batches(instance, platform, is_ingesting=is_ingesting)
+    return dg.SensorResult(run_requests=[*ingestions, *batches])

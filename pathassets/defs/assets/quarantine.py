@@ -3,7 +3,7 @@
 An ingest run reports it at its end; materialized from the page it is only read anew.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dagster as dg
@@ -30,13 +30,13 @@ IS_EMPTY = "is_empty"
     description="Files that were refused, each with its reason and what to do. A file is tried "
     "again when it changes, or by `pathassets inbox retry FILE`.",
 )
-def quarantine(platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult[Any]:
+def quarantine(platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
     """Read it anew from the catalog."""
     refused = _refused(platform)
     check = dg.AssetCheckResult(
         check_name=IS_EMPTY, passed=not refused, severity=dg.AssetCheckSeverity.WARN
     )
-    return dg.MaterializeResult(metadata=_metadata(refused), check_results=[check])
+    yield dg.MaterializeResult(metadata=_metadata(refused), check_results=[check])
 
 
 def quarantine_events(

@@ -100,7 +100,7 @@ def look_into(catalog: Catalog, folders: Iterable[Path], clock: InboxClock) -> L
             sighting = _sighted(one, before, known, clock.now_s)
             if sighting is not None:
                 seen[sighting.path] = sighting
-    return Look(now_s=clock.now_s, seen=seen)
+    return Look(now_s=clock.now_s, seen=dict(sorted(seen.items())))
 
 
 def note_look(catalog: Catalog, look: Look, clock: InboxClock) -> None:

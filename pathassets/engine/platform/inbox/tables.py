@@ -7,6 +7,7 @@ taken once for each content, and none ever moves a slide to another patient.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -17,7 +18,6 @@ from pathassets.adapters.files import FileStamp, stamp_of
 from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.inbox import TakenTable
 from pathassets.catalog.records import RejectedFile
-from pathassets.core.text import quoted
 from pathassets.engine.platform.cohorts.imports import take_table
 from pathassets.engine.platform.cohorts.matching import match_slides
 from pathassets.engine.platform.cohorts.preview import CohortPreview, Leniency, preview_table
@@ -99,7 +99,7 @@ def take_open_lines(
     newest = sorted(waiting, key=lambda one: one.taken_at, reverse=True)[:MAX_OPEN]
     for before in newest:
         try:
-            sheet = read_sheet(Path(before.path))
+            sheet = _beside(catalog, read_sheet(Path(before.path)))
             stamp = stamp_of([Path(before.path)])
         except (SpecError, SlideUnreadable):
             continue  # gone, or another by now: then it is looked at as such
@@ -121,7 +121,7 @@ def _read(catalog: Catalog, path: str) -> _Read | None:
     """
     file = Path(path)
     stamp = stamp_of([file])
-    sheet = read_sheet(file)
+    sheet = _beside(catalog, read_sheet(file))
     if stamp_of([file]) != stamp:
         raise SlideChanged(path, "changed while it was read", remedy="Take it once it is still")
     known = catalog.find_taken(sheet.sha256, path)
@@ -132,13 +132,25 @@ def _read(catalog: Catalog, path: str) -> _Read | None:
     return None
 
 
+def _beside(catalog: Catalog, sheet: Sheet) -> Sheet:
+    """Let a name that a slide of the table's own folder has stand for that one, and no other."""
+    folder = Path(sheet.source).parent
+    paths = [Path(one).relative_to(folder) for one in catalog.paths_below([str(folder)])]
+    here = {str(name) for one in paths for name in (one, one.with_suffix(""))}
+    lines = tuple(
+        replace(one, slide=str(folder / one.slide)) if one.slide in here else one
+        for one in sheet.lines
+    )
+    return replace(sheet, lines=lines)
+
+
 def _take(catalog: Catalog, one: _Read) -> TableOutcome:
     sheet, path = one.sheet, one.sheet.source
     preview = preview_table(catalog, sheet, leniency=Leniency(may_skip=True))
     if preview.conflicts:
         first = preview.conflicts[0]
         more = f" ({len(preview.conflicts)} conflicts)" if len(preview.conflicts) > 1 else ""
-        remedy = f"{first.remedy} (pathassets cohort import {quoted(path)})"
+        remedy = f"{first.remedy} (pathassets cohort import {shlex.quote(path)})"
         error = SpecError(f"{first.message}{more}; nothing was changed", remedy=remedy)
         return _refused(catalog, path, error)
     open_lines = _open_lines(catalog, sheet) if preview.n_skipped else ()

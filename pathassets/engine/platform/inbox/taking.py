@@ -12,14 +12,16 @@ from pathlib import Path
 
 from pathassets.engine.platform.inbox.look import is_table
 from pathassets.engine.platform.inbox.tables import TableOutcome, take_open_lines, take_tables
-from pathassets.engine.platform.ingestion.ingest import Registration, ingest, printable
+from pathassets.engine.platform.ingestion.ingest import IdScheme, Registration, ingest, printable
 from pathassets.engine.platform.platform import Platform
 
 PASSING = frozenset({"slide_changed", "file_missing", "resources_short"})
 """Reasons that say nothing of the file."""
 
 
-def take(platform: Platform, files: Iterable[str]) -> Iterator[Registration | TableOutcome]:
+def take(
+    platform: Platform, files: Iterable[str], *, scheme: IdScheme = "stem"
+) -> Iterator[Registration | TableOutcome]:
     """Register the slides among files of the inbox, then take the tables; what is gone is left out.
 
     Tables come last: they are about those slides. A file that is no regular one, or has a name that
@@ -29,7 +31,7 @@ def take(platform: Platform, files: Iterable[str]) -> Iterator[Registration | Ta
     tables = [str(one) for one in there if _is_readable_table(one)]
     slides = [one for one in there if str(one) not in {*tables}]
     has_new = False
-    for one in ingest(platform, slides):
+    for one in ingest(platform, slides, scheme=scheme):
         if one.error is not None and one.error.reason in PASSING:
             platform.catalog.forget_refusals([str(one.path)])
         has_new = has_new or one.state == "new"
