@@ -245,6 +245,7 @@ def test_a_run_takes_what_is_good_and_quarantines_what_is_not(inbox: Inbox, home
 
     assert done.success
     first, second = bench.instance.get_dynamic_partitions("slides")
+    assert bench.latest("slide", second).asset_materialization is not None
     (said,) = (
         e.step_output_data.metadata
         for e in done.all_events

@@ -13,7 +13,7 @@ depends_on = None
 
 def upgrade() -> None:
     """Begin with nothing: what lies in the inbox is looked at anew."""
-    ctime = sa.Column("ctime_ns", sa.BigInteger(), nullable=False, server_default=sa.text("0"))
+    ctime = sa.Column("ctime_ns", sa.BigInteger(), nullable=False, server_default="0")
     op.add_column("rejected_file", ctime)
     op.create_table(
         "inbox_file",

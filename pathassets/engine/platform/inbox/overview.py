@@ -92,13 +92,13 @@ def retry(platform: Platform, path: Path) -> str:
         CatalogError: nothing of it is refused, taken as a table, or waiting.
     """
     catalog, name = platform.catalog, printable(path.absolute())
-    waits = catalog.sightings().get(name)
+    clock = catalog.inbox_clock()
+    waits = look_into(catalog, platform.settings.inboxes, clock).seen.get(name)
     is_known = catalog.find_refusal(name) is not None or name in catalog.taken_tables([name])
     if waits is None and not is_known:
         raise CatalogError(
             f"{name}: is neither refused nor waiting", remedy="pathassets inbox lists what is"
         )
-    clock = catalog.inbox_clock()
     n_retries = int(datetime.now(UTC).timestamp())  # no number that was had before
     again = Sighting(
         path=name,
