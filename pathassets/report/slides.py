@@ -16,6 +16,8 @@ from pathassets.engine.slides.tile_check import Check
 from pathassets.report.console import counted, open_console, paragraph
 from pathassets.report.json_text import json_text
 
+MAX_LISTED = 50
+"""Files of the inbox told one by one, of each kind."""
 MAX_FAULTS = 20
 """Bad tiles of a slide told one by one."""
 
@@ -101,8 +103,11 @@ def inbox_lists(found: InboxOverview) -> None:
 
     def tell(title: str, lines: Iterable[str], style: str = "") -> None:
         console.print(title, markup=False, style="bold")
-        for line in lines:
+        shown = list(lines)
+        for line in shown[:MAX_LISTED]:
             console.print(f"  {paragraph(visible(line))}", markup=False, style=style)
+        if len(shown) > MAX_LISTED:
+            console.print(f"  … and {len(shown) - MAX_LISTED} more; --json has all")
 
     tell(f"{len(found.waiting)} waiting", (f"{one.path}: {one.why}" for one in found.waiting))
     if not found.is_watched:

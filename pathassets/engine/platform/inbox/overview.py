@@ -89,9 +89,11 @@ def retry(platform: Platform, path: Path) -> str:
     """Take a file for such that was never looked at; returns its name as the catalog has it.
 
     Raises:
-        CatalogError: nothing of it is refused, taken as a table, or waiting.
+        CatalogError: nothing of it is refused, taken as a table, or waiting in the inbox.
     """
     catalog, name = platform.catalog, printable(path.absolute())
+    if not name.startswith(tuple(f"{folder}/" for folder in platform.settings.inboxes)):
+        raise CatalogError(f"{name}: is not in the inbox", remedy="pathassets ingest takes it")
     clock = catalog.inbox_clock()
     waits = look_into(catalog, platform.settings.inboxes, clock).seen.get(name)
     is_known = catalog.find_refusal(name) is not None or name in catalog.taken_tables([name])

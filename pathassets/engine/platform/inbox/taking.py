@@ -57,7 +57,7 @@ def forget_gone(platform: Platform) -> int:
     gone = [
         one.path
         for one in platform.catalog.refused_below(folders)
-        if Path(one.path).parent.is_dir() and _place_of(one.path) is None
+        if os.path.isdir(Path(one.path).parent) and _place_of(one.path) is None  # noqa: PTH112
     ]
     if gone:
         platform.catalog.forget_refusals(gone)
@@ -67,15 +67,20 @@ def forget_gone(platform: Platform) -> int:
 def _place_of(name: str) -> Path | None:
     """The file that a name stands for, be it one of which bytes are written out; None: it is gone.
 
-    A folder that may not be entered hides what is in it: that is not gone.
+    What may not be looked at is there.
     """
     place = Path(name)
     try:
-        if os.path.lexists(place):
-            return place
-        alike = place.parent.iterdir() if "\\x" in place.name else iter(())
-        return next((one for one in alike if printable(one) == name), None)
-    except PermissionError:
+        place.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return _written_out(place) if "\\x" in place.name else None
+    except OSError:
         return place
+    return place
+
+
+def _written_out(place: Path) -> Path | None:
+    try:
+        return next((one for one in place.parent.iterdir() if printable(one) == str(place)), None)
     except OSError:
         return None

@@ -40,7 +40,7 @@ class Seen:
     mtime_ns: int
     ctime_ns: int
     is_file: bool = True
-    """Whether it is a regular file; a pipe or device is never opened."""
+    """Whether it is a regular file; a pipe or device is never opened, nor what is forbidden."""
 
     @property
     def is_table(self) -> bool:
@@ -97,7 +97,11 @@ def _entries(folder: str) -> Iterator[os.DirEntry[str]]:
 
 def _look_at(entry: os.DirEntry[str], groups: list[str]) -> Iterator[Seen]:
     """Give a file, unless it is one of several of a slide, which come after all of its folder."""
-    found = entry.stat()
+    try:
+        found = entry.stat()
+    except PermissionError:
+        yield Seen(entry.path, 0, 0, 0, is_file=False)
+        return
     if stat.S_ISDIR(found.st_mode):
         return
     is_file = stat.S_ISREG(found.st_mode)
