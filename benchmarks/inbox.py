@@ -22,7 +22,7 @@ from events import describe_machine, home_of
 
 N_NEW = 1_000
 TICKS = """
-import os, resource, sys, time
+import time
 from pathlib import Path
 import dagster as dg
 from pathassets.defs.build import build_definitions
@@ -31,8 +31,9 @@ from pathassets.engine.platform.platform import open_platform
 from pathassets.engine.settings import read_settings
 settings = read_settings()
 
-def peak_mb():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def peak_mb():  # ru_maxrss would be that of the process which started this one
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
 
 with open_platform(settings) as platform, open_instance(settings) as instance:
     definitions = build_definitions(platform.recipe)

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from pathassets.catalog.catalog import Catalog
-from pathassets.catalog.inbox import InboxClock, KnownLook, Sighting, TakenTable
+from pathassets.catalog.inbox import InboxClock, Sighting, TakenTable
 from pathassets.catalog.records import AttemptRecord, RejectedFile
 from pathassets.core.address import Address
 from tests.catalog.hostile_words import HOSTILE, path_of, slide_of
@@ -41,14 +41,15 @@ def test_what_is_known_of_files_is_asked_for_at_once(catalog: Catalog) -> None:
     catalog.refuse(refused("/in/c.svs", "no_permission"))
     catalog.enter_taken(TABLE)
     paths = [f"/in/{number}.svs" for number in range(2_000)]
-    assert catalog.known_looks([*paths, *(f"/in/{n}" for n in ("a.svs", "b.svs", "c.svs"))]) == {
-        "/in/a.svs": [KnownLook(size_bytes=1, mtime_ns=1, ctime_ns=0)],
-        "/in/b.svs": [KnownLook(size_bytes=3, mtime_ns=4, ctime_ns=0)],
-        "/in/c.svs": [KnownLook(size_bytes=3, mtime_ns=4, ctime_ns=5)],
-    }
-    assert catalog.known_looks([TABLE.path]) == {
-        TABLE.path: [KnownLook(size_bytes=1, mtime_ns=2, ctime_ns=0)]
-    }
+    looks = [(path, 1, 1, 1) for path in paths]
+    looks += [("/in/a.svs", 1, 1, 9), ("/in/b.svs", 3, 4, 9), ("/in/c.svs", 3, 4, 5)]
+    looks += [(TABLE.path, 1, 2, 9)]
+    named = {"/in/a.svs", "/in/b.svs", "/in/c.svs", TABLE.path}
+    assert catalog.known_among(looks) == named
+    others = [("/in/a.svs", 2, 1, 9), ("/in/b.svs", 3, 5, 9), ("/in/c.svs", 3, 4, 9)]
+    assert catalog.known_among(others) == set()  # a chmod counts where that was what was wrong
+    catalog.refuse(refused("/in/a.svs", "slide_forgotten"))
+    assert catalog.known_among([("/in/a.svs", 3, 4, 9)]) == {"/in/a.svs"}
 
 
 def test_what_is_below_folders_is_told_by_the_very_names(catalog: Catalog) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from pathassets.adapters.openslide.completeness import lacking
 from pathassets.adapters.openslide.members import OF_SEVERAL
 from pathassets.catalog.catalog import Catalog
-from pathassets.catalog.inbox import InboxClock, KnownLook, Sighting, looks_alike
+from pathassets.catalog.inbox import InboxClock, Sighting
 from pathassets.core.spec import digest_of
 from pathassets.engine.platform.inbox.walk import TABLE_SUFFIXES, Seen, suffix_of, walk
 from pathassets.engine.platform.ingestion.ingest import printable
@@ -95,11 +95,11 @@ def look_into(catalog: Catalog, folders: Iterable[Path], clock: InboxClock) -> L
     before = catalog.sightings()
     seen: dict[str, Sighting] = {}
     for part in _parts(walk(folders)):
-        known = catalog.known_looks([printable(Path(one.path)) for one in part])
-        for one in part:
-            sighting = _sighted(one, before, known, clock.now_s)
-            if sighting is not None:
-                seen[sighting.path] = sighting
+        looks = [(printable(o.path), o.size_bytes, o.mtime_ns, o.ctime_ns) for o in part]
+        known = catalog.known_among(looks)
+        for one, (path, *_) in zip(part, looks, strict=True):
+            if path not in known:
+                seen[path] = _sighted(one, path, before.get(path), clock.now_s)
     return Look(now_s=clock.now_s, seen=dict(sorted(seen.items())))
 
 
@@ -131,18 +131,9 @@ def _parts(found: Iterator[Seen]) -> Iterator[list[Seen]]:
         yield part
 
 
-def _sighted(
-    one: Seen,
-    before: Mapping[str, Sighting],
-    known: Mapping[str, list[KnownLook]],
-    now_s: float,
-) -> Sighting | None:
-    """How a file looks, and since when; None where the catalog knows it so."""
-    path = printable(Path(one.path))
+def _sighted(one: Seen, path: str, old: Sighting | None, now_s: float) -> Sighting:
+    """How a file looks, and since when."""
     new = Sighting(path=path, size_bytes=one.size_bytes, mtime_ns=one.mtime_ns, since_s=now_s)
-    if looks_alike(known, new, one.ctime_ns):
-        return None
-    old = before.get(path)
     if old is not None:
         is_same = (old.size_bytes, old.mtime_ns) == (one.size_bytes, one.mtime_ns)
         new = old if is_same else replace(new, n_retries=old.n_retries)

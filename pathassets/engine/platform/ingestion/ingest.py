@@ -274,9 +274,10 @@ def check_file_name(path: Path) -> None:
         )
 
 
-def printable(path: Path) -> str:
+def printable(path: str | Path) -> str:
     """Name of a file as text: bytes that are no UTF-8 are written out."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+    text = str(path)
+    return text if text.isascii() else os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def refuse_file(platform: Platform, path: Path, error: PathAssetsError) -> None:
