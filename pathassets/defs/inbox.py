@@ -84,24 +84,27 @@ def register_files(
         else:
             tables.append(one)
             context.log.info(line(str(one)))
-    report_slides(context.instance, platform, [one.slide_id for one in slides if one.slide_id])
-    tell_of_tables(context.instance, platform, tables)
+    tell_dagster(context.instance, platform, slides, tables)
     for event in quarantine_events(platform):
         context.log_event(event)  # type: ignore[arg-type]  # it takes checks, too
     context.add_output_metadata(_metadata(slides, tables))
 
 
-def tell_of_tables(
-    instance: dg.DagsterInstance, platform: Platform, tables: list[TableOutcome]
+def tell_dagster(
+    instance: dg.DagsterInstance,
+    platform: Platform,
+    slides: list[Registration],
+    tables: list[TableOutcome],
 ) -> None:
-    """Tell Dagster of new resolutions, and of new words where they are not too many."""
+    """Make partitions of slides; of those that were known tell new words, if they are not many."""
+    new = set(report_slides(instance, platform, [one.slide_id for one in slides if one.slide_id]))
     taken = [one.preview for one in tables if one.preview is not None]
     patients = {one.key for preview in taken for one in preview.changes if one.subject == "patient"}
-    slides = {slide_id for preview in taken for slide_id in preview.slides}
+    touched = {slide_id for preview in taken for slide_id in preview.slides}
     if len(patients) <= MAX_RETOLD:
-        slides.update(platform.catalog.slides_of_patients(patients))
-    if slides and max(len(patients), len(slides)) <= MAX_RETOLD:
-        report_slides(instance, platform, slides, is_anew=True)
+        touched.update(platform.catalog.slides_of_patients(patients))
+    if max(len(patients), len(touched - new)) <= MAX_RETOLD:
+        report_slides(instance, platform, touched - new, is_anew=True)
     else:
         report_slides(instance, platform, {one for each in taken for one in each.restated})
 

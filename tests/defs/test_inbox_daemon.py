@@ -85,7 +85,7 @@ def arrive(arrivals: Arrivals, base: bytes) -> None:
     for number in range(N_PLAIN):
         (folders[number % 3] / f"p{number:03}.svs").write_bytes(base + b"%d" % number)
     for number in range(N_COPIES):
-        (folders[number % 2] / f"z{number}.svs").write_bytes(base + b"%d" % number)
+        (second / f"z{number}.svs").write_bytes(base + b"%d" % number)  # the last in order
     for folder in folders[:2]:
         (folder / "same.svs").write_bytes(base + bytes(folder))
     (first / "cut.svs").write_bytes(base[:90_000])

@@ -93,8 +93,7 @@ def _ended_by_sigterm() -> Iterator[None]:
 
 def _take_whole(platform: Platform, instance: dg.DagsterInstance, scheme: IdScheme) -> list[str]:
     """Take what is whole, say so, and tell Dagster; returns the slides that are new."""
-    from pathassets.defs.assets.slide import report_slides  # noqa: PLC0415 - dagster takes seconds
-    from pathassets.defs.inbox import tell_of_tables  # noqa: PLC0415
+    from pathassets.defs.inbox import tell_dagster  # noqa: PLC0415 - dagster takes seconds
     from pathassets.engine.platform.inbox.taking import take  # noqa: PLC0415 - opens slides
     from pathassets.engine.platform.ingestion.ingest import Registration  # noqa: PLC0415
 
@@ -108,9 +107,7 @@ def _take_whole(platform: Platform, instance: dg.DagsterInstance, scheme: IdSche
             tables.append(one)
             click.echo(report.table_line(one))
     if slides or tables:
-        registered = [one.slide_id for one in slides if one.slide_id]
-        report_slides(instance, platform, registered)
-        tell_of_tables(instance, platform, tables)
+        tell_dagster(instance, platform, slides, tables)
     return [one.slide_id for one in slides if one.state == "new"]
 
 

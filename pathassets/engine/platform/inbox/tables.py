@@ -86,7 +86,7 @@ def take_open_lines(
     catalog: Catalog, folders: Iterable[Path], *, besides: Iterable[str]
 ) -> Iterator[TableOutcome]:
     """Try again the lines that were open when their tables were taken; `besides` were just now."""
-    begins = tuple(f"{folder}/" for folder in folders)
+    begins, just_taken = tuple(f"{folder}/" for folder in folders), {*besides}
     earliest = datetime.now(UTC) - OPEN_FOR
     waiting = [
         one
@@ -94,7 +94,7 @@ def take_open_lines(
         if one.open_lines
         and one.taken_at >= earliest
         and one.path.startswith(begins)
-        and one.path not in {*besides}
+        and one.path not in just_taken
     ]
     newest = sorted(waiting, key=lambda one: one.taken_at, reverse=True)[:MAX_OPEN]
     for before in newest:
@@ -104,7 +104,8 @@ def take_open_lines(
         except (SpecError, SlideUnreadable):
             continue  # gone, or another by now: then it is looked at as such
         if sheet.sha256 == before.sha256:
-            lines = tuple(one for one in sheet.lines if one.number in {*before.open_lines})
+            numbers = {*before.open_lines}
+            lines = tuple(one for one in sheet.lines if one.number in numbers)
             open_sheet = replace(sheet, lines=lines)
             outcome = _take(catalog, _Read(sheet=open_sheet, stamp=stamp, before=before))
             if outcome.n_changes or outcome.error:

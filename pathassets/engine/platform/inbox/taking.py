@@ -45,7 +45,8 @@ def take(
 
 
 def _is_readable_table(place: Path) -> bool:
-    return is_table(str(place)) and place.is_file() and printable(place) == str(place)
+    is_text = printable(place) == str(place)
+    return is_text and is_table(str(place)) and os.path.isfile(place)  # noqa: PTH113 - never raises
 
 
 def forget_gone(platform: Platform) -> int:

@@ -42,11 +42,6 @@ class Seen:
     is_file: bool = True
     """Whether it is a regular file; a pipe or device is never opened, nor what is forbidden."""
 
-    @property
-    def is_table(self) -> bool:
-        """Whether it may be a cohort table."""
-        return suffix_of(self.path) in TABLE_SUFFIXES
-
 
 def outermost(folders: Iterable[Path]) -> list[Path]:
     """Folders of which none is in another, whatever links they are named by; in order."""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -197,6 +198,25 @@ def test_a_dicom_series_is_one_slide_and_damaged_files_are_left_to_registration(
     assert watched.look(60) == ["a.dcm", "c.dcm"]
     sighting = watched.last.seen[str(inbox / "a.dcm")]
     assert sighting.size_bytes == 2 * (inbox / "a.dcm").stat().st_size
+
+    (inbox / "a.dcm").write_bytes(with_count((inbox / "a.dcm").read_bytes(), 4))
+    watched.look()
+    assert watched.look(60) == ["c.dcm"]
+    assert watched.lacks(inbox / "a.dcm") == "3 of 4 files of the series are there"
+    grow(inbox / "d.dcm", b"a label")
+    watched.look()
+    assert watched.look(60) == ["a.dcm", "c.dcm", "d.dcm"]
+
+
+FRAME_OF_REFERENCE = b"\x20\x00\x52\x00UI"
+
+
+def with_count(dicom: bytes, n_instances: int) -> bytes:
+    """Let a DICOM file say how many its series has: (0020,1209), in its place among the tags."""
+    at = dicom.index(FRAME_OF_REFERENCE)
+    (length,) = struct.unpack_from("<H", dicom, at + 6)
+    end = at + 8 + length
+    return dicom[:end] + b"\x20\x00\x09\x12IS\x02\x00%d " % n_instances + dicom[end:]
 
 
 def test_a_pipe_and_a_name_that_is_no_text_are_whole_and_named_in_text(

@@ -16,6 +16,7 @@ from pathassets.engine.platform.platform import Platform
 from pathassets.engine.slides import inspect_files
 from pathassets.errors import CatalogError, ResourcesShort
 from tests.engine.conftest import write_slide
+from tests.unprivileged import bound_by_modes
 
 pytestmark = pytest.mark.usefixtures("here")
 
@@ -167,3 +168,26 @@ def test_refusals_of_what_is_gone_are_forgotten_unless_its_disk_is(
     assert [one.reason for one in overview(platform).refused] == ["bad_name", "not_a_slide"]
     odd.unlink()
     assert forget_gone(platform) == 1
+
+
+def test_what_may_not_be_read_is_refused_and_seen_again_when_it_may(
+    platform: Platform, inbox: Path
+) -> None:
+    locked = inbox / "locked"
+    locked.mkdir()
+    files = [locked / "a.svs", locked / "t.csv", inbox / "b.svs", inbox / "u.csv"]
+    for path in files:
+        path.write_bytes(b"x")
+    modes = {locked: 0o400, files[2]: 0, files[3]: 0}
+    for path, mode in modes.items():
+        path.chmod(mode)
+    with bound_by_modes():
+        waiting = [one.path for one in overview(platform).waiting]
+        assert waiting == sorted(map(str, files))
+        assert {*taken(platform, *files).values()} == {"refused"}
+        assert {one.reason for one in overview(platform).refused} == {"no_permission"}
+        assert overview(platform).waiting == ()
+        assert forget_gone(platform) == 0
+    for path in modes:
+        path.chmod(0o700)
+    assert [one.path for one in overview(platform).waiting] == waiting
