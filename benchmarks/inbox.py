@@ -44,10 +44,10 @@ with open_platform(settings) as platform, open_instance(settings) as instance:
             for number in range(NEW):
                 (settings.inboxes[0] / f"new{number}.svs").write_bytes(b"x")
         began_s = time.process_time()
-        context = dg.build_sensor_context(
+        with dg.build_sensor_context(
             instance, resources={"platform": platform}, definitions=definitions
-        )
-        data = sensor.evaluate_tick(context)
+        ) as context:
+            data = sensor.evaluate_tick(context)
         print(f"{what:22} {time.process_time() - began_s:.2f} CPU-s, {peak_mb():.0f} MB, "
               f"{len(data.run_requests or ())} requests, cursor {data.cursor!r}")
 """

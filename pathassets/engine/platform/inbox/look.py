@@ -37,6 +37,8 @@ class Look:
     """By the inbox' clock."""
     seen: Mapping[str, Sighting]
     """Files that may be slides or tables, by path; what of it is no UTF-8 is written out."""
+    folders: tuple[Path, ...] = ()
+    """Those that were looked into."""
 
     def whole(self, stable_s: float) -> list[str]:
         """Files that are to be taken and were not asked for yet, sorted."""
@@ -92,7 +94,7 @@ def look_into(catalog: Catalog, folders: Iterable[Path], clock: InboxClock) -> L
     Of one that looks as the catalog knows it, be it a slide, refused, or a table that was taken,
     nothing is remembered.
     """
-    before = catalog.sightings()
+    before, folders = catalog.sightings(), tuple(folders)
     seen: dict[str, Sighting] = {}
     for part in _parts(walk(folders)):
         looks = [(printable(o.path), o.size_bytes, o.mtime_ns, o.ctime_ns) for o in part]
@@ -100,14 +102,17 @@ def look_into(catalog: Catalog, folders: Iterable[Path], clock: InboxClock) -> L
         for one, (path, *_) in zip(part, looks, strict=True):
             if path not in known:
                 seen[path] = _sighted(one, path, before.get(path), clock.now_s)
-    return Look(now_s=clock.now_s, seen=dict(sorted(seen.items())))
+    return Look(now_s=clock.now_s, seen=dict(sorted(seen.items())), folders=folders)
 
 
 def note_look(catalog: Catalog, look: Look, clock: InboxClock) -> None:
-    """Keep what a look saw for the next one; writes nothing where nothing waits."""
-    before = catalog.sightings()
+    """Keep what a look saw for the next one; writes nothing where nothing waits.
+
+    What others saw in folders that were not looked into stays.
+    """
+    before, begins = catalog.sightings(), tuple(f"{folder}/" for folder in look.folders)
     changed = [one for path, one in look.seen.items() if before.get(path) != one]
-    gone = before.keys() - look.seen.keys()
+    gone = {path for path in before.keys() - look.seen.keys() if path.startswith(begins)}
     if look.seen or gone:
         catalog.note_sightings(clock, changed, gone)
 

@@ -130,6 +130,10 @@ def test_folders_are_searched_through_once_and_never_in_circles(
     watched.folders = [inbox, deep, other, inbox.parent / "link", inbox.parent / "none"]
     watched.look()
     assert {*watched.last.seen} == {str(deep / "a.svs"), str(other / "b.svs")}
+    watched.folders = [other]  # as somebody does who watches one folder beside the sensor
+    (other / "b.svs").unlink()
+    watched.look()
+    assert {*watched.catalog.sightings()} == {str(deep / "a.svs")}
 
 
 INI = """\
