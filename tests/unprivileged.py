@@ -35,7 +35,7 @@ def read_only(folder: Path) -> Iterator[None]:
     for path, mode in modes.items():
         path.chmod(mode & ~0o222)
     try:
-        with _bound_by_modes():
+        with bound_by_modes():
             if _is_writable(folder):
                 pytest.skip("whoever runs this may write everything")
             yield
@@ -55,7 +55,8 @@ def _is_writable(folder: Path) -> bool:
 
 
 @contextmanager
-def _bound_by_modes() -> Iterator[None]:
+def bound_by_modes() -> Iterator[None]:
+    """Let root pass by no mode of a file, in this thread, until it ends."""
     if not hasattr(os, "geteuid") or os.geteuid() != 0:
         yield
         return

@@ -2,7 +2,7 @@
 
 Slides and their files are here; what people state of them is in `human_inputs` and `cohorts`, what
 was made of them in `artifacts` and `looks`, what is wanted of them in `standing`, what was found
-out on the way in `ledgers`.
+out on the way in `ledgers`, what lies in the inbox in `inbox`.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ from pathassets.catalog.human_inputs import (
     require_free,
     unknown_slide,
 )
+from pathassets.catalog.inbox import Inbox
 from pathassets.catalog.kin import Kin
 from pathassets.catalog.ledgers import Ledgers
 from pathassets.catalog.part import now
@@ -78,6 +79,7 @@ class Catalog(
     HumanInputs,
     Cohorts,
     Ledgers,
+    Inbox,
     Artifacts,
     Kin,
     Standing,
@@ -250,17 +252,6 @@ class Catalog(
         for row in self._rows_of(_LAST_SEEN, slide_path.c.slide_id, slide_ids):
             paths[row["slide_id"]].append(PathRecord(**row))
         return dict(paths)
-
-    def looks_below(self, folder: str) -> set[tuple[str, int, int]]:
-        """Path, size and time of change of files below a folder, of slides and refused ones."""
-        found: set[tuple[str, int, int]] = set()
-        with reading(self._engine) as connection:
-            for table in (rejected_file, slide_path):
-                columns = (table.c.path, table.c.size_bytes, table.c.mtime_ns)
-                is_below = table.c.path.startswith(f"{folder}/", autoescape=True)
-                rows = connection.execute(select(*columns).where(is_below))
-                found.update((row[0], row[1], row[2]) for row in rows)
-        return found
 
     def confirm_path(self, path: PathRecord) -> None:
         """Note how a file looks now whose content was found to be its slide's still.

@@ -107,6 +107,8 @@ class RejectedFile:
     remedy: str
     size_bytes: int
     mtime_ns: int
+    ctime_ns: int = 0
+    """0 where it is not known."""
     rejected_at: datetime = field(default=UNSTAMPED, compare=False)
 
 

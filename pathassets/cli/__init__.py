@@ -21,6 +21,7 @@ _COMMANDS = {
     "init": ("begin", "init"),
     "sample": ("begin", "sample"),
     "ingest": ("slides", "ingest_command"),
+    "inbox": ("daily.inbox", "inbox"),
     "cohort": ("cohorts", "cohort"),
     "run": ("work", "run"),
     "status": ("work", "status"),

@@ -25,7 +25,7 @@ from pathassets.errors import SpecError
 
 
 @click.command("ingest")
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--cohort", type=click.Path(path_type=Path), help="CSV: file, patient, label, mpp.")
 @click.option(
     "--na-values",
@@ -42,10 +42,24 @@ from pathassets.errors import SpecError
     show_default=True,
     help="Slide ids from file name and hash, hash alone, or the table's slide_id.",
 )
-def ingest_command(
-    paths: tuple[Path, ...], cohort: Path | None, na_values: str, scheme: IdScheme
-) -> None:
+@click.option(
+    "--watch",
+    "is_watching",
+    is_flag=True,
+    help="Take what becomes whole in PATHS, or in the inbox, until Ctrl-C; cohort tables, too.",
+)
+@click.option("--run", "is_running", is_flag=True, help="With --watch: run the recipe on it.")
+def ingest_command(  # noqa: PLR0913 - the options of a command
+    paths: tuple[Path, ...], cohort: Path | None, na_values: str, scheme: IdScheme,
+    *, is_watching: bool, is_running: bool,
+) -> None:  # fmt: skip
     """Register slides: files, or folders that are searched."""
+    _check_options(paths, cohort, is_watching=is_watching, is_running=is_running)
+    if is_watching:
+        from pathassets.cli.daily.inbox import watch  # noqa: PLC0415 - what few need
+
+        watch(paths, scheme, is_running=is_running)
+        return
     with opened() as (platform, instance):
         table = read_cohort(cohort, unknown=na_values.split(",")) if cohort else NO_COHORT
         if cohort:
@@ -53,6 +67,17 @@ def ingest_command(
         n_refused = register(platform, instance, find_files(paths), table, scheme)
     if n_refused:
         sys.exit(SOME_FAILED)
+
+
+def _check_options(
+    paths: tuple[Path, ...], cohort: Path | None, *, is_watching: bool, is_running: bool
+) -> None:
+    if not (paths or is_watching):
+        raise click.UsageError("Missing argument 'PATHS...'.")
+    if is_running and not is_watching:
+        raise click.UsageError("--run goes with --watch: `pathassets run` runs what is registered.")
+    if cohort and is_watching:
+        raise click.UsageError("--watch takes the tables that lie in the folders, no --cohort.")
 
 
 @click.group()

@@ -7,19 +7,19 @@ from pathassets.defs.alerts import alert_sensors
 from pathassets.defs.assets.annotations import annotation_specs
 from pathassets.defs.assets.batch import build_batch_asset
 from pathassets.defs.assets.dataset import build_dataset_asset
+from pathassets.defs.assets.quarantine import quarantine
 from pathassets.defs.assets.slide import slide
 from pathassets.defs.follow import build_follow_sensor
+from pathassets.defs.inbox import inbox, ingest_files, process_new_slides
 from pathassets.defs.jobs import (
     BUILD_DATASETS,
-    PROCESS_SLIDES,
     build_asset_jobs,
-    ingest_files,
     repair_slides,
     scrub_artifacts,
 )
 from pathassets.defs.resources import PlatformResource
 from pathassets.defs.schedules import build_nightly_schedule, nightly_scrub
-from pathassets.defs.sensors import build_inbox_sensor, dead_runs
+from pathassets.defs.sensors import dead_runs
 from pathassets.engine.logs import log_as_told
 from pathassets.engine.settings import read_settings
 
@@ -31,15 +31,22 @@ def build_definitions(recipe: Recipe) -> dg.Definitions:
     return dg.Definitions(
         assets=[
             slide,
+            quarantine,
             *annotation_specs(recipe),
             *batch,
             *(build_dataset_asset(recipe, entry) for entry in recipe.datasets),
         ],
-        jobs=[*jobs.values(), repair_slides, ingest_files, scrub_artifacts],
+        jobs=[
+            *jobs.values(),
+            repair_slides,
+            ingest_files,
+            process_new_slides,
+            scrub_artifacts,
+        ],
         sensors=[
             dead_runs,
             *alert_sensors(read_settings()),
-            *(build_inbox_sensor(job) for name, job in jobs.items() if name == PROCESS_SLIDES),
+            inbox,
             *(build_follow_sensor(job) for name, job in jobs.items() if name == BUILD_DATASETS),
         ],
         schedules=[

@@ -1,19 +1,15 @@
-"""Jobs: the batch over slides, the datasets, the re-run of scattered slides, the inbox, scrubbing.
+"""Jobs: the batch over slides, the datasets, the re-run of scattered slides, scrubbing.
 
 https://docs.dagster.io/guides/build/jobs
 """
-
-from pathlib import Path
 
 import dagster as dg
 from pydantic import Field
 
 from pathassets.core.recipe import Recipe
 from pathassets.defs.assets.batch import POOL, run_slides
-from pathassets.defs.assets.slide import report_slides
 from pathassets.defs.dagster_internals import AssetJob
 from pathassets.defs.text import bullets
-from pathassets.engine.platform.ingestion.ingest import find_files, ingest
 from pathassets.engine.platform.merged_slides import ids_of_today
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.upkeep.scrub import SHARE, scrub
@@ -21,7 +17,6 @@ from pathassets.engine.platform.upkeep.scrub import SHARE, scrub
 PROCESS_SLIDES = "process_slides"
 BUILD_DATASETS = "build_datasets"
 REPAIR_SLIDES = "repair_slides"
-INGEST_FILES = "ingest_files"
 SCRUB = "scrub"
 
 
@@ -71,32 +66,6 @@ def repair_chosen_slides(
 def repair_slides() -> None:
     """Re-run scattered slides: Dagster's backfills take ranges, failures are scattered."""
     repair_chosen_slides()
-
-
-class FilesConfig(dg.Config):
-    """Which files to register."""
-
-    files: list[str]
-    """Absolute paths."""
-
-
-@dg.op
-def register_files(
-    context: dg.OpExecutionContext, config: FilesConfig, platform: dg.ResourceParam[Platform]
-) -> None:
-    """Register files as slides and make partitions of them."""
-    files = find_files(Path(file) for file in config.files)
-    found = list(ingest(platform, files))
-    report_slides(context.instance, platform, [one.slide_id for one in found if one.slide_id])
-    refused = [str(one.error) for one in found if one.error is not None]
-    if refused:
-        raise dg.Failure(bullets(refused), allow_retries=False)
-
-
-@dg.job(name=INGEST_FILES, description="Register files as slides; the inbox sensor asks for it.")
-def ingest_files() -> None:
-    """Register files as slides."""
-    register_files()
 
 
 class ScrubConfig(dg.Config):

@@ -40,8 +40,9 @@ class Settings:
     so that no log shows it."""
     recipe: Path
     """PATHASSETS_RECIPE, else `<home>/recipe.yaml` where there is one, else the package's own."""
-    inbox: Path
-    """Folder that is watched for new scans: PATHASSETS_INBOX, else `<home>/inbox`."""
+    inboxes: tuple[Path, ...]
+    """Folders that are watched for new scans: PATHASSETS_INBOX, with ':' between them, else
+    `<home>/inbox`."""
     inbox_stable_s: float
     """How long a file must not have changed to count as whole: PATHASSETS_INBOX_STABLE_S."""
     n_workers: int
@@ -116,7 +117,7 @@ def read_settings() -> Settings:
         store=store,
         catalog_url=_text("PATHASSETS_CATALOG", own_catalog(store)),
         recipe=_path("PATHASSETS_RECIPE", own if own.is_file() else DEFAULT_RECIPE),
-        inbox=_path("PATHASSETS_INBOX", home / "inbox"),
+        inboxes=_paths("PATHASSETS_INBOX", home / "inbox"),
         inbox_stable_s=_number("PATHASSETS_INBOX_STABLE_S", 60.0),
         n_workers=n_workers,
         read_threads=_whole("PATHASSETS_READ_THREADS", max(1, usable_cores() // n_workers)),
@@ -211,6 +212,13 @@ def _choice(name: str, default: str, *others: str) -> str:
 
 def _path(name: str, default: Path) -> Path:
     return Path(_text(name, str(default))).expanduser().absolute()
+
+
+def _paths(name: str, default: Path) -> tuple[Path, ...]:
+    """Folders of a variable, in the order given, each once."""
+    said = [part for part in _text(name, "").split(os.pathsep) if part.strip()]
+    folders = (Path(part).expanduser().absolute() for part in said)
+    return tuple(dict.fromkeys(folders)) or (default,)
 
 
 def _openlineage(target: str) -> str:

@@ -88,8 +88,13 @@ from .selections import (
 from .slides import (
     check as check,
     checks_json as checks_json,
+    inbox_json as inbox_json,
+    inbox_lists as inbox_lists,
     registration_line as registration_line,
     resolution as resolution,
+    retried_line as retried_line,
+    table_line as table_line,
+    watching_line as watching_line,
 )
 from .stale import (
     stale_json as stale_json,

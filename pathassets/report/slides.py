@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from pathassets.catalog.records import MppOverride, SlideRecord
 from pathassets.core.text import visible
+from pathassets.engine.platform.inbox.overview import InboxOverview
+from pathassets.engine.platform.inbox.tables import TableOutcome
 from pathassets.engine.platform.ingestion.ingest import Registration
 from pathassets.engine.slides.tile_check import Check
 from pathassets.report.console import counted, open_console, paragraph
 from pathassets.report.json_text import json_text
 
+MAX_LISTED = 50
+"""Files of the inbox told one by one, of each kind."""
 MAX_FAULTS = 20
 """Bad tiles of a slide told one by one."""
 
@@ -73,8 +78,64 @@ def _check_facts(done: Check) -> dict[str, Any]:
 def registration_line(found: Registration) -> str:
     """One line about one path."""
     name = found.slide_id or found.path.name
-    said = f": {found.error}" if found.error is not None else ""
+    said = f": {found.error or found.note}" if found.error or found.note else ""
     return visible(f"{found.state} {name}{said}")
+
+
+def table_line(found: TableOutcome) -> str:
+    """One line about one cohort table."""
+    return visible(str(found))
+
+
+def watching_line(folders: Iterable[Path]) -> str:
+    """What is watched."""
+    return visible(f"watching {', '.join(map(str, folders))}; Ctrl-C ends it")
+
+
+def retried_line(path: str) -> str:
+    """What a retry of a file leads to."""
+    return visible(f"{path}: is looked at again")
+
+
+def inbox_lists(found: InboxOverview) -> None:
+    """Print what waits in the inbox, what was refused, and what was taken last."""
+    console = open_console()
+
+    def tell(title: str, lines: Iterable[str], style: str = "") -> None:
+        console.print(title, markup=False, style="bold")
+        shown = list(lines)
+        for line in shown[:MAX_LISTED]:
+            console.print(f"  {paragraph(visible(line))}", markup=False, style=style)
+        if len(shown) > MAX_LISTED:
+            console.print(f"  … and {len(shown) - MAX_LISTED} more; --json has all")
+
+    tell(f"{len(found.waiting)} waiting", (f"{one.path}: {one.why}" for one in found.waiting))
+    if not found.is_watched:
+        console.print(f"  {UNWATCHED}", markup=False, style="yellow")
+    refused = (f"{one.reason:18} {one.message}. {one.remedy}" for one in found.refused)
+    tell(f"{len(found.refused)} refused", refused, "red")
+    tables = (
+        f"{one.taken_at:%Y-%m-%d %H:%M} {one.path}: {one.n_changes} changes"
+        + (f", {len(one.open_lines)} of {one.n_lines} lines open" if one.open_lines else "")
+        for one in found.tables
+    )
+    tell(f"{len(found.tables)} tables taken", tables)
+    slides = (
+        f"{one.registered_at:%Y-%m-%d %H:%M} {one.slide_id} {one.path}" for one in found.slides
+    )
+    tell("slides taken last", slides)
+
+
+UNWATCHED = (
+    "nobody looks into the inbox: switch on the sensor 'inbox' on the page of `pathassets ui`, or "
+    "pathassets ingest --watch"
+)
+
+
+def inbox_json(found: InboxOverview) -> str:
+    """All of it, for machines."""
+    facts = asdict(found) | {"folders": [str(one) for one in found.folders]}
+    return json_text(facts, indent=2, default=str)
 
 
 def resolution(record: SlideRecord, stated: list[MppOverride]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathassets.catalog.catalog import Catalog
+from pathassets.catalog.inbox import InboxClock, Sighting, TakenTable
 from pathassets.catalog.records import RejectedFile
 from pathassets.catalog.standing.standing import Wanted
 from tests.catalog import filled
@@ -22,6 +23,17 @@ def fill(catalog: Catalog) -> None:
         )
     )  # fmt: skip
     catalog.replace_bad_tiles("b", [])
+    seen = Sighting(
+        path=HOSTILE["unicode"], size_bytes=2**40, mtime_ns=2**60, since_s=0.1, asked="inbox:1:x",
+        lacks=HOSTILE["newline"], n_retries=3,
+    )  # fmt: skip
+    catalog.note_sightings(InboxClock(now_s=0.1, wall_s=1e9, monotonic_s=2.5), [seen], [])
+    catalog.enter_taken(
+        TakenTable(
+            path="/scans/t.csv", sha256="0" * 64, size_bytes=2**40, mtime_ns=2**60, n_lines=3,
+            n_changes=2, open_lines=(2, 4),
+        )
+    )  # fmt: skip
     catalog.save_selection("mine", HOSTILE["sql"], who="Ann")
     plan_id = catalog.open_plan("recipe")
     address = filled.FEATURES

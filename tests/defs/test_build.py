@@ -14,6 +14,9 @@ from pathassets.engine.settings import DEFAULT_RECIPE
 # a new key orphans what was made under the old one, a new code version (of the code, then of the
 # entry and what it is made from) makes it stale.
 GRAPH = """
+quarantine
+    group slide
+    checks is_empty
 slide
     group slide, kinds openslide, partitions slides
 tissue_mask/otsu_8um
@@ -144,4 +147,7 @@ def test_a_recipe_may_end_before_the_dataset(recipe: Recipe, stages: list[str]) 
     definitions = build_definitions(short)
     dg.Definitions.validate_loadable(definitions)
     jobs = {job.name for job in definitions.resolve_all_job_defs()}
-    assert jobs == {"__ASSET_JOB", "process_slides", "repair_slides", "ingest_files", "scrub"}
+    assert jobs == {
+        "__ASSET_JOB", "process_slides", "repair_slides", "ingest_files", "process_new_slides",
+        "scrub",
+    }  # fmt: skip

@@ -262,7 +262,7 @@ def test_a_scan_in_the_inbox_becomes_features_once_it_is_whole(
         within_s=180,
     )
     jobs = [run["jobName"] for run in daemon.runs(by_sensor)]
-    assert sorted(jobs) == ["ingest_files", "process_slides"]
+    assert sorted(jobs) == ["ingest_files", "process_new_slides"]
     assert new() == [slide_id]
 
 

@@ -61,20 +61,6 @@ def test_a_repair_of_what_does_not_exist_fails_in_words(bench: Workbench) -> Non
     assert "recipe: no entry features/nope" in str(end.step_failure_data.error)
 
 
-def test_files_are_registered_and_a_refused_one_fails_the_run(bench: Workbench, home: Path) -> None:
-    good = write_slide(home / "a.svs", 1)
-    bad = home / "b.svs"
-    bad.write_bytes(b"not a slide")
-    files = {"files": [str(good), str(bad)]}
-    result = bench.run("ingest_files", run_config={"ops": {"register_files": {"config": files}}})
-    assert not result.success
-    (end,) = result.get_step_failure_events()
-    assert str(bad) in str(end.step_failure_data.user_failure_data)
-    (partition,) = bench.instance.get_dynamic_partitions("slides")
-    assert partition.startswith("a-")
-    assert bench.latest("slide", partition).asset_materialization is not None
-
-
 def test_the_dataset_lists_the_slides_and_is_not_built_twice(bench: Workbench, home: Path) -> None:
     bench.ingest(write_slide(home / "a.svs", 1), write_slide(home / "b.svs", 2, mpp=None))
     (before,) = bench.run("build_datasets").asset_materializations_for_node("dataset__cohort")

@@ -52,7 +52,7 @@ def settings_of(home: Path) -> Settings:
         store=home / "store",
         catalog_url=f"sqlite:///{home / 'store' / 'catalog.sqlite'}",
         recipe=home / "recipe.yaml",
-        inbox=home / "inbox",
+        inboxes=(home / "inbox",),
         inbox_stable_s=60.0,
         n_workers=2,
         read_threads=1,

@@ -27,7 +27,7 @@ def test_everything_has_a_default_below_the_home(home):
     assert settings.store == home / "store"
     assert settings.catalog_url == f"sqlite:///{home}/store/catalog.sqlite"
     assert settings.recipe == DEFAULT_RECIPE
-    assert settings.inbox == home / "inbox"
+    assert settings.inboxes == (home / "inbox",)
     assert settings.dagster_home == home / ".dagster"
     assert settings.inbox_stable_s == 60
     assert settings.n_workers == usable_cores() >= 1
@@ -56,7 +56,7 @@ def test_every_variable_moves_its_thing(home, monkeypatch):
     monkeypatch.setenv("PATHASSETS_STORE", "~/art")
     monkeypatch.setenv("PATHASSETS_CATALOG", "postgresql+psycopg2://host/db")
     monkeypatch.setenv("PATHASSETS_RECIPE", "/r/recipe.yaml")
-    monkeypatch.setenv("PATHASSETS_INBOX", "/scanner/out")
+    monkeypatch.setenv("PATHASSETS_INBOX", "/scanner/out:/scanner/two::/scanner/out")
     monkeypatch.setenv("PATHASSETS_INBOX_STABLE_S", "0.5")
     monkeypatch.setenv("PATHASSETS_WORKERS", "3")
     monkeypatch.setenv("PATHASSETS_SLIDE_TIMEOUT_S", "90")
@@ -68,7 +68,7 @@ def test_every_variable_moves_its_thing(home, monkeypatch):
     assert settings.store == Path.home() / "art"
     assert settings.catalog_url == "postgresql+psycopg2://host/db"
     assert settings.recipe == Path("/r/recipe.yaml")
-    assert settings.inbox == Path("/scanner/out")
+    assert settings.inboxes == (Path("/scanner/out"), Path("/scanner/two"))
     assert (settings.inbox_stable_s, settings.slide_timeout_s) == (0.5, 90)
     assert (settings.n_workers, settings.read_threads) == (3, 5)
     assert (settings.scratch, settings.scratch_bytes) == (Path.home() / "fast", 5 * 10**8)

@@ -7,7 +7,7 @@ import os
 from functools import lru_cache
 from pathlib import Path
 
-from pathassets.adapters.files import unreadable
+from pathassets.adapters.files import FileStamp, stamp_of, unreadable
 from pathassets.adapters.openslide.diagnosis import require_file
 from pathassets.adapters.openslide.reader import open_handle
 from pathassets.errors import SlideUnreadable
@@ -22,6 +22,8 @@ SUFFIXES = frozenset(
     )
 )
 """File names a folder is searched for."""
+OF_SEVERAL = frozenset({".mrxs", ".vms", ".vmu", ".dcm"})
+"""Those of which a slide is more than one file."""
 
 
 def find_slides(folder: Path) -> list[Path]:
@@ -65,11 +67,6 @@ def first_of_series(paths: list[Path]) -> list[Path]:
     return kept
 
 
-def is_alone(path: Path) -> bool:
-    """Whether a file of this name is a slide by itself."""
-    return path.suffix.lower() not in {".mrxs", ".vms", ".vmu", ".dcm"}
-
-
 def members_of(path: Path) -> list[Path]:
     """All files that are this slide: MRXS and its folder, VMS and its pictures, a DICOM series.
 
@@ -84,6 +81,19 @@ def members_of(path: Path) -> list[Path]:
     if suffix == ".dcm":
         return _series_of(path)
     return [path]
+
+
+def slide_stamp(path: Path) -> FileStamp:
+    """How a slide looks: all of its files, or one alone that is no slide, as opening it will say.
+
+    Raises:
+        SlideUnreadable: a file is missing or forbidden.
+    """
+    try:
+        members = members_of(path)
+    except SlideUnreadable:
+        members = [path]
+    return stamp_of(members)
 
 
 def _named_in(index: Path) -> list[Path]:
@@ -114,7 +124,7 @@ def _series_of(path: Path) -> list[Path]:
     return sorted({path, *(p for p, s in _series_in(listing) if s == series and s is not None)})
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=1_024)
 def _series_in(listing: tuple[tuple[Path, int, int], ...]) -> tuple[tuple[Path, str | None], ...]:
     """Series of each DICOM file of a folder, opened once as long as no file there changes.
 

@@ -27,7 +27,6 @@ from pathassets.catalog.tables import (
     annotation,
     artifact,
     dataset_rows,
-    latest_attempt,
     mpp_override,
     plan,
     slide,
@@ -197,12 +196,6 @@ class Standing(CatalogPart):
         query = select(slide.c.slide_id).where(work if is_open else ~work)
         with reading(self._engine) as connection:
             return list(connection.execute(_in_order(query, None).limit(n_rows)).scalars())
-
-    def untried(self) -> set[str]:
-        """Slides of which nothing was ever tried."""
-        tried = exists(select(literal(1)).where(latest_attempt.c.partition_key == slide.c.slide_id))
-        with reading(self._engine) as connection:
-            return set(connection.execute(select(slide.c.slide_id).where(~tried)).scalars())
 
 
 def _in_order(query: Select[Any], last: tuple[datetime, str] | None) -> Select[Any]:

@@ -10,6 +10,8 @@ cohorts        whose it is and what is said of it: patient, slide_label, patient
 ledgers        what was found out on the way: bad_tile, tile_check, encoder
 releases       what was released of that: release, release_member, release_left_out; and what was
                asked before: dataset_placement, dataset_finding, accepted_finding, slide_hash
+inbox          what lies there and is not taken yet, tables that were: inbox_file, inbox_clock,
+               taken_table
 upkeep         what was read again, and what was taken out: artifact_hash, forgotten_slide
 """
 
@@ -26,6 +28,7 @@ from pathassets.catalog.tables.cohorts import (
     verdict,
 )
 from pathassets.catalog.tables.human_inputs import annotation, mpp_override
+from pathassets.catalog.tables.inbox import inbox_clock, inbox_file, taken_table
 from pathassets.catalog.tables.ledgers import bad_tile, encoder, tile_check
 from pathassets.catalog.tables.releases import (
     accepted_finding,
@@ -68,6 +71,8 @@ __all__ = [
     "dataset_rows",
     "encoder",
     "forgotten_slide",
+    "inbox_clock",
+    "inbox_file",
     "latest_attempt",
     "merged_slide",
     "metadata",
@@ -85,6 +90,7 @@ __all__ = [
     "slide_label",
     "slide_path",
     "slide_tag",
+    "taken_table",
     "tile_check",
     "verdict",
     "wanted",

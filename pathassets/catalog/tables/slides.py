@@ -82,4 +82,6 @@ rejected_file = Table(
     Column("size_bytes", BigInteger, nullable=False),
     Column("mtime_ns", BigInteger, nullable=False),
     Column("rejected_at", Moment, nullable=False),
+    # Last, as it was added; 0: not known.
+    Column("ctime_ns", BigInteger, nullable=False, server_default="0"),
 )

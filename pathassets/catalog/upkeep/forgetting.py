@@ -31,6 +31,7 @@ from pathassets.catalog.tables import (
     artifact_hash,
     artifact_parent,
     forgotten_slide,
+    inbox_file,
     merged_slide,
     metadata,
     rejected_file,
@@ -118,7 +119,8 @@ def erase(connection: Connection, slide_ids: Sequence[str], *, keep_artifacts: b
     patient = connection.execute(select(slide.c.patient).where(of_slide)).scalar()
     files = select(slide_path.c.path).where(slide_path.c.slide_id.in_(slide_ids))
     for path in [*connection.execute(files).scalars()]:
-        connection.execute(delete(rejected_file).where(rejected_file.c.path == path))
+        for table in (rejected_file, inbox_file):
+            connection.execute(delete(table).where(table.c.path == path))
     for table in reversed(metadata.sorted_tables):
         if not (keep_artifacts and table in OF_ARTIFACTS):
             _erase(connection, table, slide_ids)

@@ -342,7 +342,6 @@ def test_counts_and_choices_are_those_of_the_rows(platform):
     assert catalog.slides_in(plan_id, [MASK], ["failed"], is_final=True) == {b}
     [cell] = catalog.cells_in(plan_id, "failed")
     assert (cell.slide_id, cell.key, cell.reason) == (b, MASK, "tile_unreadable")
-    assert catalog.untried() == {a, c}
     assert [*catalog.slide_pages(2)] == [[a, b], [c]]
     assert [*catalog.slide_pages(3)] == [[a, b, c]]
     assert catalog.first_slides(plan_id, 2, is_open=True) == [a, b]

@@ -108,12 +108,13 @@ def test_no_asset_or_run_makes_the_readers_browser_ask_for_anything(
     (refused,) = (home / "slides").glob("d *.svs")
     register(daemon, refused)
     asked: list[str] = []
-    failed = {run["jobName"]: run["runId"] for run in daemon.runs() if run["status"] == "FAILURE"}
+    runs = {run["jobName"]: run["runId"] for run in daemon.runs()}
     pages = [
         ("assets/annotations/tumour", "about"),
         ("assets/features/broken", "parameter"),
-        (f"runs/{failed['ingest_files']}", "refused"),
-        (f"runs/{failed['process_slides']}", "header"),
+        (f"runs/{runs['ingest_files']}", "refused"),
+        ("assets/quarantine?view=events", "refused"),
+        (f"runs/{runs['process_slides']}", "header"),
     ]
     for number, (path, field) in enumerate(pages):
         page.open(path)

@@ -93,7 +93,7 @@ def pass_through(folder: Path, names: list[str], home: Path) -> Passage:
     (home / "recipe.yaml").write_text(RECIPE)
     settings = Settings(
         home=home, store=home / "store", catalog_url=f"sqlite:///{home / 'c.sqlite'}",
-        recipe=home / "recipe.yaml", inbox=home / "inbox", inbox_stable_s=60.0, n_workers=1,
+        recipe=home / "recipe.yaml", inboxes=(home / "inbox",), inbox_stable_s=60.0, n_workers=1,
         read_threads=1, slide_timeout_s=60.0, device="cpu", verify="stamp", scratch=None,
         scratch_bytes=10**9,
         dagster_home=home / ".dagster",

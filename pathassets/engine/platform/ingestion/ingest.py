@@ -16,10 +16,16 @@ from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from string import hexdigits
 from typing import Literal
 
 from pathassets.adapters.files import FileStamp, stamp_of
-from pathassets.adapters.openslide.members import find_slides, first_of_series, members_of
+from pathassets.adapters.openslide.members import (
+    find_slides,
+    first_of_series,
+    members_of,
+    slide_stamp,
+)
 from pathassets.catalog.records import (
     ChangedBy,
     CohortFacts,
@@ -27,7 +33,7 @@ from pathassets.catalog.records import (
     RejectedFile,
     SlideRecord,
 )
-from pathassets.core.slides.slide import check_slide_id, slide_id_of
+from pathassets.core.slides.slide import FINGERPRINT_CHARS, check_slide_id, slide_id_of
 from pathassets.engine.platform.ingestion.cohort_matching import (
     CohortFit,
     fit_cohort,
@@ -60,6 +66,8 @@ class Registration:
     slide_id: str = ""
     error: PathAssetsError | None = None
     """Why it was refused: a `SlideError`, or what it did to the worker that looked at it."""
+    note: str = ""
+    """What a person should know of one that was not: its content, or name, is another's, too."""
 
 
 def find_files(paths: Iterable[Path]) -> list[Path]:
@@ -150,6 +158,8 @@ class _Registrar:
         self._refused = {rejected_file.path for rejected_file in self._catalog.rejected_files()}
         self._used: dict[CohortRow, str] = {}
         """Lines of the cohort table that fitted a file that is a slide, and its id."""
+        self._names: dict[str, str] | None = None
+        """Of all slides a name without its content, and one that is called so."""
         self._said: dict[tuple[str, str], CohortRow] = {}
         """The first line that states something of a slide."""
 
@@ -159,7 +169,7 @@ class _Registrar:
         It looks as when it was registered, or is not there any more, or has an impossible name.
         """
         try:
-            _check_name(path)
+            check_file_name(path)
             known = self._catalog.find_path(str(path))
             if known is not None and stamp_of(members_of(path)) == recorded_stamp(known):
                 return known
@@ -172,9 +182,8 @@ class _Registrar:
         if isinstance(found, FileInspection):
             found = refuse_forgotten(self._platform, path, found.fingerprint) or found
         if isinstance(found, PathAssetsError):
-            path = Path(_printable(path))
-            _refuse(self._platform, path, found)
-            return Registration(path=path, state="refused", error=found)
+            refuse_file(self._platform, path, found)
+            return Registration(path=Path(printable(path)), state="refused", error=found)
         if isinstance(found, PathRecord):
             slide_id, is_known = found.slide_id, True
             if found.path in self._refused:  # it was gone for a while: registering forgets that
@@ -182,7 +191,19 @@ class _Registrar:
         else:
             slide_id, is_known = self._enter(path, found)
         self._add_cohort_facts(path, slide_id)
-        return Registration(path=path, state="known" if is_known else "new", slide_id=slide_id)
+        state: Literal["new", "known"] = "known" if is_known else "new"
+        note = self._note(slide_id, state) if isinstance(found, FileInspection) else ""
+        return Registration(path=path, state=state, slide_id=slide_id, note=note)
+
+    def _note(self, slide_id: str, state: Literal["new", "known"]) -> str:
+        """What of a file that nobody had seen is another's, too: its content, or its name."""
+        if state == "known":
+            return f"known, another file of {slide_id}"
+        if self._names is None:
+            others = (one for page in self._catalog.slide_pages() for one in page)
+            self._names = {_name_in(one): one for one in others if one != slide_id}
+        namesake = self._names.setdefault(_name_in(slide_id), slide_id)
+        return "" if namesake == slide_id else f"same name as {namesake}, other content"
 
     def _enter(self, path: Path, look: FileInspection) -> tuple[str, bool]:
         """Register a slide; returns its id, and whether its content was known under it."""
@@ -238,31 +259,42 @@ class _Registrar:
                 )
 
 
-def _check_name(path: Path) -> None:
+def _name_in(slide_id: str) -> str:
+    """What of an id is a file's name; of one that was given by hand all."""
+    name, _, tail = slide_id.rpartition("-")
+    is_hash = len(tail) == FINGERPRINT_CHARS and {*tail} <= {*hexdigits.lower()}
+    return name if name and is_hash else slide_id
+
+
+def check_file_name(path: Path) -> None:
     """Refuse a name that no database and no page could show: bytes of another age's code page."""
-    if _printable(path) != str(path):
+    if printable(path) != str(path):
         raise SlideUnreadable(
-            _printable(path), "its name is not UTF-8", remedy="Rename it", reason="bad_name"
+            printable(path), "its name is not UTF-8", remedy="Rename it", reason="bad_name"
         )
 
 
-def _printable(path: Path) -> str:
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+def printable(path: str | Path) -> str:
+    """Name of a file as text: bytes that are no UTF-8 are written out."""
+    text = str(path)
+    return text if text.isascii() else os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def _refuse(platform: Platform, path: Path, error: PathAssetsError) -> None:
+def refuse_file(platform: Platform, path: Path, error: PathAssetsError) -> None:
+    """Enter a file that cannot be registered, as it looks now, so that another look is another."""
     try:
-        stamp = stamp_of([path])
+        stamp = slide_stamp(path)
     except SlideError:
         stamp = FileStamp(size_bytes=0, mtime_ns=0, ctime_ns=0)
     platform.catalog.refuse(
         RejectedFile(
-            path=str(path),
+            path=printable(path),
             reason=error.reason,
             message=error.message,
             remedy=error.remedy,
             size_bytes=stamp.size_bytes,
             mtime_ns=stamp.mtime_ns,
+            ctime_ns=stamp.ctime_ns,
         )
     )
 

@@ -47,7 +47,7 @@ def check_slides(platform: Platform, search: Sequence[Path] = ()) -> Iterator[Fi
         if any(one.has_content(slide.fingerprint) for one in forgotten):
             yield _half_forgotten(platform, slide.slide_id)
     if gone:
-        places = _places(_outermost({*roots, platform.settings.inbox}), search)
+        places = _places(_outermost({*roots, *platform.settings.inboxes}), search)
         yield from (_gone(platform, slide, places) for slide in gone)
 
 

@@ -1,0 +1,84 @@
+"""Slide of several files -> what of it has not arrived yet, as far as its own index says.
+
+MRXS names its data files in Slidedat.ini, VMS and VMU their pictures; a DICOM file may say how many
+instances its series has. Where nothing is said, stillness has to tell.
+
+Source: https://openslide.org/formats/mirax/, https://openslide.org/formats/hamamatsu/;
+DICOM PS3.6, (0020,1209) Number of Series Related Instances
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from pathassets.adapters.openslide.reader import open_handle
+from pathassets.errors import SlideUnreadable
+
+INDEX = "Slidedat.ini"
+_INDEX_CHARS = 4_000_000
+"""Read of an index: of the largest known it is a tenth."""
+_MRXS_FILE = re.compile(r"\s*(?:FILE_\d+|INDEXFILE)\s*=\s*(.+?)\s*")
+_MRXS_COUNT = re.compile(r"\s*FILE_COUNT\s*=\s*(\d{1,6})\s*")
+_VMS_FILE = re.compile(r"\s*(?:ImageFile|MapFile|MacroImage)[^=]*=\s*(.+?)\s*")
+_N_INSTANCES = "dicom.NumberOfSeriesRelatedInstances"
+
+
+def lacking(path: Path) -> str:
+    """What is known to lack of a slide, in words; empty where nothing is."""
+    suffix = path.suffix.lower()
+    try:
+        if suffix == ".mrxs":
+            return _lacking_mrxs(path)
+        if suffix in {".vms", ".vmu"}:
+            return _not_there(path.parent, _named_in(path, _VMS_FILE))
+        return _lacking_dicom(path) if suffix == ".dcm" else ""
+    except (SlideUnreadable, OSError):
+        return ""  # registering it will say why
+
+
+def _lacking_mrxs(path: Path) -> str:
+    folder = path.with_suffix("")
+    if not folder.is_dir():
+        return f"its folder {folder.name} is not there yet"
+    if not (folder / INDEX).is_file():
+        return f"{folder.name}/{INDEX} is not there yet"
+    named = [*_named_in(folder / INDEX, _MRXS_FILE)]
+    n_named = len(named) - 1  # the index of tiles is no data file
+    n_files = next((int(n) for n in _named_in(folder / INDEX, _MRXS_COUNT)), n_named)
+    if n_named < n_files:
+        return f"{folder.name}/{INDEX} names {max(0, n_named)} of its {n_files} files so far"
+    return _not_there(folder, named)
+
+
+def _named_in(index: Path, pattern: re.Pattern[str]) -> Iterator[str]:
+    """What lines of an index say."""
+    with index.open(encoding="utf-8-sig", errors="replace") as file:
+        lines = file.read(_INDEX_CHARS).splitlines()
+    for line in lines:
+        if found := pattern.fullmatch(line):
+            yield found[1]
+
+
+def _not_there(folder: Path, names: Iterator[str] | list[str]) -> str:
+    """Say which of the files that an index names are not in its folder, or empty."""
+    plain = [name for name in dict.fromkeys(names) if Path(name).name == name]
+    absent = [name for name in plain if not _has_content(folder / name)]
+    if not absent:
+        return ""
+    return f"{len(absent)} of {len(plain)} files are not there yet, such as {absent[0]}"
+
+
+def _has_content(path: Path) -> bool:
+    return path.is_file() and path.stat().st_size > 0
+
+
+def _lacking_dicom(path: Path) -> str:
+    with open_handle(path) as handle:
+        said = handle.properties.get(_N_INSTANCES, "")
+    if not said.isdecimal():
+        return ""
+    # All of the folder: label and overview are of the series, too, and no members of the slide.
+    n_files = sum(one.suffix.lower() == ".dcm" for one in path.parent.iterdir())
+    return "" if n_files >= int(said) else f"{n_files} of {said} files of the series are there"

@@ -1,0 +1,127 @@
+"""`pathassets inbox`, and `ingest --watch`: what waits in the watched folders, and taking it."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pathassets import report
+from pathassets.cli.home import make_current, opened
+from pathassets.engine.platform.platform import Platform, open_to_read
+from pathassets.engine.settings import read_settings
+from pathassets.errors import SpecError
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from pathassets.engine.platform.inbox.tables import TableOutcome
+    from pathassets.engine.platform.ingestion.ingest import IdScheme, Registration
+
+MAX_PAUSE_S = 10.0
+
+
+@click.group(invoke_without_command=True)
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@click.pass_context
+def inbox(context: click.Context, *, as_json: bool) -> None:
+    """Tell what waits in the inbox and why, what was refused, what was taken and when."""
+    if context.invoked_subcommand is not None:
+        return
+    from pathassets.engine.platform.inbox.overview import overview  # noqa: PLC0415 - opens slides
+
+    with open_to_read(read_settings()) as platform:
+        found = overview(platform)
+    if as_json:
+        click.echo(report.inbox_json(found))
+    else:
+        report.inbox_lists(found)
+
+
+@inbox.command("retry")
+@click.argument("files", metavar="FILE…", nargs=-1, required=True, type=click.Path(path_type=Path))
+def retry_files(files: tuple[Path, ...]) -> None:
+    """Take FILEs that were refused, or given up, for such that were never looked at."""
+    from pathassets.engine.platform.inbox.overview import retry  # noqa: PLC0415 - opens slides
+
+    with open_to_read(read_settings()) as platform:
+        for file in files:
+            click.echo(report.retried_line(retry(platform, file)))
+
+
+def watch(folders: tuple[Path, ...], scheme: IdScheme, *, is_running: bool) -> None:
+    """Take what becomes whole in folders, or in the inbox, until somebody ends it."""
+    if scheme == "manifest":
+        raise SpecError(
+            "--watch: there is no table to take ids from", remedy="Use --id-scheme stem or hash"
+        )
+    for folder in folders:
+        if not folder.is_dir():
+            raise SpecError(f"{folder}: is no folder to watch", remedy="Name folders")
+    with opened() as (platform, instance), _ended_by_sigterm():
+        named = tuple(folder.absolute() for folder in folders)
+        settings = replace(platform.settings, inboxes=named or platform.settings.inboxes)
+        watched = replace(platform, settings=settings)
+        click.echo(report.watching_line(settings.inboxes))
+        pause_s = min(MAX_PAUSE_S, settings.inbox_stable_s / 4)
+        try:
+            while True:
+                new = _take_whole(watched, instance, scheme)
+                if new and is_running:
+                    done = make_current(platform, instance, tuple(new), (), retry=False)
+                    report.troubles(done.troubles, done.kept_back)
+                time.sleep(pause_s)
+        except KeyboardInterrupt:
+            click.echo("no longer watching; what was taken is kept")
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM end what runs here as Ctrl-C does."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _take_whole(platform: Platform, instance: dg.DagsterInstance, scheme: IdScheme) -> list[str]:
+    """Take what is whole, say so, and tell Dagster; returns the slides that are new."""
+    from pathassets.defs.inbox import tell_dagster  # noqa: PLC0415 - dagster takes seconds
+    from pathassets.engine.platform.inbox.taking import take  # noqa: PLC0415 - opens slides
+    from pathassets.engine.platform.ingestion.ingest import Registration  # noqa: PLC0415
+
+    slides: list[Registration] = []
+    tables: list[TableOutcome] = []
+    for one in take(platform, _whole(platform), scheme=scheme):
+        if isinstance(one, Registration):
+            slides.append(one)
+            click.echo(report.registration_line(one))
+        else:
+            tables.append(one)
+            click.echo(report.table_line(one))
+    if slides or tables:
+        tell_dagster(instance, platform, slides, tables)
+    return [one.slide_id for one in slides if one.state == "new"]
+
+
+def _whole(platform: Platform) -> list[str]:
+    """What is whole by now, be it that Dagster's sensor asked for it and no run came."""
+    from pathassets.engine.platform.inbox.look import (  # noqa: PLC0415 - opens slides
+        advanced,
+        look_into,
+        note_look,
+    )
+
+    catalog, settings = platform.catalog, platform.settings
+    clock = advanced(catalog.inbox_clock(), wall_s=time.time(), monotonic_s=time.monotonic())
+    look = look_into(catalog, settings.inboxes, clock)
+    look = replace(look, seen={path: replace(one, asked="") for path, one in look.seen.items()})
+    note_look(catalog, look, clock)
+    return look.whole(settings.inbox_stable_s)

@@ -1,0 +1,79 @@
+"""The asset `quarantine`: files that could not be registered, and tables that could not be taken.
+
+An ingest run reports it at its end; materialized from the page it is only read anew.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import dagster as dg
+
+from pathassets.catalog.records import RejectedFile
+from pathassets.defs.assets.batch import OWNER
+from pathassets.defs.text import table_value
+from pathassets.engine.platform.inbox.taking import forget_gone
+from pathassets.engine.platform.platform import Platform
+
+QUARANTINE = dg.AssetKey("quarantine")
+IS_EMPTY = "is_empty"
+
+
+@dg.asset(
+    key=QUARANTINE,
+    group_name="slide",
+    owners=[OWNER],
+    check_specs=[
+        dg.AssetCheckSpec(
+            IS_EMPTY, asset=QUARANTINE, description="Nothing that arrived was refused."
+        )
+    ],
+    description="Files that were refused, each with its reason and what to do. A file is tried "
+    "again when it changes, or by `pathassets inbox retry FILE`.",
+)
+def quarantine(platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
+    """Read it anew from the catalog."""
+    refused = _refused(platform)
+    check = dg.AssetCheckResult(
+        check_name=IS_EMPTY, passed=not refused, severity=dg.AssetCheckSeverity.WARN
+    )
+    yield dg.MaterializeResult(metadata=_metadata(refused), check_results=[check])
+
+
+def quarantine_events(
+    platform: Platform,
+) -> tuple[dg.AssetMaterialization, dg.AssetCheckEvaluation]:
+    """What is in quarantine now, and whether that is nothing, for another run to report."""
+    refused = _refused(platform)
+    return (
+        dg.AssetMaterialization(QUARANTINE, metadata=_metadata(refused)),
+        dg.AssetCheckEvaluation(
+            asset_key=QUARANTINE,
+            check_name=IS_EMPTY,
+            passed=not refused,
+            severity=dg.AssetCheckSeverity.WARN,
+        ),
+    )
+
+
+def _refused(platform: Platform) -> list[RejectedFile]:
+    """Refused files that are still there, the last one first."""
+    forget_gone(platform)
+    refused = platform.catalog.rejected_files()
+    return sorted(refused, key=lambda one: one.rejected_at, reverse=True)
+
+
+def _metadata(refused: list[RejectedFile]) -> Mapping[str, dg.MetadataValue]:
+    return {
+        "n_files": dg.MetadataValue.int(len(refused)),
+        "files": table_value([_row(one) for one in refused]),
+    }
+
+
+def _row(one: RejectedFile) -> dict[str, str]:
+    return {
+        "file": one.path,
+        "reason": one.reason,
+        "what is wrong": one.message,
+        "what to do": one.remedy,
+        "refused at": f"{one.rejected_at:%Y-%m-%d %H:%M}",
+    }

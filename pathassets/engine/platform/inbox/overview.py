@@ -1,0 +1,115 @@
+"""The inbox, for a person: what waits and why, what was refused, what was taken and when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from pathassets.catalog.inbox import Sighting, TakenTable
+from pathassets.catalog.records import RejectedFile
+from pathassets.engine.platform.inbox.look import Look, is_table, look_into
+from pathassets.engine.platform.ingestion.ingest import printable
+from pathassets.engine.platform.platform import Platform
+from pathassets.errors import CatalogError
+
+N_NEWEST = 20
+UNWATCHED_AFTER = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """A file that is not taken yet."""
+
+    path: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakenFile:
+    """A file that holds a slide."""
+
+    path: str
+    slide_id: str
+    registered_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InboxOverview:
+    """All that is to be said of the inbox."""
+
+    folders: tuple[Path, ...]
+    waiting: tuple[Waiting, ...]
+    refused: tuple[RejectedFile, ...]
+    slides: tuple[TakenFile, ...]
+    """Those registered last, the newest first."""
+    tables: tuple[TakenTable, ...]
+    is_watched: bool
+    """Whether something looked into it in the last minutes; True where nothing waits."""
+
+
+def overview(platform: Platform, *, n_newest: int = N_NEWEST) -> InboxOverview:
+    """Look into the inbox, and change nothing."""
+    catalog, settings = platform.catalog, platform.settings
+    folders = [str(one) for one in settings.inboxes]
+    clock = catalog.inbox_clock()
+    look = look_into(catalog, settings.inboxes, clock)
+    looked_at = datetime.fromtimestamp(clock.wall_s, UTC)
+    paths = tuple(f"{one}/" for one in folders)
+    return InboxOverview(
+        folders=settings.inboxes,
+        waiting=tuple(
+            Waiting(path=one.path, why=_why(look, one, settings.inbox_stable_s))
+            for one in sorted(look.seen.values(), key=lambda one: one.path)
+        ),
+        refused=tuple(catalog.refused_below(folders)),
+        slides=tuple(
+            TakenFile(path=path, slide_id=slide_id, registered_at=at)
+            for path, slide_id, at in catalog.newest_below(folders, n_newest)
+        ),
+        tables=tuple(t for t in catalog.taken_tables().values() if t.path.startswith(paths)),
+        is_watched=not look.seen or datetime.now(UTC) - looked_at < UNWATCHED_AFTER,
+    )
+
+
+def _why(look: Look, one: Sighting, stable_s: float) -> str:
+    if one.lacks:
+        return one.lacks
+    if one.asked:
+        return "its registration is asked for"
+    still_s = look.now_s - one.since_s
+    if still_s < stable_s:
+        return f"unchanged for {still_s:.0f} of {stable_s:g} s"
+    if is_table(one.path) and one.path not in look.whole(stable_s):
+        return "a slide beside it is being written"
+    return "whole, and taken at the next look"
+
+
+def retry(platform: Platform, path: Path) -> str:
+    """Take a file for such that was never looked at; returns its name as the catalog has it.
+
+    Raises:
+        CatalogError: nothing of it is refused, taken as a table, or waiting in the inbox.
+    """
+    catalog, name = platform.catalog, printable(path.absolute())
+    if not name.startswith(tuple(f"{folder}/" for folder in platform.settings.inboxes)):
+        raise CatalogError(f"{name}: is not in the inbox", remedy="pathassets ingest takes it")
+    clock = catalog.inbox_clock()
+    waits = look_into(catalog, platform.settings.inboxes, clock).seen.get(name)
+    is_known = catalog.find_refusal(name) is not None or name in catalog.taken_tables([name])
+    if waits is None and not is_known:
+        raise CatalogError(
+            f"{name}: is neither refused nor waiting", remedy="pathassets inbox lists what is"
+        )
+    n_retries = int(datetime.now(UTC).timestamp())  # no number that was had before
+    again = Sighting(
+        path=name,
+        size_bytes=waits.size_bytes if waits else 0,
+        mtime_ns=waits.mtime_ns if waits else 0,
+        since_s=clock.now_s,
+        n_retries=n_retries,
+    )
+    catalog.forget_refusals([name])
+    catalog.forget_taken(name)
+    catalog.note_sightings(clock, [again], [])
+    return name

@@ -1,0 +1,201 @@
+"""Cohort tables in the inbox -> taken: by the preview of `cohort import`, whole or not at all.
+
+Lines about slides and patients that nobody knows are left open, and tried again when slides arrive;
+the other lines are not said again then, so that what a person corrected since stands. A table is
+taken once for each content, and none ever moves a slide to another patient.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+from pathassets.adapters.files import FileStamp, stamp_of
+from pathassets.catalog.catalog import Catalog
+from pathassets.catalog.inbox import TakenTable
+from pathassets.catalog.records import RejectedFile
+from pathassets.engine.platform.cohorts.imports import take_table
+from pathassets.engine.platform.cohorts.preview import CohortPreview, Leniency, preview_table
+from pathassets.engine.platform.cohorts.sheet import Sheet, read_sheet
+from pathassets.engine.platform.selections.names import match_slides
+from pathassets.errors import PathAssetsError, SlideChanged, SlideUnreadable, SpecError
+
+WHO = "inbox"
+"""Who states what such a table says."""
+OPEN_FOR = timedelta(days=30)
+MAX_OPEN = 20
+"""Tables whose open lines are tried again in one run: a look at all slides for each."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableOutcome:
+    """What became of one table."""
+
+    path: str
+    state: Literal["taken", "known", "refused"]
+    n_lines: int = 0
+    n_changes: int = 0
+    n_open: int = 0
+    """Lines about what nobody knows yet."""
+    preview: CohortPreview | None = None
+    """What it changed, where it was taken."""
+    error: PathAssetsError | None = None
+
+    def __str__(self) -> str:
+        """Say it in a line."""
+        if self.error is not None:
+            return str(self.error)
+        rest = f", {self.n_open} of {self.n_lines} lines about what nobody knows yet"
+        said = f"{self.path}: {self.state}, {self.n_changes} changes"
+        return f"{said}{rest if self.n_open else ''}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Read:
+    """A table that could be read."""
+
+    sheet: Sheet
+    stamp: FileStamp
+    before: TakenTable | None = None
+    """As it was taken earlier, where this is about the lines that were open then."""
+
+
+def take_tables(catalog: Catalog, paths: Iterable[str]) -> Iterator[TableOutcome]:
+    """Take tables; those of slides before those of patients, whom the former may bring."""
+    read: list[_Read] = []
+    for path in sorted(paths):
+        try:
+            found = _read(catalog, path)
+        except (SlideUnreadable, SlideChanged):
+            continue  # gone, or not whole: the next look tells
+        except SpecError as error:
+            yield _refused(catalog, path, error)
+            continue
+        read += [found] if found else []
+        if found is None:
+            yield TableOutcome(path=path, state="known")
+    for one in sorted(read, key=lambda one: one.sheet.is_clinical):
+        yield _take(catalog, one)
+
+
+def take_open_lines(
+    catalog: Catalog, folders: Iterable[Path], *, besides: Iterable[str]
+) -> Iterator[TableOutcome]:
+    """Try again the lines that were open when their tables were taken; `besides` were just now."""
+    begins, just_taken = tuple(f"{folder}/" for folder in folders), {*besides}
+    earliest = datetime.now(UTC) - OPEN_FOR
+    waiting = [
+        one
+        for one in catalog.taken_tables().values()
+        if one.open_lines
+        and one.taken_at >= earliest
+        and one.path.startswith(begins)
+        and one.path not in just_taken
+    ]
+    newest = sorted(waiting, key=lambda one: one.taken_at, reverse=True)[:MAX_OPEN]
+    for before in newest:
+        try:
+            sheet = _beside(catalog, read_sheet(Path(before.path)))
+            stamp = stamp_of([Path(before.path)])
+        except (SpecError, SlideUnreadable):
+            continue  # gone, or another by now: then it is looked at as such
+        if sheet.sha256 == before.sha256:
+            numbers = {*before.open_lines}
+            lines = tuple(one for one in sheet.lines if one.number in numbers)
+            open_sheet = replace(sheet, lines=lines)
+            outcome = _take(catalog, _Read(sheet=open_sheet, stamp=stamp, before=before))
+            if outcome.n_changes or outcome.error:
+                yield outcome
+
+
+def _read(catalog: Catalog, path: str) -> _Read | None:
+    """Read a table; None where its content was taken.
+
+    Raises:
+        SpecError: it is none.
+        SlideUnreadable: it is gone.
+        SlideChanged: it changed while it was read.
+    """
+    file = Path(path)
+    stamp = stamp_of([file])
+    sheet = _beside(catalog, read_sheet(file))
+    if stamp_of([file]) != stamp:
+        raise SlideChanged(path, "changed while it was read", remedy="Take it once it is still")
+    known = catalog.find_taken(sheet.sha256, path)
+    if known is None:
+        return _Read(sheet=sheet, stamp=stamp)
+    same = replace(known, path=path, size_bytes=stamp.size_bytes, mtime_ns=stamp.mtime_ns)
+    catalog.enter_taken(same)
+    return None
+
+
+def _beside(catalog: Catalog, sheet: Sheet) -> Sheet:
+    """Let a name that a slide of the table's own folder has stand for that one, and no other."""
+    folder = Path(sheet.source).parent
+    paths = [Path(one).relative_to(folder) for one in catalog.paths_below([str(folder)])]
+    here = {str(name) for one in paths for name in (one, one.with_suffix(""))}
+
+    def of_here(name: str) -> str:
+        return str(folder / name) if name in here else name
+
+    lines = (replace(one, slide=of_here(one.slide), file=of_here(one.file)) for one in sheet.lines)
+    return replace(sheet, lines=tuple(lines))
+
+
+def _take(catalog: Catalog, one: _Read) -> TableOutcome:
+    sheet, path = one.sheet, one.sheet.source
+    preview = preview_table(catalog, sheet, leniency=Leniency(may_skip=True))
+    if preview.conflicts:
+        first = preview.conflicts[0]
+        more = f" ({len(preview.conflicts)} conflicts)" if len(preview.conflicts) > 1 else ""
+        remedy = f"{first.remedy} (pathassets cohort import {shlex.quote(path)})"
+        error = SpecError(f"{first.message}{more}; nothing was changed", remedy=remedy)
+        return _refused(catalog, path, error)
+    open_lines = _open_lines(catalog, sheet) if preview.n_skipped else ()
+    take_table(catalog, preview, who=WHO)
+    before, n_changes = one.before, len(preview.changes)
+    catalog.enter_taken(
+        TakenTable(
+            path=path, sha256=sheet.sha256, n_lines=len(sheet.lines), n_changes=n_changes,
+            size_bytes=one.stamp.size_bytes, mtime_ns=one.stamp.mtime_ns, open_lines=open_lines,
+        )
+        if before is None
+        else replace(before, n_changes=before.n_changes + n_changes, open_lines=open_lines)
+    )  # fmt: skip
+    return TableOutcome(
+        path=path, state="taken", n_lines=before.n_lines if before else len(sheet.lines),
+        n_changes=n_changes, n_open=len(open_lines), preview=preview,
+    )  # fmt: skip
+
+
+def _open_lines(catalog: Catalog, sheet: Sheet) -> tuple[int, ...]:
+    """Numbers of the lines about slides, or patients, that nobody knows."""
+    state = catalog.cohort_state()
+    if sheet.is_clinical:
+        return tuple(one.number for one in sheet.lines if one.patient not in state.patients)
+    found = match_slides(catalog, (one.slide for one in sheet.lines), is_near=False).slides
+    return tuple(one.number for one in sheet.lines if one.slide not in found)
+
+
+def _refused(catalog: Catalog, path: str, error: PathAssetsError) -> TableOutcome:
+    try:
+        stamp = stamp_of([Path(path)])
+    except SlideUnreadable:
+        stamp = FileStamp(size_bytes=0, mtime_ns=0, ctime_ns=0)
+    is_forbidden = isinstance(error.__cause__, PermissionError)
+    catalog.refuse(
+        RejectedFile(
+            path=path,
+            reason="no_permission" if is_forbidden else "table_refused",
+            message=error.message,
+            remedy=error.remedy,
+            size_bytes=stamp.size_bytes,
+            mtime_ns=stamp.mtime_ns,
+            ctime_ns=stamp.ctime_ns,
+        )
+    )
+    return TableOutcome(path=path, state="refused", error=error)

@@ -1,0 +1,115 @@
+"""What `pathassets inbox` and `ingest --watch` say and do, from a terminal."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from pathassets.cli import main
+from pathassets.cli.daily import inbox as watching
+from tests.defs.dagster_state import copy_state
+from tests.defs.small_slides import RECIPE, write_slide
+from tests.engine.workers_here import workers_here
+
+pytestmark = pytest.mark.usefixtures("cheap_databases")
+
+
+@dataclass
+class Rounds:
+    """Clocks of a watch that ends by SIGTERM after some looks; `at` says what happens after one."""
+
+    n_rounds: int
+    now_s: float = 1_000.0
+    slept_s: list[float] = field(default_factory=list)
+
+    def time(self) -> float:
+        return self.now_s
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+    def sleep(self, seconds: float) -> None:
+        self.slept_s.append(seconds)
+        self.now_s += seconds
+        if len(self.slept_s) == self.n_rounds:
+            signal.raise_signal(signal.SIGTERM)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dagster_state: Path) -> Iterator[Path]:
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    monkeypatch.setenv("PATHASSETS_HOME", str(tmp_path))
+    monkeypatch.setenv("PATHASSETS_INBOX", f"{tmp_path / 'one'}:{tmp_path / 'two'}")
+    monkeypatch.setenv("COLUMNS", "300")
+    copy_state(dagster_state, tmp_path)
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    with workers_here():
+        yield tmp_path
+
+
+def output(*arguments: str | Path, code: int = 0) -> str:
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def test_what_arrives_is_told_taken_run_and_told_again(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slide = write_slide(home / "one" / "a.svs", 1)
+    bad = home / "two" / "b\x1b[31m.svs"
+    bad.write_bytes(slide.read_bytes()[:9000])
+    (home / "one" / "t.csv").write_text("file,patient\na.svs,P1\nlater.svs,P2\n")
+
+    said = output("inbox")
+    assert "3 waiting" in said
+    assert f"{slide}: unchanged for 0 of 60 s" in said
+    assert "nobody looks into the inbox" in said
+
+    before = signal.getsignal(signal.SIGTERM)
+    rounds = Rounds(n_rounds=7)
+    monkeypatch.setattr(watching, "time", rounds)
+    said = output("ingest", "--watch", "--run")
+    assert f"watching {home / 'one'}, {home / 'two'}; Ctrl-C ends it" in said
+    assert said.count("new a-") == 1
+    assert "the file is cut short" in said
+    assert "t.csv: taken, 1 changes, 1 of 2 lines about what nobody knows yet" in said
+    assert said.endswith("no longer watching; what was taken is kept\n")
+    assert rounds.slept_s == [10.0] * 7
+    assert signal.getsignal(signal.SIGTERM) is before
+    (row,) = json.loads(output("status", "--json"))["slides"]
+    assert {asset["state"] for asset in row["assets"].values()} == {"current"}
+
+    facts = json.loads(output("inbox", "--json"))
+    assert facts["waiting"] == []
+    assert [(one["path"], one["reason"]) for one in facts["refused"]] == [(str(bad), "truncated")]
+    assert [one["slide_id"] for one in facts["slides"]] == [row["slide_id"]]
+    assert [one["open_lines"] for one in facts["tables"]] == [[3]]
+    said = output("inbox")
+    assert "\x1b" not in said
+    assert "1 refused" in said
+    assert "Copy it again" in said
+    assert "is looked at again" in output("inbox", "retry", bad)
+    assert [one["path"] for one in json.loads(output("inbox", "--json"))["waiting"]] == [str(bad)]
+    assert "is neither refused nor waiting" in output("inbox", "retry", slide, code=2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "Missing argument 'PATHS...'"),
+        (["x", "--run"], "--run goes with --watch"),
+        (["--watch", "--cohort", "t.csv"], "no --cohort"),
+        (["--watch", "--id-scheme", "manifest"], "there is no table to take ids from"),
+        (["--watch", "nowhere"], "nowhere: is no folder to watch"),
+    ],
+)
+def test_what_cannot_be_watched_is_refused(arguments: list[str], said: str) -> None:
+    assert said in output("ingest", *arguments, code=2)
