@@ -96,8 +96,8 @@ def make_current(
 ) -> Done:
     """Run what is wanted, and say what was done."""
     from pathassets.defs.build import build_definitions  # noqa: PLC0415 - dagster takes seconds
+    from pathassets.defs.current.choose import Wanted  # noqa: PLC0415
     from pathassets.defs.launch import (  # noqa: PLC0415
-        Wanted,
         build_datasets_here,
         choose_entries,
         run_slides_here,

@@ -7,17 +7,20 @@ from pathassets.defs.assets.annotations import annotation_specs
 from pathassets.defs.assets.batch import build_batch_asset
 from pathassets.defs.assets.dataset import build_dataset_asset
 from pathassets.defs.assets.slide import slide
+from pathassets.defs.current.job import make_current
+from pathassets.defs.current.sensor import keep_current
 from pathassets.defs.follow import build_follow_sensor
 from pathassets.defs.jobs import (
     BUILD_DATASETS,
     PROCESS_SLIDES,
     build_asset_jobs,
+    collect_garbage,
     ingest_files,
     repair_slides,
     scrub_artifacts,
 )
 from pathassets.defs.resources import PlatformResource
-from pathassets.defs.schedules import build_nightly_schedule, nightly_scrub
+from pathassets.defs.schedules import build_nightly_schedule, nightly_scrub, weekly_gc
 from pathassets.defs.sensors import build_inbox_sensor, dead_runs
 
 
@@ -32,15 +35,24 @@ def build_definitions(recipe: Recipe) -> dg.Definitions:
             *batch,
             *(build_dataset_asset(recipe, entry) for entry in recipe.datasets),
         ],
-        jobs=[*jobs.values(), repair_slides, ingest_files, scrub_artifacts],
+        jobs=[
+            *jobs.values(),
+            make_current,
+            repair_slides,
+            ingest_files,
+            scrub_artifacts,
+            collect_garbage,
+        ],
         sensors=[
             dead_runs,
+            keep_current,
             *(build_inbox_sensor(job) for name, job in jobs.items() if name == PROCESS_SLIDES),
             *(build_follow_sensor(job) for name, job in jobs.items() if name == BUILD_DATASETS),
         ],
         schedules=[
             *(build_nightly_schedule(job) for name, job in jobs.items() if name == BUILD_DATASETS),
             nightly_scrub,
+            weekly_gc,
         ],
         resources={"platform": PlatformResource()},
         executor=dg.in_process_executor,

@@ -6,6 +6,7 @@ Before an upgrade, read that test and look whether a public name has come.
 """
 
 import json
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
     AssetCheckEvaluationTargetMaterializationData,
 )
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+from dagster._core.events import AssetMaterializationPlannedData
 from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
@@ -22,6 +24,7 @@ from dagster._core.storage.event_log.schema import (
     AssetCheckExecutionsTable,
     AssetEventTagsTable,
     AssetKeyTable,
+    DynamicPartitionsTable,
     SqlEventLogStorageTable,
 )
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
@@ -87,6 +90,54 @@ def sqlite_files(instance: dg.DagsterInstance, run_id: str) -> tuple[str, ...]:
     if not isinstance(storage, SqliteEventLogStorage):
         return ()
     return (storage.path_for_shard(INDEX_SHARD_NAME), storage.path_for_shard(run_id))
+
+
+def plan_late(context: dg.OpExecutionContext, key: dg.AssetKey, partition: str | None) -> None:
+    """Note that a run was to make something, once it could not: the page shows it red then.
+
+    Dagster plans what a job of assets is to make when the run begins; it has no word for what an op
+    makes that is no asset's.
+    """
+    planned = dg.DagsterEvent.build_asset_materialization_planned_event(
+        context.job_name,
+        str(context.op_handle),
+        AssetMaterializationPlannedData(asset_key=key, partition=partition),
+    )
+    context.instance.report_dagster_event(planned, context.run.run_id, logging.DEBUG)
+
+
+def sort_partitions(instance: dg.DagsterInstance, name: str) -> None:
+    """Put dynamic partitions into the order of their names, those that are not, at once.
+
+    Dagster keeps them as they were added, and runs ranges of them: it has no word for another
+    order. Deleted and added again one by one, some would be gone if that were killed.
+    """
+    storage = instance.event_log_storage
+    known = instance.get_dynamic_partitions(name)
+    if not isinstance(storage, SqlEventLogStorage) or not known:
+        return
+    table, column = DynamicPartitionsTable, DynamicPartitionsTable.c
+    is_one = column.partitions_def_name == name
+    query = table.select().with_only_columns(column.id, column.partition, column.create_timestamp)
+    with storage.index_connection() as connection:
+        # Whoever sorts at the same time waits here: SQLite locks the file, PostgreSQL the row.
+        first = table.update().where(is_one, column.partition == known[0])
+        connection.execute(first.values(partition=known[0]))
+        added = connection.execute(query.where(is_one).order_by(column.id)).all()
+        ordered = sorted(added, key=lambda row: row.partition)
+        n_right = next((n for n, row in enumerate(ordered) if row != added[n]), len(added))
+        if n_right == len(added):
+            return
+        connection.execute(table.delete().where(is_one, column.id >= added[n_right].id))
+        rows = [
+            {
+                "partitions_def_name": name,
+                "partition": one.partition,
+                "create_timestamp": one.create_timestamp,
+            }
+            for one in ordered[n_right:]
+        ]
+        connection.execute(table.insert(), rows)
 
 
 def delete_planned_checks(

@@ -9,8 +9,9 @@ import pytest
 from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 
 from pathassets.defs import follow
+from pathassets.defs.current.choose import Wanted
 from pathassets.defs.follow import FOLLOW
-from pathassets.defs.launch import Wanted, build_datasets_here, choose_entries, run_slides_here
+from pathassets.defs.launch import build_datasets_here, choose_entries, run_slides_here
 from tests.defs.small_slides import write_slide
 from tests.defs.test_jobs import repair
 from tests.defs.workbench import Workbench

@@ -7,13 +7,15 @@ planned and not materialized in a failed run is shown failed, the others stay gr
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from typing import Any
 
 import dagster as dg
 
 from pathassets.core.recipe import Entry, Recipe
+from pathassets.defs.dagster_internals import plan_late
 from pathassets.defs.events.checks import check_specs, withdraw_checks
-from pathassets.defs.events.data_versions import Provenance, code_version
+from pathassets.defs.events.data_versions import Provenance, asset_key, code_version
 from pathassets.defs.events.slide_events import events_of, failure_of
 from pathassets.defs.instance import fast_events
 from pathassets.defs.partitions import SLIDE_KEY, SLIDES, forget_merged
@@ -70,7 +72,37 @@ def run_slides(
     slide_ids: list[str],
     wanted: list[Entry],
 ) -> None:
-    """Work on the slides, log each one's events as it finishes, and fail at last if any failed."""
+    """Work on the slides, log each one's events as it finishes, and fail at last if any failed.
+
+    Raises:
+        dagster.Failure: slides failed, or are not in the catalog.
+    """
+    done = work_on(context, platform, slide_ids, wanted)
+    if done.has_failed:
+        raise failure_of(done.failed, done.unknown, len(set(slide_ids)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchDone:
+    """What of a batch could not be made."""
+
+    failed: list[SlideOutcome] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+    """Ids of no slide."""
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether any could not."""
+        return bool(self.failed or self.unknown)
+
+
+def work_on(
+    context: dg.OpExecutionContext | dg.AssetExecutionContext,
+    platform: Platform,
+    slide_ids: list[str],
+    wanted: list[Entry],
+) -> BatchDone:
+    """Work on the slides, and log each one's events as it finishes."""
     run_id = context.run.run_id
     chosen = set(slide_ids)
     provenance = Provenance(context.instance, platform.recipe, wanted, chosen)
@@ -86,9 +118,20 @@ def run_slides(
                 context.log_event(event)  # type: ignore[arg-type]  # it takes checks, too
             if outcome.failure is not None:
                 context.log.error(line(outcome.failure.message))
+                _show_red(context, outcome)
                 failed.append(outcome)
-    if failed or unknown:
-        raise failure_of(failed, unknown, len(chosen))
+    return BatchDone(failed=failed, unknown=unknown)
+
+
+def _show_red(
+    context: dg.OpExecutionContext | dg.AssetExecutionContext, outcome: SlideOutcome
+) -> None:
+    """Say what of a slide a job that is none of assets was to make, and did not."""
+    if isinstance(context, dg.AssetExecutionContext):
+        return  # it was planned as the run began
+    for step in outcome.steps:
+        if step.artifact is None:
+            plan_late(context, asset_key(step.step.address), outcome.slide_id)
 
 
 def _spec(recipe: Recipe, entry: Entry) -> dg.AssetSpec:
