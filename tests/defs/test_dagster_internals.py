@@ -109,6 +109,17 @@ def test_a_run_plans_checks_and_they_are_deleted_by_name(instance: dg.DagsterIns
     assert planned(instance) == {kept}
 
 
+def test_partitions_that_were_added_out_of_order_are_put_into_it(
+    instance: dg.DagsterInstance,
+) -> None:
+    for name, added in (("slides", ["b", "d", "c", "a", "e"]), ("others", ["y", "x"])):
+        instance.add_dynamic_partitions(name, added)
+    for _ in range(2):
+        dagster_internals.sort_partitions(instance, "slides")
+        assert instance.get_dynamic_partitions("slides") == ["a", "b", "c", "d", "e"]
+    assert instance.get_dynamic_partitions("others") == ["y", "x"]
+
+
 def test_states_of_runs_are_all_known() -> None:
     assert {*recovery.UNFINISHED} == {*NOT_FINISHED_STATUSES}
 

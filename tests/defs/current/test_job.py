@@ -12,6 +12,7 @@ from pathassets.core.address import ALL_SLIDES
 from pathassets.defs.current import job
 from pathassets.engine.platform.plan import plan_slides
 from tests.defs.assets.test_dataset import shown, tell
+from tests.defs.checks_shown import webserver_here
 from tests.defs.small_slides import RECIPE, write_slide
 from tests.defs.workbench import Workbench, open_bench
 
@@ -66,6 +67,27 @@ def test_scattered_slides_are_made_in_one_run_and_the_dataset_of_them(
     assert "stale: tissue_mask/otsu of 1 slides: mpp: 0.5 → 0.4, by a test" in told
 
     assert len(bench.instance.get_runs()) == 2
+
+
+LAUNCHPAD = """
+query ($selector: PipelineSelector!) { runConfigSchemaOrError(selector: $selector) {
+  ... on RunConfigSchema { rootDefaultYaml } } }
+"""
+
+
+@pytest.mark.slow
+def test_its_launchpad_is_empty_and_that_of_a_repair_says_all_that_failed(
+    bench: Workbench, home: Path
+) -> None:
+    with webserver_here(bench.instance, home) as ask:
+
+        def opened(job_name: str) -> str:
+            where = {"repositoryName": "__repository__", "repositoryLocationName": "<<in_process>>"}
+            found = ask(LAUNCHPAD, selector={**where, "pipelineName": job_name})
+            return str(found["rootDefaultYaml"])
+
+        assert "slide_ids: []" in opened("repair_slides")
+        assert "config" not in opened("make_current")
 
 
 @pytest.mark.slow
