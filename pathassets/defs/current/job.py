@@ -15,7 +15,7 @@ from pathassets.defs.assets.batch import MAX_SLIDES, POOL, BatchDone, work_on
 from pathassets.defs.assets.dataset import build_in_op, find_due
 from pathassets.defs.current.choose import Choice, Wanted, choose_slides, in_turn
 from pathassets.defs.events.slide_events import failure_of
-from pathassets.defs.text import line, quoted
+from pathassets.defs.text import below_each_other, bullets, line
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.provenance.stale import find_stale
 
@@ -34,10 +34,11 @@ def make_what_is_not_current(
     recipe = platform.recipe
     wanted = Wanted(entries=(*recipe.per_slide, *recipe.datasets))
     choice = choose_slides(context.instance, platform, wanted)
-    chosen = in_turn(platform, choice)
-    _tell(context, platform, choice, chosen)
-    done = _work_in_parts(context, platform, chosen[:MAX_AT_ONCE])
-    problems = [failure_of(done.failed, done.unknown, len(chosen))] if done.has_failed else []
+    all_of_them = in_turn(platform, choice)
+    now = all_of_them[:MAX_AT_ONCE]
+    _tell(context, platform, choice, now, n_left=len(all_of_them) - len(now))
+    done = _work_in_parts(context, platform, now)
+    problems = [failure_of(done.failed, done.unknown, len(now))] if done.has_failed else []
     problems += _build_due(context, platform)
     if problems:
         raise _together(problems)
@@ -69,20 +70,21 @@ def _work_in_parts(
 
 
 def _tell(
-    context: dg.OpExecutionContext, platform: Platform, choice: Choice, chosen: list[str]
-) -> None:
+    context: dg.OpExecutionContext, platform: Platform, choice: Choice, now: list[str], *,
+    n_left: int,
+) -> None:  # fmt: skip
     """Say in the run's log what it is about to do, and by which changes slides are stale."""
     untried, failed = choice.work.untried, choice.work.failed - choice.work.untried
     context.log.info(
         "%d slides: %d missing or stale, %d failed before, %d made and not shown",
-        len(chosen), len(untried), len(failed), len(choice.unshown - choice.work.slide_ids),
+        len(now) + n_left, len(untried), len(failed), len(choice.unshown - choice.work.slide_ids),
     )  # fmt: skip
-    if len(chosen) > MAX_AT_ONCE:
+    if n_left:
         context.log.warning(
             "this run takes %d of them: start %s again for the others, or switch on keep_current",
-            MAX_AT_ONCE, MAKE_CURRENT,
+            len(now), MAKE_CURRENT,
         )  # fmt: skip
-    stale = find_stale(platform, chosen[:MAX_AT_ONCE]) if untried else []
+    stale = find_stale(platform, now) if untried else []
     by_change = Counter(
         (str(change), "/".join(one.address.key)) for one in stale for change in one.changes
     )
@@ -95,8 +97,8 @@ def _build_due(context: dg.OpExecutionContext, platform: Platform) -> list[dg.Fa
     entries = {entry.key: entry for entry in platform.recipe.datasets}
     due = find_due(context.instance, platform, entries)
     problems = [
-        dg.Failure(f"{'/'.join(cell.key)}: {quoted(f'{cell.message}. {cell.remedy}')}")
-        for cell in due.unread
+        dg.Failure(bullets([f"{'/'.join(one.key)}: {one.message}. {one.remedy}"]))
+        for one in due.unread
     ]
     for key in due.keys:
         try:
@@ -110,7 +112,7 @@ def _together(problems: Iterable[dg.Failure]) -> dg.Failure:
     """One end of the run for all that kept it from its goal."""
     found = list(problems)
     return dg.Failure(
-        "\n\n".join(one.description or "" for one in found),
+        below_each_other(found),
         metadata={name: value for one in found for name, value in one.metadata.items()},
         allow_retries=False,
     )
