@@ -85,7 +85,7 @@ def repair_chosen_slides(
 def failed_slides(platform: Platform, entries: Iterable[Entry]) -> list[str]:
     """All slides of which one of some assets failed, be it by their content alone."""
     keys = [entry.key for entry in entries]
-    return sorted(platform.catalog.slides_in(refresh_wanted(platform), keys, ("failed",)))
+    return sorted(platform.catalog.slides_in(refresh_wanted(platform), keys, ("failed", "blocked")))
 
 
 @dg.job(

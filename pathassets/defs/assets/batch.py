@@ -7,7 +7,6 @@ planned and not materialized in a failed run is shown failed, the others stay gr
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from typing import Any
 
 import dagster as dg
@@ -72,37 +71,28 @@ def run_slides(
     slide_ids: list[str],
     wanted: list[Entry],
 ) -> None:
-    """Work on the slides, log each one's events as it finishes, and fail at last if any failed.
+    """Work on the slides, and fail at last if any failed.
 
     Raises:
         dagster.Failure: slides failed, or are not in the catalog.
     """
-    done = work_on(context, platform, slide_ids, wanted)
-    if done.has_failed:
-        raise failure_of(done.failed, done.unknown, len(set(slide_ids)))
+    failed: list[SlideOutcome] = []
+    unknown: list[str] = []
+    for start in range(0, len(slide_ids), MAX_SLIDES):  # more at once would cost memory
+        part = _work_on(context, platform, slide_ids[start : start + MAX_SLIDES], wanted)
+        failed += part[0]
+        unknown += part[1]
+    if failed or unknown:
+        raise failure_of(failed, unknown, len(set(slide_ids)))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BatchDone:
-    """What of a batch could not be made."""
-
-    failed: list[SlideOutcome] = field(default_factory=list)
-    unknown: list[str] = field(default_factory=list)
-    """Ids of no slide."""
-
-    @property
-    def has_failed(self) -> bool:
-        """Whether any could not."""
-        return bool(self.failed or self.unknown)
-
-
-def work_on(
+def _work_on(
     context: dg.OpExecutionContext | dg.AssetExecutionContext,
     platform: Platform,
     slide_ids: list[str],
     wanted: list[Entry],
-) -> BatchDone:
-    """Work on the slides, and log each one's events as it finishes."""
+) -> tuple[list[SlideOutcome], list[str]]:
+    """Log each slide's events as it finishes; returns what failed, and ids of no slide."""
     run_id = context.run.run_id
     chosen = set(slide_ids)
     provenance = Provenance(context.instance, platform.recipe, wanted, chosen)
@@ -120,7 +110,7 @@ def work_on(
                 context.log.error(line(outcome.failure.message))
                 _show_red(context, outcome)
                 failed.append(outcome)
-    return BatchDone(failed=failed, unknown=unknown)
+    return failed, unknown
 
 
 def _show_red(

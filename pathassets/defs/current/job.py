@@ -11,10 +11,9 @@ from collections.abc import Iterable
 
 import dagster as dg
 
-from pathassets.defs.assets.batch import MAX_SLIDES, POOL, BatchDone, work_on
+from pathassets.defs.assets.batch import POOL, run_slides
 from pathassets.defs.assets.dataset import build_in_op, find_due
 from pathassets.defs.current.choose import Choice, Wanted, choose_slides, in_turn
-from pathassets.defs.events.slide_events import failure_of
 from pathassets.defs.text import below_each_other, bullets, line
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.provenance.stale import find_stale
@@ -37,8 +36,7 @@ def make_what_is_not_current(
     all_of_them = in_turn(platform, choice)
     now = all_of_them[:MAX_AT_ONCE]
     _tell(context, platform, choice, now, n_left=len(all_of_them) - len(now))
-    done = _work_in_parts(context, platform, now)
-    problems = [failure_of(done.failed, done.unknown, len(now))] if done.has_failed else []
+    problems = _make(context, platform, now)
     problems += _build_due(context, platform)
     if problems:
         raise _together(problems)
@@ -55,18 +53,15 @@ def make_current() -> None:
     make_what_is_not_current()
 
 
-def _work_in_parts(
+def _make(
     context: dg.OpExecutionContext, platform: Platform, slide_ids: list[str]
-) -> BatchDone:
-    """Work on slides so many at a time: memory is that of a batch."""
-    parts = [
-        work_on(context, platform, slide_ids[n : n + MAX_SLIDES], [*platform.recipe.per_slide])
-        for n in range(0, len(slide_ids), MAX_SLIDES)
-    ]
-    return BatchDone(
-        failed=[one for part in parts for one in part.failed],
-        unknown=[one for part in parts for one in part.unknown],
-    )
+) -> list[dg.Failure]:
+    """Make what these slides need; returns what could not be made."""
+    try:
+        run_slides(context, platform, slide_ids, [*platform.recipe.per_slide])
+    except dg.Failure as failure:
+        return [failure]
+    return []
 
 
 def _tell(

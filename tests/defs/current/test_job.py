@@ -9,6 +9,7 @@ import dagster as dg
 import pytest
 
 from pathassets.core.address import ALL_SLIDES
+from pathassets.defs.assets import batch
 from pathassets.defs.current import job
 from pathassets.engine.platform.plan import plan_slides
 from tests.defs.assets.test_dataset import shown, tell
@@ -95,7 +96,7 @@ def test_of_more_slides_than_one_run_takes_the_next_runs_take_the_others(
     bench: Workbench, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(job, "MAX_AT_ONCE", 2)
-    monkeypatch.setattr(job, "MAX_SLIDES", 1)
+    monkeypatch.setattr(batch, "MAX_SLIDES", 1)
     paths = [write_slide(home / f"{n}.svs", i) for i, n in enumerate("abc")]
     a, b, c = bench.ingest(*paths)
     for path in paths[:2]:
