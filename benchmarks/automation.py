@@ -75,13 +75,13 @@ def opened() -> Iterator[tuple[Any, Any, Any]]:
         yield platform, instance, build_definitions(platform.recipe)
 
 
-def restate_one(platform: Any, instance: Any, mpp: float) -> None:
-    """Give one slide another resolution, as `pathassets mpp set` does."""
+def restate_one(platform: Any, instance: Any, n: int) -> None:
+    """Give the slide of a number another resolution, as `pathassets mpp set` does."""
     from pathassets.defs.assets.slide import report_slides  # noqa: PLC0415 - counted as imports
     from pathassets.defs.partitions import slide_order  # noqa: PLC0415
 
-    slide_id = slide_order(instance)[8]
-    platform.catalog.override_mpp(slide_id, mpp, who="a script", why="to see what follows")
+    slide_id = slide_order(instance)[n]
+    platform.catalog.override_mpp(slide_id, 0.4, who="a script", why="to see what follows")
     report_slides(instance, platform, [slide_id])
 
 
@@ -133,7 +133,7 @@ def by_condition(name: str) -> None:
             n_mb = len(serialize_value(cursor)) / 1e6
             return f"{result.total_requested} partitions in {n_runs} ranges, cursor {n_mb:.2f} MB"
 
-        tick_thrice(tick, lambda: restate_one(platform, instance, 0.41))
+        tick_thrice(tick, lambda: restate_one(platform, instance, len(name)))
 
 
 def by_sensor() -> None:
@@ -154,7 +154,7 @@ def by_sensor() -> None:
             cursor = data.cursor
             return f"{len(data.run_requests or ())} runs, cursor {len(cursor or '')} characters"
 
-        tick_thrice(tick, lambda: restate_one(platform, instance, 0.42))
+        tick_thrice(tick, lambda: restate_one(platform, instance, 42))
 
 
 def by_policy() -> None:
@@ -191,11 +191,11 @@ def by_check() -> None:
     """Report a check for slides, one by one and as a run would."""
     import dagster as dg  # noqa: PLC0415 - counted as an import
 
-    from pathassets.defs.instance import fast_events  # noqa: PLC0415
+    from pathassets.defs.dagster_internals import fast_events  # noqa: PLC0415
     from pathassets.defs.partitions import slide_order  # noqa: PLC0415
 
     key = dg.AssetKey(["features", "colours"])
-    with opened() as (_, instance, _), fast_events(instance, "index"):
+    with opened() as (_, instance, _), fast_events(instance):
         slide_ids = slide_order(instance)[:N_CHECKS]
         before_s = time.process_time()
         for slide_id in slide_ids:

@@ -288,14 +288,18 @@ def main() -> int:
     parser.add_argument(
         "--strict", action="store_true", help="exit with 1 where it costs more, or is wrong"
     )
+    parser.add_argument("--alone", type=float, help="CPU-s of the tasks alone, once measured")
     args = parser.parse_args()
     print(describe_machine(), flush=True)
     folder = Path(tempfile.mkdtemp(prefix="pathassets-thousand-"))
     os.environ.setdefault("PATHASSETS_WORKERS", "1")
     try:
-        n_bad = -(-args.slides // BAD_EVERY)
-        with home_of(folder / "alone"):
-            alone_s = measure_alone(folder, args.slides - n_bad)
+        alone_s = args.alone
+        if alone_s is None:
+            with home_of(folder / "alone"):
+                n_bad = -(-args.slides // BAD_EVERY)
+                alone_s = measure_alone(folder, args.slides - n_bad)
+            print(f"  the tasks alone: {alone_s:.1f} CPU-s", flush=True)
         with (
             home_of(folder / "home"),
             on_database(folder, is_postgresql=args.postgresql) as servers,

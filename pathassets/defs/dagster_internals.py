@@ -7,7 +7,8 @@ Before an upgrade, read that test and look whether a public name has come.
 
 import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,9 @@ from dagster._core.storage.event_log.schema import (
 )
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import (
-    INDEX_SHARD_NAME,
+    SQLITE_BUSY_TIMEOUT_SECONDS,
     SqliteEventLogStorage,
+    create_engine,
 )
 from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 from dagster._core.workspace.context import WorkspaceProcessContext
@@ -81,15 +83,41 @@ def is_backfilling(instance: dg.DagsterInstance) -> bool:
     return bool(instance.get_backfills(filters, limit=1))
 
 
-def sqlite_files(instance: dg.DagsterInstance, run_id: str) -> tuple[str, ...]:
-    """SQLite files that the events of a run are written to; none where events are kept elsewhere.
+@contextmanager
+def fast_events(instance: dg.DagsterInstance) -> Iterator[None]:
+    """Make events on SQLite cheaper while the block runs: to a third of their CPU.
 
-    Dagster tells nobody where its databases are, nor of which kind.
+    Dagster makes an engine and a connection for each event, so that SQLAlchemy compiles every
+    statement anew, and SQLite folds up its write-ahead log when the last connection is closed.
+    Here both are kept. Of another process the connection holds up nothing: it is in no
+    transaction between two events.
     """
-    storage = instance.event_log_storage
-    if not isinstance(storage, SqliteEventLogStorage):
-        return ()
-    return (storage.path_for_shard(INDEX_SHARD_NAME), storage.path_for_shard(run_id))
+    storage: Any = instance.event_log_storage
+    if not isinstance(storage, SqliteEventLogStorage) or "_connect" in vars(storage):
+        yield
+        return
+    engines: dict[str, Any] = {}
+    connect_once = storage._connect  # noqa: SLF001 - this module is the place
+
+    @contextmanager
+    def connect(shard: str) -> Iterator[Any]:
+        if shard not in engines:
+            with connect_once(shard):  # it makes the tables
+                engines[shard] = _engine(storage.conn_string_for_shard(shard))
+        with storage._db_lock, engines[shard].connect() as connection, connection.begin():  # noqa: SLF001
+            yield connection
+
+    vars(storage)["_connect"] = connect
+    try:
+        yield
+    finally:
+        del vars(storage)["_connect"]
+        for engine in engines.values():
+            engine.dispose()
+
+
+def _engine(where: str) -> Any:
+    return create_engine(where, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS})
 
 
 def plan_late(context: dg.OpExecutionContext, key: dg.AssetKey, partition: str | None) -> None:

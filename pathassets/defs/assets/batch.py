@@ -12,11 +12,10 @@ from typing import Any
 import dagster as dg
 
 from pathassets.core.recipe import Entry, Recipe
-from pathassets.defs.dagster_internals import plan_late
+from pathassets.defs.dagster_internals import fast_events, plan_late
 from pathassets.defs.events.checks import check_specs, withdraw_checks
 from pathassets.defs.events.data_versions import Provenance, asset_key, code_version
 from pathassets.defs.events.slide_events import events_of, failure_of
-from pathassets.defs.instance import fast_events
 from pathassets.defs.partitions import SLIDE_KEY, SLIDES, forget_merged
 from pathassets.defs.text import bullets, line, quoted
 from pathassets.engine.platform.batch import run_batch
@@ -100,7 +99,7 @@ def _work_on(
     merged = forget_merged(context.instance, platform)
     unknown = sorted(chosen - merged - {p.slide_id for p in planned})
     failed: list[SlideOutcome] = []
-    with ExitStack() as end, fast_events(context.instance, run_id):
+    with ExitStack() as end, fast_events(context.instance):
         end.callback(withdraw_checks, context.instance, context.run)
         done = run_batch(platform, planned, wanted, run_id=run_id, tell=context.log.info)
         for outcome in tell_batch(platform.settings, done, run_id):
