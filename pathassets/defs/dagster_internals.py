@@ -30,9 +30,7 @@ from dagster._core.storage.event_log.schema import (
 )
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import (
-    SQLITE_BUSY_TIMEOUT_SECONDS,
     SqliteEventLogStorage,
-    create_engine,
 )
 from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 from dagster._core.workspace.context import WorkspaceProcessContext
@@ -83,6 +81,10 @@ def is_backfilling(instance: dg.DagsterInstance) -> bool:
     return bool(instance.get_backfills(filters, limit=1))
 
 
+N_KEPT = 8
+"""Files that are kept open: that of all runs, and of each run its own, which may be thousands."""
+
+
 @contextmanager
 def fast_events(instance: dg.DagsterInstance) -> Iterator[None]:
     """Make events on SQLite cheaper while the block runs: to a third of their CPU.
@@ -96,28 +98,28 @@ def fast_events(instance: dg.DagsterInstance) -> Iterator[None]:
     if not isinstance(storage, SqliteEventLogStorage) or "_connect" in vars(storage):
         yield
         return
-    engines: dict[str, Any] = {}
+    kept: dict[str, Any] = {}
     connect_once = storage._connect  # noqa: SLF001 - this module is the place
 
     @contextmanager
     def connect(shard: str) -> Iterator[Any]:
-        if shard not in engines:
-            with connect_once(shard):  # it makes the tables
-                engines[shard] = _engine(storage.conn_string_for_shard(shard))
-        with storage._db_lock, engines[shard].connect() as connection, connection.begin():  # noqa: SLF001
-            yield connection
+        if shard not in kept and len(kept) == N_KEPT:
+            with connect_once(shard) as once:
+                yield once
+            return
+        if shard not in kept:
+            with connect_once(shard) as once:  # it makes the tables
+                kept[shard] = once.engine.connect()
+        with storage._db_lock, kept[shard].begin():  # noqa: SLF001
+            yield kept[shard]
 
     vars(storage)["_connect"] = connect
     try:
         yield
     finally:
         del vars(storage)["_connect"]
-        for engine in engines.values():
-            engine.dispose()
-
-
-def _engine(where: str) -> Any:
-    return create_engine(where, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS})
+        for connection in kept.values():
+            connection.close()
 
 
 def plan_late(context: dg.OpExecutionContext, key: dg.AssetKey, partition: str | None) -> None:
