@@ -66,6 +66,7 @@ class Spent:
         self.wall_s[act] = time.perf_counter() - started_s
         self.page_s[act] = tree_cpu_s(psutil.Process(page)) - before[0]
         self.server_s[act] = sum(map(tree_cpu_s, servers)) - before[1]
+        print(f"  {act}: {self.page_s[act]:.1f} CPU-s", flush=True)
 
 
 def tree_cpu_s(process: psutil.Process) -> float:
@@ -306,6 +307,7 @@ def main() -> int:
         ):
             os.environ["PATHASSETS_WORKERS"] = "1"
             (folder / "home" / "recipe.yaml").write_text(recipe())
+            (folder / "home").chmod(0o700)
             cohort = make_cohort(folder, args.slides)
             is_met = report(live_through(cohort, folder / "ui.log", servers), alone_s, cohort)
     finally:
