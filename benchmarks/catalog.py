@@ -66,7 +66,7 @@ import time
 from pathassets.engine.platform.platform import open_platform
 from pathassets.engine.platform.standing.refresh import refresh_wanted
 from pathassets.engine.platform.standing.rows import first_rows
-from pathassets.engine.platform.status import slides_with_work
+from pathassets.engine.platform.status import open_work
 from pathassets.engine.settings import read_settings
 with open_platform(read_settings()) as platform:
     plan_id = refresh_wanted(platform)
@@ -74,7 +74,7 @@ with open_platform(read_settings()) as platform:
     for name, ask in (
         ("planning, nothing changed", lambda: refresh_wanted(platform)),
         ("counts by asset and state", lambda: platform.catalog.state_counts(plan_id)),
-        ("slides that need work", lambda: slides_with_work(platform, plan_id, keys, retry=False)),
+        ("slides that need work", lambda: open_work(platform, plan_id, keys, retry=False)),
         ("a page of 200 rows", lambda: first_rows(platform, 200)),
     ):
         began_s = time.process_time()

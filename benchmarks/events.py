@@ -120,8 +120,9 @@ def register(paths: list[Path]) -> None:
 def run_through_dagster() -> None:
     """All registered slides in one batch run, as `pathassets run` does it."""
     from pathassets.defs.build import build_definitions  # noqa: PLC0415 - counted as imports
+    from pathassets.defs.current.choose import Wanted  # noqa: PLC0415
     from pathassets.defs.instance import open_instance  # noqa: PLC0415
-    from pathassets.defs.launch import Wanted, run_slides_here  # noqa: PLC0415
+    from pathassets.defs.launch import run_slides_here  # noqa: PLC0415
     from pathassets.engine.platform.platform import open_platform  # noqa: PLC0415
     from pathassets.engine.settings import read_settings  # noqa: PLC0415
 

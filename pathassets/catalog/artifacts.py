@@ -115,6 +115,13 @@ class Artifacts(CatalogPart):
             (row["stage"], row["name"], row["partition_key"]): attempt_record(row) for row in rows
         }
 
+    def last_tried(self, partition_keys: Collection[str]) -> dict[str, int]:
+        """Number of the newest attempt at anything of each of some slides; they only grow."""
+        place = latest_attempt.c.partition_key
+        newest = select(place, func.max(latest_attempt.c.attempt_id).label("n")).group_by(place)
+        rows = self._rows_of(newest, place, partition_keys)
+        return {row["partition_key"]: row["n"] for row in rows}
+
     def newest_attempt_id(self, *, besides: str) -> int:
         """Number of the last attempt at any stage but one; 0 where there is none. It only grows.
 

@@ -51,11 +51,14 @@ def opened() -> Iterator[tuple[Platform, dg.DagsterInstance]]:
     """The platform and its Dagster instance, cleaned of what killed runs left."""
     settings = read_settings()
     with open_platform(settings) as platform:
-        from pathassets.defs.instance import open_instance  # noqa: PLC0415 - dagster takes seconds
+        from pathassets.defs.dagster_internals import (  # noqa: PLC0415 - dagster takes seconds
+            fast_events,
+        )
+        from pathassets.defs.instance import open_instance  # noqa: PLC0415
         from pathassets.defs.launch import recover  # noqa: PLC0415
         from pathassets.defs.partitions import forget_merged  # noqa: PLC0415
 
-        with open_instance(settings) as instance:
+        with open_instance(settings) as instance, fast_events(instance):
             for run_id in recover(instance, platform):
                 click.echo(f"run {run_id[:8]} had been killed; what it finished is kept")
             forget_merged(instance, platform)
@@ -98,8 +101,8 @@ def make_current(
 ) -> Done:
     """Run what is wanted, and say what was done."""
     from pathassets.defs.build import build_definitions  # noqa: PLC0415 - dagster takes seconds
+    from pathassets.defs.current.choose import Wanted  # noqa: PLC0415
     from pathassets.defs.launch import (  # noqa: PLC0415
-        Wanted,
         build_datasets_here,
         choose_entries,
         run_slides_here,

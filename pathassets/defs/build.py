@@ -9,16 +9,19 @@ from pathassets.defs.assets.batch import build_batch_asset
 from pathassets.defs.assets.dataset import build_dataset_asset
 from pathassets.defs.assets.quarantine import quarantine
 from pathassets.defs.assets.slide import slide
+from pathassets.defs.current.job import make_current
+from pathassets.defs.current.sensor import keep_current
 from pathassets.defs.follow import build_follow_sensor
 from pathassets.defs.inbox import inbox, ingest_files, process_new_slides
 from pathassets.defs.jobs import (
     BUILD_DATASETS,
     build_asset_jobs,
+    collect_garbage,
     repair_slides,
     scrub_artifacts,
 )
 from pathassets.defs.resources import PlatformResource
-from pathassets.defs.schedules import build_nightly_schedule, nightly_scrub
+from pathassets.defs.schedules import build_nightly_schedule, nightly_scrub, weekly_gc
 from pathassets.defs.sensors import dead_runs
 from pathassets.engine.logs import log_as_told
 from pathassets.engine.settings import read_settings
@@ -38,13 +41,16 @@ def build_definitions(recipe: Recipe) -> dg.Definitions:
         ],
         jobs=[
             *jobs.values(),
+            make_current,
             repair_slides,
             ingest_files,
             process_new_slides,
             scrub_artifacts,
+            collect_garbage,
         ],
         sensors=[
             dead_runs,
+            keep_current,
             *alert_sensors(read_settings()),
             inbox,
             *(build_follow_sensor(job) for name, job in jobs.items() if name == BUILD_DATASETS),
@@ -52,6 +58,7 @@ def build_definitions(recipe: Recipe) -> dg.Definitions:
         schedules=[
             *(build_nightly_schedule(job) for name, job in jobs.items() if name == BUILD_DATASETS),
             nightly_scrub,
+            weekly_gc,
         ],
         resources={"platform": PlatformResource()},
         loggers={"console": dg.json_console_logger} if log_as_told() else {},

@@ -64,7 +64,7 @@ def build_follow_sensor(build_datasets: AssetJob) -> dg.SensorDefinition:
         last = platform.catalog.newest_attempt_id(besides="dataset")
         if last == was.done:
             return _wait("nothing was run since", was)
-        if _is_under_way(context.instance):
+        if is_under_way(context.instance):
             return _wait("runs are under way", _Cursor(done=was.done))
         if last != was.seen:
             return _wait("runs have just ended", _Cursor(done=was.done, seen=last))
@@ -90,7 +90,7 @@ def _due(instance: dg.DagsterInstance, platform: Platform) -> list[Key]:
     return due_datasets(instance, platform)
 
 
-def _is_under_way(instance: dg.DagsterInstance) -> bool:
+def is_under_way(instance: dg.DagsterInstance) -> bool:
     """Whether a run or a backfill has not ended: it may make more that goes into a dataset."""
     unfinished = dg.RunsFilter(statuses=UNFINISHED)
     return bool(instance.get_run_ids(unfinished, limit=1)) or is_backfilling(instance)

@@ -1,23 +1,32 @@
-"""Jobs: the batch over slides, the datasets, the re-run of scattered slides, scrubbing.
+"""Jobs: the batch over slides, the datasets, scattered slides again, upkeep.
 
 https://docs.dagster.io/guides/build/jobs
 """
 
+from collections.abc import Iterable
+
 import dagster as dg
 from pydantic import Field
 
-from pathassets.core.recipe import Recipe
+from pathassets.core.recipe import Entry, Recipe
 from pathassets.defs.assets.batch import POOL, run_slides
 from pathassets.defs.dagster_internals import AssetJob
 from pathassets.defs.text import bullets
 from pathassets.engine.platform.merged_slides import ids_of_today
 from pathassets.engine.platform.platform import Platform
+from pathassets.engine.platform.standing.refresh import refresh_wanted
+from pathassets.engine.platform.upkeep.garbage import (
+    OLDER_THAN_DAYS,
+    find_garbage,
+    remove_garbage,
+)
 from pathassets.engine.platform.upkeep.scrub import SHARE, scrub
 
 PROCESS_SLIDES = "process_slides"
 BUILD_DATASETS = "build_datasets"
 REPAIR_SLIDES = "repair_slides"
 SCRUB = "scrub"
+GC = "gc"
 
 
 def build_asset_jobs(recipe: Recipe) -> list[AssetJob]:
@@ -45,10 +54,16 @@ def build_asset_jobs(recipe: Recipe) -> list[AssetJob]:
 class SlidesConfig(dg.Config):
     """Which slides to work on, and which assets of them."""
 
-    slide_ids: list[str]
-    """Partition keys; they need not be neighbours."""
-    assets: list[str] = Field(default_factory=list)
-    """Such as `features/colour_stats`; all per-slide assets of the recipe where none is named."""
+    slide_ids: list[str] = Field(
+        default=[],
+        description="Partition keys; they need not be neighbours. Where none is named: all slides "
+        "that failed, when the run begins.",
+    )
+    assets: list[str] = Field(
+        default=[],
+        description="Such as features/colour_stats; all per-slide assets of the recipe where none "
+        "is named.",
+    )
 
 
 @dg.op(pool=POOL)
@@ -59,10 +74,21 @@ def repair_chosen_slides(
     keys = {(a.partition("/")[0], a.partition("/")[2]) for a in config.assets}
     entries = [platform.recipe.entry(key) for key in sorted(keys)] or platform.recipe.per_slide
     ordered = [e for e in platform.recipe.per_slide if e in entries]
-    run_slides(context, platform, ids_of_today(platform.catalog, config.slide_ids), ordered)
+    slide_ids = ids_of_today(platform.catalog, config.slide_ids) or failed_slides(platform, ordered)
+    run_slides(context, platform, slide_ids, ordered)
 
 
-@dg.job(name=REPAIR_SLIDES, description="Re-run scattered slides, such as the failed ones.")
+def failed_slides(platform: Platform, entries: Iterable[Entry]) -> list[str]:
+    """All slides of which one of some assets failed, be it by their content alone."""
+    keys = [entry.key for entry in entries]
+    return sorted(platform.catalog.slides_in(refresh_wanted(platform), keys, ("failed", "blocked")))
+
+
+@dg.job(
+    name=REPAIR_SLIDES,
+    description="Tries again the slides that failed, all or those that the launchpad names; it may "
+    "name any others.",
+)
 def repair_slides() -> None:
     """Re-run scattered slides: Dagster's backfills take ranges, failures are scattered."""
     repair_chosen_slides()
@@ -83,6 +109,37 @@ def read_oldest(config: ScrubConfig, platform: dg.ResourceParam[Platform]) -> No
     damaged = [f"{address}: {damage}" for address, damage in done.damaged]
     if damaged:
         raise dg.Failure(bullets(damaged), allow_retries=False)
+
+
+class GarbageConfig(dg.Config):
+    """What may go."""
+
+    remove: bool = Field(default=False, description="Remove it; without, it is only counted.")
+    older_than_days: float = Field(
+        default=OLDER_THAN_DAYS, ge=0, description="What was made since is left alone."
+    )
+
+
+@dg.op
+def look_for_garbage(
+    context: dg.OpExecutionContext, config: GarbageConfig, platform: dg.ResourceParam[Platform]
+) -> None:
+    """Count, or remove, artifacts that no recipe, dataset or person needs."""
+    work = remove_garbage if config.remove else find_garbage
+    found = work(platform, older_than_days=config.older_than_days)
+    n, n_bytes = sum(found.n.values()), sum(found.n_bytes.values())
+    said = "removed" if config.remove else "could be removed"
+    context.log.info("%d artifacts, %.1f MB, %s; %d stay", n, n_bytes / 1e6, said, found.n_kept)
+
+
+@dg.job(
+    name=GC,
+    description="Counts the artifacts that no recipe, dataset or person needs; with `remove: true` "
+    "it removes them.",
+)
+def collect_garbage() -> None:
+    """Count, or remove, what nobody needs."""
+    look_for_garbage()
 
 
 @dg.job(name=SCRUB, description="Read a share of all artifacts again; what is damaged is told.")

@@ -1,13 +1,14 @@
 """Slides + assets -> runs of the batch asset in this process: what `pathassets run` does.
 
-The very asset that the UI's backfill runs, on the same instance, with the same events. A range of
-neighbours is one run; slides between them that are current are taken along to keep it one.
+The very asset that the UI's backfill runs, on the same instance, with the same events, over slides
+that are neighbours; those between them that are current are taken along. Scattered slides are one
+run of the job `repair_slides`, which does the same.
 """
 
 import logging
 import socket
 import uuid
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,25 +16,18 @@ import dagster as dg
 import psutil
 
 from pathassets.core.recipe import ANNOTATIONS, Entry, Key
-from pathassets.defs.assets.annotations import report_annotations
 from pathassets.defs.assets.batch import MAX_SLIDES, POOL
-from pathassets.defs.assets.dataset import shown_version
+from pathassets.defs.assets.dataset import find_due
 from pathassets.defs.assets.slide import report_slides
-from pathassets.defs.events.data_versions import MATERIALIZED
+from pathassets.defs.current.choose import Wanted, choose_slides
 from pathassets.defs.jobs import BUILD_DATASETS, PROCESS_SLIDES, REPAIR_SLIDES
-from pathassets.defs.partitions import SLIDES, parts, range_tags, slide_order, stretches
+from pathassets.defs.partitions import range_tags, stretches
 from pathassets.defs.recovery import NEVER_AGAIN, fail_dead_runs, process_tags
 from pathassets.engine.platform.platform import Platform
-from pathassets.engine.platform.standing.look import look
 from pathassets.engine.platform.standing.refresh import refresh_wanted
 from pathassets.engine.platform.standing.rows import Cell
-from pathassets.engine.platform.status import (
-    dataset_cells,
-    failed_datasets,
-    slides_not_current,
-    slides_with_work,
-)
-from pathassets.errors import CatalogError, SpecError, did_you_mean
+from pathassets.engine.platform.status import dataset_cells, failed_datasets, slides_not_current
+from pathassets.errors import SpecError, did_you_mean
 
 NO_CONFIG: Mapping[str, Any] = {}
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -43,17 +37,6 @@ USER_TAG = "user"
 """What Dagster's page shows as who launched a run."""
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """What a person asked for."""
-
-    slide_ids: frozenset[str]
-    """Empty for all."""
-    entries: tuple[Entry, ...]
-    retry: bool = False
-    """Whether to try again what fails by the slide's content alone."""
 
 
 def choose_entries(platform: Platform, select: Iterable[str]) -> tuple[Entry, ...]:
@@ -91,19 +74,16 @@ def run_slides_here(
     Raises:
         CatalogError: a named slide is not registered.
     """
-    keys = {e.key for e in wanted.entries if e.stage.scope == "slide"}
-    known = _ids_in_order(platform)
-    _require_known(known, wanted.slide_ids)
-    chosen = wanted.slide_ids or known
-    plan_id = refresh_wanted(platform)
-    look(platform, plan_id, wanted.slide_ids or None)
-    report_annotations(instance, platform, chosen)
-    order = slide_order(instance)
-    open_work = slides_with_work(platform, plan_id, keys, retry=wanted.retry)
-    open_work |= _unreported(instance, platform, plan_id, keys, order)
-    needy = open_work.intersection(chosen)
-    current = {*known} - slides_not_current(platform, plan_id, keys)
-    for stretch in stretches(order, needy, current):
+    keys = wanted.slide_keys
+    choice = choose_slides(instance, platform, wanted)
+    needy = {*choice.slide_ids}
+    current = {*choice.order} - slides_not_current(platform, choice.plan_id, keys)
+    found = stretches(choice.order, needy, current)
+    if len(found) > 1:
+        names = ["/".join(key) for key in sorted(keys)]
+        _repair(definitions, instance, [one for one in choice.order if one in needy], names)
+        return len(needy)
+    for stretch in found:
         for start in range(0, len(stretch), MAX_SLIDES):
             tags = range_tags(stretch[start : start + MAX_SLIDES])
             _execute(definitions, instance, PROCESS_SLIDES, keys, tags)
@@ -125,27 +105,15 @@ def build_datasets_here(
     definitions: dg.Definitions, instance: dg.DagsterInstance, platform: Platform, wanted: Wanted
 ) -> BuiltHere:
     """Build the datasets whose slides would give another version now, a run for each."""
-    asked = {e.key for e in wanted.entries if e.stage.scope == "cohort"}
-    cells = [
-        cell
-        for cell in (dataset_cells(platform, refresh_wanted(platform)) if asked else ())
-        if cell.key in asked
-    ]
-    unread = [cell for cell in cells if cell.state == "failed" and not cell.digest]
-    due = {
-        c.key
-        for c in cells
-        if c not in unread and (c.state != "current" or shown_version(instance, c.key) != c.digest)
-    }
-    for key in sorted(due):  # in one run, one that is kept back would end it before the others
+    due = find_due(instance, platform, wanted.cohort_keys)
+    for key in due.keys:  # in one run, one that is kept back would end it before the others
         _execute(definitions, instance, BUILD_DATASETS, [key], {})
-    kept_back = failed_datasets(platform, due)
-    if due:
-        cells = [c for c in dataset_cells(platform, refresh_wanted(platform)) if c.key in asked]
+    kept_back = failed_datasets(platform, due.keys)
+    cells = dataset_cells(platform, refresh_wanted(platform)) if wanted.cohort_keys else ()
     return BuiltHere(
-        n_built=len(due) - len(kept_back),
-        kept_back=(*unread, *kept_back),
-        incomplete=tuple(cell for cell in cells if cell.n_to_compute),
+        n_built=len(due.keys) - len(kept_back),
+        kept_back=(*due.unread, *kept_back),
+        incomplete=tuple(c for c in cells if c.key in wanted.cohort_keys and c.n_to_compute),
     )
 
 
@@ -158,9 +126,16 @@ def report_imported(
     An event of its own, without a run, could be reported of a check once and never again.
     """
     report_slides(instance, platform, slide_ids)
+    _repair(definitions, instance, slide_ids, [f"features/{features}"])
+
+
+def _repair(
+    definitions: dg.Definitions, instance: dg.DagsterInstance, slide_ids: list[str],
+    assets: list[str],
+) -> None:  # fmt: skip
+    """Run slides that are no neighbours, so many in one run."""
     for start in range(0, len(slide_ids), MAX_SLIDES):
-        part = slide_ids[start : start + MAX_SLIDES]
-        config = {"slide_ids": part, "assets": [f"features/{features}"]}
+        config = {"slide_ids": slide_ids[start : start + MAX_SLIDES], "assets": assets}
         chosen = {"ops": {"repair_chosen_slides": {"config": config}}}
         _execute(definitions, instance, REPAIR_SLIDES, None, {}, chosen)
 
@@ -206,42 +181,3 @@ def recover(instance: dg.DagsterInstance, platform: Platform) -> list[str]:
     """Clean up after killed runs: their state in Dagster, and their unfinished files."""
     platform.store.sweep_staging()
     return fail_dead_runs(instance)
-
-
-def _ids_in_order(platform: Platform) -> dict[str, None]:
-    """Ids of all slides, in order of registration."""
-    return dict.fromkeys(one for page in platform.catalog.slide_pages() for one in page)
-
-
-def _require_known(known: Container[str], slide_ids: Iterable[str]) -> None:
-    unknown = sorted(one for one in slide_ids if one not in known)
-    if unknown:
-        raise CatalogError(
-            f"slide {unknown[0]}: not registered",
-            remedy="`pathassets status` lists the slides; `pathassets ingest` registers new ones",
-        )
-
-
-def _green(instance: dg.DagsterInstance, key: dg.AssetKey, slide_ids: list[str]) -> set[str]:
-    """Slides of which Dagster shows an asset as made, though a run may be making it again."""
-    with dg.partition_loading_context(dynamic_partitions_store=instance):
-        states = instance.get_status_by_partition(key, slide_ids, SLIDES) or {}
-    green = {s for s, state in states.items() if state == dg.AssetPartitionStatus.MATERIALIZED}
-    events = instance.event_log_storage
-    again = [s for s, state in states.items() if state == dg.AssetPartitionStatus.IN_PROGRESS]
-    for part in parts(again):
-        green |= {*events.get_latest_storage_id_by_partition(key, MATERIALIZED, set(part))}
-    return green
-
-
-def _unreported(
-    instance: dg.DagsterInstance, platform: Platform, plan_id: int, keys: Iterable[Key],
-    order: list[str],
-) -> set[str]:  # fmt: skip
-    """Slides that have what Dagster does not show as made: a run was killed in between."""
-    found: set[str] = set()
-    for key in keys:
-        not_shown = set(order) - _green(instance, dg.AssetKey([*key]), order)
-        if not_shown:
-            found |= not_shown & platform.catalog.slides_in(plan_id, [key], ("current",))
-    return found

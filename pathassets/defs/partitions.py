@@ -1,4 +1,4 @@
-"""Slides as partitions: one dynamic partition a slide, its key the slide id.
+"""Slides as partitions: one dynamic partition a slide, its key the slide id, in the order of names.
 
 https://docs.dagster.io/guides/build/partitions-and-backfills/partitioning-assets
 """
@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 
 import dagster as dg
 
+from pathassets.defs.dagster_internals import sort_partitions
 from pathassets.engine.platform.platform import Platform
 
 SLIDES = dg.DynamicPartitionsDefinition(name="slides")
@@ -30,9 +31,15 @@ def slide_order(instance: dg.DagsterInstance) -> list[str]:
 
 
 def add_slides(instance: dg.DagsterInstance, slide_ids: list[str]) -> None:
-    """Make partitions, in the order given; those that are there stay."""
-    for part in parts(slide_ids):
+    """Make partitions; those that are there stay. All stand in the order of their names then.
+
+    Dagster runs ranges: slides that people take for neighbours are to be some.
+    """
+    for part in parts(sorted(slide_ids)):
         instance.add_dynamic_partitions(str(SLIDES.name), part)
+    order = slide_order(instance) if slide_ids else []
+    if order != sorted(order):
+        sort_partitions(instance, str(SLIDES.name))
 
 
 def partitions_among(instance: dg.DagsterInstance, slide_ids: list[str]) -> set[str]:

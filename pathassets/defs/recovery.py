@@ -30,8 +30,8 @@ AGAIN = (
     "did so twice: 'Re-execute' does it by hand"
 )
 BY_HAND = (
-    "Its process was killed; what was published is kept. To go on, type the command again, or take "
-    "'Materialize all', 'Failed and missing' at the job process_slides"
+    "Its process was killed; what was published is kept. To go on, type the command again, or "
+    "start the job make_current"
 )
 DAEMON_CURSOR = f"EVENT_LOG_CONSUMER_CURSOR-{dg.DagsterEventType.RUN_FAILURE.value}"
 """Where Dagster's daemon notes up to which event it looked for runs to be started again."""

@@ -55,6 +55,11 @@ def bullets(texts: Iterable[str]) -> str:
     return "\n".join(f"- {one}" for one in [*said[:N_BULLETS], *more])
 
 
+def below_each_other(failures: Iterable[dg.Failure]) -> str:
+    """What several failures say, each of which was made of such text."""
+    return "\n\n".join(one.description or "" for one in failures)
+
+
 def text_value(text: str, *, n_chars: int = TEXT_CHARS) -> dg.MetadataValue:
     """Metadata that the page shows as it is, lines apart."""
     return dg.MetadataValue.text(visible(shortened(text, n_chars), keep="\n"))

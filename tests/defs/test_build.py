@@ -118,25 +118,25 @@ def test_all_stations_of_a_slide_are_one_asset_that_runs_in_the_pool(
     assert (batch.op.pool, batch.backfill_policy) == ("slides", dg.BackfillPolicy.multi_run(500))
 
 
-def test_the_datasets_are_rebuilt_every_night(definitions: dg.Definitions) -> None:
-    (schedule, scrubbing) = definitions.schedules or ()
-    assert isinstance(schedule, dg.ScheduleDefinition)
-    assert (schedule.job_name, schedule.cron_schedule) == ("build_datasets", "0 2 * * *")
-    assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
-    assert isinstance(scrubbing, dg.ScheduleDefinition)
-    assert (scrubbing.job_name, scrubbing.default_status) == (
-        "scrub",
-        dg.DefaultScheduleStatus.STOPPED,
-    )
+def test_no_schedule_runs_before_it_is_switched_on(definitions: dg.Definitions) -> None:
+    schedules = [s for s in definitions.schedules or () if isinstance(s, dg.ScheduleDefinition)]
+    assert {s.name: (s.job_name, s.cron_schedule) for s in schedules} == {
+        "nightly_datasets": ("build_datasets", "0 2 * * *"),
+        "nightly_scrub": ("scrub", "0 3 * * *"),
+        "weekly_gc": ("gc", "0 5 * * 0"),
+    }
+    assert {s.default_status for s in schedules} == {dg.DefaultScheduleStatus.STOPPED}
+    assert "REMOVES" in str(schedules[-1].description)
 
 
-def test_only_the_inbox_waits_to_be_switched_on(
+def test_what_starts_runs_on_new_slides_waits_to_be_switched_on(
     definitions: dg.Definitions,
 ) -> None:
     sensors = {s.name: s.default_status for s in definitions.sensors or ()}
     assert sensors == {
         "inbox": dg.DefaultSensorStatus.STOPPED,
         "dead_runs": dg.DefaultSensorStatus.RUNNING,
+        "keep_current": dg.DefaultSensorStatus.STOPPED,
         "datasets_follow": dg.DefaultSensorStatus.RUNNING,
     }
 
@@ -148,6 +148,6 @@ def test_a_recipe_may_end_before_the_dataset(recipe: Recipe, stages: list[str]) 
     dg.Definitions.validate_loadable(definitions)
     jobs = {job.name for job in definitions.resolve_all_job_defs()}
     assert jobs == {
-        "__ASSET_JOB", "process_slides", "repair_slides", "ingest_files", "process_new_slides",
-        "scrub",
+        "__ASSET_JOB", "process_slides", "make_current", "repair_slides", "ingest_files",
+        "process_new_slides", "scrub", "gc",
     }  # fmt: skip

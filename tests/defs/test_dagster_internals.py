@@ -73,19 +73,32 @@ def test_every_backfill_has_ended_or_is_under_way(instance: dg.DagsterInstance) 
     assert not dagster_internals.is_backfilling(instance)
 
 
-def test_the_events_of_a_run_are_in_two_sqlite_files(instance: dg.DagsterInstance) -> None:
-    run = instance.create_run_for_job(dg.GraphDefinition(name="nothing").to_job())
-    instance.report_run_canceled(run)
-    files = [Path(file) for file in dagster_internals.sqlite_files(instance, run.run_id)]
-    assert [file.name for file in files] == ["index.db", f"{run.run_id}.db"]
-    assert all(file.read_bytes().startswith(b"SQLite format 3") for file in files)
-    assert {file.parent for file in files} == {Path(instance.root_directory, "history", "runs")}
+def test_cheap_events_are_those_that_dagster_reads(instance: dg.DagsterInstance) -> None:
+    made = [dg.AssetMaterialization(FEATURES, partition=name) for name in "abc"]
+    instance.report_runless_asset_event(made[0])
+    with dagster_internals.fast_events(instance):
+        run = instance.create_run_for_job(dg.GraphDefinition(name="nothing").to_job())
+        instance.report_run_canceled(run)
+        instance.report_runless_asset_event(made[1])
+        with dagster_internals.fast_events(instance):  # as a run within a command
+            instance.report_runless_asset_event(made[2])
+        for n in range(2 * dagster_internals.N_KEPT):  # more files than are kept open
+            assert instance.all_logs(f"run {n}") == []
+        with dg.DagsterInstance.from_ref(instance.get_ref()) as other:  # nobody waits
+            other.report_runless_asset_event(made[0])
+    assert "_connect" not in vars(instance.event_log_storage)
+    told = instance.fetch_materializations(FEATURES, limit=10).records
+    assert [one.partition_key for one in told] == ["a", "c", "b", "a"]
+    assert instance.all_logs(run.run_id)[-1].message.startswith("This run has been marked")
+    folder = Path(instance.root_directory, "history", "runs")
+    assert not [*folder.glob("*-wal")]  # folded up as the last connection was closed
 
 
-def test_events_in_memory_are_in_no_file() -> None:
-    with dg.DagsterInstance.ephemeral() as instance:
-        files = dagster_internals.sqlite_files(instance, "a run")
-    assert all(":memory:" in file for file in files)
+def test_events_in_memory_are_left_alone() -> None:
+    with dg.DagsterInstance.ephemeral() as instance, dagster_internals.fast_events(instance):
+        assert "_connect" not in vars(instance.event_log_storage)
+        instance.report_runless_asset_event(dg.AssetMaterialization(FEATURES))
+        assert instance.fetch_materializations(FEATURES, limit=1).records
 
 
 def test_a_run_plans_checks_and_they_are_deleted_by_name(instance: dg.DagsterInstance) -> None:
@@ -107,6 +120,17 @@ def test_a_run_plans_checks_and_they_are_deleted_by_name(instance: dg.DagsterIns
     assert planned(instance) == {kept, deleted}
     dagster_internals.delete_planned_checks(instance, run.run_id, [deleted])
     assert planned(instance) == {kept}
+
+
+def test_partitions_that_were_added_out_of_order_are_put_into_it(
+    instance: dg.DagsterInstance,
+) -> None:
+    for name, added in (("slides", ["b", "d", "c", "a", "e"]), ("others", ["y", "x"])):
+        instance.add_dynamic_partitions(name, added)
+    for _ in range(2):
+        dagster_internals.sort_partitions(instance, "slides")
+        assert instance.get_dynamic_partitions("slides") == ["a", "b", "c", "d", "e"]
+    assert instance.get_dynamic_partitions("others") == ["y", "x"]
 
 
 def test_states_of_runs_are_all_known() -> None:

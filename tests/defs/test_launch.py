@@ -5,8 +5,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from pathassets.defs.current.choose import Wanted
 from pathassets.defs.launch import (
-    Wanted,
     build_datasets_here,
     choose_entries,
     run_slides_here,
@@ -71,6 +71,12 @@ def test_what_fails_by_its_content_is_not_tried_again_unless_asked(
     bench.restate(no_mpp, 0.5)
     assert launch(bench, wanted(bench, no_mpp)) == 1
     assert bench.health("features/colour") == {"green": [no_mpp], "red": [lost]}
+
+    first, last = bench.ingest(write_slide(home / "0.svs", 3), write_slide(home / "c.svs", 4))
+    before = n_runs(bench)
+    assert launch(bench, wanted(bench, first, last)) == 2  # one that failed lies between them
+    assert n_runs(bench) == before + 1
+    assert bench.health("features/colour") == {"green": [first, no_mpp, last], "red": [lost]}
 
 
 def test_what_dagster_was_never_told_is_told_by_the_next_run(bench: Workbench, home: Path) -> None:

@@ -17,7 +17,8 @@ from pathassets.catalog.records import AnnotationRecord
 from pathassets.defs.assets.annotations import report_annotations
 from pathassets.defs.assets.slide import report_slides
 from pathassets.defs.build import build_definitions
-from pathassets.defs.instance import fast_events, open_instance
+from pathassets.defs.dagster_internals import fast_events
+from pathassets.defs.instance import open_instance
 from pathassets.defs.launch import QUIET
 from pathassets.defs.partitions import SLIDES, range_tags, slide_order
 from pathassets.engine.platform.annotations import AnnotationSource, withdraw
@@ -26,9 +27,6 @@ from pathassets.engine.platform.platform import Platform, open_platform
 from pathassets.engine.settings import read_settings
 from tests.cohort_rows import rows_of
 from tests.engine.annotations import Box, record_boxes
-
-INDEX = "index"
-"""Dagster's file of what all runs did, named as if it were a run's."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +132,6 @@ def open_bench() -> Iterator[Workbench]:
     with (
         open_platform(settings) as platform,
         open_instance(settings) as instance,
-        fast_events(instance, INDEX),
+        fast_events(instance),
     ):
         yield Workbench(platform, instance, build_definitions(platform.recipe))

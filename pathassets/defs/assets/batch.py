@@ -12,10 +12,10 @@ from typing import Any
 import dagster as dg
 
 from pathassets.core.recipe import Entry, Recipe
+from pathassets.defs.dagster_internals import fast_events, plan_late
 from pathassets.defs.events.checks import check_specs, withdraw_checks
-from pathassets.defs.events.data_versions import Provenance, code_version
+from pathassets.defs.events.data_versions import Provenance, asset_key, code_version
 from pathassets.defs.events.slide_events import events_of, failure_of, said_unknown
-from pathassets.defs.instance import fast_events
 from pathassets.defs.partitions import SLIDE_KEY, SLIDES, forget_merged
 from pathassets.defs.text import bullets, line, quoted
 from pathassets.engine.platform.batch import run_batch
@@ -74,7 +74,29 @@ def run_slides(
     slide_ids: list[str],
     wanted: list[Entry],
 ) -> None:
-    """Work on the slides, log each one's events as it finishes, and fail at last if any failed."""
+    """Work on the slides, and fail at last if any failed.
+
+    Raises:
+        dagster.Failure: slides failed, or are not in the catalog.
+    """
+    failed: list[SlideOutcome] = []
+    unknown: list[str] = []
+    for start in range(0, len(slide_ids), MAX_SLIDES):  # more at once would cost memory
+        part = _work_on(context, platform, slide_ids[start : start + MAX_SLIDES], wanted)
+        failed += part[0]
+        unknown += part[1]
+    if failed or unknown:
+        lines = [said_unknown(platform, slide_id) for slide_id in unknown]
+        raise failure_of(failed, lines, len(set(slide_ids)))
+
+
+def _work_on(
+    context: dg.OpExecutionContext | dg.AssetExecutionContext,
+    platform: Platform,
+    slide_ids: list[str],
+    wanted: list[Entry],
+) -> tuple[list[SlideOutcome], list[str]]:
+    """Log each slide's events as it finishes; returns what failed, and ids of no slide."""
     run_id = context.run.run_id
     chosen = set(slide_ids)
     provenance = Provenance(context.instance, platform.recipe, wanted, chosen)
@@ -82,7 +104,7 @@ def run_slides(
     merged = forget_merged(context.instance, platform)
     unknown = sorted(chosen - merged - {p.slide_id for p in planned})
     failed: list[SlideOutcome] = []
-    with ExitStack() as end, fast_events(context.instance, run_id):
+    with ExitStack() as end, fast_events(context.instance):
         end.callback(withdraw_checks, context.instance, context.run)
         done = run_batch(platform, planned, wanted, run_id=run_id, tell=context.log.info)
         for outcome in tell_batch(platform.settings, done, run_id):
@@ -90,10 +112,20 @@ def run_slides(
                 context.log_event(event)  # type: ignore[arg-type]  # it takes checks, too
             if outcome.failure is not None:
                 context.log.error(line(outcome.failure.message))
+                _show_red(context, outcome)
                 failed.append(outcome)
-    if failed or unknown:
-        lines = [said_unknown(platform, slide_id) for slide_id in unknown]
-        raise failure_of(failed, lines, len(chosen))
+    return failed, unknown
+
+
+def _show_red(
+    context: dg.OpExecutionContext | dg.AssetExecutionContext, outcome: SlideOutcome
+) -> None:
+    """Say what of a slide a job that is none of assets was to make, and did not."""
+    if isinstance(context, dg.AssetExecutionContext):
+        return  # it was planned as the run began
+    for step in outcome.steps:
+        if step.artifact is None:
+            plan_late(context, asset_key(step.step.address), outcome.slide_id)
 
 
 def _spec(recipe: Recipe, entry: Entry) -> dg.AssetSpec:

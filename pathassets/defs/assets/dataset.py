@@ -4,15 +4,18 @@ Without the mapping Dagster would take the identity, silently wrong.
 """
 
 import logging
+from collections.abc import Collection
+from dataclasses import dataclass
 from functools import partial
 
 import dagster as dg
 
 from pathassets.core.recipe import Entry, Key, Recipe
 from pathassets.defs.assets.batch import OWNER
-from pathassets.defs.events.data_versions import code_version
+from pathassets.defs.dagster_internals import plan_late
+from pathassets.defs.events.data_versions import code_version, data_version_tags, parent_tags
 from pathassets.defs.events.dataset_events import dataset_metadata, kept_back
-from pathassets.engine.platform.datasets.build import build_dataset
+from pathassets.engine.platform.datasets.build import BuiltDataset, build_dataset
 from pathassets.engine.platform.datasets.plan import plan_dataset
 from pathassets.engine.platform.planned_datasets import planned_version
 from pathassets.engine.platform.platform import Platform
@@ -20,6 +23,8 @@ from pathassets.engine.platform.presence import find_damage
 from pathassets.engine.platform.provenance.openlineage import tell_batch, tell_dataset
 from pathassets.engine.platform.standing.look import look
 from pathassets.engine.platform.standing.refresh import refresh_wanted
+from pathassets.engine.platform.standing.rows import Cell
+from pathassets.engine.platform.status import dataset_cells
 from pathassets.errors import SpecError
 
 logger = logging.getLogger(__name__)
@@ -42,11 +47,7 @@ def build_dataset_asset(recipe: Recipe, entry: Entry) -> dg.AssetsDefinition:
     def dataset(
         context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
     ) -> dg.MaterializeResult[None]:
-        name, run_id = "/".join(entry.key), context.run.run_id
-        telling = partial(tell_batch, platform.settings, run_id=run_id, within=name)
-        with kept_back(platform, entry), tell_dataset(platform.settings, name, run_id) as told:
-            built = build_dataset(platform, entry, run_id=run_id, pass_on=telling)
-            told.append(built.artifact)
+        built = _built(platform, entry, context.run.run_id)
         return dg.MaterializeResult(
             data_version=dg.DataVersion(built.artifact.address.digest),
             metadata=dataset_metadata(platform, built),
@@ -55,11 +56,72 @@ def build_dataset_asset(recipe: Recipe, entry: Entry) -> dg.AssetsDefinition:
     return dataset
 
 
+def build_in_op(context: dg.OpExecutionContext, platform: Platform, entry: Entry) -> None:
+    """Build a dataset within a job that is none of assets, and show it as its asset does.
+
+    Raises:
+        dagster.Failure: its parts are not apart.
+    """
+    key = dg.AssetKey([*entry.key])
+    made_from: dict[str, str] = {}
+    for parent in entry.parents:
+        made_from |= parent_tags(context.instance, dg.AssetKey([*parent]))
+    try:
+        built = _built(platform, entry, context.run.run_id)
+    except dg.Failure:
+        plan_late(context, key, None)
+        raise
+    tags = {
+        **data_version_tags(built.artifact.address.digest),
+        "dagster/code_version": code_version(platform.recipe, entry),
+        **made_from,
+    }
+    metadata = dataset_metadata(platform, built)
+    context.log_event(dg.AssetMaterialization(key, metadata=metadata, tags=tags))
+
+
+def _built(platform: Platform, entry: Entry, run_id: str) -> BuiltDataset:
+    """Build it, and tell whoever listens; what keeps it back is a failure that says so."""
+    name = "/".join(entry.key)
+    telling = partial(tell_batch, platform.settings, run_id=run_id, within=name)
+    with kept_back(platform, entry), tell_dataset(platform.settings, name, run_id) as told:
+        built = build_dataset(platform, entry, run_id=run_id, pass_on=telling)
+        told.append(built.artifact)
+    return built
+
+
 def shown_version(instance: dg.DagsterInstance, key: Key) -> str | None:
     """Version of a dataset that Dagster shows: not the last one, if the run was killed before."""
     event = instance.get_latest_materialization_event(dg.AssetKey([*key]))
     made = event.asset_materialization if event else None
     return (made.tags or {}).get("dagster/data_version") if made else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DueDatasets:
+    """Datasets that would be another version than was built, or than Dagster shows."""
+
+    keys: tuple[Key, ...]
+    unread: tuple[Cell, ...]
+    """Those whose selection cannot be read: nobody can build them."""
+
+
+def find_due(
+    instance: dg.DagsterInstance, platform: Platform, asked: Collection[Key]
+) -> DueDatasets:
+    """Which of some datasets are to be built, once the store was looked at for their slides."""
+    cells = [
+        cell
+        for cell in (dataset_cells(platform, refresh_wanted(platform)) if asked else ())
+        if cell.key in asked
+    ]
+    unread = tuple(cell for cell in cells if cell.state == "failed" and not cell.digest)
+    due = {
+        c.key
+        for c in cells
+        if c not in unread and (c.state != "current" or shown_version(instance, c.key) != c.digest)
+    }
+    return DueDatasets(keys=tuple(sorted(due)), unread=unread)
 
 
 def due_datasets(instance: dg.DagsterInstance, platform: Platform) -> list[Key]:

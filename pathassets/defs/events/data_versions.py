@@ -67,6 +67,20 @@ def newest_versions(
     return {partition: tags[VERSION_TAG] for partition, tags in found.items()}
 
 
+def parent_tags(instance: dg.DagsterInstance, parent: dg.AssetKey) -> dict[str, str]:
+    """Tags of what is about to be made from all partitions of an asset, as they are now.
+
+    Dagster looks which of them got another version after the newest event, and up to 99 of them.
+    """
+    found = instance.fetch_materializations(parent, limit=1).records
+    made = found[0].asset_materialization if found else None
+    name = parent.to_user_string()
+    return {
+        f"dagster/input_data_version/{name}": ((made and made.tags) or {}).get(VERSION_TAG, ""),
+        f"dagster/input_event_pointer/{name}": str(found[0].storage_id) if found else "NULL",
+    }
+
+
 class Provenance:
     """What one run made its artifacts from, as Dagster's event log knows it.
 

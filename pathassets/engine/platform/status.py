@@ -183,20 +183,33 @@ def failed_datasets(platform: Platform, keys: Collection[Key]) -> tuple[Cell, ..
     return tuple(tried(one) for one in last if one is not None and one.state == "failed")
 
 
-def slides_with_work(
-    platform: Platform, plan_id: int, keys: Collection[Key], *, retry: bool
-) -> set[str]:
-    """Slides of which a run of these assets would compute anything new.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenWork:
+    """Slides of which a run would compute anything new."""
+
+    untried: frozenset[str] = frozenset()
+    """Stale, damaged or missing: of what is wanted now, nothing was tried."""
+    failed: frozenset[str] = frozenset()
+    """Tried and failed, or behind what failed; they may be among the others, too."""
+
+    @property
+    def slide_ids(self) -> frozenset[str]:
+        """All of them."""
+        return self.untried | self.failed
+
+
+def open_work(platform: Platform, plan_id: int, keys: Collection[Key], *, retry: bool) -> OpenWork:
+    """What a run of these assets would compute anew.
 
     A failure that the slide's content alone decides is not tried again unless asked: the same bytes
     fail the same way.
     """
     catalog = platform.catalog
-    open_work = catalog.slides_in(plan_id, keys, ("stale", "damaged", "missing"))
-    without = catalog.slides_in(plan_id, keys, ("failed", "blocked"))
-    if without and not retry:
-        without -= catalog.slides_in(plan_id, keys, ("failed",), is_final=True)
-    return open_work | without
+    untried = catalog.slides_in(plan_id, keys, ("stale", "damaged", "missing"))
+    failed = catalog.slides_in(plan_id, keys, ("failed", "blocked"))
+    if failed and not retry:
+        failed -= catalog.slides_in(plan_id, keys, ("failed",), is_final=True)
+    return OpenWork(untried=frozenset(untried), failed=frozenset(failed))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,8 +235,8 @@ def foresee(
     asked = [entry for entry in entries if entry.stage.scope == "slide"]
     keys = [entry.key for entry in asked]
     counts = catalog.state_counts(plan_id, slide_ids or None)
-    work = slides_with_work(platform, plan_id, keys, retry=retry)
-    work = work.intersection(slide_ids) if slide_ids else work
+    needy = open_work(platform, plan_id, keys, retry=retry).slide_ids
+    work = needy.intersection(slide_ids) if slide_ids else needy
     found = []
     for entry in asked:
         able = work

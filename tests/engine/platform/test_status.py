@@ -16,7 +16,7 @@ from pathassets.engine.platform.ingestion.ingest import ingest
 from pathassets.engine.platform.plan import annotation_address, plan_slides
 from pathassets.engine.platform.standing.refresh import refresh_wanted
 from pathassets.engine.platform.standing.rows import first_rows
-from pathassets.engine.platform.status import cohort_status, slides_status, slides_with_work
+from pathassets.engine.platform.status import cohort_status, open_work, slides_status
 from pathassets.errors import CatalogError
 from tests.cohort_rows import rows_of
 from tests.engine.annotations import record_boxes
@@ -39,7 +39,7 @@ def states(platform):
 
 def has_work(platform, keys, *, retry):
     plan_id = refresh_wanted(platform)
-    return bool(slides_with_work(platform, plan_id, keys, retry=retry))
+    return bool(open_work(platform, plan_id, keys, retry=retry).slide_ids)
 
 
 def only(platform):
@@ -399,7 +399,7 @@ def test_work_is_whatever_a_run_could_make(platform, cells, retry, expected):
         connection.execute(insert(wanted), rows)
 
     def found(keys):
-        return slides_with_work(platform, plan_id, keys, retry=retry)
+        return open_work(platform, plan_id, keys, retry=retry).slide_ids
 
     assert found(entries) == ({slide_id} if expected else set())
     assert found([*entries, MASK]) == {slide_id}

@@ -11,7 +11,7 @@ from pathassets.core.spec import digest_of
 from pathassets.engine.platform.batch import run_batch
 from pathassets.engine.platform.plan import Planner, plan_slides
 from pathassets.engine.platform.standing.refresh import refresh_wanted
-from pathassets.engine.platform.status import cohort_status, slides_with_work
+from pathassets.engine.platform.status import cohort_status, open_work
 from tests.cohort_rows import rows_of
 from tests.engine.conftest import RECIPE
 
@@ -38,10 +38,10 @@ def test_another_recipe_is_another_plan_and_the_one_before_is_still_there(
     other = reopen(RECIPE.replace("patch_px: 64", "patch_px: 65"))
     second = refresh_wanted(other)
     assert second != first
-    assert slides_with_work(other, second, KEYS, retry=False)
+    assert open_work(other, second, KEYS, retry=False).slide_ids
     monkeypatch.setattr(Planner, "digests", None)
     assert refresh_wanted(platform) == first
-    assert not slides_with_work(platform, first, KEYS, retry=False)
+    assert not open_work(platform, first, KEYS, retry=False).slide_ids
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_a_catalog_of_the_version_before_is_current_and_nothing_is_computed_agai
     assert [[cell.state for cell in row.cells] for row in rows] == [["current"] * 3] * 2
     assert cohort_status(old).counts == {key: {"current": 2} for key in KEYS}
     plan_id = refresh_wanted(old)
-    assert slides_with_work(old, plan_id, KEYS, retry=False) == set()
+    assert open_work(old, plan_id, KEYS, retry=False).slide_ids == set()
     outcomes = list(run_batch(old, planned, old.recipe.per_slide, run_id="again"))
     assert {step.state for one in outcomes for step in one.steps} == {"current"}
 
