@@ -29,7 +29,6 @@ def typed(*words: str) -> Result:
         return CliRunner().invoke(main, ["report", *words])
 
 
-@pytest.mark.usefixtures("cheap_databases")
 def test_a_report_is_one_file_or_several_with_an_index(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

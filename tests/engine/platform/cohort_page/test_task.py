@@ -21,6 +21,7 @@ from pathassets.engine.platform.cohort_page.task import (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("here")
 def test_thousands_of_scattered_patches_take_no_more_bytes_than_others(platform, get_ready):
     (planned,) = get_ready(platform, 1, is_run=True)
