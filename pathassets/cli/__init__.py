@@ -22,6 +22,7 @@ _COMMANDS = {
     "sample": ("begin", "sample"),
     "ingest": ("slides", "ingest_command"),
     "cohort": ("cohorts", "cohort"),
+    "plan": ("daily.planning", "plan"),
     "run": ("work", "run"),
     "status": ("work", "status"),
     "select": ("selections", "select"),

@@ -8,8 +8,9 @@ import click
 
 from pathassets import report
 from pathassets.cli.home import make_current, opened
-from pathassets.cli.options import SOME_FAILED
-from pathassets.engine.platform.platform import open_to_read
+from pathassets.cli.options import SOME_FAILED, listed
+from pathassets.core.shards import Shard
+from pathassets.engine.platform.platform import Platform, open_to_read
 from pathassets.engine.platform.selection import choose_slides
 from pathassets.engine.platform.standing.rows import first_rows, slide_rows
 from pathassets.engine.platform.status import (
@@ -30,22 +31,44 @@ from pathassets.engine.settings import read_settings
 )
 @click.option("--select", multiple=True, help="stage or stage/name, a,b or repeated.")
 @click.option("--retry", is_flag=True, help="Try again what fails by the slide's content alone.")
-def run(slides: tuple[str, ...], select: tuple[str, ...], *, retry: bool) -> None:
+@click.option(
+    "--shard",
+    metavar="K/N",
+    help="Of N shares of the slides the K-th, beside processes with the others; no dataset.",
+)
+def run(
+    slides: tuple[str, ...], select: tuple[str, ...], shard: str | None, *, retry: bool
+) -> None:
     """Make what is missing or stale; what is current is left alone."""
+    share = None if shard is None else Shard.parse(shard)
     with opened() as (platform, instance):
         if not slides and not platform.catalog.n_slides():
             require_own_catalog(platform)
             click.echo(report.NO_SLIDES)
             return
-        chosen = tuple(choose_slides(platform, slides)) if slides else ()
-        if slides and not chosen:
-            click.echo("nothing to do: no slide is meant by this selection")
+        chosen = _chosen(platform, slides, share)
+        if chosen is not None and not chosen:
+            which = "selection" if share is None else "selection and shard"
+            click.echo(f"nothing to do: no slide is meant by this {which}")
             return
-        done = make_current(platform, instance, chosen, _listed(select), retry=retry)
+        done = make_current(
+            platform, instance, chosen or (), listed(select),
+            retry=retry, is_shard=share is not None,
+        )  # fmt: skip
         report.troubles(done.troubles, done.kept_back)
         report.doubts(done.doubts)
     if done.has_failed:
         sys.exit(SOME_FAILED)
+
+
+def _chosen(
+    platform: Platform, slides: tuple[str, ...], shard: Shard | None
+) -> tuple[str, ...] | None:
+    """Slides that were asked for; None for all."""
+    if not slides and shard is None:
+        return None
+    pages = [choose_slides(platform, slides)] if slides else platform.catalog.slide_pages()
+    return tuple(one for page in pages for one in page if shard is None or shard.holds(one))
 
 
 @click.command()
@@ -78,8 +101,3 @@ def status(
             report.status_table(stand, slide_rows(platform, chosen))
         else:
             report.status_table(stand, first_rows(platform, report.PART_ROWS, chosen))
-
-
-def _listed(values: tuple[str, ...]) -> tuple[str, ...]:
-    """Take `--select a,b` for `--select a --select b`."""
-    return tuple(part.strip() for value in values for part in value.split(",") if part.strip())

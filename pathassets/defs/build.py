@@ -16,6 +16,7 @@ from pathassets.defs.jobs import (
     ingest_files,
     repair_slides,
     scrub_artifacts,
+    shard_slides,
 )
 from pathassets.defs.resources import PlatformResource
 from pathassets.defs.schedules import build_nightly_schedule, nightly_scrub
@@ -35,7 +36,7 @@ def build_definitions(recipe: Recipe) -> dg.Definitions:
             *batch,
             *(build_dataset_asset(recipe, entry) for entry in recipe.datasets),
         ],
-        jobs=[*jobs.values(), repair_slides, ingest_files, scrub_artifacts],
+        jobs=[*jobs.values(), repair_slides, shard_slides, ingest_files, scrub_artifacts],
         sensors=[
             dead_runs,
             *alert_sensors(read_settings()),

@@ -14,15 +14,16 @@ from typing import Any
 import dagster as dg
 import psutil
 
-from pathassets.core.recipe import ANNOTATIONS, Entry, Key
+from pathassets.core.recipe import Entry, Key
 from pathassets.defs.assets.annotations import report_annotations
-from pathassets.defs.assets.batch import MAX_SLIDES, POOL
+from pathassets.defs.assets.batch import POOL
 from pathassets.defs.assets.dataset import shown_version
 from pathassets.defs.assets.slide import report_slides
 from pathassets.defs.events.data_versions import MATERIALIZED
-from pathassets.defs.jobs import BUILD_DATASETS, PROCESS_SLIDES, REPAIR_SLIDES
+from pathassets.defs.jobs import BUILD_DATASETS, PROCESS_SLIDES, REPAIR_SLIDES, SHARD_SLIDES
 from pathassets.defs.partitions import SLIDES, parts, range_tags, slide_order, stretches
 from pathassets.defs.recovery import NEVER_AGAIN, fail_dead_runs, process_tags
+from pathassets.engine.platform.batch import MAX_SLIDES
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.standing.look import look
 from pathassets.engine.platform.standing.refresh import refresh_wanted
@@ -33,7 +34,7 @@ from pathassets.engine.platform.status import (
     slides_not_current,
     slides_with_work,
 )
-from pathassets.errors import CatalogError, SpecError, did_you_mean
+from pathassets.errors import CatalogError
 
 NO_CONFIG: Mapping[str, Any] = {}
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -54,31 +55,8 @@ class Wanted:
     entries: tuple[Entry, ...]
     retry: bool = False
     """Whether to try again what fails by the slide's content alone."""
-
-
-def choose_entries(platform: Platform, select: Iterable[str]) -> tuple[Entry, ...]:
-    """Entries that names stand for: a stage, or stage/name; all where none is named.
-
-    Raises:
-        SpecError: the recipe has no such stage or entry, or nothing of it can be made.
-    """
-    makeable = [*platform.recipe.per_slide, *platform.recipe.datasets]
-    chosen: set[Key] = set()
-    for text in select:
-        stage, _, name = text.partition("/")
-        keys = {e.key for e in makeable if e.stage.name == stage and name in {"", e.name}}
-        if not keys:
-            if stage == ANNOTATIONS:
-                raise SpecError(
-                    f"--select {text}: annotations are recorded, not made",
-                    remedy="Record some: pathassets annotations set",
-                )
-            raise SpecError(
-                f"--select {text}: the recipe has no such entry",
-                remedy=did_you_mean(text, ("/".join(e.key) for e in makeable), "It has"),
-            )
-        chosen |= keys
-    return tuple(e for e in makeable if not chosen or e.key in chosen)
+    is_shard: bool = False
+    """Whether other processes work on the other slides meanwhile: they are no neighbours."""
 
 
 def run_slides_here(
@@ -102,6 +80,9 @@ def run_slides_here(
     open_work = slides_with_work(platform, plan_id, keys, retry=wanted.retry)
     open_work |= _unreported(instance, platform, plan_id, keys, order)
     needy = open_work.intersection(chosen)
+    if wanted.is_shard:
+        _execute_scattered(definitions, instance, SHARD_SLIDES, keys, sorted(needy))
+        return len(needy)
     current = {*known} - slides_not_current(platform, plan_id, keys)
     for stretch in stretches(order, needy, current):
         for start in range(0, len(stretch), MAX_SLIDES):
@@ -150,11 +131,21 @@ def report_imported(
     An event of its own, without a run, could be reported of a check once and never again.
     """
     report_slides(instance, platform, slide_ids)
+    key = "features", features
+    _execute_scattered(definitions, instance, REPAIR_SLIDES, [key], slide_ids)
+
+
+def _execute_scattered(
+    definitions: dg.Definitions, instance: dg.DagsterInstance, job_name: str, keys: Iterable[Key],
+    slide_ids: list[str],
+) -> None:  # fmt: skip
+    """Run slides that need be no neighbours, by a job whose one op takes their ids."""
+    assets = sorted("/".join(key) for key in keys)
     for start in range(0, len(slide_ids), MAX_SLIDES):
-        part = slide_ids[start : start + MAX_SLIDES]
-        config = {"slide_ids": part, "assets": [f"features/{features}"]}
-        chosen = {"ops": {"repair_chosen_slides": {"config": config}}}
-        _execute(definitions, instance, REPAIR_SLIDES, None, {}, chosen)
+        config = {"slide_ids": slide_ids[start : start + MAX_SLIDES], "assets": assets}
+        [op] = definitions.resolve_job_def(job_name).graph.node_names()
+        chosen = {"ops": {op: {"config": config}}}
+        _execute(definitions, instance, job_name, None, {}, chosen)
 
 
 def _execute(  # noqa: PLR0913, PLR0917 - a job, where, on what, how

@@ -15,12 +15,12 @@ from typing import Any
 
 import dagster as dg
 
-from pathassets.defs.assets.batch import MAX_SLIDES
 from pathassets.defs.assets.slide import report_slides
 from pathassets.defs.dagster_internals import AssetJob
 from pathassets.defs.jobs import INGEST_FILES, PROCESS_SLIDES, FilesConfig, ingest_files
 from pathassets.defs.partitions import range_of, range_tags, slide_order, stretches
 from pathassets.defs.recovery import NEVER_AGAIN, UNFINISHED, fail_dead_runs
+from pathassets.engine.platform.batch import MAX_SLIDES
 from pathassets.engine.platform.ingestion.inbox import (
     ask_together,
     dump_sightings,

@@ -10,7 +10,8 @@ from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 
 from pathassets.defs import follow
 from pathassets.defs.follow import FOLLOW
-from pathassets.defs.launch import Wanted, build_datasets_here, choose_entries, run_slides_here
+from pathassets.defs.launch import Wanted, build_datasets_here, run_slides_here
+from pathassets.engine.platform.selections.entries import choose_entries
 from tests.defs.small_slides import write_slide
 from tests.defs.test_jobs import repair
 from tests.defs.workbench import Workbench

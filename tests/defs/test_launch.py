@@ -8,9 +8,9 @@ import pytest
 from pathassets.defs.launch import (
     Wanted,
     build_datasets_here,
-    choose_entries,
     run_slides_here,
 )
+from pathassets.engine.platform.selections.entries import choose_entries
 from pathassets.errors import CatalogError, SpecError, StoreError
 from tests.defs.small_slides import write_slide
 from tests.defs.workbench import Workbench
