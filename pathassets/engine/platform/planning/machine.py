@@ -17,7 +17,7 @@ _GPUS = Path("/proc/driver/nvidia/gpus")
 def machine_here() -> str:
     """Processor and cores that may be used, such as `AMD EPYC, 16 cores`."""
     name = _first(_CPU_INFO, "model name") or platform.machine() or "unknown processor"
-    return f"{name.strip()}, {usable_cores()} cores"
+    return f"{name}, {usable_cores()} cores"
 
 
 def device_here(settings: Settings) -> str:
@@ -38,4 +38,4 @@ def _first(file: Path, name: str) -> str:
     except OSError:
         return ""
     pairs = (line.partition(":") for line in lines)
-    return next((header_text(value) for key, _, value in pairs if key.strip() == name), "")
+    return next((header_text(value.strip()) for key, _, value in pairs if key.strip() == name), "")
