@@ -1,13 +1,13 @@
-"""What `pathassets plan` says before a run, against what the run then takes, on cohorts it never saw.
+"""What `pathassets plan` says before a run, against what the run then takes, on unseen cohorts.
 
 Two runs over small slides of three kinds (JPEG at 0.5 and at 0.25 um per pixel, deflate at 0.5) are
-what the catalog measures. Then cohorts of other slides are registered, one after the other: of other
-sizes, numbers and mixtures, the last with real slides where some are named. Of each the plan is asked,
-then it is run. Every command is a process of its own. Masks, grids, colour statistics and an untrained
-ResNet-18 are made.
+what the catalog measures. Then cohorts of other slides are registered, one after the other: of
+other sizes, numbers and mixtures, the last with real slides where some are named. Of each the plan
+is asked, then it is run. Every command is a process of its own. Masks, grids, colour statistics and
+an untrained ResNet-18 are made.
 
-A run's time is from the moment at which it begins to work to its end, as the catalog has it; that of
-the command, imports and all, stands beside it.
+A run's time is from the moment at which it begins to work to its end, as the catalog has it; that
+of the command, imports and all, stands beside it.
 
     .venv/bin/python benchmarks/planning.py [--rounds 1] [--slide FILE] [--scale 1.0]
 """
@@ -105,7 +105,8 @@ def run() -> tuple[float, float]:
     command_s = time.perf_counter() - began_s
     with open_platform(read_settings()) as platform:
         newest = platform.catalog.batches()[0]
-    assert newest.ended_at is not None
+    if newest.ended_at is None:
+        sys.exit(f"run {newest.run_id} did not end")
     return (newest.ended_at - newest.began_at).total_seconds(), command_s
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
+
 from rich.markup import escape
 from rich.table import Table
 
@@ -27,8 +30,8 @@ def plan_page(found: Forecast, asked: Place) -> None:
         console.print(f"reads at most {volume(found.read_bytes)}, the files of those slides")
         for line in _time_lines(found, asked):
             console.print(escape(line))
-    for one in found.unknown:
-        console.print(f"[yellow]not known[/] {escape(unknown_line(one))}")
+    for line in unknown_lines(found.unknown):
+        console.print(f"[yellow]not known[/] {escape(line)}")
     for skipped in work.skipped:
         ids = ", ".join(skipped.first) + (" …" if skipped.n_slides > len(skipped.first) else "")
         said = f"{counted(skipped.n_slides, 'slide')}, {skipped.reason}: {ids}. {skipped.remedy}"
@@ -96,12 +99,17 @@ def kind_words(kind: Kind) -> str:
     return f"{codec} at about {2.0**power:g} um/px"
 
 
-def unknown_line(one: Unknown) -> str:
-    """What was never measured, and the command that measures it."""
-    said = (
-        f"{'/'.join(one.key)} of {counted(one.n_slides, 'slide')}, {kind_words(one.kind)}: not "
-        f"{MIN_SLIDES} such were made here yet"
-    )
+def unknown_lines(unknown: Iterable[Unknown]) -> list[str]:
+    """What was never measured, and the command that measures it; entries alike in one line."""
+    alike: dict[Unknown, list[str]] = {}
+    for one in unknown:
+        alike.setdefault(replace(one, key=("", "")), []).append("/".join(one.key))
+    return [_unknown_line(one, names) for one, names in alike.items()]
+
+
+def _unknown_line(one: Unknown, names: list[str]) -> str:
+    slides = f"{counted(one.n_slides, 'slide')}, {kind_words(one.kind)}"
+    said = f"{', '.join(names)} of {slides}: not {MIN_SLIDES} such were made here yet"
     if one.elsewhere:
         said += f" (they were on {'; '.join(one.elsewhere)})"
     return f"{said}. First: pathassets run --slides {','.join(one.first)}"

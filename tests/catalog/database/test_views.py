@@ -44,7 +44,12 @@ FINDING = FindingRecord(
     finding="f1", kind="same_slide", one="a", other="b", message="alike", remedy="leave one out",
     evidence={},
 )  # fmt: skip
-OF_REVISION = {"0008": "1dfebf67aeda846d", "0011": "6bc2f64fba0d6f2c", "0012": "6bc2f64fba0d6f2c", "0015": "6bc2f64fba0d6f2c"}
+OF_REVISION = {
+    "0008": "1dfebf67aeda846d",
+    "0011": "6bc2f64fba0d6f2c",
+    "0012": "6bc2f64fba0d6f2c",
+    "0015": "6bc2f64fba0d6f2c",
+}
 """Digest of the views with which each revision leaves a catalog."""
 
 

@@ -160,7 +160,10 @@ def test_what_was_never_measured_is_told_with_slides_that_would_tell(platform: P
     assert told == {
         (key, kind): (n, first)
         for key in KEYS
-        for kind, n, first in ((("jpeg2000", -1), 5, ("j0", "j1", "j2")), (("jpeg", -2), 1, ("fine",)))
+        for kind, n, first in (
+            (("jpeg2000", -1), 5, ("j0", "j1", "j2")),
+            (("jpeg", -2), 1, ("fine",)),
+        )
     }
     assert found.wall_s is not None
     assert found.wall_s.value == pytest.approx(30 + 0.5 * 2 * (1 + 4 + 10))  # of a and b alone
@@ -230,7 +233,7 @@ def test_what_would_be_skipped_is_told_with_the_reason_and_what_helps(platform: 
     )  # fmt: skip
     entries, plan_id = platform.recipe.per_slide, refresh_wanted(platform)
     again = find_work(platform, plan_id, entries, ["bad"], retry=True)
-    assert again.to_do == dict.fromkeys(KEYS, ["bad"])
+    assert again.to_do == {key: ["bad"] for key in KEYS}
     features = [platform.recipe.entry(STATS)]
     alone = find_work(platform, plan_id, features, ["new"])
     assert [one.reason for one in alone.skipped] == ["parent_not_selected"]
