@@ -65,7 +65,7 @@ from .lineage import (
     lineage_json as lineage_json,
     lineage_tree as lineage_tree,
 )
-from .planning import (
+from .daily.planning import (
     plan_json as plan_json,
     plan_page as plan_page,
 )

@@ -32,12 +32,15 @@ SIZE = (
 
 def size_of(row: Row) -> SlideSize:
     """Size of the slide of a row that has `SIZE`."""
-    stated = row["stated_mpp"]
-    return SlideSize(
-        slide_id=row["slide_id"], codec=row["codec"] or row["vendor"],
-        area_px0=row["width_px0"] * row["height_px0"],
-        mpp=row["mpp"] if stated is None else stated, size_bytes=row["slide_bytes"],
-    )  # fmt: skip
+    return _size(*(row[column.name] for column in SIZE))
+
+
+def _size(  # noqa: PLR0913, PLR0917 - the columns of SIZE
+    slide_id: str, codec: str | None, vendor: str, width_px0: int, height_px0: int,
+    mpp: float | None, size_bytes: int, stated_mpp: float | None,
+) -> SlideSize:  # fmt: skip
+    in_force = mpp if stated_mpp is None else stated_mpp
+    return SlideSize(slide_id, codec or vendor, width_px0 * height_px0, in_force, size_bytes)
 
 
 class Sizes(CatalogPart):
@@ -52,8 +55,9 @@ class Sizes(CatalogPart):
                 query = select(*(wanted.c[one] for one in columns)).where(
                     wanted.c.plan_id == plan_id, at_it, wanted.c.state != "current"
                 )
-                for slide_id, state, reason, is_final, lacks in connection.execute(query):
-                    yield OpenStep(slide_id, (stage, name), state, reason, is_final, lacks)
+                key = stage, name
+                for slide_id, *stands in connection.execute(query):
+                    yield OpenStep(slide_id, key, *stands)
 
     def slide_sizes(self, slide_ids: Collection[str]) -> dict[str, SlideSize]:
         """Sizes of slides that are there."""
@@ -62,9 +66,9 @@ class Sizes(CatalogPart):
             rows = self._rows_of(query, slide.c.slide_id, slide_ids)
             return {row["slide_id"]: size_of(row) for row in rows}
         chosen = frozenset(slide_ids)
-        return {
-            row["slide_id"]: size_of(row) for row in self._rows(query) if row["slide_id"] in chosen
-        }
+        with reading(self._engine) as connection:
+            found = (tuple(row) for row in connection.execute(query))
+            return {row[0]: _size(*row) for row in found if row[0] in chosen}
 
     def current_facts(self, plan_id: int, key: Key, fact: str) -> dict[str, float]:
         """A number of each slide's current artifact of an entry; where it has it."""

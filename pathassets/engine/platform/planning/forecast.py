@@ -184,8 +184,9 @@ def _entry(
     entry: Entry, slide_ids: Sequence[str], counting: _Counting, measured: Measured
 ) -> EntryForecast:
     patches = None if entry.stage.name == MASK else counting.patches(entry, slide_ids)
-    is_by_area = patches is None or entry.stage.name in BY_AREA
-    units = counting.areas(slide_ids) if is_by_area else patches
+    units = patches
+    if units is None or entry.stage.name in BY_AREA:
+        units = counting.areas(slide_ids)
     of_kind: defaultdict[Kind, list[str]] = defaultdict(list)
     for slide_id in slide_ids:
         of_kind[kind_of(counting.sizes[slide_id])].append(slide_id)

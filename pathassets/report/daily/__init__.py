@@ -1,0 +1,1 @@
+"""What is done every day, for a terminal."""
