@@ -64,7 +64,7 @@ def test_a_plan_knows_nothing_then_what_a_run_took_then_that_nothing_is_left(hom
         [features] = [one for one in second["entries"] if one["asset"] == "features/colour"]
         assert features["patches"]["value"] == pytest.approx(24)  # all are alike
         assert second["wall_s"]["low"] <= second["wall_s"]["value"] <= second["wall_s"]["high"]
-        assert "80% sure) in 1 run on " in output("plan")
+        assert "80 % sure) in 1 run on " in output("plan")
         nobody = output("run", "--slides", "s5-*", "--shard", "99999/100000")
         assert "no slide is meant by this selection and shard" in nobody
         assert "--shard '3/2'" in CliRunner().invoke(main, ["plan", "--shard", "3/2"]).stderr

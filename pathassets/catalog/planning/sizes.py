@@ -13,7 +13,7 @@ from pathassets.catalog.rows import Row
 from pathassets.catalog.states import is_made_as_wanted
 from pathassets.catalog.tables import artifact, mpp_override, slide, wanted
 
-MANY = 20_000
+MANY = 5_000
 """Slides from which on all are read, and the others left out: faster than by their ids."""
 
 _STATED = (
@@ -56,8 +56,8 @@ class Sizes(CatalogPart):
                     wanted.c.plan_id == plan_id, at_it, wanted.c.state != "current"
                 )
                 key = stage, name
-                for slide_id, *stands in connection.execute(query):
-                    yield OpenStep(slide_id, key, *stands)
+                for slide_id, state, reason, is_final, lacks in connection.execute(query).all():
+                    yield OpenStep(slide_id, key, state, reason, is_final, lacks)
 
     def slide_sizes(self, slide_ids: Collection[str]) -> dict[str, SlideSize]:
         """Sizes of slides that are there."""
@@ -67,7 +67,7 @@ class Sizes(CatalogPart):
             return {row["slide_id"]: size_of(row) for row in rows}
         chosen = frozenset(slide_ids)
         with reading(self._engine) as connection:
-            found = (tuple(row) for row in connection.execute(query))
+            found = connection.execute(query).tuples().all()
             return {row[0]: _size(*row) for row in found if row[0] in chosen}
 
     def current_facts(self, plan_id: int, key: Key, fact: str) -> dict[str, float]:

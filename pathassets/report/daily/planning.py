@@ -66,7 +66,7 @@ def _time_lines(found: Forecast, asked: Place) -> list[str]:
     if pace is None or wall_s is None:
         return [f"how long it takes on {place_words(asked)} is not known: no run was measured"]
     least = "at least " if found.unknown else ""
-    span = f"{duration(wall_s.low)} to {duration(wall_s.high)}, {SHARE:.0%} sure"
+    span = f"{duration(wall_s.low)} to {duration(wall_s.high)}, {100 * SHARE:.0f} % sure"
     on = f"in {counted(found.n_runs, 'run')} on {place_words(asked)}"
     measured_in = f"measured in {counted(pace.n_runs, 'run')}: {duration(pace.start_s)} to start"
     lines = [
