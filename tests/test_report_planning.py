@@ -17,11 +17,11 @@ def test_entries_that_lack_the_same_are_told_in_one_line_with_one_command() -> N
         Unknown(key=(stage, "x"), kind=kind, n_slides=7, first=("a", "b", "c"), elsewhere=where)
         for stage, where in (("tissue_mask", ()), ("features", ("H200 of C",)), ("patch_set", ()))
     ]
+    slides = "of 7 slides, jpeg at about 0.5 um/px: not 3 such were made here yet"
+    first = "First: pathassets run --slides a,b,c"
     assert unknown_lines(unknown) == [
-        "tissue_mask/x, patch_set/x of 7 slides, jpeg at about 0.5 um/px: not 3 such were made "
-        "here yet. First: pathassets run --slides a,b,c",
-        "features/x of 7 slides, jpeg at about 0.5 um/px: not 3 such were made here yet (they were "
-        "on H200 of C). First: pathassets run --slides a,b,c",
+        f"tissue_mask/x, patch_set/x {slides}. {first}",
+        f"features/x {slides} (they were on H200 of C). {first}",
     ]
 
 

@@ -67,7 +67,7 @@ class Sizes(CatalogPart):
             return {row["slide_id"]: size_of(row) for row in rows}
         chosen = frozenset(slide_ids)
         with reading(self._engine) as connection:
-            found = connection.execute(query).tuples().all()
+            found = connection.execute(query).all()
             return {row[0]: _size(*row) for row in found if row[0] in chosen}
 
     def current_facts(self, plan_id: int, key: Key, fact: str) -> dict[str, float]:
