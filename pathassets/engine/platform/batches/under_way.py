@@ -13,7 +13,8 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
+from contextlib import closing
 
 from pathassets.adapters.store.store import Store
 from pathassets.core.stages import FEATURES
@@ -55,9 +56,10 @@ def work_off(
     with platform.workers.open(run_slide, line, hear) as workers:
         most = SLIDES_AHEAD + 3 * platform.settings.n_workers
         under_way = _SlidesUnderWay(slides, workers, meter, platform.store, most=most)
-        for outcome in under_way.outcomes():
-            left.done(outcome.slide_id)
-            yield outcome
+        with closing(under_way.outcomes()) as outcomes:
+            for outcome in outcomes:
+                left.done(outcome.slide_id)
+                yield outcome
 
 
 class _Left:
@@ -103,7 +105,7 @@ class _SlidesUnderWay:
         self._most = most
         self._under_way: dict[str, SlideInSegments] = {}
 
-    def outcomes(self) -> Iterator[SlideOutcome]:
+    def outcomes(self) -> Generator[SlideOutcome, None, None]:
         """Yield what became of each slide as it is done."""
         self._begin()
         for task, result in self._workers.results():
