@@ -44,6 +44,8 @@ from pathassets.catalog.inbox import Inbox
 from pathassets.catalog.kin import Kin
 from pathassets.catalog.ledgers import Ledgers
 from pathassets.catalog.part import now
+from pathassets.catalog.planning.batches import Batches
+from pathassets.catalog.planning.sizes import Sizes
 from pathassets.catalog.records import (
     Entered,
     MergedSlide,
@@ -84,6 +86,8 @@ class Catalog(
     Kin,
     Standing,
     Looks,
+    Batches,
+    Sizes,
     DatasetInputs,
     Selections,
     Releases,
@@ -191,7 +195,7 @@ class Catalog(
                 slide,
                 [new | {"slide_id": slide_id}],
                 keep_first=["registered_at"],
-                keep_known=[*COHORT_FACTS, "scanner", "thumbnail"],
+                keep_known=[*COHORT_FACTS, "scanner", "codec", "thumbnail"],
                 keep_stated=["stain"],
             )
             upsert(connection, slide_path, [flat(path) | {"slide_id": slide_id, "seen_at": at}])

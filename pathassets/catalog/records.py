@@ -53,6 +53,8 @@ class SlideRecord:
     """Maker and model, where the file says so."""
     stain: str | None = None
     """As the file names it, or a cohort table: what a person stated goes first."""
+    codec: str | None = None
+    """Of level 0, such as `jpeg`; None where the file's format has none that is known here."""
     registered_at: datetime = field(default=UNSTAMPED, compare=False)
     """First registration; later ones keep it."""
 

@@ -23,6 +23,7 @@ _COMMANDS = {
     "ingest": ("slides", "ingest_command"),
     "inbox": ("daily.inbox", "inbox"),
     "cohort": ("cohorts", "cohort"),
+    "plan": ("daily.planning", "plan"),
     "run": ("work", "run"),
     "status": ("work", "status"),
     "select": ("selections", "select"),

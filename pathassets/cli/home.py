@@ -14,6 +14,7 @@ from pathassets import report
 from pathassets.engine.platform.merged_slides import ids_of_today
 from pathassets.engine.platform.platform import Platform, open_platform
 from pathassets.engine.platform.selection import doubts_of
+from pathassets.engine.platform.selections.entries import choose_entries
 from pathassets.engine.platform.standing.refresh import refresh_wanted
 from pathassets.engine.platform.standing.rows import Cell
 from pathassets.engine.platform.standing.troubles import Troubles, find_troubles
@@ -91,25 +92,31 @@ def register(
     return refused
 
 
-def make_current(
+def make_current(  # noqa: PLR0913 - what a person asks
     platform: Platform,
     instance: dg.DagsterInstance,
     slides: tuple[str, ...],
     select: tuple[str, ...],
     *,
     retry: bool,
+    is_shard: bool = False,
 ) -> Done:
-    """Run what is wanted, and say what was done."""
+    """Run what is wanted, and say what was done.
+
+    A shard builds no dataset: it would be of slides of which others are being made.
+    """
     from pathassets.defs.build import build_definitions  # noqa: PLC0415 - dagster takes seconds
     from pathassets.defs.current.choose import Wanted  # noqa: PLC0415
     from pathassets.defs.launch import (  # noqa: PLC0415
         build_datasets_here,
-        choose_entries,
         run_slides_here,
     )
 
     chosen = frozenset(ids_of_today(platform.catalog, slides))
-    wanted = Wanted(slide_ids=chosen, entries=choose_entries(platform, select), retry=retry)
+    entries = choose_entries(platform, select)
+    if is_shard:
+        entries = tuple(entry for entry in entries if entry.stage.scope == "slide")
+    wanted = Wanted(slide_ids=chosen, entries=entries, retry=retry, is_shard=is_shard)
     definitions = build_definitions(platform.recipe)
     with report.slide_progress():
         n_slides = run_slides_here(definitions, instance, platform, wanted)

@@ -19,4 +19,9 @@ class _Words(click.ParamType[str]):
         return value
 
 
+def listed(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Take `--select a,b` for `--select a --select b`."""
+    return tuple(part.strip() for value in values for part in value.split(",") if part.strip())
+
+
 WORDS = _Words()

@@ -8,9 +8,11 @@ import click
 
 from pathassets import report
 from pathassets.cli.home import make_current, opened
-from pathassets.cli.options import SOME_FAILED
-from pathassets.engine.platform.platform import open_to_read
+from pathassets.cli.options import SOME_FAILED, listed
+from pathassets.core.shards import Shard
+from pathassets.engine.platform.platform import Platform, open_to_read
 from pathassets.engine.platform.selection import choose_slides
+from pathassets.engine.platform.selections.entries import choose_entries
 from pathassets.engine.platform.standing.refresh import refresh_wanted
 from pathassets.engine.platform.standing.rows import first_rows, slide_rows
 from pathassets.engine.platform.standing.troubles import find_troubles
@@ -24,8 +26,6 @@ from pathassets.engine.platform.status import (
 )
 from pathassets.engine.settings import read_settings
 
-_NONE_MEANT = "nothing to do: no slide is meant by this selection"
-
 
 @click.command()
 @click.option(
@@ -36,22 +36,34 @@ _NONE_MEANT = "nothing to do: no slide is meant by this selection"
 )
 @click.option("--select", multiple=True, help="stage or stage/name, a,b or repeated.")
 @click.option("--retry", is_flag=True, help="Try again what fails by the slide's content alone.")
+@click.option(
+    "--shard",
+    metavar="K/N",
+    help="Of N shares of the slides the K-th, beside processes with the others; no dataset.",
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be made, and make nothing.")
-def run(slides: tuple[str, ...], select: tuple[str, ...], *, retry: bool, dry_run: bool) -> None:
+def run(
+    slides: tuple[str, ...], select: tuple[str, ...], shard: str | None, *, retry: bool,
+    dry_run: bool,
+) -> None:  # fmt: skip
     """Make what is missing or stale; what is current is left alone."""
+    share = None if shard is None else Shard.parse(shard)
     if dry_run:
-        _foretell(slides, select, retry=retry)
+        _foretell(slides, select, share, retry=retry)
         return
     with opened() as (platform, instance):
         if not slides and not platform.catalog.n_slides():
             require_own_catalog(platform)
             click.echo(report.NO_SLIDES)
             return
-        chosen = tuple(choose_slides(platform, slides)) if slides else ()
-        if slides and not chosen:
-            click.echo(_NONE_MEANT)
+        chosen = _chosen(platform, slides, share)
+        if chosen is not None and not chosen:
+            click.echo(_none_meant(share))
             return
-        done = make_current(platform, instance, chosen, _listed(select), retry=retry)
+        done = make_current(
+            platform, instance, chosen or (), listed(select),
+            retry=retry, is_shard=share is not None,
+        )  # fmt: skip
         report.troubles(done.troubles, done.kept_back)
         report.incomplete(done.incomplete)
         report.doubts(done.doubts)
@@ -59,26 +71,44 @@ def run(slides: tuple[str, ...], select: tuple[str, ...], *, retry: bool, dry_ru
         sys.exit(SOME_FAILED)
 
 
-def _foretell(slides: tuple[str, ...], select: tuple[str, ...], *, retry: bool) -> None:
-    """Say what a run would do."""
-    from pathassets.defs.launch import choose_entries  # noqa: PLC0415 - dagster takes seconds
+def _none_meant(shard: Shard | None) -> str:
+    which = "selection" if shard is None else "selection and shard"
+    return f"nothing to do: no slide is meant by this {which}"
 
+
+def _foretell(
+    slides: tuple[str, ...], select: tuple[str, ...], shard: Shard | None, *, retry: bool
+) -> None:
+    """Say what a run would do."""
     with open_to_read(read_settings()) as platform:
         if not slides and not platform.catalog.n_slides():
             require_own_catalog(platform)
             click.echo(report.NO_SLIDES)
             return
-        chosen = choose_slides(platform, slides) if slides else []
-        if slides and not chosen:
-            click.echo(_NONE_MEANT)
+        meant = _chosen(platform, slides, shard)
+        if meant is not None and not meant:
+            click.echo(_none_meant(shard))
             return
-        entries = choose_entries(platform, _listed(select))
+        chosen = meant or ()
+        entries = choose_entries(platform, listed(select))
+        if shard is not None:
+            entries = tuple(entry for entry in entries if entry.stage.scope == "slide")
         found = foresee(platform, chosen, entries, retry=retry)
         plan_id = refresh_wanted(platform)
         asked = {entry.key: entry.parent for entry in entries if entry.stage.scope == "cohort"}
         cells = [c for c in dataset_cells(platform, plan_id) if c.key in asked] if asked else []
         report.troubles(find_troubles(platform, plan_id, frozenset(chosen)))
         report.foreseen(found, {cell: asked[cell.key] for cell in cells})
+
+
+def _chosen(
+    platform: Platform, slides: tuple[str, ...], shard: Shard | None
+) -> tuple[str, ...] | None:
+    """Slides that were asked for; None for all."""
+    if not slides and shard is None:
+        return None
+    pages = [choose_slides(platform, slides)] if slides else platform.catalog.slide_pages()
+    return tuple(one for page in pages for one in page if shard is None or shard.holds(one))
 
 
 @click.command()
@@ -111,8 +141,3 @@ def status(
             report.status_table(stand, slide_rows(platform, chosen))
         else:
             report.status_table(stand, first_rows(platform, report.PART_ROWS, chosen))
-
-
-def _listed(values: tuple[str, ...]) -> tuple[str, ...]:
-    """Take `--select a,b` for `--select a --select b`."""
-    return tuple(part.strip() for value in values for part in value.split(",") if part.strip())

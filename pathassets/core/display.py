@@ -18,6 +18,9 @@ from pathassets.core.text import visible
 
 LINE_CHARS = 240
 """Longest line."""
+_MINUTE_S = 60
+_STEPS_S = ((36_000, 3600), (3600, 600), (600, 60), (0, 10))
+"""From so many seconds on, what they are rounded to."""
 TEXT_CHARS = 120
 """Longest text of another in a line; of a path, which says most at its end, the end is kept."""
 N_LABELS = 5
@@ -128,3 +131,18 @@ def mask_svg(mask: np.ndarray) -> str:
         f'shape-rendering="crispEdges"><rect width="{columns}" height="{rows}" fill="{GLASS}"/>'
         f'<path fill="{TISSUE}" d="{runs}"/></svg>'
     )
+
+
+def span(seconds: float) -> str:
+    """How long something will take, no more exactly than it is known.
+
+    >>> [span(s) for s in (0.2, 47, 95, 754, 3570, 7790, 400_000)]
+    ['1 s', '47 s', '1 min 40 s', '13 min', '1 h', '2 h 10 min', '111 h']
+    """
+    if seconds < _MINUTE_S:
+        return f"{max(1, round(seconds))} s"
+    step_s = next(step_s for least_s, step_s in _STEPS_S if seconds >= least_s)
+    whole_s = round(seconds / step_s) * step_s
+    hours, minutes, rest_s = whole_s // 3600, whole_s % 3600 // 60, whole_s % 60
+    parts = ((hours, "h"), (minutes, "min"), (rest_s, "s"))
+    return " ".join(f"{n} {unit}" for n, unit in parts if n)

@@ -19,6 +19,7 @@ from pathassets.defs.jobs import (
     collect_garbage,
     repair_slides,
     scrub_artifacts,
+    shard_slides,
 )
 from pathassets.defs.resources import PlatformResource
 from pathassets.defs.schedules import build_nightly_schedule, nightly_scrub, weekly_gc
@@ -43,6 +44,7 @@ def build_definitions(recipe: Recipe) -> dg.Definitions:
             *jobs.values(),
             make_current,
             repair_slides,
+            shard_slides,
             ingest_files,
             process_new_slides,
             scrub_artifacts,

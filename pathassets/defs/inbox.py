@@ -20,13 +20,14 @@ from typing import Any
 import dagster as dg
 
 from pathassets.core.spec import digest_of
-from pathassets.defs.assets.batch import MAX_SLIDES, POOL, run_slides
+from pathassets.defs.assets.batch import POOL, run_slides
 from pathassets.defs.assets.quarantine import quarantine_events
 from pathassets.defs.assets.slide import report_slides
 from pathassets.defs.dagster_internals import plan_partitions
 from pathassets.defs.partitions import range_of, slide_order
 from pathassets.defs.recovery import NEVER_AGAIN, UNFINISHED
 from pathassets.defs.text import line, table_value
+from pathassets.engine.platform.batch import MAX_SLIDES
 from pathassets.engine.platform.inbox.look import (
     Look,
     advanced,

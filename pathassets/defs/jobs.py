@@ -25,6 +25,7 @@ from pathassets.engine.platform.upkeep.scrub import SHARE, scrub
 PROCESS_SLIDES = "process_slides"
 BUILD_DATASETS = "build_datasets"
 REPAIR_SLIDES = "repair_slides"
+SHARD_SLIDES = "shard_slides"
 SCRUB = "scrub"
 GC = "gc"
 
@@ -71,11 +72,7 @@ def repair_chosen_slides(
     context: dg.OpExecutionContext, config: SlidesConfig, platform: dg.ResourceParam[Platform]
 ) -> None:
     """Work on slides that are no neighbours: the same work and events as the batch asset."""
-    keys = {(a.partition("/")[0], a.partition("/")[2]) for a in config.assets}
-    entries = [platform.recipe.entry(key) for key in sorted(keys)] or platform.recipe.per_slide
-    ordered = [e for e in platform.recipe.per_slide if e in entries]
-    slide_ids = ids_of_today(platform.catalog, config.slide_ids) or failed_slides(platform, ordered)
-    run_slides(context, platform, slide_ids, ordered)
+    _run_chosen(context, config, platform)
 
 
 def failed_slides(platform: Platform, entries: Iterable[Entry]) -> list[str]:
@@ -92,6 +89,32 @@ def failed_slides(platform: Platform, entries: Iterable[Entry]) -> list[str]:
 def repair_slides() -> None:
     """Re-run scattered slides: Dagster's backfills take ranges, failures are scattered."""
     repair_chosen_slides()
+
+
+@dg.op
+def work_on_shard(
+    context: dg.OpExecutionContext, config: SlidesConfig, platform: dg.ResourceParam[Platform]
+) -> None:
+    """Work on a share of the slides, beside others: no pool lets one wait for the other."""
+    _run_chosen(context, config, platform)
+
+
+@dg.job(
+    name=SHARD_SLIDES,
+    description="A share of the slides, of a cohort that several machines work on at once: "
+    "`pathassets run --shard`.",
+)
+def shard_slides() -> None:
+    """Work on a share of the slides."""
+    work_on_shard()
+
+
+def _run_chosen(context: dg.OpExecutionContext, config: SlidesConfig, platform: Platform) -> None:
+    keys = {(a.partition("/")[0], a.partition("/")[2]) for a in config.assets}
+    entries = [platform.recipe.entry(key) for key in sorted(keys)] or platform.recipe.per_slide
+    ordered = [e for e in platform.recipe.per_slide if e in entries]
+    slide_ids = ids_of_today(platform.catalog, config.slide_ids) or failed_slides(platform, ordered)
+    run_slides(context, platform, slide_ids, ordered)
 
 
 class ScrubConfig(dg.Config):

@@ -15,19 +15,19 @@ from typing import Any
 import dagster as dg
 import psutil
 
-from pathassets.core.recipe import ANNOTATIONS, Entry, Key
-from pathassets.defs.assets.batch import MAX_SLIDES, POOL
+from pathassets.core.recipe import Key
+from pathassets.defs.assets.batch import POOL
 from pathassets.defs.assets.dataset import find_due
 from pathassets.defs.assets.slide import report_slides
 from pathassets.defs.current.choose import Wanted, choose_slides
-from pathassets.defs.jobs import BUILD_DATASETS, PROCESS_SLIDES, REPAIR_SLIDES
+from pathassets.defs.jobs import BUILD_DATASETS, PROCESS_SLIDES, REPAIR_SLIDES, SHARD_SLIDES
 from pathassets.defs.partitions import range_tags, stretches
 from pathassets.defs.recovery import NEVER_AGAIN, fail_dead_runs, process_tags
+from pathassets.engine.platform.batch import MAX_SLIDES
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.standing.refresh import refresh_wanted
 from pathassets.engine.platform.standing.rows import Cell
 from pathassets.engine.platform.status import dataset_cells, failed_datasets, slides_not_current
-from pathassets.errors import SpecError, did_you_mean
 
 NO_CONFIG: Mapping[str, Any] = {}
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -37,31 +37,6 @@ USER_TAG = "user"
 """What Dagster's page shows as who launched a run."""
 
 logger = logging.getLogger(__name__)
-
-
-def choose_entries(platform: Platform, select: Iterable[str]) -> tuple[Entry, ...]:
-    """Entries that names stand for: a stage, or stage/name; all where none is named.
-
-    Raises:
-        SpecError: the recipe has no such stage or entry, or nothing of it can be made.
-    """
-    makeable = [*platform.recipe.per_slide, *platform.recipe.datasets]
-    chosen: set[Key] = set()
-    for text in select:
-        stage, _, name = text.partition("/")
-        keys = {e.key for e in makeable if e.stage.name == stage and name in {"", e.name}}
-        if not keys:
-            if stage == ANNOTATIONS:
-                raise SpecError(
-                    f"--select {text}: annotations are recorded, not made",
-                    remedy="Record some: pathassets annotations set",
-                )
-            raise SpecError(
-                f"--select {text}: the recipe has no such entry",
-                remedy=did_you_mean(text, ("/".join(e.key) for e in makeable), "It has"),
-            )
-        chosen |= keys
-    return tuple(e for e in makeable if not chosen or e.key in chosen)
 
 
 def run_slides_here(
@@ -77,11 +52,14 @@ def run_slides_here(
     keys = wanted.slide_keys
     choice = choose_slides(instance, platform, wanted)
     needy = {*choice.slide_ids}
+    in_order = [one for one in choice.order if one in needy]
+    if wanted.is_shard:
+        _execute_scattered(definitions, instance, SHARD_SLIDES, keys, in_order)
+        return len(needy)
     current = {*choice.order} - slides_not_current(platform, choice.plan_id, keys)
     found = stretches(choice.order, needy, current)
     if len(found) > 1:
-        names = ["/".join(key) for key in sorted(keys)]
-        _repair(definitions, instance, [one for one in choice.order if one in needy], names)
+        _execute_scattered(definitions, instance, REPAIR_SLIDES, keys, in_order)
         return len(needy)
     for stretch in found:
         for start in range(0, len(stretch), MAX_SLIDES):
@@ -126,18 +104,21 @@ def report_imported(
     An event of its own, without a run, could be reported of a check once and never again.
     """
     report_slides(instance, platform, slide_ids)
-    _repair(definitions, instance, slide_ids, [f"features/{features}"])
+    key = "features", features
+    _execute_scattered(definitions, instance, REPAIR_SLIDES, [key], slide_ids)
 
 
-def _repair(
-    definitions: dg.Definitions, instance: dg.DagsterInstance, slide_ids: list[str],
-    assets: list[str],
+def _execute_scattered(
+    definitions: dg.Definitions, instance: dg.DagsterInstance, job_name: str, keys: Iterable[Key],
+    slide_ids: list[str],
 ) -> None:  # fmt: skip
-    """Run slides that are no neighbours, so many in one run."""
+    """Run slides that need be no neighbours, by a job whose one op takes their ids."""
+    assets = sorted("/".join(key) for key in keys)
     for start in range(0, len(slide_ids), MAX_SLIDES):
         config = {"slide_ids": slide_ids[start : start + MAX_SLIDES], "assets": assets}
-        chosen = {"ops": {"repair_chosen_slides": {"config": config}}}
-        _execute(definitions, instance, REPAIR_SLIDES, None, {}, chosen)
+        [op] = definitions.resolve_job_def(job_name).graph.node_names()
+        chosen = {"ops": {op: {"config": config}}}
+        _execute(definitions, instance, job_name, None, {}, chosen)
 
 
 def _execute(  # noqa: PLR0913, PLR0917 - a job, where, on what, how

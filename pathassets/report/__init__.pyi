@@ -71,6 +71,10 @@ from .lineage import (
     lineage_json as lineage_json,
     lineage_tree as lineage_tree,
 )
+from .daily.planning import (
+    plan_json as plan_json,
+    plan_page as plan_page,
+)
 from .rows import (
     rows_json as rows_json,
     rows_table as rows_table,

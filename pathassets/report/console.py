@@ -128,10 +128,18 @@ class _SlideLines(logging.Handler):
         if throughput is not None:
             self._show(throughput)
             return
+        if "left" in fields:
+            self._show_left(fields["left"])
+            return
         style = "red" if fields.get("is_failed") else None
         self._console.print(paragraph(record.getMessage()), markup=False, style=style)
         if self._bar is not None and self._slides is not None and "n_done" in fields:
             self._bar.update(self._slides, completed=fields["n_done"], total=fields["n_slides"])
+
+    def _show_left(self, left: str) -> None:
+        """Say beside the bar of slides how long the others will take."""
+        if self._bar is not None and self._slides is not None:
+            self._bar.update(self._slides, description=f"slides, {left}" if left else "slides")
 
     def _show(self, throughput: Throughput) -> None:
         """Move the bar of patches, which is there from the first on."""

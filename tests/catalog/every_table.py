@@ -47,4 +47,5 @@ def fill(catalog: Catalog) -> None:
     catalog.accept_finding("cohort", FINDING.finding, who="Ann", why=HOSTILE["newline"])
     catalog.keep_slide_hashes("dct", {"a": bytes(range(256)), "b": b""})
     catalog.note_hashed([filled.MASK])
+    catalog.begin_batch("run 1", machine=HOSTILE["quotes"], device="cpu", n_workers=2)
     catalog.begin_forgetting("b", who="Ann", why="consent")

@@ -12,8 +12,9 @@ from pathassets.defs import follow
 from pathassets.defs.assets.dataset import due_datasets
 from pathassets.defs.current.choose import Wanted
 from pathassets.defs.follow import FOLLOW
-from pathassets.defs.launch import build_datasets_here, choose_entries, run_slides_here
+from pathassets.defs.launch import build_datasets_here, run_slides_here
 from pathassets.engine.platform.platform import open_platform
+from pathassets.engine.platform.selections.entries import choose_entries
 from pathassets.engine.settings import read_settings
 from tests.defs.small_slides import RECIPE, write_slide
 from tests.defs.test_jobs import repair

@@ -5,12 +5,11 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from pathassets.defs.assets.batch import POOL
 from pathassets.defs.current.choose import Wanted
-from pathassets.defs.launch import (
-    build_datasets_here,
-    choose_entries,
-    run_slides_here,
-)
+from pathassets.defs.jobs import SHARD_SLIDES
+from pathassets.defs.launch import build_datasets_here, run_slides_here
+from pathassets.engine.platform.selections.entries import choose_entries
 from pathassets.errors import CatalogError, SpecError, StoreError
 from tests.defs.small_slides import write_slide
 from tests.defs.workbench import Workbench
@@ -55,6 +54,22 @@ def test_what_is_current_is_not_run_again(bench: Workbench, home: Path) -> None:
     assert launch(bench, wanted(bench)) == 0
     assert n_runs(bench) == 2
     assert bench.health("features/colour") == {"green": sorted([a, b, c]), "red": []}
+
+
+def test_a_shard_is_one_run_of_slides_that_are_no_neighbours_and_waits_for_no_other(
+    bench: Workbench, home: Path
+) -> None:
+    a, b, c = bench.ingest(*(write_slide(home / f"{n}.svs", i) for i, n in enumerate("abc")))
+    events = bench.instance.event_log_storage
+    events.set_concurrency_slots(POOL, 1)
+    events.claim_concurrency_slot(POOL, "another run", "its step")  # it holds the pool
+    assert launch(bench, wanted(bench, a, c, is_shard=True)) == 2
+    (run,) = bench.instance.get_runs()
+    assert (run.job_name, run.status) == (SHARD_SLIDES, dg.DagsterRunStatus.SUCCESS)
+    events.free_concurrency_slots_for_run("another run")
+    assert bench.health("features/colour") == {"green": sorted([a, c]), "red": []}
+    assert launch(bench, wanted(bench, is_shard=True)) == 1
+    assert bench.health("features/colour")["green"] == sorted([a, b, c])
 
 
 @pytest.mark.slow

@@ -15,10 +15,16 @@ from click.testing import CliRunner
 
 from pathassets.cli import main
 from pathassets.cli.pages import webserver
+from pathassets.core.shards import Shard
 
 ROOT = Path(__file__).parents[2]
 COMPOSE, SYSTEMD = ROOT / "deploy" / "compose", ROOT / "deploy" / "systemd"
 UNITS = sorted(SYSTEMD.iterdir())
+SLURM = sorted((ROOT / "deploy" / "slurm").iterdir())
+SBATCH = {
+    "array", "cpus-per-task", "gres", "job-name", "mem", "output", "time",
+}  # fmt: skip
+"""Options of sbatch that the examples may take."""
 FILLED_IN = {"POSTGRES_PASSWORD": "word", "EDITOR_HASH": "hash", "VIEWER_HASH": "hash"}
 
 
@@ -115,3 +121,30 @@ def test_the_values_for_dagsters_chart_run_our_definitions() -> None:
     assert mounted == {volume["name"] for volume in ours["volumes"]}
     container = values["runLauncher"]["config"]["k8sRunLauncher"]["runK8sConfig"]["containerConfig"]
     assert set(container["resources"]) == {"requests", "limits"}
+
+
+@pytest.mark.parametrize("script", SLURM, ids=lambda script: script.name)
+def test_a_shell_takes_the_scripts_for_slurm_and_they_ask_for_what_there_is(script: Path) -> None:
+    done = subprocess.run(["bash", "-n", str(script)], check=False, capture_output=True)  # noqa: S603, S607
+    assert (done.returncode, done.stderr) == (0, b"")
+    text = script.read_text()
+    assert text.startswith("#!/bin/bash\n")
+    directives = re.findall(r"^#SBATCH --([a-z-]+)=\S+$", text, re.MULTILINE)
+    assert len(directives) == text.count("#SBATCH")
+    assert set(directives) <= SBATCH
+    commands = re.findall(r"^pathassets (.*)$", text, re.MULTILINE)
+    assert commands
+    for line in commands:
+        said = CliRunner().invoke(main, [line.split()[0], "--help"]).output
+        assert set(re.findall(r"--[a-z-]+", line)) <= set(re.findall(r"--[a-z-]+", said))
+
+
+def test_tasks_of_the_array_have_a_share_each() -> None:
+    text = SLURM[1].read_text()
+    assert SLURM[1].name == "array.sh"
+    (n_tasks,) = re.findall(r"--array=1-(\d+)$", text, re.MULTILINE)
+    names = {"$SLURM_ARRAY_TASK_ID": "3", "$SLURM_ARRAY_TASK_COUNT": n_tasks}
+    (shard,) = re.findall(r'^shard="(.*)"$', text, re.MULTILINE)
+    for name, value in names.items():
+        shard = shard.replace(name, value)
+    assert Shard.parse(shard) == Shard(number=3, n_shards=int(n_tasks))

@@ -31,6 +31,7 @@ def facts_of(layout: TiffLayout, *, reader: str) -> SlideInfo:
         reader=reader,
         objective_power=None,
         audit=audit_mpp((*layout.mpp_statements, *layout.tiff_statements)),
+        codec=layout.codec_of(width_px0, height_px0),
         notes=(_COMPARED.format(layout.directory), *layout.notes),
     )
 

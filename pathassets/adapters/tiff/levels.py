@@ -78,6 +78,11 @@ class TiffLayout:
         ]  # fmt: skip
         return found[0] if len(found) == 1 else None
 
+    def codec_of(self, width_px: int, height_px: int) -> str:
+        """Codec of the level of that size; empty where it is not known."""
+        level = self.level_of(width_px, height_px)
+        return "" if level is None else level.codec
+
 
 def read_level(fields: Fields, pixels: PixelFormat, codec: Codec) -> TiffLevel:
     """Read a level of which it is known how it stores its pixels.

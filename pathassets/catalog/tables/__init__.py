@@ -3,6 +3,7 @@
 slides         what was scanned: slide, slide_path, merged_slide, rejected_file
 human_inputs   what people state of it: mpp_override, annotation
 artifacts      what was made of it: artifact, artifact_parent, attempt
+batches        runs over slides, when and where: batch
 selections     slides that people gave a name: saved_selection
 standing       what is wanted of it, and where that stands: plan, wanted, latest_attempt …
 cohorts        whose it is and what is said of it: patient, slide_label, patient_label, cohort,
@@ -17,6 +18,7 @@ upkeep         what was read again, and what was taken out: artifact_hash, forgo
 
 from pathassets.catalog.tables.artifacts import PARENT, artifact, artifact_parent, attempt
 from pathassets.catalog.tables.base import ADDRESS, THUMBNAIL_LIMIT_BYTES, Moment, metadata
+from pathassets.catalog.tables.batches import batch
 from pathassets.catalog.tables.cohorts import (
     cohort,
     cohort_change,
@@ -62,6 +64,7 @@ __all__ = [
     "artifact_parent",
     "attempt",
     "bad_tile",
+    "batch",
     "cohort",
     "cohort_change",
     "cohort_slide",

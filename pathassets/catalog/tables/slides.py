@@ -40,6 +40,8 @@ slide = Table(
     # NULL: neither the file says so nor a person.
     Column("scanner", Text),
     Column("stain", Text),
+    # Of level 0; NULL: not known.
+    Column("codec", Text),
     # Last, so that SQLite reads all other columns without walking its overflow pages.
     Column("thumbnail", LargeBinary),
     # Slides are listed in this order, page by page.

@@ -83,6 +83,8 @@ class SlideInfo:
     """Maker and model of the scanner, as the file says; empty where it does not."""
     stain: str = ""
     """As the file names it; empty where it does not."""
+    codec: str = ""
+    """Of level 0, such as `jpeg`; empty of a format whose tiles only OpenSlide knows."""
     notes: tuple[str, ...] = ()
     """What of the file is not read, or not as it is stored: for people, and in each artifact."""
 

@@ -18,14 +18,12 @@ from pathassets.defs.events.data_versions import Provenance, asset_key, code_ver
 from pathassets.defs.events.slide_events import events_of, failure_of, said_unknown
 from pathassets.defs.partitions import SLIDE_KEY, SLIDES, forget_merged
 from pathassets.defs.text import bullets, line, quoted
-from pathassets.engine.platform.batch import run_batch
+from pathassets.engine.platform.batch import MAX_SLIDES, run_batch
 from pathassets.engine.platform.plan import plan_slides
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.provenance.openlineage import tell_batch
 from pathassets.engine.stages.outcomes import SlideOutcome
 
-MAX_SLIDES = 500
-"""Slides in one run at most: a run that is killed is repeated, its finished slides are not."""
 POOL = "slides"
 OWNER = "team:pathology"
 

@@ -33,6 +33,8 @@ class Wanted:
     entries: tuple[Entry, ...]
     retry: bool = False
     """Whether to try again what fails by the slide's content alone."""
+    is_shard: bool = False
+    """Whether other processes work on the other slides meanwhile: they are no neighbours."""
 
     @property
     def slide_keys(self) -> frozenset[Key]:

@@ -27,6 +27,7 @@ from pathassets.engine.platform.batches.again import tried_again
 from pathassets.engine.platform.batches.under_way import work_off
 from pathassets.engine.platform.ledgers import bad_tiles_met
 from pathassets.engine.platform.plan import PlannedSlide, path_record, task_for
+from pathassets.engine.platform.planning.machine import device_here, machine_here
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.slides.scratch import open_scratch, tell_no_scratch
 from pathassets.engine.stages.outcomes import SlideOutcome, SlideTask, StepOutcome
@@ -34,6 +35,9 @@ from pathassets.engine.stages.published import Published
 from pathassets.engine.stages.segments import SlideInSegments
 
 logger = logging.getLogger(__name__)
+
+MAX_SLIDES = 500
+"""Slides in one run at most: a run that is killed is repeated, its finished slides are not."""
 
 
 def run_batch(  # noqa: PLR0913 - two are for those who want them
@@ -56,9 +60,12 @@ def run_batch(  # noqa: PLR0913 - two are for those who want them
         StoreError: the store or the scratch folder is not writable.
         CatalogError: an outcome cannot be recorded.
     """
+    settings = platform.settings
+    platform.catalog.begin_batch(
+        run_id, machine=machine_here(), device=device_here(settings), n_workers=settings.n_workers
+    )
     platform.store.sweep_staging()
     sweep_partials(platform.store)
-    settings = platform.settings
     entries = list(wanted)
     with (
         platform.store.staging(run_id) as staging,
@@ -81,6 +88,7 @@ def run_batch(  # noqa: PLR0913 - two are for those who want them
                 if outcome.no_scratch and not is_told:
                     tell_no_scratch(outcome.slide_id, outcome.no_scratch)
                     is_told = True
+    platform.catalog.end_batch(run_id)
 
 
 def _failed_last(catalog: Catalog, planned: list[PlannedSlide]) -> Iterator[Address]:

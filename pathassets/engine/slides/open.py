@@ -274,7 +274,8 @@ def _open(reader: OpenSlideReader, info: SlideInfo, backend: Backend) -> OpenedS
         reader.close()
         return _open_alone(Path(reader.path), layout, info.stated_mpp, backend)
     _require_levels(info, layout, reader.path)
-    info = _with_statements(info, layout)
+    codec = layout.codec_of(info.width_px0, info.height_px0)
+    info = replace(_with_statements(info, layout), codec=codec)
     if backend == "openslide":
         return _left_to(reader, info)
     if layout.level_of(info.width_px0, info.height_px0) is None:

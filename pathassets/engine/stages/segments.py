@@ -42,6 +42,11 @@ class SlideInSegments:
         return self._task.slide_id
 
     @property
+    def size_bytes(self) -> int:
+        """Of the slide's files, as they were when they were last seen."""
+        return max((path.stamp.size_bytes for path in self._task.paths), default=0)
+
+    @property
     def needs_device(self) -> bool:
         """Whether something is left of it that a line makes."""
         return any(

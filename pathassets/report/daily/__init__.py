@@ -1,1 +1,1 @@
-"""What is told of what is done every day."""
+"""What is done every day, for a terminal."""

@@ -110,9 +110,9 @@ def mode_of(path: Path) -> int:
 
 
 def old_row(record: SlideRecord) -> dict[str, object]:
-    """Columns that slides had before their scanner and stain were kept."""
+    """Columns that slides had before their scanner, stain and codec were kept."""
     row = slide_row(record)
-    return {name: value for name, value in row.items() if name not in ("scanner", "stain")}
+    return {name: value for name, value in row.items() if name not in ("scanner", "stain", "codec")}
 
 
 @pytest.fixture

@@ -50,6 +50,7 @@ OF_REVISION = {
     "0012": "6bc2f64fba0d6f2c",
     "0013": "98570df4e535198a",
     "0014": "0f132359df46267e",
+    "0015": "0f132359df46267e",
     "0016": "0f132359df46267e",
 }
 """Digest of the views with which each revision leaves a catalog."""

@@ -3,7 +3,7 @@
     segments of a slide: worker ─▶ line ─▶ worker ─▶ outcome
                                      │ beat
                                      ▼
-                           how fast it goes: a line a minute, a bar
+                           how fast it goes, how long it takes: a line a minute, a bar
 
 So many slides are under way at a time, and no more, however many a batch has.
 """
@@ -11,12 +11,15 @@ So many slides are under way at a time, and no more, however many a batch has.
 from __future__ import annotations
 
 import logging
+import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
+from contextlib import closing
 
 from pathassets.adapters.store.store import Store
 from pathassets.core.stages import FEATURES
-from pathassets.engine.platform.batches.throughput import LineMeter
+from pathassets.engine.platform.batches.remaining import Remaining
+from pathassets.engine.platform.batches.throughput import TELL_S, LineMeter
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.stages.line import encode_tasks
 from pathassets.engine.stages.outcomes import SlideOutcome, SlideTask
@@ -42,7 +45,9 @@ def work_off(
         logger.info("%s", text)
         tell(text)
 
-    meter = LineMeter(sum(slide.needs_device for slide in slides), say)
+    remaining = Remaining({slide.slide_id: slide.size_bytes for slide in slides})
+    left = _Left(remaining, say)
+    meter = LineMeter(sum(slide.needs_device for slide in slides), left.tell_with)
 
     def hear(usage: LineUsage) -> None:
         logger.debug("lines", extra={"throughput": meter.hear(usage)})
@@ -50,7 +55,36 @@ def work_off(
     line = LineSpec(work=encode_tasks, device=platform.settings.device)
     with platform.workers.open(run_slide, line, hear) as workers:
         most = SLIDES_AHEAD + 3 * platform.settings.n_workers
-        yield from _SlidesUnderWay(slides, workers, meter, platform.store, most=most).outcomes()
+        under_way = _SlidesUnderWay(slides, workers, meter, platform.store, most=most)
+        with closing(under_way.outcomes()) as outcomes:
+            for outcome in outcomes:
+                left.done(outcome.slide_id)
+                yield outcome
+
+
+class _Left:
+    """Tells how long a batch will still take: a bar with each slide, a log each minute."""
+
+    def __init__(self, remaining: Remaining, tell: Callable[[str], None]) -> None:
+        self._remaining = remaining
+        self._tell = tell
+        self._told_s = time.monotonic()
+
+    def done(self, slide_id: str) -> None:
+        """Hear that a slide is done."""
+        self._remaining.done(slide_id)
+        logger.debug("left", extra={"left": self._remaining.said()})
+        line = self._remaining.line()
+        if line and time.monotonic() - self._told_s >= TELL_S:
+            self._told_s = time.monotonic()
+            self._tell(line)
+
+    def tell_with(self, text: str) -> None:
+        """Tell what a line does, and with it how long all will take."""
+        line = self._remaining.line()
+        if line:
+            self._told_s = time.monotonic()
+        self._tell(f"{text}; {line}" if line else text)
 
 
 class _SlidesUnderWay:
@@ -71,7 +105,7 @@ class _SlidesUnderWay:
         self._most = most
         self._under_way: dict[str, SlideInSegments] = {}
 
-    def outcomes(self) -> Iterator[SlideOutcome]:
+    def outcomes(self) -> Generator[SlideOutcome, None, None]:
         """Yield what became of each slide as it is done."""
         self._begin()
         for task, result in self._workers.results():

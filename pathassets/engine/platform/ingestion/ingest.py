@@ -329,4 +329,5 @@ def _record(slide_id: str, look: FileInspection) -> SlideRecord:
         objective_power=info.objective_power,
         scanner=info.scanner or None,
         stain=info.stain or None,
+        codec=info.codec or None,
     )

@@ -1,0 +1,1 @@
+"""What a run would have to do, and what runs took that are over."""

@@ -1,0 +1,60 @@
+"""`pathassets plan`: what `pathassets run` would do, and how long it would take."""
+
+from __future__ import annotations
+
+import click
+
+from pathassets import report
+from pathassets.cli.options import listed
+from pathassets.core.shards import Shard
+from pathassets.engine.platform.batch import MAX_SLIDES
+from pathassets.engine.platform.planning.forecast import Forecast, forecast
+from pathassets.engine.platform.planning.rates import Place, measure, place_here
+from pathassets.engine.platform.planning.work import find_work
+from pathassets.engine.platform.platform import Platform, open_to_read
+from pathassets.engine.platform.selection import choose_slides
+from pathassets.engine.platform.selections.entries import choose_entries
+from pathassets.engine.platform.standing.refresh import refresh_wanted
+from pathassets.engine.settings import read_settings
+
+
+@click.command()
+@click.option("--slides", multiple=True, metavar="SELECTION", help="Of these alone, as run takes.")
+@click.option("--select", multiple=True, help="stage or stage/name, a,b or repeated.")
+@click.option("--shard", metavar="K/N", help="Of the slides that this shard of run has.")
+@click.option("--retry", is_flag=True, help="With what fails by the slide's content alone.")
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def plan(
+    slides: tuple[str, ...], select: tuple[str, ...], shard: str | None, *,
+    retry: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Say what run would do, and how long it takes by what the catalog has measured."""
+    share = None if shard is None else Shard.parse(shard)
+    with open_to_read(read_settings()) as platform:
+        place = place_here(platform)
+        found = _forecast(platform, place, slides, listed(select), share, retry=retry)
+    if as_json:
+        click.echo(report.plan_json(found, place))
+    else:
+        report.plan_page(found, place)
+
+
+def _forecast(  # noqa: PLR0913 - what a person asks
+    platform: Platform,
+    place: Place,
+    slides: tuple[str, ...],
+    select: tuple[str, ...],
+    shard: Shard | None,
+    *,
+    retry: bool,
+) -> Forecast:
+    chosen = choose_slides(platform, slides) if slides else None
+    entries = choose_entries(platform, select)
+    per_slide = [entry for entry in entries if entry.stage.scope == "slide"]
+    plan_id = refresh_wanted(platform)
+    work = find_work(
+        platform, plan_id, per_slide, chosen,
+        (lambda _: True) if shard is None else shard.holds, retry=retry,
+    )  # fmt: skip
+    measured = measure(platform, platform.recipe.per_slide, place)
+    return forecast(platform, plan_id, work, measured, most_slides=MAX_SLIDES)
