@@ -130,6 +130,7 @@ def test_a_file_is_read_in_one_sitting() -> None:
 
 def test_a_folder_is_looked_through_at_a_glance() -> None:
     n_modules = Counter(path.parent for path in MODULES if path.name != "__init__.py")
+    del n_modules[PACKAGE / "catalog" / "migrations" / "versions"]  # a log: one module a revision
     assert {named(folder): n for folder, n in n_modules.items() if n > 15} == {}
 
 
