@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pathassets import report
+from pathassets.core.recipe import Key
 from pathassets.engine.platform.merged_slides import ids_of_today
 from pathassets.engine.platform.platform import Platform, open_platform
 from pathassets.engine.platform.selection import doubts_of
@@ -111,7 +112,8 @@ def make_current(
     with report.slide_progress():
         n_slides = run_slides_here(definitions, instance, platform, wanted)
         built = build_datasets_here(definitions, instance, platform, wanted)
-    found = find_troubles(platform, refresh_wanted(platform), chosen)
+    plan_id = refresh_wanted(platform)
+    found = find_troubles(platform, plan_id, chosen, keys_meant(platform, select))
     n_rows = len(chosen) or platform.catalog.n_slides()
     n_kept_back = len(built.kept_back)
     report.run_end(n_rows, found.failures.n_cells, n_slides, built.n_built, n_kept_back)
@@ -119,3 +121,11 @@ def make_current(
     return Done(
         troubles=found, kept_back=built.kept_back, incomplete=built.incomplete, doubts=doubts
     )
+
+
+def keys_meant(platform: Platform, select: tuple[str, ...]) -> frozenset[Key]:
+    """Assets that names stand for, and those that they are made from; none stands for all."""
+    from pathassets.defs.launch import choose_entries  # noqa: PLC0415 - dagster takes seconds
+
+    chosen = choose_entries(platform, select) if select else ()
+    return frozenset(kin.key for entry in chosen for kin in platform.recipe.lineage(entry))

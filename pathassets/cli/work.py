@@ -7,7 +7,7 @@ import sys
 import click
 
 from pathassets import report
-from pathassets.cli.home import make_current, opened
+from pathassets.cli.home import keys_meant, make_current, opened
 from pathassets.cli.options import SOME_FAILED
 from pathassets.engine.platform.platform import open_to_read
 from pathassets.engine.platform.selection import choose_slides
@@ -77,7 +77,8 @@ def _foretell(slides: tuple[str, ...], select: tuple[str, ...], *, retry: bool) 
         plan_id = refresh_wanted(platform)
         asked = {entry.key: entry.parent for entry in entries if entry.stage.scope == "cohort"}
         cells = [c for c in dataset_cells(platform, plan_id) if c.key in asked] if asked else []
-        report.troubles(find_troubles(platform, plan_id, frozenset(chosen)))
+        keys = keys_meant(platform, _listed(select))
+        report.troubles(find_troubles(platform, plan_id, frozenset(chosen), keys))
         report.foreseen(found, {cell: asked[cell.key] for cell in cells})
 
 
