@@ -9,7 +9,11 @@ place from spec, code version, weights and parents. What does not fit is told, n
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import dataclass
+
 from pathassets.adapters.store.store import Artifact
+from pathassets.catalog.forgotten import find_gone
 from pathassets.core.address import SLIDE_STAGE, Address
 from pathassets.core.external import CODE_VERSION, EXTERNAL, Adopted, counts_for, external_spec
 from pathassets.core.recipe import ANNOTATIONS, DATASET, Recipe
@@ -91,9 +95,42 @@ def adopt(platform: Platform, address: Address) -> str:
     artifact = platform.store.read_checked(address)
     if not is_proved(artifact, platform.recipe):
         raise StoreError(address, "its digest does not follow from what it states")
-    wanted = {parent for parent in artifact.parents if parent.stage != SLIDE_STAGE}
-    unknown = sorted(wanted - platform.catalog.known_artifacts(wanted))
-    if unknown:
+    if unknown := _unknown_parents(platform, artifact):
         raise StoreError(address, f"was made from {unknown[0]}, which the catalog does not know")
     platform.catalog.record_artifact(artifact_record(artifact, ADOPTED_BY), artifact.parents)
     return "entered into the catalog; every byte was read"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unfounded:
+    """What an artifact was made from, and why the catalog can never know that as it is."""
+
+    parent: Address
+    why: str
+    is_final: bool
+    """Whether nothing helps: its slide was taken out."""
+
+
+def unfounded(
+    platform: Platform, artifact: Artifact, refused: Collection[Address]
+) -> Unfounded | None:
+    """Why an artifact cannot be taken over, be its own bytes as they should; None where it can.
+
+    `refused` are artifacts that were looked at before it, and cannot be.
+    """
+    unknown = _unknown_parents(platform, artifact)
+    slides = platform.catalog.known_slides({one.partition_key for one in unknown})
+    for parent in unknown:
+        if parent.partition_key not in slides:
+            gone = find_gone(platform.catalog.forgotten(), parent.partition_key)
+            said = "the catalog does not have" if gone is None else f"was {gone.told}"
+            return Unfounded(parent=parent, why=f"whose slide {said}", is_final=gone is not None)
+    for parent in unknown:
+        if parent in refused or not platform.store.has(parent):
+            return Unfounded(parent=parent, why="which cannot be taken over either", is_final=False)
+    return None
+
+
+def _unknown_parents(platform: Platform, artifact: Artifact) -> list[Address]:
+    wanted = {parent for parent in artifact.parents if parent.stage != SLIDE_STAGE}
+    return sorted(wanted - platform.catalog.known_artifacts(wanted))
