@@ -62,6 +62,13 @@ def typed(*words: str, code: int = 0) -> str:
     return result.stdout
 
 
+def typed_all(*words: str, code: int = 0) -> str:
+    """The same with what is said of errors."""
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == code, result.output
+    return result.output
+
+
 @pytest.mark.usefixtures("home")
 def test_what_the_gate_kept_back_is_not_counted_as_built_and_the_exit_code_is_1() -> None:
     said = typed("run", code=1)
@@ -78,6 +85,11 @@ def test_what_the_gate_kept_back_is_not_counted_as_built_and_the_exit_code_is_1(
 
     again = typed("run", code=1)
     assert "built 0 datasets; 0 slides failed, 1 dataset not built" in again
+
+    refused = typed_all("dataset", "freeze", "cohort", "--who", "Ann", "--why", "paper", code=2)
+    assert "dataset cohort: no version could be built: " in refused
+    assert "one name in two spellings" in refused
+    assert "pathassets dataset accept cohort " in refused
 
     (finding,) = json.loads(typed("dataset", "show", "cohort", "--json"))["findings"]
     typed("dataset", "show", "cohort@9", code=2)  # what is blocked is another

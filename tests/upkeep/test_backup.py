@@ -30,7 +30,6 @@ from tests.upkeep.home import (
     findings,
     flip,
     ids,
-    invoke,
     output,
     refused,
     status,
@@ -368,43 +367,3 @@ def test_what_people_said_and_released_since_comes_back_and_no_doctor_finds_a_fa
     assert [output(*words) for words in asked] == before
     output("run")
     assert findings() == {}
-
-
-def test_a_home_without_the_weights_that_its_recipe_names_is_asked_and_kept_all_the_same(
-    home: Path,
-) -> None:
-    a, b = ids(home)
-    stated = ("--who", "Ann", "--why", "consent withdrawn")
-    mine = "{patch_locations: grid, encoder: {name: 'my.models:make', weights: w.pt}}"
-    known = (home / "recipe.yaml").read_text()
-    (home / "recipe.yaml").write_text(known.replace("colour_stats}", f"colour_stats}}, mine: {mine}"))
-    output("backup", home / "kept")
-    lose(home, also_store=False)
-    missing = f"recipe.yaml:4: {home / 'w.pt'}: no such file"
-    assert f"{missing}; until it is there, " in output("restore", home / "kept")
-
-    [found] = findings("--fix")["weights_unread"]
-    assert (found["subject"], found["evidence"][-len(missing) :]) == ("features/mine", missing)
-    [version] = json.loads(output("dataset", "list", "--json"))
-    digest = version["name"]
-    for words in (
-        ("cohort", "slides", "luad", a),
-        ("cohort", "import", home / "cohort.csv"),
-        ("cohort", "history", a),
-        ("verdict", "set", b, "reject", *stated),
-        ("mpp", "set", b, "0.5", *stated),
-        ("select", "show", "label:tumour"),
-        ("annotations", "show"),
-        ("dataset", "show", digest),
-        ("dataset", "diff", digest, digest),
-        ("dataset", "verify", digest),
-        ("dataset", "copy", digest, home.parent / "copy"),
-        ("dataset", "freeze", digest, *stated),
-        ("lineage", "cohort@1"),
-        ("forget", a, *stated, "--from-releases"),
-        ("backup", home / "again"),
-    ):
-        output(*words)
-    assert json.loads(output("sql", "SELECT slide_id FROM v_slides", "--json")) == [{"slide_id": b}]
-    for needs in ("run", "status", "gc", "stale"):
-        assert missing in refused(needs)
