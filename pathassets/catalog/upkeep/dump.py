@@ -121,8 +121,8 @@ def load_catalog(
 ) -> None:  # fmt: skip
     """Make a catalog of dumped tables in the place of an empty one, whole or not at all.
 
-    `outliving` are slides that were taken out since, which it keeps out, and releases, which it has,
-    too. `settle` is called with what of both the dump had otherwise, before the catalog is there.
+    `outliving` are slides that were taken out since, which it keeps out, and releases, which it
+    takes in. `settle` is called with what of both the dump had not so, before the catalog is there.
 
     Raises:
         CatalogError: there are rows already, the dump is of a newer version, or it cannot be made.
