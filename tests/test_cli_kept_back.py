@@ -91,7 +91,7 @@ def test_what_the_gate_kept_back_is_not_counted_as_built_and_the_exit_code_is_1(
 
     stated = ("--who", "Ann", "--why", "paper")
     refused = typed_all("dataset", "freeze", "cohort", *stated, code=2)
-    assert "dataset cohort: no version could be built: " in refused
+    assert "; so no version was built. " in refused
     assert "one name in two spellings" in refused
     assert "pathassets dataset accept cohort " in refused
 
@@ -112,7 +112,7 @@ def test_what_the_gate_kept_back_is_not_counted_as_built_and_the_exit_code_is_1(
         )
     typed("run", code=1)
     refused = typed_all("dataset", "freeze", "cohort", *stated, code=2)
-    assert "no version of its slides of now could be built: " in refused
+    assert "; so no version of its slides of now was built. " in refused
     assert other[0] in refused
     assert f"pathassets dataset freeze {built['name']} --who NAME --why …" in refused
 

@@ -93,13 +93,19 @@ def test_of_two_releases_of_one_number_none_is_lost_and_the_backup_s_keeps_it(
     )
     [told] = settled
     assert [(one.digest, one.was, one.version, one.is_entered) for one in told.carried] == [
-        ("d3", 3, 2, False), ("d2", 1, 4, True), ("d4", 2, 5, True),
+        ("d2", 1, 4, True), ("d4", 2, 5, True), ("d3", 3, 2, False),
     ]  # fmt: skip
     with Catalog.open(url) as restored:
         found = [(one.version, one.digest) for one in restored.releases("cohort")]
         assert found == [(1, "d1"), (2, "d3"), (4, "d2"), (5, "d4")]
         assert [one["slide_id"] for one in restored.release_members("cohort", 4)] == ["b"]
         assert restored.freeze(replace(DRAFT, digest="d2"), [], []).version == 4
+
+
+def test_a_line_that_is_no_release_is_refused() -> None:
+    for line in ("[]", "{}", '{"dataset": "cohort", "version": "1", "digest": "d"}'):
+        with pytest.raises(CatalogError, match="table release: a line of the dump is no row"):
+            releases_in({"release": [line]})
 
 
 def tables_of(catalog: Catalog) -> dict[str, list[str]]:

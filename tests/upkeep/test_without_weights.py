@@ -35,6 +35,8 @@ def test_a_home_without_the_weights_that_its_recipe_names_is_asked_and_kept_all_
         ("verdict", "set", b, "reject", *stated),
         ("mpp", "set", b, "0.5", *stated),
         ("select", "show", "label:tumour"),
+        ("ingest", home / "scans"),
+        ("annotations", "set", a, home / "a.geojson", "--name", "tumour", *stated),
         ("annotations", "show"),
         ("dataset", "show", digest),
         ("dataset", "diff", digest, digest),

@@ -40,7 +40,7 @@ from pathassets.catalog.database.connect import (
 from pathassets.catalog.database.dialects import IN_VALUES, one_moment, restart_numbers
 from pathassets.catalog.database.urls import name_of, parse_url
 from pathassets.catalog.migrations import HEAD, VERSION_TABLE
-from pathassets.catalog.tables import metadata
+from pathassets.catalog.tables import metadata, release
 from pathassets.catalog.upkeep.numbered import Numbered
 from pathassets.catalog.upkeep.outliving import Outlived, Outliving, outlive
 from pathassets.catalog.upkeep.part import UpkeepPart
@@ -86,9 +86,21 @@ def _plain(value: Any) -> Any:
 
 
 def releases_in(lines: Lines) -> set[Numbered]:
-    """Which releases a dump has."""
-    rows = map(json.loads, lines.get("release", ()))
-    return {(row["dataset"], row["version"], row["digest"]) for row in rows}
+    """Which releases a dump has.
+
+    Raises:
+        CatalogError: a line is no row of a release.
+    """
+    return {_numbered(line) for line in lines.get(release.name, ())}
+
+
+def _numbered(line: str) -> Numbered:
+    """Which release a line is of, be the dump another version's."""
+    match json.loads(line):
+        case {"dataset": str(dataset), "version": int(version), "digest": str(digest)}:
+            return dataset, version, digest
+        case _:
+            raise CatalogError(f"table {release.name}: a line of the dump is no row of it")
 
 
 def is_empty(url: str) -> bool:

@@ -56,27 +56,26 @@ def read_released(connection: Connection, known: Collection[Numbered]) -> list[R
     if not inspect(connection).has_table(release.name):
         return []  # of before there were any
     rows = _rows(connection, release, select(*_columns(connection, release)))
-    found = (Released(said=row) for row in rows)
+    found = [Released(said=row) for row in rows]
     return [_whole(connection, one) for one in found if one.numbered not in known]
 
 
 def enter_released(connection: Connection, released: Iterable[Released]) -> list[CarriedOver]:
-    """Enter releases that outlive, each under a number of its own."""
+    """Enter releases that outlive, each under a number that no other has or had."""
     keys = select(release.c.dataset, release.c.version, release.c.digest)
     there: set[Numbered] = {(d, v, digest) for d, v, digest in connection.execute(keys)}
     lacking = [one for one in released if one.numbered not in there]
     taken = {one[:2] for one in there}
-    fitting = [one for one in lacking if one.numbered[:2] not in taken]
-    others = [one for one in lacking if one not in fitting]
     last = _last_numbers([*there, *(one.numbered for one in lacking)])
+    versions = {(dataset, digest): version for dataset, version, digest in there}
     found = []
-    for one in (*fitting, *others):  # a number that somebody has is not given to another
+    for one in lacking:
         dataset, was, digest = one.numbered
-        known = next((v for d, v, x in there if (d, x) == (dataset, digest)), None)
-        version = was if one in fitting else last[dataset] + 1
+        known = versions.get((dataset, digest))
+        version = last[dataset] + 1 if (dataset, was) in taken else was
         if known is None:
             last[dataset] = max(last[dataset], version)
-            there.add((dataset, version, digest))
+            versions[dataset, digest] = version
             _enter(connection, one, version)
         found.append(
             CarriedOver(

@@ -99,7 +99,7 @@ def _not_in_force(platform: Platform, version: DatasetVersion, digest: str) -> C
     instead += f"pathassets dataset freeze {version.name} --who NAME --why …"
     if last is not None and last.state == "failed" and last.address.digest == digest:
         return CatalogError(
-            f"no version of its slides of now could be built: {last.message}",
+            f"{last.message}; so no version of its slides of now was built",
             remedy=f"{last.remedy}; {instead}",
         )
     return CatalogError(

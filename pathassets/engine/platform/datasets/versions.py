@@ -150,8 +150,7 @@ def _unknown(platform: Platform, name: DatasetName, built: list[DatasetVersion])
         )
     last = last_build(platform, name.dataset)
     if last is not None and last.state == "failed":
-        message = f"dataset {name}: no version could be built: {last.message}"
-        return CatalogError(message, remedy=last.remedy)
+        return CatalogError(f"{last.message}; so no version was built", remedy=last.remedy)
     known = [entry.name for entry in platform.recipe.datasets]
     remedy = "pathassets run builds it"
     if name.dataset not in known:
