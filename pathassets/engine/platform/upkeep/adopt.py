@@ -65,7 +65,9 @@ def follows_from(artifact: Artifact, recipe: Recipe) -> bool:
     """
     entry = next((one for one in recipe.per_slide if one.key == artifact.address.key), None)
     source, parents = artifact.spec.get(EXTERNAL), artifact.parents
-    if entry is None or entry.parent is None or not isinstance(source, dict) or len(parents) != 1:
+    if entry is None or entry.unread is not None or entry.parent is None:
+        return False
+    if not isinstance(source, dict) or len(parents) != 1:
         return False
     slide_id, version = parents[0].partition_key, parents[0].digest
     is_stated = canonical_json(artifact.spec) == canonical_json(external_spec(entry, source))
@@ -107,8 +109,8 @@ class Unfounded:
 
     parent: Address
     why: str
-    is_final: bool
-    """Whether nothing helps: its slide was taken out."""
+    remedy: str
+    """What helps beside removing what was made from it."""
 
 
 def unfounded(
@@ -122,13 +124,24 @@ def unfounded(
     slides = platform.catalog.known_slides({one.partition_key for one in unknown})
     for parent in unknown:
         if parent.partition_key not in slides:
-            gone = find_gone(platform.catalog.forgotten(), parent.partition_key)
-            said = "the catalog does not have" if gone is None else f"was {gone.told}"
-            return Unfounded(parent=parent, why=f"whose slide {said}", is_final=gone is not None)
+            return _of_no_slide(platform, parent)
     for parent in unknown:
-        if parent in refused or not platform.store.has(parent):
-            return Unfounded(parent=parent, why="which cannot be taken over either", is_final=False)
+        if parent in refused:
+            why, remedy = "which cannot be taken over either", "What helps stands in its line"
+            return Unfounded(parent=parent, why=why, remedy=remedy)
+        if not platform.store.has(parent):
+            why, remedy = "which is not there", "Restore a catalog that knows it"
+            return Unfounded(parent=parent, why=why, remedy=remedy)
     return None
+
+
+def _of_no_slide(platform: Platform, parent: Address) -> Unfounded:
+    gone = find_gone(platform.catalog.forgotten(), parent.partition_key)
+    if gone is None:
+        why, remedy = "whose slide the catalog does not have", "Ingest its slide again"
+        return Unfounded(parent=parent, why=why, remedy=remedy)
+    why = f"whose slide was {gone.told}"
+    return Unfounded(parent=parent, why=why, remedy="Nothing takes it over: leave it")
 
 
 def _unknown_parents(platform: Platform, artifact: Artifact) -> list[Address]:

@@ -237,10 +237,7 @@ def _unfounded(platform: Platform, address: Address, lacking: Unfounded) -> Find
         subject=str(address),
         evidence="it is whole by its sizes, the catalog does not know it, and it was made from "
         f"{lacking.parent}, {lacking.why}",
-        remedy=f"Nothing takes it over: leave it, or remove {platform.store.path_of(address)}"
-        if lacking.is_final
-        else f"Let the catalog know {lacking.parent} first; else remove "
-        f"{platform.store.path_of(address)}",
+        remedy=f"{lacking.remedy}, or remove {platform.store.path_of(address)}",
     )
 
 
