@@ -411,6 +411,11 @@ def test_a_cohort_from_ingestion_to_lineage(home: Path, monkeypatch: pytest.Monk
     again = output("run", *narrow, code=1)
     assert "nothing to do: 1 current slide, 1 failed before and would fail again" in again
 
+    # What failed and was not asked for is not counted, and c has its mask.
+    of_masks = ("--slides", f"{a['slide_id']},{c['slide_id']}", "--select", "tissue_mask")
+    assert output("run", *of_masks) == "nothing to do: 2 current slides\n"
+    assert "failed" not in output("run", *of_masks, "--dry-run")
+
     output("mpp", "set", b["slide_id"], "0.5", "--who", "me", "--why", "the scanner")
     assert "me: 0.5 um per pixel" in output("mpp", "show", b["slide_id"])
     assert "ran 1 slide," in output("run", "--slides", b["slide_id"])

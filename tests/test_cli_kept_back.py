@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from pathassets.catalog.catalog import Catalog
+from pathassets.catalog.records import CohortFacts
 from pathassets.cli import main
 from pathassets.core.datasets.spec import DatasetSpec
 from pathassets.core.datasets.splits import Group, place
+from pathassets.engine.settings import read_settings
 from tests.defs.dagster_state import copy_state
 from tests.defs.small_slides import RECIPE, write_slide
 from tests.engine.workers_here import workers_here
@@ -29,13 +32,13 @@ RECIPE_OF_TWO = (
 )
 
 
-def spelt_in_two_ways() -> tuple[str, str]:
+def spelt_in_two_ways(other_than: str = "") -> tuple[str, str]:
     """A patient whose two spellings are drawn into different parts."""
     spec = DatasetSpec(split=SPLIT, seed=0)
     for number in count():
         names = f"Doe{number}", f"DOE{number}"
         parts = {*place([Group(name=name) for name in names], spec, {}).values()}
-        if len(parts) == len(names):
+        if len(parts) == len(names) and other_than not in names:
             return names
     raise AssertionError  # there is always one
 
@@ -62,6 +65,13 @@ def typed(*words: str, code: int = 0) -> str:
     return result.stdout
 
 
+def typed_all(*words: str, code: int = 0) -> str:
+    """The same with what is said of errors."""
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == code, result.output
+    return result.output
+
+
 @pytest.mark.usefixtures("home")
 def test_what_the_gate_kept_back_is_not_counted_as_built_and_the_exit_code_is_1() -> None:
     said = typed("run", code=1)
@@ -79,11 +89,32 @@ def test_what_the_gate_kept_back_is_not_counted_as_built_and_the_exit_code_is_1(
     again = typed("run", code=1)
     assert "built 0 datasets; 0 slides failed, 1 dataset not built" in again
 
+    stated = ("--who", "Ann", "--why", "paper")
+    refused = typed_all("dataset", "freeze", "cohort", *stated, code=2)
+    assert "; so no version was built. " in refused
+    assert "one name in two spellings" in refused
+    assert "pathassets dataset accept cohort " in refused
+
     (finding,) = json.loads(typed("dataset", "show", "cohort", "--json"))["findings"]
     typed("dataset", "show", "cohort@9", code=2)  # what is blocked is another
     typed("dataset", "accept", "cohort", finding["finding"], "--who", "Ann", "--why", "twins")
     assert "built 1 dataset; 0 slides failed\n" in typed("run")
     assert typed("run").startswith("nothing to do")
+    (built,) = (one for one in json.loads(typed("dataset", "list", "--json"))
+                if one["name"].startswith("cohort"))  # fmt: skip
+
+    with Catalog.open(read_settings().catalog_url) as catalog:
+        slides = [one.slide_id for one in catalog.slides()]
+        other = spelt_in_two_ways(other_than=spelt_in_two_ways()[0])
+        catalog.set_cohort_facts(
+            CohortFacts(slide_id=slide_id, patient=patient, label="x")
+            for slide_id, patient in zip(slides, other, strict=True)
+        )
+    typed("run", code=1)
+    refused = typed_all("dataset", "freeze", "cohort", *stated, code=2)
+    assert "; so no version of its slides of now was built. " in refused
+    assert other[0] in refused
+    assert f"pathassets dataset freeze {built['name']} --who NAME --why …" in refused
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pathassets import report
+from pathassets.core.recipe import Key
 from pathassets.engine.platform.merged_slides import ids_of_today
 from pathassets.engine.platform.platform import Platform, open_platform
 from pathassets.engine.platform.selection import doubts_of
@@ -121,7 +122,8 @@ def make_current(  # noqa: PLR0913 - what a person asks
     with report.slide_progress():
         n_slides = run_slides_here(definitions, instance, platform, wanted)
         built = build_datasets_here(definitions, instance, platform, wanted)
-    found = find_troubles(platform, refresh_wanted(platform), chosen)
+    plan_id = refresh_wanted(platform)
+    found = find_troubles(platform, plan_id, chosen, keys_meant(platform, select))
     n_rows = len(chosen) or platform.catalog.n_slides()
     n_kept_back = len(built.kept_back)
     report.run_end(n_rows, found.failures.n_cells, n_slides, built.n_built, n_kept_back)
@@ -129,3 +131,9 @@ def make_current(  # noqa: PLR0913 - what a person asks
     return Done(
         troubles=found, kept_back=built.kept_back, incomplete=built.incomplete, doubts=doubts
     )
+
+
+def keys_meant(platform: Platform, select: tuple[str, ...]) -> frozenset[Key]:
+    """Assets that names stand for, and those that they are made from; none stands for all."""
+    chosen = choose_entries(platform, select) if select else ()
+    return frozenset(kin.key for entry in chosen for kin in platform.recipe.lineage(entry))

@@ -7,7 +7,7 @@ import sys
 import click
 
 from pathassets import report
-from pathassets.cli.home import make_current, opened
+from pathassets.cli.home import keys_meant, make_current, opened
 from pathassets.cli.options import SOME_FAILED, listed
 from pathassets.core.shards import Shard
 from pathassets.engine.platform.platform import Platform, open_to_read
@@ -97,7 +97,8 @@ def _foretell(
         plan_id = refresh_wanted(platform)
         asked = {entry.key: entry.parent for entry in entries if entry.stage.scope == "cohort"}
         cells = [c for c in dataset_cells(platform, plan_id) if c.key in asked] if asked else []
-        report.troubles(find_troubles(platform, plan_id, frozenset(chosen)))
+        keys = keys_meant(platform, listed(select))
+        report.troubles(find_troubles(platform, plan_id, frozenset(chosen), keys))
         report.foreseen(found, {cell: asked[cell.key] for cell in cells})
 
 

@@ -50,7 +50,7 @@ Where = Callable[[tuple[Any, ...]], str]
 """Place of an item of the file, such as `recipe.yaml:12`, from its path of keys."""
 HashWeights = Callable[[str], tuple[str, str]]
 """Path of a file or folder with weights, as the recipe has it -> whole path, SHA-256 of it all. It
-raises SpecError, saying neither place nor entry."""
+raises SpecError, saying neither place nor entry: the entry's digest is unknown then."""
 _NESTED: Any = {PatchQualitySpec: {"checks": SlideRules}, DatasetSpec: RULES}
 """Keys of a spec that hold a spec."""
 _ENTRY_NAME = TypeAdapter(EntryName)
@@ -75,6 +75,8 @@ class Entry:
     """What else it is made from: of a dataset, the quality of its patches."""
     file_sha256: str = ""
     """Of the files with weights that it names; their paths are no part of its identity."""
+    unread: SpecError | None = None
+    """Why those files could not be hashed, with the place in the recipe; None where they were."""
 
     @property
     def key(self) -> Key:
@@ -112,7 +114,13 @@ class Entry:
 
     @property
     def weights_sha256(self) -> str:
-        """Weights that decide the bytes; empty where there are none."""
+        """Weights that decide the bytes; empty where there are none.
+
+        Raises:
+            SpecError: they could not be read; so do all that follow from it, as `digest`.
+        """
+        if self.unread is not None:
+            raise SpecError(self.unread.message, remedy=self.unread.remedy)
         card = self.card
         return self.file_sha256 or ("" if card is None else card.weights_sha256)
 
@@ -246,6 +254,7 @@ def _parse_entry(stage: Stage, name: object, body: object, where: Where) -> Entr
         stage=stage, name=place[1], spec=spec, parent=parent, annotation=annotation,
         beside=None if beside is None else (stage.beside, str(beside)),
     )  # fmt: skip
+    _require_card(entry, where)
     _check_annotation(entry, where)
     return entry
 
@@ -287,27 +296,41 @@ def _parse_encoder(fields: dict[str, Any], place: Key, where: Where) -> None:
 
 def _with_hashes(entry: Entry, where: Where, hash_weights: HashWeights) -> Entry:
     """The entry, with what is known of its encoder and of the files that it names."""
-    spec, place = entry.spec, (*entry.key, "encoder")
+    spec, named = entry.spec, _files_named(entry.spec)
     try:
-        if isinstance(spec, FeatureSpec):
-            files = {name: hash_weights(path) for name, path in files_of(spec.encoder).items()}
-            paths = {name: path for name, (path, _) in files.items()}
-            spec = replace(spec, encoder=with_files(spec.encoder, paths))
-            card_of(spec.encoder)
-        elif isinstance(spec, EmbeddingSpec) and spec.weights is not None:
-            place = (*entry.key, "weights")
-            files = {"weights": hash_weights(spec.weights)}
-            spec = replace(spec, weights=files["weights"][0])
-        elif isinstance(spec, DatasetSpec) and spec.split_file is not None:
-            place = (*entry.key, "split_file")
-            files = {"split_file": hash_weights(spec.split_file)}
-            spec = replace(spec, split_file=files["split_file"][0])
-        else:
-            return entry
-    except SpecError as error:
-        raise SpecError(f"{where(place)}: {error.message}", remedy=error.remedy) from error
+        files = {name: hash_weights(path) for name, path in named.items()}
+    except SpecError as error:  # what is asked of the catalog needs no weights
+        return replace(entry, unread=_placed(error, entry, where))
+    paths = {name: path for name, (path, _) in files.items()}
+    if isinstance(spec, FeatureSpec):
+        spec = replace(spec, encoder=with_files(spec.encoder, paths))
+    elif paths:
+        spec = replace(spec, **paths)
     hashes = [sha256 for _, sha256 in files.values()]
     return replace(entry, spec=spec, file_sha256="+".join(hashes))
+
+
+def _files_named(spec: Any) -> Mapping[str, str]:
+    """Paths of the files that decide an entry's bytes, by the key that names each."""
+    if isinstance(spec, FeatureSpec):
+        return files_of(spec.encoder)
+    key = {EmbeddingSpec: "weights", DatasetSpec: "split_file"}.get(type(spec), "")
+    path = getattr(spec, key, None)
+    return {} if path is None else {key: path}
+
+
+def _placed(error: SpecError, entry: Entry, where: Where) -> SpecError:
+    """The error, with the line of the recipe that it is about."""
+    key = "encoder" if isinstance(entry.spec, FeatureSpec) else next(iter(_files_named(entry.spec)))
+    return SpecError(f"{where((*entry.key, key))}: {error.message}", remedy=error.remedy)
+
+
+def _require_card(entry: Entry, where: Where) -> None:
+    """Refuse an encoder that there is not, or of which is asked what it has not."""
+    try:
+        _ = entry.card
+    except SpecError as error:
+        raise _placed(error, entry, where) from error
 
 
 def _check_annotation(entry: Entry, where: Where) -> None:

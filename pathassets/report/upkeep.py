@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pathassets.catalog.upkeep.hashing import HashAge
+from pathassets.catalog.upkeep.numbered import CarriedOver
 from pathassets.catalog.upkeep.outliving import KeptOut
 from pathassets.core.text import visible
 from pathassets.engine.platform.upkeep.backup import BackedUp
@@ -97,12 +98,15 @@ def restore_line(done: Restored) -> str:
     if done.aside is not None:
         said.append(f"what was there is in {done.aside}")
     said += _kept_out(done.kept_out)
+    said += map(_carried_over, done.carried)
     if done.not_known:
         said.append(
-            "which slides were forgotten since the backup was written is not known: "
+            "which slides were forgotten since the backup was written, and which releases made, is "
+            "not known: "
             f"{done.not_known}; take those out again: pathassets forget SLIDE --who NAME --why …; "
             "or restore once more, --force --instead-of URL, where a catalog is left that knows"
         )
+    said += [f"{one}; until it is there, what follows from it cannot run" for one in done.unread]
     return visible("\n".join([*said, *_lacking(done.lacking)]), keep="\n")
 
 
@@ -117,6 +121,19 @@ def _kept_out(kept_out: Iterable[KeptOut]) -> list[str]:
         f"{told}{ends[is_kept]}"
         for (told, is_kept), n in counts.items()
     ]
+
+
+def _carried_over(one: CarriedOver) -> str:
+    """Say of a release that was here what the backup had of it."""
+    was, name = f"{one.dataset}@{one.was}", f"{one.dataset}@{one.version}"
+    if not one.is_entered:
+        return f"{was} of {one.digest}, which was here, is {name} in the backup, and is that now"
+    if one.was == one.version:
+        return f"{name} was not in the backup, and stays"
+    return (
+        f"{was} of the backup is another than {was} of {one.digest}, which was here and is {name} "
+        f"now: tell whoever cites it"
+    )
 
 
 def _lacking(messages: Iterable[str]) -> list[str]:

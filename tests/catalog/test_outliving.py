@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,13 +13,14 @@ from sqlalchemy import create_engine, text
 from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.database import connect
 from pathassets.catalog.database.connect import open_engine
-from pathassets.catalog.upkeep.dump import load_catalog
-from pathassets.catalog.upkeep.outliving import KeptOut, Outliving, read_outliving
+from pathassets.catalog.upkeep.dump import load_catalog, releases_in
+from pathassets.catalog.upkeep.outliving import Outlived, Outliving, read_outliving
 from pathassets.catalog.upkeep.soundness import find_faults
 from pathassets.errors import CatalogError, SlideForgotten
 from tests.catalog import filled
 from tests.catalog.hostile_words import path_of, slide_of
 from tests.catalog.merges import remember_merge
+from tests.catalog.test_releases import DRAFT, LEFT_OUT, member
 from tests.catalog.test_upkeep import dumped
 
 
@@ -33,18 +36,76 @@ def test_an_older_dump_makes_the_catalog_that_was_there_after_the_slide_went(
 
     is_server = made_url.startswith("postgresql")
     other = request.getfixturevalue("make_schema")() if is_server else sqlite_at(tmp_path)
-    settled: list[KeptOut] = []
-    load_catalog(other, *older, read_outliving(made_url), settled.extend)
+    settled: list[Outlived] = []
+    load_catalog(other, *older, read_outliving(made_url), settled.append)
     with Catalog.open(other) as restored:
         assert restored.forgotten() == catalog.forgotten()
         assert tables_of(restored) == tables_of(catalog)
         assert len(restored.artifact_digests()) == (5 if keeps else 1)
-    [one] = settled
+    [[one]] = [told.kept_out for told in settled]
     assert (one.slide_ids, one.are_artifacts_kept) == (("a", "older"), keeps)
     assert one.forgotten.told.endswith("by Ann")
     assert list(find_faults(other)) == []
     if not is_server:
         assert path_of("a").path.encode() not in (tmp_path / "other.sqlite").read_bytes()
+
+
+def test_a_number_of_a_release_means_after_a_restore_what_it_meant_before(
+    made_url: str, catalog: Catalog, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    first = catalog.freeze(DRAFT, [member("a")], [LEFT_OUT])
+    older = dumped(catalog)
+    second = catalog.freeze(replace(DRAFT, digest="d2", who="Bob"), [member("a"), member("b")], [])
+    other = catalog.freeze(replace(DRAFT, dataset="other"), [], [LEFT_OUT])
+
+    is_server = made_url.startswith("postgresql")
+    url = request.getfixturevalue("make_schema")() if is_server else sqlite_at(tmp_path)
+    settled: list[Outlived] = []
+    outliving = read_outliving(made_url, releases_in(older[1]))
+    assert [one.numbered for one in outliving.released] == [("cohort", 2, "d2"), ("other", 1, "d1")]
+    load_catalog(url, *older, outliving, settled.append)
+    [told] = settled
+    assert [(one.dataset, one.was, one.version, one.is_entered) for one in told.carried] == [
+        ("cohort", 2, 2, True), ("other", 1, 1, True),
+    ]  # fmt: skip
+    with Catalog.open(url) as restored:
+        assert restored.releases() == [first, second, other]
+        assert tables_of(restored) == tables_of(catalog)
+        assert restored.freeze(replace(DRAFT, digest="d3"), [], []).name == "cohort@3"
+        assert restored.freeze(replace(DRAFT, digest="d2"), [], []) == second
+
+
+def test_of_two_releases_of_one_number_none_is_lost_and_the_backup_s_keeps_it(
+    made_url: str, catalog: Catalog, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    is_server = made_url.startswith("postgresql")
+    url = request.getfixturevalue("make_schema")() if is_server else sqlite_at(tmp_path)
+    catalog.freeze(replace(DRAFT, digest="d2"), [member("b")], [])
+    catalog.freeze(replace(DRAFT, digest="d4"), [], [])
+    catalog.freeze(replace(DRAFT, digest="d3"), [], [])
+    revision, tables = dumped(catalog)
+    row = json.loads(tables["release"][0])
+    theirs = [row | {"version": 1, "digest": "d1"}, row | {"version": 2, "digest": "d3"}]
+    tables |= {"release": [*map(json.dumps, theirs)], "release_member": []}
+    settled: list[Outlived] = []
+    load_catalog(
+        url, revision, tables, read_outliving(made_url, releases_in(tables)), settled.append
+    )
+    [told] = settled
+    assert [(one.digest, one.was, one.version, one.is_entered) for one in told.carried] == [
+        ("d2", 1, 4, True), ("d4", 2, 5, True), ("d3", 3, 2, False),
+    ]  # fmt: skip
+    with Catalog.open(url) as restored:
+        found = [(one.version, one.digest) for one in restored.releases("cohort")]
+        assert found == [(1, "d1"), (2, "d3"), (4, "d2"), (5, "d4")]
+        assert [one["slide_id"] for one in restored.release_members("cohort", 4)] == ["b"]
+        assert restored.freeze(replace(DRAFT, digest="d2"), [], []).version == 4
+
+
+def test_a_line_that_is_no_release_is_refused() -> None:
+    for line in ("[]", "{}", '{"dataset": "cohort", "version": "1", "digest": "d"}'):
+        with pytest.raises(CatalogError, match="table release: a line of the dump is no row"):
+            releases_in({"release": [line]})
 
 
 def tables_of(catalog: Catalog) -> dict[str, list[str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sqlite3
 import stat
@@ -113,6 +114,39 @@ def test_what_does_not_fit_its_place_or_has_no_slide_is_told_and_never_taken_ove
     assert "nobody-0" in homeless["evidence"]
     assert not misplaced["can_fix"] | homeless["can_fix"]
     assert artifacts(home) == before
+
+
+def test_what_was_made_from_what_can_never_be_known_is_told_so_and_nobody_promises_to_mend_it(
+    home: Path,
+) -> None:
+    a, b = ids(home)
+    stated = ("--who", "Ann", "--why", "consent withdrawn")
+    [drawn] = (home / "store" / "annotations" / "tumour").glob("a-*/*/original/*")
+    [mask] = (home / "store" / "tissue_mask" / "otsu").glob(f"{b}/*")
+    with opened(home) as catalog:
+        for one in [*catalog.artifacts("annotations"), *catalog.artifacts("dataset")]:
+            catalog.drop_rows(one.address)
+        for one in [x for x in catalog.artifacts() if x.address.partition_key == b]:
+            catalog.drop_rows(one.address)
+    with closing(sqlite3.connect(home / "store" / "catalog.sqlite")) as database, database:
+        database.execute("DELETE FROM annotation")
+    (mask / "artifact.json").write_text("cut sho")
+    found = findings()
+    [unstated] = found["annotation_unstated"]
+    assert f"pathassets annotations set {a} {drawn} --name tumour --who NAME" in unstated["remedy"]
+    unknown = {one["subject"].split("/")[0]: one for one in found["artifact_unrecorded"]}
+    assert [one["can_fix"] for one in unknown.values()] == [False] * 3
+    assert unknown["patch_locations"]["evidence"].endswith(
+        f"made from {mask.relative_to(home / 'store')}, which cannot be taken over either"
+    )
+
+    output("annotations", "set", a, drawn, "--name", "tumour", *stated)
+    output("forget", a, *stated)
+    [gone] = [x for x in findings()["artifact_unrecorded"] if x["subject"].startswith("dataset/")]
+    assert re.search(rf"made from features/colour/{a}/\w+, whose slide was taken out on .* by Ann$",
+                     gone["evidence"])  # fmt: skip
+    assert not gone["can_fix"]
+    assert gone["remedy"].startswith("Nothing takes it over: ")
 
 
 def test_a_broken_folder_without_a_row_is_put_aside_and_kept(home: Path) -> None:

@@ -58,6 +58,19 @@ def test_a_slide_that_was_forgotten_stays_out_when_an_older_backup_is_restored(
     is_told_of_versions(a)
 
 
+def test_a_release_of_after_a_backup_keeps_its_number_when_that_is_restored(older: Path) -> None:
+    output("dataset", "freeze", "cohort", *STATED)
+    before = json.loads(output("dataset", "show", "cohort@1", "--json"))
+    said = output("restore", older, "--force")
+    assert "cohort@1 was not in the backup, and stays\n" in said
+    assert json.loads(output("dataset", "show", "cohort@1", "--json")) == before
+    again = output("dataset", "freeze", "cohort", "--who", "Eve", "--why", "again")
+    assert "cohort@1: " in again
+    assert "by Bob on " in again
+    assert "0 faults" in output("dataset", "verify", "cohort@1")
+    assert set(findings()) <= {"partition_missing", "event_missing"}
+
+
 def is_told_wherever_it_is_named(home: Path, a: str, places: list[str | Path]) -> None:
     table = home.parent / "table.csv"
     table.write_text(f"slide,label\n{a},x\n")
@@ -135,7 +148,7 @@ def test_what_nobody_can_know_is_said_and_a_restore_that_was_killed_knows(
 
     catalog.write_bytes(b"no database at all, but long enough to be taken for one" * 99)
     said = output("restore", older, "--force")
-    assert "since the backup was written is not known: " in said
+    assert "since the backup was written, and which releases made, is not known: " in said
     assert "is not an SQLite database" in said
     assert ids(home) == [a, b]
     output("restore", older, "--force", "--instead-of", f"sqlite:///{before}")

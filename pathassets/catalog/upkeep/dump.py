@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -40,8 +40,9 @@ from pathassets.catalog.database.connect import (
 from pathassets.catalog.database.dialects import IN_VALUES, one_moment, restart_numbers
 from pathassets.catalog.database.urls import name_of, parse_url
 from pathassets.catalog.migrations import HEAD, VERSION_TABLE
-from pathassets.catalog.tables import metadata
-from pathassets.catalog.upkeep.outliving import KeptOut, Outliving, keep_out
+from pathassets.catalog.tables import metadata, release
+from pathassets.catalog.upkeep.numbered import Numbered
+from pathassets.catalog.upkeep.outliving import Outlived, Outliving, outlive
 from pathassets.catalog.upkeep.part import UpkeepPart
 from pathassets.core.spec import canonical_json
 from pathassets.errors import CatalogError
@@ -50,7 +51,7 @@ TakeLines = Callable[[str, Iterator[str]], None]
 """Writes the lines of a table, by its name."""
 Lines = Mapping[str, Iterable[str]]
 """Lines of each table."""
-Settle = Callable[[Sequence[KeptOut]], None]
+Settle = Callable[[Outlived], None]
 """Does what is to be done before a catalog is there, of which some slides stay out."""
 _BYTES = "$bytes"
 _OF_RECIPE = frozenset({"plan", "encoder", "dataset_plan", "dataset_rows"})
@@ -84,6 +85,24 @@ def _plain(value: Any) -> Any:
     return value
 
 
+def releases_in(lines: Lines) -> set[Numbered]:
+    """Which releases a dump has.
+
+    Raises:
+        CatalogError: a line is no row of a release.
+    """
+    return {_numbered(line) for line in lines.get(release.name, ())}
+
+
+def _numbered(line: str) -> Numbered:
+    """Which release a line is of, be the dump another version's."""
+    match json.loads(line):
+        case {"dataset": str(dataset), "version": int(version), "digest": str(digest)}:
+            return dataset, version, digest
+        case _:
+            raise CatalogError(f"table {release.name}: a line of the dump is no row of it")
+
+
 def is_empty(url: str) -> bool:
     """Whether no catalog is there, or one that says nothing but what the recipe says.
 
@@ -114,8 +133,8 @@ def load_catalog(
 ) -> None:  # fmt: skip
     """Make a catalog of dumped tables in the place of an empty one, whole or not at all.
 
-    `outliving` are slides that were taken out since: it keeps them out, too. `settle` is called
-    with those of them that the dump had, before the catalog is there.
+    `outliving` are slides that were taken out since, which it keeps out, and releases, which it
+    takes in. `settle` is called with what of both the dump had not so, before the catalog is there.
 
     Raises:
         CatalogError: there are rows already, the dump is of a newer version, or it cannot be made.
@@ -132,9 +151,9 @@ def load_catalog(
     try:
         with writing(engine) as connection:
             _load(connection, revision, lines)
-            kept_out = keep_out(connection, outliving or Outliving())
+            outlived = outlive(connection, outliving or Outliving())
             if settle is not None:
-                settle(kept_out)
+                settle(outlived)
     finally:
         engine.dispose()
     if is_file:

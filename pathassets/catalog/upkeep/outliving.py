@@ -1,8 +1,9 @@
-"""A catalog that is to be replaced by an older one -> what of it must outlive that: who is out.
+"""A catalog that is to be replaced by an older one -> what must outlive that: who is out, releases.
 
     forgotten_slide of the one      ─▶ entered in the other, unless it is there
     slides of the other they were   ─▶ erased there, in the transaction that makes it
     artifacts that were kept of one ─▶ as the one has them, not as the other had
+    releases                        ─▶ entered in the other, unless they are there (numbered)
 
 Whether a slide's artifacts were kept is not written down: they were where there is no slide any
 more, and rows of what was made of it are.
@@ -24,16 +25,25 @@ from pathassets.catalog.part import portions
 from pathassets.catalog.rows import flat
 from pathassets.catalog.tables import artifact, forgotten_slide, slide
 from pathassets.catalog.upkeep.forgetting import OF_ARTIFACTS, all_ids, erase
+from pathassets.catalog.upkeep.numbered import (
+    CarriedOver,
+    Numbered,
+    Released,
+    enter_released,
+    read_released,
+)
 from pathassets.errors import CatalogError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outliving:
-    """What a catalog knows of slides that were taken out."""
+    """What a catalog knows of slides that were taken out, and of releases."""
 
     forgotten: Sequence[Forgotten] = ()
     kept: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     """Rows of artifacts that were kept, by table."""
+    released: Sequence[Released] = ()
+    """Releases that the other catalog lacks."""
 
     @property
     def kept_ids(self) -> set[str]:
@@ -51,8 +61,18 @@ class KeptOut:
     are_artifacts_kept: bool
 
 
-def read_outliving(url: str) -> Outliving:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlived:
+    """What a catalog has that the older one it was made from had not so."""
+
+    kept_out: Sequence[KeptOut]
+    carried: Sequence[CarriedOver]
+
+
+def read_outliving(url: str, known: Collection[Numbered] = ()) -> Outliving:
     """Read which slides were taken out of a catalog, be it another version's; it is not written.
+
+    Of its releases those are read that are not `known` to the other.
 
     Raises:
         CatalogError: it cannot be read, or is no catalog.
@@ -64,17 +84,24 @@ def read_outliving(url: str) -> Outliving:
                 raise CatalogError(
                     f"{name_of(engine.url)}: is no catalog", remedy="Look at its URL"
                 )
+            released = tuple(read_released(connection, known))
             if not inspect(connection).has_table(forgotten_slide.name):
-                return Outliving()  # of before any slide could be forgotten
+                return Outliving(released=released)  # of before any slide could be forgotten
             forgotten = read_forgotten(connection)
             kept_ids = _kept_ids(connection, forgotten) if forgotten else []
             kept = {one.name: _rows_of(connection, one, kept_ids) for one in OF_ARTIFACTS}
-            return Outliving(forgotten=forgotten, kept=kept)
+            return Outliving(forgotten=forgotten, kept=kept, released=released)
     finally:
         engine.dispose()
 
 
-def keep_out(connection: Connection, outliving: Outliving) -> list[KeptOut]:
+def outlive(connection: Connection, outliving: Outliving) -> Outlived:
+    """Enter what outlives in the other catalog; gives what that had not so."""
+    kept_out = _keep_out(connection, outliving)
+    return Outlived(kept_out=kept_out, carried=enter_released(connection, outliving.released))
+
+
+def _keep_out(connection: Connection, outliving: Outliving) -> list[KeptOut]:
     """Enter what outlives, and erase the slides that it is about; gives those that were there."""
     _enter_forgotten(connection, outliving.forgotten)
     contents = select(slide.c.slide_id, slide.c.fingerprint).order_by(slide.c.slide_id)

@@ -1,9 +1,11 @@
 """The root asset `slide`: made by ingestion, outside of Dagster's runs, and reported to it."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import dagster as dg
 
+from pathassets.core.recipe import Recipe
 from pathassets.core.slides.slide import slide_version
 from pathassets.defs.assets.batch import OWNER
 from pathassets.defs.events.data_versions import newest_versions
@@ -56,8 +58,9 @@ def report_slides(
     forget_merged(instance, platform)
     told = reported_versions(instance, [*now])
     unlike = [one for one, version in now.items() if is_anew or told.get(one) != version]
+    roots = replace(platform, recipe=Recipe(entries=()))  # what is made of them is not told here
     for part in parts(unlike):
-        for one in plan_slides(platform, part):
+        for one in plan_slides(roots, part):
             for event in slide_events(one, facts_of_slide(catalog, one.slide_id)):
                 instance.report_runless_asset_event(event)
             advance(one.slide_id)

@@ -74,13 +74,16 @@ def _looks_as(known: PathRecord, path: Path) -> bool:
 
 
 def encoders_of(recipe: Recipe) -> Iterator[EncoderRecord]:
-    """What the encoders that a recipe names declare of themselves, each once."""
+    """What the encoders that a recipe names declare of themselves, each once.
+
+    Those whose weights could not be read are left out: nobody knows which they are.
+    """
     yield from dict.fromkeys(filter(None, map(_encoder, recipe.entries)))
 
 
 def _encoder(entry: Entry) -> EncoderRecord | None:
     card = entry.card
-    if card is None:
+    if card is None or entry.unread is not None:
         return None
     return EncoderRecord(
         name=card.name, version=card.version, weights_sha256=entry.weights_sha256, dim=card.dim,

@@ -1,7 +1,8 @@
 """Settings -> Recipe, with the SHA-256 of every file with weights that it names.
 
 A file is hashed once: what it looked like then, and its hash, are kept in the home. One of 4 GB
-takes 10 s, and every command reads the recipe.
+takes 10 s, and every command reads the recipe. Of one that is not there the recipe opens all the
+same, as after a restore: the digest of its entry is unknown, and whatever asks for that says why.
 """
 
 from __future__ import annotations

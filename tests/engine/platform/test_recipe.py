@@ -4,6 +4,8 @@ import pytest
 
 from pathassets.adapters import files
 from pathassets.engine.platform import recipe as recipes
+from pathassets.engine.platform.ledgers import encoders_of
+from pathassets.engine.platform.plan import Planner
 from pathassets.engine.platform.recipe import HASHES, WeightsHasher, open_recipe
 from pathassets.errors import SpecError
 
@@ -86,12 +88,22 @@ def test_a_note_that_was_cut_short_is_no_hash(read, weights, settings, left):
     )
 
 
-def test_a_missing_file_is_told_with_its_line(read, settings):
-    with pytest.raises(SpecError) as caught:
-        read("models/none.pt")
-    assert f"{settings.recipe}:6: " in caught.value.message
-    assert "none.pt: no such file" in caught.value.message
-    assert "relative path begins at the recipe" in caught.value.remedy
+def test_a_missing_file_is_told_with_its_line_by_whatever_needs_its_digest_and_by_nothing_else(
+    read, settings
+):
+    recipe = read("models/none.pt")
+    mine = recipe.entry(("features", "mine"))
+    for ask in (lambda: mine.weights_sha256, lambda: mine.digest(["v"]), lambda: Planner(recipe)):
+        with pytest.raises(SpecError) as caught:
+            ask()
+        assert f"{settings.recipe}:6: " in caught.value.message
+        assert "none.pt: no such file" in caught.value.message
+        assert "relative path begins at the recipe" in caught.value.remedy
+    others = [entry for entry in recipe.entries if entry != mine]
+    assert [entry.unread for entry in others] == [None] * 3
+    assert len({entry.digest(["v"]) for entry in others}) == 3
+    assert mine.parameters["encoder"] == "my.models:make"
+    assert list(encoders_of(recipe)) == []
 
 
 def test_a_folder_is_told_by_all_its_files(tmp_path):

@@ -29,7 +29,11 @@ from pathassets.engine.platform.datasets.contents import (
 )
 from pathassets.engine.platform.datasets.inputs import inputs_of
 from pathassets.engine.platform.datasets.plan import plan_dataset
-from pathassets.engine.platform.datasets.versions import DatasetVersion, find_version
+from pathassets.engine.platform.datasets.versions import (
+    DatasetVersion,
+    find_version,
+    last_build,
+)
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.standing.absence import read_present
 from pathassets.engine.platform.standing.refresh import refresh_wanted
@@ -84,11 +88,25 @@ def _require_in_force(platform: Platform, version: DatasetVersion) -> None:
     if digest is None:
         digest = plan_dataset(platform, entry, is_looking=False).address.digest
     if digest != version.address.digest:
-        raise CatalogError(
-            f"dataset {entry.name}: its slides would give another version now than "
-            f"{version.name}, which was built last",
-            remedy=f"pathassets run --select {DATASET}/{entry.name}, or freeze {version.name}",
+        raise _not_in_force(platform, version, digest)
+
+
+def _not_in_force(platform: Platform, version: DatasetVersion, digest: str) -> CatalogError:
+    """What stands between a dataset's slides and a version of them: a build, or what blocks it."""
+    name = version.address.name
+    last = last_build(platform, name)
+    instead = f"or release {version.name}: "
+    instead += f"pathassets dataset freeze {version.name} --who NAME --why …"
+    if last is not None and last.state == "failed" and last.address.digest == digest:
+        return CatalogError(
+            f"{last.message}; so no version of its slides of now was built",
+            remedy=f"{last.remedy}; {instead}",
         )
+    return CatalogError(
+        f"dataset {name}: its slides would give another version now than {version.name}, which "
+        "was built last",
+        remedy=f"pathassets run --select {DATASET}/{name}; {instead}",
+    )
 
 
 def _draft(  # noqa: PLR0913 - what a release says

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from pathassets.adapters.parquet import load_table
-from pathassets.catalog.records import ArtifactRecord
+from pathassets.catalog.records import ArtifactRecord, AttemptRecord
 from pathassets.catalog.releases.records import ReleaseRecord
 from pathassets.core.address import ALL_SLIDES, Address
 from pathassets.core.datasets.changes import DatasetChanges, VersionTables, compare
@@ -65,9 +65,14 @@ def find_version(platform: Platform, text: str) -> DatasetVersion:
     if name.digest:
         return chosen[-1]
     # A cohort may go back to an older version: then that was built last.
-    last = platform.catalog.latest_attempts([ALL_SLIDES]).get((DATASET, name.dataset, ALL_SLIDES))
+    last = last_build(platform, name.dataset)
     in_force = [v for v in chosen if last is not None and v.address == last.address]
     return (in_force or chosen)[-1]
+
+
+def last_build(platform: Platform, dataset: str) -> AttemptRecord | None:
+    """What became of the last build of a dataset; None where nobody tried one."""
+    return platform.catalog.latest_attempts([ALL_SLIDES]).get((DATASET, dataset, ALL_SLIDES))
 
 
 def tables_of(platform: Platform, version: DatasetVersion) -> VersionTables:
@@ -143,6 +148,9 @@ def _unknown(platform: Platform, name: DatasetName, built: list[DatasetVersion])
             f"dataset {name}: there is no such version",
             remedy=versions_there([one.name for one in built]),
         )
+    last = last_build(platform, name.dataset)
+    if last is not None and last.state == "failed":
+        return CatalogError(f"{last.message}; so no version was built", remedy=last.remedy)
     known = [entry.name for entry in platform.recipe.datasets]
     remedy = "pathassets run builds it"
     if name.dataset not in known:

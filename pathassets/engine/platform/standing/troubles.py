@@ -61,19 +61,48 @@ class Troubles:
 
 
 def find_troubles(
-    platform: Platform, plan_id: int, slide_ids: Collection[str] = frozenset()
+    platform: Platform,
+    plan_id: int,
+    slide_ids: Collection[str] = frozenset(),
+    keys: Collection[Key] = frozenset(),
 ) -> Troubles:
-    """What failed and what is damaged, of all slides or of some."""
-    failed = _chosen(platform.catalog.cells_in(plan_id, "failed"), slide_ids)
-    damaged = _chosen(platform.catalog.cells_in(plan_id, "damaged"), slide_ids)
+    """What failed and what is damaged, of all slides and assets or of some."""
+    meant = _Meant(slide_ids=slide_ids, keys=keys)
+    failed = meant.cells_of(platform.catalog.cells_in(plan_id, "failed"))
+    damaged = meant.cells_of(platform.catalog.cells_in(plan_id, "damaged"))
     first = _FirstFailures(platform)
-    others = _told(platform, first.others(failed), _failures_of)
+    others = _told(platform, first.others(failed), meant.failures_of)
     alone, lacking = first.lacking()
-    cells = [cell for row in slide_rows(platform, alone) for cell in _failures_of(row)]
+    cells = [cell for row in slide_rows(platform, alone) for cell in meant.failures_of(row)]
     return Troubles(
         failures=replace(others, cells=(*cells, *others.cells), lacking=lacking),
-        damages=_told(platform, _of_each(damaged), _damages_of),
+        damages=_told(platform, _of_each(damaged), meant.damages_of),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Meant:
+    """Slides and assets that are asked about; all where none are named."""
+
+    slide_ids: Collection[str]
+    keys: Collection[Key]
+
+    def cells_of(self, cells: Iterable[WantedCell]) -> Iterator[WantedCell]:
+        return (
+            cell
+            for cell in cells
+            if self._has(cell.key) and (not self.slide_ids or cell.slide_id in self.slide_ids)
+        )
+
+    def failures_of(self, row: SlideStatus) -> Iterable[Cell]:
+        """The first asset that failed."""
+        return [c for c in row.cells if c.state == "failed" and self._has(c.key)][:1]
+
+    def damages_of(self, row: SlideStatus) -> Iterable[Cell]:
+        return [cell for cell in row.damages if self._has(cell.key)]
+
+    def _has(self, key: Key) -> bool:
+        return not self.keys or key in self.keys
 
 
 class _FirstFailures:
@@ -107,10 +136,6 @@ class _FirstFailures:
         return alone, tuple(sorted(several, key=lambda one: self._order[one.key]))
 
 
-def _chosen(cells: Iterable[WantedCell], slide_ids: Collection[str]) -> Iterator[WantedCell]:
-    return (cell for cell in cells if not slide_ids or cell.slide_id in slide_ids)
-
-
 def _of_each(cells: Iterable[WantedCell]) -> Iterator[tuple[str, list[str]]]:
     for slide_id, found in groupby(cells, key=_slide_id):
         yield slide_id, [cell.reason for cell in found]
@@ -138,12 +163,3 @@ def _told(
     cells = [cell for row in slide_rows(platform, first) for cell in cells_of(row)]
     rest.update(cell.reason for cell in cells[MAX_TOLD:])
     return Told(cells=tuple(cells[:MAX_TOLD]), rest=dict(rest.most_common()))
-
-
-def _failures_of(row: SlideStatus) -> Iterator[Cell]:
-    if row.failure is not None:
-        yield row.failure
-
-
-def _damages_of(row: SlideStatus) -> tuple[Cell, ...]:
-    return row.damages

@@ -9,7 +9,11 @@ place from spec, code version, weights and parents. What does not fit is told, n
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import dataclass
+
 from pathassets.adapters.store.store import Artifact
+from pathassets.catalog.forgotten import find_gone
 from pathassets.core.address import SLIDE_STAGE, Address
 from pathassets.core.external import CODE_VERSION, EXTERNAL, Adopted, counts_for, external_spec
 from pathassets.core.recipe import ANNOTATIONS, DATASET, Recipe
@@ -61,7 +65,9 @@ def follows_from(artifact: Artifact, recipe: Recipe) -> bool:
     """
     entry = next((one for one in recipe.per_slide if one.key == artifact.address.key), None)
     source, parents = artifact.spec.get(EXTERNAL), artifact.parents
-    if entry is None or entry.parent is None or not isinstance(source, dict) or len(parents) != 1:
+    if entry is None or entry.unread is not None or entry.parent is None:
+        return False
+    if not isinstance(source, dict) or len(parents) != 1:
         return False
     slide_id, version = parents[0].partition_key, parents[0].digest
     is_stated = canonical_json(artifact.spec) == canonical_json(external_spec(entry, source))
@@ -91,9 +97,53 @@ def adopt(platform: Platform, address: Address) -> str:
     artifact = platform.store.read_checked(address)
     if not is_proved(artifact, platform.recipe):
         raise StoreError(address, "its digest does not follow from what it states")
-    wanted = {parent for parent in artifact.parents if parent.stage != SLIDE_STAGE}
-    unknown = sorted(wanted - platform.catalog.known_artifacts(wanted))
-    if unknown:
+    if unknown := _unknown_parents(platform, artifact):
         raise StoreError(address, f"was made from {unknown[0]}, which the catalog does not know")
     platform.catalog.record_artifact(artifact_record(artifact, ADOPTED_BY), artifact.parents)
     return "entered into the catalog; every byte was read"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unfounded:
+    """What an artifact was made from, and why the catalog can never know that as it is."""
+
+    parent: Address
+    why: str
+    remedy: str
+    """What helps beside removing what was made from it."""
+
+
+def unfounded(
+    platform: Platform, artifact: Artifact, refused: Collection[Address]
+) -> Unfounded | None:
+    """Why an artifact cannot be taken over, be its own bytes as they should; None where it can.
+
+    `refused` are artifacts that were looked at before it, and cannot be.
+    """
+    unknown = _unknown_parents(platform, artifact)
+    slides = platform.catalog.known_slides({one.partition_key for one in unknown})
+    for parent in unknown:
+        if parent.partition_key not in slides:
+            return _of_no_slide(platform, parent)
+    for parent in unknown:
+        if parent in refused:
+            why, remedy = "which cannot be taken over either", "What helps stands in its line"
+            return Unfounded(parent=parent, why=why, remedy=remedy)
+        if not platform.store.has(parent):
+            why, remedy = "which is not there", "Restore a catalog that knows it"
+            return Unfounded(parent=parent, why=why, remedy=remedy)
+    return None
+
+
+def _of_no_slide(platform: Platform, parent: Address) -> Unfounded:
+    gone = find_gone(platform.catalog.forgotten(), parent.partition_key)
+    if gone is None:
+        why, remedy = "whose slide the catalog does not have", "Ingest its slide again"
+        return Unfounded(parent=parent, why=why, remedy=remedy)
+    why = f"whose slide was {gone.told}"
+    return Unfounded(parent=parent, why=why, remedy="Nothing takes it over: leave it")
+
+
+def _unknown_parents(platform: Platform, artifact: Artifact) -> list[Address]:
+    wanted = {parent for parent in artifact.parents if parent.stage != SLIDE_STAGE}
+    return sorted(wanted - platform.catalog.known_artifacts(wanted))

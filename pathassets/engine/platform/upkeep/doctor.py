@@ -28,11 +28,24 @@ def examine(
     `reads_bytes` hashes every file of every artifact; `search` are folders in which slides that are
     gone are looked for.
     """
+    yield from _check_weights(platform)
     yield from check_store(platform, reads_bytes=reads_bytes)
     yield from check_rows(platform, reads_bytes=reads_bytes)
     yield from check_noted(platform)
     yield from check_releases(platform, reads_bytes=reads_bytes)
     yield from check_slides(platform, search)
+
+
+def _check_weights(platform: Platform) -> Iterator[Finding]:
+    """Files that the recipe names, and without which nothing can be held against it."""
+    for entry in platform.recipe.entries:
+        if entry.unread is not None:
+            yield Finding(
+                kind="weights_unread",
+                subject="/".join(entry.key),
+                evidence=entry.unread.message,
+                remedy=entry.unread.remedy,
+            )
 
 
 def treat(findings: Iterable[Finding], *, is_fixing: bool) -> Iterator[Treated]:

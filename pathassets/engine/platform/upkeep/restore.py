@@ -1,7 +1,8 @@
 """A backup -> a home again, beside whatever is left of the store.
 
-    every hash checked ─▶ who was forgotten since (forgotten_since) ─▶ what is in the way put aside
-        (--force) ─▶ recipe ─▶ catalog, without those ─▶ annotations, without theirs
+    every hash checked ─▶ who was forgotten, and what released, since (forgotten_since)
+        ─▶ what is in the way put aside (--force) ─▶ recipe ─▶ catalog, without those slides, with
+        those releases ─▶ annotations, without theirs
 
 The catalog is there last: killed before, the same command does it all again. What of the store is
 whole is taken over by the next run, and what is not is made again.
@@ -11,8 +12,8 @@ from __future__ import annotations
 
 import shutil
 import uuid
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,16 +25,18 @@ from pathassets.adapters.store.folders import write_synced
 from pathassets.adapters.store.store import Store, open_store
 from pathassets.adapters.store.survey import find_held, survey
 from pathassets.catalog.database.urls import parse_url
-from pathassets.catalog.upkeep.dump import is_empty, load_catalog
-from pathassets.catalog.upkeep.outliving import KeptOut
+from pathassets.catalog.upkeep.dump import is_empty, load_catalog, releases_in
+from pathassets.catalog.upkeep.numbered import CarriedOver
+from pathassets.catalog.upkeep.outliving import KeptOut, Outlived
 from pathassets.core.address import Address
 from pathassets.core.recipe import ANNOTATIONS
 from pathassets.core.text import names_one
+from pathassets.engine.platform.recipe import open_recipe
 from pathassets.engine.platform.upkeep.backup import DAGSTER, RECIPE, STORE, TABLES, WHAT
 from pathassets.engine.platform.upkeep.forget import folders_of, remove_folders
 from pathassets.engine.platform.upkeep.forgotten_since import BEFORE, read_forgotten_since
 from pathassets.engine.settings import DEFAULT_RECIPE, Settings
-from pathassets.errors import CatalogError, StoreError
+from pathassets.errors import CatalogError, SpecError, StoreError
 
 RESTORING = ".restoring"
 """Folder of the home that a backup is unpacked in."""
@@ -51,8 +54,12 @@ class Restored:
     """Annotations that the backup could not keep, and why; but for those of `kept_out`."""
     kept_out: tuple[KeptOut, ...]
     """Slides of the backup that were forgotten since."""
+    carried: tuple[CarriedOver, ...]
+    """Releases that the backup has not, or under another number."""
     not_known: str
     """Why others may have been, and nobody knows; empty where all are known."""
+    unread: tuple[str, ...]
+    """Files that the recipe names, no backup carries, and nobody can read here: where, and why."""
 
 
 def restore_backup(
@@ -71,7 +78,8 @@ def restore_backup(
     with unpacked(source.absolute(), settings.home / RESTORING, what=WHAT) as bundle:
         folder = settings.home / RESTORING
         about = _about(source, bundle)
-        since = read_forgotten_since(settings, instead_of)
+        known = releases_in(_tables(folder, bundle))
+        since = read_forgotten_since(settings, instead_of, known)
         aside = _make_room(settings, folder, is_forced=is_forced)
         for target, name in _texts(settings):
             _restore_text(folder / name, target)
@@ -79,12 +87,14 @@ def restore_backup(
         tables, revision = _tables(folder, bundle), about["revision"]
         load_catalog(settings.catalog_url, revision, tables, since.outliving, files.settle)
     return Restored(
-        n_slides=about["n_slides"] - len(files.kept_out),
+        n_slides=about["n_slides"] - len(files.outlived.kept_out),
         n_annotations=files.n_annotations,
         aside=aside,
         lacking=tuple(one for one in map(str, about["lacking"]) if not names_one(one, files.out)),
-        kept_out=tuple(files.kept_out),
+        kept_out=tuple(files.outlived.kept_out),
+        carried=tuple(files.outlived.carried),
         not_known=since.not_known,
+        unread=tuple(_unread(settings)),
     )
 
 
@@ -94,18 +104,18 @@ class _Files:
 
     store: Store
     kept: Store
-    kept_out: Sequence[KeptOut] = ()
+    outlived: Outlived = field(default=Outlived(kept_out=(), carried=()))
     n_annotations: int = 0
 
     @property
     def out(self) -> set[str]:
         """Ids of the slides that stay out."""
-        return {slide_id for one in self.kept_out for slide_id in one.slide_ids}
+        return {slide_id for one in self.outlived.kept_out for slide_id in one.slide_ids}
 
-    def settle(self, kept_out: Sequence[KeptOut]) -> None:
+    def settle(self, outlived: Outlived) -> None:
         """Publish annotations, but for those slides; what else lies in the store of them goes."""
-        self.kept_out = kept_out
-        gone = [i for one in kept_out if not one.are_artifacts_kept for i in one.slide_ids]
+        self.outlived = outlived
+        gone = [i for one in outlived.kept_out if not one.are_artifacts_kept for i in one.slide_ids]
         with self.store.staging(f"restore-{uuid.uuid4().hex}") as bin_:
             remove_folders(folders_of(self.store.root, gone), bin_)
         self.n_annotations = _restore_annotations(self.store, self.kept, self.out)
@@ -185,6 +195,18 @@ def _restore_text(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     write_synced(aside, source.read_bytes())
     aside.replace(target)
+
+
+def _unread(settings: Settings) -> Iterator[str]:
+    """Which files that the recipe names cannot be read; or why the recipe itself cannot."""
+    [(recipe, _), _] = _texts(settings)
+    in_force = recipe if recipe.is_file() else DEFAULT_RECIPE
+    try:
+        entries = open_recipe(replace(settings, recipe=in_force)).entries
+    except SpecError as error:
+        yield error.message
+        return
+    yield from (entry.unread.message for entry in entries if entry.unread is not None)
 
 
 def _restore_annotations(store: Store, kept: Store, out: Collection[str]) -> int:

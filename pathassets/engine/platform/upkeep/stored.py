@@ -9,6 +9,7 @@ Both are read as they come; nothing holds all of either.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
@@ -31,10 +32,16 @@ from pathassets.core.address import ALL_SLIDES, Address
 from pathassets.core.recipe import ANNOTATIONS, STAGES
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.presence import tool_of
-from pathassets.engine.platform.upkeep.adopt import adopt, is_external, is_proved
+from pathassets.engine.platform.upkeep.adopt import (
+    Unfounded,
+    adopt,
+    is_external,
+    is_proved,
+    unfounded,
+)
 from pathassets.engine.platform.upkeep.finding import Finding
 from pathassets.engine.stages.outcomes import import_again
-from pathassets.engine.stages.recorded_annotation import record_again
+from pathassets.engine.stages.recorded_annotation import ORIGINAL, record_again
 from pathassets.errors import StoreError
 
 FIX = "pathassets doctor --fix"
@@ -103,6 +110,7 @@ def check_store(platform: Platform, *, reads_bytes: bool) -> Iterator[Finding]:
         yield _leftover(platform, left)
     since_s = working_since_s(platform.store)
     found = survey(platform.store, [ANNOTATIONS, *STAGES])
+    refused: set[Address] = set()  # what an artifact is made from comes before it
     while page := list(islice(found, _N_ASKED)):
         strays = [one for one in page if isinstance(one, Stray)]
         addresses = [one for one in page if isinstance(one, Address)]
@@ -112,7 +120,7 @@ def check_store(platform: Platform, *, reads_bytes: bool) -> Iterator[Finding]:
         for address in addresses:
             if address not in known and not _is_under_way(platform, address, since_s):
                 is_of_slide = address.partition_key in {ALL_SLIDES, *slides}
-                yield from _unrecorded(platform, address, is_of_slide=is_of_slide)
+                yield from _unrecorded(platform, address, refused, is_of_slide=is_of_slide)
             elif address in known and reads_bytes:
                 yield from _unlisted(platform, address)
 
@@ -162,7 +170,9 @@ def _unlisted(platform: Platform, address: Address) -> Iterator[Finding]:
     yield from (_stray(platform, one) for one in find_unlisted(platform.store, artifact))
 
 
-def _unrecorded(platform: Platform, address: Address, *, is_of_slide: bool) -> Iterator[Finding]:
+def _unrecorded(
+    platform: Platform, address: Address, refused: set[Address], *, is_of_slide: bool
+) -> Iterator[Finding]:
     """A folder at an artifact's place, of which the catalog has no row."""
     folder = platform.store.path_of(address)
     if not any(folder.iterdir()):
@@ -170,6 +180,7 @@ def _unrecorded(platform: Platform, address: Address, *, is_of_slide: bool) -> I
     try:
         artifact = platform.store.read_whole(address)
     except StoreError as error:
+        refused.add(address)
         yield Finding(
             kind="artifact_broken",
             subject=str(address),
@@ -178,10 +189,15 @@ def _unrecorded(platform: Platform, address: Address, *, is_of_slide: bool) -> I
             mend=partial(_aside, platform, folder),
         )
         return
-    yield _whole(platform, artifact, is_of_slide=is_of_slide)
+    told = _whole(platform, artifact, refused, is_of_slide=is_of_slide)
+    if not told.can_fix:
+        refused.add(address)
+    yield told
 
 
-def _whole(platform: Platform, artifact: Artifact, *, is_of_slide: bool) -> Finding:
+def _whole(
+    platform: Platform, artifact: Artifact, refused: set[Address], *, is_of_slide: bool
+) -> Finding:
     address = artifact.address
     subject = str(address)
     if not is_of_slide:
@@ -189,19 +205,39 @@ def _whole(platform: Platform, artifact: Artifact, *, is_of_slide: bool) -> Find
     if not is_proved(artifact, platform.recipe):
         return _unproved(artifact)
     if address.stage == ANNOTATIONS and not _is_stated(platform, address):
-        return Finding(
-            kind="annotation_unstated",
-            subject=subject,
-            evidence="it is whole, and the catalog does not say who recorded it",
-            remedy=f"Restore the catalog; or record {platform.store.path_of(address)}/original/… "
-            "again: pathassets annotations set",
-        )
+        return _unstated(platform, artifact)
+    if (lacking := unfounded(platform, artifact, refused)) is not None:
+        return _unfounded(platform, address, lacking)
     return Finding(
         kind="artifact_unrecorded",
         subject=subject,
         evidence="it is whole by its sizes, and the catalog does not know it",
         remedy=f"{FIX} reads its bytes and enters it; pathassets run does, where it is in force",
         mend=partial(adopt, platform, address),
+    )
+
+
+def _unstated(platform: Platform, artifact: Artifact) -> Finding:
+    """An annotation's file, which can be recorded once more: it lies in the store as it was."""
+    address, folder = artifact.address, platform.store.path_of(artifact.address)
+    kept = (folder / one.path for one in artifact.files if one.path.startswith(f"{ORIGINAL}/"))
+    file = shlex.quote(str(next(kept, folder)))
+    return Finding(
+        kind="annotation_unstated",
+        subject=str(address),
+        evidence="it is whole, and the catalog does not say who recorded it",
+        remedy="Restore the catalog; or record it again: pathassets annotations set "
+        f"{address.partition_key} {file} --name {address.name} --who NAME --why …",
+    )
+
+
+def _unfounded(platform: Platform, address: Address, lacking: Unfounded) -> Finding:
+    return Finding(
+        kind="artifact_unrecorded",
+        subject=str(address),
+        evidence="it is whole by its sizes, the catalog does not know it, and it was made from "
+        f"{lacking.parent}, {lacking.why}",
+        remedy=f"{lacking.remedy}, or remove {platform.store.path_of(address)}",
     )
 
 

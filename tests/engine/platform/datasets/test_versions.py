@@ -92,8 +92,10 @@ def test_what_would_be_another_version_now_is_not_frozen_by_its_name_alone(platf
     tell(platform, planned[1].slide_id, label="normal")
     with pytest.raises(CatalogError, match="its slides would give another version now") as refused:
         freeze(platform, "cohort", who="Ann", why="why")
-    assert "pathassets run --select dataset/cohort" in refused.value.remedy
     named = f"cohort@{old.address.digest}"
+    command = f"pathassets dataset freeze {named} --who NAME --why …"
+    assert refused.value.remedy.startswith("pathassets run --select dataset/cohort; or ")
+    assert refused.value.remedy.endswith(command)
     assert freeze(platform, named, who="Ann", why="why").digest == old.address.digest
 
 
