@@ -14,13 +14,21 @@ def json_text(
 ) -> str:
     """Write a value as JSON; `default` writes what JSON has no word for, as in `json.dumps`.
 
+    Text stands as it is, but for what cannot be seen: that is escaped.
+
     >>> json_text({"share": float("nan"), "mpp": [0.5, float("inf")]})
     '{"share": null, "mpp": [0.5, null]}'
     """
+    write = partial(json.dumps, indent=indent, default=default, allow_nan=False, ensure_ascii=False)
     try:
-        return json.dumps(value, indent=indent, default=default, allow_nan=False)
+        text = write(value)
     except ValueError:  # rare: nothing is looked through for it before
-        return json.dumps(_finite(value), indent=indent, default=default, allow_nan=False)
+        text = write(_finite(value))
+    return "".join(map(_escaped, text)) if _UNSEEN.search(text) else text
+
+
+def _escaped(one: str) -> str:
+    return json.dumps(one)[1:-1] if _UNSEEN.match(one) else one
 
 
 def _finite(value: Any) -> Any:
