@@ -1,8 +1,8 @@
 r"""What a person types of a label -> its name and value, whatever the name is made of.
 
-    grade=3            up to the first `=`, without blanks around name and value
-    "T = 1"=yes        a name in quotation marks ends with them
-    "new\nline"=yes    within them a backslash is read as `pathassets.core.text` writes it
+grade=3            up to the first `=`, without blanks around name and value
+"T = 1"=yes        a name in quotation marks ends with them
+"new\nline"=yes    within them a backslash is read as `pathassets.core.text` writes it
 """
 
 from __future__ import annotations
