@@ -140,7 +140,7 @@ def test_what_is_shown_can_be_typed(text: str) -> None:
 REFUSED = [
     (r'label."a\qb":x', r"\q", r"'\q' stands for no character", r"Write \\ for the backslash"),
     (r"@'\x0'", r"\x", r"'\x' stands for no character", "Write"),
-    (r'label:x,"\ud800"', r"\ud800", "stands for no character", "Write"),
+    (r'label:x,"\ud800"', r"\ud800", r"'\ud800' stands for no character", "Write"),
     ("cohrot:luad & stain:HE", "cohrot", "unknown field 'cohrot'", "Did you mean 'cohort'?"),
     ("a & zzzzz:b", "zzzzz", "unknown field 'zzzzz'", "Known are id, patient, site"),
     ("cohort:", " ", "it ends too early", "Expected a field, a slide id or a value"),

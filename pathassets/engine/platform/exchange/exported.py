@@ -20,6 +20,7 @@ import numpy as np
 from pathassets.adapters.exchange.parts.claims import SOURCE
 from pathassets.adapters.exchange.parts.listed import LIST, ExportLists
 from pathassets.adapters.zarr.arrays import FeatureRows
+from pathassets.catalog.forgotten import find_gone
 from pathassets.core.address import Address
 from pathassets.core.exchange.found import FoundFeatures
 from pathassets.core.stages import FEATURES
@@ -64,6 +65,7 @@ class ExportedFiles:
         self._platform = platform
         self._lists = ExportLists()
         self._heirs = heirs_of(platform.catalog)
+        self._forgotten = platform.catalog.forgotten()
 
     def check(self, found: FoundFeatures, slide_id: str) -> Checked:
         """Hold the file of a slide against the list, and against the artifacts that are named.
@@ -102,7 +104,7 @@ class ExportedFiles:
             yield _Named(text=said, told=f"{LIST} says it is an export of {quoted(said, 200)}")
 
     def _other_slide(self, names: list[_Named], slide_id: str) -> str:
-        """Which one names a slide of this catalog that the file is not of; "" where none does.
+        """Which one names a slide of this catalog, or one taken out, that the file is not of.
 
         An id that nobody knows here may be the same slide's where the export was made.
         """
@@ -110,7 +112,8 @@ class ExportedFiles:
         ids = {told: self._heirs.get(key, key) for told, key in keys.items()}
         known = self._platform.catalog.known_slides(ids.values())
         for told, named in ids.items():
-            if named != slide_id and named in known:
+            is_here = named in known or find_gone(self._forgotten, named) is not None
+            if named != slide_id and is_here:
                 return f"{told}, and is of slide {slide_id}"
         return ""
 
