@@ -200,7 +200,7 @@ def test_labels_tags_and_cohorts_are_changed_by_hand(home: Path) -> None:
     assert r"""label."new\nline" not stated → 'l3'""" in shown
     assert output("select", "show", r'label."new\nline":l3').startswith(a)
     assert "text" in output("cohort", "kind", r'"new\nline"', "text")
-    said = invoke("cohort", "kind", r'"new\tline"', "text").stderr
+    said = invoke("cohort", "kind", r'"new\nlime"', "text").stderr
     assert r"""Did you mean "new\nline"?""" in said
     said = invoke("select", "show", r'label."new\tline":l3').stderr
     assert r"""Did you mean label."new\nline"?""" in said

@@ -13,6 +13,7 @@ from typing import Any
 
 from pathassets.core.text import UNSEEN
 
+DELETE = "\x7f"
 _NOT_PLAIN = re.compile(r"[^\x00-\x7e]")
 
 
@@ -25,8 +26,8 @@ def json_text(
 
     >>> json_text({"share": float("nan"), "mpp": [0.5, float("inf")]})
     '{"share": null, "mpp": [0.5, null]}'
-    >>> print(json_text({"Größe": "a\u202eb\n"}))
-    {"Größe": "a\u202eb\n"}
+    >>> print(json_text({"Größe": "a\u202eb\n\x7f"}))
+    {"Größe": "a\u202eb\n\u007f"}
     """
     write = partial(json.dumps, indent=indent, default=default, allow_nan=False, ensure_ascii=False)
     try:
@@ -39,6 +40,8 @@ def json_text(
 def _escaped(found: re.Match[str]) -> str:
     """A character as it is, or as JSON writes it where it cannot be seen."""
     one = found[0]
+    if one == DELETE:  # which `json.dumps` leaves as it is
+        return "\\u007f"
     return json.dumps(one)[1:-1] if unicodedata.category(one) in UNSEEN else one
 
 
