@@ -36,7 +36,7 @@ from __future__ import annotations
 import difflib
 import errno
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 
@@ -373,13 +373,13 @@ def near_names(name: str, known: Iterable[str], n: int = 3) -> list[str]:
     return [folded[one] for one in difflib.get_close_matches(name.casefold(), folded, n=n)]
 
 
-def perhaps(near: Sequence[str]) -> str:
-    """Ask back for names that may be meant; empty where none may.
+def perhaps(near: Sequence[str], shown: Callable[[str], str] = repr) -> str:
+    """Ask back for names that may be meant, as they can be typed; empty where none may.
 
     >>> perhaps(["luad", "lusc"]), perhaps([])
     ("Did you mean 'luad' or 'lusc'? ", '')
     """
-    return f"Did you mean {' or '.join(map(repr, near))}? " if near else ""
+    return f"Did you mean {' or '.join(map(shown, near))}? " if near else ""
 
 
 def closest(name: str, known: Iterable[str]) -> str:

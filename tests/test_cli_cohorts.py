@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -188,6 +190,26 @@ def test_labels_tags_and_cohorts_are_changed_by_hand(home: Path) -> None:
     assert "label.grade '2' → not stated" in output("cohort", "label", a, "grade=")
     assert "label.\"T = 1\" not stated → 'x'" in output("cohort", "label", a, '"T = 1"=x')
     assert output("select", "show", "label.'T = 1':x & a.svs").startswith(a)
+    assert "label.\"T = 1\" 'x' → 'y'" in output("cohort", "label", a, '"T = 1"= y ')
+    said = invoke("cohort", "label", b, "T = 1=yes").stderr
+    assert "'T = 1=yes' may be of a label 'T' or 'T = 1'" in said
+    commands = re.findall(r"pathassets (cohort label \S+ '[^']+')", said.replace("\n", " "))
+    assert [shlex.split(one)[-1] for one in commands] == ['"T"=1=yes', '"T = 1"=yes']
+    assert "label.\"T = 1\" not stated → 'yes'" in output(*shlex.split(commands[1]))
+    shown = output("cohort", "label", a, r'"new\nline"= l3')
+    assert r"""label."new\nline" not stated → 'l3'""" in shown
+    assert output("select", "show", r'label."new\nline":l3').startswith(a)
+    assert "text" in output("cohort", "kind", r'"new\nline"', "text")
+    said = invoke("cohort", "kind", r'"new\nlime"', "text").stderr
+    assert r"""Did you mean "new\nline"?""" in said
+    said = invoke("select", "show", r'label."new\tline":l3').stderr
+    assert r"""Did you mean label."new\nline"?""" in said
+    assert (
+        r"'\q' stands for no character, at character 3"
+        in invoke("cohort", "label", a, r'"a\q"=x').stderr
+    )
+    found = output("sql", "SELECT name AS \"Größe\" FROM v_labels WHERE value = 'l3'", "--json")
+    assert found == '[\n{"Größe": "new\\nline"}\n]\n'
     assert "tag +x, tag +y" in output("cohort", "tag", a, "x", "y")
     assert "tag -y" in output("cohort", "tag", a, "y", "--remove")
     output("cohort", "slides", "pilot", a, b)

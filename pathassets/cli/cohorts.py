@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pwd
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
@@ -25,6 +24,7 @@ from pathassets.engine.platform.cohorts.imports import (
 )
 from pathassets.engine.platform.cohorts.preview import CohortPreview, Leniency, preview_table
 from pathassets.engine.platform.cohorts.sheet import read_sheet
+from pathassets.engine.platform.cohorts.typed import read_label, read_name
 from pathassets.engine.platform.cohorts.words import check_name
 from pathassets.engine.platform.ingestion.cohort_table import UNKNOWN_WORDS
 from pathassets.engine.platform.platform import Platform, open_to_read
@@ -33,7 +33,6 @@ from pathassets.engine.settings import read_settings
 if TYPE_CHECKING:
     import dagster as dg
 
-_NAME_IN_MARKS = re.compile(r'"((?:[^"\\]|\\.)+)"=(.*)', re.DOTALL)
 MAX_REPORTED = 500
 """Slides, or patients, whose pages are told of new words at once: two events each, 30 ms."""
 
@@ -130,7 +129,7 @@ def show_cohort(name: str, *, as_json: bool) -> None:
 def history(key: str, *, as_json: bool) -> None:
     """Print who changed what of a slide, a patient or a label's kind, when, and from which file."""
     with open_to_read(read_settings()) as platform:
-        report.cohort_history(history_of(platform.catalog, key), as_json=as_json)
+        report.cohort_history(history_of(platform.catalog, read_name(key)), as_json=as_json)
 
 
 @cohort.command()
@@ -143,10 +142,11 @@ def label(key: str, labels: tuple[str, ...], who: str, *, is_patient: bool) -> N
 
     A NAME in quotation marks ends with them: '"T = 1"=yes'.
     """
-    said = dict(_parted(one) for one in labels)
+    subject: Subject = "patient" if is_patient else "slide"
 
     def change(platform: Platform) -> list[CohortChange]:
-        subject: Subject = "patient" if is_patient else "slide"
+        known = platform.catalog.label_kinds()
+        said = dict(read_label(one, known, subject, key) for one in labels)
         return label_by_hand(platform.catalog, subject, key, said, who=who)
 
     _by_hand(change)
@@ -158,18 +158,8 @@ def label(key: str, labels: tuple[str, ...], who: str, *, is_patient: bool) -> N
 @_BY
 def kind(name: str, word: LabelKind, who: str) -> None:
     """Let all labels called NAME be of a KIND: category, number, boolean or text."""
-    _by_hand(lambda one: set_kind_by_hand(one.catalog, name, word, who=who))
-
-
-def _parted(text: str) -> tuple[str, str]:
-    """Name and value; a name in quotation marks may have a `=`, and a backslash spares a mark."""
-    found = _NAME_IN_MARKS.fullmatch(text)
-    if found:
-        return re.sub(r"\\(.)", r"\1", found[1], flags=re.DOTALL), found[2]
-    name, sign, value = text.partition("=")
-    if not sign:
-        raise click.BadParameter(f"{text!r} is not NAME=VALUE")
-    return name, value
+    called = read_name(name)
+    _by_hand(lambda one: set_kind_by_hand(one.catalog, called, word, who=who))
 
 
 @cohort.command()

@@ -7,6 +7,7 @@ turns the rest of a line around, or a megabyte. Whatever shows such text asks he
 from __future__ import annotations
 
 import re
+import sys
 import unicodedata
 from collections.abc import Iterable
 
@@ -16,6 +17,12 @@ QUOTED_CHARS = 60
 """Of a name or a cell that a message repeats."""
 HEADER_CHARS = 80
 """Longest value of a header that is told."""
+_ESCAPE = re.compile(
+    r"\\(?:(?P<sign>[nrt\\\"'])"
+    r"|(?P<hex>x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8})|.?)",
+    re.DOTALL,
+)
+_SIGNS = {"n": "\n", "r": "\r", "t": "\t"}
 
 
 def visible(text: str, *, keep: str = "") -> str:
@@ -32,6 +39,48 @@ def visible(text: str, *, keep: str = "") -> str:
         else one
         for one in text
     )
+
+
+class EscapeError(ValueError):
+    """Something after a backslash that stands for no character."""
+
+    def __init__(self, written: str, start: int) -> None:
+        super().__init__(f"{quoted(written)} stands for no character")
+        self.start = start
+        """Of the backslash, in the text between the marks."""
+        self.end = start + len(written)
+
+
+def in_marks(text: str) -> str:
+    r"""Put text into quotation marks, all that is invisible written: `within_marks` reads it again.
+
+    >>> print(in_marks('new\nline "x" C:\\'))
+    "new\nline \"x\" C:\\"
+    """
+    spared = re.sub(r'["\\]', r"\\\g<0>", text)
+    return f'"{visible(spared)}"'
+
+
+def within_marks(written: str) -> str:
+    r"""The text that stands between quotation marks: `in_marks` the other way round.
+
+    Raises:
+        EscapeError: what follows a backslash stands for no character that a name can have: NUL
+            and halves of characters are none.
+
+    >>> within_marks(r"a\tb \u202e \"") == 'a\tb \u202e "'
+    True
+    """
+    return _ESCAPE.sub(_read_escape, written)
+
+
+def _read_escape(found: re.Match[str]) -> str:
+    if found["sign"]:
+        return _SIGNS.get(found["sign"], found["sign"])
+    code = int(found["hex"][1:], 16) if found["hex"] else sys.maxunicode + 1
+    if not 0 < code <= sys.maxunicode or unicodedata.category(chr(code)) == "Cs":
+        raise EscapeError(found[0], found.start())
+    return chr(code)
 
 
 def shortened(text: str, n_chars: int) -> str:

@@ -80,7 +80,7 @@ def test_labels_of_one_name_are_of_one_kind_whoever_has_them(two) -> None:
         two.record_changes([of_slide("label.grade", "x", key="b", kind="category")], BY)
     with pytest.raises(CatalogError, match="'2' is of another kind than boolean"):
         two.set_label_kind("grade", "boolean", BY, fits=lambda _: False)
-    with pytest.raises(CatalogError, match=r"nobody stated any of this name.*mean 'grade'"):
+    with pytest.raises(CatalogError, match=r"nobody stated any of this name.*mean \"grade\""):
         two.set_label_kind("grades", "text", BY, fits=lambda _: True)
     changed = CohortChange(subject="label", key="grade", field="kind", old="number", new="text")
     assert two.set_label_kind("grade", "text", BY, fits=lambda _: True) == [changed]

@@ -166,6 +166,7 @@ def _read(path: Path, folder: Path, patches: Path | None) -> Found:
         n_rows=bag.n_rows, n_columns=bag.n_columns, dtype=bag.dtype, chunks=h5_rows(path),
         encoder=bag.claimed("encoder"), slide_sha256=bag.claimed("slide_sha256"),
         weights_sha256=bag.claimed("weights_sha256"), exported_from=bag.claimed("source"),
+        is_export=bag.has_claims,
         parameters={"patch_level": level, "patch_size": patch_px} if used else {},
     )  # fmt: skip
 

@@ -212,6 +212,7 @@ def _read(path: Path, folder: Path) -> Found:
         chunks=h5_rows(path, "feats"), encoder=as_text(said.get("extractor")),
         slide_sha256=bag.claimed("slide_sha256"),
         weights_sha256=bag.claimed("weights_sha256"), exported_from=bag.claimed("source"),
+        is_export=bag.has_claims,
         slide_mpp=number(said, f"{PREFIX}slide_mpp"),
         parameters={name: said[name] for name in kept if name in said},
     )  # fmt: skip

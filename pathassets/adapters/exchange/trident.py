@@ -192,6 +192,7 @@ def _read(path: Path, folder: Path, encoder: str) -> Found:
         encoder=as_text(bag.of_features.get("encoder")) or encoder,
         slide_size_px0=bag.slide_size_px0, slide_sha256=bag.claimed("slide_sha256"),
         weights_sha256=bag.claimed("weights_sha256"), exported_from=bag.claimed("source"),
+        is_export=bag.has_claims,
         parameters={name: said[name] for name in kept if name in said},
     )  # fmt: skip
 

@@ -14,8 +14,8 @@ from sqlalchemy import Connection, select, update
 from pathassets.catalog.cohorts.state import LABEL, NAMED
 from pathassets.catalog.records import CohortChange, LabelKind
 from pathassets.catalog.tables import patient_label, slide_label
-from pathassets.core.text import quoted
-from pathassets.errors import CatalogError, did_you_mean
+from pathassets.core.text import in_marks, quoted
+from pathassets.errors import CatalogError, near_names, perhaps
 
 KIND = "kind"
 """Field of a change of what kind labels are."""
@@ -78,7 +78,7 @@ def change_kind(
     if name not in known:
         raise CatalogError(
             f"label {quoted(name)}: nobody stated any of this name",
-            remedy=did_you_mean(name, sorted(known), "There are") if known else "State one first",
+            remedy=_instead(name, known) if known else "State one first",
         )
     for value in _values(connection, name):
         if not fits(value):
@@ -91,6 +91,11 @@ def change_kind(
         connection.execute(update(table).where(of_name, table.c.kind != kind).values(kind=kind))
     change = CohortChange(subject="label", key=name, field=KIND, old=known[name], new=kind)
     return [change] if change.old != change.new else []
+
+
+def _instead(name: str, known: Collection[str]) -> str:
+    near = perhaps(near_names(name, known, n=1), in_marks)
+    return near.rstrip() or f"There are {', '.join(sorted(known))}"
 
 
 def _values(connection: Connection, name: str) -> Sequence[str]:

@@ -49,6 +49,8 @@ class FoundFeatures:
     exported_from: str = ""
     """Address of the artifact that it says it is an export of; empty where the file is another's,
     or does not say it."""
+    is_export: bool = False
+    """Whether it has any attribute that only exports of ours have."""
     stated_name: str = ""
     """What it says within that the slide is called."""
     slide_sha256: str = ""

@@ -1,7 +1,7 @@
 """Slides -> what their files are called elsewhere: names that are no paths, and no two alike.
 
-Other tools find a slide's files by its own file name without the ending. Two slides of one name
-would be one there, so they are refused; slide ids are all different.
+Other tools find a slide's files by its own file name without the ending. Slides of one name would
+be one there, so they are refused; slide ids are all different.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from pathlib import PurePath
 from typing import Literal
 
 from pathassets.core.text import quoted, visible
-from pathassets.errors import SpecError
 
 NameBy = Literal["file", "slide_id"]
 COMPOUND = (".ome.tiff", ".ome.tif", ".ome.zarr")
@@ -50,36 +49,40 @@ def safe_name(name: str) -> str:
 def names_of(files: Mapping[str, str], by: NameBy) -> dict[str, str]:
     """The name of each slide's files, by slide id; `files` has the slide's own file names.
 
-    Raises:
-        SpecError: two slides would have one name, or one cannot be a file's.
-
     >>> names_of({"a-01": "a.svs", "b-02": "b.svs"}, "file")
     {'a-01': 'a', 'b-02': 'b'}
     """
-    names = {s: stem_of(file) if by == "file" else s for s, file in files.items()}
-    for slide_id, name in names.items():
-        try:
-            safe_name(name)
-        except ValueError as error:
-            raise SpecError(
-                f"{slide_id}: its file's name {quoted(name)} cannot name others: {error}",
-                remedy="Name them by slide id: --names slide_id",
-            ) from error
-    _refuse_same(names)
-    return names
+    return {s: stem_of(file) if by == "file" else s for s, file in files.items()}
 
 
-def _refuse_same(names: Mapping[str, str]) -> None:
-    """Refuse names that are one, also on a disk that knows no case."""
-    seen: dict[str, str] = {}
+def unfit_names(names: Mapping[str, str]) -> dict[str, str]:
+    """Why a slide's files cannot be called so, by slide id: of those alone where something is.
+
+    Names that differ by case are one, too: some disks know none.
+    """
+    slides: dict[str, list[str]] = {}
     for slide_id, name in sorted(names.items()):
-        other = seen.setdefault(name.casefold(), slide_id)
-        if other != slide_id:
-            raise SpecError(
-                f"slides {other} and {slide_id}: both have files named {name}",
-                remedy="Other tools would take them for one: name them by slide id, --names "
-                "slide_id, or choose with --slides",
-            )
+        slides.setdefault(name.casefold(), []).append(slide_id)
+    faults = {s: _fault_of(s, name, slides[name.casefold()]) for s, name in names.items()}
+    return {slide_id: fault for slide_id, fault in faults.items() if fault}
+
+
+def _fault_of(slide_id: str, name: str, of_name: Iterable[str]) -> str:
+    try:
+        safe_name(name)
+    except ValueError as error:
+        return (
+            f"its file's name {quoted(name)} cannot name others: {error}. "
+            "Name them by slide id: --names slide_id"
+        )
+    others = [one for one in of_name if one != slide_id]
+    if not others:
+        return ""
+    more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+    return (
+        f"files of slide {others[0]}{more} are named {name}, too, and other tools would take them "
+        "for one. Name them by slide id, --names slide_id, or choose with --slides"
+    )
 
 
 def slides_by_stem(files: Iterable[tuple[str, str]]) -> dict[str, set[str]]:

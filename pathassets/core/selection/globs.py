@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterator
 from typing import Literal
 
+from pathassets.core.text import in_marks
+
 Piece = tuple[Literal["text", "any", "one"], str]
 """Text, any number of characters, or one."""
 
@@ -87,7 +89,7 @@ def written(glob: str) -> str:
     text = literal(glob)
     if text and all(_BARE.match(one) for one in text):
         return text
-    return '"' + re.sub(r'["\\]', r"\\\g<0>", text) + '"'
+    return in_marks(text)
 
 
 def _spared(text: str) -> str:

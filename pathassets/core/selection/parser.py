@@ -1,4 +1,4 @@
-"""Text of a selection -> its tree, or an error that points at the place.
+r"""Text of a selection -> its tree, or an error that points at the place.
 
     cohort:luad,lusc          a field has one of these values; `*` and `?` stand for any characters
     mpp<0.3  label.age>=60    numbers
@@ -6,7 +6,8 @@
     @pilot                    what was saved under that name
     !x  x & y  x | y  (x)     not, and, or: `!` before `&` before `|`
 
-In quotation marks a value is what it says; outside of them a backslash spares one character.
+In quotation marks a value is what it says, and after a backslash what `pathassets.core.text` writes
+so (\n, \u202e, \\); outside of them a backslash spares one character, whatever it is.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from pathassets.core.selection.nodes import (
     match,
     negated,
 )
-from pathassets.core.text import quoted
+from pathassets.core.text import EscapeError, quoted, within_marks
 from pathassets.errors import did_you_mean
 
 GRAMMAR = r"""
@@ -149,7 +150,7 @@ class _Reading:
     def _condition(self, tree: Tree[Token], below: list[Tree[Token]]) -> Selection:
         match tree.data:
             case "saved":
-                return Saved(name=literal(_glob(_token(tree))), span=_span(tree))
+                return Saved(name=literal(self._glob(_token(tree))), span=_span(tree))
             case "compared":
                 return self._compared(tree, below[0])
             case "matched":
@@ -184,7 +185,7 @@ class _Reading:
                 self._text, _span_of(operator), f"{asked.name} is a text, and no number",
                 remedy=f"Write {asked}:{value}",
             )  # fmt: skip
-        number = number_of(literal(_glob(value)))
+        number = number_of(literal(self._glob(value)))
         if number is None:
             raise fault(
                 self._text, _span_of(value), f"{quoted(value)} is no number",
@@ -203,7 +204,7 @@ class _Reading:
                 self._text, (start, start + len(name)), f"unknown field {quoted(name)}",
                 remedy=did_you_mean(name, FIELDS),
             )  # fmt: skip
-        of = literal(glob_of_word(which)) + "".join(literal(_glob(one)) for one in more)
+        of = literal(glob_of_word(which)) + "".join(literal(self._glob(one)) for one in more)
         asked = Field(
             name=str(name), of="" if (name, of) == ("label", "label") else of, span=_span(tree)
         )
@@ -211,8 +212,21 @@ class _Reading:
             raise fault(self._text, asked.span, f"{name} cannot be asked so", remedy=remedy)
         return asked, kind
 
+    def _glob(self, token: Token) -> str:
+        """The glob of a word, or of what stands in quotation marks."""
+        if token.type != "QUOTED":
+            return glob_of_word(token)
+        try:
+            return glob_of(within_marks(token[1:-1]))
+        except EscapeError as error:
+            first = _span_of(token)[0] + 1
+            raise fault(
+                self._text, (first + error.start, first + error.end), str(error),
+                remedy=r"Write \\ for the backslash itself, \n, \t or \u202e for what is not seen",
+            ) from None  # fmt: skip
+
     def _values(self, trees: Iterable[Tree[Token]]) -> list[Value]:
-        found = [Value(glob=_glob(_token(tree)), span=_span(tree)) for tree in trees]
+        found = [Value(glob=self._glob(_token(tree)), span=_span(tree)) for tree in trees]
         self._n_values += len(found)
         if self._n_values > MAX_VALUES:
             raise fault(
@@ -235,12 +249,6 @@ def _misasked(name: str, of: str, kind: FieldKind, *, is_asked: bool) -> str:
 
 def _token(tree: Tree[Token]) -> Token:
     return next(one for one in tree.children if isinstance(one, Token))
-
-
-def _glob(token: Token) -> str:
-    if token.type == "QUOTED":
-        return glob_of(re.sub(r"\\(.)", r"\1", token[1:-1], flags=re.DOTALL))
-    return glob_of_word(token)
 
 
 def _operator(token: Token) -> Operator:

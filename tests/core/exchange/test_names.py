@@ -4,8 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pathassets.core.exchange.names import names_of, safe_name, slides_by_stem, stem_of
-from pathassets.errors import SpecError
+from pathassets.core.exchange.names import (
+    names_of,
+    safe_name,
+    slides_by_stem,
+    stem_of,
+    unfit_names,
+)
 
 
 @pytest.mark.parametrize(
@@ -43,14 +48,19 @@ def test_a_name_that_passes_stays_in_its_folder(name):
 
 
 def test_two_slides_of_one_name_are_refused_also_where_case_is_none():
-    with pytest.raises(SpecError, match=r"slides a-1 and b-2: both .* --names slide_id"):
-        names_of({"a-1": "x.svs", "b-2": "X.svs"}, "file")
-    assert names_of({"a-1": "x.svs", "b-2": "X.svs"}, "slide_id") == {"a-1": "a-1", "b-2": "b-2"}
+    files = {"a-1": "x.svs", "b-2": "X.svs", "c-3": "c.svs"}
+    told = unfit_names(names_of(files, "file"))
+    assert told.keys() == {"a-1", "b-2"}
+    assert told["a-1"].startswith("files of slide b-2 are named x, too")
+    assert told["b-2"].endswith("--names slide_id, or choose with --slides")
+    assert unfit_names(names_of(files, "slide_id")) == {}
 
 
 def test_a_name_that_cannot_be_one_is_refused_with_the_way_out():
-    with pytest.raises(SpecError, match="--names slide_id"):
-        names_of({"a-1": "...svs"}, "file")
+    told = unfit_names(names_of({"a-1": "...svs", "b-2": "b.svs", "c-3": "new\nline.svs"}, "file"))
+    assert told.keys() == {"a-1", "c-3"}
+    assert r"name 'new\nline' cannot name others: it has characters that" in told["c-3"]
+    assert told["c-3"].endswith("Name them by slide id: --names slide_id")
 
 
 def test_slides_are_found_by_stem_file_name_and_id():

@@ -15,8 +15,9 @@ from pathassets.core.selection.nodes import (
     conditions,
 )
 from pathassets.core.selection.parser import MAX_DEPTH, MAX_VALUES, parse
+from pathassets.core.text import visible
 from pathassets.errors import SelectionError
-from tests.core.selection.trees import any_globs, selections
+from tests.core.selection.trees import any_globs, names, selections
 
 
 @given(selections(any_globs(), with_saved=True))
@@ -125,7 +126,21 @@ def test_every_condition_knows_where_it_stands() -> None:
     assert places == {"cohort", "@pilot", "mpp"}
 
 
+@given(names())
+def test_what_is_shown_can_be_typed(text: str) -> None:
+    shown = str(Field(name="label", of=text)) if text else "label"
+    asked = f"{shown}:{Value.of(text)},{text!r}"
+    assert visible(asked) == asked
+    [condition] = conditions(parse(asked))
+    assert isinstance(condition, Match)
+    assert condition.field == Field(name="label", of=text)
+    assert [value.text for value in condition.values] == [text]
+
+
 REFUSED = [
+    (r'label."a\qb":x', r"\q", r"'\q' stands for no character", r"Write \\ for the backslash"),
+    (r"@'\x0'", r"\x", r"'\x' stands for no character", "Write"),
+    (r'label:x,"\ud800"', r"\ud800", r"'\ud800' stands for no character", "Write"),
     ("cohrot:luad & stain:HE", "cohrot", "unknown field 'cohrot'", "Did you mean 'cohort'?"),
     ("a & zzzzz:b", "zzzzz", "unknown field 'zzzzz'", "Known are id, patient, site"),
     ("cohort:", " ", "it ends too early", "Expected a field, a slide id or a value"),

@@ -31,10 +31,17 @@ def globs() -> st.SearchStrategy[Value]:
     return written | st.sampled_from(WORDS).map(Value.of)
 
 
+def names(max_size: int = 12) -> st.SearchStrategy[str]:
+    """Any text that a name can be: without NUL and halves of characters."""
+    return st.text(
+        st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=max_size
+    )
+
+
 def any_globs() -> st.SearchStrategy[Value]:
     """Values of any characters."""
     pieces = st.one_of(
-        st.just("*"), st.just("?"), st.text(max_size=4).map(lambda text: Value.of(text).glob)
+        st.just("*"), st.just("?"), names(max_size=4).map(lambda text: Value.of(text).glob)
     )
     joined = st.lists(pieces, max_size=4).map("".join)
     return joined.filter(lambda glob: "**" not in glob).map(lambda glob: Value(glob=glob))

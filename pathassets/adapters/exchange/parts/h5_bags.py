@@ -45,6 +45,12 @@ class H5Bag:
                 return said[f"{PREFIX}{name}"]
         return None
 
+    @property
+    def has_claims(self) -> bool:
+        """Whether anything in it is said that only exports of ours say."""
+        said = (*self.of_file, *self.of_features, *self.of_coords)
+        return any(name.startswith(PREFIX) for name in said)
+
     def claimed(self, name: str) -> str:
         """The same of a text; "" where there is none."""
         return as_text(self.claim(name))

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from pathassets.adapters.tables.table import trimmed
 from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.cohorts.state import LABEL, NAMED
 from pathassets.catalog.records import ChangedBy, CohortChange, LabelKind, PastChange, Subject
@@ -51,6 +52,8 @@ def label_by_hand(
 ) -> list[CohortChange]:
     """State labels of a slide or a patient; an empty value takes one away. Returns what changed.
 
+    Values are without blanks around them, as those of tables.
+
     Raises:
         SpecError: a name or a value cannot be one, or the value is of another kind than the labels
             of that name.
@@ -83,7 +86,8 @@ def label_by_hand(
 def _spelled(labels: Mapping[str, str], known: Collection[str], where: str) -> dict[str, str]:
     """Labels by the names by which they are known."""
     said: dict[str, str] = {}
-    for name, value in labels.items():
+    for name, written in labels.items():
+        value = trimmed(written)
         called = spelled(check_label_name(name, where), {*known, *FIXED, *said}, where)
         if said.setdefault(called, value) != value:
             raise SpecError(

@@ -6,9 +6,11 @@ what it has of changes is what is made.
 
 from __future__ import annotations
 
+import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Literal
 
 from pathassets.catalog.catalog import Catalog
@@ -36,6 +38,9 @@ Place = tuple[Subject, str, str]
 """Subject, key and field: of what something is said."""
 MAX_ALIKE = 10
 """Spellings of one patient that are told one by one."""
+_REGISTER: Mapping[Subject, str] = MappingProxyType(
+    {"slide": "pathassets ingest FILE", "patient": "pathassets ingest FILE --cohort TABLE"}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -274,10 +279,11 @@ def _pass_over(
         said.n_skipped += 1
         return
     close = f"Did you mean {quoted(near[name])}? " if name in near else ""
+    without = shlex.join(["pathassets", "cohort", "import", said.sheet.source, "--skip-unknown"])
     said.refuse(
         line, "unknown_slide" if subject == "slide" else "unknown_patient",
         f"{subject} {quoted(name)} is not in the catalog",
-        f"{close}Register it first, or leave such lines out: --skip-unknown",
+        f"{close}Register it: {_REGISTER[subject]}; or leave such lines out: {without}",
     )  # fmt: skip
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from pathassets.catalog.cohorts.kinds import wider
 from pathassets.catalog.records import LabelKind
 from pathassets.core.text import quoted
+from pathassets.engine.platform.cohorts.typed import name_argument
 from pathassets.errors import SpecError
 
 MAX_NAME_CHARS = 64
@@ -92,7 +92,7 @@ def fits(value: str, kind: LabelKind) -> bool:
 def unfit(name: str, value: str, kind: LabelKind) -> tuple[str, str]:
     """What speaks against a value among labels of another kind, and what helps."""
     common = wider([kind, kind_of([value])])
-    helps = f"pathassets cohort kind {shlex.quote(name)} {common}"
+    helps = f"pathassets cohort kind {name_argument(name)} {common}"
     return (
         f"labels {quoted(name)} are {_WORDS[kind]}, and {quoted(value)} is not",
         f"State another value, or let them be {_WORDS[common]}: {helps}",

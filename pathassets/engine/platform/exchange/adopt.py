@@ -12,6 +12,7 @@ that is asked for, and then its source says that it was edited.
 
 from __future__ import annotations
 
+import shlex
 import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -56,7 +57,6 @@ from pathassets.errors import (
 
 State = Literal["adopted", "known", "computed", "refused", "other"]
 """Known: adopted before. Computed: here already. Other: of another encoder than the asked for."""
-_EDITED = "export it again, or take it for another's features, --accept-edited"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +75,16 @@ class ImportRequest:
     """Whether a file that was changed after pathassets exported it is taken for another's."""
     is_dry: bool = False
     """Whether nothing is to be written."""
+
+    @property
+    def command_that_accepts(self) -> str:
+        """The command that takes what was edited, too."""
+        words = ["pathassets", "import", self.tool, str(self.folder), "--features", self.features]
+        if self.patches is not None:
+            words += ["--patches", str(self.patches)]
+        if self.max_off:
+            words += ["--max-off", f"{self.max_off:g}"]
+        return shlex.join([*words, "--accept-edited"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,9 +178,10 @@ class _Import:
         """What becomes of the features of a slide: what was edited is told whatever is here."""
         step, request = planned.steps[self._wanted.entry.key], self._request
         plain = replace(plain, n_patches=found.n_rows)
-        checked = self._exports.check(found)
+        checked = self._exports.check(found, planned.slide_id)
         if checked.change and not request.accepts_edited:
-            return replace(plain, said=f"{checked.change}: {_EDITED}")
+            way_out = f"take it for another's features: {request.command_that_accepts}"
+            return replace(plain, said=f"{checked.change}: export it again, or {way_out}")
         is_there = self._is_whole(step.address)
         if is_there and not step.is_external:
             return replace(plain, state="computed", said=checked.change)

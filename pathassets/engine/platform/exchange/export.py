@@ -3,7 +3,8 @@
     WHAT ─▶ members ─▶ bag of each ─▶ files of a format ─▶ folder, each whole or not at all
                                                       └──▶ tables, where WHAT is a dataset
 
-A slide that a format cannot say is refused, with the reason; the others are written.
+A slide that a format cannot say, or whose name cannot name files, is refused, with the reason; the
+others are written.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from pathassets.adapters.exchange.stamp import stamp_files, stamp_slide_files, s
 from pathassets.adapters.exchange.trident import trident_files, trident_slide_files
 from pathassets.core.exchange.bags import Bag, SlideVector
 from pathassets.core.exchange.components import as_components
-from pathassets.core.exchange.names import NameBy, names_of
+from pathassets.core.exchange.names import NameBy, names_of, unfit_names
 from pathassets.core.exchange.training import TrainingRow
 from pathassets.core.recipe import ANNOTATIONS
 from pathassets.core.stages import SLIDE_EMBEDDING
@@ -101,7 +102,7 @@ def export(platform: Platform, request: ExportRequest) -> Iterator[ExportedSlide
     """Export what is asked for; gives each slide once its files are there.
 
     Raises:
-        SpecError: WHAT, or a name of a file, is impossible.
+        SpecError: WHAT is impossible.
         CatalogError: a slide or dataset is not known.
         MembersForgotten: of a dataset's slides some were taken out since, and the rest is not asked
             for.
@@ -121,12 +122,17 @@ def export(platform: Platform, request: ExportRequest) -> Iterator[ExportedSlide
         platform, place, request.slides, without_forgotten=request.without_forgotten
     )
     names = names_of({m.record.slide_id: m.file_name for m in members}, request.names)
+    unfit = unfit_names(names)
     _refuse_store(platform, request.to)
     folder = ExportFolder(request.to, overwrite=request.overwrite)
     with folder.hold():
         done = []
         for member in members:
-            one = _export_slide(platform, request.tool, member, names, folder)
+            slide_id = member.record.slide_id
+            if slide_id in unfit:
+                yield ExportedSlide(subject=slide_id, state="refused", said=unfit[slide_id])
+                continue
+            one = _export_slide(platform, request.tool, member, names[slide_id], folder)
             if one.state != "refused":
                 done.append(member)
             yield one
@@ -152,13 +158,13 @@ def _export_slide(
     platform: Platform,
     tool: Tool,
     member: Member,
-    names: Mapping[str, str],
+    name: str,
     folder: ExportFolder,
 ) -> ExportedSlide:
     """Write one slide's files, all of which can be said, or none."""
     slide_id = member.record.slide_id
     try:
-        files, said = _files_of(platform, tool, member, names[slide_id])
+        files, said = _files_of(platform, tool, member, name)
         states = {file.path: folder.put(file, str(member.address)) for file in files}
     except PathAssetsError as error:
         return ExportedSlide(

@@ -1,9 +1,12 @@
 """A file that pathassets exported -> how it differs from what it was; and of which nobody can tell.
 
-    list beside it  ─▶ its SHA-256: any byte                      ─┐
-    artifact named  ─▶ its rows and corners, where it is here yet ─┴▶ what differs, or nothing
+    list beside it ─┬▶ its SHA-256: any byte                           ─┐
+                    └▶ artifact that it was made from ─┐                │
+    file itself ─────▶ artifact that it says it is of ─┴▶ slide, rows  ─┴▶ what differs, or nothing
+                                                          and corners
 
-Whoever edits a file can edit its line too, or remove the list: then the rows tell.
+Whoever edits a file can edit its line too, remove the list, or what the file says of itself: then
+the rows tell, held against the artifact that either names, where that is here yet.
 """
 
 from __future__ import annotations
@@ -14,11 +17,15 @@ from pathlib import Path
 
 import numpy as np
 
+from pathassets.adapters.exchange.parts.claims import SOURCE
 from pathassets.adapters.exchange.parts.listed import LIST, ExportLists
 from pathassets.adapters.zarr.arrays import FeatureRows
+from pathassets.catalog.forgotten import find_gone
 from pathassets.core.address import Address
 from pathassets.core.exchange.found import FoundFeatures
 from pathassets.core.stages import FEATURES
+from pathassets.core.text import quoted
+from pathassets.engine.platform.merged_slides import heirs_of
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.stages.features import ROWS
 from pathassets.errors import StoreError
@@ -36,26 +43,46 @@ class Checked:
     """What a person should know of it otherwise."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Named:
+    """An artifact that a file, or its line, names as the one that it was made from."""
+
+    text: str
+    told: str
+    """Who names it, as a message begins."""
+
+    @property
+    def address(self) -> Address | None:
+        """Where it stands; None where the text names no features."""
+        address = Address.parse(self.text)
+        return address if address is not None and address.stage == FEATURES else None
+
+
 class ExportedFiles:
     """Files of an import, held against what was exported."""
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
         self._lists = ExportLists()
+        self._heirs = heirs_of(platform.catalog)
+        self._forgotten = platform.catalog.forgotten()
 
-    def check(self, found: FoundFeatures) -> Checked:
-        """Hold a file against the list, and against the artifact that it names.
+    def check(self, found: FoundFeatures, slide_id: str) -> Checked:
+        """Hold the file of a slide against the list, and against the artifacts that are named.
 
         Raises:
             OSError, PathAssetsError: it cannot be read.
         """
-        if change := self.change_of(found):
+        names = list(self._names_of(found))
+        change = self.change_of(found) or _contradiction(found, names)
+        change = change or self._other_slide(names, slide_id)
+        if change:
             return Checked(change=change)
-        rows = self._named(found.exported_from)
-        if rows is not None:
-            said = _difference(found, rows)
-            of = f"it says it is an export of {found.exported_from}"
-            return Checked(change=f"{of}, and {said}" if said else "")
+        for one in names[:1]:  # if there are two, they name the same artifact
+            rows = self._rows_of(one)
+            if rows is not None:
+                said = _difference(found, rows)
+                return Checked(change=f"{one.told}, and {said}" if said else "")
         is_listed = all(self._lists.line_of(Path(file)) for file in found.files)
         return Checked(note=UNLISTED if found.exported_from and not is_listed else "")
 
@@ -68,19 +95,50 @@ class ExportedFiles:
         changes = (self._lists.change_of(Path(file)) for file in found.files)
         return "; ".join(change for change in changes if change)
 
-    def _named(self, said: str) -> FeatureRows | None:
-        """Rows of the artifact that a file names; None where it is not known here, or not whole."""
-        address, store = Address.parse(said), self._platform.store
-        if address is None or address.stage != FEATURES:
-            return None
-        if self._platform.catalog.find_artifact(address) is None:  # a stranger's text is no path
-            return None
+    def _names_of(self, found: FoundFeatures) -> Iterator[_Named]:
+        """What the file says that it was made from, and what the line of its rows says."""
+        if said := found.exported_from:
+            yield _Named(text=said, told=f"it says it is an export of {quoted(said, 200)}")
+        line = self._lists.line_of(Path(found.files[0]))
+        if line and (said := line["artifact"]):
+            yield _Named(text=said, told=f"{LIST} says it is an export of {quoted(said, 200)}")
+
+    def _other_slide(self, names: list[_Named], slide_id: str) -> str:
+        """Which one names a slide of this catalog, or one taken out, that the file is not of.
+
+        An id that nobody knows here may be the same slide's where the export was made.
+        """
+        keys = {one.told: one.address.partition_key for one in names if one.address}
+        ids = {told: self._heirs.get(key, key) for told, key in keys.items()}
+        known = self._platform.catalog.known_slides(ids.values())
+        for told, named in ids.items():
+            is_here = named in known or find_gone(self._forgotten, named) is not None
+            if named != slide_id and is_here:
+                return f"{told}, and is of slide {slide_id}"
+        return ""
+
+    def _rows_of(self, named: _Named) -> FeatureRows | None:
+        """Rows of an artifact; None where it is not known here, or not whole."""
+        address, store = named.address, self._platform.store
+        if address is None or self._platform.catalog.find_artifact(address) is None:
+            return None  # a stranger's text is no path
         try:
             store.read_checked(address)
         except StoreError:
             return None
         rows = FeatureRows(store.path_of(address) / ROWS)
         return None if rows.is_map else rows
+
+
+def _contradiction(found: FoundFeatures, names: list[_Named]) -> str:
+    """What cannot be true of a file that nobody changed; empty where all of it can."""
+    if found.is_export and not found.exported_from:
+        return f"it has attributes of an export, and its {SOURCE} was removed or made unreadable"
+    for one in names:
+        if one.address is None:
+            return f"{one.told}, which names no features"
+    texts = {one.text for one in names}
+    return ", and ".join(one.told for one in names) if len(texts) > 1 else ""
 
 
 def _difference(found: FoundFeatures, rows: FeatureRows) -> str:

@@ -5,6 +5,7 @@ features/stats/SLIDE/DIGEST          the address of an artifact, or the first le
 /elsewhere/features.zarr             a copy of features: by its metadata, or what that says
 /elsewhere/9fd1…/                    a copy of an artifact's folder: by its artifact.json
 /elsewhere/locations.parquet         a copy of any file of an artifact: by its SHA-256
+/elsewhere/a.svs                     a slide's file that was moved, or copied: by its SHA-256
 /exports/trident/…/a.h5              a file of an export: by the list beside it, or its attributes
 features/stats/SLIDE                 what the recipe makes of a slide now
 cohort@3  cohort@DIGEST  cohort      a release, a version of a dataset, or the newest
@@ -236,7 +237,7 @@ def _patient(platform: Platform, name: str) -> Address:
 def _copied(platform: Platform, path: Path) -> Origin:
     """What a file or folder outside of the store is a copy of."""
     found = _copied_folder(platform, path) if path.is_dir() else _copied_file(platform, path)
-    for one in chain(found, _exported(platform, path)):
+    for one in chain(found, _exported(platform, path), _of_content(platform, path)):
         return one
     _refuse_gone_copy(platform, path)
     raise CatalogError(
@@ -260,16 +261,24 @@ def _refuse_gone(platform: Platform, *slide_ids: str) -> None:
 
 
 def _refuse_gone_copy(platform: Platform, path: Path) -> None:
-    """The same of a copy of what was made of a slide, and of a file that is the slide itself."""
+    """The same of a copy of what was made of a slide."""
     if (path / MANIFEST).is_file():
         _refuse_gone(platform, read_copy(path).address.partition_key)
     if (path / METADATA).is_file():
         _refuse_gone(platform, str(_attributes(path / METADATA).get("slide_id", "")))
-    if not platform.catalog.forgotten() or not path.is_file():
+
+
+def _of_content(platform: Platform, path: Path) -> Iterator[Origin]:
+    """The slide that a file holds which was never registered there: it was moved, or copied."""
+    if not path.is_file():
         return
     with suppress(SlideError):  # it is none
-        if error := refuse_forgotten(platform, path, fingerprint_of(members_of(path))):
+        fingerprint = fingerprint_of(members_of(path))
+        if error := refuse_forgotten(platform, path, fingerprint):
             raise CatalogError(error.message, remedy=error.remedy)
+        if (slide_id := platform.catalog.find_slide_id(fingerprint)) is not None:
+            said = {"copy": str(path), "known_by": "its bytes", "copy_is": "as it was registered"}
+            yield Origin(address=slide_address(platform, slide_id), said=said)
 
 
 def _exported(platform: Platform, path: Path) -> Iterator[Origin]:

@@ -133,4 +133,10 @@ def _remedy(platform: Platform, field: Field, word: str) -> str:
     near = platform.catalog.near_words(field, word, _plan_of(platform, field))
     near = near_names(word, {*near, *_listed(platform, field)})
     command = f"pathassets select values {shlex.quote(str(field))}"
-    return f"{perhaps(near)}{command} lists what there is"
+    shown = _as_label if field == LABEL_NAMES else repr
+    return f"{perhaps(near, shown)}{command} lists what there is"
+
+
+def _as_label(name: str) -> str:
+    """A label's name as a selection asks for it."""
+    return str(Field(name=_LABEL, of=name))

@@ -275,7 +275,9 @@ def test_an_unknown_slide_is_a_conflict_with_what_is_near_unless_it_may_be_left_
     path = table("file,label\nb.ome.tiff,x\n/scans/one/a.svs,y\n")
     shown = look(catalog, path)
     assert kinds(shown) == [(2, "unknown_slide")]
-    assert "Did you mean 'b.ome.tif'" in shown.conflicts[0].remedy
+    remedy = shown.conflicts[0].remedy
+    assert "Did you mean 'b.ome.tif'? Register it: pathassets ingest FILE; or " in remedy
+    assert remedy.endswith(f"pathassets cohort import {path} --skip-unknown")
     shown = take(catalog, path, leniency=LENIENT)
     assert (shown.n_skipped, catalog.slide("a").label) == (1, "y")
 

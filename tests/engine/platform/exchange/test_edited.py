@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import h5py
@@ -86,7 +87,7 @@ def test_of_slides_that_are_computed_here_an_edited_file_is_refused_as_well(
         (folder / LIST).write_text(text)
         done = {one.path.stem: one for one in take(platform, tool, folder)}
         assert (done["a"].state, done["b"].state) == ("refused", "computed")
-        assert "it says it is an export of features/stats/a-" in done["a"].said
+        assert "it says it is an export of 'features/stats/a-" in done["a"].said
         assert "and its row 13 is not the one there" in done["a"].said
     (folder / LIST).unlink()
     with h5py.File(path, "r+") as file:
@@ -159,3 +160,74 @@ def test_a_list_that_is_none_is_of_no_file(tmp_path, line):
     (tmp_path / LIST).write_text(f"{line}\n")
     (tmp_path / "a.h5").write_bytes(b"x")
     assert not ExportLists().change_of(tmp_path / "a.h5")
+
+
+def strip(path: Path, *names: str) -> None:
+    """Remove attributes of an export from a file: those named, or all."""
+    with h5py.File(path, "r+") as file:
+        for item in (file, *file.values()):
+            for name in list(item.attrs):
+                if name.startswith("pathassets_") and (not names or name in names):
+                    del item.attrs[name]
+
+
+def rename_source(path: Path, source: str) -> None:
+    with h5py.File(path, "r+") as file:
+        for item in (file, *file.values()):
+            if "pathassets_source" in item.attrs:
+                item.attrs["pathassets_source"] = source
+
+
+def relist(folder: Path, path: Path, **said: str) -> None:
+    """Correct a file's line in the list: its SHA-256, and what else is named."""
+    place = path.relative_to(folder).as_posix()
+    lines = [json.loads(line) for line in (folder / LIST).read_text().splitlines()]
+    for line in lines:
+        if line["path"] == place:
+            line.update({"sha256": sha256_of(path)} | said)
+    (folder / LIST).write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+
+
+@pytest.mark.parametrize("tool", ["trident", "clam", "stamp"])
+def test_who_edits_file_and_line_is_found_by_what_either_names(platform, get_ready, ours, tool):
+    get_ready(platform, 2, is_run=True)  # the artifacts are here
+    folder = ours / tool
+    (path,) = (p for p in folder.rglob("a.h5") if p.parent.name != "patches")
+    (other,) = (p for p in folder.rglob("b.h5") if p.parent.name != "patches")
+    source, others = (ExportLists().line_of(one)["artifact"] for one in (path, other))
+    whole, listed = path.read_bytes(), (folder / LIST).read_text()
+    features = "feats" if tool == "stamp" else "features"
+
+    def told(*, is_edited: bool = True, **how) -> str:
+        """What is said of a.h5 once its line was corrected; it is put back after."""
+        if is_edited:
+            with h5py.File(path, "r+") as file:
+                file[features][2, 1] += 1
+        relist(folder, path, **how)
+        done = {one.path.stem: one for one in take(platform, tool, folder, is_dry=True)}
+        path.write_bytes(whole)
+        (folder / LIST).write_text(listed)
+        assert done["b"].state == "computed"
+        if done["a"].state == "refused":
+            command = f"pathassets import {tool} {folder} --features stats --accept-edited"
+            assert done["a"].said.endswith(f"features: {command}")
+        return f"{done['a'].state} {done['a'].said}"
+
+    line = f"{LIST} says it is an export of"
+    strip(path, "pathassets_source")
+    assert "has attributes of an export, and its pathassets_source was removed" in told()
+    strip(path)
+    assert f"{line} '{source}', and its row 2 is not the one there" in told()
+    strip(path)
+    assert told(is_edited=False) == "computed "  # nothing that counts was changed
+    forged = f"{source.rpartition('/')[0]}/0123456789abcdef"
+    rename_source(path, forged)
+    said = told()
+    assert f"it says it is an export of '{forged}', and {line} '{source}'" in said
+    assert f"{line} '{others}'" in told(is_edited=False, artifact=others)
+    rename_source(path, others)
+    assert f"'{others}', and is of slide a-" in told(artifact=others, is_edited=False)
+    rename_source(path, "tissue_mask/otsu/a/0")
+    assert "which names no features" in told(artifact="", is_edited=False)
+    rename_source(path, forged)
+    assert told(artifact=forged) == "computed "  # nobody can know: neither names what is here

@@ -427,19 +427,24 @@ def test_two_exports_at_once_into_one_folder_are_refused(platform, tmp_path):
         do(platform, "clam", tmp_path)
 
 
-def test_slides_of_one_name_are_refused_or_told_apart_by_id(
+def test_names_that_cannot_name_files_are_refused_or_told_apart_by_id(
     platform, make_slide, register, tmp_path
 ):
-    planned = register(platform, make_slide("x/a.svs", seed=1), make_slide("y/a.svs", seed=2))
+    """Slides of one name, and one whose name cannot be seen; the others are written."""
+    names = ("x/a.svs", "y/a.svs", "new\nline.svs", "c.svs")
+    slides = [make_slide(name, seed=seed) for seed, name in enumerate(names)]
+    planned = register(platform, *slides)
     list(run_batch(platform, planned, platform.recipe.per_slide, run_id="run"))
-    with pytest.raises(SpecError, match="--names slide_id"):
-        do(platform, "trident", tmp_path / "t")
-    assert not (tmp_path / "t").exists()
+    for tool in ("trident", "clam", "stamp", "slideflow", "anndata", "qupath"):
+        done = do(platform, tool, tmp_path / tool)
+        assert [one.state for one in done] == ["refused", "refused", "written", "refused"]
+        assert all("--names slide_id" in done[at].said for at in (0, 1, 3))
+        assert r"name 'new\nline' cannot name others" in done[3].said
     do(platform, "trident", tmp_path / "t", names="slide_id")
     names = {path.stem for path in (tmp_path / "t").rglob("features_*/*.h5")}
     assert names == {one.slide_id for one in planned}
     (one,) = do(platform, "trident", tmp_path / "u", slides=[planned[0].slide_id])
-    assert one.subject == planned[0].slide_id
+    assert (one.subject, one.state) == (planned[0].slide_id, "written")
 
 
 def test_a_slide_without_features_is_refused_and_the_others_are_written(

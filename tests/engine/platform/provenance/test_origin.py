@@ -57,6 +57,20 @@ def test_a_copy_that_has_another_name_is_found_by_what_it_says(
     assert (traced.facts["known_by"], traced.facts["copy_is"]) == (known_by, "as it was published")
 
 
+def test_a_slide_file_that_lies_elsewhere_is_found_by_its_content(platform, planned, tmp_path):
+    one = planned[0]
+    target = tmp_path / "elsewhere" / "renamed.svs"
+    target.parent.mkdir()
+    shutil.copyfile(one.paths[0].path, target)
+    traced = lineage_of(platform, target)
+    assert (traced.address.stage, traced.address.partition_key) == ("slide", one.slide_id)
+    said = {"copy": str(target), "known_by": "its bytes", "copy_is": "as it was registered"}
+    assert traced.facts.items() >= said.items()
+    target.write_bytes(target.read_bytes()[:-1])
+    with pytest.raises(CatalogError, match="knows no artifact that it is a copy of"):
+        lineage_of(platform, target)
+
+
 def test_copied_features_whose_metadata_was_changed_are_found_by_their_attributes(
     platform, planned, copy
 ):
