@@ -112,12 +112,12 @@ def backup(file: Path) -> None:
 @click.option(
     "--instead-of", default="", metavar="URL",
     help="The catalog that it takes the place of, where it is not PATHASSETS_CATALOG: what was "
-    "forgotten in it stays out.",
+    "forgotten in it stays out, what was released in it stays.",
 )  # fmt: skip
 def restore(file: Path, *, is_forced: bool, instead_of: str) -> None:
     """Make the home again that FILE is a backup of, beside what is left of its store.
 
-    Slides that were forgotten since the backup was written stay out.
+    Slides that were forgotten since the backup was written stay out; releases made since stay.
     """
     done = restore_backup(read_settings(), file, is_forced=is_forced, instead_of=instead_of)
     click.echo(report.restore_line(done))

@@ -58,6 +58,7 @@ def test_a_slide_that_was_forgotten_stays_out_when_an_older_backup_is_restored(
     is_told_of_versions(a)
 
 
+@pytest.mark.slow
 def test_a_release_of_after_a_backup_keeps_its_number_when_that_is_restored(older: Path) -> None:
     output("dataset", "freeze", "cohort", *STATED)
     before = json.loads(output("dataset", "show", "cohort@1", "--json"))
