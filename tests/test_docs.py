@@ -29,7 +29,7 @@ import yaml
 from click.testing import CliRunner
 
 from pathassets.cli import main
-from pathassets.core.recipe import parse_recipe
+from pathassets.core.recipe_file import parse_recipe
 from pathassets.core.selection.fields import FIELDS
 from pathassets.core.selection.parser import parse
 from pathassets.engine import settings

@@ -9,7 +9,8 @@ from typing import Any
 
 import yaml
 
-from pathassets.core.recipe import HashWeights, Recipe, parse_recipe
+from pathassets.core.recipe import Recipe
+from pathassets.core.recipe_file import HashWeights, parse_recipe
 from pathassets.errors import SpecError
 
 DEEPEST = 4

@@ -11,7 +11,8 @@ from pathassets.adapters.yaml import load_recipe
 from pathassets.core import recipe as recipe_module
 from pathassets.core.features.encoder import EncoderRequest
 from pathassets.core.features.encoder_cards import card_of
-from pathassets.core.recipe import Entry, Key, Recipe, parse_recipe
+from pathassets.core.recipe import Entry, Key, Recipe
+from pathassets.core.recipe_file import parse_recipe
 from pathassets.core.spec import digest_of
 from pathassets.core.tissue.tissue_mask import TissueSpec
 from pathassets.errors import SpecError

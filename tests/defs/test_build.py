@@ -6,7 +6,8 @@ import yaml
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
 from pathassets.adapters.yaml import load_recipe
-from pathassets.core.recipe import Recipe, parse_recipe
+from pathassets.core.recipe import Recipe
+from pathassets.core.recipe_file import parse_recipe
 from pathassets.defs.build import build_definitions
 from pathassets.engine.settings import DEFAULT_RECIPE
 

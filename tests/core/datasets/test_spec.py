@@ -3,7 +3,8 @@ from pydantic import ValidationError
 
 from pathassets.core.datasets.names import DatasetName, parse_dataset_name
 from pathassets.core.datasets.spec import DatasetSpec
-from pathassets.core.recipe import Recipe, parse_recipe
+from pathassets.core.recipe import Recipe
+from pathassets.core.recipe_file import parse_recipe
 from pathassets.errors import SpecError
 
 SHA256 = "f" * 64
