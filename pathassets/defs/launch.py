@@ -87,7 +87,7 @@ def build_datasets_here(
     for key in due.keys:  # in one run, one that is kept back would end it before the others
         _execute(definitions, instance, BUILD_DATASETS, [key], {})
     kept_back = failed_datasets(platform, due.keys)
-    cells = dataset_cells(platform, refresh_wanted(platform)) if wanted.cohort_keys else ()
+    cells = dataset_cells(platform, refresh_wanted(platform)) if due.keys else due.cells
     return BuiltHere(
         n_built=len(due.keys) - len(kept_back),
         kept_back=(*due.unread, *kept_back),

@@ -41,7 +41,7 @@ query ($assetKey: AssetKeyInput!, $checkName: String!, $partitionKey: String!) {
 
 
 def verdicts(ask: Ask) -> dict[str, dict[str, list[str]]]:
-    """Partitions in each state, but for the empty ones, of each check as asset/check."""
+    """Partitions in each state, but for the empty ones, of each check of slides, as asset/check."""
     return {
         f"{'/'.join(node['assetKey']['path'])} {check['name']}": {
             state: sorted(found)
@@ -50,6 +50,7 @@ def verdicts(ask: Ask) -> dict[str, dict[str, list[str]]]:
         }
         for node in ask(ALL_CHECKS)
         for check in node["assetChecksOrError"]["checks"]
+        if check["partitionStatuses"] is not None
     }
 
 

@@ -113,7 +113,7 @@ def test_no_event_or_asset_tells_a_strangers_text_as_markdown(bench: Workbench, 
     written.lost.unlink()
     assert not bench.run(may_break=True).success
     register = {"ops": {"register_files": {"config": {"files": [str(written.no_slide)]}}}}
-    assert not bench.run("ingest_files", run_config=register).success
+    assert bench.run("ingest_files", run_config=register).success  # quarantine tells of it
 
     entries = [json.loads(serialize_value(entry)) for entry in events(bench.instance)]
     graph = bench.definitions.resolve_asset_graph()

@@ -356,7 +356,7 @@ def test_what_people_said_and_released_since_comes_back_and_no_doctor_finds_a_fa
     output("dataset", "freeze", "cohort", *stated)
     asked = (
         ("dataset", "show", "cohort@1", "--json"),
-        ("verdict", "show", a),
+        ("qc", "show", a),
         ("select", "list"),
         ("cohort", "history", b),
     )

@@ -32,7 +32,7 @@ def test_a_home_without_the_weights_that_its_recipe_names_is_asked_and_kept_all_
         ("cohort", "slides", "luad", a),
         ("cohort", "import", home / "cohort.csv"),
         ("cohort", "history", a),
-        ("verdict", "set", b, "reject", *stated),
+        ("qc", "set", b, "reject", *stated),
         ("mpp", "set", b, "0.5", *stated),
         ("select", "show", "label:tumour"),
         ("ingest", home / "scans"),

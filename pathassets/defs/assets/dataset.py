@@ -104,6 +104,8 @@ class DueDatasets:
     keys: tuple[Key, ...]
     unread: tuple[Cell, ...]
     """Those whose selection cannot be read: nobody can build them."""
+    cells: tuple[Cell, ...] = ()
+    """Where all that were asked for stand."""
 
 
 def find_due(
@@ -121,7 +123,7 @@ def find_due(
         for c in cells
         if c not in unread and (c.state != "current" or shown_version(instance, c.key) != c.digest)
     }
-    return DueDatasets(keys=tuple(sorted(due)), unread=unread)
+    return DueDatasets(keys=tuple(sorted(due)), unread=unread, cells=tuple(cells))
 
 
 def due_datasets(instance: dg.DagsterInstance, platform: Platform) -> list[Key]:

@@ -22,7 +22,7 @@ from pathassets.cli.pages.report import report_command
 from pathassets.cli.pages.routes import CohortSite
 from pathassets.core.demo_painting import Appearance, Piece, paint
 from pathassets.core.locations.overlay import shrink_to
-from pathassets.defs.page.guard import Guard, own_hosts
+from pathassets.defs.page.guard import Guard, own_origins
 from pathassets.engine.platform.batch import run_batch
 from pathassets.engine.platform.datasets.build import build_dataset
 from pathassets.engine.platform.ingestion.ingest import find_files, ingest
@@ -135,7 +135,7 @@ def served() -> Iterator[str]:
         thread.start()
         wait_for(lambda: server.started, "the server", within_s=WITHIN_S)
         port = server.servers[0].sockets[0].getsockname()[1]
-        config.loaded_app = Guard(app=config.loaded_app, hosts=own_hosts(port))
+        config.loaded_app = Guard(app=config.loaded_app, origins=own_origins(port))
         yield f"http://127.0.0.1:{port}"
         server.should_exit = True
         thread.join()

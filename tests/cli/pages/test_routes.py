@@ -14,7 +14,7 @@ import pytest
 
 from pathassets.cli.pages import routes
 from pathassets.cli.pages.routes import MAX_BODY_BYTES, CohortSite
-from pathassets.defs.page.guard import Guard, own_hosts
+from pathassets.defs.page.guard import Guard, own_origins
 from pathassets.defs.page.webserver import Beside
 from pathassets.engine.platform.batch import run_batch
 from pathassets.engine.platform.datasets.build import build_dataset
@@ -98,7 +98,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, cheap_databases: None) -> Ite
             planned = plan_slides(platform)
             list(run_batch(platform, planned, platform.recipe.per_slide, run_id="run"))
             beside = Beside(app=_nothing, others={"/cohort": served.app()})
-            app = Guard(app=beside, hosts=own_hosts(3000))
+            app = Guard(app=beside, origins=own_origins(3000))
             yield Site(app, platform, [one.slide_id for one in planned])
 
 

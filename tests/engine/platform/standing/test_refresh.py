@@ -100,10 +100,11 @@ def go_back(settings):
         for table in metadata.tables.keys() - OF_0006:
             connection.execute(f'DROP TABLE "{table}"')
         connection.execute("DROP INDEX ix_slide_registered_at_slide_id")
-        for column in ("scanner", "stain"):
+        for column in ("scanner", "stain", "codec"):
             connection.execute(f"ALTER TABLE slide DROP COLUMN {column}")
         for column in ("seen_whole_at", "damage"):
             connection.execute(f"ALTER TABLE artifact DROP COLUMN {column}")
+        connection.execute("ALTER TABLE rejected_file DROP COLUMN ctime_ns")
         connection.execute(f"UPDATE {connect.VERSION_TABLE} SET version_num = '0006'")  # noqa: S608
 
 
