@@ -74,9 +74,9 @@ POINTS: dict[str, Steps] = {
         ("sqlite3.connect", rf"history/runs/{RUN}\.db"),
         ("sqlite3.connect", r"history/runs/index\.db"),
     ],
-    "a slide is reported in part": [
+    "the first slide is about to be reported": [
         ("subprocess.Popen", r"worker\.py"),
-        *[("sqlite3.connect", rf"history/runs/{RUN}\.db")] * 3,
+        ("sqlite3.connect", rf"history/runs/{RUN}\.db"),
     ],
     "a dataset is whole but not published": [("os.rename", r"store/dataset/")],
     "a dataset was just published": [("os.rename", r"store/dataset/"), ("os.remove", r"\.staging")],

@@ -61,6 +61,15 @@ def in_marks(text: str) -> str:
     return f'"{visible(spared)}"'
 
 
+def typed(text: str) -> str:
+    r"""Text as it stands where it can be typed back so, else in quotation marks.
+
+    >>> print(typed("Größe (mm)"), typed("new\nline"), typed(r"C:\new"))
+    Größe (mm) "new\nline" "C:\\new"
+    """
+    return in_marks(text) if "\\" in text or visible(text) != text else text
+
+
 def within_marks(written: str) -> str:
     r"""The text that stands between quotation marks: `in_marks` the other way round.
 

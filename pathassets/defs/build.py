@@ -7,7 +7,7 @@ from pathassets.defs.alerts import alert_sensors
 from pathassets.defs.assets.annotations import annotation_specs
 from pathassets.defs.assets.batch import build_batch_asset
 from pathassets.defs.assets.dataset import build_dataset_asset
-from pathassets.defs.assets.quarantine import quarantine
+from pathassets.defs.assets.quarantine import is_empty, quarantine
 from pathassets.defs.assets.slide import slide
 from pathassets.defs.current.job import make_current
 from pathassets.defs.current.sensor import keep_current
@@ -40,6 +40,7 @@ def build_definitions(recipe: Recipe) -> dg.Definitions:
             *batch,
             *(build_dataset_asset(recipe, entry) for entry in recipe.datasets),
         ],
+        asset_checks=[is_empty],
         jobs=[
             *jobs.values(),
             make_current,

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from pathassets.catalog.records import SavedSelection
 from pathassets.core.selection.nodes import Selection
-from pathassets.core.text import visible
+from pathassets.core.text import typed, visible
 from pathassets.report.console import counted, open_console
 from pathassets.report.json_text import json_text
 
@@ -40,7 +40,7 @@ def values(field: str, found: Sequence[tuple[str, int]], *, is_whole: bool) -> N
         return
     shown = found if is_whole else found[:MAX_VALUES]
     for word, n_slides in shown:
-        console.print(f"{visible(word)}  {counted(n_slides, 'slide')}", markup=False)
+        console.print(f"{typed(word)}  {counted(n_slides, 'slide')}", markup=False)
     if len(shown) < len(found):
         console.print(f"the {MAX_VALUES} most common are shown: --all shows every one")
 

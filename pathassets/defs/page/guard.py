@@ -100,7 +100,8 @@ def _foreign(scope: Scope, own: frozenset[str]) -> str:
     named = headers.getlist("host")
     meant = {origin for origin in own if [origin.partition("://")[2]] == [*map(str.lower, named)]}
     if not meant:
-        return f"the address is not one of {', '.join(sorted(own))}"
+        hosts = sorted({origin.partition("://")[2] for origin in own})
+        return f"the address is not one of {', '.join(hosts)}"
     origins = headers.getlist("origin")
     if origins and (len(origins) > 1 or origins[0] not in meant):
         return "another page sent it"

@@ -65,12 +65,12 @@ def _time_lines(found: Forecast, asked: Place) -> list[str]:
     measured, pace, wall_s = found.measured, found.measured.pace, found.wall_s
     if pace is None or wall_s is None:
         return [f"how long it takes on {place_words(asked)} is not known: no run was measured"]
-    least = "at least " if found.unknown else ""
+    beside = ", beside what is not known yet" if found.unknown else ""
     span = f"{duration(wall_s.low)} to {duration(wall_s.high)}, {100 * SHARE:.0f} % sure"
     on = f"in {counted(found.n_runs, 'run')} on {place_words(asked)}"
     measured_in = f"measured in {counted(pace.n_runs, 'run')}: {duration(pace.start_s)} to start"
     lines = [
-        f"takes {least}{duration(wall_s.value)} ({span}) {on}",
+        f"takes {duration(wall_s.value)} ({span}) {on}{beside}",
         f"{measured_in}, then {1 / pace.a_second:.2g} steps side by side",
     ]
     if pace.n_runs == 1:

@@ -40,10 +40,14 @@ class DatasetVersion:
 
 def list_versions(platform: Platform) -> list[DatasetVersion]:
     """All versions that were built or released: by dataset, in the order they were made."""
-    built = sorted(platform.catalog.artifacts(DATASET), key=lambda a: (a.address.name, a.made_at))
-    releases = {(r.dataset, r.digest): r for r in platform.catalog.releases()}
-    return [_version(one.address, one, releases.get((one.address.name, one.address.digest)))
-            for one in built]  # fmt: skip
+    releases = {(one.dataset, one.digest): one for one in platform.catalog.releases()}
+    built = {(one.address.name, one.address.digest): one
+             for one in platform.catalog.artifacts(DATASET)}  # fmt: skip
+    made_at = {key: one.made_at for key, one in (releases | built).items()}
+    return [
+        _version(Address(DATASET, key[0], ALL_SLIDES, key[1]), built.get(key), releases.get(key))
+        for key in sorted(made_at, key=lambda key: (key[0], made_at[key]))
+    ]
 
 
 def find_version(platform: Platform, text: str) -> DatasetVersion:
@@ -59,7 +63,11 @@ def find_version(platform: Platform, text: str) -> DatasetVersion:
         address = Address(DATASET, name.dataset, ALL_SLIDES, release.digest)
         return _version(address, platform.catalog.find_artifact(address), release)
     built = [one for one in list_versions(platform) if one.address.name == name.dataset]
-    chosen = [one for one in built if name.digest in {"", one.address.digest}]
+    chosen = [
+        one
+        for one in built
+        if name.digest == one.address.digest or (not name.digest and one.artifact is not None)
+    ]
     if not chosen:
         raise _unknown(platform, name, built)
     if name.digest:

@@ -143,4 +143,5 @@ def _remedy(platform: Platform, address: Address) -> str:
     if all(entry.key != address.key for entry in platform.recipe.entries):
         return f"The recipe has no {key}: enter it, and pathassets run makes it"
     slides = "" if slide_id == ALL_SLIDES else f" --slides {slide_id}"
-    return f"Make what is asked for now: pathassets run --select {key}{slides}"
+    only = f" --select {key}" if address.stage == DATASET else ""  # else its parents are to be made
+    return f"Make what is asked for now: pathassets run{only}{slides}"

@@ -46,7 +46,7 @@ def test_of_what_is_not_here_the_catalog_tells_what_became_of_it(platform, made)
     gone = why_absent(platform, made)
     day = f"{catalog.find_artifact(made).made_at:%Y-%m-%d}"
     assert gone.said == f"was made on {day}, and is gone from the store"
-    assert gone.remedy.endswith(f"pathassets run --select features/stats --slides {slide_id}")
+    assert gone.remedy.endswith(f"pathassets run --slides {slide_id}")
     with pytest.raises(ArtifactMissing, match=f"^{slide_id}: features/stats was made on {day}"):
         read_present(platform, made)
 
