@@ -74,15 +74,11 @@ POINTS: dict[str, Steps] = {
         ("sqlite3.connect", rf"history/runs/{RUN}\.db"),
         ("sqlite3.connect", r"history/runs/index\.db"),
     ],
-    "the first slide is about to be reported": [
-        ("subprocess.Popen", r"worker\.py"),
-        ("sqlite3.connect", rf"history/runs/{RUN}\.db"),
-    ],
     "a dataset is whole but not published": [("os.rename", r"store/dataset/")],
     "a dataset was just published": [("os.rename", r"store/dataset/"), ("os.remove", r"\.staging")],
-    "a dataset is in the catalog and not in Dagster": [
+    "a dataset is there and Dagster is about to be asked": [
         ("open", r"store/dataset/\S+/artifact\.json r$"),
-        ("sqlite3.connect", rf"history/runs/{RUN}\.db"),
+        ("sqlite3.connect", r"history/runs/index\.db"),
     ],
 }
 """In the order in which a demo comes past them; each run gets a little further than the last."""
