@@ -34,7 +34,11 @@ from pathassets.engine.settings import read_settings
     metavar="SELECTION",
     help="Slide ids, a,b or repeated, or what they have in common: cohort:luad & state:failed.",
 )
-@click.option("--select", multiple=True, help="stage or stage/name, a,b or repeated.")
+@click.option(
+    "--select",
+    multiple=True,
+    help="stage or stage/name, a,b or repeated: these alone, made from what is there.",
+)
 @click.option("--retry", is_flag=True, help="Try again what fails by the slide's content alone.")
 @click.option(
     "--shard",
