@@ -17,7 +17,7 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
     AssetCheckEvaluationTargetMaterializationData,
 )
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
-from dagster._core.events import AssetMaterializationPlannedData, DagsterEvent
+from dagster._core.events import AssetMaterializationPlannedData
 from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
@@ -190,21 +190,6 @@ def delete_planned_checks(
                 & (column.execution_status == AssetCheckExecutionRecordStatus.PLANNED.value)
             )
             connection.execute(AssetCheckExecutionsTable.delete().where(planned))
-
-
-def plan_partitions(
-    context: dg.OpExecutionContext, asset_key: dg.AssetKey, partitions: Iterable[str]
-) -> None:
-    """Note that the run of an op meant to make partitions of an asset.
-
-    Dagster notes it at the start of a run of assets, and has no word for it later.
-    """
-    for partition in partitions:
-        planned = AssetMaterializationPlannedData(asset_key, partition=partition)
-        event = DagsterEvent.build_asset_materialization_planned_event(
-            context.job_name, str(context.op_handle), planned
-        )
-        context.instance.report_dagster_event(event, context.run_id, logging.DEBUG)
 
 
 def wipe_partitions(instance: dg.DagsterInstance, partitions: Sequence[str]) -> None:

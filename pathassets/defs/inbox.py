@@ -23,7 +23,6 @@ from pathassets.core.spec import digest_of
 from pathassets.defs.assets.batch import POOL, run_slides
 from pathassets.defs.assets.quarantine import quarantine_events
 from pathassets.defs.assets.slide import report_slides
-from pathassets.defs.dagster_internals import plan_partitions
 from pathassets.defs.partitions import range_of, slide_order
 from pathassets.defs.recovery import NEVER_AGAIN, UNFINISHED
 from pathassets.defs.text import line, table_value
@@ -40,7 +39,6 @@ from pathassets.engine.platform.inbox.taking import take
 from pathassets.engine.platform.ingestion.ingest import Registration
 from pathassets.engine.platform.merged_slides import ids_of_today
 from pathassets.engine.platform.platform import Platform
-from pathassets.engine.platform.standing.refresh import refresh_wanted
 
 INTERVAL_S = 10
 INGEST_FILES = "ingest_files"
@@ -143,22 +141,7 @@ def work_on_new_slides(
 ) -> None:
     """Run every per-slide asset of the recipe on slides that are no neighbours."""
     slide_ids = ids_of_today(platform.catalog, config.slide_ids)
-    try:
-        run_slides(context, platform, slide_ids, [*platform.recipe.per_slide])
-    except dg.Failure:
-        _show_failed(context, platform, {*slide_ids})
-        raise
-
-
-def _show_failed(context: dg.OpExecutionContext, platform: Platform, slide_ids: set[str]) -> None:
-    """Let the page show what failed red, and not as missing.
-
-    Dagster calls a partition failed that a failed run had planned; a run of an op plans none.
-    """
-    plan_id = refresh_wanted(platform)
-    for entry in platform.recipe.per_slide:
-        failed = platform.catalog.slides_in(plan_id, [entry.key], ("failed", "blocked"))
-        plan_partitions(context, dg.AssetKey([*entry.key]), sorted(failed & slide_ids))
+    run_slides(context, platform, slide_ids, [*platform.recipe.per_slide])
 
 
 @dg.job(name=PROCESS_NEW, description="Run the recipe on new slides; the inbox sensor asks for it.")
