@@ -69,6 +69,11 @@ class EncodingStats:
     """Of the time since the pipeline's first patch, that in which the device had something to do,
     over all slides until this one was done."""
 
+    @property
+    def held_s(self) -> float:
+        """For how long the encoding thread had to do with this slide, and with no other."""
+        return self.waiting_s + self.computing_s + self.writing_s
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlideEncoded:

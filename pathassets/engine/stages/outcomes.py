@@ -100,7 +100,8 @@ class StepOutcome(Explained):
     preview: bytes = b""
     """JPEG of a few kB; empty where the stage has none."""
     seconds: float | None = None
-    """Time it took, its share of it where steps are made together; None where nothing was done."""
+    """For how long it was worked on; its share of that where steps are made together, or slides are
+    encoded together. None where nothing was done."""
     stats: EncodingStats | None = None
     """What encoding its patches took, maybe by several encoders at once."""
 

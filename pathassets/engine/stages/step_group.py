@@ -8,14 +8,15 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from pathassets.adapters.store.partial import Partial, hold_partials
 from pathassets.core.address import Address
+from pathassets.engine.features.works import SlideEncoded
 from pathassets.engine.stages.context import LazyContext
-from pathassets.engine.stages.job import Asking, Made, StageJob
+from pathassets.engine.stages.job import Asking, Made, R, StageJob
 from pathassets.engine.stages.outcomes import Step, StepOutcome, failed, require_own
 from pathassets.engine.stages.published import Published, publish
 from pathassets.engine.stages.recorded_annotation import require_recorded
@@ -27,7 +28,33 @@ def make_steps(
     steps: Sequence[Step], context: LazyContext, published: Published, staging: Path
 ) -> Asking[list[StepOutcome]]:
     """Make what is not there of some steps of one stage, together. Never raises."""
-    started_s = time.perf_counter()
+    outcomes, seconds = yield from _clocked(_make_missing(steps, context, published, staging))
+    return _share_time(outcomes, seconds)
+
+
+def _clocked(asking: Asking[R]) -> Asking[tuple[R, float]]:
+    """Let work go its way; give its result and for how long it was worked on.
+
+    While its patches are encoded, those of others are, too: of that time counts what the encoding
+    thread had to do with this slide, so that the seconds of a line's slides can be added.
+    """
+    encoded: SlideEncoded | None = None
+    seconds = 0.0
+    with closing(asking):
+        while True:
+            began_s = time.perf_counter()
+            try:
+                work = next(asking) if encoded is None else asking.send(encoded)
+            except StopIteration as end:
+                return end.value, seconds + time.perf_counter() - began_s
+            seconds += time.perf_counter() - began_s
+            encoded = yield work
+            seconds += encoded.stats.held_s
+
+
+def _make_missing(
+    steps: Sequence[Step], context: LazyContext, published: Published, staging: Path
+) -> Asking[list[StepOutcome]]:
     outcomes: dict[Address, StepOutcome] = {}
     try:
         outcomes |= published.find_all(steps)
@@ -37,8 +64,7 @@ def make_steps(
     except Exception as error:  # noqa: BLE001 - the slide boundary (design §5)
         for step in steps:
             outcomes.setdefault(step.address, failed(step, context.named(error)))
-    in_order = [outcomes[step.address] for step in steps]
-    return _share_time(in_order, time.perf_counter() - started_s)
+    return [outcomes[step.address] for step in steps]
 
 
 def _share_time(outcomes: list[StepOutcome], seconds: float) -> list[StepOutcome]:
