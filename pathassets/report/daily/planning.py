@@ -62,16 +62,18 @@ def _count(patches: Estimate | None) -> str:
 
 def _time_lines(found: Forecast, asked: Place) -> list[str]:
     """How long it will take, where, and from how much that is known."""
-    measured, pace, wall_s = found.measured, found.measured.pace, found.wall_s
-    if pace is None or wall_s is None:
+    measured, wall = found.measured, found.wall
+    if wall is None:
         return [f"how long it takes on {place_words(asked)} is not known: no run was measured"]
+    pace, wall_s = wall.pace, wall.seconds
     beside = ", beside what is not known yet" if found.unknown else ""
     span = f"{duration(wall_s.low)} to {duration(wall_s.high)}, {100 * SHARE:.0f} % sure"
     on = f"in {counted(found.n_runs, 'run')} on {place_words(asked)}"
+    who = "encoding" if wall.by_lines else "work on slides"
     measured_in = f"measured in {counted(pace.n_runs, 'run')}: {duration(pace.start_s)} to start"
     lines = [
         f"takes {duration(wall_s.value)} ({span}) {on}{beside}",
-        f"{measured_in}, then {1 / pace.a_second:.2g} steps side by side",
+        f"{measured_in}, then {1 / pace.a_second:.2g} s of {who} a second",
     ]
     if pace.n_runs == 1:
         lines.append("how runs differ is not known of one run, and is not in the range")
@@ -117,7 +119,7 @@ def _unknown_line(one: Unknown, names: list[str]) -> str:
 
 def plan_json(found: Forecast, asked: Place) -> str:
     """The same for machines; seconds and bytes."""
-    work, pace = found.work, found.measured.pace
+    work, wall = found.work, found.wall
     return json_text(
         {
             "n_slides": work.n_slides,
@@ -128,7 +130,7 @@ def plan_json(found: Forecast, asked: Place) -> str:
             "device": asked.device,
             "n_workers": asked.n_workers,
             "measured_with_n_workers": found.measured.place.n_workers,
-            "n_runs_measured": 0 if pace is None else pace.n_runs,
+            "n_runs_measured": 0 if wall is None else wall.pace.n_runs,
             "is_whole": not found.unknown,
             "wall_s": _range(found.wall_s),
             "read_bytes_at_most": found.read_bytes,

@@ -1,7 +1,7 @@
 """Work, rates -> what a run will take: hours, patches, bytes, each with a range.
 
     slides to do ─▶ their units: patches known, or by area ─▶ seconds of work, by rates
-                                                                   └─▶ hours, by the pace of runs
+                                                                   └─▶ hours, by the paces of runs
 
 What was never measured is no part of it, and is told.
 """
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from pathassets.core.rates import Estimate, Rate
 from pathassets.core.recipe import Entry, Key
+from pathassets.engine.platform.planning.paces import Wall, by_line
 from pathassets.engine.platform.planning.rates import (
     BY_AREA,
     LOCATIONS,
@@ -70,9 +71,14 @@ class Forecast:
     n_runs: int
     read_bytes: int
     """At most: the files of those slides."""
-    wall_s: Estimate | None
+    wall: Wall | None
     """From the first run's beginning to the last one's end; without what is unknown. None where no
     run was measured."""
+
+    @property
+    def wall_s(self) -> Estimate | None:
+        """The same in seconds."""
+        return None if self.wall is None else self.wall.seconds
 
     @property
     def unknown(self) -> tuple[Unknown, ...]:
@@ -116,12 +122,15 @@ def forecast(
         for key, slide_ids in work.to_do.items()
     ]
     n_runs = math.ceil(len(work.sizes) / most_slides)
-    work_s = sum((one.work_s for one in entries), Estimate())
-    pace = measured.pace
+    by_lines = {one.key for one in platform.recipe.per_slide if by_line(one)}
+    line_s, worker_s = (
+        sum((one.work_s for one in entries if (one.key in by_lines) is is_of_lines), Estimate())
+        for is_of_lines in (True, False)
+    )
     return Forecast(
         work=work, entries=tuple(entries), measured=measured, n_to_do=len(work.sizes),
         n_runs=n_runs, read_bytes=sum(size.size_bytes for size in work.sizes.values()),
-        wall_s=pace.wall(work_s, n_runs) if pace is not None else None,
+        wall=measured.paces.wall(line_s, worker_s, n_runs),
     )  # fmt: skip
 
 

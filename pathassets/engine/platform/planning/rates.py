@@ -3,7 +3,7 @@
     runs on this machine and device ─▶ their steps ─┬▶ seconds, by entry and kind of slide
                                                     ├▶ bytes, by entry
                                                     ├▶ patches of a square millimetre
-                                                    └▶ pace: time to start, slides side by side
+                                                    └▶ paces: time to start, work side by side
 
 A kind of slide is its codec and its resolution to the next power of two. Slides that a run began
 with count for its start, where there are others: an encoder is loaded with them.
@@ -17,10 +17,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pathassets.catalog.planning.records import BatchRecord, MeasuredStep, SlideSize
-from pathassets.core.rates import Pace, Rate, RunSeen, Seen, fit_pace, fit_rate
+from pathassets.core.rates import Rate, Seen, fit_rate
 from pathassets.core.recipe import Entry, Key
 from pathassets.core.stages import FEATURES
 from pathassets.engine.platform.planning.machine import device_here, machine_here
+from pathassets.engine.platform.planning.paces import Paces, WorkOf, by_line, fit_paces
 from pathassets.engine.platform.platform import Platform
 
 MIN_SLIDES = 3
@@ -53,7 +54,7 @@ class Measured:
     place: Place
     """Where; its workers are those that were measured with."""
     n_runs: int
-    pace: Pace | None
+    paces: Paces
     seconds: Mapping[tuple[Key, Kind], Rate]
     written: Mapping[Key, Rate]
     """Bytes."""
@@ -89,7 +90,7 @@ def area_mm2(slide: SlideSize) -> float:
 
 def measure(platform: Platform, entries: Sequence[Entry], place: Place) -> Measured:
     """Look up what runs took that made these entries here, in four queries."""
-    catalog = platform.catalog
+    catalog, of_recipe = platform.catalog, platform.recipe.per_slide
     keys = [entry.key for entry in entries]
     n_made = catalog.n_made_by_batch(keys)
     batches = catalog.batches()
@@ -103,7 +104,10 @@ def measure(platform: Platform, entries: Sequence[Entry], place: Place) -> Measu
               if s.key[0] == "tissue_mask" and "tissue_mm2" in s.facts}  # fmt: skip
     return Measured(
         place=measured_at, n_runs=len(runs), seconds=seconds,
-        pace=fit_pace(_runs_seen(runs, steps, seconds)),
+        paces=fit_paces(
+            runs, steps, _work_of(seconds), [one.key for one in of_recipe if by_line(one)],
+            measured_at.n_workers,
+        ),
         written=_rates((s.key, Seen(units=units_of(s), value=s.size_bytes)) for s in usable),
         patches=_rates(
             (s.key, Seen(units=area_mm2(s.slide), value=s.facts["n_patches"]))
@@ -218,35 +222,11 @@ def _rates(seen: Iterable[tuple[Key, Seen]]) -> dict[Key, Rate]:
     return {key: fit_rate(some) for key, some in found.items() if len(some) >= MIN_SLIDES}
 
 
-def _runs_seen(
-    runs: Mapping[str, BatchRecord],
-    steps: Iterable[MeasuredStep],
-    seconds: Mapping[tuple[Key, Kind], Rate],
-) -> list[RunSeen]:
-    """When the first slide of each run was done, and what work was in it and in the others."""
-    of_run: defaultdict[str, dict[str, list[MeasuredStep]]] = defaultdict(dict)
-    for step in steps:
-        of_run[step.run_id].setdefault(step.slide.slide_id, []).append(step)
-    return [
-        _run_seen(runs[run_id], [*slides.values()], seconds) for run_id, slides in of_run.items()
-    ]
-
-
-def _run_seen(
-    run: BatchRecord,
-    slides: Sequence[Sequence[MeasuredStep]],
-    seconds: Mapping[tuple[Key, Kind], Rate],
-) -> RunSeen:
-    works_s = [sum(_work_s(step, seconds) for step in steps) for steps in slides]
-    first_at = slides[0][0].at
-    ended_at = run.ended_at or first_at
-    return RunSeen(
-        first_s=(first_at - run.began_at).total_seconds(), first_work_s=works_s[0],
-        rest_s=(ended_at - first_at).total_seconds(), rest_work_s=sum(works_s[1:]),
-    )  # fmt: skip
-
-
-def _work_s(step: MeasuredStep, seconds: Mapping[tuple[Key, Kind], Rate]) -> float:
+def _work_of(seconds: Mapping[tuple[Key, Kind], Rate]) -> WorkOf:
     """Work of a step as its rate has it; what it took where there is none."""
-    rate = seconds.get((step.key, kind_of(step.slide)))
-    return step.seconds if rate is None else rate.value(units_of(step))
+
+    def work_of(step: MeasuredStep) -> float:
+        rate = seconds.get((step.key, kind_of(step.slide)))
+        return step.seconds if rate is None else rate.value(units_of(step))
+
+    return work_of

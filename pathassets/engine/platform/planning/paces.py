@@ -1,0 +1,96 @@
+"""Runs that are over -> how long runs take by the work in them, and what the next will take.
+
+    steps of a run ─▶ work of lines, work of workers ─┬▶ pace of runs in which lines encoded
+                                                      └▶ pace of runs in which none did
+    work to do ─▶ of lines, of workers ─▶ each by its pace ─▶ the longer of the two
+
+A device line takes one slide after the other. What workers do meanwhile is done beside it, most of
+it while encoders are still loaded: it counts where it would take longer than the line.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from pathassets.catalog.planning.records import BatchRecord, MeasuredStep
+from pathassets.core.rates import Estimate, Pace, RunSeen, fit_pace
+from pathassets.core.recipe import Entry, Key
+from pathassets.engine.stages.registry import SLIDE_STAGES
+
+WorkOf = Callable[[MeasuredStep], float]
+"""Seconds of work that a step is, as rates have it."""
+Steps = Sequence[MeasuredStep]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paces:
+    """How long runs take, by who works."""
+
+    lines: Pace | None
+    """By the work of lines, of runs in which they did any."""
+    workers: Pace | None
+    """By the work of workers, of runs in which they did all. Where none such was seen, they are
+    taken to start as late as lines, and to be held up by nothing then."""
+
+    def wall(self, line_s: Estimate, worker_s: Estimate, n_runs: int) -> Wall | None:
+        """How long so many runs take in a row with so much work; None where no run was seen."""
+        found = [
+            Wall(pace=pace, by_lines=by_lines, seconds=pace.wall(work_s, n_runs))
+            for pace, work_s, by_lines in (
+                (self.workers, worker_s, False), (self.lines, line_s, True),
+            )
+            if pace is not None and (work_s.value or not by_lines)
+        ]  # fmt: skip
+        return max(found, key=lambda one: one.seconds.value, default=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wall:
+    """What runs will take, and what says so."""
+
+    seconds: Estimate
+    pace: Pace
+    by_lines: bool
+
+
+def by_line(entry: Entry) -> bool:
+    """Whether a device line makes an entry."""
+    return SLIDE_STAGES[entry.stage.name].needs_device(entry.spec)
+
+
+def fit_paces(
+    runs: Mapping[str, BatchRecord], steps: Iterable[MeasuredStep], work_of: WorkOf,
+    lines: Iterable[Key], n_workers: int,
+) -> Paces:  # fmt: skip
+    """Tell how long runs took by the work in them; `lines`: entries that lines make."""
+    made_by_lines = frozenset(lines)
+    of_run: defaultdict[str, dict[str, list[MeasuredStep]]] = defaultdict(dict)
+    for step in steps:
+        of_run[step.run_id].setdefault(step.slide.slide_id, []).append(step)
+    with_lines, without = [], []
+    for run_id, slides in of_run.items():
+        of_lines = [[s for s in some if s.key in made_by_lines] for some in slides.values()]
+        if any(of_lines):
+            with_lines.append(_run_seen(runs[run_id], [*slides.values()], of_lines, work_of))
+        else:
+            all_steps = [*slides.values()]
+            without.append(_run_seen(runs[run_id], all_steps, all_steps, work_of))
+    of_lines_pace, of_workers = fit_pace(with_lines), fit_pace(without)
+    if of_workers is None and of_lines_pace is not None:
+        of_workers = replace(of_lines_pace, a_second=1 / n_workers)
+    return Paces(lines=of_lines_pace, workers=of_workers)
+
+
+def _run_seen(
+    run: BatchRecord, slides: Sequence[Steps], counted: Sequence[Steps], work_of: WorkOf
+) -> RunSeen:
+    """When the first slide of a run was done, and what counted work was in it and in the others."""
+    works_s = [sum(map(work_of, steps)) for steps in counted]
+    first_at = slides[0][0].at
+    ended_at = run.ended_at or first_at
+    return RunSeen(
+        first_s=(first_at - run.began_at).total_seconds(), first_work_s=works_s[0],
+        rest_s=(ended_at - first_at).total_seconds(), rest_work_s=sum(works_s[1:]),
+    )  # fmt: skip
