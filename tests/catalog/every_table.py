@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.inbox import InboxClock, Sighting, TakenTable
+from pathassets.catalog.part import now
 from pathassets.catalog.records import RejectedFile
 from pathassets.catalog.standing.standing import Wanted
 from tests.catalog import filled
@@ -48,4 +49,5 @@ def fill(catalog: Catalog) -> None:
     catalog.keep_slide_hashes("dct", {"a": bytes(range(256)), "b": b""})
     catalog.note_hashed([filled.MASK])
     catalog.begin_batch("run 1", machine=HOSTILE["quotes"], device="cpu", n_workers=2)
+    catalog.note_encoding("run 1", now())
     catalog.begin_forgetting("b", who="Ann", why="consent")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pathassets.catalog.catalog import Catalog
+from pathassets.catalog.part import now
 from pathassets.catalog.planning.records import OpenStep, SlideSize
 from pathassets.catalog.planning.sizes import MANY
 from pathassets.catalog.records import ArtifactRecord, AttemptRecord, FileRecord
@@ -46,9 +47,12 @@ def test_runs_that_ended_tell_what_they_made_where_and_when(catalog: Catalog) ->
     make(catalog, "whole", "b", 2.5, 70)
     make(catalog, "whole", "a", 1.5, 30)
     make(catalog, "before batches were known", "a", 9.0, 30)
+    encoding = now()
+    catalog.note_encoding("whole", encoding)
     catalog.end_batch("whole")
     [batch] = catalog.batches()
     assert (batch.run_id, batch.machine, batch.n_workers) == ("whole", "M", 2)
+    assert batch.encoding_at == encoding
     assert catalog.n_made_by_batch([GRID, ("features", "x")]) == {
         GRID: {"whole": 2}, ("features", "x"): {},
     }  # fmt: skip

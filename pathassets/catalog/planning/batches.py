@@ -9,6 +9,7 @@ the run, each with the time of its end.
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import datetime
 
 from sqlalchemy import and_, func, select, update
 
@@ -32,6 +33,11 @@ class Batches(CatalogPart):
         )  # fmt: skip
         with writing(self._engine) as connection:
             upsert(connection, batch, [flat(record)])
+
+    def note_encoding(self, run_id: str, at: datetime) -> None:
+        """Note when a run's first patch came to a device line."""
+        with writing(self._engine) as connection:
+            connection.execute(update(batch).where(batch.c.run_id == run_id).values(encoding_at=at))
 
     def end_batch(self, run_id: str) -> None:
         """Note that a run has come to its end."""

@@ -19,6 +19,8 @@ class BatchRecord:
     began_at: datetime
     ended_at: datetime | None
     """None where it has not come to its end, or was killed."""
+    encoding_at: datetime | None = None
+    """When a device line had its first patch; None where none did, or nobody heard of it."""
     machine: str
     """Processor and cores."""
     device: str

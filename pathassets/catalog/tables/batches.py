@@ -17,4 +17,6 @@ batch = Table(
     words("machine"),
     words("device"),
     Column("n_workers", Integer, nullable=False),
+    # When a device line had its first patch; NULL: none did, or nobody heard of it.
+    Column("encoding_at", Moment),
 )

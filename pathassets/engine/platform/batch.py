@@ -16,6 +16,8 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from pathassets.adapters.store.partial import sweep_partials
 from pathassets.adapters.store.store import Artifact
@@ -24,7 +26,7 @@ from pathassets.catalog.records import ArtifactRecord, AttemptRecord, FileRecord
 from pathassets.core.address import Address
 from pathassets.core.recipe import Entry
 from pathassets.engine.platform.batches.again import tried_again
-from pathassets.engine.platform.batches.under_way import work_off
+from pathassets.engine.platform.batches.under_way import OnFirst, work_off
 from pathassets.engine.platform.ledgers import bad_tiles_met
 from pathassets.engine.platform.plan import PlannedSlide, path_record, task_for
 from pathassets.engine.platform.planning.machine import device_here, machine_here
@@ -67,6 +69,7 @@ def run_batch(  # noqa: PLR0913 - two are for those who want them
     platform.store.sweep_staging()
     sweep_partials(platform.store)
     entries = list(wanted)
+    note_encoding = partial(_note_encoding, platform.catalog, run_id)
     with (
         platform.store.staging(run_id) as staging,
         open_scratch(settings.scratch, settings.scratch_bytes) as scratch,
@@ -80,7 +83,7 @@ def run_batch(  # noqa: PLR0913 - two are for those who want them
             for one in planned
         ]
         is_told = False
-        with closing(_outcomes(tasks, platform, tell)) as outcomes:
+        with closing(_outcomes(tasks, platform, tell, note_encoding)) as outcomes:
             for n_done, outcome in enumerate(outcomes, 1):
                 yield outcome
                 record_outcome(platform.catalog, outcome, run_id)
@@ -89,6 +92,10 @@ def run_batch(  # noqa: PLR0913 - two are for those who want them
                     tell_no_scratch(outcome.slide_id, outcome.no_scratch)
                     is_told = True
     platform.catalog.end_batch(run_id)
+
+
+def _note_encoding(catalog: Catalog, run_id: str, since_s: float) -> None:
+    catalog.note_encoding(run_id, datetime.now(UTC) - timedelta(seconds=since_s))
 
 
 def _failed_last(catalog: Catalog, planned: list[PlannedSlide]) -> Iterator[Address]:
@@ -105,7 +112,7 @@ def _by_slide(addresses: Iterable[Address]) -> Mapping[str, set[Address]]:
 
 
 def _outcomes(
-    tasks: list[SlideTask], platform: Platform, tell: Callable[[str], None]
+    tasks: list[SlideTask], platform: Platform, tell: Callable[[str], None], on_first: OnFirst
 ) -> Generator[SlideOutcome, None, None]:
     """Those that are all there at once, then the others as they are done, at last what passes."""
 
@@ -115,13 +122,13 @@ def _outcomes(
 
     def work(slide_ids: Collection[str]) -> Generator[SlideOutcome, None, None]:
         some = [task for task in tasks if not slide_ids or task.slide_id in slide_ids]
-        return _work(some, platform, tell)
+        return _work(some, platform, tell, on_first)
 
     yield from tried_again(work, platform.settings.retry_pauses_s, say)
 
 
 def _work(
-    tasks: list[SlideTask], platform: Platform, tell: Callable[[str], None]
+    tasks: list[SlideTask], platform: Platform, tell: Callable[[str], None], on_first: OnFirst
 ) -> Generator[SlideOutcome, None, None]:
     to_do = []
     for task in tasks:
@@ -130,7 +137,7 @@ def _work(
             yield slide.outcome()
         else:
             to_do.append(slide)
-    yield from work_off(platform, to_do, tell)
+    yield from work_off(platform, to_do, tell, on_first)
 
 
 def record_outcome(catalog: Catalog, outcome: SlideOutcome, run_id: str) -> None:

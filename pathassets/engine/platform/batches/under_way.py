@@ -32,12 +32,18 @@ from pathassets.errors import StoreError
 logger = logging.getLogger("pathassets.engine.platform.batch.lines")
 """Below the batch's, so that whoever shows a batch hears of its lines, and of nothing else."""
 
+OnFirst = Callable[[float], None]
+"""Hears for how many seconds the first device line has had patches, once it is heard of."""
+
 SLIDES_AHEAD = 16
 """That may be under way beyond those that all workers and lines have in hand."""
 
 
 def work_off(
-    platform: Platform, slides: list[SlideInSegments], tell: Callable[[str], None]
+    platform: Platform,
+    slides: list[SlideInSegments],
+    tell: Callable[[str], None],
+    on_first: OnFirst,
 ) -> Generator[SlideOutcome, None, None]:
     """Yield what became of each slide as it is done; `tell` hears how far the lines are."""
 
@@ -49,8 +55,14 @@ def work_off(
     left = _Left(remaining, say)
     meter = LineMeter(sum(slide.needs_device for slide in slides), left.tell_with)
 
-    def hear(usage: LineUsage) -> None:
-        logger.debug("lines", extra={"throughput": meter.hear(usage)})
+    has_begun = False
+
+    def hear(line: LineUsage) -> None:
+        nonlocal has_begun
+        if line.usage.wall_s and not has_begun:
+            has_begun = True
+            on_first(line.usage.wall_s)
+        logger.debug("lines", extra={"throughput": meter.hear(line)})
 
     line = LineSpec(work=encode_tasks, device=platform.settings.device)
     with platform.workers.open(run_slide, line, hear) as workers:

@@ -86,10 +86,17 @@ def fit_paces(
 def _run_seen(
     run: BatchRecord, slides: Sequence[Steps], counted: Sequence[Steps], work_of: WorkOf
 ) -> RunSeen:
-    """When the first slide of a run was done, and what counted work was in it and in the others."""
+    """When a run began to encode, and what counted work was in it from then on.
+
+    Where that is not known, when its first slide was done stands for it: slides whose patches share
+    a batch are done together, so that it may come late.
+    """
     works_s = [sum(map(work_of, steps)) for steps in counted]
     first_at = slides[0][0].at
     ended_at = run.ended_at or first_at
+    if run.encoding_at is not None:
+        first_at = run.encoding_at
+        works_s = [0.0, *works_s]
     return RunSeen(
         first_s=(first_at - run.began_at).total_seconds(), first_work_s=works_s[0],
         rest_s=(ended_at - first_at).total_seconds(), rest_work_s=sum(works_s[1:]),

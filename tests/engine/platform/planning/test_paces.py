@@ -25,19 +25,23 @@ def step(
 
 
 def seen(
-    run_id: str, *, n_slides: int, start_s: float, line_s: float
+    run_id: str, *, n_slides: int, start_s: float, line_s: float, n_together: int = 1
 ) -> tuple[BatchRecord, list[MeasuredStep]]:
-    """A run: masks of all slides while it starts, then a slide each `line_s`; or masks alone."""
+    """A run: masks of all slides while it starts, then a slide each `line_s`; or masks alone.
+
+    Of more than one together it is known when they began, and they are done with the last.
+    """
     pace_s = line_s or 1.0  # two workers
     steps = []
     for number in range(n_slides):
-        at_s = start_s + pace_s * (number + 1)
+        at_s = start_s + pace_s * n_together * (number // n_together + 1)
         steps.append(step(run_id, number, MASK, 2.0, at_s))
         if line_s:
             steps.append(step(run_id, number, ENCODED, line_s, at_s))
     record = BatchRecord(
         run_id=run_id, began_at=BEGAN, ended_at=BEGAN + timedelta(seconds=at_s),
         machine="m", device="cpu", n_workers=2,
+        encoding_at=BEGAN + timedelta(seconds=start_s) if n_together > 1 else None,
     )  # fmt: skip
     return record, steps
 
@@ -65,6 +69,15 @@ def test_what_workers_do_while_encoders_are_loaded_makes_no_run_shorter_or_longe
     assert wall_s(paces, 40, 0, 2) == pytest.approx(60)
     # With next to nothing to encode the workers decide, and without anything they alone do.
     assert wall_s(paces, 4, 1000) == wall_s(paces, 0, 1000) == pytest.approx(510)
+
+
+def test_slides_whose_patches_share_a_batch_are_no_part_of_the_start() -> None:
+    paces = paces_of(
+        seen("a", n_slides=8, start_s=10, line_s=4, n_together=4),
+        seen("b", n_slides=4, start_s=10, line_s=4, n_together=4),
+    )
+    assert paces.lines is not None
+    assert (paces.lines.start_s, paces.lines.a_second) == pytest.approx((10, 1))
 
 
 def test_runs_of_workers_alone_start_as_they_did() -> None:
