@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from heapq import heapreplace
 from statistics import median
 
 SHARE = 0.8
@@ -181,6 +182,21 @@ def widening(n_free: int) -> float:
         z, n = _Z, n_free
         t = z + (z**3 + z) / (4 * n) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * n**2)
     return (t / _Z) ** 2
+
+
+def stretch(works_s: Iterable[float], n_side_by_side: int) -> float:
+    """How much longer than an even share slides take that are taken one after the other.
+
+    None is cut: the last one may be worked on alone.
+
+    >>> stretch([3, 3, 3], 1), stretch([3, 3, 3], 2), stretch([1] * 100, 2)
+    (1.0, 1.3333333333333333, 1.0)
+    """
+    until_s = [0.0] * n_side_by_side
+    for work_s in works_s:
+        heapreplace(until_s, until_s[0] + work_s)
+    even_s = sum(until_s) / n_side_by_side
+    return max(until_s) / even_s if even_s else 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from pathassets.core.rates import Estimate, Rate
 from pathassets.core.recipe import Entry, Key
-from pathassets.engine.platform.planning.paces import Wall, by_line
+from pathassets.engine.platform.planning.paces import ToDo, Wall, by_line
 from pathassets.engine.platform.planning.rates import (
     BY_AREA,
     LOCATIONS,
@@ -54,6 +54,8 @@ class EntryForecast:
     """None of what is not made of patches, or where nobody knows how many there are."""
     work_s: Estimate
     """Of workers and lines; of slides of those kinds that were measured."""
+    slides_s: Mapping[str, float]
+    """The same of each of those slides."""
     written_bytes: Estimate | None
     """None where it was never measured."""
     unknown: tuple[Unknown, ...]
@@ -123,15 +125,25 @@ def forecast(
     ]
     n_runs = math.ceil(len(work.sizes) / most_slides)
     by_lines = {one.key for one in platform.recipe.per_slide if by_line(one)}
-    line_s, worker_s = (
-        sum((one.work_s for one in entries if (one.key in by_lines) is is_of_lines), Estimate())
+    lines, workers = (
+        _to_do([one for one in entries if (one.key in by_lines) is is_of_lines])
         for is_of_lines in (True, False)
     )
     return Forecast(
         work=work, entries=tuple(entries), measured=measured, n_to_do=len(work.sizes),
         n_runs=n_runs, read_bytes=sum(size.size_bytes for size in work.sizes.values()),
-        wall=measured.paces.wall(line_s, worker_s, n_runs),
+        wall=measured.paces.wall(lines, workers, n_runs),
     )  # fmt: skip
+
+
+def _to_do(entries: Sequence[EntryForecast]) -> ToDo:
+    """What is to be done of entries, slide by slide."""
+    slides_s: defaultdict[str, float] = defaultdict(float)
+    for entry in entries:
+        for slide_id, seconds in entry.slides_s.items():
+            slides_s[slide_id] += seconds
+    work_s = sum((entry.work_s for entry in entries), Estimate())
+    return ToDo(seconds=work_s, slides_s=slides_s.values())
 
 
 class _Counting:
@@ -199,11 +211,12 @@ def _entry(
     of_kind: defaultdict[Kind, list[str]] = defaultdict(list)
     for slide_id in slide_ids:
         of_kind[kind_of(counting.sizes[slide_id])].append(slide_id)
-    work_s, unknown = _seconds(entry.key, of_kind, units, measured)
+    work_s, slides_s, unknown = _seconds(entry.key, of_kind, units, measured)
     written = None if units.unknown else measured.written.get(entry.key)
     total = None if written is None else written.sum_of(len(slide_ids), units.total.value)
     return EntryForecast(
-        key=entry.key, n_slides=len(slide_ids), work_s=work_s, unknown=tuple(unknown),
+        key=entry.key, n_slides=len(slide_ids), work_s=work_s, slides_s=slides_s,
+        unknown=tuple(unknown),
         patches=None if patches is None or patches.unknown else patches.total,
         written_bytes=total,
     )  # fmt: skip
@@ -211,19 +224,21 @@ def _entry(
 
 def _seconds(
     key: Key, of_kind: Mapping[Kind, Sequence[str]], units: _Units, measured: Measured
-) -> tuple[Estimate, list[Unknown]]:
+) -> tuple[Estimate, dict[str, float], list[Unknown]]:
     """Work on slides, kind by kind, and those of which there is no telling."""
     work_s, doubted_s = Estimate(), 0.0
+    slides_s: dict[str, float] = {}
     unknown: list[Unknown] = []
     for kind, slide_ids in sorted(of_kind.items()):
         rate = measured.seconds.get((key, kind))
         told = [] if rate is None else [one for one in slide_ids if one not in units.unknown]
         if rate is not None:
             work_s += rate.sum_of(len(told), sum(map(units.of, told)))
+            slides_s |= {one: rate.value(units.of(one)) for one in told}
             doubted_s += rate.a_unit * sum(units.guessed.get(one, 0.0) for one in told)
         if lacking := sorted({*slide_ids} - {*told}):
             first, elsewhere = tuple(lacking[:MIN_SLIDES]), measured.elsewhere.get(key, ())
             unknown.append(
                 Unknown(key=key, kind=kind, n_slides=len(lacking), first=first, elsewhere=elsewhere)
             )
-    return work_s + Estimate(variance=units.doubt * doubted_s**2), unknown
+    return work_s + Estimate(variance=units.doubt * doubted_s**2), slides_s, unknown

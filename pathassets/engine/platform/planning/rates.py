@@ -20,8 +20,8 @@ from pathassets.catalog.planning.records import BatchRecord, MeasuredStep, Slide
 from pathassets.core.rates import Rate, Seen, fit_rate
 from pathassets.core.recipe import Entry, Key
 from pathassets.core.stages import FEATURES
-from pathassets.engine.platform.planning.machine import device_here, machine_here
-from pathassets.engine.platform.planning.paces import Paces, WorkOf, by_line, fit_paces
+from pathassets.engine.platform.planning.machine import CPU, device_here, machine_here
+from pathassets.engine.platform.planning.paces import Paces, Side, WorkOf, by_line, fit_paces
 from pathassets.engine.platform.platform import Platform
 
 MIN_SLIDES = 3
@@ -106,7 +106,7 @@ def measure(platform: Platform, entries: Sequence[Entry], place: Place) -> Measu
         place=measured_at, n_runs=len(runs), seconds=seconds,
         paces=fit_paces(
             runs, steps, _work_of(seconds), [one.key for one in of_recipe if by_line(one)],
-            measured_at.n_workers,
+            side_by_side(measured_at),
         ),
         written=_rates((s.key, Seen(units=units_of(s), value=s.size_bytes)) for s in usable),
         patches=_rates(
@@ -220,6 +220,12 @@ def _rates(seen: Iterable[tuple[Key, Seen]]) -> dict[Key, Rate]:
     for key, one in seen:
         found[key].append(one)
     return {key: fit_rate(some) for key, some in found.items() if len(some) >= MIN_SLIDES}
+
+
+def side_by_side(place: Place) -> Side:
+    """How many slides are worked on at a time."""
+    n_lines = place.n_workers if place.device == CPU else 1
+    return Side(n_workers=place.n_workers, n_lines=n_lines)
 
 
 def _work_of(seconds: Mapping[tuple[Key, Kind], Rate]) -> WorkOf:

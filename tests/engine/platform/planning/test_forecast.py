@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -21,10 +22,18 @@ from pathassets.engine.platform.planning.rates import Place, measure, place_here
 from pathassets.engine.platform.planning.work import Skipped, find_work
 from pathassets.engine.platform.platform import Platform, open_platform
 from pathassets.engine.platform.standing.refresh import refresh_wanted
+from pathassets.engine.settings import Settings
 from tests.catalog import hostile_words
 
 MASK, GRID, STATS = ("tissue_mask", "otsu"), ("patch_locations", "grid"), ("features", "stats")
 KEYS = (MASK, GRID, STATS)
+
+
+@pytest.fixture
+def platform(settings: Settings) -> Iterator[Platform]:
+    """With one worker: its slides are done one after the other, whatever their size."""
+    with open_platform(replace(settings, n_workers=1)) as opened:
+        yield opened
 
 
 def register(platform: Platform, *slide_ids: str, side_px: int = 2000, **facts: object) -> None:

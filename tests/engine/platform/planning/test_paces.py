@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from pathassets.catalog.planning.records import BatchRecord, MeasuredStep, SlideSize
-from pathassets.core.rates import Estimate
-from pathassets.engine.platform.planning.paces import Paces, fit_paces
+from pathassets.core.rates import Estimate, Pace
+from pathassets.engine.platform.planning.paces import Paces, Side, ToDo, fit_paces
 
 MASK, ENCODED = ("tissue_mask", "otsu"), ("features", "resnet18")
+NOTHING = ToDo(seconds=Estimate(), slides_s=[])
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -49,12 +51,16 @@ def seen(
 def paces_of(*runs: tuple[BatchRecord, list[MeasuredStep]]) -> Paces:
     return fit_paces(
         {record.run_id: record for record, _ in runs}, [one for _, some in runs for one in some],
-        lambda one: one.seconds, [ENCODED], 2,
+        lambda one: one.seconds, [ENCODED], Side(n_workers=2, n_lines=1),
     )  # fmt: skip
 
 
 def wall_s(paces: Paces, line_s: float, worker_s: float, n_runs: int = 1) -> float:
-    wall = paces.wall(Estimate(value=line_s), Estimate(value=worker_s), n_runs)
+    lines, workers = (
+        ToDo(seconds=Estimate(value=seconds), slides_s=[seconds / 100] * 100)
+        for seconds in (line_s, worker_s)
+    )
+    wall = paces.wall(lines, workers, n_runs)
     assert wall is not None
     return wall.seconds.value
 
@@ -81,7 +87,7 @@ def test_slides_whose_patches_share_a_batch_are_no_part_of_the_start() -> None:
 
 
 def test_runs_of_workers_alone_start_as_they_did() -> None:
-    masks = seen("masks", n_slides=8, start_s=1, line_s=0)
+    masks = seen("masks", n_slides=9, start_s=1, line_s=0)
     paces = paces_of(seen("a", n_slides=6, start_s=10, line_s=4), masks)
     assert wall_s(paces, 0, 100) == pytest.approx(51)
     assert wall_s(paces, 40, 100) == pytest.approx(51)
@@ -92,4 +98,17 @@ def test_runs_of_workers_alone_start_as_they_did() -> None:
 
 
 def test_where_no_run_was_seen_nothing_is_said() -> None:
-    assert paces_of().wall(Estimate(value=1), Estimate(value=1), 1) is None
+    something = ToDo(seconds=Estimate(value=1), slides_s=[1])
+    assert paces_of().wall(something, something, 1) is None
+
+
+def test_a_line_that_has_the_last_slide_alone_makes_the_run_longer() -> None:
+    paces = fit_paces({}, [], lambda one: one.seconds, [ENCODED], Side(n_workers=2, n_lines=2))
+    paces = replace(paces, lines=Pace(n_runs=2, start_s=5, a_second=0.5, relative_variance=0))
+    whole = {
+        n: paces.wall(ToDo(seconds=Estimate(value=90), slides_s=[90 / n] * n), NOTHING, 1)
+        for n in (1, 2, 3, 90)
+    }
+    assert {n: wall and wall.seconds.value for n, wall in whole.items()} == pytest.approx(
+        {1: 95, 2: 50, 3: 65, 90: 50}
+    )
