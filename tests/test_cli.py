@@ -360,6 +360,7 @@ def test_without_slides_there_is_nothing_to_run(home: Path) -> None:
         "datasets": {"dataset/cohort": {"state": "missing", "digest": ANY_DIGEST}},
         "refused": [],
         "doubts": [],
+        "left_out": {},
     }
 
 

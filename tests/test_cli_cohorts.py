@@ -118,7 +118,7 @@ def test_a_table_is_shown_taken_listed_and_told_to_dagster(home: Path) -> None:
     told = metadata(a)
     expected = {"patient": "P1", "site": "Lyon", "label": "x", "labels": "grade: 2", "stain": "HE"}
     assert {name: told[name] for name in expected} == expected
-    assert (told["mpp"], metadata(b)["site"]) == (0.4, "Lyon")
+    assert (told["mpp"], metadata(b)["site"]) == ("0.4", "Lyon")
     *_, last = output("cohort", "import", table, "--name", "luad").splitlines()
     assert last == "nothing to change: the catalog says so already"
     assert output("cohort", "label", a, "grade=2") == f"{last}\n"

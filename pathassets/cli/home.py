@@ -19,6 +19,7 @@ from pathassets.engine.platform.selections.entries import choose_entries
 from pathassets.engine.platform.standing.refresh import refresh_wanted
 from pathassets.engine.platform.standing.rows import Cell
 from pathassets.engine.platform.standing.troubles import Troubles, find_troubles
+from pathassets.engine.platform.status import left_out_cells
 from pathassets.engine.settings import read_settings
 from pathassets.errors import SelectionError
 
@@ -41,11 +42,13 @@ class Done:
     """Datasets in force without slides of which features are still to be computed."""
     doubts: tuple[SelectionError, ...]
     """What datasets select by, and no slide has."""
+    left_out: tuple[Cell, ...] = ()
+    """Entries of which nothing could be made: files with weights that they name are gone."""
 
     @property
     def has_failed(self) -> bool:
         """Whether anything that was asked for could not be made."""
-        return bool(self.troubles.failures.n_cells or self.kept_back)
+        return bool(self.troubles.failures.n_cells or self.kept_back or self.left_out)
 
 
 @contextmanager
@@ -117,19 +120,27 @@ def make_current(  # noqa: PLR0913 - what a person asks
     entries = choose_entries(platform, select)
     if is_shard:
         entries = tuple(entry for entry in entries if entry.stage.scope == "slide")
+    keys = keys_meant(platform, select)
+    left_out = left_out_cells(platform, [entry.key for entry in entries])
+    platform = platform.readable
+    entries = tuple(entry for entry in entries if entry in platform.recipe.entries)
     wanted = Wanted(slide_ids=chosen, entries=entries, retry=retry, is_shard=is_shard)
     definitions = build_definitions(platform.recipe)
     with report.slide_progress():
         n_slides = run_slides_here(definitions, instance, platform, wanted)
         built = build_datasets_here(definitions, instance, platform, wanted)
     plan_id = refresh_wanted(platform)
-    found = find_troubles(platform, plan_id, chosen, keys_meant(platform, select))
+    found = find_troubles(platform, plan_id, chosen, keys)
     n_rows = len(chosen) or platform.catalog.n_slides()
     n_kept_back = len(built.kept_back)
     report.run_end(n_rows, found.failures.n_cells, n_slides, built.n_built, n_kept_back)
     doubts = tuple(doubts_of(platform))
     return Done(
-        troubles=found, kept_back=built.kept_back, incomplete=built.incomplete, doubts=doubts
+        troubles=found,
+        kept_back=built.kept_back,
+        incomplete=built.incomplete,
+        doubts=doubts,
+        left_out=left_out,
     )
 
 

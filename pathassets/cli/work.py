@@ -21,6 +21,7 @@ from pathassets.engine.platform.status import (
     cohort_status,
     dataset_cells,
     foresee,
+    left_out_cells,
     require_own_catalog,
     slides_status,
 )
@@ -60,7 +61,7 @@ def run(
             require_own_catalog(platform)
             click.echo(report.NO_SLIDES)
             return
-        chosen = _chosen(platform, slides, share)
+        chosen = _chosen(platform.readable, slides, share)
         if chosen is not None and not chosen:
             click.echo(_none_meant(share))
             return
@@ -68,7 +69,7 @@ def run(
             platform, instance, chosen or (), listed(select),
             retry=retry, is_shard=share is not None,
         )  # fmt: skip
-        report.troubles(done.troubles, done.kept_back)
+        report.troubles(done.troubles, (*done.left_out, *done.kept_back))
         report.incomplete(done.incomplete)
         report.doubts(done.doubts)
     if done.has_failed:
@@ -89,7 +90,7 @@ def _foretell(
             require_own_catalog(platform)
             click.echo(report.NO_SLIDES)
             return
-        meant = _chosen(platform, slides, shard)
+        meant = _chosen(platform.readable, slides, shard)
         if meant is not None and not meant:
             click.echo(_none_meant(shard))
             return
@@ -97,12 +98,15 @@ def _foretell(
         entries = choose_entries(platform, listed(select))
         if shard is not None:
             entries = tuple(entry for entry in entries if entry.stage.scope == "slide")
+        keys = keys_meant(platform, listed(select))
+        left_out = left_out_cells(platform, [entry.key for entry in entries])
+        platform = platform.readable  # noqa: PLW2901 - the same, without what is left out
+        entries = tuple(entry for entry in entries if entry in platform.recipe.entries)
         found = foresee(platform, chosen, entries, retry=retry)
         plan_id = refresh_wanted(platform)
         asked = {entry.key: entry.parent for entry in entries if entry.stage.scope == "cohort"}
         cells = [c for c in dataset_cells(platform, plan_id) if c.key in asked] if asked else []
-        keys = keys_meant(platform, listed(select))
-        report.troubles(find_troubles(platform, plan_id, frozenset(chosen), keys))
+        report.troubles(find_troubles(platform, plan_id, frozenset(chosen), keys), left_out)
         report.foreseen(found, {cell: asked[cell.key] for cell in cells})
 
 
@@ -131,18 +135,18 @@ def status(
 ) -> None:
     """Print where the cohort stands: one row a slide, one column an asset."""
     with open_to_read(read_settings()) as platform:
-        chosen = choose_slides(platform, slides) if slides else None
+        chosen = choose_slides(platform.readable, slides) if slides else None
         stand = (
             cohort_status(platform, is_looking=is_looking)
             if chosen is None
             else slides_status(platform, chosen, is_looking=is_looking)
         )
         if as_json:
-            for piece in report.status_json(stand, slide_rows(platform, chosen)):
+            for piece in report.status_json(stand, slide_rows(platform.readable, chosen)):
                 click.echo(piece, nl=False)
         elif chosen is not None and not chosen:
             click.echo("no slide is meant by this selection")
         elif is_whole or stand.n_slides <= report.MAX_ROWS:
-            report.status_table(stand, slide_rows(platform, chosen))
+            report.status_table(stand, slide_rows(platform.readable, chosen))
         else:
-            report.status_table(stand, first_rows(platform, report.PART_ROWS, chosen))
+            report.status_table(stand, first_rows(platform.readable, report.PART_ROWS, chosen))

@@ -14,7 +14,7 @@ key is (stage, name).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -165,6 +165,25 @@ class Recipe:
 
     def _of(self, scope: Scope) -> tuple[Entry, ...]:
         return tuple(e for e in self.entries if e.stage.scope == scope)
+
+    @property
+    def left_out(self) -> Mapping[Key, SpecError]:
+        """Entries of which nothing can be made, and why: files that they name could not be read.
+
+        With them all that is made from one.
+        """
+        why: dict[Key, SpecError] = {}
+        for entry in self.entries:  # parents before children
+            behind = next((why[key] for key in entry.parents if key in why), None)
+            if (error := entry.unread or behind) is not None:
+                why[entry.key] = error
+        return why
+
+    @property
+    def readable(self) -> Recipe:
+        """The recipe without what is left out."""
+        left_out = self.left_out
+        return Recipe(entries=tuple(one for one in self.entries if one.key not in left_out))
 
     def lineage(self, entry: Entry) -> tuple[Entry, ...]:
         """The entry and all it is made from, each once, in the order of the recipe."""

@@ -21,6 +21,7 @@ from pathassets.defs.jobs import (
     scrub_artifacts,
     shard_slides,
 )
+from pathassets.defs.page.nightly import WritePage, build_report_schedule
 from pathassets.defs.resources import PlatformResource
 from pathassets.defs.schedules import build_nightly_schedule, nightly_scrub, weekly_gc
 from pathassets.defs.sensors import dead_runs
@@ -28,8 +29,8 @@ from pathassets.engine.logs import log_as_told
 from pathassets.engine.settings import read_settings
 
 
-def build_definitions(recipe: Recipe) -> dg.Definitions:
-    """Assemble the assets of a recipe and what drives them."""
+def build_definitions(recipe: Recipe, *, write_page: WritePage | None = None) -> dg.Definitions:
+    """Assemble the assets of a recipe and what drives them; a command needs no nightly page."""
     jobs = {job.name: job for job in build_asset_jobs(recipe)}
     batch = [build_batch_asset(recipe)] if recipe.per_slide else []
     return dg.Definitions(
@@ -61,6 +62,7 @@ def build_definitions(recipe: Recipe) -> dg.Definitions:
         schedules=[
             *(build_nightly_schedule(job) for name, job in jobs.items() if name == BUILD_DATASETS),
             nightly_scrub,
+            *([] if write_page is None else [build_report_schedule(write_page)]),
             weekly_gc,
         ],
         resources={"platform": PlatformResource()},

@@ -86,7 +86,7 @@ def _wait(why: str, cursor: _Cursor) -> dg.SensorResult:
 
 def _due(instance: dg.DagsterInstance, platform: Platform) -> list[Key]:
     if platform.catalog.n_slides() > MAX_LOOKED:
-        return [entry.key for entry in platform.recipe.datasets]
+        return [entry.key for entry in platform.readable.recipe.datasets]
     return due_datasets(instance, platform)
 
 

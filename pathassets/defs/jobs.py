@@ -77,8 +77,9 @@ def repair_chosen_slides(
 
 def failed_slides(platform: Platform, entries: Iterable[Entry]) -> list[str]:
     """All slides of which one of some assets failed, be it by their content alone."""
+    able = platform.readable
     keys = [entry.key for entry in entries]
-    return sorted(platform.catalog.slides_in(refresh_wanted(platform), keys, ("failed", "blocked")))
+    return sorted(able.catalog.slides_in(refresh_wanted(able), keys, ("failed", "blocked")))
 
 
 @dg.job(

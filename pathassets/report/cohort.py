@@ -56,7 +56,7 @@ def status_table(stand: CohortStatus, rows: Iterable[SlideStatus]) -> None:
         return
     if stand.n_slides:
         _table(stand, list(rows))
-    troubles(stand.troubles, stand.datasets)
+    troubles(stand.troubles, (*stand.left_out, *stand.datasets))
     for cell in stand.datasets:
         console.print(f"{'/'.join(cell.key)}: {_cell_text(cell)}")
     refused = [escape(paragraph(f"{r.message}. {r.remedy}")) for r in stand.rejected_files]
@@ -208,6 +208,7 @@ def status_json(stand: CohortStatus, rows: Iterable[SlideStatus]) -> Iterator[st
             {k: v for k, v in asdict(r).items() if k != "rejected_at"} for r in stand.rejected_files
         ],
         "doubts": [str(doubt) for doubt in stand.doubts],
+        "left_out": {"/".join(c.key): _cell_plain(c) for c in stand.left_out},
     }
     yield f"{end},{json_text(rest, indent=1)[1:]}\n"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -52,7 +53,8 @@ def check(done: Check) -> None:
     for fault in done.faults[:MAX_FAULTS]:
         console.print(f"  {fault.reason:12} {fault}", markup=False, style="red")
     if n_bad > MAX_FAULTS:
-        console.print(f"  … and {n_bad - MAX_FAULTS} more; pathassets check --json has all")
+        again = f"pathassets check {shlex.quote(str(done.path))} --json has all"
+        console.print(visible(f"  … and {n_bad - MAX_FAULTS} more; {again}"), markup=False)
 
 
 def checks_json(checks: Iterable[Check]) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from pathassets.catalog.upkeep.hashing import HashAge
 from pathassets.catalog.upkeep.numbered import CarriedOver
 from pathassets.catalog.upkeep.outliving import KeptOut
+from pathassets.catalog.upkeep.stated import WentOver
 from pathassets.core.text import visible
 from pathassets.engine.platform.upkeep.backup import BackedUp
 from pathassets.engine.platform.upkeep.finding import RUN, Tally, Treated
@@ -99,6 +100,7 @@ def restore_line(done: Restored) -> str:
         said.append(f"what was there is in {done.aside}")
     said += _kept_out(done.kept_out)
     said += map(_carried_over, done.carried)
+    said += _stated_since(done.went_over, done.aside)
     if done.not_known:
         said.append(
             "which slides were forgotten since the backup was written, and which releases made, is "
@@ -121,6 +123,26 @@ def _kept_out(kept_out: Iterable[KeptOut]) -> list[str]:
         f"{told}{ends[is_kept]}"
         for (told, is_kept), n in counts.items()
     ]
+
+
+def _stated_since(done: WentOver, aside: Path | None) -> Iterator[str]:
+    """Say what people stated after the backup was written, and what became of it."""
+    if done.n_placed:
+        yield f"carried over: the parts of {done.n_placed} patients or sites, placed since"
+    if done.n_elsewhere:
+        yield (
+            f"{done.n_elsewhere} patients or sites are in another part in the backup than here, "
+            "which holds now: no release that is cited may name them with the other"
+        )
+    if done.n_accepted:
+        yield f"carried over: {counted(done.n_accepted, 'finding')}, accepted since"
+    for one in done.not_restored:
+        when = f"{one.first_at:%Y-%m-%d %H:%M} to {one.last_at:%Y-%m-%d %H:%M} UTC"
+        kept = "the catalog that was here has it" if aside is None else f"it is in {aside}"
+        yield (
+            f"NOT carried over: {counted(one.n, one.what)}, stated since ({when}) by "
+            f"{', '.join(one.who)}; {kept}: state it again where it holds"
+        )
 
 
 def _carried_over(one: CarriedOver) -> str:

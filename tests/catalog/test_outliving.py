@@ -13,6 +13,8 @@ from sqlalchemy import create_engine, text
 from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.database import connect
 from pathassets.catalog.database.connect import open_engine
+from pathassets.catalog.records import Verdict
+from pathassets.catalog.releases.records import FindingRecord
 from pathassets.catalog.upkeep.dump import load_catalog, releases_in
 from pathassets.catalog.upkeep.outliving import Outlived, Outliving, read_outliving
 from pathassets.catalog.upkeep.soundness import find_faults
@@ -100,6 +102,47 @@ def test_of_two_releases_of_one_number_none_is_lost_and_the_backup_s_keeps_it(
         assert found == [(1, "d1"), (2, "d3"), (4, "d2"), (5, "d4")]
         assert [one["slide_id"] for one in restored.release_members("cohort", 4)] == ["b"]
         assert restored.freeze(replace(DRAFT, digest="d2"), [], []).version == 4
+
+
+def test_parts_and_accepted_findings_outlive_and_other_statements_are_counted(
+    made_url: str, catalog: Catalog, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    filled.fill(catalog)
+    catalog.place("cohort", "s", "d1", {("patient", "P1"): "train"})
+    catalog.set_verdict(Verdict(slide_id="a", verdict="accept", who="Ann", why="seen"))
+    older = dumped(catalog)
+    revision, tables = older
+    n_placed, n_accepted = len(tables["dataset_placement"]), len(tables["accepted_finding"])
+    catalog.place("cohort", "s", "d2", {("patient", "P2"): "test", ("site", "Kyoto"): "val"})
+    found = FindingRecord(
+        finding="f9", kind="same_slide", one="a", other="b", message="alike", remedy="look",
+        evidence={"slides": ["a", "b"]},
+    )  # fmt: skip
+    catalog.set_findings("cohort", "d2", [found])
+    catalog.accept_finding("cohort", "f9", who="Bob", why="two levels of one block")
+    for word in ("reject", "review"):
+        catalog.set_verdict(Verdict(slide_id="a", verdict=word, who="Bob", why="a fold"))
+    theirs = {**json.loads(tables["dataset_placement"][0]), "scheme": "s", "name": "P2"}
+    tables["dataset_placement"].append(json.dumps({**theirs, "kind": "patient", "part": "val"}))
+
+    is_server = made_url.startswith("postgresql")
+    url = request.getfixturevalue("make_schema")() if is_server else sqlite_at(tmp_path)
+    settled: list[Outlived] = []
+    load_catalog(url, revision, tables, read_outliving(made_url), settled.append)
+    [told] = [one.went_over for one in settled]
+    assert (told.n_placed, told.n_elsewhere, told.n_accepted) == (1, 1, 1)
+    [lost] = told.not_restored
+    assert (lost.what, lost.n, lost.who) == ("verdict", 2, ("Bob",))
+    assert lost.first_at <= lost.last_at
+    with Catalog.open(url) as restored:
+        placed = restored.placed("cohort", "s")
+        assert placed[("site", "Kyoto")] == "val"
+        assert placed[("patient", "P1")] == "train"
+        assert placed[("patient", "P2")] == "val"
+        after = dumped(restored)[1]
+        assert len(after["dataset_placement"]) == n_placed + 2
+        assert len(after["accepted_finding"]) == n_accepted + 1
+        assert [one.who for one in restored.verdicts() if one.slide_id == "a"] == ["Ann"]
 
 
 def test_a_line_that_is_no_release_is_refused() -> None:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import tomllib
+from pathlib import Path
+
 import dagster as dg
 import pytest
 import yaml
@@ -54,7 +57,7 @@ def recipe() -> Recipe:
 
 @pytest.fixture
 def definitions(recipe: Recipe) -> dg.Definitions:
-    return build_definitions(recipe)
+    return build_definitions(recipe, write_page=str)
 
 
 def name(key: dg.AssetKey) -> str:
@@ -124,11 +127,19 @@ def test_all_stations_of_a_slide_are_one_asset_that_runs_in_the_pool(
     assert (batch.op.pool, batch.backfill_policy) == ("slides", dg.BackfillPolicy.multi_run(500))
 
 
+def test_dg_loads_what_dagster_does() -> None:
+    tool = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["tool"]
+    assert tool["dg"]["directory_type"] == "project"
+    root = tool["dg"]["project"]["root_module"]  # dg asks it for the module `definitions`
+    assert f"{root}.definitions" == tool["dagster"]["module_name"]
+
+
 def test_no_schedule_runs_before_it_is_switched_on(definitions: dg.Definitions) -> None:
     schedules = [s for s in definitions.schedules or () if isinstance(s, dg.ScheduleDefinition)]
     assert {s.name: (s.job_name, s.cron_schedule) for s in schedules} == {
         "nightly_datasets": ("build_datasets", "0 2 * * *"),
         "nightly_scrub": ("scrub", "0 3 * * *"),
+        "nightly_report": ("report", "0 4 * * *"),
         "weekly_gc": ("gc", "0 5 * * 0"),
     }
     assert {s.default_status for s in schedules} == {dg.DefaultScheduleStatus.STOPPED}

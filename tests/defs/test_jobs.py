@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from tests.catalog.merges import remember_merge
-from tests.defs.small_slides import write_slide
+from tests.defs.small_slides import write_corrupt_slide, write_slide
 from tests.defs.workbench import Workbench
 
 
@@ -34,6 +34,22 @@ def test_scattered_failures_turn_green_once_their_cause_is_mended(
     for entry in ("tissue_mask/otsu", "patch_locations/grid", "features/colour"):
         assert bench.health(entry) == {"green": [a, b, c, d], "red": []}
     assert bench.stale([a, b, c, d]) == {}
+
+
+def test_what_a_shard_could_not_make_is_red_and_the_rest_of_the_cohort_as_it_was(
+    bench: Workbench, home: Path
+) -> None:
+    a, bad, c = bench.ingest(
+        write_slide(home / "a.svs", 1),
+        write_corrupt_slide(home / "b.svs", 2),
+        write_slide(home / "c.svs", 3),
+    )
+    share = {"slide_ids": [a, bad], "assets": []}
+    shard = bench.run("shard_slides", run_config={"ops": {"work_on_shard": {"config": share}}})
+    assert not shard.success
+    assert bench.health("tissue_mask/otsu") == {"green": [a, bad], "red": []}
+    assert bench.health("features/colour") == {"green": [a], "red": [bad]}
+    assert bench.states()[c] == "missing missing missing"
 
 
 def test_a_repair_can_be_of_some_assets(bench: Workbench, home: Path) -> None:

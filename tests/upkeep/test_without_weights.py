@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from tests.engine.workers_here import workers_here
 from tests.upkeep.home import findings, ids, output, refused
 from tests.upkeep.test_backup import lose
 
@@ -49,5 +50,15 @@ def test_a_home_without_the_weights_that_its_recipe_names_is_asked_and_kept_all_
     ):
         output(*words)
     assert json.loads(output("sql", "SELECT slide_id FROM v_slides", "--json")) == [{"slide_id": b}]
-    for needs in ("run", "status", "gc", "stale"):
+    with workers_here():
+        made = output("run", "--retry", code=1)
+    assert ("not built features/mine: " in made, missing in made) == (True, True)
+    stand = json.loads(output("status", "--json"))
+    assert stand["slides"][0]["assets"]["features/colour"]["state"] == "current"
+    assert stand["left_out"]["features/mine"]["state"] == "failed"
+    assert stand["datasets"]["dataset/cohort"]["state"] == "current"
+    assert missing in output("run", "--dry-run")
+    output("run", "--select", "features/colour")
+    output("run", "--select", "features/mine", code=1)
+    for needs in ("gc", "stale"):
         assert missing in refused(needs)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from sqlalchemy import (
@@ -17,6 +18,7 @@ from sqlalchemy import (
     and_,
     case,
     cast,
+    exists,
     false,
     func,
     not_,
@@ -27,7 +29,15 @@ from sqlalchemy import (
 
 from pathassets.catalog.database.dialects import IN_VALUES
 from pathassets.catalog.selections.sources import COLUMNS, SOURCES, Holds
-from pathassets.catalog.tables import artifact, mpp_override, slide, wanted
+from pathassets.catalog.tables import (
+    artifact,
+    bad_tile,
+    mpp_override,
+    slide,
+    tile_check,
+    wanted,
+)
+from pathassets.core.selection.fields import FACT_OF
 from pathassets.core.selection.globs import pieces
 from pathassets.core.selection.nodes import (
     All,
@@ -86,8 +96,8 @@ class Conditions:
         asked = []
         if field.name in COLUMNS and not field.of:
             asked.append(_known(COLUMNS[field.name], holds))
-        if field.name == "mpp":
-            asked.append(_known(_mpp_in_force(), holds))
+        if field.name in _NUMBERS:
+            asked.append(_known(_NUMBERS[field.name](), holds))
         if field.name in SOURCES:
             slides = union_all(*(one.where(holds) for one in SOURCES[field.name](field)))
             asked.append(slide.c.slide_id.in_(slides))
@@ -179,6 +189,20 @@ def _mpp_in_force() -> ColumnElement[float]:
     return func.coalesce(stated.scalar_subquery(), slide.c.mpp, type_=Double)
 
 
+def _n_bad_tiles() -> ColumnElement[float]:
+    """Of a slide of which a tile was met that cannot be read, or all were read; else NULL."""
+    n = select(func.count()).where(bad_tile.c.slide_id == slide.c.slide_id).scalar_subquery()
+    is_checked = exists().where(tile_check.c.slide_id == slide.c.slide_id)
+    return case((or_(n > 0, is_checked), cast(n, Double)))
+
+
+_NUMBERS: Mapping[str, Callable[[], ColumnElement[float]]] = {
+    "mpp": _mpp_in_force,
+    "n_bad_tiles": _n_bad_tiles,
+}
+"""Numbers of a slide that are worked out."""
+
+
 def _states(holds: Holds) -> Select[Any]:
     return select(wanted.c.slide_id).where(holds(wanted.c.state))
 
@@ -187,18 +211,18 @@ def _reasons(holds: Holds) -> Select[Any]:
     return select(wanted.c.slide_id).where(wanted.c.reason != "", holds(wanted.c.reason))
 
 
-def _patches(holds: Holds) -> Select[Any]:
-    """Of assets that are there as they are wanted."""
+def _facts(fact: str, holds: Holds) -> Select[Any]:
+    """A number among the facts of assets that are there as they are wanted."""
     same = [artifact.c[name] == wanted.c[name] for name in ("stage", "name", "digest")]
     joined = wanted.join(artifact, and_(artifact.c.partition_key == wanted.c.slide_id, *same))
-    counted = _known(artifact.c.facts["n_patches"].as_float(), holds)
+    counted = _known(artifact.c.facts[fact].as_float(), holds)
     return select(wanted.c.slide_id).select_from(joined).where(wanted.c.state == "current", counted)
 
 
 _OF_ASSETS: Mapping[str, Callable[[Holds], Select[Any]]] = {
     "state": _states,
     "reason": _reasons,
-    "n_patches": _patches,
+    **{field: partial(_facts, fact) for field, fact in FACT_OF.items()},
 }
 ASKS_PLAN = frozenset(_OF_ASSETS)
 """Fields that are asked of a plan."""

@@ -55,7 +55,7 @@ def read_released(connection: Connection, known: Collection[Numbered]) -> list[R
     """Read all releases but those that are `known` to the other catalog, by name and number."""
     if not inspect(connection).has_table(release.name):
         return []  # of before there were any
-    rows = _rows(connection, release, select(*_columns(connection, release)))
+    rows = rows_in_order(connection, release, select(*columns_there(connection, release)))
     found = [Released(said=row) for row in rows]
     return [_whole(connection, one) for one in found if one.numbered not in known]
 
@@ -104,17 +104,18 @@ def _whole(connection: Connection, one: Released) -> Released:
     slides = {}
     for table in (release_member, release_left_out):
         named = [table.c[name] == one.said[name] for name in _NUMBER]
-        query = select(*_columns(connection, table)).where(*named)
-        slides[table.name] = _rows(connection, table, query)
+        query = select(*columns_there(connection, table)).where(*named)
+        slides[table.name] = rows_in_order(connection, table, query)
     return Released(said=one.said, slides=slides)
 
 
-def _columns(connection: Connection, table: Table) -> list[Any]:
-    """Those columns that the catalog has: it may be an older one."""
+def columns_there(connection: Connection, table: Table) -> list[Any]:
+    """Those columns of a table that the catalog has: it may be an older one."""
     there = {column["name"] for column in inspect(connection).get_columns(table.name)}
     return [column for column in table.c if column.name in there]
 
 
-def _rows(connection: Connection, table: Table, query: Any) -> list[Mapping[str, Any]]:
+def rows_in_order(connection: Connection, table: Table, query: Any) -> list[Mapping[str, Any]]:
+    """Rows of a query of a table, by its key."""
     ordered = query.order_by(*table.primary_key)
     return [dict(row) for row in connection.execute(ordered).mappings()]

@@ -4,6 +4,7 @@
     slides of the other they were   ─▶ erased there, in the transaction that makes it
     artifacts that were kept of one ─▶ as the one has them, not as the other had
     releases                        ─▶ entered in the other, unless they are there (numbered)
+    placements, accepted findings   ─▶ the same; what else was stated since is counted (stated)
 
 Whether a slide's artifacts were kept is not written down: they were where there is no slide any
 more, and rows of what was made of it are.
@@ -32,18 +33,20 @@ from pathassets.catalog.upkeep.numbered import (
     enter_released,
     read_released,
 )
+from pathassets.catalog.upkeep.stated import Stated, WentOver, enter_stated, read_stated
 from pathassets.errors import CatalogError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outliving:
-    """What a catalog knows of slides that were taken out, and of releases."""
+    """What a catalog knows of slides that were taken out, of releases, and of what was stated."""
 
     forgotten: Sequence[Forgotten] = ()
     kept: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     """Rows of artifacts that were kept, by table."""
     released: Sequence[Released] = ()
     """Releases that the other catalog lacks."""
+    stated: Stated = field(default_factory=Stated)
 
     @property
     def kept_ids(self) -> set[str]:
@@ -67,6 +70,7 @@ class Outlived:
 
     kept_out: Sequence[KeptOut]
     carried: Sequence[CarriedOver]
+    went_over: WentOver = field(default_factory=WentOver)
 
 
 def read_outliving(url: str, known: Collection[Numbered] = ()) -> Outliving:
@@ -84,13 +88,15 @@ def read_outliving(url: str, known: Collection[Numbered] = ()) -> Outliving:
                 raise CatalogError(
                     f"{name_of(engine.url)}: is no catalog", remedy="Look at its URL"
                 )
-            released = tuple(read_released(connection, known))
+            released, stated = tuple(read_released(connection, known)), read_stated(connection)
             if not inspect(connection).has_table(forgotten_slide.name):
-                return Outliving(released=released)  # of before any slide could be forgotten
+                return Outliving(
+                    released=released, stated=stated
+                )  # of before any slide could be forgotten
             forgotten = read_forgotten(connection)
             kept_ids = _kept_ids(connection, forgotten) if forgotten else []
             kept = {one.name: _rows_of(connection, one, kept_ids) for one in OF_ARTIFACTS}
-            return Outliving(forgotten=forgotten, kept=kept, released=released)
+            return Outliving(forgotten=forgotten, kept=kept, released=released, stated=stated)
     finally:
         engine.dispose()
 
@@ -98,7 +104,11 @@ def read_outliving(url: str, known: Collection[Numbered] = ()) -> Outliving:
 def outlive(connection: Connection, outliving: Outliving) -> Outlived:
     """Enter what outlives in the other catalog; gives what that had not so."""
     kept_out = _keep_out(connection, outliving)
-    return Outlived(kept_out=kept_out, carried=enter_released(connection, outliving.released))
+    return Outlived(
+        kept_out=kept_out,
+        carried=enter_released(connection, outliving.released),
+        went_over=enter_stated(connection, outliving.stated),
+    )
 
 
 def _keep_out(connection: Connection, outliving: Outliving) -> list[KeptOut]:

@@ -10,10 +10,12 @@ import click
 from pathassets import report
 from pathassets.catalog.records import VerdictWord
 from pathassets.cli.options import BAD_INPUT, WORDS
+from pathassets.core.stages import PATCH_QUALITY
 from pathassets.engine.platform.cohorts.verdicts import give_verdict
 from pathassets.engine.platform.platform import open_to_read
 from pathassets.engine.platform.quality.queue import review_queue
 from pathassets.engine.platform.quality.verdict_table import preview_verdicts, take_verdicts
+from pathassets.engine.platform.selection import choose_slides
 from pathassets.engine.platform.selections.names import slide_named
 from pathassets.engine.settings import read_settings
 
@@ -72,8 +74,12 @@ def import_verdicts(
 
 
 @qc.command("queue")
+@click.option("--slides", multiple=True, metavar="SELECTION", help="Of these alone, as run takes.")
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
-def show_queue(*, as_json: bool) -> None:
+def show_queue(slides: tuple[str, ...], *, as_json: bool) -> None:
     """List slides that break a rule and have no verdict since, or that are to be reviewed."""
     with open_to_read(read_settings()) as platform:
-        report.review_queue(review_queue(platform), as_json=as_json)
+        chosen = choose_slides(platform, slides) if slides else None
+        is_measured = any(e.stage.name == PATCH_QUALITY for e in platform.recipe.per_slide)
+        found = review_queue(platform, chosen)
+        report.review_queue(found, is_measured=is_measured, as_json=as_json)

@@ -99,7 +99,8 @@ class CohortSite:
             found = self.settings.recipe.stat()
             looks = found.st_mtime_ns, found.st_size
             if self._platform is None or looks != self._recipe:
-                self._platform, self._recipe = open_platform(self.settings), looks
+                self._platform = open_platform(self.settings).readable
+                self._recipe = looks
             return self._platform
 
     # What is asked for
@@ -120,7 +121,7 @@ class CohortSite:
         page = Page(
             title=title_of(self.settings.home),
             slides=describe_slides(platform, cohort, cohort.pages[number - 1]),
-            map_of=cohort.survey.map_of, number=number, links=links,
+            survey=cohort.survey, number=number, links=links,
             served=Served(selection=selection, fault=fault, opened=opened),
         )  # fmt: skip
         return HTMLResponse(page_html(page), headers={"Cache-Control": "no-store"})
@@ -141,8 +142,8 @@ class CohortSite:
     def picture(self, request: Request) -> Response:
         """The large picture; where none is kept the slide is read, by a process that may die."""
         platform = self.platform()
-        row, _ = self._row(platform, request)
-        task = look_task(platform, row, Survey(), LARGE)
+        row, found = self._row(platform, request)
+        task = look_task(platform, row, Survey(quality=found.quality), LARGE)
         if kept := task.kept.picture(task.fingerprint, LARGE):
             return _picture(kept, "webp")
         with self._looking:

@@ -45,6 +45,7 @@ _NUMBERS = {
 }
 _UNKNOWN = {"tissue_mm2": float("nan"), "bad_patch_share": 0.0}
 REJECTED, ACCEPTED = "reject", "accept"
+REJECTED_WHY, NOT_ACCEPTED = "rejected in quality control", "not accepted in quality control"
 NOT_COMPUTED, GONE, DAMAGED = "not computed", "features gone", "features damaged"
 """Why a slide without usable features is left out where a run would make them."""
 
@@ -149,9 +150,9 @@ def _judge(rows: pd.DataFrame, spec: DatasetSpec) -> None:
         said = f"more than {spec.max_bad_patch_share:.2%} of its patches cannot be read"
         rules.append((is_bad, said))
     if spec.verdict in {"not_rejected", "decides"}:
-        rules.append((verdict == REJECTED, "rejected in quality control"))
+        rules.append((verdict == REJECTED, REJECTED_WHY))
     if spec.verdict == "accepted":
-        rules.append((verdict != ACCEPTED, "not accepted in quality control"))
+        rules.append((verdict != ACCEPTED, NOT_ACCEPTED))
     broken = rows["broken"].fillna("")
     overruled = (verdict == ACCEPTED) & (spec.verdict == "decides")
     rules.append(((broken != "") & ~overruled, broken))

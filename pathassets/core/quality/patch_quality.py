@@ -24,6 +24,7 @@ from pathassets.core.locations.locations import PatchLocations
 from pathassets.core.quality.folds import find_folds
 from pathassets.core.quality.patch_measures import MEASURES
 from pathassets.core.quality.rules import SlideRules
+from pathassets.core.quality.slide_measures import percentile
 from pathassets.core.spec import STRICT
 from pathassets.core.tissue.coverage import Coverage
 from pathassets.core.tissue.quality_control import find_ink
@@ -112,15 +113,15 @@ def slide_facts(
     focus = table["focus"].dropna().to_numpy(np.float64)
     n_ink = int(np.count_nonzero(view.ink))
     n_unread = int((~table["is_read"]).sum())
-    medians = {name: _percentile(table[name], 50) for name in MEASURES if name != "focus"}
+    medians = {name: percentile(table[name].to_numpy(), 50) for name in MEASURES if name != "focus"}
     return {
         "n_patches": len(table),
         "n_skipped": n_unread,
         "bad_patch_share": n_unread / max(1, len(table)),
         "patch_mpp": locations.mpp,
-        "focus_p05": _percentile(table["focus"], 5),
-        "focus_median": _percentile(table["focus"], 50),
-        "focus_p95": _percentile(table["focus"], 95),
+        "focus_p05": percentile(focus, 5),
+        "focus_median": percentile(focus, 50),
+        "focus_p95": percentile(focus, 95),
         "blurred_below": spec.blurred_below,
         "blurred_share": float((focus < spec.blurred_below).mean()) if len(focus) else None,
         **medians,
@@ -130,12 +131,6 @@ def slide_facts(
         "ink_share": _share(view.ink, view.tissue | view.ink),
         "fold_share": _share(view.folds, view.tissue),
     }
-
-
-def _percentile(column: pd.Series, percent: int) -> float | None:
-    """By nearest rank, of what is known: always a value that was seen."""
-    known = np.sort(column.dropna().to_numpy(np.float64))
-    return float(known[-(-len(known) * percent // 100) - 1]) if len(known) else None
 
 
 def coverage_of(mask: TissueMask, locations: PatchLocations) -> float | None:

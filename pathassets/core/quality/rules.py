@@ -43,7 +43,7 @@ class SlideRules:
     """Share of its patches that cannot be read."""
     max_colour_deviation: AtLeast0 | None = None
     """How far its colour is from the cohort's, in robust standard deviations; see
-    `colour_deviations`. A cohort too small to tell keeps it."""
+    `cohort.colour_deviations`. A cohort too small to tell keeps it."""
 
 
 @spec_dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)

@@ -65,5 +65,24 @@ FIELDS: Mapping[str, FieldKind] = {
     ),
     "reason": FieldKind(about="why an asset is as it is", which="asset"),
     "annotated": FieldKind(about="a name under which something is drawn on it"),
-    "n_patches": _number("of any of its current assets, or of one", which="asset"),
+    "n_bad_tiles": _number("tiles that cannot be read, where anybody looked"),
+    **{
+        name: _number(f"{about}, of any of its current assets, or of one", which="asset")
+        for name, about in (
+            ("n_patches", "number of patches"),
+            ("tissue_mm2", "square millimetres of tissue"),
+            ("coverage", "share of the tissue that lies in patches"),
+            ("focus", "median focus of its patches"),
+            ("blurred_share", "share of its patches that are out of focus"),
+            ("ink_share", "pen's share of the area of tissue and pen"),
+            ("fold_share", "share of the tissue that is taken for folds"),
+        )
+    },
 }
+OF_QUALITY = ("focus", "blurred_share", "ink_share", "fold_share", "coverage")
+"""Numbers that entries of `patch_quality` alone measure."""
+FACT_OF: Mapping[str, str] = {
+    **{name: name for name, kind in FIELDS.items() if kind.is_number and kind.which == "asset"},
+    "focus": "focus_median",
+}
+"""What the facts of an artifact call a number; rules of quality name them alike."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Collection, Iterator, Mapping
 
+from pathassets.core.selection.fields import FIELDS
 from pathassets.core.selection.globs import regex_of
 from pathassets.core.selection.nodes import (
     All,
@@ -33,7 +34,7 @@ _COMPARE: Mapping[Operator, Callable[[float, float], bool]] = {
     ">=": operator.ge,
     ">": operator.gt,
 }
-_OF_ANY = ("state", "reason", "n_patches")
+_OF_ANY = frozenset(name for name, kind in FIELDS.items() if kind.which == "asset")
 """Fields that, asked without saying of which asset, are asked of all."""
 
 

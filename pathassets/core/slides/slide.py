@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
@@ -145,17 +146,16 @@ class Slide(Protocol):
 
 def tile_error(path: object, fault: TileFault) -> TileUnreadable:
     """Build the error that a fault is where nothing may be left out."""
-    error = TileUnreadable(path, str(fault), remedy=_FAULT_REMEDIES[fault.reason])
+    check = f"pathassets check {shlex.quote(str(path))} lists all its bad tiles"
+    remedy = f"{_FAULT_REMEDIES.get(fault.reason, '')}{_COPY}; {check}"
+    error = TileUnreadable(path, str(fault), remedy=remedy)
     return error.having([fault.facts()])
 
 
-_COPY = "Copy the file again, or scan the slide again; `pathassets check` lists all its bad tiles"
+_COPY = "Copy the file again, or scan the slide again"
 _FAULT_REMEDIES: dict[FaultReason, str] = {
-    "undecodable": _COPY,
-    "missing": _COPY,
-    "beyond_end": f"The file is cut short. {_COPY}",
-    "overlapping": f"Its table of tiles is damaged. {_COPY}",
-    "no_pixels": _COPY,
+    "beyond_end": "The file is cut short. ",
+    "overlapping": "Its table of tiles is damaged. ",
 }
 
 

@@ -22,6 +22,7 @@ from pathassets.engine.platform.batch import MAX_SLIDES, run_batch
 from pathassets.engine.platform.plan import plan_slides
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.provenance.openlineage import tell_batch
+from pathassets.engine.platform.status import left_out_cells
 from pathassets.engine.stages.outcomes import SlideOutcome
 
 POOL = "slides"
@@ -72,20 +73,22 @@ def run_slides(
     slide_ids: list[str],
     wanted: list[Entry],
 ) -> None:
-    """Work on the slides, and fail at last if any failed.
+    """Work on the slides, and fail at last if any failed, or any of the assets cannot be made.
 
     Raises:
-        dagster.Failure: slides failed, or are not in the catalog.
+        dagster.Failure: slides failed, or are not in the catalog; weights of an asset are gone.
     """
     failed: list[SlideOutcome] = []
     unknown: list[str] = []
+    left_out = left_out_cells(platform, [entry.key for entry in wanted])
+    able = [one for one in wanted if one.key not in {cell.key for cell in left_out}]
     for start in range(0, len(slide_ids), MAX_SLIDES):  # more at once would cost memory
-        part = _work_on(context, platform, slide_ids[start : start + MAX_SLIDES], wanted)
+        part = _work_on(context, platform.readable, slide_ids[start : start + MAX_SLIDES], able)
         failed += part[0]
         unknown += part[1]
-    if failed or unknown:
+    if failed or unknown or left_out:
         lines = [said_unknown(platform, slide_id) for slide_id in unknown]
-        raise failure_of(failed, lines, len(set(slide_ids)))
+        raise failure_of(failed, lines, len(set(slide_ids)), left_out)
 
 
 def _work_on(

@@ -15,6 +15,7 @@ from pathassets.defs.assets.batch import OWNER
 from pathassets.defs.dagster_internals import plan_late
 from pathassets.defs.events.data_versions import code_version, data_version_tags, parent_tags
 from pathassets.defs.events.dataset_events import dataset_metadata, kept_back
+from pathassets.defs.text import bullets
 from pathassets.engine.platform.datasets.build import BuiltDataset, build_dataset
 from pathassets.engine.platform.datasets.plan import plan_dataset
 from pathassets.engine.platform.planned_datasets import planned_version
@@ -24,7 +25,7 @@ from pathassets.engine.platform.provenance.openlineage import tell_batch, tell_d
 from pathassets.engine.platform.standing.look import look
 from pathassets.engine.platform.standing.refresh import refresh_wanted
 from pathassets.engine.platform.standing.rows import Cell
-from pathassets.engine.platform.status import dataset_cells
+from pathassets.engine.platform.status import dataset_cells, left_out_cells
 from pathassets.errors import SpecError
 
 logger = logging.getLogger(__name__)
@@ -82,7 +83,10 @@ def build_in_op(context: dg.OpExecutionContext, platform: Platform, entry: Entry
 
 def _built(platform: Platform, entry: Entry, run_id: str) -> BuiltDataset:
     """Build it, and tell whoever listens; what keeps it back is a failure that says so."""
-    name = "/".join(entry.key)
+    if left_out := left_out_cells(platform, [entry.key]):
+        lines = [f"{'/'.join(one.key)}: {one.message}. {one.remedy}" for one in left_out]
+        raise dg.Failure(bullets(lines), allow_retries=False)
+    name, platform = "/".join(entry.key), platform.readable
     telling = partial(tell_batch, platform.settings, run_id=run_id, within=name)
     with kept_back(platform, entry), tell_dataset(platform.settings, name, run_id) as told:
         built = build_dataset(platform, entry, run_id=run_id, pass_on=telling)
@@ -103,7 +107,8 @@ class DueDatasets:
 
     keys: tuple[Key, ...]
     unread: tuple[Cell, ...]
-    """Those whose selection cannot be read: nobody can build them."""
+    """Those whose selection cannot be read, or whose features have no weights: nobody can build
+    them."""
     cells: tuple[Cell, ...] = ()
     """Where all that were asked for stand."""
 
@@ -112,11 +117,9 @@ def find_due(
     instance: dg.DagsterInstance, platform: Platform, asked: Collection[Key]
 ) -> DueDatasets:
     """Which of some datasets are to be built, once the store was looked at for their slides."""
-    cells = [
-        cell
-        for cell in (dataset_cells(platform, refresh_wanted(platform)) if asked else ())
-        if cell.key in asked
-    ]
+    able = platform.readable
+    found = dataset_cells(able, refresh_wanted(able)) if asked else ()
+    cells = [c for c in (*left_out_cells(platform, asked), *found) if c.key in asked]
     unread = tuple(cell for cell in cells if cell.state == "failed" and not cell.digest)
     due = {
         c.key
@@ -132,6 +135,7 @@ def due_datasets(instance: dg.DagsterInstance, platform: Platform) -> list[Key]:
     One that was never built is due as soon as it would have a slide; one of which what it asks for
     cannot be is not. The store is looked at.
     """
+    platform = platform.readable
     due, plan_id = [], refresh_wanted(platform)
     for entry in platform.recipe.datasets:
         for key in entry.parents:

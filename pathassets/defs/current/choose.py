@@ -65,7 +65,7 @@ class Choice:
 
 
 def choose_slides(instance: dg.DagsterInstance, platform: Platform, wanted: Wanted) -> Choice:
-    """Find the slides that need a run.
+    """Find the slides that need a run; for what is left out of the recipe none does.
 
     The store is looked at first, of what is asked for: what would be skipped is to be there. What
     Dagster was not told of these slides, and of what is drawn on them, is reported.
@@ -76,11 +76,12 @@ def choose_slides(instance: dg.DagsterInstance, platform: Platform, wanted: Want
     known = dict.fromkeys(one for page in platform.catalog.slide_pages() for one in page)
     _require_known(known, wanted.slide_ids)
     asked = wanted.slide_ids or known.keys()
+    platform = platform.readable
     plan_id = refresh_wanted(platform)
     look(platform, plan_id, wanted.slide_ids or None)
     report_annotations(instance, platform, asked)
     order = slide_order(instance)
-    keys = wanted.slide_keys
+    keys = wanted.slide_keys.intersection(e.key for e in platform.recipe.per_slide)
     work = open_work(platform, plan_id, keys, retry=wanted.retry)
     return Choice(
         plan_id=plan_id,
@@ -112,7 +113,7 @@ def _require_known(known: Container[str], slide_ids: Iterable[str]) -> None:
     if unknown:
         raise CatalogError(
             f"slide {unknown[0]}: not registered",
-            remedy="`pathassets status` lists the slides; `pathassets ingest` registers new ones",
+            remedy="pathassets status lists the slides; pathassets ingest PATH registers new ones",
         )
 
 

@@ -79,7 +79,7 @@ def _tell(
             "this run takes %d of them: start %s again for the others, or switch on keep_current",
             len(now), MAKE_CURRENT,
         )  # fmt: skip
-    stale = find_stale(platform, now) if untried else []
+    stale = find_stale(platform.readable, now) if untried else []
     by_change = Counter(
         (str(change), "/".join(one.address.key)) for one in stale for change in one.changes
     )

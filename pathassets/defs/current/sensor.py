@@ -62,6 +62,7 @@ def keep_current(
     was = _Cursor.parse(context.cursor)
     if is_under_way(context.instance):
         return _wait("runs are under way", was)
+    platform = platform.readable
     last = platform.catalog.newest_attempt_id(besides="dataset")
     now = was if was.asked < 0 or last == was.asked else replace(was, tried=last, asked=-1)
     keys = [entry.key for entry in platform.recipe.per_slide]

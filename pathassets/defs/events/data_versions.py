@@ -19,6 +19,8 @@ from pathassets.engine.stages.outcomes import Step
 MATERIALIZED = dg.DagsterEventType.ASSET_MATERIALIZATION
 OBSERVED = dg.DagsterEventType.ASSET_OBSERVATION
 N_DIGITS = 8
+UNREAD = "unread"
+"""In place of a version that follows from weights which are gone: what was made is not current."""
 NOT_DRAWN = "none"
 """Version of annotations that a slide does not have."""
 BEFORE_ALL = -2
@@ -38,6 +40,8 @@ def code_version(recipe: Recipe, entry: Entry) -> str:
     A changed parameter is to Dagster what changed code is: it makes the entry stale, and what is
     made from it.
     """
+    if entry.key in recipe.left_out:
+        return f"{entry.code_version}-{UNREAD}"
     digest = ""
     for one in recipe.lineage(entry):
         is_made = one.stage.scope != "recorded"

@@ -20,6 +20,7 @@ from pathassets.core.datasets.manifest import n_to_compute
 from pathassets.core.datasets.report import split_counts
 from pathassets.core.datasets.withdrawn import Withdrawn
 from pathassets.core.recipe import DATASET, Entry
+from pathassets.defs.events.numbers import fact_values
 from pathassets.defs.text import bullets, table_value, text_value
 from pathassets.engine.platform.datasets.build import BuiltDataset
 from pathassets.engine.platform.datasets.versions import (
@@ -38,7 +39,7 @@ def dataset_metadata(platform: Platform, built: BuiltDataset) -> dict[str, Any]:
     manifest, left_out = built.planned.manifest, built.planned.left_out
     facts = {name: n for name, n in built.artifact.facts.items() if name != "split"}
     return {
-        **facts,
+        **fact_values(facts),
         "split": dg.MetadataValue.json(built.artifact.facts["split"]),
         "parts": table_value(_records(split_counts(manifest))),
         "left_out": table_value(_records(left_out)),

@@ -1,6 +1,6 @@
 """Outcomes -> the events and words that Dagster shows for a partition."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import dagster as dg
@@ -18,12 +18,14 @@ from pathassets.core.quality.rules import (
 from pathassets.core.recipe import ANNOTATIONS
 from pathassets.core.stages import PATCH_QUALITY
 from pathassets.defs.events.data_versions import Provenance, asset_key, data_version_tags
+from pathassets.defs.events.numbers import fact_value, fact_values
 from pathassets.defs.events.slide_facts import Metadata, SlideFacts, pictures, slide_metadata
 from pathassets.defs.partitions import SLIDE_KEY
 from pathassets.defs.text import bullets, bullets_value, quoted, text_value
 from pathassets.engine.features.works import EncodingStats
 from pathassets.engine.platform.plan import PlannedSlide
 from pathassets.engine.platform.platform import Platform
+from pathassets.engine.platform.standing.rows import Cell
 from pathassets.engine.stages.outcomes import SlideOutcome, StepOutcome
 from pathassets.errors import CatalogError, FeaturesNotFinite, SlideForgotten
 
@@ -94,10 +96,6 @@ def _reason(outcome: StepOutcome) -> dg.AssetObservation:
     )
 
 
-TEXT_CHARS = 500
-"""Longest text of an event's metadata; the artifact has all of it."""
-
-
 def _aimed(said: dg.AssetCheckEvaluation, provenance: Provenance) -> dg.AssetCheckEvaluation:
     """Say which materialization a check is about: Dagster shows a verdict on the newest alone."""
     target = provenance.newest(said.asset_key, said.partition or "")
@@ -111,7 +109,7 @@ def _has_tissue(facts: Mapping[str, Any], address: Address) -> dg.AssetCheckEval
         passed=facts["tissue_mm2"] > 0,
         severity=dg.AssetCheckSeverity.WARN,
         description="" if facts["tissue_mm2"] > 0 else "bare glass: no tissue was found",
-        metadata={"tissue_mm2": facts["tissue_mm2"]},
+        metadata=fact_values({"tissue_mm2": facts["tissue_mm2"]}),
         partition=address.partition_key,
     )
 
@@ -156,8 +154,8 @@ def _keeps_rules(
     metadata: Metadata = {}
     for rule, limit in limits_of(rules).items():
         value = value_of(rule, facts)
-        metadata[rule] = dg.MetadataValue.float(limit)
-        metadata[rule[4:]] = _value(value) if value is not None else text_value("not known")
+        metadata[rule] = text_value(f"{limit:g}")
+        metadata[rule[4:]] = fact_value(rule[4:], "not known" if value is None else value)
     return dg.AssetCheckEvaluation(
         asset_key=asset_key(address),
         check_name=KEEP_RULES,
@@ -199,7 +197,7 @@ def _metadata(outcome: StepOutcome) -> Metadata:
     if outcome.preview:
         metadata |= pictures(_PREVIEWS[artifact.address.stage], outcome.preview)
     facts = artifact.facts.items()
-    metadata |= {name: _value(value) for name, value in facts if value not in ([], None)}
+    metadata |= fact_values({name: value for name, value in facts if value not in ([], None)})
     metadata["bytes"] = dg.MetadataValue.int(artifact.size_bytes)
     metadata["state"] = text_value(
         "made now" if outcome.state == "made" else "current: nothing was computed"
@@ -207,7 +205,7 @@ def _metadata(outcome: StepOutcome) -> Metadata:
     if warnings := _warnings(artifact.facts):
         metadata["warning"] = text_value("; ".join(warnings))
     if outcome.seconds is not None:
-        metadata["seconds"] = dg.MetadataValue.float(outcome.seconds)
+        metadata["seconds"] = fact_value("seconds", outcome.seconds)
     if outcome.stats is not None:
         metadata |= _speed(outcome.stats)
     metadata["uri"] = text_value(str(artifact.address))
@@ -222,18 +220,17 @@ def _speed(stats: EncodingStats) -> Metadata:
         "computing": stats.computing_s,
         "writing": stats.writing_s,
     }
-    metadata: Metadata = {
-        **{f"seconds_{what}": dg.MetadataValue.float(value) for what, value in seconds.items()},
-        "device_busy_share": dg.MetadataValue.float(stats.busy_share),
-        "n_encoded_now": dg.MetadataValue.int(stats.n_patches),
-        "peak_memory_bytes": dg.MetadataValue.int(stats.peak_bytes),
+    found: dict[str, float] = {
+        **{f"seconds_{what}": value for what, value in seconds.items()},
+        "device_busy_share": stats.busy_share,
+        "n_encoded_now": stats.n_patches,
+        "peak_memory_bytes": stats.peak_bytes,
     }
     if stats.n_patches and stats.wall_s:
-        per_second = stats.n_patches / stats.wall_s
-        metadata["patches_per_second"] = dg.MetadataValue.float(per_second)
+        found["patches_per_second"] = stats.n_patches / stats.wall_s
     if stats.n_halved:
-        metadata["n_halved"] = dg.MetadataValue.int(stats.n_halved)
-    return metadata
+        found["n_halved"] = stats.n_halved
+    return fact_values(found)
 
 
 def _warnings(facts: Mapping[str, Any]) -> list[str]:
@@ -252,18 +249,6 @@ def _warnings(facts: Mapping[str, Any]) -> list[str]:
     if facts.get("fallback"):
         said.append(f"read by OpenSlide alone: {facts['fallback']}")
     return said
-
-
-def _value(value: Any) -> dg.MetadataValue:
-    if isinstance(value, bool):
-        return dg.MetadataValue.bool(value)
-    if isinstance(value, int):
-        return dg.MetadataValue.int(value)
-    if isinstance(value, float):
-        return dg.MetadataValue.float(value)
-    if isinstance(value, dict):
-        return dg.MetadataValue.json(value)
-    return text_value(str(value), n_chars=TEXT_CHARS)
 
 
 def slide_events(
@@ -334,10 +319,12 @@ def said_unknown(platform: Platform, slide_id: str) -> str:
     return f"{slide_id}: not in the catalog. Ingest its file again"
 
 
-def failure_of(outcomes: list[SlideOutcome], unknown: list[str], n_slides: int) -> dg.Failure:
+def failure_of(
+    outcomes: list[SlideOutcome], unknown: list[str], n_slides: int, left_out: Iterable[Cell] = ()
+) -> dg.Failure:
     """The end of a run in which slides failed: names each, with its reason in words.
 
-    `unknown` says so of what is no slide.
+    `unknown` says so of what is no slide; `left_out` was made of none.
     """
     lines = [*unknown]
     for outcome in outcomes:
@@ -345,9 +332,19 @@ def failure_of(outcomes: list[SlideOutcome], unknown: list[str], n_slides: int) 
         if failed is not None:
             where = "/".join(failed.step.address.key)
             lines.append(f"{where}: {failed.message}. {failed.remedy}")
+    cells = [f"{'/'.join(cell.key)}: {cell.message}. {cell.remedy}" for cell in left_out]
+    told = [*cells, *lines]
+    metadata = {"failed": bullets_value(told)}
+    if cells:
+        return dg.Failure(
+            description=f"{len(cells):d} assets were left out, {len(lines):d} of {n_slides:d} "
+            f"slides failed; the others are done.\n\n{bullets(told)}",
+            metadata=metadata,
+            allow_retries=False,
+        )
     return dg.Failure(
         description=f"{len(lines):d} of {n_slides:d} slides failed; the others are done.\n\n"
-        f"{bullets(lines)}",
-        metadata={"failed": bullets_value(lines)},
+        f"{bullets(told)}",
+        metadata=metadata,
         allow_retries=False,
     )

@@ -9,6 +9,7 @@ from pathassets.adapters.opencv import icon_webp
 from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.records import Label, SlideRecord
 from pathassets.core.text import visible
+from pathassets.defs.events.numbers import fact_value
 from pathassets.defs.text import picture_value, text_value
 from pathassets.engine.platform.cohort_page.address import address_of
 from pathassets.engine.platform.plan import PlannedSlide
@@ -47,12 +48,10 @@ def slide_metadata(planned: PlannedSlide, facts: SlideFacts) -> Metadata:
     record, mpp = planned.record, planned.slide_mpp
     metadata: Metadata = pictures("thumbnail", facts.thumbnail) if facts.thumbnail else {}
     metadata |= {
-        "mpp": text_value(record.resolution_message)
-        if mpp is None
-        else dg.MetadataValue.float(mpp),
-        "width_px0": dg.MetadataValue.int(record.width_px0),
-        "height_px0": dg.MetadataValue.int(record.height_px0),
-        "n_levels": dg.MetadataValue.int(record.n_levels),
+        "mpp": text_value(record.resolution_message) if mpp is None else fact_value("mpp", mpp),
+        "width_px0": fact_value("width_px0", record.width_px0),
+        "height_px0": fact_value("height_px0", record.height_px0),
+        "n_levels": fact_value("n_levels", record.n_levels),
         "vendor": text_value(record.vendor),
         "reader": text_value(record.reader),
         "bytes": dg.MetadataValue.int(record.size_bytes),
@@ -64,7 +63,7 @@ def slide_metadata(planned: PlannedSlide, facts: SlideFacts) -> Metadata:
         said = planned.override
         metadata["mpp_stated"] = text_value(f"{said.mpp:g} by {said.who}: {said.why}")
     if record.objective_power is not None:
-        metadata["objective_power"] = dg.MetadataValue.float(record.objective_power)
+        metadata["objective_power"] = fact_value("objective_power", record.objective_power)
     metadata |= {name: text_value(said) for name, said in _stated(record, facts)}
     return metadata
 

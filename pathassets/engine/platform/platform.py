@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from pathassets.adapters.store.staging import Staging
@@ -34,6 +34,15 @@ class Platform:
             timeout_s=self.settings.slide_timeout_s,
             n_threads=self.settings.read_threads,
         )
+
+    @property
+    def readable(self) -> Self:
+        """The platform without entries whose weights are gone: the others are made all the same.
+
+        It is for who makes and tells, and says what was left out. Who removes needs them all.
+        """
+        recipe = self.recipe.readable
+        return self if recipe == self.recipe else replace(self, recipe=recipe)
 
     def close(self) -> None:
         """Give the catalog's connections back."""

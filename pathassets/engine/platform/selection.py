@@ -18,7 +18,7 @@ from pathassets.catalog.records import SavedSelection
 from pathassets.catalog.selections.conditions import ASKS_PLAN
 from pathassets.core.recipe import Entry
 from pathassets.core.selection.faults import fault
-from pathassets.core.selection.fields import FIELDS
+from pathassets.core.selection.fields import FIELDS, OF_QUALITY
 from pathassets.core.selection.nodes import (
     Condition,
     Field,
@@ -33,6 +33,7 @@ from pathassets.core.selection.nodes import (
 )
 from pathassets.core.selection.parser import parse
 from pathassets.core.spec import EntryName
+from pathassets.core.stages import PATCH_QUALITY
 from pathassets.core.text import quoted
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.selections.names import match_slides, several
@@ -174,6 +175,12 @@ class _Reading:
 
     def _check_asset(self, text: str, field: Field) -> None:
         """Refuse an asset that the recipe does not have: no slide would ever match."""
+        is_measured = any(e.stage.name == PATCH_QUALITY for e in self.platform.recipe.per_slide)
+        if field.name in OF_QUALITY and not is_measured:
+            raise fault(
+                text, field.span, f"nothing measures {field.name}: the recipe has no patch_quality",
+                remedy="Add an entry of patch_quality to the recipe, and run it",
+            )  # fmt: skip
         if FIELDS[field.name].which != "asset" or not field.of:
             return
         stage, _, name = field.of.partition("/")

@@ -53,6 +53,8 @@ class CohortStatus:
     """How old the last look at the store is; None where it was looked at now."""
     doubts: tuple[SelectionError, ...] = ()
     """What datasets of the recipe select by, and no slide has."""
+    left_out: tuple[Cell, ...] = ()
+    """Entries of which nothing can be made: files with weights that they name are gone."""
 
 
 def cohort_status(platform: Platform, *, is_looking: bool | None = None) -> CohortStatus:
@@ -63,7 +65,8 @@ def cohort_status(platform: Platform, *, is_looking: bool | None = None) -> Coho
     Raises:
         CatalogError: it knows no slide, though the store holds artifacts.
     """
-    catalog = platform.catalog
+    left_out = left_out_cells(platform, [one.key for one in platform.recipe.entries])
+    platform, catalog = platform.readable, platform.catalog
     plan_id = refresh_wanted(platform)
     rejected_files = tuple(catalog.rejected_files())
     n_slides = catalog.n_slides()
@@ -83,6 +86,7 @@ def cohort_status(platform: Platform, *, is_looking: bool | None = None) -> Coho
         rejected_files=rejected_files,
         look=None if has_looked else catalog.look_age(plan_id),
         doubts=tuple(doubts_of(platform)),
+        left_out=left_out,
     )
 
 
@@ -91,6 +95,8 @@ def slides_status(
 ) -> CohortStatus:
     """Where some slides stand: as `cohort_status`, without datasets and files that were refused."""
     chosen = frozenset(slide_ids)
+    left_out = left_out_cells(platform, [one.key for one in platform.recipe.per_slide])
+    platform = platform.readable
     plan_id = refresh_wanted(platform)
     counts = platform.catalog.state_counts(plan_id, slide_ids)
     has_looked = _n_made(counts) <= MAX_LOOKED if is_looking is None else is_looking
@@ -105,6 +111,7 @@ def slides_status(
         troubles=find_troubles(platform, plan_id, chosen) if chosen else Troubles(),
         rejected_files=(),
         look=None if has_looked else platform.catalog.look_age(plan_id),
+        left_out=left_out,
     )
 
 
@@ -154,10 +161,25 @@ def _cell_of_dataset(platform: Platform, plan_id: int, entry: Entry, *, is_exact
     try:
         return _dataset_cell(platform, entry.key, find(platform, plan_id, entry))
     except SpecError as error:  # its own fault: the others stand where they stand
-        return Cell(
-            key=entry.key, state="failed", digest="", reason=error.reason,
-            message=error.message.removeprefix(f"{'/'.join(entry.key)}: "), remedy=error.remedy,
-        )  # fmt: skip
+        return _impossible(entry.key, error)
+
+
+def left_out_cells(platform: Platform, keys: Collection[Key]) -> tuple[Cell, ...]:
+    """Those of some entries, and of what they are made from, of which nothing can be made; why."""
+    recipe = platform.recipe
+    left_out = recipe.left_out
+    meant = (
+        {kin.key for key in keys for kin in recipe.lineage(recipe.entry(key))} if left_out else ()
+    )
+    return tuple(_impossible(key, error) for key, error in left_out.items() if key in meant)
+
+
+def _impossible(key: Key, error: SpecError) -> Cell:
+    """Where that stands which cannot be, whatever slides there are: it has no digest."""
+    return Cell(
+        key=key, state="failed", digest="", reason=error.reason,
+        message=error.message.removeprefix(f"{'/'.join(key)}: "), remedy=error.remedy,
+    )  # fmt: skip
 
 
 def _dataset_cell(platform: Platform, key: Key, address: Address | None) -> Cell:

@@ -6,7 +6,7 @@ import base64
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -15,13 +15,16 @@ from markupsafe import Markup
 
 from pathassets.core.text import visible
 from pathassets.engine.platform.cohort_page.page import PageSlide
+from pathassets.engine.platform.cohort_page.survey import Survey
 from pathassets.engine.platform.cohort_page.task import FRAME_PX
 from pathassets.engine.platform.cohorts.verdicts import MAX_WHO_CHARS, MAX_WHY_CHARS
-from pathassets.report.cohort_page.words import look_words, script_json, slide_words
+from pathassets.report.cohort_page.words import look_words, measured_of, script_json, slide_words
 
 _HERE = Path(__file__).parent
 _SCRIPTS = ("filter.js", "picture.js", "sheet.js", "map.js", "viewer.js", "page.js")
 """In the order in which they stand on the page; each uses those before it."""
+GENERATOR = "pathassets report"
+"""By which a page is told from files of others that are named alike."""
 NOTHING = "No slide matches the filter."
 NO_SLIDES = "There is no slide yet: pathassets ingest FOLDER registers some."
 
@@ -44,8 +47,8 @@ class Page:
 
     title: str
     slides: Sequence[PageSlide]
-    map_of: str = ""
-    """What stands for a slide on the map."""
+    survey: Survey = field(default_factory=Survey)
+    """What slides are compared by."""
     number: int = 1
     links: Sequence[str] = ("",)
     """Where each page is."""
@@ -64,12 +67,14 @@ def page_html(page: Page) -> str:
     style, script = _text("page.css"), _script()
     data = {
         "served": page.served is not None, "opened": served.opened, "number": page.number,
-        "links": [*page.links], "mapOf": page.map_of, "frame": FRAME_PX,
+        "links": [*page.links], "mapOf": page.survey.map_of, "frame": FRAME_PX,
+        "measuredOf": measured_of(page.survey), "isSurveyed": page.survey.quality is None,
         "slides": [slide_words(one, n) for n, one in enumerate(page.slides)],
     }  # fmt: skip
     looks = (look_words(one.look, one.thumbnail) for one in page.slides if one.look is not None)
     return _templates().get_template("page.html").render(
         policy=_policy(style, script, is_served=page.served is not None),
+        generator=GENERATOR,
         title=page.title, style=style, script=script, data=script_json(data),
         looks=[script_json(look) for look in looks], served=page.served is not None,
         selection=served.selection, fault=served.fault,

@@ -1,6 +1,7 @@
 // The page: what is meant, in which order and form; keys. The parts are in the files before this.
 
 const page = JSON.parse(document.getElementById("page").textContent);
+COLUMNS.focus[0] = focusWord();
 let meant = [];
 let form = "sheet";
 

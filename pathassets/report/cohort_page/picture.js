@@ -105,8 +105,14 @@ function shortNumber(value, unit = "") {
   return unit ? `${text} ${unit}` : text;
 }
 
+// Focus as patch_quality has it, or of a survey, which no other number is to be compared with.
+function focusWord() {
+  return page.isSurveyed ? "focus (survey)" : "focus";
+}
+
 function swatch(colour) {
-  const box = make("span", { class: "swatch", title: colour ? `mean colour of the tissue ${colour}` : "" });
+  const title = colour ? `colour of the tissue, median of ${page.measuredOf}: ${colour}` : "";
+  const box = make("span", { class: "swatch", title });
   box.style.background = colour ?? "transparent";
   return box;
 }

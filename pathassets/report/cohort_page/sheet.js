@@ -64,7 +64,7 @@ function cardOf(slide) {
   const numbers = [
     slide.mm2 === null ? "" : shortNumber(slide.mm2, "mm²"),
     slide.patches === null ? "" : `${shortNumber(slide.patches)} patches`,
-    slide.focus === null ? "" : `focus ${shortNumber(slide.focus)}`,
+    slide.focus === null ? "" : `${focusWord()} ${shortNumber(slide.focus)}`,
   ].filter(Boolean);
   const card = make(
     "article",
@@ -72,7 +72,7 @@ function cardOf(slide) {
     make("div", { class: "picture" }, svg),
     make("div", { class: "name", title: slide.id }, slide.id),
     make("div", { class: "chips" }, ...chipsOf(slide)),
-    make("div", { class: "numbers" }, numbers.join(" · "), slide.colour ? swatch(slide.colour) : ""),
+    make("div", { class: "numbers", title: `focus and colour: median of ${page.measuredOf}` }, numbers.join(" · "), slide.colour ? swatch(slide.colour) : ""),
     make("div", { class: "facts", title: facts }, facts),
   );
   card.slide = slide;

@@ -54,7 +54,7 @@ function factsOf(slide) {
     ["cohorts", slide.cohorts.join(", ")],
     ["tissue", shortNumber(slide.mm2, "mm²")],
     ["patches", shortNumber(slide.patches)],
-    ["focus", shortNumber(slide.focus)],
+    [focusWord(), slide.focus === null ? "" : `${shortNumber(slide.focus)}, median of ${page.measuredOf}`],
     ["bad tiles", slide.bad ? String(slide.bad) : ""],
     ["size", size],
     ["resolution", slide.mpp === null ? "not stated" : `${shortNumber(slide.mpp)} µm per pixel`],

@@ -11,7 +11,13 @@ from markupsafe import Markup
 
 from pathassets.core.text import shortened, visible
 from pathassets.engine.platform.cohort_page.page import PageSlide
-from pathassets.engine.platform.cohort_page.task import SlideLook
+from pathassets.engine.platform.cohort_page.survey import Survey
+from pathassets.engine.platform.cohort_page.task import (
+    N_SURVEYED,
+    SURVEY_MPP,
+    SURVEY_PX,
+    SlideLook,
+)
 
 WORD_CHARS = 300
 """Longest fact that the page repeats."""
@@ -39,11 +45,18 @@ def _words(said: Mapping[str, str]) -> dict[str, str]:
     return {_word(name): _word(value) for name, value in said.items()}
 
 
+def measured_of(found: Survey) -> str:
+    """What focus and colour are the median of."""
+    if found.quality is None:
+        return f"{N_SURVEYED} squares of {SURVEY_PX} px at {SURVEY_MPP:g} µm per pixel"
+    return f"the patches of {found.quality.of}"
+
+
 def slide_words(slide: PageSlide, number: int) -> dict[str, Any]:
     """One slide, for the page."""
     row, trouble = slide.row, slide.row.trouble
     record, paths = row.planned.record, row.planned.paths
-    colour = slide.measures.colour
+    focus, colour = slide.measures.focus_median, slide.measures.rgb
     return {
         "n": number,
         "id": row.slide_id,
@@ -60,7 +73,7 @@ def slide_words(slide: PageSlide, number: int) -> dict[str, Any]:
         "mm2": row.tissue_mm2,
         "patches": row.n_patches,
         "bad": row.n_bad_tiles,
-        "focus": slide.measures.focus,
+        "focus": None if focus is None else round(focus, 1),
         "colour": None if colour is None else "#{:02x}{:02x}{:02x}".format(*colour),
         "odd": [*slide.oddities],
         "place": slide.place,

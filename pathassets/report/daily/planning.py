@@ -43,7 +43,8 @@ def _table(found: Forecast) -> Table:
     for name in ("asset", "slides", "patches", "work", "writes"):
         table.add_column(name, justify="left" if name == "asset" else "right")
     for one in found.entries:
-        is_told = one.n_slides > sum(of.n_slides for of in one.unknown)
+        n_unknown = sum(of.n_slides for of in one.unknown)
+        is_told = one.n_slides > n_unknown or not n_unknown
         table.add_row(
             "/".join(one.key), f"{one.n_slides:,}", _count(one.patches),
             duration(one.work_s.value) if is_told else "not known",

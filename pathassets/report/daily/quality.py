@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -21,6 +22,9 @@ MAX_LINES = 200
 """Slides that are told one by one; --json has all."""
 
 
+_UNMEASURED = (
+    "none is in review, and no entry of patch_quality in the recipe measures focus, ink or folds"
+)
 _NO_VERDICTS = "no verdicts: pathassets qc set SLIDE accept --who NAME --why …"
 
 
@@ -67,14 +71,18 @@ def verdict_preview(preview: VerdictPreview, *, as_json: bool) -> None:
     console.print(end, markup=False)
 
 
-def review_queue(found: Sequence[Waiting], *, as_json: bool) -> None:
-    """Print slides that wait for a person, with what speaks against each."""
+def review_queue(found: Sequence[Waiting], *, is_measured: bool, as_json: bool) -> None:
+    """Print slides that wait for a person, with what speaks against each.
+
+    `is_measured` says whether the recipe has an entry that measures quality.
+    """
     console = open_console()
     if as_json:
         console.print(json_text([*map(_waiting_plain, found)], indent=1), markup=False)
         return
     if not found:
-        console.print("no slide waits: none breaks a rule without a verdict since, or is in review")
+        said = "none breaks a rule without a verdict since, or is in review"
+        console.print(f"no slide waits: {said if is_measured else _UNMEASURED}", markup=False)
         return
     table = Table("slide", "why", "focus", "blurred", "ink", "folds", "colour", "mm²", "verdict")
     for one in found[:MAX_LINES]:
@@ -85,7 +93,9 @@ def review_queue(found: Sequence[Waiting], *, as_json: bool) -> None:
     if len(found) > MAX_LINES:
         console.print(f"{MAX_LINES} of {len(found)} slides are shown; --json has all")
     console.print(
-        "pathassets qc set SLIDE accept|reject --who NAME --why … takes one out of it", markup=False
+        f"pathassets qc set {shlex.quote(found[0].slide_id)} accept --who NAME --why … takes "
+        "the first one out of it; so does reject",
+        markup=False,
     )
 
 

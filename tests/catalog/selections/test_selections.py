@@ -11,7 +11,13 @@ from sqlalchemy import Table, insert, update
 from pathassets.catalog import tables
 from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.database import connect
-from pathassets.catalog.records import UNSTAMPED, AnnotationRecord, PathRecord, SlideRecord
+from pathassets.catalog.records import (
+    UNSTAMPED,
+    AnnotationRecord,
+    BadTileRecord,
+    PathRecord,
+    SlideRecord,
+)
 from pathassets.catalog.selections.words import LABEL_NAMES
 from pathassets.core.selection.nodes import Field, Saved, Selection
 from pathassets.core.selection.parser import parse
@@ -59,6 +65,8 @@ PATIENT_LABELS = {("a b", "age"): "0.5", ("C:\\x", "subtype"): "a*b", ("a b", "l
 VERDICTS = {"a": ("reject", "a"), "b": ("HE",)}
 """One after the other; the last is in force."""
 OTSU, STATS = ASSETS
+N_BAD_TILES = {"a": 2, "b": 0}
+"""Of the others nobody knows."""
 STANDS = {
     ("a", OTSU): ("current", "", None),
     ("a", STATS): ("current", "", 60),
@@ -87,6 +95,8 @@ def fill(catalog: Catalog) -> None:
             catalog.record_annotation(annotation(slide_id, name, digest="d1"))
     catalog.record_annotation(annotation("HE", "a", digest="d1"))
     catalog.record_annotation(annotation("HE", "a", digest=""))  # withdrawn
+    catalog.enter_bad_tiles([bad_tile("a", n) for n in range(2)])
+    catalog.replace_bad_tiles("b", [])
     fill_cohorts(catalog)
 
 
@@ -121,7 +131,7 @@ def fill_cohorts(catalog: Catalog) -> None:
         for table, some in rows.items():
             connection.execute(insert(table), some)
         for (slide_id, asset), (_, _, n_patches) in STANDS.items():
-            facts = {} if n_patches is None else {"n_patches": n_patches}
+            facts = {} if n_patches is None else {"n_patches": n_patches, **quality(n_patches)}
             connection.execute(insert(tables.artifact), artifact_row(slide_id, asset, facts, at))
 
 
@@ -150,6 +160,13 @@ def annotation(slide_id: str, name: str, digest: str) -> AnnotationRecord:
     return AnnotationRecord(
         slide_id=slide_id, name=name, digest=digest, file="", sha256="", n_polygons=0, labels={},
         who="Ann", why="review",
+    )  # fmt: skip
+
+
+def bad_tile(slide_id: str, n: int) -> BadTileRecord:
+    return BadTileRecord(
+        slide_id=slide_id, level=0, x_px=n, y_px=0, width_px=1, height_px=1, tile=n,
+        reason="tile_unreadable", message="", found_by="check",
     )  # fmt: skip
 
 
@@ -182,7 +199,17 @@ def row_of(record: SlideRecord) -> Row:
             row[f"state.{asset}"] = state
             row[f"reason.{asset}"] = reason or None
             row[f"n_patches.{asset}"] = n_patches if state == "current" else None
+            if n_patches is not None and state == "current":
+                known = quality(n_patches)
+                row[f"focus.{asset}"] = known["focus_median"]
+                row[f"ink_share.{asset}"] = known["ink_share"]
+    row["n_bad_tiles"] = N_BAD_TILES.get(slide_id)
     return row
+
+
+def quality(n_patches: int) -> dict[str, float | None]:
+    """Facts as `patch_quality` has them; None where nothing was to be measured."""
+    return {"focus_median": n_patches / 2 if n_patches else None, "ink_share": n_patches / 120}
 
 
 @pytest.fixture(
@@ -233,6 +260,12 @@ def test_the_database_chooses_what_the_rows_would(filled: Catalog, selection: Se
         (f"state.{STATS}:current", ["a"]),
         ("reason:*", ["b", "a*b"]),
         ("n_patches=0 | n_patches>=60", ["a", "HE"]),
+        ("focus<40 & focus>=30", ["a"]),
+        ("ink_share<0.1", ["HE"]),
+        (f"focus.{OTSU}>0", []),
+        ("n_bad_tiles=0", ["b"]),
+        ("n_bad_tiles>0", ["a"]),
+        ("!n_bad_tiles>=0", ["HE", "a*b", "[a]"]),
         ("!state:*", ["[a]"]),
         ("path:/a*", ["a"]),
         ("(path:C*x | label:é) & !vendor:a_%", ["b"]),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 from pathlib import Path
 from urllib.parse import unquote
@@ -15,6 +17,7 @@ from pathassets.engine.platform.cohort_page import page as cohort_page
 from pathassets.engine.platform.ingestion.ingest import find_files, ingest
 from pathassets.engine.platform.platform import open_platform
 from pathassets.engine.settings import read_settings
+from pathassets.report.cohort_page import files
 from tests.defs.small_slides import RECIPE, write_slide
 from tests.engine.workers_here import workers_here
 
@@ -56,11 +59,42 @@ def test_a_report_is_one_file_or_several_with_an_index(
     assert [unquote(href) for href in hrefs] == names
     assert not any("#" in href for href in hrefs)
     assert [ids_on(tmp_path / name) for name in names] == [[first, second], [third]]
+    theirs = tmp_path / "all #1-003.html"
+    theirs.write_text("of somebody else")
     assert "1 slide on 1 page" in typed("--slides", second, "--to", str(several)).output
     assert ids_on(several) == [second]
+    assert not [name for name in names if (tmp_path / name).exists()]
+    assert theirs.read_text() == "of somebody else"
 
     refused = typed("--to", str(tmp_path / "nowhere" / "a.html"))
     assert refused.exit_code == 2
     assert "--to" in refused.output
     assert typed("--to", str(tmp_path)).exit_code == 2
     assert not [*tmp_path.glob(".*.part")]
+
+
+def test_a_report_that_fails_midway_leaves_the_former_one_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATHASSETS_HOME", str(tmp_path))
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    scans = [write_slide(tmp_path / f"{seed}.svs", seed) for seed in range(2)]
+    with workers_here(), open_platform(read_settings()) as platform:
+        list(ingest(platform, find_files(scans)))
+    monkeypatch.setattr(cohort_page, "N_PER_PAGE", 1)
+    assert "2 slides on 2 pages" in typed().output
+    former = {path: path.read_bytes() for path in tmp_path.glob("cohort*.html")}
+    assert len(former) == 3
+    left_behind, at_work = (tmp_path / f".cohort-001.html.{n}.part" for n in (1, 2))
+    for part in (left_behind, at_work):
+        part.touch()
+    os.utime(left_behind, (0, 0))
+
+    def fail(*_: object) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(files, "index_html", fail)
+    refused = typed("--features", "colour")
+    assert (refused.exit_code, "No space left" in refused.output) == (2, True)
+    assert {path: path.read_bytes() for path in tmp_path.glob("cohort*.html")} == former
+    assert [*tmp_path.glob(".*.part")] == [at_work]

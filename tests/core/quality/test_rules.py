@@ -5,7 +5,12 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from pathassets.core.quality.colour import MIN_SLIDES, colour_deviations
+from pathassets.core.quality.cohort import (
+    MIN_SLIDES,
+    colour_deviations,
+    odd_colours,
+    out_of_focus,
+)
 from pathassets.core.quality.rules import (
     PatchRules,
     SlideRules,
@@ -77,3 +82,17 @@ def test_a_cohort_of_one_colour_is_not_divided_by_nothing_and_a_small_one_not_ju
     few = colours(*[0.1] * (MIN_SLIDES - 1))
     unknown = {"od_red": None, "od_green": None, "od_blue": None}
     assert colour_deviations({**few, "empty": unknown}) == {}
+
+
+def focused(*medians: float | None) -> dict[str, dict[str, float | None]]:
+    return {f"s{i}": {"focus_median": focus} for i, focus in enumerate(medians)}
+
+
+def test_a_slide_is_odd_where_it_is_far_from_others_that_are_enough_and_alike() -> None:
+    alike = [500.0] * MIN_SLIDES
+    assert out_of_focus(focused(*alike, 0.0, None)) == {f"s{MIN_SLIDES}"}
+    assert out_of_focus(focused(*alike, 260.0)) == set()  # more than half as sharp
+    assert out_of_focus(focused(*alike[2:], 1.0)) == set()
+    assert out_of_focus(focused(10.0, 100.0, 1000.0, 10_000.0, 1.0)) == set()
+    assert odd_colours(colours(*[0.2] * MIN_SLIDES, 0.26)) == {f"s{MIN_SLIDES}"}
+    assert odd_colours(colours(*[0.2] * MIN_SLIDES, 0.24)) == set()

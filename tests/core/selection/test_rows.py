@@ -20,6 +20,8 @@ ROW: Row = {
     "state.features/stats": "failed",
     "reason.features/stats": "tile_unreadable",
     "n_patches.patch_locations/grid": 120,
+    "focus.patch_quality/numbers": 40.5,
+    "n_bad_tiles": 3,
 }
 
 
@@ -40,6 +42,7 @@ ROW: Row = {
         "state.features/stats:failed & !state.tissue_mask/otsu:failed",
         "reason:tile_*",
         "n_patches>100 & !n_patches.features/stats>0",
+        "focus<41 & n_bad_tiles>=3 & !coverage>=0",
         "mpp=0.25 & !mpp<0.25 & !(mpp>0.25)",
         "!label.other:* & !label.other<1",
     ],

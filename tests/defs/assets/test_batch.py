@@ -272,3 +272,10 @@ def test_what_a_person_sees_of_a_slide(ran: Ran) -> None:
         for entry, names in plotted.items()
         for n in names
     )
+    fixed = {"slide": {"mpp", "width_px0"}, "patch_locations/grid": {"mpp", "side_px0", "level"}}
+    assert {type(metadata[entry][n].value) for entry, of in fixed.items() for n in of} == {str}
+    assert metadata["slide"]["width_px0"].value == "1,024"
+    shown = [v.value for of in metadata.values() for v in of.values()]
+    floats = [value for value in shown if isinstance(value, float)]
+    assert floats
+    assert all(value == float(f"{value:.3g}") for value in floats if value < 100)

@@ -51,7 +51,7 @@ def test_a_slide_is_reported_once_and_again_when_its_resolution_changes(
     assert {s for s in (a, b) if before[s] != after[s]} == {a}
     seen = bench.latest("slide", a).asset_materialization
     assert seen is not None
-    assert seen.metadata["mpp"].value == 0.4
+    assert seen.metadata["mpp"].value == "0.4"
     assert seen.metadata["mpp_stated"].value == "0.4 by a test: it wants to"
 
 

@@ -188,3 +188,13 @@ def test_a_dataset_whose_selection_cannot_be_read_fails_alone(reopen):
     assert (cell.state, cell.reason) == ("failed", "spec_error")
     assert cell.message.startswith("selection: nothing was saved as 'pilot'")
     assert doubts_of(platform) == []
+
+
+def test_a_measure_that_nothing_in_the_recipe_makes_is_refused_and_not_taken_for_none(
+    platform, reopen
+):
+    with pytest.raises(SelectionError, match="nothing measures focus") as refused:
+        choose_slides(platform, ["!focus<100"])
+    assert "patch_quality" in refused.value.remedy
+    quality = "patch_quality: {numbers: {patch_locations: grid}}\n"
+    assert choose_slides(reopen(RECIPE + quality), ["focus<100 | n_patches>1"]) == []

@@ -10,19 +10,20 @@ from __future__ import annotations
 import json
 import logging
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from pathassets.adapters.files import keep_private
+from pathassets.core.quality.slide_measures import SlideMeasures
 from pathassets.errors import StoreError
 
 logger = logging.getLogger(__name__)
 
 KEPT_IN = "cache/page"
 """Folder of the home."""
-VERSION = 1
-"""Of how pictures and measures are made: those of another are not looked at."""
+PICTURES_VERSION, MEASURES_VERSION = 1, 2
+"""Of how they are made: those of another are not looked at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,16 +39,6 @@ LARGE = PictureSize(side_px=1600, max_bytes=96_000)
 SIZES = (LARGE, PictureSize(side_px=1280, max_bytes=48_000),
          PictureSize(side_px=1024, max_bytes=19_500))  # fmt: skip
 """Best first: a page takes the first of which all its slides fit."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measures:
-    """What was measured on a slide's pixels."""
-
-    focus: float | None = None
-    """Median variance of the Laplacian of squares of tissue; None where there is no tissue."""
-    colour: tuple[int, int, int] | None = None
-    """Mean RGB of the tissue; None where there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,19 +74,20 @@ class Kept:
         """Keep one."""
         self._write(_picture_name(fingerprint, size), data)
 
-    def measures(self, fingerprint: str, made_from: str) -> Measures | None:
+    def measures(self, fingerprint: str, made_from: str) -> SlideMeasures | None:
         """What was measured where the tissue was such; None where none is kept."""
         data = self._read(_measures_name(fingerprint, made_from))
         try:
-            said = json.loads(data or b"{}")
-            colour = said["colour"]
-            return Measures(focus=said["focus"], colour=tuple(colour) if colour else None)
-        except (ValueError, LookupError, TypeError):
+            said = json.loads(data or b"")
+            return SlideMeasures(
+                **{name: None if value is None else float(value) for name, value in said.items()}
+            )
+        except (ValueError, AttributeError, TypeError):
             return None
 
-    def keep_measures(self, fingerprint: str, made_from: str, found: Measures) -> None:
+    def keep_measures(self, fingerprint: str, made_from: str, found: SlideMeasures) -> None:
         """Keep them."""
-        self._write(_measures_name(fingerprint, made_from), json.dumps(asdict(found)).encode())
+        self._write(_measures_name(fingerprint, made_from), json.dumps(found.facts).encode())
 
     def _read(self, name: str) -> bytes | None:
         try:
@@ -116,8 +108,8 @@ class Kept:
 
 
 def _picture_name(fingerprint: str, size: PictureSize) -> str:
-    return f"{fingerprint}.v{VERSION}.{size.side_px}px.webp"
+    return f"{fingerprint}.v{PICTURES_VERSION}.{size.side_px}px.webp"
 
 
 def _measures_name(fingerprint: str, made_from: str) -> str:
-    return f"{fingerprint}.v{VERSION}.{made_from}.json"
+    return f"{fingerprint}.v{MEASURES_VERSION}.{made_from}.json"

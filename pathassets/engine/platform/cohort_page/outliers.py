@@ -1,37 +1,72 @@
-"""Measures of slides -> what of each is unlike the others, in words to filter by."""
+"""Focus and colour of slides -> what of each is unlike the others, or breaks a rule.
+
+an entry of patch_quality in the recipe ─▶ its facts, of all slides ─▶ Quality, as v_quality has it
+without one ─▶ some squares of each slide, measured alike (task.py)  ─▶ the slides of a page
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
-from pathassets.core.tissue.appearance import blurred_ones, odd_colours
-from pathassets.engine.platform.cohort_page.kept import Measures
+from pathassets.core.quality.cohort import beside_others, odd_colours, out_of_focus
+from pathassets.core.quality.rules import SlideRules, broken_rules
+from pathassets.core.quality.slide_measures import SlideMeasures
+from pathassets.core.recipe import Entry
 from pathassets.engine.platform.cohort_page.rows import PageRow
+from pathassets.engine.platform.platform import Platform
 
 NO_TISSUE, NO_PATCHES, BAD_TILES = "no tissue", "no patches", "bad tiles"
-BLURRED, ODD_COLOUR = "out of focus", "odd colour"
+OUT_OF_FOCUS, ODD_COLOUR = "out of focus", "odd colour"
+NOTHING_ODD: Mapping[str, tuple[str, ...]] = {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quality:
+    """What an entry of `patch_quality` says of slides, where it was made as it is wanted."""
+
+    of: str
+    """Such as `patch_quality/numbers`."""
+    measures: Mapping[str, SlideMeasures]
+    oddities: Mapping[str, tuple[str, ...]]
+
+
+def quality_of(platform: Platform, plan_id: int, entry: Entry) -> Quality:
+    """Read what an entry says of all slides; as many are compared by `qc queue`."""
+    facts = platform.catalog.wanted_facts(plan_id, entry.key)
+    return Quality(
+        of="/".join(entry.key),
+        measures={slide_id: SlideMeasures.of_facts(one) for slide_id, one in facts.items()},
+        oddities=odd_ones(facts, entry.spec.checks),
+    )
+
+
+def odd_ones(
+    facts: Mapping[str, Mapping[str, Any]], rules: SlideRules | None = None
+) -> dict[str, tuple[str, ...]]:
+    """Slides that stand out among these, or break rules, each with the words for it."""
+    soft, odd = out_of_focus(facts), odd_colours(facts)
+    found = {}
+    for slide_id, one in beside_others(facts).items():
+        said = {OUT_OF_FOCUS: slide_id in soft, ODD_COLOUR: slide_id in odd}
+        broken = (rule.rule for rule in broken_rules(rules, one))
+        if words := (*(word for word, is_so in said.items() if is_so), *broken):
+            found[slide_id] = words
+    return found
 
 
 def oddities_of(
-    rows: Iterable[PageRow], measures: Mapping[str, Measures]
+    rows: Iterable[PageRow], of_pixels: Mapping[str, tuple[str, ...]] = NOTHING_ODD
 ) -> Mapping[str, tuple[str, ...]]:
-    """What is odd of each slide, among these slides; of most there is nothing."""
-    sharp = {one: m.focus for one, m in measures.items() if m.focus is not None}
-    coloured = {one: m.colour for one, m in measures.items() if m.colour is not None}
-    blurred = {
-        one for one, is_it in zip(sharp, blurred_ones([*sharp.values()]), strict=True) if is_it
-    }
-    odd = {
-        one for one, is_it in zip(coloured, odd_colours([*coloured.values()]), strict=True) if is_it
-    }
+    """All that is odd of each slide; of most there is nothing."""
     found = {}
     for row in rows:
         said = {
             NO_TISSUE: row.tissue_mm2 == 0,
             NO_PATCHES: row.n_patches == 0 and row.tissue_mm2 != 0,
             BAD_TILES: row.n_bad_tiles > 0,
-            BLURRED: row.slide_id in blurred,
-            ODD_COLOUR: row.slide_id in odd,
         }
-        found[row.slide_id] = tuple(word for word, is_so in said.items() if is_so)
+        words = (word for word, is_so in said.items() if is_so)
+        found[row.slide_id] = (*words, *of_pixels.get(row.slide_id, ()))
     return found

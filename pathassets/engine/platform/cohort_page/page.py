@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from threading import Lock
 
 from pathassets.catalog.part import portions
-from pathassets.engine.platform.cohort_page.kept import SIZES, Kept, Measures, PictureSize
-from pathassets.engine.platform.cohort_page.outliers import oddities_of
+from pathassets.core.quality.slide_measures import SlideMeasures
+from pathassets.engine.platform.cohort_page.kept import SIZES, Kept, PictureSize
+from pathassets.engine.platform.cohort_page.outliers import odd_ones, oddities_of
 from pathassets.engine.platform.cohort_page.rows import PageRow, Shown, choose_shown, page_rows
 from pathassets.engine.platform.cohort_page.survey import (
     Place,
@@ -19,7 +20,7 @@ from pathassets.engine.platform.cohort_page.survey import (
     draw_slides,
     place_of,
     survey,
-    with_features,
+    with_current,
 )
 from pathassets.engine.platform.cohort_page.task import (
     LookTask,
@@ -60,7 +61,7 @@ class PageSlide:
     """One slide on the page."""
 
     row: PageRow
-    measures: Measures
+    measures: SlideMeasures
     oddities: tuple[str, ...] = ()
     place: Place | None = None
     """On the map of the cohort, x and y in [0, 1]."""
@@ -80,8 +81,9 @@ class Surveys:
 
     def of(self, platform: Platform, shown: Shown) -> Survey:
         """The survey of all slides as they are now."""
-        current = with_features(platform, shown)
-        asked = (shown, refresh_wanted(platform), current)
+        current = with_current(platform, shown.features)
+        measured = with_current(platform, shown.quality)
+        asked = (shown, refresh_wanted(platform), current, measured)
         with self._looking:
             if asked != self._asked:
                 self._found = survey(platform, shown, draw_slides(current))
@@ -109,7 +111,7 @@ def open_cohort(
     ids = every if meant is None else [one for one in every if one in meant]
     keys = [entry.key for entry in platform.recipe.per_slide]
     if surveys is None:
-        current = with_features(platform, shown)
+        current = with_current(platform, shown.features)
         found = survey(platform, shown, draw_slides(current if meant is None else current & meant))
     else:
         found = surveys.of(platform, shown)
@@ -141,10 +143,11 @@ def describe_slides(
     kept = Kept.of(platform.settings.home)
     known = {
         row.slide_id: kept.measures(row.planned.record.fingerprint, measured_on(row.artifacts))
-        or Measures()
         for row in rows
+        if cohort.survey.quality is None
     }
-    return _described(platform, cohort, rows, known)
+    surveyed = {slide_id: one for slide_id, one in known.items() if one is not None}
+    return _described(platform, cohort, rows, surveyed)
 
 
 def look_at_slides(
@@ -179,7 +182,7 @@ def look_task(
         slide_mpp=row.planned.slide_mpp, width_px0=record.width_px0, height_px0=record.height_px0,
         store_root=str(platform.store.root), artifacts=row.artifacts,
         kept=Kept.of(platform.settings.home), size=size, colours=found.colours,
-        is_reading=is_reading,
+        is_surveyed=found.quality is None, is_reading=is_reading,
     )  # fmt: skip
 
 
@@ -204,12 +207,21 @@ def _rows(platform: Platform, cohort: PagedCohort, slide_ids: Collection[str]) -
 
 def _described(
     platform: Platform, cohort: PagedCohort, rows: Sequence[PageRow],
-    measures: Mapping[str, Measures],
+    surveyed: Mapping[str, SlideMeasures],
 ) -> list[PageSlide]:  # fmt: skip
-    odd = oddities_of(rows, measures)
+    """Rows with their measures: of the entry of `patch_quality`, or else of what was surveyed."""
+    quality = cohort.survey.quality
+    measures = surveyed if quality is None else quality.measures
+    odd_pixels = (
+        odd_ones({slide_id: one.facts for slide_id, one in surveyed.items()})
+        if quality is None
+        else quality.oddities
+    )
+    odd = oddities_of(rows, odd_pixels)
     return [
         PageSlide(
-            row=row, measures=measures[row.slide_id], oddities=odd[row.slide_id],
+            row=row, measures=measures.get(row.slide_id, SlideMeasures()),
+            oddities=odd[row.slide_id],
             place=place_of(platform, row, cohort.survey),
         )
         for row in rows

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathassets.catalog.records import CohortState, Verdict
 from pathassets.core.address import Address
 from pathassets.core.recipe import Entry, Key, Recipe
-from pathassets.core.stages import FEATURES, SLIDE_EMBEDDING
+from pathassets.core.stages import FEATURES, PATCH_QUALITY, SLIDE_EMBEDDING
 from pathassets.engine.platform.plan import PlannedSlide, slide_paths
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.standing.rows import Cell, CellState, SlideStatus, slide_rows
@@ -32,6 +32,9 @@ class Shown:
     patch_locations: Key | None = None
     features: Key | None = None
     embedding: Key | None = None
+    quality: Key | None = None
+    """The entry of `patch_quality` that focus and colour are of: of the squares that are shown, if
+    there is one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,10 +89,14 @@ def choose_shown(recipe: Recipe, features: str = "") -> Shown:
         ),
         None,
     )
+    squares = _first(line, "patch_locations")
+    measured = [one for one in of_slides if one.stage.name == PATCH_QUALITY]
+    of_squares = [one for one in measured if one.parent == squares]
     return Shown(
-        tissue_mask=_first(line, "tissue_mask"), patch_locations=_first(line, "patch_locations"),
+        tissue_mask=_first(line, "tissue_mask"), patch_locations=squares,
         features=None if found is None else found.key,
         embedding=None if embedding is None else embedding.key,
+        quality=_first([*of_squares, *measured], PATCH_QUALITY),
     )  # fmt: skip
 
 

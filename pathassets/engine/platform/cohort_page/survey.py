@@ -19,6 +19,7 @@ from pathassets.core.features.slide_map import SlideMap, find_slide_map
 from pathassets.core.recipe import Key
 from pathassets.core.spec import seed_of
 from pathassets.core.stages import FEATURES, SLIDE_EMBEDDING
+from pathassets.engine.platform.cohort_page.outliers import Quality, quality_of
 from pathassets.engine.platform.cohort_page.rows import PageRow, Shown, page_rows
 from pathassets.engine.platform.cohort_page.sampled_rows import sample_rows
 from pathassets.engine.platform.platform import Platform
@@ -43,6 +44,8 @@ class Survey:
     map: SlideMap | None = None
     map_of: str = ""
     """What stands for a slide on the map, such as `slide_embedding/mean`."""
+    quality: Quality | None = None
+    """None where the recipe has no patch quality: focus and colour are those of some squares."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,11 +56,11 @@ class Vector:
     rows: np.ndarray
 
 
-def with_features(platform: Platform, shown: Shown) -> set[str]:
-    """Slides whose features are current."""
-    if shown.features is None:
+def with_current(platform: Platform, key: Key | None) -> set[str]:
+    """Slides of which what an entry makes is current."""
+    if key is None:
         return set()
-    return platform.catalog.slides_in(refresh_wanted(platform), [shown.features], ("current",))
+    return platform.catalog.slides_in(refresh_wanted(platform), [key], ("current",))
 
 
 def draw_slides(slide_ids: Collection[str]) -> list[str]:
@@ -66,17 +69,23 @@ def draw_slides(slide_ids: Collection[str]) -> list[str]:
 
 
 def survey(platform: Platform, shown: Shown, drawn: Collection[str]) -> Survey:
-    """Find what slides are compared by, on those that were drawn; of none there is nothing."""
+    """Find what slides are compared by: colours and map on those that were drawn."""
+    quality = (
+        None
+        if shown.quality is None
+        else quality_of(platform, refresh_wanted(platform), platform.recipe.entry(shown.quality))
+    )
     vectors = [v for row in page_rows(platform, drawn, shown) if (v := _try_vector(platform, row))]
     vectors = _alike(vectors)
     if shown.features is None or not vectors:
-        return Survey()
+        return Survey(quality=quality)
     each = -(-FIT_ROWS // len(vectors))
     rows = np.concatenate([one.rows[evenly(len(one.rows), each)] for one in vectors])
     return Survey(
         colours=find_cohort_colours(rows),
         map=find_slide_map(np.stack([one.vector for one in vectors])),
         map_of=_words(shown.features, shown.embedding),
+        quality=quality,
     )
 
 

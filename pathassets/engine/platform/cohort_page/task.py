@@ -1,6 +1,7 @@
 """One slide -> its picture, its measures, and what lies over it; by a worker process.
 
-    slide at the level that fits ─▶ picture (WebP), focus and colour       kept: see `kept`
+    slide at the level that fits ─▶ picture (WebP)                         kept: see `kept`
+    some squares ─▶ focus and colour, where nothing else measures them     kept, too
     tissue.zarr ─▶ outline      locations.parquet ─▶ grid      features.zarr, colours ─▶ map
 
 Each part fails by itself, and says why: the page is written without it.
@@ -12,7 +13,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from statistics import median
 from typing import TypeVar
 
 import numpy as np
@@ -26,11 +26,12 @@ from pathassets.core.features.feature_map import CohortColours, evenly
 from pathassets.core.locations.locations import PatchLocations
 from pathassets.core.locations.overlay import shrink_to
 from pathassets.core.locations.squares_picture import MAX_CELLS, Cells, draw_edges, paint_cells
+from pathassets.core.quality.patch_measures import measure
+from pathassets.core.quality.slide_measures import SlideMeasures
 from pathassets.core.slides.regions import read_overview, read_region
-from pathassets.core.tissue.appearance import FOCUS_MPP, FOCUS_PX, sharpness_of, tissue_colour
 from pathassets.core.tissue.outline_path import outline_path
 from pathassets.core.tissue.tissue_mask import TissueMask
-from pathassets.engine.platform.cohort_page.kept import Kept, Measures, PictureSize
+from pathassets.engine.platform.cohort_page.kept import Kept, PictureSize
 from pathassets.engine.platform.cohort_page.sampled_rows import map_rows
 from pathassets.engine.slides.open import OpenedSlide, open_slide
 from pathassets.engine.slides.source import SlidePath, find_source
@@ -40,8 +41,12 @@ from pathassets.errors import PathAssetsError, TileUnreadable
 
 FRAME_PX = 1024
 """Units of the longer side of a slide, in which all lies that is drawn over it."""
-N_FOCUS = 9
-"""Squares that focus is measured on: a quarter of a second where a tile takes long."""
+N_SURVEYED = 9
+"""Squares of a survey: a quarter of a second where a tile takes long."""
+SURVEY_MPP = 1.0
+"""Their micrometres per pixel: nuclei have some 6 to 10 pixels there."""
+SURVEY_PX = 256
+"""Their side."""
 
 MAX_GRID_BYTES, MAX_MAP_BYTES = 2_000, 5_000
 """Of the pictures that lie over a slide; they become smaller until that suffices."""
@@ -68,6 +73,8 @@ class LookTask:
     size: PictureSize
     colours: CohortColours | None = None
     """None where no features are shown."""
+    is_surveyed: bool = True
+    """Whether focus and colour are measured here: no entry of `patch_quality` says them."""
     is_reading: bool = True
     """Whether the slide is opened for what is not kept of it."""
 
@@ -79,7 +86,7 @@ class SlideLook:
     slide_id: str
     picture: bytes = b""
     """WebP of the whole slide; empty where it cannot be read."""
-    measures: Measures = field(default_factory=Measures)
+    measures: SlideMeasures = field(default_factory=SlideMeasures)
     outline: str = ""
     """Of the tissue, an SVG path in the frame."""
     grid: bytes = b""
@@ -122,7 +129,7 @@ def look_at_slide(task: LookTask) -> SlideLook:
     parts = _Parts(task=task)
     mask = parts.attempt(lambda: _mask(parts), None)
     locations = parts.attempt(lambda: _locations(parts), None)
-    look = _pixels(parts, mask, locations)
+    look = _pixels(parts, locations)
     cells, cell_picture = parts.attempt(lambda: _cells(parts), _NO_CELLS)
     return replace(
         look,
@@ -206,23 +213,24 @@ def _smaller(side: int) -> Iterator[int]:
 # ---------------------------------------------------------------------------- pixels
 
 
-def _pixels(parts: _Parts, mask: TissueMask | None, locations: PatchLocations | None) -> SlideLook:
+def _pixels(parts: _Parts, locations: PatchLocations | None) -> SlideLook:
     """Picture and measures: kept ones, or new ones where the slide may be opened."""
     task, kept = parts.task, parts.task.kept
     made_from = measured_on(task.artifacts)
     picture = kept.picture(task.fingerprint, task.size)
-    measures = kept.measures(task.fingerprint, made_from)
+    measures = kept.measures(task.fingerprint, made_from) if task.is_surveyed else SlideMeasures()
     look = SlideLook(
-        slide_id=task.slide_id, picture=picture or b"", measures=measures or Measures()
+        slide_id=task.slide_id, picture=picture or b"", measures=measures or SlideMeasures()
     )
     if not task.is_reading or (picture is not None and measures is not None):
         return look
-    found = parts.attempt(lambda: _read(task, mask, locations), None)
+    found = parts.attempt(lambda: _read(task, locations), None)
     if found is None:
         return look
     picture, measures = found
     kept.keep_picture(task.fingerprint, task.size, picture)
-    kept.keep_measures(task.fingerprint, made_from, measures)
+    if task.is_surveyed:
+        kept.keep_measures(task.fingerprint, made_from, measures)
     return replace(look, picture=picture, measures=measures)
 
 
@@ -232,39 +240,33 @@ def measured_on(artifacts: Mapping[str, Address]) -> str:
     return "-".join(artifacts[one].digest if one in artifacts else "none" for one in stages)
 
 
-def _read(
-    task: LookTask, mask: TissueMask | None, locations: PatchLocations | None
-) -> tuple[bytes, Measures]:
+def _read(task: LookTask, locations: PatchLocations | None) -> tuple[bytes, SlideMeasures]:
     source = find_source(task.slide_id, task.fingerprint, task.paths, None)
     with open_slide(source.path, mpp=task.slide_mpp) as slide:
         longest_px0 = max(slide.info.width_px0, slide.info.height_px0)
         overview, _ = read_overview(
             slide, downsample=max(1.0, longest_px0 / task.size.side_px), on_fault=lambda _: None
         )
-        focus = _focus(slide, locations)
-    rgb = shrink_to(overview, task.size.side_px)
-    colour = None if mask is None else tissue_colour(rgb, mask.tissue)
-    return bounded_webp(rgb, task.size.max_bytes), Measures(focus=focus, colour=colour)
+        measures = _survey(slide, locations) if task.is_surveyed else SlideMeasures()
+    return bounded_webp(shrink_to(overview, task.size.side_px), task.size.max_bytes), measures
 
 
-def _focus(slide: OpenedSlide, locations: PatchLocations | None) -> float | None:
-    """Median sharpness of squares that lie evenly among those with the most tissue."""
+def _survey(slide: OpenedSlide, locations: PatchLocations | None) -> SlideMeasures:
+    """Measures of squares that lie evenly among those with the most tissue, as of patches."""
     if locations is None or not len(locations) or slide.info.mpp is None:
-        return None
-    found = sorted(_sharpness(slide, locations))
-    return round(median(found), 1) if found else None
+        return SlideMeasures()
+    squares = [*_squares(slide, locations)]
+    return SlideMeasures.of_patches(measure(np.stack(squares))) if squares else SlideMeasures()
 
 
-def _sharpness(slide: OpenedSlide, locations: PatchLocations) -> Iterator[float]:
+def _squares(slide: OpenedSlide, locations: PatchLocations) -> Iterator[np.ndarray]:
     full = np.flatnonzero(locations.tissue_share >= np.median(locations.tissue_share))
-    chosen = full[evenly(len(full), N_FOCUS)]
+    chosen = full[evenly(len(full), N_SURVEYED)]
     middle_px0 = locations.boxes_px0[chosen].reshape(-1, 2, 2).mean(axis=1)
-    half_px0 = FOCUS_PX / 2 * max(1.0, FOCUS_MPP / (slide.info.mpp or FOCUS_MPP))
+    half_px0 = SURVEY_PX / 2 * max(1.0, SURVEY_MPP / (slide.info.mpp or SURVEY_MPP))
     for x, y in (middle_px0 - half_px0).round().astype(int).tolist():
         with suppress(TileUnreadable):  # told as a bad tile
-            yield sharpness_of(
-                read_region(
-                    slide, x, y, width_px=FOCUS_PX, height_px=FOCUS_PX,
-                    mpp=max(FOCUS_MPP, slide.info.mpp or FOCUS_MPP),
-                )
+            yield read_region(
+                slide, x, y, width_px=SURVEY_PX, height_px=SURVEY_PX,
+                mpp=max(SURVEY_MPP, slide.info.mpp or SURVEY_MPP),
             )  # fmt: skip

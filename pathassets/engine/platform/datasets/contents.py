@@ -3,6 +3,7 @@
 manifest.parquet, manifest.json   a row for each member: part, features and their SHA-256, what from
 left_out.parquet                  who is not in it, and why
 used_patches.parquet              which rows of the features are used, where rules say
+verdicts.parquet                  by whose verdicts slides are in it or not, where it asks for any
 splits.csv                        slide_id, patient, label, split, for a spreadsheet
 report.json                       counts by part, label and site; findings that were accepted
 recipe.json                       parameters of every entry that it goes back to; licences; whose
@@ -29,9 +30,11 @@ from pathassets.core.recipe import Recipe
 from pathassets.engine.datasets.folder import USED_TABLE
 from pathassets.engine.platform.datasets.gather import guarded
 from pathassets.engine.platform.datasets.plan import PlannedDataset
+from pathassets.engine.platform.datasets.verdicts import counts_of
 
 MANIFEST_TABLE = "manifest.parquet"
 LEFT_OUT_TABLE = "left_out.parquet"
+VERDICTS_TABLE = "verdicts.parquet"
 MANIFEST_JSON, SPLITS, REPORT = "manifest.json", "splits.csv", "report.json"
 RECIPE, CROISSANT = "recipe.json", "croissant.json"
 DESCRIBED = (MANIFEST_TABLE, LEFT_OUT_TABLE, SPLITS)
@@ -49,6 +52,9 @@ def write_contents(folder: Path, recipe: Recipe, planned: PlannedDataset) -> Non
     if "n_used" in planned.manifest:
         save_table(folder / USED_TABLE, used_table(planned.manifest, planned.used))
         described.append(USED_TABLE)
+    if len(planned.verdicts):
+        save_table(folder / VERDICTS_TABLE, planned.verdicts)
+        described.append(VERDICTS_TABLE)
     hashes = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in described}
     _save_json(folder / CROISSANT, describe(planned.entry.name, planned.manifest, hashes))
 
@@ -59,7 +65,9 @@ def report_of(planned: PlannedDataset) -> dict[str, Any]:
         {"finding": a.finding, "kind": a.kind, "message": a.message, "who": a.who, "why": a.why}
         for a in planned.accepted
     ]
-    return {**split_report(planned.manifest, planned.left_out), "accepted": accepted}
+    verdicts = {"verdicts": counts_of(planned.verdicts)} if len(planned.verdicts) else {}
+    report = split_report(planned.manifest, planned.left_out)
+    return {**report, "accepted": accepted, **verdicts}
 
 
 def recipe_of(recipe: Recipe, planned: PlannedDataset) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import pandas as pd
 from pathassets.adapters.store.store import content_sha256_of
 from pathassets.adapters.tables.reading import read_table
 from pathassets.adapters.tables.writing import FORMULA_STARTS
+from pathassets.catalog.records import Verdict
 from pathassets.catalog.releases.candidates import Candidate
 from pathassets.catalog.states import GONE
 from pathassets.core.address import Address
@@ -59,6 +60,8 @@ class Gathered:
     """Of each that can be used."""
     used: Mapping[str, bytes]
     """Which rows of them are used; empty: all."""
+    verdicts: Mapping[str, Verdict]
+    """In force, by slide; empty where the dataset asks for none."""
 
 
 def gather(platform: Platform, entry: Entry) -> Gathered:
@@ -82,7 +85,11 @@ def gather(platform: Platform, entry: Entry) -> Gathered:
     is_external = rows["features_digest"].isin(of_others)
     rows.loc[is_external, ["tissue_mask_digest", "patch_locations_digest"]] = ""
     _require_cohorts(platform, entry)
+    asks_people = entry.spec.verdict != "any"
+    verdicts = {v.slide_id: v for v in platform.catalog.verdicts()} if asks_people else {}
     rows = _with_what_is_said(platform, rows, entry.spec)
+    if asks_people:
+        rows["verdict"] = ids.map({slide_id: one.verdict for slide_id, one in verdicts.items()})
     if entry.spec.min_tissue_mm2:
         facts = platform.catalog.wanted_facts(plan_id, mask)
         areas = {slide_id: one.get("tissue_mm2") for slide_id, one in facts.items()}
@@ -92,7 +99,9 @@ def gather(platform: Platform, entry: Entry) -> Gathered:
     judged = judge(platform, plan_id, entry, rows, skipped)
     usable = judged.rows.loc[judged.rows["why"] == "", ["slide_id", "features_digest"]]
     addresses = {s: Address(*features, s, d) for s, d in usable.itertuples(index=False)}
-    return Gathered(rows=judged.rows, features=addresses, used=judged.used)
+    return Gathered(
+        rows=judged.rows, features=addresses, used=judged.used, verdicts=verdicts
+    )  # fmt: skip
 
 
 def _rows_of(
@@ -109,7 +118,7 @@ def _rows_of(
 
 
 def _with_what_is_said(platform: Platform, rows: pd.DataFrame, spec: DatasetSpec) -> pd.DataFrame:
-    """Labels, sites, external cohorts and verdicts, as far as they are asked for."""
+    """Labels, sites and external cohorts, as far as they are asked for."""
     catalog, ids = platform.catalog, rows["slide_id"]
     more: dict[str, pd.Series] = {}
     if spec.label not in {None, SLIDE_LABEL}:
@@ -119,8 +128,6 @@ def _with_what_is_said(platform: Platform, rows: pd.DataFrame, spec: DatasetSpec
     if spec.external:
         names = {s: name for name in reversed(spec.external) for s in catalog.cohort_slides(name)}
         more["external"] = ids.map(names)
-    if spec.verdict != "any":
-        more["verdict"] = ids.map({v.slide_id: v.verdict for v in catalog.verdicts()})
     return rows.assign(**more)
 
 

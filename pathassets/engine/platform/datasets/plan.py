@@ -16,6 +16,7 @@ from pathassets.core.external import EXTERNAL
 from pathassets.core.recipe import Entry
 from pathassets.core.spec import canonical_json
 from pathassets.engine.platform.datasets.gather import gather, read_before
+from pathassets.engine.platform.datasets.verdicts import honoured
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.standing.look import look
 from pathassets.engine.platform.standing.refresh import refresh_wanted
@@ -39,6 +40,8 @@ class PlannedDataset:
     """Patch quality of each row; empty without rules of it."""
     used: Mapping[str, bytes] = field(default_factory=dict)
     """By slide, which rows of its features are used; empty: all of all."""
+    verdicts: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """Those by which it has slides or lacks them, with whose they are; of most it has no row."""
 
     @property
     def manifest(self) -> pd.DataFrame:
@@ -73,6 +76,9 @@ def plan_dataset(platform: Platform, entry: Entry, *, is_looking: bool = True) -
     external = external_members(table.manifest)
     if external:  # recipe.json tells of them, as it did not always: another file, another version
         content.append(iter([canonical_json({EXTERNAL: external})]))
+    verdicts = honoured(entry.spec, table, found.verdicts)
+    if len(verdicts):  # verdicts.parquet tells of them: said by another, another file and version
+        content.append(_json_of(verdicts))
     return PlannedDataset(
         entry=entry,
         address=Address(*entry.key, ALL_SLIDES, entry.digest_of_texts(content)),
@@ -81,6 +87,7 @@ def plan_dataset(platform: Platform, entry: Entry, *, is_looking: bool = True) -
         parents=tuple(found.features[slide_id] for slide_id in table.manifest["slide_id"]),
         judged_by=_judged_by(entry, table.manifest),
         used=found.used,
+        verdicts=verdicts,
     )
 
 

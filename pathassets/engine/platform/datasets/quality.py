@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from pathassets.core.datasets.used_patches import n_used_of
-from pathassets.core.quality.colour import colour_deviations
+from pathassets.core.quality.cohort import beside_others
 from pathassets.core.quality.rules import broken_rules, limits_of
 from pathassets.core.recipe import Entry
 from pathassets.engine.platform.datasets.used_patches import Row, UsedPatches
@@ -61,7 +61,7 @@ def judge(
 
 def _known_of(
     platform: Platform, plan_id: int, entry: Entry, rows: pd.DataFrame
-) -> tuple[dict[str, Mapping[str, Any]], dict[str, str]]:
+) -> tuple[Mapping[str, Mapping[str, Any]], dict[str, str]]:
     """Facts and digest of each slide's quality as it is wanted, where it was made and is whole."""
     selected = {*rows["slide_id"]}
     found = [
@@ -70,11 +70,7 @@ def _known_of(
         if one.slide_id in selected and one.facts is not None and not one.damage
     ]
     facts: dict[str, Mapping[str, Any]] = {one.slide_id: one.facts or {} for one in found}
-    apart = colour_deviations(facts)
-    with_colour: dict[str, Mapping[str, Any]] = {
-        s: {**one, "colour_deviation": apart.get(s)} for s, one in facts.items()
-    }
-    return with_colour, {one.slide_id: one.features_digest for one in found}
+    return beside_others(facts), {one.slide_id: one.features_digest for one in found}
 
 
 def _with_used(

@@ -26,6 +26,7 @@ def measure_platform(platform: Platform) -> Iterator[Measure]:
         CatalogError: the catalog cannot be read.
     """
     began_s = time.monotonic()
+    platform = platform.readable
     plan_id = refresh_wanted(platform)
     yield Measure(
         name="pathassets_slides", said="Slides that are registered.",

@@ -7,12 +7,12 @@ now, over all slides of the entry.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pathassets.catalog.records import ArtifactRecord, Verdict
-from pathassets.core.quality.colour import colour_deviations
+from pathassets.core.quality.cohort import beside_others
 from pathassets.core.quality.rules import BrokenRule, broken_rules
 from pathassets.core.recipe import Entry
 from pathassets.core.stages import PATCH_QUALITY
@@ -46,8 +46,12 @@ class Waiting:
         return max((one.severity for one in self.broken), default=1.0)
 
 
-def review_queue(platform: Platform) -> list[Waiting]:
-    """Slides to look at, the worst first; each once, by the entry that it does worst at."""
+def review_queue(platform: Platform, slide_ids: Collection[str] | None = None) -> list[Waiting]:
+    """Slides to look at, the worst first; each once, by the entry that it does worst at.
+
+    Where some are named, those of them; their colour is held against that of all.
+    """
+    platform = platform.readable
     verdicts = {one.slide_id: one for one in platform.catalog.verdicts()}
     plan_id = refresh_wanted(platform)
     waiting: dict[str, Waiting] = {}
@@ -62,7 +66,8 @@ def review_queue(platform: Platform) -> list[Waiting]:
             waiting[slide_id] = Waiting(
                 slide_id=slide_id, entry="", broken=(), facts={}, verdict=verdict
             )
-    return sorted(waiting.values(), key=lambda one: (-one.severity, one.slide_id))
+    meant = waiting.keys() if slide_ids is None else waiting.keys() & {*slide_ids}
+    return sorted((waiting[one] for one in meant), key=lambda one: (-one.severity, one.slide_id))
 
 
 def _of_entry(
@@ -75,9 +80,9 @@ def _of_entry(
         for one in platform.catalog.artifacts(*entry.key)
         if wanted.get(one.address.partition_key) == one.address.digest
     }
-    apart = colour_deviations({slide_id: one.facts for slide_id, one in made.items()})
+    known = beside_others({slide_id: one.facts for slide_id, one in made.items()})
     for slide_id, one in made.items():
-        facts = {**one.facts, "colour_deviation": apart.get(slide_id)}
+        facts = known[slide_id]
         broken = sorted(broken_rules(entry.spec.checks, facts), key=lambda rule: -rule.severity)
         verdict = verdicts.get(slide_id)
         if _waits(one, verdict, is_bad=bool(broken)):

@@ -28,6 +28,7 @@ from pathassets.catalog.database.urls import parse_url
 from pathassets.catalog.upkeep.dump import is_empty, load_catalog, releases_in
 from pathassets.catalog.upkeep.numbered import CarriedOver
 from pathassets.catalog.upkeep.outliving import KeptOut, Outlived
+from pathassets.catalog.upkeep.stated import WentOver
 from pathassets.core.address import Address
 from pathassets.core.recipe import ANNOTATIONS
 from pathassets.core.text import names_one
@@ -56,6 +57,8 @@ class Restored:
     """Slides of the backup that were forgotten since."""
     carried: tuple[CarriedOver, ...]
     """Releases that the backup has not, or under another number."""
+    went_over: WentOver
+    """What people stated after the backup: what is carried over, and what is not."""
     not_known: str
     """Why others may have been, and nobody knows; empty where all are known."""
     unread: tuple[str, ...]
@@ -93,6 +96,7 @@ def restore_backup(
         lacking=tuple(one for one in map(str, about["lacking"]) if not names_one(one, files.out)),
         kept_out=tuple(files.outlived.kept_out),
         carried=tuple(files.outlived.carried),
+        went_over=files.outlived.went_over,
         not_known=since.not_known,
         unread=tuple(_unread(settings)),
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
+from contextlib import closing
 
 import cv2
 import numpy as np
@@ -84,14 +86,14 @@ def test_every_slide_is_there_says_what_is_to_be_said_of_it_and_is_read_once(fat
     cells = decoded(good.look.map)
     assert (cells[..., 3] > 0).sum() == good.row.n_patches > 0
     assert good.look.outline.startswith("M")
-    assert good.measures.focus > 0
-    assert np.abs(np.array(good.measures.colour) - [170, 80, 160]).max() < 12
+    assert good.measures.focus_median > 0
+    assert np.abs(np.array(good.measures.rgb) - [170, 80, 160]).max() < 12
     assert all(0 <= share <= 1 for share in good.place)
     assert good.place != slides["moved"].place
 
     blank = slides["blank"]
     assert (blank.oddities, blank.place, blank.look.map) == (("no tissue",), None, b"")
-    assert (blank.look.outline, blank.measures.focus, blank.look.problems) == ("", None, ())
+    assert (blank.look.outline, blank.measures.focus_median, blank.look.problems) == ("", None, ())
 
     corrupt, unscaled = slides["corrupt"].row, slides["unscaled"].row
     assert (corrupt.state, corrupt.trouble.reason) == ("failed", "tile_unreadable")
@@ -127,6 +129,37 @@ def test_every_slide_is_there_says_what_is_to_be_said_of_it_and_is_read_once(fat
     _, again = seen(fates)
     assert again["good"].look.picture == good.look.picture
     assert "good.svs" in again["good"].look.problems[0]
+
+
+def test_focus_and_colour_are_those_of_patch_quality_where_the_recipe_has_one(reopen, get_ready):
+    quality = """
+patch_quality:
+  other: {patch_locations: wide}
+  numbers: {patch_locations: grid, checks: {min_focus: 1000000}}
+"""
+    grids = "patch_locations:\n  wide: {tissue_mask: otsu, patch_px: 128, mpp: 0.5}"
+    platform = reopen(RECIPE.replace("patch_locations:", grids, 1) + quality)
+    first, second = get_ready(platform, 2, is_run=False)
+    run(platform, [first])
+    cohort, slides = seen(platform)
+    assert cohort.survey.quality.of == "patch_quality/numbers"
+    with closing(sqlite3.connect(platform.store.root / "catalog.sqlite")) as catalog:
+        ((slide_id, focus, red),) = catalog.execute(
+            "SELECT slide_id, focus_median, od_red FROM v_quality WHERE name = 'numbers'"
+        )
+    measured, unknown = slides["a"], slides["b"]
+    assert (measured.row.slide_id, unknown.row.slide_id) == (slide_id, second.slide_id)
+    assert (measured.measures.focus_median, measured.measures.od_red) == (focus, red)
+    assert measured.oddities == ("min_focus",)
+    assert (unknown.measures.rgb, unknown.oddities) == (None, ())
+    assert unknown.look.picture
+    assert not [*(platform.settings.home / KEPT_IN).glob("*.json")]
+
+    surveys = Surveys()
+    open_cohort(platform, surveys=surveys)
+    run(platform, [second])
+    cohort = open_cohort(platform, surveys=surveys)
+    assert all(one.measures.rgb for one in describe_slides(platform, cohort, cohort.slide_ids))
 
 
 def test_what_people_say_is_on_the_page_and_a_lost_worker_costs_one_picture(

@@ -11,8 +11,9 @@ from importlib.util import find_spec
 import pandas as pd
 import pytest
 
-from pathassets.catalog.records import CohortFacts
+from pathassets.catalog.records import CohortFacts, Verdict
 from pathassets.engine.platform.datasets.build import build_dataset
+from tests.engine.conftest import RECIPE
 
 pytestmark = pytest.mark.usefixtures("here")
 
@@ -34,6 +35,43 @@ def test_the_manifest_in_json_is_the_one_in_parquet(folder):
     table = pd.read_parquet(folder / "manifest.parquet")
     assert rows == json.loads(table.to_json(orient="records"))
     assert rows[0]["label"] == "tumour | é"
+
+
+def test_whose_verdicts_decided_stands_in_the_version_and_another_s_make_another(
+    platform, reopen, get_ready
+):
+    first, second, third = (one.slide_id for one in get_ready(platform, 3, is_run=True))
+
+    def say(slide_id, word, who):
+        platform.catalog.set_verdict(Verdict(slide_id=slide_id, verdict=word, who=who, why="=fold"))
+
+    def build(rule):
+        recipe = RECIPE.replace("{features: stats}", f"{{features: stats{rule}}}")
+        [entry] = (opened := reopen(recipe)).recipe.datasets
+        return opened.store.path_of(build_dataset(opened, entry, run_id="run").artifact.address)
+
+    any_one = build("")
+    heeded = build(", verdict: not_rejected")
+    say(first, "reject", "Ann")
+    say(second, "accept", "Bob")
+    assert build("") == any_one
+    rejected, accepted = (build(f", verdict: {word}") for word in ("not_rejected", "accepted"))
+    assert not any((of / "verdicts.parquet").exists() for of in (any_one, heeded))
+    rows = pd.read_parquet(rejected / "verdicts.parquet")
+    [row] = rows.drop(columns="made_at").to_dict("records")
+    assert row == {"slide_id": first, "verdict": "reject", "who": "Ann", "why": "=fold"}
+    assert rows["made_at"][0] == f"{platform.catalog.verdict_history(first)[0].made_at.isoformat()}"
+    assert pd.read_parquet(accepted / "verdicts.parquet")["slide_id"].tolist() == [first, second]
+    said = json.loads((accepted / "report.json").read_text())["verdicts"]
+    assert said == [
+        {"verdict": "accept", "who": "Bob", "n_slides": 1},
+        {"verdict": "reject", "who": "Ann", "n_slides": 1},
+    ]
+    assert "verdicts.parquet" in (rejected / "croissant.json").read_text()
+    say(third, "review", "Ann")
+    assert build(", verdict: not_rejected") == rejected
+    say(first, "reject", "Eve")
+    assert build(", verdict: not_rejected") != rejected
 
 
 def test_the_splits_are_a_table_in_which_no_cell_is_a_formula(folder):

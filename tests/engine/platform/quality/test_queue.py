@@ -74,6 +74,8 @@ def test_the_worst_comes_first_and_each_says_what_speaks_against_it(platform):
     assert found["pale"].broken[0].rule == "max_colour_deviation"
     assert found["pale"].facts["colour_deviation"] == pytest.approx(60.0)
     assert found["empty"].facts == {}
+    some = review_queue(platform, ["inked", "pale", "good"])
+    assert some == [found["pale"], found["inked"]]
     assert {one.entry for one in found.values()} == {"fine"}
 
 
@@ -82,10 +84,10 @@ def test_a_verdict_ends_it_until_the_quality_is_another_and_review_begins_it(pla
     say(platform, "inked", "reject")
     say(platform, "asked", "review", why=HOSTILE["terminal"])
     assert waiting(platform) == ["empty", "pale", "asked"]
-    report.review_queue(review_queue(platform), as_json=False)
+    report.review_queue(review_queue(platform), is_measured=True, as_json=False)
     said = capsys.readouterr().out
     assert "\x1b" not in said
-    assert "pathassets qc set SLIDE" in said
+    assert "pathassets qc set empty accept --who" in said
     say(platform, "asked", "accept")
     platform.catalog.override_mpp("soft", 0.25, who="Bob", why="caliper")
     assert waiting(platform) == ["empty", "pale"]  # its patches are others now: not measured yet

@@ -1,0 +1,178 @@
+"""Slides of a cohort -> its page as a file, or several pages and their index.
+
+    all pages beside their places, unseen ─▶ all renamed, the index last ─▶ pages of before removed
+
+Whoever opens the page meanwhile, or after a kill, has the former one.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from glob import escape
+from pathlib import Path
+from urllib.parse import quote
+
+from pathassets.engine.platform.cohort_page.page import (
+    N_PER_PAGE,
+    PagedCohort,
+    look_at_slides,
+    open_cohort,
+    size_for,
+)
+from pathassets.engine.platform.platform import Platform
+from pathassets.errors import SpecError
+from pathassets.report.cohort_page.html import (
+    GENERATOR,
+    Page,
+    PageLine,
+    index_html,
+    page_html,
+    page_line,
+    title_of,
+)
+from pathassets.report.console import counted
+from pathassets.report.units import volume
+
+PAGE = "cohort.html"
+"""Name of the page, in the home, where nobody names another."""
+LEFT_BEHIND_S = 86_400
+"""Age from which an unfinished file is that of a run that was killed."""
+HEAD_BYTES = 1_000
+"""Of a page, in which it says by what it was made."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenPages:
+    """What was written."""
+
+    path: Path
+    n_slides: int
+    n_pages: int
+    n_bytes: int
+
+    def __str__(self) -> str:
+        slides, pages = counted(self.n_slides, "slide"), counted(self.n_pages, "page")
+        return f"{slides} on {pages}, {volume(self.n_bytes)}: {self.path}"
+
+
+def write_pages(
+    platform: Platform,
+    path: Path | None = None,
+    *,
+    chosen: Collection[str] | None = None,
+    features: str = "",
+    begin: Callable[[int], Callable[[str], None]] = lambda _: lambda _: None,
+) -> WrittenPages:
+    """Write the page, of all slides or some; of more than 500 slides the path is the index.
+
+    `begin` is told how many slides there are, and gives what hears of each that was looked at.
+
+    Raises:
+        SpecError: the place cannot be written, or the recipe has no such features.
+    """
+    path, platform = place_of(platform, path), platform.readable
+    cohort = open_cohort(platform, features=features, chosen=chosen)
+    advance = begin(len(cohort.slide_ids))
+    parts: dict[Path, Path] = {}
+    try:
+        for target, text in _texts(platform, cohort, path, advance):
+            parts[target] = _write_aside(target, text)
+        n_bytes = sum(part.stat().st_size for part in parts.values())
+        for target, part in parts.items():
+            part.replace(target)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    finally:
+        for part in parts.values():
+            part.unlink(missing_ok=True)
+    n_pages = len(cohort.pages)
+    _remove_former(path, n_pages)
+    return WrittenPages(
+        path=path, n_slides=len(cohort.slide_ids), n_pages=n_pages, n_bytes=n_bytes
+    )  # fmt: skip
+
+
+def place_of(platform: Platform, path: Path | None) -> Path:
+    """Where the page is written; refused before all slides are looked at, not behind it.
+
+    Raises:
+        SpecError: its folder is not there or not writable, or it is a folder itself.
+    """
+    found = (platform.settings.home / PAGE if path is None else path).absolute()
+    if found.is_dir() or not os.access(found.parent, os.W_OK | os.X_OK):
+        raise SpecError(
+            f"{found}: no file can be written there",
+            remedy="Name a file in a folder of yours: --to",
+        )
+    return found
+
+
+def _texts(
+    platform: Platform, cohort: PagedCohort, path: Path, advance: Callable[[str], None]
+) -> Iterator[tuple[Path, str]]:
+    """Each page and its place, the index last."""
+    title, pages = title_of(platform.settings.home), cohort.pages
+    names = [path.name] if len(pages) == 1 else [_numbered(path, n + 1) for n in range(len(pages))]
+    links = [quote(name) for name in names]
+    size = size_for(min(N_PER_PAGE, len(cohort.slide_ids)))
+    lines: list[PageLine] = []
+    for number, (name, slide_ids) in enumerate(zip(names, pages, strict=True), start=1):
+        seen = look_at_slides(platform, cohort, slide_ids, size=size, advance=advance)
+        page = Page(title=title, slides=seen, survey=cohort.survey, number=number, links=links)
+        yield path.with_name(name), page_html(page)
+        lines += [page_line(links[number - 1], seen)] if seen else []
+    if len(names) > 1:
+        yield path, index_html(title, lines)
+
+
+def _numbered(path: Path, number: int) -> str:
+    """Name of one page of several.
+
+    >>> _numbered(Path("cohort.html"), 7)
+    'cohort-007.html'
+    """
+    return f"{path.stem}-{number:03d}{path.suffix}"
+
+
+def _write_aside(target: Path, text: str) -> Path:
+    """Write a file beside its place, for its owner alone: it has patients' names."""
+    for part in target.parent.glob(f".{escape(target.name)}.*.part"):
+        with suppress(OSError):
+            if time.time() - part.stat().st_mtime > LEFT_BEHIND_S:
+                part.unlink()
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        part.touch(mode=0o600)
+        part.write_text(text, encoding="utf-8")
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
+    return part
+
+
+def _remove_former(path: Path, n_pages: int) -> None:
+    """Remove pages of a cohort that had more of them; what is no page of ours stays."""
+    number = n_pages + 1 if n_pages > 1 else 1
+    while _is_ours(found := path.with_name(_numbered(path, number))):
+        with suppress(OSError):
+            found.unlink()
+        number += 1
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return f'content="{GENERATOR}"'.encode() in file.read(HEAD_BYTES)
+    except OSError:
+        return False
+
+
+def _unwritable(path: Path, error: OSError) -> SpecError:
+    return SpecError(
+        f"{path}: cannot be written: {error.strerror or error}",
+        remedy="Name another place with --to",
+    )
