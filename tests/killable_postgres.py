@@ -24,6 +24,8 @@ class Server:
     """The postmaster, whose children are the backends."""
     address: URL
     log: Path
+    started: subprocess.Popen[bytes] | None = None
+    """The same process, where it was started again here."""
 
     def url(self, database: str) -> str:
         named = self.address.set(database=database)
@@ -47,17 +49,19 @@ class Server:
             with suppress(psutil.NoSuchProcess):
                 one.send_signal(signal.SIGKILL)
         psutil.wait_procs(tree, timeout=10)
+        if self.started is not None:
+            self.started.wait()
 
     def start(self, command: list[str]) -> None:
         """Start it again by the command of the one that was killed."""
         user = pwd.getpwnam("pgserver") if os.geteuid() == 0 else None
         with self.log.open("ab") as said:
-            started = subprocess.Popen(  # noqa: S603 - the server's own command
+            self.started = subprocess.Popen(  # noqa: S603 - the server's own command
                 command,
                 user=user and user.pw_uid, group=user and user.pw_gid, cwd="/",
                 stdout=said, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
-        self.process = psutil.Process(started.pid)
+        self.process = psutil.Process(self.started.pid)
 
 
 @contextmanager
