@@ -27,8 +27,7 @@
     └── CatalogError                              the SQL catalog
         └── SlideForgotten                        the slide that is named was taken out for good
 
-A message reads `subject: fact`; the remedy, where there is one, is a sentence of its own, and part
-of `str(error)`.
+A message reads `subject: fact`; in `str(error)` the remedy follows, a sentence of its own.
 """
 
 from __future__ import annotations
@@ -281,8 +280,7 @@ class ResourcesShort(PathAssetsError):
 
 _SHORT_TEXTS = ("can't start new thread", "(-4:Insufficient memory)")
 """What Python says where the system starts no thread, and OpenCV where it gives no memory."""
-_SHORT = (errno.ENOMEM, errno.EAGAIN)
-"""Source: fork(2), mmap(2), pthread_create(3)."""
+_SHORT = (errno.ENOMEM, errno.EAGAIN)  # Source: fork(2), mmap(2), pthread_create(3)
 
 
 def shortage_of(error: BaseException) -> ResourcesShort | None:
@@ -331,7 +329,7 @@ def is_passing(error: BaseException) -> bool:
         return not error.is_late
     found: BaseException | None = error
     while found is not None:
-        if isinstance(found, ResourcesShort):
+        if isinstance(found, ResourcesShort) or getattr(found, "is_away", False):
             return True
         if isinstance(found, OSError) and found.errno in _PASSING:
             return True
@@ -359,6 +357,8 @@ class CatalogError(PathAssetsError):
     """The SQL catalog cannot be opened, read or written."""
 
     reason = "catalog_error"
+    is_away = False
+    """Whether its server does not answer, or its disk is full: in a while it may be otherwise."""
 
 
 class SlideForgotten(CatalogError):

@@ -33,6 +33,7 @@ from dagster._core.storage.event_log.sqlite.sqlite_event_log import (
     SqliteEventLogStorage,
 )
 from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
+from dagster._core.storage.tags import GRPC_INFO_TAG
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import WorkspaceFileTarget
 from dagster_shared.serdes import serialize_value
@@ -69,6 +70,15 @@ def open_with(folder: Path, overrides: Mapping[str, Any]) -> dg.DagsterInstance:
     folder may be one that DAGSTER_HOME names, where nothing is ours to write.
     """
     return dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(folder), overrides={**overrides}))
+
+
+def server_of(run: dg.DagsterRun) -> Path | None:
+    """Socket of the code server that was to execute a run; None where it listens on a port.
+
+    It stands in a hidden tag, which a run that repeats another has from that until it is launched.
+    """
+    address = json.loads(run.tags.get(GRPC_INFO_TAG, "{}")).get("socket")
+    return Path(address) if address else None
 
 
 def is_backfilling(instance: dg.DagsterInstance) -> bool:

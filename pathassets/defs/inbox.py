@@ -24,7 +24,7 @@ from pathassets.defs.assets.batch import POOL, run_slides
 from pathassets.defs.assets.quarantine import quarantine_events
 from pathassets.defs.assets.slide import report_slides
 from pathassets.defs.partitions import range_of, slide_order
-from pathassets.defs.recovery import NEVER_AGAIN, UNFINISHED
+from pathassets.defs.recovery import NEVER_AGAIN, UNFINISHED, tried_again
 from pathassets.defs.text import line, table_value
 from pathassets.engine.platform.batch import MAX_SLIDES
 from pathassets.engine.platform.inbox.look import (
@@ -72,9 +72,14 @@ def register_files(
     context: dg.OpExecutionContext, config: FilesConfig, platform: dg.ResourceParam[Platform]
 ) -> None:
     """Register files as slides, take the tables among them, and make partitions of the slides."""
+    with tried_again(context, platform):
+        _register(context, platform, config.files)
+
+
+def _register(context: dg.OpExecutionContext, platform: Platform, files: list[str]) -> None:
     slides: list[Registration] = []
     tables: list[TableOutcome] = []
-    for one in take(platform, config.files):
+    for one in take(platform, files):
         if isinstance(one, Registration):
             slides.append(one)
             context.log.info(

@@ -3,6 +3,8 @@
 https://docs.dagster.io/guides/build/external-resources
 """
 
+import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,7 +15,9 @@ from pathassets.defs.recovery import mark_process
 from pathassets.engine.logs import log_as_told
 from pathassets.engine.platform.platform import Platform, open_platform
 from pathassets.engine.settings import read_settings
-from pathassets.errors import PathAssetsError
+from pathassets.errors import PathAssetsError, is_passing
+
+logger = logging.getLogger(__name__)
 
 
 class PlatformResource(dg.ConfigurableResource[Platform]):
@@ -33,10 +37,20 @@ class PlatformResource(dg.ConfigurableResource[Platform]):
 
 
 def _opened(context: dg.InitResourceContext) -> Platform:
-    """Open it; a run that ends for want of it has no verdict on anything."""
-    try:
-        return open_platform(read_settings())
-    except PathAssetsError:
-        if context.run is not None and context.instance is not None:
-            withdraw_checks(context.instance, context.run)
-        raise
+    """Open it; a run waits where what is in the way may pass.
+
+    One that ends for want of it has no verdict on anything.
+    """
+    settings = read_settings()
+    pauses_s = iter(() if context.run is None else settings.retry_pauses_s)
+    while True:
+        try:
+            return open_platform(settings)
+        except PathAssetsError as error:
+            pause_s = next(pauses_s, None) if is_passing(error) else None
+            if pause_s is None:
+                if context.run is not None and context.instance is not None:
+                    withdraw_checks(context.instance, context.run)
+                raise
+            logger.warning("to be tried again in %g s: %s", pause_s, error)
+            time.sleep(pause_s)

@@ -54,6 +54,11 @@ def build():
 
 def write_slow_recipe(home: Path, pause_s: float) -> None:
     """Write a recipe whose features take so long, on a device line, and the model in a module."""
-    (home / "slow_model.py").write_text(_SLOW_MODEL.replace("PAUSE_S", str(pause_s)))
+    write_slow_model(home, pause_s)
     model = "encoder: {name: 'slow_model:build', version: a}"
     (home / "recipe.yaml").write_text(RECIPE.replace("encoder: colour_stats", model))
+
+
+def write_slow_model(folder: Path, pause_s: float) -> None:
+    """Write the module `slow_model`, whose encoder takes so long for each batch."""
+    (folder / "slow_model.py").write_text(_SLOW_MODEL.replace("PAUSE_S", str(pause_s)))

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import dagster as dg
@@ -19,12 +22,14 @@ from pathassets.defs.recovery import (
     DAEMON_CURSOR,
     NEVER_AGAIN,
     PROCESS_TAG,
+    code_folder_prefix,
     fail_dead_runs,
     process_tags,
 )
 from pathassets.defs.sensors import dead_runs
+from tests.defs.dagster_state import copy_state
 from tests.defs.small_slides import write_slide
-from tests.defs.workbench import Workbench
+from tests.defs.workbench import Workbench, open_bench
 
 # A run like any other of the platform: it opens the resource and takes the pool's one place.
 HOLD_THE_POOL = """
@@ -113,6 +118,41 @@ def test_a_run_is_left_alone_while_its_process_may_live(bench: Workbench) -> Non
     for run_id, tags in zip(ids, (here, elsewhere, inherited, {}), strict=True):
         run_with(bench.instance, tags, run_id)
     assert fail_dead_runs(bench.instance) == []
+
+
+@contextmanager
+def code_server(folder: Path) -> Iterator[Path]:
+    folder.mkdir()
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(folder / "code"))
+        listening.listen()
+        yield folder / "code"
+
+
+def launched_at(address: Path) -> dict[str, str]:
+    return {".dagster/grpc_info": json.dumps({"host": "localhost", "socket": str(address)})}
+
+
+def test_a_run_that_was_being_launched_is_dead_once_its_code_server_is(
+    bench: Workbench, tmp_path: Path
+) -> None:
+    ids = [f"00000000-0000-0000-0000-00000000000{n}" for n in range(3)]
+    with code_server(tmp_path / f"{code_folder_prefix()}x") as here:
+        of_here, elsewhere = launched_at(here), launched_at(tmp_path / "pathassets-0-x" / "code")
+        of_both = of_here | process_tags(ids[2])
+        for run_id, tags in zip(ids, (of_here, elsewhere, of_both), strict=True):
+            run_with(bench.instance, tags, run_id)
+        age(bench.instance)
+        assert fail_dead_runs(bench.instance) == []
+    run_with(bench.instance, of_here, "00000000-0000-0000-0000-00000000000a")  # it may yet be told
+    assert fail_dead_runs(bench.instance) == [ids[0]]
+
+
+def age(instance: dg.DagsterInstance) -> None:
+    """Let nothing have been told of any run for a while."""
+    database = Path(instance.run_storage._conn_string.removeprefix("sqlite:///"))
+    with closing(sqlite3.connect(database)) as runs, runs:
+        runs.execute("UPDATE runs SET update_timestamp = datetime(update_timestamp, '-20 seconds')")
 
 
 def killed_run(
@@ -206,3 +246,38 @@ def test_an_ended_child_that_nobody_asked_after_is_dead(bench: Workbench) -> Non
         assert fail_dead_runs(bench.instance) == [run_id]
     finally:
         child.wait()
+
+
+def give_back(instance: dg.DagsterInstance, file: sqlite3.Connection) -> None:
+    """Let others write to a catalog again, once a run has said that it will try again."""
+    said: list[str] = []
+    while not any("to be tried again" in one for one in said):
+        time.sleep(0.05)
+        logs = (instance.all_logs(run.run_id) for run in instance.get_runs())
+        said = [entry.user_message for entries in logs for entry in entries]
+    file.execute("ROLLBACK")
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("is_patient", [True, False])
+def test_a_run_whose_catalog_is_away_for_a_while_goes_on_when_it_is_back(
+    home: Path, dagster_state: Path, monkeypatch: pytest.MonkeyPatch, *, is_patient: bool
+) -> None:
+    place = home / "catalog.db"
+    monkeypatch.setenv("PATHASSETS_CATALOG", f"sqlite:///{place}?timeout=0.1")
+    monkeypatch.setenv("PATHASSETS_RETRY_PAUSES_S", "0.5,1,2,4" if is_patient else "none")
+    copy_state(dagster_state, home)
+    with (
+        open_bench() as bench,
+        closing(sqlite3.connect(place, isolation_level=None, check_same_thread=False)) as file,
+    ):
+        (a,) = bench.ingest(write_slide(home / "a.svs", 1))
+        file.execute("BEGIN IMMEDIATE")  # nobody else writes
+        if is_patient:
+            threading.Thread(target=give_back, args=(bench.instance, file), daemon=True).start()
+        result = bench.run(may_break=True)
+        assert result.success == is_patient
+        assert bench.health("features/colour") == {
+            "green": [a] * is_patient,
+            "red": [a] * (not is_patient),
+        }

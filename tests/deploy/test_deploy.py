@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from pathassets.cli import main
 from pathassets.cli.pages import webserver
 from pathassets.core.shards import Shard
+from pathassets.defs.page import service
 
 ROOT = Path(__file__).parents[2]
 COMPOSE, SYSTEMD = ROOT / "deploy" / "compose", ROOT / "deploy" / "systemd"
@@ -59,6 +60,8 @@ def test_the_compose_file_is_one_and_only_its_proxy_is_reached(tmp_path: Path) -
     assert {"/srv/scans:/slides:ro"} == {
         v for s in ours.values() for v in s["volumes"] if "/slides" in v
     }
+    begins = f"python -m {service.__name__} {service.NO_LEASH} dagster {service.CODE_SERVER} start"
+    assert ours["code"]["command"].startswith(f"{begins} ")
     is_read_only = {name: "--read-only" in ours[name]["command"] for name in ("web", "viewer")}
     assert is_read_only == {"web": False, "viewer": True}
 

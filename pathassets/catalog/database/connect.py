@@ -80,7 +80,7 @@ def open_reader(url: str, *, is_alone: bool = True) -> Engine:
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """Give one consistent view of the catalog, which waits for no writer."""
-    with _translated(engine.url), engine.connect() as connection:
+    with _translated(engine.url), dialects.connected(engine) as connection:
         yield connection
 
 
@@ -90,7 +90,7 @@ def writing(engine: Engine) -> Iterator[Connection]:
     options = {dialects.BEGIN: dialects.BEGIN_WRITING}
     with (
         _translated(engine.url),
-        engine.connect().execution_options(**options) as connection,
+        dialects.connected(engine).execution_options(**options) as connection,
         connection.begin(),
     ):
         yield connection
@@ -105,7 +105,9 @@ def _translated(url: URL) -> Iterator[None]:
         said = f"{name_of(url)}: {without_secrets(fact, url)}"
         # A log prints the cause as well.
         cause = error if without_secrets(str(error), url) == str(error) else None
-        raise CatalogError(said, remedy=remedy) from cause
+        told = CatalogError(said, remedy=remedy)
+        told.is_away = dialects.is_away(error)
+        raise told from cause
     except ValueError as error:  # the driver's word on NUL, lone surrogates and NaN in JSON
         raise CatalogError(f"{name_of(url)}: cannot hold a value: {error}") from error
 

@@ -39,6 +39,8 @@ BEGIN_WRITING = "BEGIN IMMEDIATE"
 
 BUSY_TIMEOUT_S = "30"
 WAL_RETRY_S = 0.05
+AWAY_S, AWAY_RETRY_S = 30.0, 0.5
+"""How long a server that has gone is waited for, and between two looks."""
 MIGRATION_LOCK = 7_240_914_835
 """Key of PostgreSQL's advisory lock: any number nobody else uses."""
 REGISTRATION_LOCK = 7_240_914_836
@@ -72,6 +74,7 @@ _SQLITE_CAUSES = {
         "Make the file and its folder writable, or point PATHASSETS_CATALOG elsewhere.",
     ),
 }
+_AWAY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
 _PRIMARY_CODE = 0xFF
 """SQLite's extended codes carry the primary one in their low byte."""
 
@@ -168,6 +171,28 @@ def log_ahead(engine: Engine) -> bool:
             if _sqlite_code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > give_up_at:
                 raise
             time.sleep(WAL_RETRY_S)
+
+
+def connected(engine: Engine) -> Connection:
+    """Connect; where a server that has answered this process before is away, wait until it is back.
+
+    One that is started again, or looks its files through after a crash, answers in seconds. One
+    that has never answered may be none.
+    """
+    give_up_at = time.monotonic() + AWAY_S
+    while True:
+        try:
+            return engine.connect()
+        except OperationalError:
+            if not _has_answered(engine) or time.monotonic() > give_up_at:
+                raise
+            time.sleep(AWAY_RETRY_S)
+
+
+def _has_answered(engine: Engine) -> bool:
+    """Whether a server was connected to: its version is asked for at the first time."""
+    known = getattr(engine.dialect, "server_version_info", None)
+    return engine.dialect.name == "postgresql" and known is not None
 
 
 def lock_for_migration(connection: Connection) -> None:
@@ -341,6 +366,13 @@ def explain(error: SQLAlchemyError) -> tuple[str, str]:
             "Check that it runs and has room, and that PATHASSETS_CATALOG names it.",
         )
     return f"{type(cause).__name__}: {said}", ""
+
+
+def is_away(error: SQLAlchemyError) -> bool:
+    """Whether a database may answer in a while: a server is gone, a file locked, a disk full."""
+    if isinstance(error, StatementError) and isinstance(error.orig, sqlite3.Error):
+        return _sqlite_code(error) in _AWAY
+    return isinstance(error, OperationalError) or getattr(error, "connection_invalidated", False)
 
 
 def _sqlite_code(error: SQLAlchemyError) -> int:

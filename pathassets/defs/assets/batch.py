@@ -17,6 +17,7 @@ from pathassets.defs.events.checks import check_specs, withdraw_checks
 from pathassets.defs.events.data_versions import Provenance, asset_key, code_version
 from pathassets.defs.events.slide_events import events_of, failure_of, said_unknown
 from pathassets.defs.partitions import SLIDE_KEY, SLIDES, forget_merged
+from pathassets.defs.recovery import tried_again
 from pathassets.defs.text import bullets, line, quoted
 from pathassets.engine.platform.batch import MAX_SLIDES, run_batch
 from pathassets.engine.platform.plan import plan_slides
@@ -83,7 +84,8 @@ def run_slides(
     left_out = left_out_cells(platform, [entry.key for entry in wanted])
     able = [one for one in wanted if one.key not in {cell.key for cell in left_out}]
     for start in range(0, len(slide_ids), MAX_SLIDES):  # more at once would cost memory
-        part = _work_on(context, platform.readable, slide_ids[start : start + MAX_SLIDES], able)
+        with tried_again(context, platform):
+            part = _work_on(context, platform.readable, slide_ids[start : start + MAX_SLIDES], able)
         failed += part[0]
         unknown += part[1]
     if failed or unknown or left_out:

@@ -15,6 +15,7 @@ from pathassets.defs.assets.batch import OWNER
 from pathassets.defs.dagster_internals import plan_late
 from pathassets.defs.events.data_versions import code_version, data_version_tags, parent_tags
 from pathassets.defs.events.dataset_events import dataset_metadata, kept_back
+from pathassets.defs.recovery import tried_again
 from pathassets.defs.text import bullets
 from pathassets.engine.platform.datasets.build import BuiltDataset, build_dataset
 from pathassets.engine.platform.datasets.plan import plan_dataset
@@ -48,7 +49,8 @@ def build_dataset_asset(recipe: Recipe, entry: Entry) -> dg.AssetsDefinition:
     def dataset(
         context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]
     ) -> dg.MaterializeResult[None]:
-        built = _built(platform, entry, context.run.run_id)
+        with tried_again(context, platform):
+            built = _built(platform, entry, context.run.run_id)
         return dg.MaterializeResult(
             data_version=dg.DataVersion(built.artifact.address.digest),
             metadata=dataset_metadata(platform, built),

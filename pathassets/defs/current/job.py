@@ -14,6 +14,7 @@ import dagster as dg
 from pathassets.defs.assets.batch import POOL, run_slides
 from pathassets.defs.assets.dataset import build_in_op, find_due
 from pathassets.defs.current.choose import Choice, Wanted, choose_slides, in_turn
+from pathassets.defs.recovery import tried_again
 from pathassets.defs.text import below_each_other, bullets, line
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.provenance.stale import find_stale
@@ -30,6 +31,11 @@ def make_what_is_not_current(
     context: dg.OpExecutionContext, platform: dg.ResourceParam[Platform]
 ) -> None:
     """Make what is missing, stale or failed and can be mended, then the datasets."""
+    with tried_again(context, platform):
+        _make_all(context, platform)
+
+
+def _make_all(context: dg.OpExecutionContext, platform: Platform) -> None:
     recipe = platform.recipe
     wanted = Wanted(entries=(*recipe.per_slide, *recipe.datasets))
     choice = choose_slides(context.instance, platform, wanted)

@@ -4,13 +4,18 @@
 `dagster-daemon`, or else a module as `python -m` would.
 LEASH is the reading end of a pipe that only `pathassets ui` can write to: the kernel closes it when
 that process is gone, be it by kill -9, and then nothing may go on serving. (Linux' parent-death
-signal would not reach what the program starts, and comes too early: with a thread.)
+signal would not reach what the program starts, and comes too early: with a thread.) It is `-` where
+something else, such as a container, ends what was started.
+
+Where nobody asked for the end, runs are killed, not interrupted: Dagster's daemon starts again what
+was killed, and what was interrupted it does not.
 """
 
 import os
 import runpy
 import signal
 import sys
+import time
 from collections.abc import Collection
 from contextlib import suppress
 from importlib.metadata import entry_points
@@ -18,10 +23,14 @@ from threading import Thread
 
 import psutil
 
-END_S = 15.0
-"""How long what a program has started, such as a run, may take to end when it is interrupted."""
+CODE_SERVER = "code-server"
+"""Argument of the program that has another one load the definitions, and does not miss it."""
+NO_LEASH = "-"
 KILLED_S = 5.0
 """How long a killed process may take to be gone."""
+ASKED = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+"""Signals by which somebody asks a process to end."""
+LOOK_S = 0.2
 
 
 def interrupt(processes: Collection[psutil.Process]) -> None:
@@ -39,9 +48,22 @@ def kill(processes: Collection[psutil.Process]) -> None:
     psutil.wait_procs([*processes], timeout=KILLED_S)
 
 
-def main(leash: int, program: str, arguments: list[str]) -> None:
+def all_of(sessions: Collection[int]) -> set[psutil.Process]:
+    """Processes of sessions, each the id of a program: also those that have lost their parent."""
+    found: set[psutil.Process] = set()
+    for process in psutil.process_iter():
+        with suppress(OSError, psutil.Error):
+            if os.getsid(process.pid) in sessions:
+                found.add(process)
+    return found
+
+
+def main(leash: str, program: str, arguments: list[str]) -> None:
     """Run a program, and end with the holder of the leash."""
-    Thread(target=_end_with, args=(leash,), daemon=True).start()
+    if leash != NO_LEASH:
+        Thread(target=_end_with, args=(int(leash),), daemon=True).start()
+    if CODE_SERVER in arguments and hasattr(os, "waitid"):
+        Thread(target=_end_with_killed_child, daemon=True).start()
     sys.argv = [program, *arguments]
     commands = entry_points(group="console_scripts", name=program)
     if commands:
@@ -52,12 +74,47 @@ def main(leash: int, program: str, arguments: list[str]) -> None:
 
 def _end_with(leash: int) -> None:
     os.read(leash, 1)  # nothing is ever written: it returns when the other end is closed
-    started = psutil.Process().children(recursive=True)
-    interrupt(started)
-    _, left = psutil.wait_procs(started, timeout=END_S)
-    kill({*left, *psutil.Process().children(recursive=True)})
-    os.kill(os.getpid(), signal.SIGKILL)
+    _end()
+
+
+def _end_with_killed_child() -> None:
+    """End once a child was killed: without the definitions nothing more can be run.
+
+    Dagster's code server would answer with an error for ever. It takes note of an ended child each
+    five seconds, so that it is seen here before.
+    """
+    while not _has_killed_child():
+        time.sleep(LOOK_S)
+    _end()
+
+
+def _has_killed_child() -> bool:
+    """Wait until any child has ended, and leave it to be noticed; whether one was killed."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
+    except ChildProcessError:  # none is there yet
+        return False
+    return any(_was_killed(child.pid) for child in psutil.Process().children())
+
+
+def _was_killed(pid: int) -> bool:
+    """Whether a child has ended, and that by a signal which nobody sends to ask for it."""
+    try:
+        ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+    except ChildProcessError:
+        return False
+    if ended is None or ended.si_code not in {os.CLD_KILLED, os.CLD_DUMPED}:
+        return False
+    return int(ended.si_status) not in {*ASKED}
+
+
+def _end() -> None:
+    """Kill all that this program has started, and itself."""
+    own = psutil.Process()
+    orphans = all_of({own.pid})  # where it leads a session, as below `pathassets ui`
+    kill({*own.children(recursive=True), *orphans} - {own})
+    own.kill()
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2], sys.argv[3:])
+    main(sys.argv[1], sys.argv[2], sys.argv[3:])

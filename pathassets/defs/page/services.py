@@ -7,12 +7,11 @@ code server listens on a socket in a folder of this user alone, where no browser
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,12 +20,15 @@ from types import FrameType
 import psutil
 import yaml
 
-from pathassets.defs.page.service import END_S, interrupt, kill
+from pathassets.defs.page.service import CODE_SERVER, all_of, interrupt, kill
+from pathassets.defs.recovery import code_folder_prefix, is_listening
 from pathassets.engine.logs import log_as_told
 from pathassets.errors import ServiceEnded
 
 DEFINITIONS = "pathassets.definitions"
 POLL_S = 0.2
+END_S = 15.0
+"""How long what a program has started, such as a run, may take to end when it is interrupted."""
 LOADING_S = 600
 """How long the definitions may take to load: a busy machine takes its time to import torch."""
 
@@ -79,13 +81,23 @@ class Services:
 
         A run is interrupted: it keeps what it finished, and the next one makes the rest.
         """
-        tree = psutil.Process().children(recursive=True)
+        tree = self._all()
         n_stops = len(self.stops)
         interrupt(tree)
         until = time.monotonic() + END_S
         while tree and time.monotonic() < until and len(self.stops) <= n_stops:
-            _, tree = psutil.wait_procs(tree, timeout=POLL_S)
-        kill({*tree, *psutil.Process().children(recursive=True)})
+            _, left = psutil.wait_procs(tree, timeout=POLL_S)
+            tree = {*left}
+        self.kill()
+
+    def kill(self) -> None:
+        """End all of it by force."""
+        kill(self._all())
+
+    def _all(self) -> set[psutil.Process]:
+        """All that was started and has not ended, be it that its parent has."""
+        own = {process.pid for process in self.started.values()}
+        return {*psutil.Process().children(recursive=True), *all_of(own)}
 
 
 def serve(port: int, environment: Mapping[str, str], page: Sequence[str]) -> None:
@@ -97,8 +109,11 @@ def serve(port: int, environment: Mapping[str, str], page: Sequence[str]) -> Non
     Raises:
         ServiceEnded: a program ended by itself; the others were ended, too.
     """
-    with TemporaryDirectory(prefix="pathassets-") as folder, _stops() as stops, _leash() as leash:
-        services = Services(environment=environment, leash=leash, stops=stops)
+    own = TemporaryDirectory(prefix=code_folder_prefix())
+    with own as folder, _stops() as stops, _leash() as leash:
+        # What killed processes leave in it, such as Dagster's own sockets, goes with the folder.
+        inside = {**environment, "TMPDIR": folder}
+        services = Services(environment=inside, leash=leash, stops=stops)
         address, workspace = Path(folder, "code"), Path(folder, "workspace.yaml")
         server = {"socket": str(address), "location_name": DEFINITIONS}
         workspace.write_text(yaml.safe_dump({"load_from": [{"grpc_server": server}]}))
@@ -106,11 +121,11 @@ def serve(port: int, environment: Mapping[str, str], page: Sequence[str]) -> Non
         location = ["--socket", str(address), "--location-name", DEFINITIONS]
         try:
             services.start(
-                "the code server", "dagster", "code-server", "start", "-m", DEFINITIONS, *location,
+                "the code server", "dagster", CODE_SERVER, "start", "-m", DEFINITIONS, *location,
                 "--startup-timeout", str(LOADING_S), "--log-level", "warning",
                 "--inject-env-vars-from-instance", *logs,
             )  # fmt: skip
-            while not _is_listening(address) and services.is_going_on():
+            while not is_listening(address) and services.is_going_on():
                 pass
             if not stops:
                 known = ["--workspace", str(workspace)]
@@ -119,6 +134,9 @@ def serve(port: int, environment: Mapping[str, str], page: Sequence[str]) -> Non
                 services.start("the webserver", module, "--port", str(port), *known, *options)
             while services.is_going_on():
                 pass
+        except ServiceEnded:
+            services.kill()  # runs are started again: one that is interrupted would not be
+            raise
         finally:
             services.end()
 
@@ -155,10 +173,3 @@ def _leash() -> Iterator[int]:
     finally:
         os.close(writing)
         os.close(reading)
-
-
-def _is_listening(address: Path) -> bool:
-    with socket.socket(socket.AF_UNIX) as probe, suppress(OSError):
-        probe.connect(str(address))
-        return True
-    return False

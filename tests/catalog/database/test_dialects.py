@@ -13,10 +13,11 @@ from sqlalchemy.exc import OperationalError
 
 from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.database.connect import open_engine, reading, writing
-from pathassets.catalog.database.dialects import BEGIN, upsert
+from pathassets.catalog.database.dialects import AWAY_S, BEGIN, upsert
 from pathassets.catalog.records import RejectedFile
 from pathassets.catalog.tables import rejected_file
-from pathassets.errors import CatalogError
+from pathassets.errors import CatalogError, is_passing
+from tests import killable_postgres
 
 WRITE_80 = """
 import sys
@@ -248,3 +249,41 @@ def test_a_bulk_write_that_ends_is_whole_though_its_process_is_killed(
     process.wait()
     with Catalog.open(sqlite_url) as catalog:
         assert len(catalog.attempts()) == 2_000
+
+
+def fill_up(engine) -> None:
+    with writing(engine) as connection:
+        n_pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
+        connection.exec_driver_sql(f"PRAGMA max_page_count = {n_pages}")
+        row = dict.fromkeys(("reason", "message", "remedy"), "x" * 1000)
+        row |= {"size_bytes": 1, "mtime_ns": 1, "rejected_at": datetime.now(UTC)}
+        connection.execute(rejected_file.insert(), [row | {"path": f"{n}"} for n in range(100)])
+
+
+def test_a_catalog_that_has_no_room_to_grow_may_have_some_in_a_while(sqlite_url) -> None:
+    engine = open_engine(sqlite_url)
+    with pytest.raises(CatalogError, match="no room to grow") as caught:
+        fill_up(engine)
+    assert is_passing(caught.value)
+    engine.dispose()
+
+
+@pytest.mark.slow
+def test_a_server_that_was_there_is_waited_for_and_one_that_never_was_is_not(tmp_path) -> None:
+    with killable_postgres.serving(tmp_path) as server:
+        _wait_for(server)
+
+
+def _wait_for(server) -> None:
+    engine = open_engine(server.url("postgres"))
+    command = server.process.cmdline()
+    server.kill()
+    began_s = time.monotonic()
+    with pytest.raises(CatalogError, match="the server does not answer") as caught:
+        open_engine(server.url("postgres"))
+    assert time.monotonic() - began_s < AWAY_S / 3
+    assert is_passing(caught.value)
+    threading.Timer(2.0, server.start, [command]).start()
+    with reading(engine) as connection:
+        assert connection.execute(select(rejected_file)).all() == []
+    engine.dispose()

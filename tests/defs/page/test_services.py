@@ -140,6 +140,31 @@ def test_runs_are_interrupted_and_the_next_ones_do_the_rest(background: Backgrou
     assert {row["assets"]["features/colour"]["state"] for row in rows} == {"current"}
 
 
+def kill_amid_a_run(background: Background, word: str) -> None:
+    """Kill the program of which the command line has this word; see all end."""
+    ui, *others = background.start()
+    daemon = background.daemon(ui)
+    daemon.backfill(daemon.partitions())
+    wait_for(lambda: any(r["status"] == "STARTED" for r in daemon.runs()), "a run", within_s=120)
+    tree = [ui, *ui.children(recursive=True)]
+    next(one for one in others if word in " ".join(one.cmdline()[1:])).kill()
+    assert left(tree) == []
+    assert "the code server ended, exit code -9" in background.log.read_text()
+
+
+def test_a_run_goes_on_after_the_code_server_was_killed_or_what_loads_the_definitions_for_it(
+    background: Background,
+) -> None:
+    home = background.home
+    write_slow_recipe(home, pause_s=1)
+    write_slide(home / "a.svs", 1)
+    pathassets(home, "ingest", home / "a.svs", PYTHONPATH=str(home))
+    for word in ("code-server", "api grpc"):
+        kill_amid_a_run(background, word)
+    daemon = background.daemon(background.start()[0])
+    wait_for(lambda: daemon.health()["features/colour"] == (1, []), "what is left", within_s=180)
+
+
 PUBLIC = "https://slides.example"
 WHERE = ("Dagster UI: ", "all slides: ")
 """How lines begin that tell a person where the pages are."""
