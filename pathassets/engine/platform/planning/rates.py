@@ -99,7 +99,7 @@ def measure(platform: Platform, entries: Sequence[Entry], place: Place) -> Measu
     steps = catalog.measured_steps(list(runs))
     is_as_now = _alike(platform, entries)
     usable = [step for step in steps if is_as_now(step)]
-    seconds = _seconds(usable, place.n_workers)
+    seconds = _seconds(usable, 2 * place.n_workers)
     tissue = {(s.run_id, s.slide.slide_id): s.facts["tissue_mm2"] for s in usable
               if s.key[0] == "tissue_mask" and "tissue_mm2" in s.facts}  # fmt: skip
     return Measured(
@@ -205,7 +205,10 @@ def _seconds(steps: Sequence[MeasuredStep], n_first: int) -> dict[tuple[Key, Kin
 
 
 def _first_steps(steps: Sequence[MeasuredStep], n_first: int) -> set[int]:
-    """Places of the first steps of each entry in each run: one for each worker."""
+    """Places of the first steps of each entry in each run, as they were done.
+
+    Twice as many as there are workers: those that a run began with are not always done first.
+    """
     n_seen: defaultdict[tuple[str, Key], int] = defaultdict(int)
     first: set[int] = set()
     for number, step in enumerate(steps):
