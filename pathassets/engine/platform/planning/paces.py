@@ -25,7 +25,7 @@ Steps = Sequence[MeasuredStep]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Side:
+class SideBySide:
     """How many slides are worked on at a time."""
 
     n_workers: int
@@ -51,7 +51,7 @@ class Paces:
     workers: Pace | None
     """By the work of workers, of runs in which they did all. Where none such was seen, they are
     taken to start as late as lines, and to be held up by nothing then."""
-    side_by_side: Side
+    side_by_side: SideBySide
     """How many slides were worked on at a time."""
 
     def wall(self, lines: ToDo, workers: ToDo, n_runs: int) -> Wall | None:
@@ -86,7 +86,7 @@ def by_line(entry: Entry) -> bool:
 
 def fit_paces(
     runs: Mapping[str, BatchRecord], steps: Iterable[MeasuredStep], work_of: WorkOf,
-    lines: Iterable[Key], side: Side,
+    lines: Iterable[Key], side: SideBySide,
 ) -> Paces:  # fmt: skip
     """Tell how long runs took by the work in them; `lines`: entries that lines make."""
     made_by_lines = frozenset(lines)

@@ -21,7 +21,7 @@ from pathassets.core.rates import Rate, Seen, fit_rate
 from pathassets.core.recipe import Entry, Key
 from pathassets.core.stages import FEATURES
 from pathassets.engine.platform.planning.machine import CPU, device_here, machine_here
-from pathassets.engine.platform.planning.paces import Paces, Side, WorkOf, by_line, fit_paces
+from pathassets.engine.platform.planning.paces import Paces, SideBySide, WorkOf, by_line, fit_paces
 from pathassets.engine.platform.platform import Platform
 
 MIN_SLIDES = 3
@@ -225,10 +225,10 @@ def _rates(seen: Iterable[tuple[Key, Seen]]) -> dict[Key, Rate]:
     return {key: fit_rate(some) for key, some in found.items() if len(some) >= MIN_SLIDES}
 
 
-def side_by_side(place: Place) -> Side:
+def side_by_side(place: Place) -> SideBySide:
     """How many slides are worked on at a time."""
     n_lines = place.n_workers if place.device == CPU else 1
-    return Side(n_workers=place.n_workers, n_lines=n_lines)
+    return SideBySide(n_workers=place.n_workers, n_lines=n_lines)
 
 
 def _work_of(seconds: Mapping[tuple[Key, Kind], Rate]) -> WorkOf:

@@ -9,7 +9,7 @@ import pytest
 
 from pathassets.catalog.planning.records import BatchRecord, MeasuredStep, SlideSize
 from pathassets.core.rates import Estimate, Pace
-from pathassets.engine.platform.planning.paces import Paces, Side, ToDo, fit_paces
+from pathassets.engine.platform.planning.paces import Paces, SideBySide, ToDo, fit_paces
 
 MASK, ENCODED = ("tissue_mask", "otsu"), ("features", "resnet18")
 NOTHING = ToDo(seconds=Estimate(), slides_s=[])
@@ -51,7 +51,7 @@ def seen(
 def paces_of(*runs: tuple[BatchRecord, list[MeasuredStep]]) -> Paces:
     return fit_paces(
         {record.run_id: record for record, _ in runs}, [one for _, some in runs for one in some],
-        lambda one: one.seconds, [ENCODED], Side(n_workers=2, n_lines=1),
+        lambda one: one.seconds, [ENCODED], SideBySide(n_workers=2, n_lines=1),
     )  # fmt: skip
 
 
@@ -103,7 +103,9 @@ def test_where_no_run_was_seen_nothing_is_said() -> None:
 
 
 def test_a_line_that_has_the_last_slide_alone_makes_the_run_longer() -> None:
-    paces = fit_paces({}, [], lambda one: one.seconds, [ENCODED], Side(n_workers=2, n_lines=2))
+    paces = fit_paces(
+        {}, [], lambda one: one.seconds, [ENCODED], SideBySide(n_workers=2, n_lines=2)
+    )
     paces = replace(paces, lines=Pace(n_runs=2, start_s=5, a_second=0.5, relative_variance=0))
     whole = {
         n: paces.wall(ToDo(seconds=Estimate(value=90), slides_s=[90 / n] * n), NOTHING, 1)
