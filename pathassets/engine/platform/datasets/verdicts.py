@@ -15,7 +15,7 @@ from pathassets.catalog.records import Verdict
 from pathassets.core.datasets.manifest import ACCEPTED, NOT_ACCEPTED, REJECTED_WHY, SplitTable
 from pathassets.core.datasets.spec import DatasetSpec
 
-COLUMNS = ("slide_id", "verdict", "who", "why", "made_at")
+COLUMNS = ("slide_id", "verdict", "who", "why")
 """Of the table; times are ISO-8601 in UTC."""
 
 
@@ -31,8 +31,7 @@ def honoured(spec: DatasetSpec, table: SplitTable, verdicts: Mapping[str, Verdic
 
 
 def _row(one: Verdict) -> tuple[str, ...]:
-    made_at = one.made_at.isoformat(timespec="microseconds")
-    return one.slide_id, one.verdict, one.who, one.why, made_at
+    return one.slide_id, one.verdict, one.who, one.why  # no clock: equal work gives equal bytes
 
 
 def counts_of(verdicts: pd.DataFrame) -> list[dict[str, Any]]:
