@@ -99,7 +99,7 @@ class Lab(Home):
     def make(self) -> None:
         """Register the slides, and let one of them be gone since."""
         for folder in (self.path, self.inbox, self.temp):
-            folder.mkdir(parents=True)
+            folder.mkdir(parents=True, mode=0o700)
         if self.server is not None:
             for kind in ("catalog", "dagster"):
                 self.server.make(f"{kind}_{self.path.name}")

@@ -12,6 +12,7 @@ PostgreSQL dies. What became of each stands in `days.txt` beside the labs.
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import re
@@ -30,7 +31,7 @@ from tests import killable_postgres
 from tests.chaos import left_behind, wait_until
 from tests.defs.chaos.day import Day
 from tests.defs.chaos.ending import ending_of
-from tests.defs.chaos.lab import Lab, Service, write_cohort
+from tests.defs.chaos.lab import GONE, Lab, Service, write_cohort
 from tests.defs.chaos.victims import KINDS, PASSING, SERVER, Strike
 from tests.killable_postgres import Server
 
@@ -178,7 +179,10 @@ def live_through(
         assert odd(ending_of(lab), reference.ending) == []
         assert_nothing_left(lab)
         assert {name for one in strikes for name in one.named if Path(name).exists()} == set()
-        assert lab.type("doctor", "--json").stdout.strip() == "[]"
+        found = json.loads(lab.type("doctor", "--json").stdout)
+        assert [(one["kind"], one["subject"]) for one in found] == [
+            ("slide_gone", lab.slide_id(GONE))
+        ]
 
 
 @contextmanager
