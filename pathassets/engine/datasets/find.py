@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING
 from pathassets.adapters.store.store import Store
 from pathassets.core.address import ALL_SLIDES, Address
 from pathassets.core.datasets.names import DatasetName, parse_dataset_name, versions_there
+from pathassets.core.near_names import did_you_mean
 from pathassets.engine.datasets.folder import MANIFEST_TABLE, DatasetFolder, open_folder
 from pathassets.engine.datasets.withdrawn import withdrawn_among
 from pathassets.engine.settings import CATALOG_FILE, Settings, own_catalog, read_settings
-from pathassets.errors import CatalogError, SpecError, did_you_mean
+from pathassets.errors import CatalogError, SpecError
 
 if TYPE_CHECKING:
     from pathassets.catalog.catalog import Catalog
