@@ -291,6 +291,17 @@ class ResourcesShort(PathAssetsError):
             "num_workers), or give it more memory, and run it again",
         )
 
+    @classmethod
+    def of_scratch(cls, path: object, why: str) -> Self:
+        """A slide that can only be read from a copy, for which there is no room."""
+        error = cls("")
+        error.args = (f"{path}: there is no room for the copy that it is read from: {why}",)
+        error.remedy = (
+            "Raise PATHASSETS_SCRATCH_GB, clear the disk, or let PATHASSETS_SCRATCH name a folder "
+            "with more room, and run it again"
+        )
+        return error
+
 
 _SHORT_TEXTS = ("can't start new thread", "(-4:Insufficient memory)")
 """What Python says where the system starts no thread, and OpenCV where it gives no memory."""

@@ -20,6 +20,8 @@ inbox_file = Table(
     words("lacks"),
     # How often a person asked for it to be tried again.
     Column("n_retries", Integer, nullable=False),
+    # Of an object, what its storage calls this version; empty of a file.
+    Column("etag", Text, nullable=False, server_default=""),
 )
 
 inbox_clock = Table(

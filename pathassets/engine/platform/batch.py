@@ -29,7 +29,7 @@ from pathassets.engine.platform.ledgers import bad_tiles_met
 from pathassets.engine.platform.plan import PlannedSlide, path_record, task_for
 from pathassets.engine.platform.planning.machine import device_here, machine_here
 from pathassets.engine.platform.platform import Platform
-from pathassets.engine.slides.scratch import open_scratch, tell_no_scratch
+from pathassets.engine.slides.scratch import scratch_for, tell_no_scratch
 from pathassets.engine.stages.outcomes import SlideOutcome, SlideTask, StepOutcome
 from pathassets.engine.stages.published import Published
 from pathassets.engine.stages.segments import SlideInSegments
@@ -69,7 +69,7 @@ def run_batch(  # noqa: PLR0913 - two are for those who want them
     entries = list(wanted)
     with (
         platform.store.staging(run_id) as staging,
-        open_scratch(settings.scratch, settings.scratch_bytes) as scratch,
+        scratch_for(settings, (path.path for one in planned for path in one.paths)) as scratch,
     ):
         ill = _by_slide((*doubted, *_failed_last(platform.catalog, planned)))
         tasks = [

@@ -11,14 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from pathassets.adapters.files import FileStamp, stamp_of
 from pathassets.adapters.store.store import Artifact, Store
 from pathassets.core.address import Address
 from pathassets.core.slides.regions import read_overview
 from pathassets.core.slides.resolution import coarsest_level, downsample_for
 from pathassets.core.slides.slide import resolution_error
 from pathassets.core.slides.tiles import TileFault
-from pathassets.engine.slides.open import OpenedSlide, open_slide
+from pathassets.engine.slides.open import OpenedSlide
 from pathassets.engine.slides.source import Source, find_source
 from pathassets.engine.stages.outcomes import SlideTask
 from pathassets.errors import PathAssetsError, SlideChanged
@@ -71,10 +70,8 @@ class SlideContext:
 
     slide_id: str
     slide: OpenedSlide
-    members: list[Path]
-    """All files of the slide."""
-    stamp: FileStamp
-    """How they looked when their content was known to be the registered one."""
+    source: Source
+    """Where it is read."""
     fingerprint: str
     slide_mpp: float
     store: Store
@@ -110,11 +107,11 @@ class SlideContext:
             SlideUnreadable: the file is gone.
             SlideChanged: it was written to.
         """
-        if stamp_of(self.members) != self.stamp:
+        if self.source.look() != self.source.stamp:
             raise SlideChanged(
-                self.slide.path,
+                self.source.registered,
                 "changed while it was read",
-                remedy=f"Once it is whole, register it: pathassets ingest {self.slide.path}",
+                remedy=f"Once it is whole, register it: pathassets ingest {self.source.registered}",
             )
 
     def close(self) -> None:
@@ -162,9 +159,8 @@ class LazyContext:
         self.source = find_source(task.slide_id, task.fingerprint, task.paths, task.scratch)
         return SlideContext(
             slide_id=task.slide_id,
-            slide=open_slide(self.source.path, mpp=task.slide_mpp),
-            members=self.source.members,
-            stamp=self.source.stamp,
+            slide=self.source.open(task.slide_mpp),
+            source=self.source,
             fingerprint=task.fingerprint,
             slide_mpp=task.slide_mpp,
             store=self.store,

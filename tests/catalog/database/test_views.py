@@ -52,6 +52,7 @@ OF_REVISION = {
     "0014": "0f132359df46267e",
     "0015": "0f132359df46267e",
     "0016": "0f132359df46267e",
+    "0021": "0f132359df46267e",
 }
 """Digest of the views with which each revision leaves a catalog."""
 

@@ -6,7 +6,7 @@ chosen slides, worst first ─▶ pages of 500 ─▶ rows ─▶ looks, by work
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Lock
 
 from pathassets.catalog.part import portions
@@ -29,6 +29,7 @@ from pathassets.engine.platform.cohort_page.task import (
 )
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.standing.refresh import refresh_wanted
+from pathassets.engine.slides.scratch import scratch_for
 
 N_PER_PAGE = 500
 MAX_PAGE_BYTES = 20_000_000
@@ -161,10 +162,14 @@ def look_at_slides(
     """
     rows = _rows(platform, cohort, slide_ids)
     looks: dict[str, SlideLook] = {}
-    tasks = (look_task(platform, row, cohort.survey, size) for row in rows)
-    for task, look in platform.workers.imap(look_at_slide, tasks):
-        looks[task.slide_id] = _of(task, look)
-        advance(task.slide_id)
+    paths = (place.path for row in rows for place in row.paths)
+    with scratch_for(platform.settings, paths) as scratch:
+        tasks = (
+            replace(look_task(platform, row, cohort.survey, size), scratch=scratch) for row in rows
+        )
+        for task, look in platform.workers.imap(look_at_slide, tasks):
+            looks[task.slide_id] = _of(task, look)
+            advance(task.slide_id)
     described = _described(platform, cohort, rows, {i: one.measures for i, one in looks.items()})
     return with_looks(platform, described, looks)
 

@@ -9,7 +9,7 @@ Each part fails by itself, and says why: the page is written without it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
@@ -32,7 +32,8 @@ from pathassets.core.tissue.outline_path import outline_path
 from pathassets.core.tissue.tissue_mask import TissueMask
 from pathassets.engine.platform.cohort_page.kept import Kept, Measures, PictureSize
 from pathassets.engine.platform.cohort_page.sampled_rows import map_rows
-from pathassets.engine.slides.open import OpenedSlide, open_slide
+from pathassets.engine.slides.open import OpenedSlide
+from pathassets.engine.slides.scratch import Scratch
 from pathassets.engine.slides.source import SlidePath, find_source
 from pathassets.engine.stages.patch_locations import LOCATIONS
 from pathassets.engine.stages.tissue_mask import MASK
@@ -70,6 +71,8 @@ class LookTask:
     """None where no features are shown."""
     is_reading: bool = True
     """Whether the slide is opened for what is not kept of it."""
+    scratch: Scratch | None = None
+    """Where objects are copied to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,8 +238,8 @@ def measured_on(artifacts: Mapping[str, Address]) -> str:
 def _read(
     task: LookTask, mask: TissueMask | None, locations: PatchLocations | None
 ) -> tuple[bytes, Measures]:
-    source = find_source(task.slide_id, task.fingerprint, task.paths, None)
-    with open_slide(source.path, mpp=task.slide_mpp) as slide:
+    source = find_source(task.slide_id, task.fingerprint, task.paths, task.scratch)
+    with closing(source), source.open(task.slide_mpp) as slide:
         longest_px0 = max(slide.info.width_px0, slide.info.height_px0)
         overview, _ = read_overview(
             slide, downsample=max(1.0, longest_px0 / task.size.side_px), on_fault=lambda _: None

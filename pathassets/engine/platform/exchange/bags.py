@@ -18,15 +18,17 @@ from pathassets.core.exchange.bags import Bag, Footprint, SlideFacts, SlideVecto
 from pathassets.core.slides.slide import SlideInfo
 from pathassets.core.stages import FEATURES
 from pathassets.engine.platform.exchange.what import Member
+from pathassets.engine.platform.plan import slide_paths
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.standing.absence import read_present
-from pathassets.engine.slides.open import open_slide
+from pathassets.engine.slides.scratch import scratch_for
+from pathassets.engine.slides.source import find_source
 from pathassets.engine.stages.features import ROWS
 from pathassets.engine.stages.patch_locations import LOCATIONS
 from pathassets.engine.stages.recorded_annotation import POLYGONS
 from pathassets.engine.stages.slide_embedding import EMBEDDING
 from pathassets.engine.stages.tissue_mask import OUTLINES
-from pathassets.errors import SlideError, SpecError, StoreError
+from pathassets.errors import ResourcesShort, SlideError, SpecError, StoreError
 
 PATCH_STAGES = (FEATURES, "patch_locations")
 """Stages whose artifacts are bags."""
@@ -174,7 +176,12 @@ def facts_of(member: Member, name: str, info: SlideInfo | None) -> SlideFacts:
 
 def look_at(platform: Platform, slide_id: str) -> SlideInfo | None:
     """Facts of a slide that only its file has; None where it is not there or cannot be opened."""
-    for path in platform.catalog.paths(slide_id):
-        with contextlib.suppress(SlideError), contextlib.closing(open_slide(path.path)) as slide:
-            return slide.info
-    return None
+    record, known = platform.catalog.slide(slide_id), platform.catalog.paths(slide_id)
+    places = slide_paths(known, platform.settings.verify)
+    with scratch_for(platform.settings, (one.path for one in places)) as scratch:
+        try:
+            source = find_source(slide_id, record.fingerprint, places, scratch)
+            with contextlib.closing(source), source.open(None) as slide:
+                return slide.info
+        except (SlideError, StoreError, ResourcesShort):
+            return None

@@ -97,7 +97,7 @@ def look_into(catalog: Catalog, folders: Iterable[Path], clock: InboxClock) -> L
     before, folders = catalog.sightings(), tuple(folders)
     seen: dict[str, Sighting] = {}
     for part in _parts(walk(folders)):
-        looks = [(printable(o.path), o.size_bytes, o.mtime_ns, o.ctime_ns) for o in part]
+        looks = [(printable(o.path), o.size_bytes, o.mtime_ns, o.etag, o.ctime_ns) for o in part]
         known = catalog.known_among(looks)
         for one, (path, *_) in zip(part, looks, strict=True):
             if path not in known:

@@ -25,6 +25,7 @@ from typing import Any
 from pathassets.adapters.exchange.parts.claims import claimed_source
 from pathassets.adapters.exchange.parts.listed import LIST, find_listed, sha256_of
 from pathassets.adapters.files import fingerprint_of
+from pathassets.adapters.objects.urls import is_url, parse_url
 from pathassets.adapters.openslide.members import members_of
 from pathassets.adapters.store.damage import MANIFEST
 from pathassets.adapters.store.store import StoredFile, read_copy
@@ -72,6 +73,8 @@ def find_origin(platform: Platform, named: str) -> Origin:
         CatalogError: the catalog knows nothing of the kind.
         StoreError: a file cannot be read.
     """
+    if is_url(named):
+        return _of_url(platform, named)
     path = Path(named)
     if (uri := _uri_of(platform, path)) is not None:
         return Origin(address=_at(platform, path, uri).address, said={})
@@ -80,6 +83,17 @@ def find_origin(platform: Platform, named: str) -> Origin:
     if path.exists():
         return _copied(platform, path.resolve())
     return Origin(address=_named(platform, path, named), said={})
+
+
+def _of_url(platform: Platform, named: str) -> Origin:
+    """The slide that was registered from an object."""
+    url = str(parse_url(named))
+    scan = platform.catalog.find_path(url)
+    if scan is None:
+        raise CatalogError(
+            f"{url}: no slide was registered from it", remedy=f"pathassets ingest {url}"
+        )
+    return Origin(address=slide_address(platform, scan.slide_id), said={})
 
 
 def _named(platform: Platform, path: Path, named: str) -> Address:
