@@ -123,16 +123,24 @@ class ObjectPlace:
             StoreError: it was changed meanwhile, or cannot be read.
         """
         for start in range(0, known.size_bytes, PART_BYTES):
-            end = min(start + PART_BYTES, known.size_bytes)
-            wanted: GetOptions = {"range": (start, end)}
-            if known.etag is not None:
-                wanted["if_match"] = known.etag
-            part = self._ask(known.key, lambda: _read(self._store, known.key, wanted))  # noqa: B023
-            if len(part) != end - start:
-                raise StoreError(
-                    self.url_of(known.key), "was changed while it was read", remedy="Run it again"
-                )
-            yield part
+            yield self.read_of(known, start=start, end=min(start + PART_BYTES, known.size_bytes))
+
+    def read_of(self, known: StoredObject, *, start: int, end: int) -> bytes:
+        """Read bytes `start` up to `end` of an object; of another version than `known`, nothing.
+
+        Raises:
+            ObjectMissing: it is gone.
+            StoreError: it was changed meanwhile, or cannot be read.
+        """
+        wanted: GetOptions = {"range": (start, end)}
+        if known.etag is not None:
+            wanted["if_match"] = known.etag
+        part = self._ask(known.key, lambda: _read(self._store, known.key, wanted))
+        if len(part) != end - start:
+            raise StoreError(
+                self.url_of(known.key), "was changed while it was read", remedy="Run it again"
+            )
+        return part
 
     def download(self, known: StoredObject, path: Path) -> None:
         """Write an object to a new file, which is on the disk for certain then.

@@ -17,7 +17,7 @@ import logging
 import os
 import re
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +38,8 @@ RUN = ".run"
 OWN = "scratch"
 """Folder of a home for copies of slides in buckets, where nobody named another."""
 
+HOLES = ".holes"
+"""So end names of files with holes, of which only what is read is fetched (remote/)."""
 _COPY_NAME = re.compile(r"[0-9a-f]{64}-(\d+)(\.holes)?(\.part)?")
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _GB = 1e9
@@ -163,28 +165,41 @@ class Scratch:
         """
         n_bytes = original.n_bytes
         name = fingerprint or hashlib.sha256(f"unseen {original.where}".encode()).hexdigest()
-        whole = self.root / f"{name}-{n_bytes}"
+
+        def fill(begun: PendingCopy) -> str:
+            found = scratch_copy.fill(begun.part, begun.handle, self.batch, original)
+            if found != (fingerprint or found):
+                raise content_changed(original.where)
+            return f"{found}-{n_bytes}"
+
+        return self.take(f"{name}-{n_bytes}", n_bytes, fill)
+
+    def take(
+        self, name: str, n_bytes: int, fill: Callable[[PendingCopy], str]
+    ) -> Borrowed | NoRoom:
+        """Take what has a name, or have it filled, with room set aside; `fill` says its true name.
+
+        Raises:
+            StoreError: the folder cannot be read or written; and what `fill` raises.
+        """
+        whole = self.root / name
         try:
             while True:
                 handle = scratch_copy.share(whole)
                 if handle is not None:
                     return scratch_copy.borrowed(whole, handle, is_new=False)
-                begun = self.begin(whole, n_bytes)
+                begun = self._begin(whole, n_bytes)
                 if isinstance(begun, NoRoom):
                     return begun
                 if begun is not None:
-                    return self._copy(begun, original, fingerprint)
+                    return self._finish(begun, fill)
                 scratch_copy.wait_for(scratch_copy.part_of(whole))
         except OSError as error:
-            return self.not_written(whole, error)
+            return self._no_room(whole, error)
 
-    def not_written(self, copy: Path, error: OSError) -> NoRoom:
-        """What it means that a copy cannot be made.
-
-        Raises:
-            StoreError: the folder cannot be used.
-        """
-        if isinstance(error, PathAssetsError):  # such as an object that is not there
+    def _no_room(self, copy: Path, error: OSError) -> NoRoom:
+        """What it means that a copy cannot be made."""
+        if isinstance(error, PathAssetsError):  # such as of an object that is not there
             raise error
         if isinstance(error, PermissionError):
             return NoRoom(why=f"{copy} belongs to another user: {error.strerror}")
@@ -207,7 +222,7 @@ class Scratch:
                 is_left = scratch_copy.maker(folder) not in living
                 scratch_copy.remove(folder, handle) if is_left else os.close(handle)
 
-    def begin(self, whole: Path, n_bytes: int) -> PendingCopy | NoRoom | None:
+    def _begin(self, whole: Path, n_bytes: int) -> PendingCopy | NoRoom | None:
         """Lock a new, empty copy, room made for it; None where another process has, by now."""
         with self.alone():
             part = scratch_copy.part_of(whole)
@@ -247,32 +262,23 @@ class Scratch:
         found = [(path, _COPY_NAME.fullmatch(path.name)) for path in self.root.iterdir()]
         return [(path, int(match[1])) for path, match in found if match is not None]
 
-    def _copy(self, begun: PendingCopy, original: Original, fingerprint: str) -> Borrowed:
-        """Copy a slide into the folder that was begun, and give that the name of what it holds."""
+    def _finish(self, begun: PendingCopy, fill: Callable[[PendingCopy], str]) -> Borrowed:
+        """Fill what was begun, and give it its true name, where nothing has that yet."""
         try:
-            found = scratch_copy.fill(begun.part, begun.handle, self.batch, original)
-            _require(original, found, fingerprint or found)
-            whole = begun.whole.with_name(f"{found}-{begun.whole.name.rpartition('-')[2]}")
+            whole = begun.whole.with_name(fill(begun))
             with self.alone():  # nobody may grab it between the two locks
                 known = None if whole == begun.whole else scratch_copy.share(whole)
                 if known is None:
                     scratch_copy.finish(begun.part, whole, begun.handle)
-                    return scratch_copy.borrowed(whole, begun.handle, is_new=True)
-                scratch_copy.remove(begun.part, begun.handle)
-                return scratch_copy.borrowed(whole, known, is_new=True)
         except BaseException:
-            self.give_up(begun)
+            with self.alone():
+                scratch_copy.remove(begun.part, begun.handle)
             raise
-
-    def give_up(self, begun: PendingCopy) -> None:
-        """Remove a copy that was begun."""
+        if known is None:
+            return scratch_copy.borrowed(whole, begun.handle, is_new=True)
         with self.alone():
             scratch_copy.remove(begun.part, begun.handle)
-
-
-def _require(original: Original, found: str, fingerprint: str) -> None:
-    if found != fingerprint:
-        raise content_changed(original.where)
+        return scratch_copy.borrowed(whole, known, is_new=True)
 
 
 def _remove_if_free(folder: Path) -> bool:

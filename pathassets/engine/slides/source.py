@@ -19,8 +19,11 @@ from pathassets.adapters.files import FileStamp, content_changed, fingerprint_of
 from pathassets.adapters.objects.remote_file import FilePlace, RemoteFile, place_of
 from pathassets.adapters.objects.remote_slides import RemoteSlide, look_at
 from pathassets.adapters.openslide.members import members_of
-from pathassets.engine.slides.open import OpenedSlide, open_slide
+from pathassets.engine.slides.open import OpenedSlide
 from pathassets.engine.slides.remote.copying import RemoteOriginal
+from pathassets.engine.slides.remote.holes import HoledSource
+from pathassets.engine.slides.remote.ranged import can_be_ranged, hold_holes
+from pathassets.engine.slides.remote.reopening import SlideSource
 from pathassets.engine.slides.remote.whole import copy_of_slide
 from pathassets.engine.slides.scratch import NoRoom, Scratch, is_elsewhere
 from pathassets.engine.slides.scratch_copy import Borrowed, LocalOriginal
@@ -57,6 +60,8 @@ class Source:
     """New look of the registered file, where it was another and the file was hashed."""
     copy: Borrowed | NoRoom | None
     """None where the slide needs none."""
+    holes: HoledSource | None = None
+    """Where only what is read of it is fetched."""
 
     @property
     def no_scratch(self) -> str:
@@ -70,7 +75,7 @@ class Source:
             SlideUnreadable: it is damaged, or no slide.
             StoreError: its storage does not give it.
         """
-        return open_slide(self.path, mpp=mpp)
+        return SlideSource(str(self.path), mpp, self.holes).open()
 
     def named(self, error: Exception) -> Exception:
         """Say of the registered file what was found out about its copy."""
@@ -167,6 +172,10 @@ def _source_of_object(
     if slide.size_bytes != place.stamp.size_bytes:
         raise content_changed(file)
     is_same = slide.stamp == place.stamp
+    if is_same and scratch is not None and can_be_ranged(slide):
+        held = hold_holes(slide, fingerprint, scratch)
+        if not isinstance(held, NoRoom):
+            return _source_with_holes(slide, *held)
     copy = copy_of_slide(slide, scratch, fingerprint)
     try:
         if not is_same and not copy.is_new:
@@ -179,6 +188,13 @@ def _source_of_object(
     except BaseException:
         copy.close()
         raise
+
+
+def _source_with_holes(slide: RemoteSlide, holes: HoledSource, held: Borrowed) -> Source:
+    return Source(
+        registered=slide.file, path=holes.file, stamp=slide.stamp,
+        look=lambda: look_at(slide.file).stamp, verified=None, copy=held, holes=holes,
+    )  # fmt: skip
 
 
 def _verify_object(slide: RemoteSlide, fingerprint: str) -> None:

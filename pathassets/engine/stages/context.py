@@ -16,7 +16,7 @@ from pathassets.core.address import Address
 from pathassets.core.slides.regions import read_overview
 from pathassets.core.slides.resolution import coarsest_level, downsample_for
 from pathassets.core.slides.slide import resolution_error
-from pathassets.core.slides.tiles import TileFault
+from pathassets.core.slides.tiles import TileFault, expect_tiles
 from pathassets.engine.slides.open import OpenedSlide
 from pathassets.engine.slides.source import Source, find_source
 from pathassets.engine.stages.outcomes import SlideTask
@@ -47,6 +47,8 @@ def _read_overview(slide: OpenedSlide, mpp: float, slide_mpp: float) -> Overview
     downsample = downsample_for(mpp, slide_mpp)
     level = coarsest_level(slide.info.level_downsamples, downsample)
     faults: list[TileFault] = []
+    source = slide.tiles(level)
+    expect_tiles(source, np.arange(source.grid.n_tiles))
     rgb, true_downsample = read_overview(slide, downsample=downsample, on_fault=faults.append)
     return Overview(
         asked_mpp=mpp, rgb=rgb, downsample=true_downsample, level=level,

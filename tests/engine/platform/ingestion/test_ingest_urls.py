@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,9 +16,6 @@ from pathassets.engine.platform.batch import run_batch
 from pathassets.engine.platform.ingestion.ingest import Registration, find_files, ingest
 from pathassets.engine.platform.plan import plan_slides
 from pathassets.engine.platform.platform import Platform
-from pathassets.errors import SpecError
-from tests.engine.conftest import write_slide
-from tests.s3_server import KEY_ID, SECRET
 
 
 def put(bucket: str, key: str, file: Path) -> str:
@@ -69,7 +65,7 @@ def test_a_slide_of_a_bucket_is_what_its_content_is(
 
 @pytest.mark.usefixtures("here")
 def test_artifacts_of_a_bucket_are_those_of_a_disk(
-    platform: Platform, bucket: str, make_slide: Callable[..., Path], tmp_path: Path
+    platform: Platform, bucket: str, make_slide: Callable[..., Path]
 ) -> None:
     local = make_slide("a.svs")
     url = put(bucket, "a.svs", local)
