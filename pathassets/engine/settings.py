@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from pathassets.adapters.objects.remote_file import FilePlace, RemoteFile
+from pathassets.adapters.objects.urls import BUCKETS, is_url, parse_url
 from pathassets.errors import SpecError
 
 DEFAULT_RECIPE = Path(__file__).parent.parent / "recipe.yaml"
@@ -40,9 +43,9 @@ class Settings:
     so that no log shows it."""
     recipe: Path
     """PATHASSETS_RECIPE, else `<home>/recipe.yaml` where there is one, else the package's own."""
-    inboxes: tuple[Path, ...]
-    """Folders that are watched for new scans: PATHASSETS_INBOX, with ':' between them, else
-    `<home>/inbox`."""
+    inboxes: tuple[FilePlace, ...]
+    """Folders, and prefixes of buckets, that are watched for new scans: PATHASSETS_INBOX, with ':'
+    between them, else `<home>/inbox`."""
     inbox_stable_s: float
     """How long a file must not have changed to count as whole: PATHASSETS_INBOX_STABLE_S."""
     n_workers: int
@@ -63,7 +66,8 @@ class Settings:
     """`stamp` hashes a slide again if it looks changed, `content` always: PATHASSETS_VERIFY."""
     scratch: Path | None
     """Folder on a fast local disk that slides on other disks are copied to while they are read:
-    PATHASSETS_SCRATCH, else none, and they are read where they are."""
+    PATHASSETS_SCRATCH, else none, and they are read where they are; those of buckets are copied to
+    `<home>/scratch` then."""
     scratch_bytes: int
     """What the copies of all runs may take there: PATHASSETS_SCRATCH_GB, 100 by default."""
     dagster_home: Path
@@ -117,7 +121,7 @@ def read_settings() -> Settings:
         store=store,
         catalog_url=_text("PATHASSETS_CATALOG", own_catalog(store)),
         recipe=_path("PATHASSETS_RECIPE", own if own.is_file() else DEFAULT_RECIPE),
-        inboxes=_paths("PATHASSETS_INBOX", home / "inbox"),
+        inboxes=_inboxes(home / "inbox"),
         inbox_stable_s=_number("PATHASSETS_INBOX_STABLE_S", 60.0),
         n_workers=n_workers,
         read_threads=_whole("PATHASSETS_READ_THREADS", max(1, usable_cores() // n_workers)),
@@ -214,11 +218,27 @@ def _path(name: str, default: Path) -> Path:
     return Path(_text(name, str(default))).expanduser().absolute()
 
 
-def _paths(name: str, default: Path) -> tuple[Path, ...]:
-    """Folders of a variable, in the order given, each once."""
-    said = [part for part in _text(name, "").split(os.pathsep) if part.strip()]
-    folders = (Path(part).expanduser().absolute() for part in said)
-    return tuple(dict.fromkeys(folders)) or (default,)
+def _inboxes(default: Path) -> tuple[FilePlace, ...]:
+    """Folders and URLs of a variable, in the order given, each once.
+
+    Raises:
+        SpecError: a URL is of no bucket, or holds a secret.
+    """
+    said = re.split(rf"{os.pathsep}(?!//)", _text("PATHASSETS_INBOX", ""))
+    found = dict.fromkeys(_inbox(part.strip()) for part in said if part.strip())
+    return tuple(found) or (default,)
+
+
+def _inbox(said: str) -> FilePlace:
+    if not is_url(said):
+        return Path(said).expanduser().absolute()
+    folder = RemoteFile(parse_url(said))
+    if folder.url.scheme not in BUCKETS:
+        raise SpecError(
+            f"PATHASSETS_INBOX: {folder} is of a web server, which lists no files",
+            remedy="Name folders, or prefixes of buckets (s3://, gs://, az://)",
+        )
+    return folder
 
 
 def _openlineage(target: str) -> str:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
+from urllib.parse import unquote
 
 from pathassets.adapters.files import FileStamp
-from pathassets.adapters.objects.urls import ObjectUrl, is_url, parse_url
+from pathassets.adapters.objects.urls import WEB, ObjectUrl, is_key, is_url, parse_url
+from pathassets.errors import SpecError
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +64,25 @@ FilePlace = Path | RemoteFile
 def place_of(text: str) -> FilePlace:
     """What a text names: an object, where it begins as a URL does, else a path.
 
+    People copy URLs of web servers as browsers write them, `a%20b.svs`; keys of buckets are taken
+    as they stand.
+
     >>> place_of("s3://bucket/a/x.svs").name, place_of("/a/x.svs").name
     ('x.svs', 'x.svs')
 
     Raises:
         SpecError: it is a URL of no storage that is known, or one that holds a secret.
     """
-    return RemoteFile(parse_url(text)) if is_url(text) else Path(text)
+    if not is_url(text):
+        return Path(text)
+    url = parse_url(text)
+    return RemoteFile(_unquoted(url) if url.scheme in WEB else url)
+
+
+def _unquoted(url: ObjectUrl) -> ObjectUrl:
+    prefix = unquote(url.prefix)
+    if prefix and not is_key(prefix):
+        raise SpecError(
+            f"{url.root}: names no file", remedy="For example https://lab.example/scans/a.svs"
+        )
+    return replace(url, prefix=prefix)

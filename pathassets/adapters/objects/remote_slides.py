@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from pathassets.adapters.files import FileStamp
@@ -109,25 +109,34 @@ def find_remote_slides(folder: RemoteFile) -> list[RemoteFile]:
     return sorted(found, key=str)
 
 
-def slides_below(folder: RemoteFile) -> Iterator[RemoteSlide]:
-    """Slides below a URL, from one listing; those of several files come last.
+def slides_below(folder: RemoteFile) -> list[RemoteSlide]:
+    """Slides below a URL, from one listing.
+
+    Raises:
+        StoreError: the storage cannot be asked.
+    """
+    return objects_in(folder)[0]
+
+
+def objects_in(
+    folder: RemoteFile, suffixes: Collection[str] = ()
+) -> tuple[list[RemoteSlide], list[tuple[RemoteFile, FileStamp]]]:
+    """Slides below a URL, and other objects whose names end so, from one listing.
 
     Raises:
         StoreError: the storage cannot be asked.
     """
     by_folder: dict[str, list[StoredObject]] = defaultdict(list)
-    for one in open_place(str(folder)).objects():
-        if _is_of_slide(one.key):
-            by_folder[one.key.rpartition("/")[0]].append(one)
-    for above in sorted(by_folder):
-        yield from _slides_in(folder, above, by_folder)
-
-
-def objects_below(folder: RemoteFile, suffixes: Iterable[str]) -> list[RemoteFile]:
-    """Objects below a URL whose names end so; hidden ones are not seen."""
+    others: list[tuple[RemoteFile, FileStamp]] = []
     endings = tuple(suffixes)
-    keys = (one.key for one in open_place(str(folder)).objects() if _is_of_slide(one.key))
-    return [folder.below(key) for key in keys if key.lower().endswith(endings)]
+    for one in open_place(str(folder)).objects():
+        if is_of_slide(one.key):
+            by_folder[one.key.rpartition("/")[0]].append(one)
+            if endings and one.key.lower().endswith(endings):
+                file = folder.below(one.key)
+                others.append((file, RemoteSlide(file=file, members=(one,)).stamp))
+    slides = [one for above in sorted(by_folder) for one in _slides_in(folder, above, by_folder)]
+    return slides, others
 
 
 def _slides_in(
@@ -168,14 +177,14 @@ def _with_others(file: RemoteFile, own: StoredObject, place: ObjectPlace) -> Ite
     kind = file.suffix.lower()
     if kind == ".mrxs":
         for one in place.objects(file.stem):
-            if _is_of_slide(one.key):
+            if is_of_slide(one.key):
                 yield _readable(one, place)
     elif kind in {".vms", ".vmu"}:
         yield from _named_beside(file, place)
     elif kind == DICOM:
         for one in place.objects():
             is_here = "/" not in one.key and one.key.lower().endswith(DICOM)
-            if is_here and one.key != own.key and _is_of_slide(one.key):
+            if is_here and one.key != own.key and is_of_slide(one.key):
                 yield _readable(one, place)
 
 
@@ -196,7 +205,7 @@ def _readable(one: StoredObject, place: ObjectPlace) -> StoredObject:
     return replace(one, etag=None) if is_weak else one
 
 
-def _is_of_slide(key: str) -> bool:
+def is_of_slide(key: str) -> bool:
     """Whether a key can be one of a slide's: what copying programs write is passed over."""
     if not is_key(key):
         logger.warning("%a: is a key that no file can have, and is passed over", key)
