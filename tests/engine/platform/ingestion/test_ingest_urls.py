@@ -27,6 +27,7 @@ from pathassets.engine.platform.ingestion.ingest import (
 from pathassets.engine.platform.plan import plan_slides
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.upkeep.slide_files import check_slides
+from pathassets.engine.slides.remote import ranged
 from pathassets.engine.slides.remote.whole import copy_of_slide
 from pathassets.engine.slides.scratch import open_scratch
 from pathassets.errors import SlideUnreadable, SpecError
@@ -84,16 +85,23 @@ def test_a_slide_of_a_bucket_is_what_its_content_is(
     assert not [*(platform.settings.home / "scratch").glob("[!.]*")]
 
 
+@pytest.mark.parametrize("least_bytes", [0, ranged.LEAST_BYTES], ids=["by parts", "whole"])
 @pytest.mark.usefixtures("here")
 def test_artifacts_of_a_bucket_are_those_of_a_disk(
-    platform: Platform, bucket: str, make_slide: Callable[..., Path]
+    platform: Platform,
+    bucket: str,
+    make_slide: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    least_bytes: int,
 ) -> None:
+    monkeypatch.setattr(ranged, "LEAST_BYTES", least_bytes)
     local = make_slide("a.svs")
     url = put(bucket, "a.svs", local)
     ingested(platform, url)
     assert run_all(platform) == []
     remote = bytes_of(platform)
     assert len(remote) > 4
+    assert not [*(platform.settings.home / "scratch").glob("[!.]*")]
     shutil.rmtree(platform.store.root / "features")
     shutil.rmtree(platform.store.root / "patch_locations")
     shutil.rmtree(platform.store.root / "tissue_mask")
