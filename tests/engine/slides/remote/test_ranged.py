@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pickle
 import shutil
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +16,7 @@ import numpy as np
 import pytest
 
 from pathassets.adapters.files import fingerprint_of
-from pathassets.adapters.objects.place import open_place
+from pathassets.adapters.objects.place import ObjectPlace, StoredObject, open_place
 from pathassets.adapters.objects.remote_file import RemoteFile, place_of
 from pathassets.adapters.objects.remote_slides import look_at, stamp_at
 from pathassets.adapters.openslide.reader import OpenSlideReader
@@ -29,7 +31,9 @@ from pathassets.engine.slides.remote.holes import AHEAD_BLOCKS, HoledFile
 from pathassets.engine.slides.remote.ranged import LEAST_BYTES, can_be_ranged
 from pathassets.engine.slides.remote.reopening import SlideSource
 from pathassets.engine.slides.remote.spans import BLOCK_BYTES
-from pathassets.engine.slides.scratch import open_scratch
+from pathassets.engine.slides.remote.whole import copy_of_slide
+from pathassets.engine.slides.scratch import HOLES, open_scratch
+from pathassets.engine.slides.scratch_copy import CARD, PART
 from pathassets.engine.slides.source import SlidePath, Source, find_source
 from pathassets.errors import SlideChanged, SlideUnreadable
 
@@ -253,3 +257,44 @@ def test_small_slides_and_those_of_several_files_come_whole(bucket: str, local: 
         replace(large, file=place_of(f"{bucket}/a.ndpi")),
     ):
         assert not can_be_ranged(other)
+
+
+def test_two_that_want_one_copy_fetch_it_once_and_what_a_killed_batch_left_goes(
+    local: Path, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_place(bucket).put_file("a.svs", local)
+    slide = look_at(cast("RemoteFile", place_of(f"{bucket}/a.svs")))
+    fetched: list[int] = []
+
+    def counted(
+        self: ObjectPlace, known: StoredObject, *, start: int, end: int, real=ObjectPlace.read_of
+    ) -> bytes:
+        fetched.append(end - start)
+        time.sleep(0.2)
+        return real(self, known, start=start, end=end)
+
+    monkeypatch.setattr(ObjectPlace, "read_of", counted)
+    left = tmp_path / "scratch" / f"{'0' * 64}-7{HOLES}{PART}"
+    left.mkdir(parents=True)
+    (left / CARD).write_text('{"batch": "one that was killed"}')
+    with open_scratch(tmp_path / "scratch", 10**9) as scratch, ThreadPoolExecutor(2) as pool:
+        assert not left.exists()
+        copies = pool.map(lambda _: copy_of_slide(slide, scratch, fingerprint_of([local])), "ab")
+        for copy in copies:
+            assert copy.path.read_bytes() == local.read_bytes()
+            copy.close()
+    assert fetched == [local.stat().st_size]
+
+
+def test_a_copy_of_other_bytes_than_were_registered_is_none(
+    local: Path, bucket: str, tmp_path: Path
+) -> None:
+    open_place(bucket).put_file("a.svs", local)
+    slide = look_at(cast("RemoteFile", place_of(f"{bucket}/a.svs")))
+    with open_scratch(tmp_path / "scratch", 10**9) as scratch:
+        with pytest.raises(SlideChanged, match=r"s3://.*/a.svs: its content is not the regist"):
+            copy_of_slide(slide, scratch, "0" * 64)
+        open_place(bucket).put("a.svs", local.read_bytes()[:-1] + b"!")
+        with pytest.raises(SlideChanged, match=r"s3://.*/a.svs: changed while it was read"):
+            copy_of_slide(slide, scratch)
+        assert not [*(tmp_path / "scratch").glob("[0-9a-f]*-*")]
