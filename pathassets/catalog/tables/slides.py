@@ -13,6 +13,7 @@ from sqlalchemy import (
     LargeBinary,
     Table,
     Text,
+    text,
 )
 
 from pathassets.catalog.tables.base import Moment, metadata, of_slide, words
@@ -59,7 +60,7 @@ slide_path = Table(
     # As it was added; 0: not known.
     Column("ctime_ns", BigInteger, nullable=False, server_default="0"),
     # Last, as it was added; of an object, what its storage calls this version; empty of a file.
-    Column("etag", Text, nullable=False, server_default=""),
+    Column("etag", Text, nullable=False, server_default=text("''")),
 )
 
 merged_slide = Table(
@@ -89,5 +90,5 @@ rejected_file = Table(
     # As it was added; 0: not known.
     Column("ctime_ns", BigInteger, nullable=False, server_default="0"),
     # Last, as it was added; of an object, what its storage calls this version; empty of a file.
-    Column("etag", Text, nullable=False, server_default=""),
+    Column("etag", Text, nullable=False, server_default=text("''")),
 )

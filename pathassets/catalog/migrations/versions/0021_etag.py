@@ -14,4 +14,6 @@ depends_on = None
 def upgrade() -> None:
     """Add the column wherever a stamp is kept; what is there are files, which have none."""
     for table in ("slide_path", "rejected_file", "inbox_file"):
-        op.add_column(table, sa.Column("etag", sa.Text(), nullable=False, server_default=""))
+        op.add_column(
+            table, sa.Column("etag", sa.Text(), nullable=False, server_default=sa.text("''"))
+        )

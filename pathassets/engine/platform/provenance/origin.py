@@ -74,7 +74,7 @@ def find_origin(platform: Platform, named: str) -> Origin:
         StoreError: a file cannot be read.
     """
     if is_url(named):
-        return _of_url(platform, named)
+        return Origin(address=_slide_or_patient(platform, str(parse_url(named))), said={})
     path = Path(named)
     if (uri := _uri_of(platform, path)) is not None:
         return Origin(address=_at(platform, path, uri).address, said={})
@@ -83,17 +83,6 @@ def find_origin(platform: Platform, named: str) -> Origin:
     if path.exists():
         return _copied(platform, path.resolve())
     return Origin(address=_named(platform, path, named), said={})
-
-
-def _of_url(platform: Platform, named: str) -> Origin:
-    """The slide that was registered from an object."""
-    url = str(parse_url(named))
-    scan = platform.catalog.find_path(url)
-    if scan is None:
-        raise CatalogError(
-            f"{url}: no slide was registered from it", remedy=f"pathassets ingest {url}"
-        )
-    return Origin(address=slide_address(platform, scan.slide_id), said={})
 
 
 def _named(platform: Platform, path: Path, named: str) -> Address:
