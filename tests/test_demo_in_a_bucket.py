@@ -26,7 +26,9 @@ def made_in(home: Path) -> dict[str, str]:
 def states_in(home: Path) -> dict[str, dict[str, tuple[str, str]]]:
     slides = json.loads(pathassets(home, "status", "--json").stdout)["slides"]
     return {
-        row["slide_id"]: {name: (a["state"], a.get("reason", "")) for name, a in row["assets"].items()}
+        row["slide_id"]: {
+            name: (asset["state"], asset.get("reason", "")) for name, asset in row["assets"].items()
+        }
         for row in slides
     }
 

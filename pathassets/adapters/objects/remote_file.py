@@ -57,6 +57,8 @@ class RemoteFile:
         return RemoteFile(replace(self.url, prefix=prefix), seen)
 
 
+_OF_URLS = frozenset("?#%")
+"""What a URL that is written out would be taken for something else by."""
 FilePlace = Path | RemoteFile
 """Where a slide's file is."""
 
@@ -80,8 +82,9 @@ def place_of(text: str) -> FilePlace:
 
 
 def _unquoted(url: ObjectUrl) -> ObjectUrl:
+    """The URL as it is kept: read again it is the same one."""
     prefix = unquote(url.prefix)
-    if prefix and not is_key(prefix):
+    if prefix and not (is_key(prefix) and _OF_URLS.isdisjoint(prefix)):
         raise SpecError(
             f"{url.root}: names no file", remedy="For example https://lab.example/scans/a.svs"
         )

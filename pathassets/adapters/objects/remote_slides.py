@@ -4,8 +4,8 @@ A slide of one file is one object. Of MRXS it is the object and all below the fo
 VMS and VMU what the index names beside it. Of DICOM it is all `.dcm` of one folder: to which series
 each belongs only its content says, and is looked at when they were copied.
 
-Keys are strangers' words: one with `..`, an empty part or control characters is no slide's, nor is
-what lies under a hidden name, as programs write that copy.
+Keys are strangers' words: one with `..`, an empty part, control characters, `?` or `#` is no
+slide's, nor is what lies under a hidden name, as programs write that copy.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ _ETAG_CHARS = 128
 _WEAK = "W/"
 """So begin ETags that do not promise the same bytes. Source: RFC 9110, 8.8.1."""
 DICOM = ".dcm"
+_NOT_IN_URLS = frozenset("?#")
+"""What begins a query or a fragment: read again, the URL would be of something else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,13 +148,13 @@ def _slides_in(
     here = {one.key.rpartition("/")[2]: one for one in by_folder[above]}
     folder = root.below(above) if above else root
     dicom = [name for name in sorted(here) if name.lower().endswith(DICOM)]
-    for name in sorted(here):
-        if not _is_slide_name(name) or name in dicom[1:]:
+    for name in sorted(here.keys() - {*dicom[1:]}):
+        if not _is_slide_name(name):
             continue
         file = folder.below(name)
         own = replace(here[name], key=name)
         others: Iterable[StoredObject] = ()
-        if name in dicom:
+        if name in dicom[:1]:
             others = (replace(here[one], key=one) for one in dicom[1:])
         elif file.suffix.lower() == ".mrxs":
             others = _listed_below(f"{above}/{file.stem}".strip("/"), file.stem, by_folder)
@@ -207,8 +209,8 @@ def _readable(one: StoredObject, place: ObjectPlace) -> StoredObject:
 
 def is_of_slide(key: str) -> bool:
     """Whether a key can be one of a slide's: what copying programs write is passed over."""
-    if not is_key(key):
-        logger.warning("%a: is a key that no file can have, and is passed over", key)
+    if not is_key(key) or not _NOT_IN_URLS.isdisjoint(key):
+        logger.warning("%a: is a key that no file, or no URL, can have, and is passed over", key)
         return False
     return not any(part.startswith(_PASSED) for part in key.split("/"))
 

@@ -129,13 +129,7 @@ def ask_together(look: Look, paths: list[str], n_files: int) -> Look:
     for start in range(0, len(paths), n_files):
         some = paths[start : start + n_files]
         looks = [
-            [
-                one.path,
-                one.size_bytes,
-                one.mtime_ns,
-                one.n_retries,
-                *([one.etag] if one.etag else []),
-            ]
+            [one.path, one.size_bytes, one.mtime_ns, one.n_retries, one.etag]
             for one in (seen[path] for path in some)
         ]
         name = f"inbox:{len(some)}:{digest_of(looks)}"

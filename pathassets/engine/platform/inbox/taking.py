@@ -75,10 +75,8 @@ def _is_gone(path: str) -> bool:
         return os.path.isdir(Path(path).parent) and _place_of(path) is None  # noqa: PTH112
     try:
         look_at(RemoteFile(parse_url(path)))
-    except SlideUnreadable as error:
+    except (SlideUnreadable, StoreError) as error:
         return error.reason == "file_missing"
-    except StoreError:
-        return False
     return False
 
 

@@ -50,9 +50,8 @@ _KINDS = (f"{SLIDE_STAGE}:", f"{PATIENT_STAGE}:")
 METADATA = "zarr.json"
 MAX_METADATA_BYTES = 16 * 2**20
 """Of a copied `zarr.json` that is read: one that we wrote has some kB."""
-_N_PARTS = 4
-_N_OF_VERSION = 3
-"""Parts of dataset/NAME/DIGEST, as commands before this version wrote it."""
+_N_PARTS, _N_OF_VERSION = 4, 3
+"""Parts of an address; of dataset/NAME/DIGEST, as commands before this version wrote it."""
 N_LETTERS = 8
 """Of a digest, in names that people read."""
 
@@ -206,8 +205,7 @@ def _known(platform: Platform, address: Address) -> Address:
 
 def _slide_or_patient(platform: Platform, named: str) -> Address:
     """A slide of that id, else a patient, else a slide of that name; either prefix says which."""
-    kind, colon, rest = named.partition(":")
-    catalog = platform.catalog
+    (kind, colon, rest), catalog = named.partition(":"), platform.catalog
     if colon and kind == PATIENT_STAGE:
         return _patient(platform, rest)
     slide_id = rest if colon and kind == SLIDE_STAGE else named

@@ -34,6 +34,8 @@ from pathassets.engine.slides.remote.spans import BLOCK_BYTES, Span, blocks_of, 
 from pathassets.engine.slides.scratch_copy import FILES
 from pathassets.errors import ResourcesShort, StorageUnavailable, StoreError
 
+PRESENT = "present"
+"""Name of the table, beside the copy's card."""
 AHEAD_BLOCKS = 16
 """64 KB at least are fetched where nobody said beforehand what would be read."""
 N_REQUESTS = 8
@@ -55,17 +57,14 @@ class HoledSource:
     """Which blocks of it are there, a byte each."""
 
 
-PRESENT = "present"
-
-
 def make_holes(folder: Path, slide: RemoteSlide) -> None:
     """Make the file of a slide with nothing in it, and the table that says so."""
-    n_blocks = -(-slide.size_bytes // BLOCK_BYTES)
-    places = {folder / FILES / slide.file.name: slide.size_bytes, folder / PRESENT: n_blocks}
-    for path, n_bytes in places.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("xb") as file:
-            file.truncate(n_bytes)
+    # No holes in the table: where the disk is full, to write to one by way of memory is a SIGBUS.
+    (folder / PRESENT).write_bytes(bytes(-(-slide.size_bytes // BLOCK_BYTES)))
+    path = folder / FILES / slide.file.name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("xb") as file:
+        file.truncate(slide.size_bytes)
 
 
 class HoledFile:
@@ -107,9 +106,8 @@ class HoledFile:
         if 0 not in self._present[start:stop]:
             return
         wanted = np.zeros(self.n_blocks, bool)
-        wanted[start // AHEAD_BLOCKS * AHEAD_BLOCKS : -(-stop // AHEAD_BLOCKS) * AHEAD_BLOCKS] = (
-            True
-        )
+        first, last = start // AHEAD_BLOCKS, -(-stop // AHEAD_BLOCKS)
+        wanted[first * AHEAD_BLOCKS : last * AHEAD_BLOCKS] = True
         self._fetch(requests_for(wanted & ~self.there()))
 
     def fetch(self, starts_bytes: np.ndarray, n_bytes: np.ndarray) -> None:

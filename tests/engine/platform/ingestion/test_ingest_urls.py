@@ -210,10 +210,11 @@ def test_hidden_names_and_hostile_keys_are_no_slides(
     bucket: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     place = open_place(bucket)
-    for key in ("a.svs", ".b.svs", "~c.svs", ".part/d.svs", "e.svs.part", "notes.txt"):
+    for key in ("a.svs", ".b.svs", "~c.svs", ".part/d.svs", "e.svs.part", "notes.txt", "f#1.svs"):
         place.put(key, b"x")
-    assert [one.name for one in find_files([place_of(bucket)])] == ["a.svs"]
-    for key in ("../up.svs", "x/../../up.svs", "a\nb.svs", "a\x1b[31m.svs"):
+    (found,) = find_files([place_of(bucket)])
+    assert (found.name, place_of(str(found))) == ("a.svs", found)
+    for key in ("../up.svs", "x/../../up.svs", "a\nb.svs", "a\x1b[31m.svs", "a?b.svs"):
         assert not is_of_slide(key)
     assert "\x1b" not in caplog.text
     assert "\n" not in caplog.records[-1].getMessage()
@@ -225,6 +226,8 @@ def test_a_url_with_a_secret_is_refused_and_not_repeated() -> None:
         f"https://lab.example/a.svs?X-Amz-Signature={SECRET}",
         "https://lab.example/%2e%2e/a.svs",
         "https://lab.example/a%0a.svs",
+        "https://lab.example/a%23.svs",
+        "https://lab.example/a%2520b.svs",
     ):
         with pytest.raises(SpecError) as refused:
             place_of(url)
