@@ -34,6 +34,7 @@ def states_in(home: Path) -> dict[str, dict[str, tuple[str, str]]]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # two runs of the demo
 def test_the_demo_of_a_bucket_makes_the_bytes_of_the_demo_of_a_disk(
     tmp_path: Path, bucket: str
 ) -> None:
