@@ -214,7 +214,9 @@ class ObjectPlace:
         Raises:
             StoreError: it cannot be written.
         """
-        mode: UpdateVersion = {"e_tag": known.etag, "version": known.version}
+        mode: UpdateVersion = {"e_tag": known.etag}
+        if known.version is not None:
+            mode["version"] = known.version
 
         def act() -> bool:
             try:
