@@ -31,15 +31,15 @@ _MOST_CHARS = 200
 
 
 @contextmanager
-def holding(path: Path, patience_s: float = PATIENCE_S) -> Iterator[None]:
-    """Hold a lock.
+def holding(path: Path, patience_s: float | None = None) -> Iterator[None]:
+    """Hold a lock; None waits PATIENCE_S.
 
     Raises:
         StoreError: another process has held it all the time.
         OSError: its file cannot be written.
     """
     lock = FileLock(path)
-    wait_for(lock, path, patience_s)
+    wait_for(lock, path, PATIENCE_S if patience_s is None else patience_s)
     try:
         yield
     finally:
