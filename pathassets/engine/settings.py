@@ -100,7 +100,12 @@ class Settings:
     @property
     def has_own_catalog(self) -> bool:
         """Whether the catalog is the file that lies in the store, and goes where the store goes."""
-        return isinstance(self.store, Path) and self.catalog_url == own_catalog(self.store)
+        return isinstance(self.store, Path) and self.is_catalog_default
+
+    @property
+    def is_catalog_default(self) -> bool:
+        """Whether no catalog was set."""
+        return self.catalog_url == default_catalog(self.store, self.home)
 
     @property
     def work(self) -> Path:
@@ -132,9 +137,7 @@ def read_settings() -> Settings:
     return Settings(
         home=home,
         store=store,
-        catalog_url=_text(
-            "PATHASSETS_CATALOG", own_catalog(store if isinstance(store, Path) else home)
-        ),
+        catalog_url=_text("PATHASSETS_CATALOG", default_catalog(store, home)),
         recipe=_path("PATHASSETS_RECIPE", own if own.is_file() else DEFAULT_RECIPE),
         inboxes=_paths("PATHASSETS_INBOX", home / "inbox"),
         inbox_stable_s=_number("PATHASSETS_INBOX_STABLE_S", 60.0),
@@ -218,9 +221,9 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def own_catalog(folder: Path) -> str:
-    """URL of the catalog that lies in a store, or for a bucket's in the home."""
-    return f"sqlite:///{folder / CATALOG_FILE}"
+def default_catalog(store: Path | ObjectUrl, home: Path) -> str:
+    """URL of the catalog where none is set: in the store, or for a bucket in the home."""
+    return f"sqlite:///{(store if isinstance(store, Path) else home) / CATALOG_FILE}"
 
 
 def _text(name: str, default: str) -> str:

@@ -230,29 +230,31 @@ class BucketStore(Store):
                 if time.monotonic() - began_s > _UPLOAD_S:
                     where = self.uri_of(draft.address)
                     raise StoreError(where, "took hours to go up", remedy="Run it again")
-                whole = self._name_token(artifact, token)
-            if whole is not None:
-                self._remove_token(artifact.address, token)
-                shutil.rmtree(folder, ignore_errors=True)
-                return whole
-            (folder / MANIFEST).write_bytes(dump(artifact))
-            self.cache.keep(folder, token, artifact.size_bytes)
         except OSError as error:
             if isinstance(error, StoreError):
                 raise
             raise not_published(self.uri_of(draft.address), error) from error
+        whole = self._name_token(artifact, token)
+        if whole is not None:
+            self._remove_token(artifact.address, token)
+            shutil.rmtree(folder, ignore_errors=True)
+            return whole
+        with suppress(OSError):  # it is published; a disk that is full only costs a copy
+            (folder / MANIFEST).write_bytes(dump(artifact))
+            self.cache.keep(folder, token, artifact.size_bytes)
         return artifact
 
     @contextmanager
     def _taken_back(self, address: Address, token: str) -> Iterator[None]:
-        """Remove files that went up for nothing, where the storage still lets us."""
+        """Remove files that went up for nothing, where the storage still lets us.
+
+        Not once they were to be named: what got no answer may be done a moment later.
+        """
         try:
             yield
-        except StoreError:
+        except (OSError, StoreError):
             with suppress(StoreError):
-                said = None if not self.has(address) else read_said(self.place, address)
-                if said is None or said.token != token:
-                    self._remove_token(address, token)
+                self._remove_token(address, token)
             raise
 
     def _upload(self, artifact: Artifact, token: str, folder: Path) -> None:

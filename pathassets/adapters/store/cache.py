@@ -86,8 +86,11 @@ class CopyCache:
         """
         keep_private(self.root)
         place = self._place(token, size_bytes)
-        with suppress(OSError):  # one is there: the same token, the same bytes
+        try:
             folder.rename(place)
+        except OSError:
+            if not _hold(place):
+                raise  # else one is there: the same token, the same bytes
         _hold(place)
         _added[self.root] = _added.get(self.root, self.limit_bytes) + size_bytes
         if _added[self.root] > self.limit_bytes // _N_LOOKS:

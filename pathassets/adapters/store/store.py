@@ -199,12 +199,28 @@ class Store(ABC):
         self.refuse(address, self.check_sizes(address, artifact.files))
         return artifact
 
+    def read_proved(self, address: Address) -> Artifact:
+        """Read what an artifact says of itself, once every byte was read where it is kept.
+
+        For what is doubted: no copy proves it.
+
+        Raises:
+            ArtifactMissing: it was never published, or is gone.
+            ArtifactCorrupt: a file is gone or has other bytes.
+        """
+        artifact = self.read(address)
+        self.refuse(address, self.check_bytes(address, artifact.files))
+        return artifact
+
     def is_intact(self, address: Address) -> bool:
-        """Whether an artifact is there with all of its bytes; reads them."""
+        """Whether an artifact is there with all of its bytes; reads them.
+
+        Raises:
+            StoreError: its storage does not answer, so that nobody knows.
+        """
         try:
-            artifact = self.read(address)
-            self.refuse(address, self.check_bytes(address, artifact.files))
-        except StoreError:
+            self.read_proved(address)
+        except (ArtifactMissing, ArtifactCorrupt):
             return False
         return True
 

@@ -20,7 +20,7 @@ from pathassets.core.datasets.names import DatasetName, parse_dataset_name, vers
 from pathassets.core.near_names import did_you_mean
 from pathassets.engine.datasets.folder import MANIFEST_TABLE, DatasetFolder, open_folder
 from pathassets.engine.datasets.withdrawn import withdrawn_among
-from pathassets.engine.settings import CATALOG_FILE, Settings, own_catalog, read_settings
+from pathassets.engine.settings import CATALOG_FILE, Settings, default_catalog, read_settings
 from pathassets.engine.stores import store_of
 from pathassets.errors import CatalogError, SpecError
 
@@ -78,11 +78,10 @@ def _settings_with(store: Path | str | None) -> Settings:
     settings = read_settings()
     if store is None:
         return settings
-    if isinstance(store, str) and is_url(store):
-        return replace(settings, store=parse_url(store))
-    root = Path(store).expanduser().absolute()
-    url = own_catalog(root) if settings.has_own_catalog else settings.catalog_url
-    return replace(settings, store=root, catalog_url=url)
+    is_bucket = isinstance(store, str) and is_url(store)
+    place = parse_url(str(store)) if is_bucket else Path(store).expanduser().absolute()
+    url = default_catalog(place, settings.home) if settings.is_catalog_default else None
+    return replace(settings, store=place, catalog_url=url or settings.catalog_url)
 
 
 @contextmanager

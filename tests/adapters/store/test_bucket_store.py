@@ -126,6 +126,39 @@ def test_a_storage_that_fails_while_files_go_up_leaves_none(store, monkeypatch):
     assert publish(store) == store.read_checked(ADDRESS)
 
 
+def test_files_stay_once_they_were_to_be_named_and_no_answer_came(store, monkeypatch):
+    """The request may be done a moment later: it must not name files that were taken away."""
+    put_if_absent = type(store.place).put_if_absent
+
+    def lost(place, key, data):
+        put_if_absent(place, key, data)
+        raise StorageUnavailable(key, "does not answer")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(store.place), "put_if_absent", lost)
+        with pytest.raises(StorageUnavailable):
+            publish(store)
+    assert store.is_intact(ADDRESS)
+    assert publish(store) == store.read_checked(ADDRESS)
+    assert len(keys(store)) == 3
+
+
+def test_a_storage_that_does_not_answer_is_no_damage(store, monkeypatch):
+    made = publish(store)
+
+    def silent(*_):
+        raise StorageUnavailable(store.where, "does not answer")
+
+    for name in ("read_known", "head", "objects"):
+        monkeypatch.setattr(type(store.place), name, silent)
+    for ask in (store.is_intact, store.has, store.read_whole, store.fetch):
+        with pytest.raises(StorageUnavailable):
+            ask(ADDRESS)
+    for check in (store.check_sizes, store.check_bytes):
+        with pytest.raises(StorageUnavailable):
+            check(ADDRESS, made.files)
+
+
 def test_files_that_nothing_names_go_once_they_are_a_day_old(store, monkeypatch):
     made = publish(store)
     left = [f"{ADDRESS}/{'a' * 32}/x.bin", f"features/stats/b/0/{'b' * 32}/f.zarr/c/0"]
@@ -217,6 +250,14 @@ def test_a_copy_that_was_changed_here_is_made_anew(store):
     assert store.fetch(ADDRESS) == folder  # by its sizes
     assert store.read_checked(ADDRESS) == made
     assert (store.fetch(ADDRESS) / "x.bin").read_bytes() == b"1234"
+
+
+def test_what_is_doubted_is_read_where_it_is_kept_and_not_from_a_copy(store):
+    publish(store)
+    store.place.put(f"{read_said(store.place, ADDRESS).folder}/x.bin", b"4321")
+    assert (store.fetch(ADDRESS) / "x.bin").read_bytes() == b"1234"
+    with pytest.raises(ArtifactCorrupt, match="has other bytes"):
+        store.read_proved(ADDRESS)
 
 
 def test_a_link_in_a_copy_is_not_followed(store, tmp_path):
