@@ -251,9 +251,8 @@ class TestUpkeep:
         with store.staging("bin") as bin_:
             upkeep_of(store).remove_slides(["mine"], bin_)
         assert list(upkeep_of(store).survey(STAGES)) == [other]
-        assert not [
-            path for path in store.work.rglob("*") if "mine-3" in str(path) or is_of_mine(path)
-        ]
+        assert not [path for path in store.work.rglob("*") if "-mine-3" in path.name]
+        assert not [path for path in store.work.rglob(MANIFEST) if is_of_mine(path)]
         assert store.read_checked(other).address == other
 
     def test_what_is_newer_than_a_run_is_told_from_what_is_older(self, store):
