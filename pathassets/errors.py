@@ -20,6 +20,7 @@
     │   ├── BagUnreadable                         features that a dataset names
     │   ├── MembersForgotten                      slides that a dataset names were taken out since
     │   ├── ObjectMissing (FileNotFoundError)     an object, or its bucket
+    │   ├── ObjectChanged                         an object was written to while it was read
     │   ├── StorageUnavailable                    the object storage does not answer
     │   └── OutputExists (FileExistsError)        what was to be written is there, and is another's
     ├── WorkerLost                                the worker process died or timed out on this slide
@@ -257,6 +258,12 @@ class ObjectMissing(StoreError, FileNotFoundError):
     """An object of a bucket, or the bucket, is not there."""
 
     reason = "object_missing"
+
+
+class ObjectChanged(StoreError):
+    """An object of a bucket is not the one any more that was begun to be read."""
+
+    reason = "object_changed"
 
 
 class StorageUnavailable(StoreError):

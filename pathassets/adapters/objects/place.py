@@ -1,7 +1,7 @@
 """A place of objects: the only door to obstore.
 
     open_place(url) ─▶ ObjectPlace ─▶ head, read, read_parts, download      an object, or a part
-                                      put, put_file, put_if_absent          whole, or not at all
+                                      put, put_file, put_if_absent, …       whole, or not at all
                                       objects, folders, delete
 
 Keys are paths below the place's URL. Errors are those of `errors.py`, with no word of the foreign
@@ -21,15 +21,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import obstore
-from obstore.exceptions import AlreadyExistsError
+from obstore.exceptions import AlreadyExistsError, PreconditionError
 from obstore.store import AzureStore, GCSStore, HTTPStore, S3Store
 
-from pathassets.adapters.objects.troubles import FOREIGN, trouble_of
+from pathassets.adapters.objects.troubles import FOREIGN, changed, trouble_of
 from pathassets.adapters.objects.urls import WEB, ObjectUrl, is_key, parse_url
 from pathassets.errors import ObjectMissing, SpecError, StoreError
 
 if TYPE_CHECKING:  # of obstore's stubs alone
-    from obstore import GetOptions, ObjectMeta
+    from obstore import GetOptions, ListResult, ObjectMeta, UpdateVersion
     from obstore.store import ClientConfig, ObjectStore, RetryConfig
 
 PART_BYTES = 32 * 1024 * 1024
@@ -65,6 +65,8 @@ class StoredObject:
     """Another one: other bytes, or written again."""
     modified_s: float
     """Seconds since 1970, on the storage's clock."""
+    version: str | None = None
+    """What Google's storage calls these bytes under this key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,16 @@ class ObjectPlace:
         """
         return _stored(self._ask(key, lambda: obstore.head(self._store, key)))
 
+    def read_known(self, key: str) -> tuple[StoredObject, bytes]:
+        """Read a small object, and what it was when it was read.
+
+        Raises:
+            ObjectMissing: there is none, or no bucket.
+            StoreError: it cannot be read.
+        """
+        found = self._ask(key, lambda: obstore.get(self._store, key))
+        return _stored(found.meta), self._ask(key, lambda: bytes(found.bytes()))
+
     def read(self, key: str, *, start: int = 0, end: int | None = None) -> bytes:
         """Read a small object, or bytes `start` up to `end` of one; fewer where it ends before.
 
@@ -104,7 +116,8 @@ class ObjectPlace:
 
         Raises:
             ObjectMissing: there is none, or no bucket.
-            StoreError: it cannot be read, or is shorter.
+            ObjectChanged: it is shorter.
+            StoreError: it cannot be read.
         """
         starts, ends = [start for start, _ in ranges], [end for _, end in ranges]
         parts = self._ask(
@@ -112,7 +125,7 @@ class ObjectPlace:
         )
         found = [bytes(part) for part in parts]
         if [len(part) for part in found] != [end - start for start, end in ranges]:
-            raise StoreError(self.url_of(key), "is shorter than it was", remedy="Run it again")
+            raise changed(self.url_of(key))
         return found
 
     def read_parts(self, known: StoredObject) -> Iterator[bytes]:
@@ -120,7 +133,8 @@ class ObjectPlace:
 
         Raises:
             ObjectMissing: it is gone.
-            StoreError: it was changed meanwhile, or cannot be read.
+            ObjectChanged: it was written to meanwhile.
+            StoreError: it cannot be read.
         """
         for start in range(0, known.size_bytes, PART_BYTES):
             yield self.read_of(known, start=start, end=min(start + PART_BYTES, known.size_bytes))
@@ -130,16 +144,15 @@ class ObjectPlace:
 
         Raises:
             ObjectMissing: it is gone.
-            StoreError: it was changed meanwhile, or cannot be read.
+            ObjectChanged: it was written to meanwhile.
+            StoreError: it cannot be read.
         """
         wanted: GetOptions = {"range": (start, end)}
         if known.etag is not None:
             wanted["if_match"] = known.etag
         part = self._ask(known.key, lambda: _read(self._store, known.key, wanted))
         if len(part) != end - start:
-            raise StoreError(
-                self.url_of(known.key), "was changed while it was read", remedy="Run it again"
-            )
+            raise changed(self.url_of(known.key))
         return part
 
     def download(self, known: StoredObject, path: Path) -> None:
@@ -147,7 +160,8 @@ class ObjectPlace:
 
         Raises:
             ObjectMissing: it is gone.
-            StoreError: it was changed meanwhile, or cannot be read.
+            ObjectChanged: it was written to meanwhile.
+            StoreError: it cannot be read.
             OSError: the file is there, or cannot be written.
         """
         with path.open("xb") as file:
@@ -201,6 +215,38 @@ class ObjectPlace:
 
         return self._write(key, act)
 
+    def put_instead(self, known: StoredObject, data: bytes) -> bool:
+        """Write an object where it still is the one that is known; returns whether it did.
+
+        False may also mean that it did, and the answer was lost: who must know reads it.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+        mode: UpdateVersion = {"e_tag": known.etag}
+        if known.version is not None:
+            mode["version"] = known.version
+
+        def act() -> bool:
+            try:
+                obstore.put(self._store, known.key, data, mode=mode)
+            except (PreconditionError, FileNotFoundError):
+                return False
+            return True
+
+        return self._write(known.key, act)
+
+    def move(self, key: str, to: str) -> None:
+        """Give an object another key, below the same place; killed in between, it has both.
+
+        Raises:
+            ObjectMissing: there is none, or no bucket.
+            StoreError: it cannot be written.
+        """
+        _check_key(to)
+        self._write(key, lambda: obstore.copy(self._store, key, to))
+        self.delete([key])
+
     def objects(self, folder: str = "") -> Iterator[StoredObject]:
         """Give the objects below a folder, at any depth, as the storage orders them.
 
@@ -220,9 +266,21 @@ class ObjectPlace:
             ObjectMissing: there is no bucket.
             StoreError: it cannot be listed.
         """
-        _check_key(folder or "all")
-        found = self._ask(folder, lambda: obstore.list_with_delimiter(self._store, folder or None))
+        found = self._in(folder)
         return sorted(one.rstrip("/").rpartition("/")[2] for one in found["common_prefixes"])
+
+    def files(self, folder: str = "") -> Sequence[StoredObject]:
+        """Objects in a folder, and in none below it.
+
+        Raises:
+            ObjectMissing: there is no bucket.
+            StoreError: it cannot be listed.
+        """
+        return [*map(_stored, self._in(folder)["objects"])]
+
+    def _in(self, folder: str) -> ListResult[Sequence[ObjectMeta]]:
+        _check_key(folder or "all")
+        return self._ask(folder, lambda: obstore.list_with_delimiter(self._store, folder or None))
 
     def delete(self, keys: Iterable[str]) -> None:
         """Remove objects; one that isn't there is no fault.
@@ -300,6 +358,7 @@ def _stored(meta: ObjectMeta) -> StoredObject:
         size_bytes=meta["size"],
         etag=meta["e_tag"],
         modified_s=meta["last_modified"].timestamp(),
+        version=meta["version"],
     )
 
 

@@ -11,6 +11,7 @@ import re
 from obstore import exceptions as foreign
 
 from pathassets.errors import (
+    ObjectChanged,
     ObjectMissing,
     PathAssetsError,
     StorageUnavailable,
@@ -36,7 +37,7 @@ _GRANT = "Grant these credentials what they need there (read, list, write and de
 _REGION = "Set AWS_REGION to the region of the bucket"
 _REDIRECTED = "redirect without LOCATION"
 _ELSEWHERE = ("AuthorizationHeaderMalformed", "IllegalLocationConstraintException")
-_N_UNKNOWN, _N_REFUSED, _N_BUSY, _N_BROKEN = 401, 403, 429, 500
+_N_UNKNOWN, _N_REFUSED, _N_SHORTER, _N_BUSY, _N_BROKEN = 401, 403, 416, 429, 500
 
 
 def trouble_of(error: Exception, url: str, root: str) -> PathAssetsError:
@@ -71,8 +72,8 @@ def _of_who_asks(error: Exception, code: str, status: int, root: str) -> PathAss
 
 
 def _of_answer(error: Exception, code: str, status: int, url: str) -> PathAssetsError:
-    if isinstance(error, foreign.PreconditionError):
-        return StoreError(url, "was changed while it was read", remedy="Run it again")
+    if isinstance(error, foreign.PreconditionError) or status == _N_SHORTER:
+        return changed(url)
     if isinstance(error, foreign.InvalidPathError):
         return StoreError(
             url, "holds, or is, a name that no file can have", remedy="Rename that object"
@@ -88,6 +89,11 @@ def _of_answer(error: Exception, code: str, status: int, url: str) -> PathAssets
     return StoreError(
         url, f"the server answered {status}{_called(code)}", remedy="Ask who keeps the server"
     )
+
+
+def changed(url: str) -> ObjectChanged:
+    """What is said of an object that is not the one any more that was begun to be read."""
+    return ObjectChanged(url, "was changed while it was read", remedy="Run it again")
 
 
 def _unavailable(error: Exception, code: str, status: int, url: str) -> PathAssetsError:

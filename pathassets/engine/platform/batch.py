@@ -33,6 +33,7 @@ from pathassets.engine.slides.scratch import scratch_for, tell_no_scratch
 from pathassets.engine.stages.outcomes import SlideOutcome, SlideTask, StepOutcome
 from pathassets.engine.stages.published import Published
 from pathassets.engine.stages.segments import SlideInSegments
+from pathassets.errors import StorageUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -125,12 +126,20 @@ def _work(
 ) -> Generator[SlideOutcome, None, None]:
     to_do = []
     for task in tasks:
-        slide = SlideInSegments(task, Published(platform.store, task.doubted).find_all(task.steps))
+        slide = SlideInSegments(task, _made_already(platform, task))
         if slide.next() is None:
             yield slide.outcome()
         else:
             to_do.append(slide)
     yield from work_off(platform, to_do, tell)
+
+
+def _made_already(platform: Platform, task: SlideTask) -> dict[Address, StepOutcome]:
+    """What of a slide is made already; nothing where a bucket does not answer: a worker says so."""
+    try:
+        return Published(platform.store, task.doubted).find_all(task.steps)
+    except StorageUnavailable:
+        return {}
 
 
 def record_outcome(catalog: Catalog, outcome: SlideOutcome, run_id: str) -> None:

@@ -50,7 +50,7 @@ def enter_check(settings: Settings, done: Check) -> None:
     A home that has no catalog gets none by it; one that cannot be written is told, and the look is
     worth the same.
     """
-    own = settings.store / CATALOG_FILE
+    own = settings.work / CATALOG_FILE
     if done.info is None or (settings.has_own_catalog and not own.is_file()):
         return
     try:

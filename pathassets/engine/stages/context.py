@@ -20,6 +20,7 @@ from pathassets.core.slides.tiles import TileFault, expect_tiles
 from pathassets.engine.slides.open import OpenedSlide
 from pathassets.engine.slides.source import Source, find_source
 from pathassets.engine.stages.outcomes import SlideTask
+from pathassets.engine.stores import store_of_task
 from pathassets.errors import PathAssetsError, SlideChanged
 
 OVERVIEW_MPP = 8.0
@@ -90,7 +91,7 @@ class SlideContext:
 
     def artifact(self, address: Address) -> tuple[Artifact, Path]:
         """A published artifact of this slide, its files checked, and its folder."""
-        return self.store.read_checked(address), self.store.path_of(address)
+        return self.store.read_checked(address), self.store.fetch(address)
 
     def reader_facts(self) -> dict[str, Any]:
         """What read the pixels, why not the tile reader where it could have, and what is left."""
@@ -131,7 +132,7 @@ class LazyContext:
     def __init__(self, task: SlideTask, share: MachineShare) -> None:
         self._task = task
         self._share = share
-        self.store = Store(Path(task.store_root))
+        self.store = store_of_task(task.store_root, task.store_work)
         self.source: Source | None = None
         """Where the slide is read; None where nobody looked for it."""
         self._context: SlideContext | None = None

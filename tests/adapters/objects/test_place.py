@@ -128,7 +128,7 @@ def test_only_the_first_puts_what_is_to_be_absent(place: ObjectPlace):
 
 
 def test_a_folder_is_listed_to_its_end_and_nothing_beside_it(place: ObjectPlace):
-    keys = [f"in/{n // 200}/{n:04}" for n in range(2 * N_LISTED + 1)]
+    keys = [f"in/{n // 80}/{n:04}" for n in range(2 * N_LISTED + 1)]
     for key in (*keys, "inside", "in.txt"):
         place.put(key, b"")
     assert sorted(one.key for one in place.objects("in")) == keys

@@ -182,9 +182,9 @@ def look_task(
     return LookTask(
         slide_id=row.slide_id, fingerprint=record.fingerprint, paths=row.paths,
         slide_mpp=row.planned.slide_mpp, width_px0=record.width_px0, height_px0=record.height_px0,
-        store_root=str(platform.store.root), artifacts=row.artifacts,
-        kept=Kept.of(platform.settings.home), size=size, colours=found.colours,
-        is_reading=is_reading,
+        store_root=platform.store.where, store_work=str(platform.store.work),
+        artifacts=row.artifacts, kept=Kept.of(platform.settings.home), size=size,
+        colours=found.colours, is_reading=is_reading,
     )  # fmt: skip
 
 

@@ -37,6 +37,7 @@ from pathassets.engine.slides.scratch import Scratch
 from pathassets.engine.slides.source import SlidePath, find_source
 from pathassets.engine.stages.patch_locations import LOCATIONS
 from pathassets.engine.stages.tissue_mask import MASK
+from pathassets.engine.stores import store_of_task
 from pathassets.errors import PathAssetsError, TileUnreadable
 
 FRAME_PX = 1024
@@ -63,6 +64,8 @@ class LookTask:
     width_px0: int
     height_px0: int
     store_root: str
+    store_work: str
+    """Folder of this machine for what is copied of a bucket's store."""
     artifacts: Mapping[str, Address]
     """Its mask, locations and features, as far as they are current, by stage."""
     kept: Kept
@@ -106,10 +109,15 @@ class _Parts:
         """Units of the frame in a level-0 pixel."""
         return FRAME_PX / max(self.task.width_px0, self.task.height_px0)
 
+    @property
+    def store(self) -> Store:
+        """Where they are."""
+        return store_of_task(self.task.store_root, self.task.store_work)
+
     def folder(self, stage: str) -> Path | None:
         """Where an artifact is; None where there is none that is current."""
         address = self.task.artifacts.get(stage)
-        return None if address is None else Store(Path(self.task.store_root)).path_of(address)
+        return None if address is None else self.store.fetch(address)
 
     def attempt(self, make: Callable[[], T], instead: T) -> T:
         """Make a part; where that fails, say why, and go on with another."""
@@ -146,7 +154,7 @@ def _locations(parts: _Parts) -> PatchLocations | None:
     address, folder = parts.task.artifacts.get("patch_locations"), parts.folder("patch_locations")
     if address is None or folder is None:
         return None
-    facts = Store(Path(parts.task.store_root)).read(address).facts
+    facts = parts.store.read(address).facts
     return load_locations(
         folder / LOCATIONS, side_px0=facts["side_px0"], patch_px=facts["patch_px"],
         mpp=facts["mpp"],

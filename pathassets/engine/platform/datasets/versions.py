@@ -93,7 +93,7 @@ def tables_of(platform: Platform, version: DatasetVersion) -> VersionTables:
     release = version.release
     if release is None:
         read_present(platform, version.address)
-        folder = platform.store.path_of(version.address)
+        folder = platform.store.fetch(version.address)
         return VersionTables(
             manifest=load_table(folder / MANIFEST_TABLE),
             left_out=load_table(folder / LEFT_OUT_TABLE),

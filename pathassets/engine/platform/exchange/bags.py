@@ -57,7 +57,7 @@ def open_vector(platform: Platform, member: Member, facts: SlideFacts) -> SlideV
     """
     store = platform.store
     artifact = read_present(platform, member.address)
-    vector, said = load_embedding(store.path_of(artifact.address) / EMBEDDING)
+    vector, said = load_embedding(store.fetch(artifact.address) / EMBEDDING)
     (features,) = (parent for parent in artifact.parents if parent.stage == FEATURES)
     return SlideVector(
         bag=_features(store, read_present(platform, features), facts), vector=vector,
@@ -66,7 +66,7 @@ def open_vector(platform: Platform, member: Member, facts: SlideFacts) -> SlideV
 
 
 def _features(store: Store, artifact: Artifact, facts: SlideFacts) -> Bag:
-    path = store.path_of(artifact.address) / ROWS
+    path = store.fetch(artifact.address) / ROWS
     rows = FeatureRows(path)
     if rows.is_map:
         raise SpecError(
@@ -101,7 +101,7 @@ def _patch_mpp(said: Mapping[str, Any]) -> float:
 def _locations(store: Store, artifact: Artifact, facts: SlideFacts) -> Bag:
     said = artifact.facts
     locations = load_locations(
-        store.path_of(artifact.address) / LOCATIONS, side_px0=said["side_px0"],
+        store.fetch(artifact.address) / LOCATIONS, side_px0=said["side_px0"],
         patch_px=said["patch_px"], mpp=said["mpp"], level=said["asked_level"],
     )  # fmt: skip
     mpp = _patch_mpp({**said, "patch_mpp": said["mpp"], "slide_mpp": facts.mpp})
@@ -133,7 +133,7 @@ def tissue_of(store: Store, mask: Address | None) -> tuple[AnnotationPolygon, ..
         artifact = store.read_checked(mask)
     except StoreError:
         return ()
-    return tuple(read_annotations(store.path_of(artifact.address) / OUTLINES).polygons)
+    return tuple(read_annotations(store.fetch(artifact.address) / OUTLINES).polygons)
 
 
 def drawn_of(platform: Platform, annotation: Address) -> tuple[AnnotationPolygon, ...]:
@@ -149,7 +149,7 @@ def drawn_of(platform: Platform, annotation: Address) -> tuple[AnnotationPolygon
             f"{annotation}: is a picture of a mask, and draws no polygon",
             remedy="Export the tissue mask that was made from it",
         )
-    return tuple(read_annotations(platform.store.path_of(annotation) / POLYGONS).polygons)
+    return tuple(read_annotations(platform.store.fetch(annotation) / POLYGONS).polygons)
 
 
 def facts_of(member: Member, name: str, info: SlideInfo | None) -> SlideFacts:

@@ -75,7 +75,7 @@ def find_origin(platform: Platform, named: str) -> Origin:
     if is_url(named):
         return Origin(address=_slide_or_patient(platform, str(parse_url(named))), said={})
     path = Path(named)
-    if (uri := _uri_of(platform, path)) is not None:
+    if (uri := platform.store.place_of(named)) is not None:
         return Origin(address=_at(platform, path, uri).address, said={})
     if (scan := platform.catalog.find_path(str(path.absolute()))) is not None:
         return Origin(address=slide_address(platform, scan.slide_id), said={})
@@ -99,7 +99,7 @@ def _named(platform: Platform, path: Path, named: str) -> Address:
     if len(parts) > 1:
         raise StoreError(
             path,
-            f"is not inside the store {platform.store.root}, and not there",
+            f"is not inside the store {platform.store.where}, and not there",
             remedy="Name a file, an address (stage/name/slide/digest), a slide, a patient, a "
             "dataset or a release, or point PATHASSETS_STORE at its store",
         )
@@ -147,12 +147,6 @@ def _version(platform: Platform, named: str) -> Address:
 def release_address(release: ReleaseRecord) -> Address:
     """Where a release stands in a lineage: after the dataset's artifact that it gave a number."""
     return Address(RELEASE_STAGE, release.dataset, str(release.version), release.digest)
-
-
-def _uri_of(platform: Platform, path: Path) -> str | None:
-    """A place in the store, from its root; None where it is elsewhere."""
-    place, root = path.resolve(), platform.store.root.resolve()
-    return place.relative_to(root).as_posix() if place.is_relative_to(root) else None
 
 
 def _at(platform: Platform, path: Path, uri: str) -> ArtifactRecord:
@@ -242,8 +236,8 @@ def _copied(platform: Platform, path: Path) -> Origin:
         return one
     _refuse_gone_copy(platform, path)
     raise CatalogError(
-        f"{path}: is not inside the store {platform.store.root}, and the catalog knows no artifact "
-        "that it is a copy of",
+        f"{path}: is not inside the store {platform.store.where}, and the catalog knows no "
+        "artifact that it is a copy of",
         remedy="Name a file of the store, or a copy of one; if it is another home's, point "
         "PATHASSETS_CATALOG and PATHASSETS_STORE at that",
     )
