@@ -9,7 +9,7 @@ import pytest
 
 from pathassets.adapters.objects.place import open_place
 from tests.defs.daemon import pathassets
-from tests.test_demo_in_a_bucket import made_in, states_in
+from tests.test_demo_in_a_bucket import made_in
 
 
 def made_in_bucket(url: str) -> dict[str, str]:

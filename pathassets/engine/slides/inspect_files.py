@@ -87,7 +87,7 @@ def inspect_file(task: InspectionTask) -> FileInspection | NoSlide:
 def _inspect_local(path: Path) -> FileInspection:
     members = members_of(path)
     stamp = stamp_of(members)
-    seen = _open_and_look(path)
+    seen = _open_and_look(path, path)
     fingerprint = fingerprint_of(members)
     if stamp_of(members) != stamp:
         raise SlideChanged(path, "changed while it was read", remedy="Ingest it once it is whole")
@@ -99,15 +99,16 @@ def _inspect_object(file: RemoteFile, scratch: Scratch | None) -> FileInspection
     slide = look_at(file)
     with closing(copy_of_slide(slide, scratch)) as copy:
         try:
-            seen = _open_and_look(copy.path)
+            seen = _open_and_look(copy.path, file)
         except SlideError as error:
             raise error.about(file) from error
         return replace(seen, stamp=slide.stamp, fingerprint=copy.fingerprint)
 
 
-def _open_and_look(path: Path) -> FileInspection:
+def _open_and_look(path: Path, named: FilePlace) -> FileInspection:
+    """What a file is, be it the copy of what is named."""
     with open_slide(path) as slide:
-        thumbnail, problem = _thumbnail(slide)
+        thumbnail, problem = _thumbnail(slide, named)
         return FileInspection(
             stamp=_UNSEEN, fingerprint="", info=slide.info,
             thumbnail=thumbnail, thumbnail_problem=problem,
@@ -117,13 +118,13 @@ def _open_and_look(path: Path) -> FileInspection:
 _UNSEEN = FileStamp(size_bytes=0, mtime_ns=0, ctime_ns=0)
 
 
-def _thumbnail(slide: OpenedSlide) -> tuple[bytes | None, str]:
+def _thumbnail(slide: OpenedSlide, named: FilePlace) -> tuple[bytes | None, str]:
     """JPEG from the pyramid, or why there is none."""
     downsample = max(slide.info.width_px0, slide.info.height_px0) / PREVIEW_PX
     try:
         overview, _ = read_overview(slide, downsample=max(1.0, downsample))
     except TileUnreadable as error:
-        return None, str(error)
+        return None, str(error.about(named))
     return preview_jpeg(shrink_to(overview)), ""
 
 

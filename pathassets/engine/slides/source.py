@@ -28,10 +28,12 @@ from pathassets.engine.slides.remote.whole import copy_of_slide
 from pathassets.engine.slides.scratch import NoRoom, Scratch, is_elsewhere
 from pathassets.engine.slides.scratch_copy import Borrowed, LocalOriginal
 from pathassets.errors import (
+    ResourcesShort,
     SlideChanged,
     SlideError,
     SlideUnreadable,
     StorageUnavailable,
+    StoreError,
 )
 
 
@@ -100,11 +102,11 @@ def find_source(
         StoreError: the scratch folder cannot be read or written, or a bucket not be asked.
         ResourcesShort: there is no room for the copy of an object.
     """
-    problems: list[SlideError | StorageUnavailable] = []
+    problems: list[SlideError | StoreError | ResourcesShort] = []
     for place in places:
         try:
             return _source_at(place, fingerprint, scratch)
-        except (SlideError, StorageUnavailable) as error:
+        except (SlideError, StoreError, ResourcesShort) as error:
             problems.append(error)
     if not problems:
         raise SlideUnreadable(
@@ -115,7 +117,7 @@ def find_source(
     raise next(graver, problems[0])
 
 
-_GRAVER = (SlideChanged, StorageUnavailable)
+_GRAVER = (SlideChanged, StorageUnavailable, ResourcesShort)
 """What is told first of several places: what a person must see to, then what may pass."""
 
 

@@ -17,7 +17,9 @@ from pathassets.adapters.files import fingerprint_of
 from pathassets.adapters.objects.place import open_place
 from pathassets.adapters.objects.remote_file import RemoteFile, place_of
 from pathassets.adapters.objects.remote_slides import is_of_slide, look_at, slides_below
+from pathassets.adapters.tifffile import corrupt_tile
 from pathassets.engine.platform.batch import run_batch
+from pathassets.engine.platform.exchange.bags import look_at as look_at_slide
 from pathassets.engine.platform.ingestion.ingest import (
     Registration,
     check_file_name,
@@ -26,11 +28,13 @@ from pathassets.engine.platform.ingestion.ingest import (
 )
 from pathassets.engine.platform.plan import plan_slides
 from pathassets.engine.platform.platform import Platform
+from pathassets.engine.platform.provenance.origin import find_origin
 from pathassets.engine.platform.upkeep.slide_files import check_slides
 from pathassets.engine.slides.remote import ranged
 from pathassets.engine.slides.remote.whole import copy_of_slide
 from pathassets.engine.slides.scratch import open_scratch
-from pathassets.errors import SlideUnreadable, SpecError
+from pathassets.engine.slides.tile_check import CheckTask, check_slide
+from pathassets.errors import CatalogError, SlideUnreadable, SpecError
 from tests.s3_server import KEY_ID, SECRET
 
 
@@ -85,7 +89,13 @@ def test_a_slide_of_a_bucket_is_what_its_content_is(
     assert not [*(platform.settings.home / "scratch").glob("[!.]*")]
 
 
-@pytest.mark.parametrize("least_bytes", [0, ranged.LEAST_BYTES], ids=["by parts", "whole"])
+@pytest.mark.parametrize(
+    "least_bytes",
+    [
+        pytest.param(0, id="by parts"),
+        pytest.param(ranged.LEAST_BYTES, id="whole", marks=pytest.mark.slow),
+    ],
+)
 @pytest.mark.usefixtures("here")
 def test_artifacts_of_a_bucket_are_those_of_a_disk(
     platform: Platform,
@@ -238,6 +248,32 @@ def test_a_url_with_a_secret_is_refused_and_not_repeated() -> None:
 def test_a_name_that_no_copy_could_have_is_refused() -> None:
     with pytest.raises(SlideUnreadable, match="longer than 255 bytes"):
         check_file_name(at(f"s3://bucket/{'ä' * 130}.svs"))
+
+
+@pytest.mark.usefixtures("here")
+def test_commands_take_a_slide_of_a_bucket_as_any_other(
+    platform: Platform,
+    bucket: str,
+    make_slide: Callable[..., Path],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    local = make_slide("a.svs")
+    corrupt_tile(local, level=0, tile_index=30)
+    url = put(bucket, "a.svs", local)
+    (one,) = ingested(platform, url)
+    assert f"no thumbnail: {url}: level 0, tile 30" in caplog.text
+    with open_scratch(platform.settings.home / "scratch", 10**9) as scratch:
+        task = CheckTask(path=at(url), fingerprint="", n_threads=2, scratch=scratch)
+        checked = check_slide(task)
+        near = check_slide(replace(task, path=local))
+        assert (checked.path, checked.faults, checked.info) == (at(url), near.faults, near.info)
+        assert len(checked.faults) == 1
+        changed = check_slide(replace(task, fingerprint="0" * 64)).error
+        assert f"{url}: its content is not the registered one" in str(changed)
+    assert look_at_slide(platform, one.slide_id) == near.info
+    assert find_origin(platform, url).address.partition_key == one.slide_id
+    with pytest.raises(CatalogError, match=r"other.svs: not in the catalog"):
+        find_origin(platform, f"{bucket}/other.svs")
 
 
 @pytest.mark.usefixtures("here")

@@ -35,7 +35,7 @@ from pathassets.engine.slides.remote.whole import copy_of_slide
 from pathassets.engine.slides.scratch import HOLES, open_scratch
 from pathassets.engine.slides.scratch_copy import CARD, PART
 from pathassets.engine.slides.source import SlidePath, Source, find_source
-from pathassets.errors import SlideChanged, SlideUnreadable
+from pathassets.errors import ResourcesShort, SlideChanged, SlideUnreadable, StoreError
 
 SIDE_PX, TILE_PX = 2048, 64
 
@@ -298,3 +298,22 @@ def test_a_copy_of_other_bytes_than_were_registered_is_none(
         with pytest.raises(SlideChanged, match=r"s3://.*/a.svs: changed while it was read"):
             copy_of_slide(slide, scratch)
         assert not [*(tmp_path / "scratch").glob("[0-9a-f]*-*")]
+
+
+def test_a_bucket_that_fails_is_no_hindrance_where_a_disk_has_the_slide(
+    local: Path, bucket: str, tmp_path: Path
+) -> None:
+    here = SlidePath(path=str(local), stamp=stamp_at(local))
+    there = SlidePath(path=f"{bucket}/gone.svs", stamp=here.stamp)
+    nowhere = SlidePath(path="s3://no-such-bucket-of-anybody/a.svs", stamp=here.stamp)
+    open_place(bucket).put_file("a.svs", local)
+    large = SlidePath(path=f"{bucket}/a.svs", stamp=stamp_at(place_of(f"{bucket}/a.svs")))
+    fingerprint = fingerprint_of([local])
+    with open_scratch(tmp_path / "scratch", 1000, for_files=False) as scratch:
+        for bad in (there, nowhere, large):
+            with closing(find_source("a", fingerprint, [bad, here], scratch)) as source:
+                assert source.path == local
+        with pytest.raises(ResourcesShort, match=r"a.svs: there is no room for the copy"):
+            find_source("a", fingerprint, [there, large], scratch)
+    with pytest.raises(StoreError, match=r"a.svs: is read from a copy, and there is no folder"):
+        find_source("a", fingerprint, [large], None)
