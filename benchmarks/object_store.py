@@ -2,7 +2,7 @@
 
 Features (20,000 x 1,024 float32, 82 MB, in 20 chunks) are written on this machine and published to
 a folder and to a bucket of an S3 server that this script starts (moto). Then another machine, which
-has no copy, reads them: what it checks and what it fetches. The folder's writes end on the disk
+has no copy, reads them: what it looks at, checks and fetches. The folder's writes end on the disk
 (fsync), the bucket's in the server's memory; both are hashed. CPU-seconds are this process's alone.
 Each step is done several times, folder and bucket in turn; the median is told.
 
@@ -34,6 +34,7 @@ from pathassets.core.address import Address
 from tests.s3_server import make_bucket, serve_s3
 
 N_COLUMNS, N_CHUNK = 1024, 1024
+LOOK = "look: presence and sizes"
 T = TypeVar("T")
 
 
@@ -78,15 +79,21 @@ class Laps:
 
     def tell(self, n_bytes: int) -> None:
         """Print a line for each step."""
-        print(f"{'':34s}{'folder':>18s}{'bucket':>22s}{'ratio of CPU':>16s}")
+        print(f"{'':34s}{'folder':>24s}{'bucket':>24s}{'ratio of CPU':>16s}")
         for step in dict.fromkeys(step for step, _ in self._found):
-            told, cpu = [], []
-            for kind in ("folder", "bucket"):
-                laps = self._found[step, kind]
-                cpu.append(statistics.median(one for one, _ in laps))
-                wall_s = statistics.median(one for _, one in laps)
-                told.append(f"{cpu[-1]:6.2f} CPU-s {n_bytes / wall_s / 1e6:6.0f} MB/s")
-            print(f"{step:34s}{told[0]:>18s}  {told[1]:>20s}{cpu[1] / cpu[0]:>10.1f}")
+            laps = [self._found[step, kind] for kind in ("folder", "bucket")]
+            cpu = [statistics.median(one for one, _ in some) for some in laps]
+            wall = [statistics.median(one for _, one in some) for some in laps]
+            told = "".join(
+                f"{1000 * used_s:10.1f} CPU-ms" + _pace(step, n_bytes / took_s)
+                for used_s, took_s in zip(cpu, wall, strict=True)
+            )
+            print(f"{step:34s}{told}{cpu[1] / cpu[0]:>12.1f}")
+
+
+def _pace(step: str, bytes_per_s: float) -> str:
+    """MB/s, of a step that reads or writes all bytes."""
+    return f"{'':7s}" if step == LOOK else f"{bytes_per_s / 1e6:5.0f} MB/s"
 
 
 def measure(laps: Laps, kind: str, place: tuple[str, Path], number: int, rows: np.ndarray) -> None:
@@ -102,15 +109,11 @@ def measure(laps: Laps, kind: str, place: tuple[str, Path], number: int, rows: n
         )  # fmt: skip
     reader: Store = store_at(where, work / f"reader-{number}")
     address = made.address
-    laps.lap("look: presence and sizes", kind, lambda: reader.check_sizes(address, made.files))
+    laps.lap(LOOK, kind, lambda: reader.check_sizes(address, made.files))
     laps.lap("scrub: every byte hashed", kind, lambda: reader.check_bytes(address, made.files))
     laps.lap("read_checked: hashed, and here", kind, lambda: reader.read_checked(address))
-    folder = reader.fetch(address)
-    found = laps.lap(
-        "rows, once they are here", kind,
-        lambda: zarr.open_group(str(folder / "features.zarr"), mode="r")["features"][:],
-    )  # fmt: skip
-    if not np.array_equal(found, rows):
+    group = zarr.open_group(str(reader.fetch(address) / "features.zarr"), mode="r")
+    if not np.array_equal(group["features"][:], rows):
         raise SystemExit(f"{kind}: other rows were read than were written")
 
 

@@ -1,15 +1,14 @@
-"""Where a store is -> the store: a folder's, or a bucket's; and its upkeep."""
+"""Where a store is -> the store: a folder's, or a bucket's; and its upkeep.
+
+What only buckets need is imported for a bucket alone.
+"""
 
 from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
 
-from pathassets.adapters.objects.place import open_place
 from pathassets.adapters.objects.urls import is_url
-from pathassets.adapters.store.bucket_store import BucketStore
-from pathassets.adapters.store.bucket_upkeep import BucketUpkeep
-from pathassets.adapters.store.cache import CopyCache
 from pathassets.adapters.store.folder_store import FolderStore
 from pathassets.adapters.store.folder_upkeep import FolderUpkeep
 from pathassets.adapters.store.store import Store
@@ -36,17 +35,22 @@ def store_at(where: str, work: Path, cache_bytes: int = CACHE_BYTES) -> Store:
 
 
 @lru_cache(maxsize=8)
-def _bucket_at(url: str, work: Path, cache_bytes: int) -> BucketStore:
+def _bucket_at(url: str, work: Path, cache_bytes: int) -> Store:
     """One for all tasks of a worker: it keeps its connections."""
+    from pathassets.adapters.objects.place import open_place  # noqa: PLC0415 - see above
+    from pathassets.adapters.store.bucket_store import BucketStore  # noqa: PLC0415 - the same
+    from pathassets.adapters.store.cache import CopyCache  # noqa: PLC0415 - the same
+
     return BucketStore(open_place(url), work, CopyCache(work / CACHE, cache_bytes))
 
 
 def upkeep_of(store: Store) -> Upkeep:
     """How a store is looked through and tidied."""
-    match store:
-        case FolderStore():
-            return FolderUpkeep(store)
-        case BucketStore():
-            return BucketUpkeep(store)
-        case _:
-            raise TypeError(f"no upkeep of a {type(store).__name__}")
+    if isinstance(store, FolderStore):
+        return FolderUpkeep(store)
+    from pathassets.adapters.store.bucket_store import BucketStore  # noqa: PLC0415 - see above
+    from pathassets.adapters.store.bucket_upkeep import BucketUpkeep  # noqa: PLC0415 - the same
+
+    if isinstance(store, BucketStore):
+        return BucketUpkeep(store)
+    raise TypeError(f"no upkeep of a {type(store).__name__}")
