@@ -38,11 +38,11 @@ from events import RECIPE, describe_machine, home_of, write_slides
 
 COMMAND = "from pathassets.cli import main; main()"
 NO_DISK = """
-from pathassets.adapters.store.store import Store
-if hasattr(Store, "look_over"):
-    Store.look_over = lambda self, expected: ((address, None) for address, _ in expected)
+from pathassets.adapters.store.folder_store import FolderStore
+if hasattr(FolderStore, "look_over"):
+    FolderStore.look_over = lambda self, expected: ((address, None) for address, _ in expected)
 else:
-    Store.find_damage = lambda self, expected: (list(expected), iter(()))[1]
+    FolderStore.find_damage = lambda self, expected: (list(expected), iter(()))[1]
 """
 """Leaves out the look at files, of which there are none; what is read and written for it stays."""
 TICK = """

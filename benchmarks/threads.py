@@ -38,7 +38,8 @@ from read import CASES, Case, lay_patches, paint_tissue, read_ours, write_slide
 from pathassets.core.locations.locations import PatchLocations
 from pathassets.core.patches.read_plan import ReadSpec
 from pathassets.engine.features.reading import SlideJob, read_part
-from pathassets.engine.slides.open import OpenedSlide, SlideSource, open_slide
+from pathassets.engine.slides.open import OpenedSlide, open_slide
+from pathassets.engine.slides.remote.reopening import SlideSource
 from pathassets.engine.workers.parts.processes import ReaderProcesses
 from pathassets.engine.workers.parts.stream import PartStream, StreamSpec
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from sqlalchemy import insert
 
 from pathassets.adapters.files import stamp_of
-from pathassets.adapters.store.store import Artifact, StoredFile, _dump
+from pathassets.adapters.store.store import Artifact, StoredFile, dump
 from pathassets.catalog.database.connect import open_engine, writing
 from pathassets.catalog.human_inputs import now
 from pathassets.catalog.records import PathRecord, SlideRecord
@@ -95,7 +95,7 @@ def _write_artifacts(store: Path, slide_id: str) -> Iterator[Artifact]:
         folder = store / str(one.address)
         folder.mkdir(parents=True)
         (folder / "data").write_bytes(data)
-        (folder / "artifact.json").write_bytes(_dump(one))
+        (folder / "artifact.json").write_bytes(dump(one))
         yield one
         parents = (one.address, *parents[-1:])
 

@@ -19,6 +19,9 @@
     │   ├── ArtifactCorrupt
     │   ├── BagUnreadable                         features that a dataset names
     │   ├── MembersForgotten                      slides that a dataset names were taken out since
+    │   ├── ObjectMissing (FileNotFoundError)     an object, or its bucket
+    │   ├── ObjectChanged                         an object was written to while it was read
+    │   ├── StorageUnavailable                    the object storage does not answer
     │   └── OutputExists (FileExistsError)        what was to be written is there, and is another's
     ├── WorkerLost                                the worker process died or timed out on this slide
     ├── ResourcesShort                            no memory, thread or process is left to work with
@@ -32,10 +35,9 @@ A message reads `subject: fact`; in `str(error)` the remedy follows, a sentence 
 
 from __future__ import annotations
 
-import difflib
 import errno
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Self
 
 
@@ -251,6 +253,24 @@ class MembersForgotten(StoreError):
     reason = "slide_forgotten"
 
 
+class ObjectMissing(StoreError, FileNotFoundError):
+    """An object of a bucket, or the bucket, is not there."""
+
+    reason = "object_missing"
+
+
+class ObjectChanged(StoreError):
+    """An object of a bucket is not the one any more that was begun to be read."""
+
+    reason = "object_changed"
+
+
+class StorageUnavailable(StoreError):
+    """The object storage does not answer, or has too much to do."""
+
+    reason = "storage_unavailable"
+
+
 class OutputExists(StoreError, FileExistsError):
     """What was to be written is there already, and is another request's."""
 
@@ -276,6 +296,17 @@ class ResourcesShort(PathAssetsError):
             remedy="Use fewer workers or threads (PATHASSETS_WORKERS, PATHASSETS_READ_THREADS, "
             "num_workers), or give it more memory, and run it again",
         )
+
+    @classmethod
+    def of_scratch(cls, path: object, why: str) -> Self:
+        """A slide that can only be read from a copy, for which there is no room."""
+        error = cls("")
+        error.args = (f"{path}: there is no room for the copy that it is read from: {why}",)
+        error.remedy = (
+            "Raise PATHASSETS_SCRATCH_GB, clear the disk, or let PATHASSETS_SCRATCH name a folder "
+            "with more room, and run it again"
+        )
+        return error
 
 
 _SHORT_TEXTS = ("can't start new thread", "(-4:Insufficient memory)")
@@ -329,7 +360,8 @@ def is_passing(error: BaseException) -> bool:
         return not error.is_late
     found: BaseException | None = error
     while found is not None:
-        if isinstance(found, ResourcesShort) or getattr(found, "is_away", False):
+        is_away = getattr(found, "is_away", False)
+        if is_away or isinstance(found, ResourcesShort | StorageUnavailable):
             return True
         if isinstance(found, OSError) and found.errno in _PASSING:
             return True
@@ -365,36 +397,3 @@ class SlideForgotten(CatalogError):
     """The slide that is named was taken out for good."""
 
     reason = "slide_forgotten"
-
-
-def near_names(name: str, known: Iterable[str], n: int = 3) -> list[str]:
-    """Names that may be meant, whatever their case, the nearest first."""
-    folded = {one.casefold(): one for one in known}
-    return [folded[one] for one in difflib.get_close_matches(name.casefold(), folded, n=n)]
-
-
-def perhaps(near: Sequence[str], shown: Callable[[str], str] = repr) -> str:
-    """Ask back for names that may be meant, as they can be typed; empty where none may.
-
-    >>> perhaps(["luad", "lusc"]), perhaps([])
-    ("Did you mean 'luad' or 'lusc'? ", '')
-    """
-    return f"Did you mean {' or '.join(map(shown, near))}? " if near else ""
-
-
-def closest(name: str, known: Iterable[str]) -> str:
-    """The name that is meant, whatever its case; empty where none is like it."""
-    return next(iter(near_names(name, known, n=1)), "")
-
-
-def did_you_mean(name: str, known: Iterable[str], otherwise: str = "Known are") -> str:
-    """A remedy for a name that is none: the closest of those there are, else all of them.
-
-    >>> did_you_mean("Tissue_Maks", ["tissue_mask", "features"])
-    "Did you mean 'tissue_mask'?"
-    >>> did_you_mean("x", ["tissue_mask", "features"])
-    'Known are tissue_mask, features'
-    """
-    listed = list(known)
-    close = closest(name, listed)
-    return f"Did you mean {close!r}?" if close else f"{otherwise} {', '.join(listed)}".rstrip()

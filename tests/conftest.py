@@ -14,6 +14,7 @@ from hypothesis import settings
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"
+SETTINGS = ("PATHASSETS_", "DAGSTER_", "AWS_", "AZURE_", "GOOGLE_")
 
 # Threads of OpenMP that wait for each other sleep, also in processes started here. By default they
 # spin: where other processes have the cores, 70 small passes of ResNet-18 took ten times the CPU.
@@ -73,8 +74,25 @@ def _house_environment() -> Iterator[None]:
 
 
 def _take_settings() -> dict[str, str]:
-    names = [name for name in os.environ if name.startswith(("PATHASSETS_", "DAGSTER_"))]
+    names = [name for name in os.environ if name.startswith(SETTINGS)]
     return {name: os.environ.pop(name) for name in names}
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """URL of an S3 server, in a process of its own."""
+    from tests.s3_server import serve_s3  # noqa: PLC0415  (few tests use it)
+
+    with serve_s3() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def bucket(s3_server: str) -> str:
+    """URL of an empty bucket, which this process and those that it starts can use."""
+    from tests.s3_server import make_bucket  # noqa: PLC0415  (the same)
+
+    return make_bucket(s3_server)
 
 
 @pytest.fixture(scope="session")

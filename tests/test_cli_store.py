@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pathassets.adapters.store.damage import Damage, ListedFile
-from pathassets.adapters.store.store import Store
+from pathassets.adapters.store.folder_store import FolderStore
 from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.records import CohortFacts
 from pathassets.cli import main
@@ -133,13 +133,15 @@ def test_a_run_with_nothing_to_do_looks_at_each_artifact_once(
 ) -> None:
     assert home.is_dir()
     looked: Counter[Address] = Counter()
-    check_sizes = Store.check_sizes
+    check_sizes = FolderStore.check_sizes
 
-    def counting(store: Store, address: Address, files: Iterable[ListedFile]) -> Damage | None:
+    def counting(
+        store: FolderStore, address: Address, files: Iterable[ListedFile]
+    ) -> Damage | None:
         looked[address] += 1
         return check_sizes(store, address, files)
 
-    monkeypatch.setattr(Store, "check_sizes", counting)
+    monkeypatch.setattr(FolderStore, "check_sizes", counting)
     assert output("run").startswith("nothing to do")
     assert looked
     assert set(looked.values()) == {1}

@@ -26,6 +26,8 @@ class FileStamp:
     ctime_ns: int
     """Newest change of anything, as the file system saw it: no ordinary program can set it back.
     It moves with a mere chmod or hard link, too. 0 where it is not known."""
+    etag: str = ""
+    """What object storage calls this version of the content; empty of files."""
 
 
 def stamp_of(members: list[Path]) -> FileStamp:

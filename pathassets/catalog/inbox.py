@@ -43,7 +43,7 @@ class Sighting:
     """How a file of the inbox looked, and since when it has."""
 
     path: str
-    """Absolute."""
+    """Absolute, or the URL of an object."""
     size_bytes: int
     """Of all files of the slide."""
     mtime_ns: int
@@ -56,6 +56,8 @@ class Sighting:
     """Why it is not asked for though it is still; empty where nothing speaks against it."""
     n_retries: int = 0
     """How often a person asked for it to be tried again."""
+    etag: str = ""
+    """Of an object, what its storage calls this version; empty of a file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,8 +69,9 @@ class InboxClock:
     monotonic_s: float = 0.0
 
 
-FileLook = tuple[str, int, int, int]
-"""How a file looks: absolute path, bytes, newest change of content and of anything (ns)."""
+FileLook = tuple[str, int, int, str, int]
+"""How a file looks: absolute path or URL, bytes, newest change of content (ns), ETag, and newest
+change of anything (ns)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,10 +213,11 @@ def _alike(connection: Connection, table: Table, looks: Sequence[FileLook]) -> I
     """Files that look as a table's rows say."""
     path, size, mtime = table.c.path, table.c.size_bytes, table.c.mtime_ns
     ctime = _OF_RIGHTS if table is rejected_file else literal(0)
-    query = select(path, size, mtime, ctime).where(path.in_([one[0] for one in looks]))
+    etag = literal("") if table is taken_table else table.c.etag
+    query = select(path, size, mtime, etag, ctime).where(path.in_([one[0] for one in looks]))
     rows = {tuple(row) for row in connection.execute(query).all()}
     for one in looks if rows else ():
-        if (*one[:3], 0) in rows or one in rows:
+        if (*one[:4], 0) in rows or one in rows:
             yield one[0]
 
 

@@ -89,12 +89,14 @@ class PathRecord:
     """One file that holds a slide, as it was when last seen."""
 
     path: str
-    """Absolute."""
+    """Absolute, or the URL of an object."""
     slide_id: str
     size_bytes: int
     mtime_ns: int
     ctime_ns: int
     """0 where it is not known: the catalog did not always keep it."""
+    etag: str = ""
+    """Of an object, what its storage calls this version; empty of a file."""
     seen_at: datetime = field(default=UNSTAMPED, compare=False)
 
 
@@ -103,7 +105,7 @@ class RejectedFile:
     """One file that could not be registered, and why."""
 
     path: str
-    """Absolute."""
+    """Absolute, or the URL of an object."""
     reason: str
     message: str
     remedy: str
@@ -111,6 +113,8 @@ class RejectedFile:
     mtime_ns: int
     ctime_ns: int = 0
     """0 where it is not known."""
+    etag: str = ""
+    """Of an object, what its storage calls this version; empty of a file."""
     rejected_at: datetime = field(default=UNSTAMPED, compare=False)
 
 

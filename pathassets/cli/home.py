@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -26,6 +25,7 @@ from pathassets.errors import SelectionError
 if TYPE_CHECKING:
     import dagster as dg
 
+    from pathassets.adapters.objects.remote_file import FilePlace
     from pathassets.engine.platform.ingestion.cohort_table import Cohort
     from pathassets.engine.platform.ingestion.ingest import IdScheme, Registration
 
@@ -73,7 +73,7 @@ def opened() -> Iterator[tuple[Platform, dg.DagsterInstance]]:
 def register(
     platform: Platform,
     instance: dg.DagsterInstance,
-    files: list[Path],
+    files: list[FilePlace],
     cohort: Cohort,
     scheme: IdScheme,
 ) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from pathassets.adapters.objects.remote_file import FilePlace, place_of
+
 SOME_FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 """Exit codes."""
 
@@ -19,9 +21,22 @@ class _Words(click.ParamType[str]):
         return value
 
 
+class _Place(click.ParamType[FilePlace]):
+    """A path, or the URL of an object; `click.Path` makes `s3:/bucket` of `s3://bucket`."""
+
+    name = "path or url"
+
+    def convert(
+        self, value: str | FilePlace, param: click.Parameter | None, ctx: click.Context | None
+    ) -> FilePlace:
+        del param, ctx
+        return place_of(value) if isinstance(value, str) else value
+
+
 def listed(values: tuple[str, ...]) -> tuple[str, ...]:
     """Take `--select a,b` for `--select a --select b`."""
     return tuple(part.strip() for value in values for part in value.split(",") if part.strip())
 
 
 WORDS = _Words()
+PLACE = _Place()

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from pathassets import report
+from pathassets.adapters.objects.remote_file import FilePlace, RemoteFile, place_of
+from pathassets.adapters.objects.urls import is_url
 from pathassets.cli.home import opened, register
-from pathassets.cli.options import SOME_FAILED, WORDS
+from pathassets.cli.options import PLACE, SOME_FAILED, WORDS
 from pathassets.core.slides.slide import check_mpp
 from pathassets.engine.platform.ingestion.cohort_table import NO_COHORT, UNKNOWN_WORDS, read_cohort
 from pathassets.engine.platform.ingestion.ingest import IdScheme, find_files
@@ -19,13 +22,14 @@ from pathassets.engine.platform.platform import Platform, open_to_read
 from pathassets.engine.platform.selection import choose_slides
 from pathassets.engine.platform.selections.names import slide_named
 from pathassets.engine.settings import read_settings, usable_cores
+from pathassets.engine.slides.scratch import scratch_for
 from pathassets.engine.slides.tile_check import CheckTask, check_slides
 from pathassets.engine.workers.pool import LocalWorkers
 from pathassets.errors import SpecError
 
 
 @click.command("ingest")
-@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, type=PLACE)
 @click.option("--cohort", type=click.Path(path_type=Path), help="CSV: file, patient, label, mpp.")
 @click.option(
     "--na-values",
@@ -50,10 +54,10 @@ from pathassets.errors import SpecError
 )
 @click.option("--run", "is_running", is_flag=True, help="With --watch: run the recipe on it.")
 def ingest_command(  # noqa: PLR0913 - the options of a command
-    paths: tuple[Path, ...], cohort: Path | None, na_values: str, scheme: IdScheme,
+    paths: tuple[FilePlace, ...], cohort: Path | None, na_values: str, scheme: IdScheme,
     *, is_watching: bool, is_running: bool,
 ) -> None:  # fmt: skip
-    """Register slides: files, or folders that are searched."""
+    """Register slides: files, folders that are searched, or URLs (s3, gs, az, https) of either."""
     _check_options(paths, cohort, is_watching=is_watching, is_running=is_running)
     if is_watching:
         from pathassets.cli.daily.inbox import watch  # noqa: PLC0415 - what few need
@@ -70,7 +74,7 @@ def ingest_command(  # noqa: PLR0913 - the options of a command
 
 
 def _check_options(
-    paths: tuple[Path, ...], cohort: Path | None, *, is_watching: bool, is_running: bool
+    paths: tuple[FilePlace, ...], cohort: Path | None, *, is_watching: bool, is_running: bool
 ) -> None:
     if not (paths or is_watching):
         raise click.UsageError("Missing argument 'PATHS...'.")
@@ -120,11 +124,12 @@ def check(slides: tuple[str, ...], *, as_json: bool) -> None:
     workers = LocalWorkers(n_workers=1, timeout_s=settings.slide_timeout_s)
     tasks = [task for slide in slides for task in _check_tasks(slide, usable_cores())]
     checks = []
-    for done in check_slides(workers, tasks):
-        checks.append(done)
-        enter_check(settings, done)
-        if not as_json:
-            report.check(done)
+    with scratch_for(settings, (str(task.path) for task in tasks)) as scratch:
+        for done in check_slides(workers, (replace(task, scratch=scratch) for task in tasks)):
+            checks.append(done)
+            enter_check(settings, done)
+            if not as_json:
+                report.check(done)
     if as_json:
         click.echo(report.checks_json(checks))
     if not all(done.is_sound for done in checks):
@@ -133,8 +138,8 @@ def check(slides: tuple[str, ...], *, as_json: bool) -> None:
 
 def _check_tasks(slide: str, n_threads: int) -> list[CheckTask]:
     """What a word of the command line means: a file or folder, else a selection of known slides."""
-    path = Path(slide)
-    is_place = path.exists() or path.is_symlink()
+    path = place_of(slide) if is_url(slide) else Path(slide)
+    is_place = isinstance(path, RemoteFile) or path.exists() or path.is_symlink()
     if is_place or (os.sep in slide and ":" not in slide):  # state.features/x:failed is no path
         files = find_files([path])
         return [CheckTask(path=p, fingerprint="", n_threads=n_threads) for p in files]
@@ -150,4 +155,6 @@ def _check_task(platform: Platform, slide_id: str, n_threads: int) -> CheckTask:
     if not seen:
         raise SpecError(f"{slide_id}: no file of it is known", remedy="Ingest its file again")
     record = platform.catalog.slide(slide_id)
-    return CheckTask(path=Path(seen[0].path), fingerprint=record.fingerprint, n_threads=n_threads)
+    return CheckTask(
+        path=place_of(seen[0].path), fingerprint=record.fingerprint, n_threads=n_threads
+    )

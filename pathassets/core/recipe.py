@@ -21,6 +21,7 @@ from typing import Any
 from pathassets.core.features.encoder import EncoderCard
 from pathassets.core.features.encoder_cards import card_of
 from pathassets.core.features.features import FeatureSpec
+from pathassets.core.near_names import closest
 from pathassets.core.spec import digests_by, digests_by_text, texts_json
 from pathassets.core.stages import (
     ANNOTATIONS,
@@ -31,7 +32,7 @@ from pathassets.core.stages import (
     Stage,
     parameters_of,
 )
-from pathassets.errors import SpecError, closest
+from pathassets.errors import SpecError
 
 __all__ = ["ANNOTATIONS", "DATASET", "SLIDE", "STAGES", "Entry", "Key", "Recipe"]
 

@@ -13,6 +13,7 @@ from pathassets.core.features.embedding import EmbeddingSpec
 from pathassets.core.features.encoder import EncoderRequest
 from pathassets.core.features.features import FeatureSpec, files_of, with_files
 from pathassets.core.features.preprocessing import Preprocessing
+from pathassets.core.near_names import did_you_mean
 from pathassets.core.quality.patch_quality import PatchQualitySpec
 from pathassets.core.quality.rules import SlideRules, limits_of
 from pathassets.core.recipe import Entry, Key, Recipe
@@ -25,7 +26,7 @@ from pathassets.core.stages import (
     STAGES,
     Stage,
 )
-from pathassets.errors import SpecError, did_you_mean
+from pathassets.errors import SpecError
 
 Where = Callable[[tuple[Any, ...]], str]
 """Place of an item of the file, such as `recipe.yaml:12`, from its path of keys."""

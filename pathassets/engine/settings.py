@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from pathassets.adapters.objects.remote_file import FilePlace, RemoteFile
+from pathassets.adapters.objects.urls import BUCKETS, ObjectUrl, is_url, parse_url
 from pathassets.errors import SpecError
 
 DEFAULT_RECIPE = Path(__file__).parent.parent / "recipe.yaml"
@@ -15,6 +19,7 @@ CATALOG_FILE = "catalog.sqlite"
 """Of the store, where no other catalog is named."""
 DEFAULT_TIMEOUT_S = 4 * 3600.0
 DEFAULT_SCRATCH_GB = 100.0
+DEFAULT_CACHE_GB = 50.0
 DEFAULT_PAUSES_S = "10,60,240"
 """Five minutes in all: a share is mounted again, a job that filled the memory has ended."""
 MOST_THREADS = 4
@@ -33,16 +38,16 @@ class Settings:
 
     home: Path
     """Folder of `.dagster` and, unless moved, of store and inbox: PATHASSETS_HOME, else here."""
-    store: Path
-    """Artifacts: PATHASSETS_STORE, else `<home>/store`."""
+    store: Path | ObjectUrl
+    """Artifacts, in a folder or a bucket: PATHASSETS_STORE, else `<home>/store`."""
     catalog_url: str = field(repr=False)
-    """SQLAlchemy URL: PATHASSETS_CATALOG, else an SQLite file in the store. It may hold a password,
-    so that no log shows it."""
+    """SQLAlchemy URL: PATHASSETS_CATALOG, else an SQLite file in the store, or of a bucket's in the
+    home. It may hold a password, so that no log shows it."""
     recipe: Path
     """PATHASSETS_RECIPE, else `<home>/recipe.yaml` where there is one, else the package's own."""
-    inboxes: tuple[Path, ...]
-    """Folders that are watched for new scans: PATHASSETS_INBOX, with ':' between them, else
-    `<home>/inbox`."""
+    inboxes: tuple[FilePlace, ...]
+    """Folders, and prefixes of buckets, that are watched for new scans: PATHASSETS_INBOX, with ':'
+    between them, else `<home>/inbox`."""
     inbox_stable_s: float
     """How long a file must not have changed to count as whole: PATHASSETS_INBOX_STABLE_S."""
     n_workers: int
@@ -63,9 +68,13 @@ class Settings:
     """`stamp` hashes a slide again if it looks changed, `content` always: PATHASSETS_VERIFY."""
     scratch: Path | None
     """Folder on a fast local disk that slides on other disks are copied to while they are read:
-    PATHASSETS_SCRATCH, else none, and they are read where they are."""
+    PATHASSETS_SCRATCH, else none, and they are read where they are; those of buckets are copied to
+    `<home>/scratch` then."""
     scratch_bytes: int
     """What the copies of all runs may take there: PATHASSETS_SCRATCH_GB, 100 by default."""
+    cache_bytes: int = int(DEFAULT_CACHE_GB * _GB)
+    """What copies of a bucket's artifacts may take on this machine: PATHASSETS_CACHE_GB, 50 by
+    default."""
     dagster_home: Path
     """Dagster's own state and `dagster.yaml`: DAGSTER_HOME, else `<home>/.dagster`."""
     log_format: str = TEXT
@@ -94,7 +103,23 @@ class Settings:
     @property
     def has_own_catalog(self) -> bool:
         """Whether the catalog is the file that lies in the store, and goes where the store goes."""
-        return self.catalog_url == own_catalog(self.store)
+        return isinstance(self.store, Path) and self.is_catalog_default
+
+    @property
+    def is_catalog_default(self) -> bool:
+        """Whether no catalog was set."""
+        return self.catalog_url == default_catalog(self.store, self.home)
+
+    @property
+    def work(self) -> Path:
+        """Where what is not published yet is worked on: the store, or for a bucket a folder here.
+
+        That is on the scratch disk where there is one, and each bucket's own.
+        """
+        if isinstance(self.store, Path):
+            return self.store
+        name = hashlib.sha256(str(self.store).encode()).hexdigest()[:12]
+        return (self.scratch or self.home) / f".store-{name}"
 
     @property
     def has_own_dagster(self) -> bool:
@@ -109,15 +134,15 @@ def read_settings() -> Settings:
         SpecError: a value is impossible; names the variable.
     """
     home = _path("PATHASSETS_HOME", Path())
-    store = _path("PATHASSETS_STORE", home / "store")
+    store = _store(home / "store")
     own = home / "recipe.yaml"
     n_workers = _whole("PATHASSETS_WORKERS", usable_cores())
     return Settings(
         home=home,
         store=store,
-        catalog_url=_text("PATHASSETS_CATALOG", own_catalog(store)),
+        catalog_url=_text("PATHASSETS_CATALOG", default_catalog(store, home)),
         recipe=_path("PATHASSETS_RECIPE", own if own.is_file() else DEFAULT_RECIPE),
-        inboxes=_paths("PATHASSETS_INBOX", home / "inbox"),
+        inboxes=_inboxes(home / "inbox"),
         inbox_stable_s=_number("PATHASSETS_INBOX_STABLE_S", 60.0),
         n_workers=n_workers,
         read_threads=_whole("PATHASSETS_READ_THREADS", max(1, usable_cores() // n_workers)),
@@ -127,6 +152,7 @@ def read_settings() -> Settings:
         verify=_choice("PATHASSETS_VERIFY", "stamp", "content"),
         scratch=_optional_path("PATHASSETS_SCRATCH"),
         scratch_bytes=int(_number("PATHASSETS_SCRATCH_GB", DEFAULT_SCRATCH_GB) * _GB),
+        cache_bytes=cache_bytes(),
         dagster_home=_path("DAGSTER_HOME", home / ".dagster"),
         log_format=_choice("PATHASSETS_LOG_FORMAT", TEXT, JSON),
         alerts=tuple(_text("PATHASSETS_ALERTS", "").split()),
@@ -142,7 +168,7 @@ def logs_as_json() -> bool:
 
 def disks_of(settings: Settings) -> dict[str, Path]:
     """Folders whose disks may fill up, by what is kept there; those that are there."""
-    places = {"home": settings.home, "store": settings.store, "scratch": settings.scratch}
+    places = {"home": settings.home, "store": settings.work, "scratch": settings.scratch}
     return {name: place for name, place in places.items() if place is not None and place.is_dir()}
 
 
@@ -179,6 +205,15 @@ def processes_of_line(n_threads: int) -> int:
     return _whole("PATHASSETS_READ_PROCESSES", n_usual or 1)
 
 
+def cache_bytes() -> int:
+    """What copies of a bucket's artifacts may take, where this process runs.
+
+    Raises:
+        SpecError: PATHASSETS_CACHE_GB is no number above 0.
+    """
+    return int(_number("PATHASSETS_CACHE_GB", DEFAULT_CACHE_GB) * _GB)
+
+
 def threads_of_worker() -> int:
     """Threads that decode tiles of one slide, in the process that this is asked in."""
     return _whole("PATHASSETS_READ_THREADS", 1)
@@ -189,9 +224,9 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def own_catalog(store: Path) -> str:
-    """URL of the catalog that lies in a store."""
-    return f"sqlite:///{store / CATALOG_FILE}"
+def default_catalog(store: Path | ObjectUrl, home: Path) -> str:
+    """URL of the catalog where none is set: in the store, or for a bucket in the home."""
+    return f"sqlite:///{(store if isinstance(store, Path) else home) / CATALOG_FILE}"
 
 
 def _text(name: str, default: str) -> str:
@@ -212,6 +247,47 @@ def _choice(name: str, default: str, *others: str) -> str:
 
 def _path(name: str, default: Path) -> Path:
     return Path(_text(name, str(default))).expanduser().absolute()
+
+
+def _inboxes(default: Path) -> tuple[FilePlace, ...]:
+    """Folders and URLs of a variable, in the order given, each once.
+
+    Raises:
+        SpecError: a URL is of no bucket, or holds a secret.
+    """
+    said = re.split(rf"{os.pathsep}(?!//)", _text("PATHASSETS_INBOX", ""))
+    found = dict.fromkeys(_inbox(part.strip()) for part in said if part.strip())
+    return tuple(found) or (default,)
+
+
+def _inbox(said: str) -> FilePlace:
+    if not is_url(said):
+        return Path(said).expanduser().absolute()
+    folder = RemoteFile(parse_url(said))
+    if folder.url.scheme not in BUCKETS:
+        raise SpecError(
+            f"PATHASSETS_INBOX: {folder} is of a web server, which lists no files",
+            remedy="Name folders, or prefixes of buckets (s3://, gs://, az://)",
+        )
+    return folder
+
+
+def _store(default: Path) -> Path | ObjectUrl:
+    """Folder or bucket of artifacts.
+
+    Raises:
+        SpecError: it is a URL, and none of a bucket.
+    """
+    said = _text("PATHASSETS_STORE", "")
+    if not is_url(said):
+        return _path("PATHASSETS_STORE", default)
+    url = parse_url(said)
+    if url.scheme not in BUCKETS:
+        raise SpecError(
+            f"PATHASSETS_STORE: {url.scheme}:// is no bucket",
+            remedy="For example s3://bucket/store",
+        )
+    return url
 
 
 def _paths(name: str, default: Path) -> tuple[Path, ...]:

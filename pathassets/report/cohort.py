@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from pathassets.catalog.standing.looks import LookAge
+from pathassets.core.address import Address
 from pathassets.core.recipe import Key
 from pathassets.core.text import visible
 from pathassets.engine.platform.platform import Platform
@@ -296,12 +297,13 @@ def demo_end(platform: Platform) -> None:
         for cell in slide.cells
         if cell.key[0] == "features" and cell.state == "current" and cell.n_patches
     ]
-    store = platform.settings.store
     for place in loadable[:1]:
-        path = store.joinpath(*place)
-        console.print(f"\nfeatures are in {store / 'features'}; load one:\n", markup=False)
+        folder = platform.store.fetch(Address(*place))
+        console.print(
+            f"\nfeatures are in {platform.store.where}/features; load one:\n", markup=False
+        )
         console.print("    import zarr")
-        console.print(f'    bag = zarr.open("{path}/features.zarr", mode="r")', markup=False)
+        console.print(f'    bag = zarr.open("{folder}/features.zarr", mode="r")', markup=False)
         console.print('    bag["features"][:], bag["coordinates"][:]', markup=False)
     console.print("\nsee it in the browser: pathassets ui   (then http://127.0.0.1:3000)")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
+from pathassets.adapters.objects.remote_file import FilePlace
 from pathassets.catalog.records import MppOverride, SlideRecord
 from pathassets.core.text import visible
 from pathassets.engine.platform.inbox.overview import InboxOverview
@@ -89,7 +89,7 @@ def table_line(found: TableOutcome) -> str:
     return visible(str(found))
 
 
-def watching_line(folders: Iterable[Path]) -> str:
+def watching_line(folders: Iterable[FilePlace]) -> str:
     """What is watched."""
     return visible(f"watching {', '.join(map(str, folders))}; Ctrl-C ends it")
 

@@ -41,15 +41,29 @@ def test_what_is_known_of_files_is_asked_for_at_once(catalog: Catalog) -> None:
     catalog.refuse(refused("/in/c.svs", "no_permission"))
     catalog.enter_taken(TABLE)
     paths = [f"/in/{number}.svs" for number in range(2_000)]
-    looks = [(path, 1, 1, 1) for path in paths]
-    looks += [("/in/a.svs", 1, 1, 9), ("/in/b.svs", 3, 4, 9), ("/in/c.svs", 3, 4, 5)]
-    looks += [(TABLE.path, 1, 2, 9)]
+    looks = [(path, 1, 1, "", 1) for path in paths]
+    looks += [("/in/a.svs", 1, 1, "", 9), ("/in/b.svs", 3, 4, "", 9), ("/in/c.svs", 3, 4, "", 5)]
+    looks += [(TABLE.path, 1, 2, "", 9)]
     named = {"/in/a.svs", "/in/b.svs", "/in/c.svs", TABLE.path}
     assert catalog.known_among(looks) == named
-    others = [("/in/a.svs", 2, 1, 9), ("/in/b.svs", 3, 5, 9), ("/in/c.svs", 3, 4, 9)]
+    others = [("/in/a.svs", 2, 1, "", 9), ("/in/b.svs", 3, 5, "", 9), ("/in/c.svs", 3, 4, "", 9)]
     assert catalog.known_among(others) == set()  # a chmod counts where that was what was wrong
     catalog.refuse(refused("/in/a.svs", "slide_forgotten"))
-    assert catalog.known_among([("/in/a.svs", 3, 4, 9)]) == {"/in/a.svs"}
+    assert catalog.known_among([("/in/a.svs", 3, 4, "", 9)]) == {"/in/a.svs"}
+
+
+def test_an_object_is_known_by_its_etag_too(catalog: Catalog) -> None:
+    a, b = "s3://bucket/a.svs", "s3://bucket/b.svs"
+    catalog.register_slide(slide_of("a"), replace(path_of("a", a), etag='"v1"'))
+    catalog.refuse(replace(refused(b, "truncated"), etag='"v1"'))
+    seen = Sighting(path=b, size_bytes=3, mtime_ns=4, since_s=1.0, etag='"v2"')
+    catalog.note_sightings(InboxClock(now_s=2.0), [seen], [])
+    assert catalog.find_path(a) == replace(path_of("a", a), etag='"v1"')
+    assert [one.etag for one in catalog.rejected_files()] == ['"v1"']
+    assert catalog.sightings() == {b: seen}
+    looks = [(a, 1, 1, '"v1"', 0), (b, 3, 4, '"v1"', 0)]
+    assert catalog.known_among(looks) == {a, b}
+    assert catalog.known_among([(path, n, t, '"v2"', 0) for path, n, t, *_ in looks]) == set()
 
 
 def test_what_is_below_folders_is_told_by_the_very_names(catalog: Catalog) -> None:

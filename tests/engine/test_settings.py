@@ -7,6 +7,8 @@ from pathassets.engine import settings as settings_module
 from pathassets.engine.settings import (
     DEFAULT_RECIPE,
     MOST_THREADS,
+    cache_bytes,
+    disks_of,
     processes_of_line,
     read_settings,
     usable_cores,
@@ -36,6 +38,35 @@ def test_everything_has_a_default_below_the_home(home):
     assert settings.read_threads == 1
     assert settings.scratch is None
     assert settings.scratch_bytes == 100 * 10**9
+
+
+def test_a_store_in_a_bucket_leaves_catalog_and_work_on_this_machine(home, monkeypatch):
+    monkeypatch.setenv("PATHASSETS_STORE", "s3://bucket/labs/store/")
+    settings = read_settings()
+    assert str(settings.store) == "s3://bucket/labs/store"
+    assert settings.catalog_url == f"sqlite:///{home}/catalog.sqlite"
+    assert not settings.has_own_catalog
+    assert settings.work.parent == home
+    assert disks_of(settings) == {"home": home}
+    assert settings.cache_bytes == 50 * 10**9
+    monkeypatch.setenv("PATHASSETS_SCRATCH", str(home / "fast"))
+    monkeypatch.setenv("PATHASSETS_CACHE_GB", "0.5")
+    assert read_settings().work == home / "fast" / settings.work.name
+    assert read_settings().cache_bytes == cache_bytes() == 5 * 10**8
+    monkeypatch.setenv("PATHASSETS_STORE", "s3://bucket/labs/other")
+    assert read_settings().work.name != settings.work.name
+
+
+@pytest.mark.parametrize(
+    "store", ["https://lab.example/store", "s3://", "s3://id:secret@bucket/x", "ftp://bucket/x"]
+)
+@pytest.mark.usefixtures("home")
+def test_what_is_no_bucket_is_no_store(monkeypatch, store):
+    monkeypatch.setenv("PATHASSETS_STORE", store)
+    with pytest.raises(SpecError) as caught:
+        read_settings()
+    assert "secret" not in str(caught.value)
+    assert "s3://" in caught.value.remedy
 
 
 @pytest.mark.parametrize(("n_cores", "n_workers", "n_threads"), [(16, 4, 4), (16, 5, 3), (2, 8, 1)])

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from pathassets.adapters.store.store import Store
+from pathassets.adapters.store.folder_store import FolderStore
 from pathassets.catalog.catalog import Catalog
 from pathassets.engine.platform.upkeep.backup import write_settings
 from pathassets.engine.settings import read_settings
@@ -325,7 +325,7 @@ def test_a_file_that_is_cut_short_is_refused(backup: Path, tmp_path: Path, n_byt
 
 
 def test_a_home_in_which_a_run_works_is_not_restored_into(home: Path, backup: Path) -> None:
-    with Store(home / "store").staging("alive"):
+    with FolderStore(home / "store").staging("alive"):
         assert "run alive is working" in refused("restore", backup, "--force")
 
 

@@ -11,7 +11,7 @@ import stat
 from contextlib import closing
 from pathlib import Path
 
-from pathassets.adapters.store.store import Store
+from pathassets.adapters.store.folder_store import FolderStore
 from pathassets.catalog.records import AttemptRecord
 from pathassets.core.address import Address
 from pathassets.defs.instance import open_instance
@@ -185,7 +185,7 @@ def test_what_a_killed_run_left_is_found_and_what_a_live_one_holds_is_not(home: 
     staging = home / "store" / ".staging"
     (staging / "dead" / "token").mkdir(parents=True)
     (staging / "dead.lock").touch()
-    with Store(home / "store").staging("alive") as alive:
+    with FolderStore(home / "store").staging("alive") as alive:
         (alive / "work").write_text("work")
         [found] = findings("--fix")["leftover"]
         assert found["subject"] == str(staging / "dead")
@@ -199,7 +199,7 @@ def test_what_a_run_at_work_has_made_and_not_entered_yet_is_no_finding(home: Pat
     with opened(home) as catalog:
         [one] = [a for a in catalog.artifact_digests() if a.digest == folder.name]
         catalog.drop_rows(one)
-    with Store(home / "store").staging("alive"):
+    with FolderStore(home / "store").staging("alive"):
         assert "artifact_unrecorded" in findings()
         folder.rename(folder.with_name("made"))
         folder.with_name("made").rename(folder)  # made now, as far as the disk knows

@@ -9,7 +9,7 @@ from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
-from pathassets.adapters.store.store import Store
+from pathassets.adapters.store.folder_store import FolderStore
 from pathassets.catalog.human_inputs import now
 from tests.unprivileged import read_only
 from tests.upkeep.home import (
@@ -85,7 +85,7 @@ def test_artifacts_of_an_entry_that_is_gone_from_the_recipe_go_and_drawings_stay
 def test_nothing_is_cleared_while_a_run_works(home: Path) -> None:
     make_stale(home)
     before = artifacts(home)
-    with Store(home / "store").staging("batch"):
+    with FolderStore(home / "store").staging("batch"):
         assert "run batch is working in it" in refused("gc", "--yes", "--older-than", "0")
         output("gc", "--older-than", "0")
     with read_only(home / "store"):

@@ -103,9 +103,13 @@ def _named_in(index: Path) -> list[Path]:
     """
     require_file(index)
     with index.open(encoding="utf-8", errors="replace") as file:
-        lines = file.read(_INDEX_CHARS).splitlines()
-    names = {line.partition("=")[2].strip() for line in lines}
-    return sorted(p for name in names if name and (p := index.parent / name).is_file())
+        names = names_in_index(file.read(_INDEX_CHARS))
+    return sorted(p for name in names if (p := index.parent / name).is_file())
+
+
+def names_in_index(text: str) -> set[str]:
+    """Names that a Hamamatsu index gives its files."""
+    return {line.partition("=")[2].strip() for line in text.splitlines()} - {""}
 
 
 _INDEX_CHARS = 1_000_000

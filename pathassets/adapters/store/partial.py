@@ -1,6 +1,6 @@
 """Artifacts that are begun: a folder for each, which survives a kill, and is continued.
 
-    <store>/.partial/<stage>-<name>-<partition key>-<digest>/files/    moved away once it is done
+    <work>/.partial/<stage>-<name>-<partition key>-<digest>/files/    moved away once it is done
                                                         /facts.json   known before it is moved
 
 Who works on one holds its lock; the system gives that back when its holder dies.
@@ -23,6 +23,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from pathassets.adapters.store.folders import drop_link, make_own_folder, refuse_link, remove
+from pathassets.adapters.store.locks import holding, wait_for
 from pathassets.adapters.store.staging import not_writable
 from pathassets.adapters.store.store import Store
 from pathassets.core.address import Address
@@ -35,7 +36,8 @@ PARTIAL = ".partial"
 GUARD = ".guard.lock"
 KEPT_S = 14 * 86400.0
 """What nobody has gone on with for so long is removed."""
-_POLL_S = 0.2
+PATIENCE_S = 2 * 3600.0
+"""How long one waits for another process that makes the same artifact."""
 _N_HYPHENS = 3
 """Least in a name here; what has fewer is somebody else's."""
 
@@ -81,9 +83,10 @@ def hold_partials(store: Store, addresses: list[Address]) -> Iterator[list[Parti
     """Hold the folders of artifacts; waits while another process works on one.
 
     Raises:
-        StoreError: the store is not writable, or a link is in the place of its folder.
+        StoreError: the disk is not writable, a link is in the place of a folder, or another process
+            works on one for hours.
     """
-    root = store.root / PARTIAL
+    root = store.work / PARTIAL
     partials = [Partial(root / _name_of(address)) for address in addresses]
     with ExitStack() as stack:
         try:
@@ -103,7 +106,7 @@ def sweep_partials(store: Store, kept_s: float = KEPT_S) -> int:
     Raises:
         StoreError: a link is in the place of its folder.
     """
-    root = store.root / PARTIAL
+    root = store.work / PARTIAL
     n_removed = 0
     for folder in list(find_left_over(store, kept_s)):
         with _guard(root):
@@ -117,7 +120,7 @@ def find_left_over(store: Store, kept_s: float = KEPT_S) -> Iterator[Path]:
     Raises:
         StoreError: a link is in the place of its folder.
     """
-    root = store.root / PARTIAL
+    root = store.work / PARTIAL
     refuse_link(root)
     if not root.is_dir():
         return
@@ -182,20 +185,20 @@ def _remove(folder: Path) -> bool:
 @contextmanager
 def _guard(root: Path) -> Iterator[None]:
     """Hold the area: nobody takes a lock whose file somebody else deletes."""
-    with FileLock(drop_link(root / GUARD)):
+    with holding(drop_link(root / GUARD)):
         yield
 
 
 @contextmanager
 def _lock(root: Path, folder: Path) -> Iterator[None]:
-    lock = FileLock(drop_link(Path(f"{folder}.lock")), thread_local=False)
-    while True:
-        try:
-            with _guard(root):
-                lock.acquire(timeout=0)
-            break
-        except Timeout:
-            time.sleep(_POLL_S)
+    path = drop_link(Path(f"{folder}.lock"))
+    lock = FileLock(path, thread_local=False)
+
+    def attempt(lock: FileLock) -> None:
+        with _guard(root):
+            lock.acquire(timeout=0)
+
+    wait_for(lock, path, PATIENCE_S, attempt)
     try:
         yield
     finally:

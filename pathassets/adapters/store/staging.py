@@ -23,6 +23,7 @@ from filelock import FileLock, Timeout
 
 from pathassets.adapters.files import keep_private
 from pathassets.adapters.store.folders import drop_link, make_own_folder, remove
+from pathassets.adapters.store.locks import holding
 from pathassets.errors import StoreError
 
 logger = logging.getLogger(__name__)
@@ -95,9 +96,13 @@ class Staging:
 
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
-        """Hold one of the area's own locks: one process at a time does what it is for."""
+        """Hold one of the area's own locks: one process at a time does what it is for.
+
+        Raises:
+            StoreError: another process holds it, and does not end.
+        """
         make_own_folder(self.folder)
-        with FileLock(drop_link(self.folder / name)):
+        with holding(drop_link(self.folder / name)):
             yield
 
     @contextmanager

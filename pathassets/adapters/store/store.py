@@ -1,26 +1,20 @@
-"""Artifacts <-> folders on disk, published whole or not at all.
+"""Artifacts, and the one door to where they are kept: a folder, or a bucket.
 
-    <store>/.staging/<run>/<token>/           written here, fsynced …
-    <store>/<stage>/<name>/<partition key>/<digest>/   … then renamed to here
-        artifact.json       what it is, what it was made from and with, SHA-256 of every file
-        features.zarr/ …    the files
+    Artifact     what `artifact.json` says: what it is, what it was made from and with, its files
+    Store        has, read, fetch, check, publish: FolderStore and BucketStore do it
 
-A reader never sees half an artifact. A killed run leaves only staging; the next run removes it,
-once nobody holds that run's lock. An artifact's files and folders are on the disk before it gets
-its name, so it outlives a power cut too. What is damaged is replaced by what is published in its
-place; what is whole never is.
+A reader never sees half an artifact. Work is done on a disk of this machine, whatever the store is:
+a run's unfinished files lie in `<work>/.staging`, what outlives a kill in `<work>/.partial`.
 """
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
-import shutil
-import uuid
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, fields, replace
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -30,24 +24,21 @@ from pathassets.adapters.store.damage import (
     Expected,
     ListedFile,
     Look,
-    check_bytes,
-    check_sizes,
     look_over,
     look_over_side_by_side,
     read_plain,
 )
-from pathassets.adapters.store.folders import (
-    make_synced,
-    refuse_link,
-    sha256_synced,
-    sync_folder,
-    sync_folders,
-    write_synced,
-)
-from pathassets.adapters.store.staging import MEND_DISK, REPLACE_LOCK, Staging
+from pathassets.adapters.store.staging import MEND_DISK, Staging
 from pathassets.core.address import Address
 from pathassets.core.spec import canonical_json
 from pathassets.errors import ArtifactCorrupt, ArtifactMissing, StoreError
+
+_N_HASHED = 16
+"""Artifacts whose bytes a thread checks before it is asked again: small files are hashed faster
+than handed over, and of large ones no thread is to be left with many at the end."""
+
+_OF_OLD = {"section": "stage", "subject": "partition_key"}
+"""What the parts of an address were called up to 0.1.0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,22 +82,55 @@ def content_sha256_of(sha256_by_path: Mapping[str, str]) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
-class Store:
-    """The folder all artifacts live in."""
+class Store(ABC):
+    """Where all artifacts are kept, and where on this machine work on them is done."""
 
-    root: Path
+    __slots__ = ()
 
-    def path_of(self, address: Address) -> Path:
-        """Where the artifact is, or would be."""
-        return self.root.joinpath(
-            address.stage, address.name, address.partition_key, address.digest
-        )
+    @property
+    @abstractmethod
+    def where(self) -> str:
+        """Path or URL, by which another process opens it."""
 
+    @property
+    @abstractmethod
+    def work(self) -> Path:
+        """Folder of this machine for what is not published yet."""
+
+    @property
+    @abstractmethod
+    def mark(self) -> str:
+        """What lies in whatever was a store once, and how a person puts it there."""
+
+    @abstractmethod
+    def was_opened(self) -> bool:
+        """Whether it was a store before: it has the mark."""
+
+    @abstractmethod
+    def open(self) -> None:
+        """Make sure that it can be written, making what is lacking of it.
+
+        Raises:
+            StoreError: it cannot, or a link is in the way.
+        """
+
+    @abstractmethod
+    def uri_of(self, address: Address) -> str:
+        """Path or URL where the artifact is, or would be, as a person is told it."""
+
+    @abstractmethod
+    def place_of(self, named: str) -> str | None:
+        """What a path or URL is called from the store's root on; None where it is elsewhere."""
+
+    @abstractmethod
     def has(self, address: Address) -> bool:
-        """Whether the artifact was published. One look at the disk."""
-        return (self.path_of(address) / MANIFEST).is_file()
+        """Whether the artifact was published. One look."""
 
+    @abstractmethod
+    def holds_any(self) -> bool:
+        """Whether anything was ever published here."""
+
+    @abstractmethod
     def read(self, address: Address) -> Artifact:
         """Read what an artifact says of itself.
 
@@ -114,30 +138,8 @@ class Store:
             ArtifactMissing: it was never published.
             ArtifactCorrupt: its `artifact.json` is not what was written.
         """
-        path = self.path_of(address) / MANIFEST
-        try:
-            return _parse(read_plain(path), address)
-        except FileNotFoundError as error:
-            key = "/".join(address.key)
-            raise ArtifactMissing(
-                path.parent,
-                f"{key} of {address.partition_key} is not here",
-                remedy="pathassets run makes it, and what it is made from",
-            ) from error
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise _corrupt(path, f"cannot be read: {error}") from error
 
-    def read_whole(self, address: Address) -> Artifact:
-        """Read what an artifact says of itself, once its files are there with their sizes.
-
-        Raises:
-            ArtifactMissing: it was never published, or is gone.
-            ArtifactCorrupt: a file is gone or has another size.
-        """
-        artifact = self.read(address)
-        self._refuse(address, self.check_sizes(address, artifact.files))
-        return artifact
-
+    @abstractmethod
     def read_checked(self, address: Address) -> Artifact:
         """Read what an artifact says of itself, once all its files have the hashes it names.
 
@@ -147,23 +149,90 @@ class Store:
             ArtifactMissing: it was never published, or is gone.
             ArtifactCorrupt: a file is gone or has other bytes.
         """
-        artifact = self.read(address)
-        self._refuse(address, self.check_bytes(address, artifact.files))
-        return artifact
 
+    @abstractmethod
+    def fetch(self, address: Address) -> Path:
+        """A folder of this machine that has the artifact's files; to be read from, and soon.
+
+        Of a folder's store it is the artifact's own, wherever that is and whatever is in it.
+
+        Raises:
+            ArtifactMissing: it was never published, or is gone.
+            ArtifactCorrupt: a file is gone or has other bytes.
+        """
+
+    @abstractmethod
+    def read_file(self, artifact: Artifact, file: StoredFile) -> bytes:
+        """Read a small file of an artifact whole.
+
+        Raises:
+            ArtifactCorrupt: it is gone or has other bytes than were published.
+        """
+
+    @abstractmethod
     def check_sizes(self, address: Address, files: Iterable[ListedFile]) -> Damage | None:
         """Whether these files, and what names them, are there with their sizes."""
-        return check_sizes(self.path_of(address), files)
 
+    @abstractmethod
     def check_bytes(self, address: Address, files: Iterable[ListedFile]) -> Damage | None:
         """Whether these files have the bytes that they had, and what names them can be read."""
-        damage = check_bytes(self.path_of(address), files)
-        if damage is None:
-            try:
-                self.read(address)
-            except StoreError as error:
-                return Damage(path=MANIFEST, fact=f"is damaged: {error.message}")
-        return damage
+
+    @abstractmethod
+    def publish(self, draft: Artifact, folder: Path) -> Artifact:
+        """Give the files of a finished folder their final place, with `artifact.json` and hashes.
+
+        The folder is gone then. An artifact that is there already and whole is kept: the same
+        identity has the same bytes. One that is damaged is replaced.
+
+        Raises:
+            StoreError: it cannot be written, or a link is in the way.
+        """
+
+    def read_whole(self, address: Address) -> Artifact:
+        """Read what an artifact says of itself, once its files are there with their sizes.
+
+        Raises:
+            ArtifactMissing: it was never published, or is gone.
+            ArtifactCorrupt: a file is gone or has another size.
+        """
+        artifact = self.read(address)
+        self.refuse(address, self.check_sizes(address, artifact.files))
+        return artifact
+
+    def read_proved(self, address: Address) -> Artifact:
+        """Read what an artifact says of itself, once every byte was read where it is kept.
+
+        For what is doubted: no copy proves it.
+
+        Raises:
+            ArtifactMissing: it was never published, or is gone.
+            ArtifactCorrupt: a file is gone or has other bytes.
+        """
+        artifact = self.read(address)
+        self.refuse(address, self.check_bytes(address, artifact.files))
+        return artifact
+
+    def is_intact(self, address: Address) -> bool:
+        """Whether an artifact is there with all of its bytes; reads them.
+
+        Raises:
+            StoreError: its storage does not answer, so that nobody knows.
+        """
+        try:
+            self.read_proved(address)
+        except (ArtifactMissing, ArtifactCorrupt):
+            return False
+        return True
+
+    def refuse(self, address: Address, damage: Damage | None) -> None:
+        """Refuse what is damaged.
+
+        Raises:
+            ArtifactCorrupt: it is.
+        """
+        if damage is not None:
+            where = self.uri_of(address)
+            raise corrupt(f"{where}/{damage.path}" if damage.path else where, damage.fact)
 
     def look_over(self, expected: Expected) -> Iterator[Look]:
         """Check many artifacts by their sizes; give each, and why it is not whole, in order."""
@@ -178,93 +247,23 @@ class Store:
         )
         return ((address, damage) for address, damage in looks if damage is not None)
 
-    def _refuse(self, address: Address, damage: Damage | None) -> None:
-        if damage is not None:
-            folder = self.path_of(address)
-            raise _corrupt(folder / damage.path if damage.path else folder, damage.fact)
-
-    def read_file(self, artifact: Artifact, file: StoredFile) -> bytes:
-        """Read a small file of an artifact whole.
-
-        Raises:
-            ArtifactCorrupt: it is gone or has other bytes than were published.
-        """
-        path = self.path_of(artifact.address) / file.path
-        try:
-            data = read_plain(path)
-        except OSError as error:
-            raise _corrupt(path, f"cannot be read: {error.strerror or error}") from error
-        if hashlib.sha256(data).hexdigest() != file.sha256:
-            raise _corrupt(path, "has other bytes than were published")
-        return data
-
-    def holds_any(self) -> bool:
-        """Whether anything was ever published here."""
-        return any(self.root.glob(f"[!.]*/*/*/*/{MANIFEST}"))
-
     @contextmanager
     def staging(self, run: str) -> Iterator[Path]:
         """Hold a folder for unfinished work of one run; its lock tells others that the run lives.
 
         Raises:
-            StoreError: the store is not writable, or another process works on this run.
+            StoreError: the disk is not writable, or another process works on this run.
         """
-        with Staging(self.root).hold(run) as folder:
+        with Staging(self.work).hold(run) as folder:
             yield folder
 
     def sweep_staging(self) -> int:
         """Remove what killed runs left unfinished; returns how many runs that were.
 
         Raises:
-            StoreError: the store is not writable, or its staging area is a link.
+            StoreError: the disk is not writable, or its staging area is a link.
         """
-        return Staging(self.root).sweep()
-
-    def publish(self, draft: Artifact, folder: Path) -> Artifact:
-        """Give a finished folder its final name, with `artifact.json` and hashes.
-
-        An artifact that is there already and whole is kept: the same identity has the same bytes.
-        One that is damaged is replaced; a kill in between leaves none.
-
-        Raises:
-            StoreError: the disk is full or not writable, or a link is in the way.
-        """
-        target = self.path_of(draft.address)
-        try:
-            artifact = replace(draft, files=_synced_files(folder))
-            write_synced(folder / MANIFEST, _dump(artifact))
-            sync_folders(folder)
-            make_synced(target.parent, self.root)
-            if not _take_name(folder, target) and not self._replace(folder, draft.address):
-                shutil.rmtree(folder, ignore_errors=True)
-                return self.read(draft.address)
-            sync_folder(target.parent)
-        except OSError as error:
-            raise _not_published(target, error) from error
-        return artifact
-
-    def _replace(self, folder: Path, address: Address) -> bool:
-        """Put what is damaged aside for a finished folder; returns whether it was, not whole.
-
-        One process at a time: it must not put aside what another has just made whole.
-        """
-        target = self.path_of(address)
-        with Staging(self.root).lock(REPLACE_LOCK):
-            if self.is_intact(address):
-                return False
-            with self.staging(f"replaced-{uuid.uuid4().hex}") as aside:
-                with suppress(FileNotFoundError):  # removed since: so much the better
-                    target.rename(aside / "damaged")
-                # Else another run has published it since, who needs no lock for an empty place.
-                return _take_name(folder, target)
-
-    def is_intact(self, address: Address) -> bool:
-        """Whether an artifact is there with all of its bytes; reads them."""
-        try:
-            self.read_checked(address)
-        except StoreError:
-            return False
-        return True
+        return Staging(self.work).sweep()
 
     @contextmanager
     def writing(self, address: Address) -> Iterator[None]:
@@ -278,52 +277,55 @@ class Store:
         except StoreError:
             raise  # one that is a FileNotFoundError, too, says more
         except OSError as error:
-            raise _not_published(self.path_of(address), error) from error
+            raise not_published(self.uri_of(address), error) from error
 
 
-def _take_name(folder: Path, target: Path) -> bool:
-    """Give a folder its name; returns whether it has it now, not something else."""
-    try:
-        folder.rename(target)
-    except OSError as error:
-        if error.errno not in {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR}:
-            raise
-        return False
-    return True
-
-
-def open_store(root: Path) -> Store:
-    """Open the store, making its folder where there is none.
-
-    Raises:
-        StoreError: it cannot be written.
-    """
-    Staging(root).open()
-    return Store(root)
-
-
-def _not_published(target: Path, error: OSError) -> StoreError:
-    return StoreError(target, f"cannot be published: {error.strerror or error}", remedy=MEND_DISK)
-
-
-def _corrupt(path: Path, fact: str) -> ArtifactCorrupt:
-    return ArtifactCorrupt(
-        path, fact, remedy="Run again: what is damaged is made anew, or told with what mends it"
+def missing(uri: object, address: Address) -> ArtifactMissing:
+    """What is said of an artifact that is not there."""
+    return ArtifactMissing(
+        uri,
+        f"{'/'.join(address.key)} of {address.partition_key} is not here",
+        remedy="pathassets run makes it, and what it is made from",
     )
 
 
-def _dump(artifact: Artifact) -> bytes:
+def corrupt(uri: object, fact: str) -> ArtifactCorrupt:
+    """What is said of an artifact that is damaged."""
+    return ArtifactCorrupt(
+        uri, fact, remedy="Run again: what is damaged is made anew, or told with what mends it"
+    )
+
+
+def not_published(uri: object, error: OSError) -> StoreError:
+    """What is said of an artifact that a disk keeps from being."""
+    return StoreError(uri, f"cannot be published: {error.strerror or error}", remedy=MEND_DISK)
+
+
+UNPARSED = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+"""What `parse` raises of a text that is no `artifact.json`."""
+
+
+def dump(artifact: Artifact, **more: str) -> bytes:
+    """Write an `artifact.json`, with more that its store has to say of it."""
     # Not asdict, which copies each of a dataset's 100,000 parents; bytes are the same.
     plain = {field.name: getattr(artifact, field.name) for field in fields(artifact)}
     plain["content_sha256"] = artifact.content_sha256
-    return (json.dumps(json.loads(canonical_json(plain)), indent=1, sort_keys=True) + "\n").encode()
+    text = json.dumps(json.loads(canonical_json(plain | more)), indent=1, sort_keys=True)
+    return f"{text}\n".encode()
 
 
-def _parse(text: bytes, address: Address) -> Artifact:
+def parse(text: bytes, address: Address | None = None, more: Iterable[str] = ()) -> Artifact:
+    """Read an `artifact.json`: that of an address, or of whichever it states.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError, RecursionError: it is none.
+    """
     data = json.loads(text)
     if not isinstance(data, dict):
         raise TypeError(f"it holds a {type(data).__name__}")
     stated = data.pop("content_sha256")
+    for name in more:
+        del data[name]
     artifact = Artifact(
         **{
             **data,
@@ -332,9 +334,14 @@ def _parse(text: bytes, address: Address) -> Artifact:
             "files": tuple(StoredFile(**file) for file in data["files"]),
         }
     )
-    if artifact.address != address or artifact.content_sha256 != stated:
+    is_of_place = address is None or artifact.address == address
+    if not is_of_place or artifact.content_sha256 != stated:
         raise ValueError("it contradicts itself or its place")
     return artifact
+
+
+def _parse_address(plain: dict[str, str]) -> Address:
+    return Address(**{_OF_OLD.get(name, name): part for name, part in plain.items()})
 
 
 def read_copy(folder: Path) -> Artifact:
@@ -345,43 +352,8 @@ def read_copy(folder: Path) -> Artifact:
     """
     path = folder / MANIFEST
     try:
-        text = read_plain(path)
-        return _parse(text, _parse_address(json.loads(text)["address"]))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        return parse(read_plain(path))
+    except (OSError, *UNPARSED) as error:
         raise ArtifactCorrupt(
             path, f"cannot be read: {error}", remedy="Copy the folder again, whole"
         ) from error
-
-
-_N_HASHED = 16
-"""Artifacts whose bytes a thread checks before it is asked again: small files are hashed faster
-than handed over, and of large ones no thread is to be left with many at the end."""
-
-_OF_OLD = {"section": "stage", "subject": "partition_key"}
-"""What the parts of an address were called up to 0.1.0."""
-
-
-def _parse_address(plain: dict[str, str]) -> Address:
-    return Address(**{_OF_OLD.get(name, name): part for name, part in plain.items()})
-
-
-def _synced_files(folder: Path) -> tuple[StoredFile, ...]:
-    """Every file of a folder, on the disk for certain.
-
-    Raises:
-        StoreError: one is a link.
-    """
-    return tuple(_synced_file(folder, path) for path in sorted(folder.rglob("*")) if _is_file(path))
-
-
-def _is_file(path: Path) -> bool:
-    refuse_link(path)
-    return path.is_file()
-
-
-def _synced_file(folder: Path, path: Path) -> StoredFile:
-    return StoredFile(
-        path=path.relative_to(folder).as_posix(),
-        size_bytes=path.stat().st_size,
-        sha256=sha256_synced(path),
-    )

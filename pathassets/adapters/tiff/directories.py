@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import stat
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +43,10 @@ _LARGEST = np.uint64((1 << 62) - 1)
 """What a BigTIFF says beyond it is cut to it: so that a sum of two stays an int64."""
 _SECTION_BYTES = 1 << 30
 """No more than this is read at once."""
+
+
+Fill = Callable[[int, int], None]
+"""Sees to it that the bytes from here up to there are in the file, before they are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,8 @@ class TiffBytes:
     order: str
     """`<` or `>`."""
     is_big: bool
+    fill: Fill | None = None
+    """Where the file has holes for what nobody asked for yet."""
 
     def read(self, at_bytes: int, n_bytes: int, what: str) -> bytes:
         """Exactly these bytes.
@@ -94,6 +100,8 @@ class TiffBytes:
             raise truncated(self.path, f"{what} lies beyond its end")
         if n_bytes > _SECTION_BYTES:
             raise damaged(self.path, f"{what} is said to have {n_bytes} bytes")
+        if self.fill is not None:
+            self.fill(at_bytes, at_bytes + n_bytes)
         try:
             data = os.pread(self.fd, n_bytes, at_bytes)
         except OSError as error:
@@ -136,7 +144,7 @@ def truncated(path: object, fact: str) -> SlideUnreadable:
 
 
 @contextmanager
-def open_tiff(path: Path) -> Iterator[TiffBytes]:
+def open_tiff(path: Path, fill: Fill | None = None) -> Iterator[TiffBytes]:
     """Open a TIFF for reading its structure; a named pipe does not hold it up.
 
     Raises:
@@ -147,12 +155,14 @@ def open_tiff(path: Path) -> Iterator[TiffBytes]:
     except OSError as error:
         raise unreadable(path, error) from error
     try:
-        yield _identify(path, fd)
+        yield _identify(path, fd, fill)
     finally:
         os.close(fd)
 
 
-def _identify(path: Path, fd: int) -> TiffBytes:
+def _identify(path: Path, fd: int, fill: Fill | None) -> TiffBytes:
+    if fill is not None:
+        fill(0, 8)
     try:
         look = os.fstat(fd)
         head = os.pread(fd, 8, 0) if stat.S_ISREG(look.st_mode) else b""
@@ -166,7 +176,7 @@ def _identify(path: Path, fd: int) -> TiffBytes:
             reason="not_a_slide",
         )
     order, is_big = _MAGIC[head[:4]]
-    return TiffBytes(path, fd, look.st_size, order, is_big)
+    return TiffBytes(path, fd, look.st_size, order, is_big, fill)
 
 
 def read_directories(file: TiffBytes) -> tuple[Directory, ...]:

@@ -17,6 +17,7 @@ import numpy as np
 
 from pathassets.adapters.tiff.directories import (
     Directory,
+    Fill,
     TiffBytes,
     damaged,
     open_tiff,
@@ -48,15 +49,17 @@ FIT_SHARE, FIT_PX = 0.01, 1.0
 """How far a level may be off the shape of level 0: what is cut when sizes are halved in turn."""
 
 
-def read_layout(path: Path) -> TiffLayout:
+def read_layout(path: Path, fill: Fill | None = None) -> TiffLayout:
     """Read the structure of a tiled TIFF: 11 ms for 46,000 tiles, all checks included.
+
+    `fill` is called before anything is read of a file with holes.
 
     Raises:
         SlideUnreadable: no TIFF (`not_a_slide`), no tiles (`striped_tiff`), other pixels than 8-bit
             RGB (`not_8bit_rgb`), `truncated`, contradicting itself (`damaged_structure`), or of
             several images, any of which may be the slide (`slide_image_unclear`).
     """
-    with open_tiff(path) as file:
+    with open_tiff(path, fill) as file:
         directories = read_directories(file)
         fields = [Fields(file, d) for d in directories]
         chosen = find_slide_image(path, fields)
@@ -78,6 +81,19 @@ def read_layout(path: Path) -> TiffLayout:
             tiff_statements=first.mpp_statements() if chosen.directory else (),
             notes=(*chosen.notes, *stack),
         )
+
+
+def read_structure(path: Path, fill: Fill) -> None:
+    """Have all filled in of a TIFF that is no pixel, for those who read more of it than we do.
+
+    Raises:
+        SlideUnreadable: it is none, or damaged.
+    """
+    with open_tiff(path, fill) as file:
+        for directory in read_directories(file):
+            for entry in directory.entries.values():
+                if entry.is_apart and entry.at_bytes + entry.n_bytes <= file.size_bytes:
+                    fill(entry.at_bytes, entry.at_bytes + entry.n_bytes)
 
 
 def _striped(image: Fields) -> SlideUnreadable:

@@ -14,8 +14,9 @@ from sqlalchemy import Connection, select, update
 from pathassets.catalog.cohorts.state import LABEL, NAMED
 from pathassets.catalog.records import CohortChange, LabelKind
 from pathassets.catalog.tables import patient_label, slide_label
+from pathassets.core.near_names import near_names, perhaps
 from pathassets.core.text import in_marks, quoted
-from pathassets.errors import CatalogError, near_names, perhaps
+from pathassets.errors import CatalogError
 
 KIND = "kind"
 """Field of a change of what kind labels are."""

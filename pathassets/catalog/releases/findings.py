@@ -18,7 +18,8 @@ from pathassets.catalog.tables import (
     slide,
     slide_hash,
 )
-from pathassets.errors import CatalogError, did_you_mean
+from pathassets.core.near_names import did_you_mean
+from pathassets.errors import CatalogError
 
 Unit = tuple[str, str]
 """What is placed in a part: (kind, name)."""

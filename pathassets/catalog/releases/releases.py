@@ -24,7 +24,8 @@ from pathassets.catalog.tables import (
 )
 from pathassets.core.address import ALL_SLIDES, Address
 from pathassets.core.datasets.names import versions_there
-from pathassets.errors import CatalogError, did_you_mean
+from pathassets.core.near_names import did_you_mean
+from pathassets.errors import CatalogError
 
 DATASET = "dataset"
 HELD_STAGES = ("features", "patch_locations", "tissue_mask")

@@ -14,8 +14,8 @@ from pathassets.catalog.human_inputs import MAX_COMPARED
 from pathassets.catalog.part import CatalogPart, portions
 from pathassets.catalog.selections.sources import COLUMNS, SOURCES, Source, label_rows
 from pathassets.catalog.tables import cohort, patient_label, slide, slide_label, wanted
+from pathassets.core.near_names import near_names
 from pathassets.core.selection.nodes import Field
-from pathassets.errors import near_names
 
 LABEL_NAMES = Field(name="labels")
 """In place of a field: what labels are called."""

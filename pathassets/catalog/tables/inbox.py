@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, BigInteger, Column, Double, Integer, Table, Text
+from sqlalchemy import JSON, BigInteger, Column, Double, Integer, Table, Text, text
 
 from pathassets.catalog.tables.base import Moment, metadata, words
 
@@ -20,6 +20,8 @@ inbox_file = Table(
     words("lacks"),
     # How often a person asked for it to be tried again.
     Column("n_retries", Integer, nullable=False),
+    # Of an object, what its storage calls this version; empty of a file.
+    Column("etag", Text, nullable=False, server_default=text("''")),
 )
 
 inbox_clock = Table(

@@ -13,6 +13,7 @@ from sqlalchemy import (
     LargeBinary,
     Table,
     Text,
+    text,
 )
 
 from pathassets.catalog.tables.base import Moment, metadata, of_slide, words
@@ -56,8 +57,10 @@ slide_path = Table(
     Column("size_bytes", BigInteger, nullable=False),
     Column("mtime_ns", BigInteger, nullable=False),
     Column("seen_at", Moment, nullable=False),
-    # Last, as it was added; 0: not known.
+    # As it was added; 0: not known.
     Column("ctime_ns", BigInteger, nullable=False, server_default="0"),
+    # Last, as it was added; of an object, what its storage calls this version; empty of a file.
+    Column("etag", Text, nullable=False, server_default=text("''")),
 )
 
 merged_slide = Table(
@@ -84,6 +87,8 @@ rejected_file = Table(
     Column("size_bytes", BigInteger, nullable=False),
     Column("mtime_ns", BigInteger, nullable=False),
     Column("rejected_at", Moment, nullable=False),
-    # Last, as it was added; 0: not known.
+    # As it was added; 0: not known.
     Column("ctime_ns", BigInteger, nullable=False, server_default="0"),
+    # Last, as it was added; of an object, what its storage calls this version; empty of a file.
+    Column("etag", Text, nullable=False, server_default=text("''")),
 )

@@ -7,13 +7,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from pathassets import report
+from pathassets.adapters.objects.remote_file import FilePlace, RemoteFile
+from pathassets.adapters.objects.urls import BUCKETS
 from pathassets.cli.home import make_current, opened
+from pathassets.cli.options import PLACE
 from pathassets.engine.platform.platform import Platform, open_to_read
 from pathassets.engine.settings import read_settings
 from pathassets.errors import SpecError
@@ -45,8 +47,8 @@ def inbox(context: click.Context, *, as_json: bool) -> None:
 
 
 @inbox.command("retry")
-@click.argument("files", metavar="FILE…", nargs=-1, required=True, type=click.Path(path_type=Path))
-def retry_files(files: tuple[Path, ...]) -> None:
+@click.argument("files", metavar="FILE…", nargs=-1, required=True, type=PLACE)
+def retry_files(files: tuple[FilePlace, ...]) -> None:
     """Take FILEs that were refused, or given up, for such that were never looked at."""
     from pathassets.engine.platform.inbox.overview import retry  # noqa: PLC0415 - opens slides
 
@@ -55,17 +57,22 @@ def retry_files(files: tuple[Path, ...]) -> None:
             click.echo(report.retried_line(retry(platform, file)))
 
 
-def watch(folders: tuple[Path, ...], scheme: IdScheme, *, is_running: bool) -> None:
+def watch(folders: tuple[FilePlace, ...], scheme: IdScheme, *, is_running: bool) -> None:
     """Take what becomes whole in folders, or in the inbox, until somebody ends it."""
     if scheme == "manifest":
         raise SpecError(
             "--watch: there is no table to take ids from", remedy="Use --id-scheme stem or hash"
         )
     for folder in folders:
-        if not folder.is_dir():
-            raise SpecError(f"{folder}: is no folder to watch", remedy="Name folders")
+        if not _is_watchable(folder):
+            raise SpecError(
+                f"{folder}: is no folder to watch",
+                remedy="Name folders, or prefixes of buckets (s3://, gs://, az://)",
+            )
     with opened() as (platform, instance), _ended_by_sigterm():
-        named = tuple(folder.absolute() for folder in folders)
+        named = tuple(
+            folder if isinstance(folder, RemoteFile) else folder.absolute() for folder in folders
+        )
         settings = replace(platform.settings, inboxes=named or platform.settings.inboxes)
         watched = replace(platform, settings=settings)
         click.echo(report.watching_line(settings.inboxes))
@@ -79,6 +86,11 @@ def watch(folders: tuple[Path, ...], scheme: IdScheme, *, is_running: bool) -> N
                 time.sleep(pause_s)
         except KeyboardInterrupt:
             click.echo("no longer watching; what was taken is kept")
+
+
+def _is_watchable(folder: FilePlace) -> bool:
+    """Whether it can be listed: a folder, or a prefix of a bucket."""
+    return folder.url.scheme in BUCKETS if isinstance(folder, RemoteFile) else folder.is_dir()
 
 
 @contextmanager

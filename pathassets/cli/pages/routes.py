@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import wraps
 from threading import BoundedSemaphore, Lock
 from typing import Any, Self
@@ -39,6 +39,7 @@ from pathassets.engine.platform.cohorts.verdicts import give_verdict
 from pathassets.engine.platform.platform import Platform, open_platform
 from pathassets.engine.platform.selection import choose_slides
 from pathassets.engine.settings import Settings
+from pathassets.engine.slides.scratch import scratch_for
 from pathassets.engine.workers.pool import LocalWorkers
 from pathassets.errors import CatalogError, PathAssetsError, SelectionError
 from pathassets.report.cohort_page.html import Page, Served, page_html, title_of
@@ -146,9 +147,10 @@ class CohortSite:
         task = look_task(platform, row, Survey(quality=found.quality), LARGE)
         if kept := task.kept.picture(task.fingerprint, LARGE):
             return _picture(kept, "webp")
-        with self._looking:
+        places = (place.path for place in row.paths)
+        with self._looking, scratch_for(platform.settings, places) as scratch:
             workers = LocalWorkers(n_workers=1, timeout_s=LOOK_S)
-            ((_, look),) = workers.imap(look_at_slide, [task])
+            ((_, look),) = workers.imap(look_at_slide, [replace(task, scratch=scratch)])
         return _picture(look.picture if isinstance(look, SlideLook) else b"", "webp")
 
     async def verdict(self, request: Request) -> Response:

@@ -13,8 +13,9 @@ from typing import Literal
 
 import pandas as pd
 
+from pathassets.core.near_names import did_you_mean
 from pathassets.core.text import quoted
-from pathassets.errors import SpecError, did_you_mean
+from pathassets.errors import SpecError
 
 UNLABELLED = -100
 """Number of a slide without a class: what `torch.nn.CrossEntropyLoss` leaves out of the loss."""

@@ -22,7 +22,8 @@ from pathassets.core.features.encoder import (
     EncoderRequest,
 )
 from pathassets.core.features.published_encoders import DECLARATIONS, Declaration
-from pathassets.errors import SpecError, closest
+from pathassets.core.near_names import closest
+from pathassets.errors import SpecError
 
 Kind = Literal["own", "published", "timm", "transformers", "program", "factory"]
 

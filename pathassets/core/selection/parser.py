@@ -20,6 +20,7 @@ from typing import cast
 from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
 
+from pathassets.core.near_names import did_you_mean
 from pathassets.core.selection.faults import fault
 from pathassets.core.selection.fields import FIELDS, FieldKind
 from pathassets.core.selection.globs import glob_of, glob_of_word, literal
@@ -37,7 +38,6 @@ from pathassets.core.selection.nodes import (
     negated,
 )
 from pathassets.core.text import EscapeError, quoted, within_marks
-from pathassets.errors import did_you_mean
 
 GRAMMAR = r"""
 start: _any

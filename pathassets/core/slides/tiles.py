@@ -14,7 +14,7 @@ and lower edge may reach beyond it. All numbers here are pixels of the level in 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -133,6 +133,20 @@ class TileSource(Protocol):
         Raises:
             TileDamaged: it is missing, cannot be decoded, or not be believed.
         """
+
+
+@runtime_checkable
+class FetchedTiles(Protocol):
+    """The tiles of a level that lie elsewhere, and come sooner together than one by one."""
+
+    def expect(self, tiles: np.ndarray) -> None:
+        """Hear which tiles will be read soon, int64 (n,)."""
+
+
+def expect_tiles(source: TileSource, tiles: np.ndarray) -> None:
+    """Tell a level which of its tiles will be read soon, if that is worth anything to it."""
+    if isinstance(source, FetchedTiles):
+        source.expect(tiles)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

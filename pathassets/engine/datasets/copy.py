@@ -13,7 +13,7 @@ import hashlib
 import shutil
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from pathassets.adapters.store.damage import MANIFEST, open_plain
 from pathassets.adapters.store.store import Artifact, read_copy
@@ -95,7 +95,7 @@ def _copy_all(
 def _copy_bag(folder: DatasetFolder, member: Member, part: Path) -> None:
     artifact, source = folder.artifact_of(member), folder.artifact_folder(member)
     try:
-        _copy_artifact(artifact, source, part / source.relative_to(folder.root))
+        _copy_artifact(artifact, source, part / PurePosixPath(member.features_uri).parent)
     except ArtifactCorrupt as error:
         raise bag_error(member, error.message, error.uri) from error
 

@@ -14,13 +14,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pathassets.adapters.store.store import Store
+from pathassets.adapters.objects.urls import is_url, parse_url
 from pathassets.core.address import ALL_SLIDES, Address
 from pathassets.core.datasets.names import DatasetName, parse_dataset_name, versions_there
+from pathassets.core.near_names import did_you_mean
 from pathassets.engine.datasets.folder import MANIFEST_TABLE, DatasetFolder, open_folder
 from pathassets.engine.datasets.withdrawn import withdrawn_among
-from pathassets.engine.settings import CATALOG_FILE, Settings, own_catalog, read_settings
-from pathassets.errors import CatalogError, SpecError, did_you_mean
+from pathassets.engine.settings import CATALOG_FILE, Settings, default_catalog, read_settings
+from pathassets.engine.stores import store_of
+from pathassets.errors import CatalogError, SpecError
 
 if TYPE_CHECKING:
     from pathassets.catalog.catalog import Catalog
@@ -44,8 +46,10 @@ def open_dataset(what: str | Path, store: Path | str | None) -> DatasetFolder:
     settings = _settings_with(store)
     with _opened(settings.catalog_url) as catalog:
         digest = _digest_by_catalog(catalog, name)
-        path = Store(settings.store).path_of(Address(STAGE, name.dataset, ALL_SLIDES, digest))
-        return _as_told(open_folder(path), catalog)
+        kept = store_of(settings)
+        folder = open_folder(kept.fetch(Address(STAGE, name.dataset, ALL_SLIDES, digest)))
+        is_here = isinstance(settings.store, Path)
+        return _as_told(folder if is_here else replace(folder, bucket=kept), catalog)
 
 
 def is_folder(what: str | Path) -> bool:
@@ -74,9 +78,10 @@ def _settings_with(store: Path | str | None) -> Settings:
     settings = read_settings()
     if store is None:
         return settings
-    root = Path(store).expanduser().absolute()
-    url = own_catalog(root) if settings.has_own_catalog else settings.catalog_url
-    return replace(settings, store=root, catalog_url=url)
+    is_bucket = isinstance(store, str) and is_url(store)
+    place = parse_url(str(store)) if is_bucket else Path(store).expanduser().absolute()
+    url = default_catalog(place, settings.home) if settings.is_catalog_default else None
+    return replace(settings, store=place, catalog_url=url or settings.catalog_url)
 
 
 @contextmanager

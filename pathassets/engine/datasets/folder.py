@@ -14,7 +14,8 @@ import pandas as pd
 
 from pathassets.adapters.parquet import load_table
 from pathassets.adapters.store.damage import MANIFEST, check_bytes
-from pathassets.adapters.store.store import Artifact, read_copy
+from pathassets.adapters.store.store import Artifact, Store, read_copy
+from pathassets.core.address import Address
 from pathassets.core.datasets.manifest import MANIFEST_COLUMNS, USED
 from pathassets.core.datasets.members import Member
 from pathassets.core.datasets.used_patches import bits_of
@@ -44,6 +45,8 @@ class DatasetFolder:
     """Columns MANIFEST_COLUMNS and more; sorted by slide."""
     withdrawn: tuple[Withdrawn, ...] = ()
     """Members that were taken out since, as far as it is known where the folder lies."""
+    bucket: Store | None = None
+    """Store in a bucket that the dataset was copied here from, and that has its features."""
 
     @cached_property
     def is_copy(self) -> bool:
@@ -84,8 +87,17 @@ class DatasetFolder:
         return self.path if self.is_copy else self.path.parents[_DEPTH - 1]
 
     def artifact_folder(self, member: Member) -> Path:
-        """Folder of the artifact that a slide's features are in."""
-        return (self.root / member.features_uri).parent
+        """Folder of the artifact that a slide's features are in.
+
+        Raises:
+            BagUnreadable: they cannot be copied here from a bucket.
+        """
+        if self.bucket is None:
+            return (self.root / member.features_uri).parent
+        try:
+            return self.bucket.fetch(Address(*PurePosixPath(member.features_uri).parts[:_DEPTH]))
+        except StoreError as error:
+            raise bag_error(member, error.message, error.uri) from error
 
     def artifact_of(self, member: Member) -> Artifact:
         """Read what the artifact of a slide's features says of itself.

@@ -20,7 +20,8 @@ from pathassets.core.datasets.members import (
 )
 from pathassets.core.datasets.withdrawn import told, without_withdrawn
 from pathassets.engine.datasets.find import open_dataset
-from pathassets.errors import SpecError
+from pathassets.engine.datasets.folder import DatasetFolder
+from pathassets.errors import SpecError, StoreError
 
 logger = logging.getLogger(__name__)
 
@@ -78,6 +79,7 @@ def load_dataset(  # noqa: PLR0913 - the public door: each has a default
             f"max_patches: {max_patches} is not 1 or more", remedy="None takes all patches"
         )
     folder = open_dataset(what, store)
+    _require_here(folder, str(what))
     everyone = members_of(folder.manifest, label)
     parts = parts_asked_for({one.split for one in everyone}, split, fold)
     known = classes_of(everyone, classes)
@@ -107,3 +109,17 @@ def load_dataset(  # noqa: PLR0913 - the public door: each has a default
         seed=seed,
         dtype=dtype,
     )
+
+
+def _require_here(folder: DatasetFolder, what: str) -> None:
+    """Refuse features in a bucket: training reads each many times, and by processes that fork.
+
+    Raises:
+        StoreError: they are.
+    """
+    if folder.bucket is not None:
+        raise StoreError(
+            folder.bucket.where,
+            f"has the features of {what}, and training reads them from a disk",
+            remedy=f"Copy it, and load the copy by its path: pathassets dataset copy {what} FOLDER",
+        )

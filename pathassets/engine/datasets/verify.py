@@ -118,7 +118,10 @@ def _changed(folder: DatasetFolder, own: Artifact, name: str) -> Iterator[Fault]
 
 def _look(folder: DatasetFolder, member: Member) -> tuple[Artifact | None, Fault | None]:
     """What a slide's features say of themselves, and what is wrong with them."""
-    place = folder.artifact_folder(member)
+    try:
+        place = folder.artifact_folder(member)
+    except StoreError as error:
+        return None, _fault(member.slide_id, error.message, is_gone=False)
     try:
         artifact = folder.artifact_of(member)
     except StoreError as error:

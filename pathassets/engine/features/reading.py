@@ -28,8 +28,8 @@ from pathassets.engine.features.batches import handed_rows
 from pathassets.engine.features.works import EncodingHow, SlideWork
 from pathassets.engine.slides import read_patches as reading_module
 from pathassets.engine.slides.bad_tiles import BadTilesOfAll
-from pathassets.engine.slides.open import SlideSource
 from pathassets.engine.slides.read_patches import BUDGET_BYTES, read_patches, tell_of
+from pathassets.engine.slides.remote.reopening import SlideSource
 from pathassets.engine.slides.timed_slide import TimedSlide
 from pathassets.engine.workers.buffers import Buffers
 from pathassets.engine.workers.parts.job import Note, PartHow, ReadSet

@@ -20,10 +20,11 @@ from pydantic import ValidationError
 
 from pathassets.core.features.encoder import EncoderCard, check_batch
 from pathassets.core.features.patch_grid import GridSpec
+from pathassets.core.near_names import did_you_mean
 from pathassets.core.slides.resolution import Unit
 from pathassets.core.slides.slide import check_mpp
 from pathassets.engine.features.encoders import device_of
-from pathassets.errors import SpecError, did_you_mean
+from pathassets.errors import SpecError
 
 OnError = Literal["raise", "collect"]
 OutputType = Literal["dict", "zarr"]

@@ -12,7 +12,8 @@ from pathassets.core.features.encoder import Encoder
 from pathassets.core.locations.locations import PatchLocations
 from pathassets.core.patches.read_plan import ReadSpec
 from pathassets.core.slides.bad_tiles import BadTiles
-from pathassets.engine.slides.open import OpenedSlide, SlideSource
+from pathassets.engine.slides.open import OpenedSlide
+from pathassets.engine.slides.remote.reopening import SlideSource
 from pathassets.engine.workers.parts.stream import TIMEOUT_S
 
 

@@ -24,7 +24,7 @@ from pathassets.core import display
 from pathassets.core.locations.locations import PatchLocations
 from pathassets.core.patches.names import resolution_part
 from pathassets.core.slides.resolution import LevelOrMpp, as_level_or_mpp
-from pathassets.engine.slides.open import SlideSource
+from pathassets.engine.slides.remote.reopening import SlideSource
 from pathassets.errors import SpecError
 
 logger = logging.getLogger(__name__)

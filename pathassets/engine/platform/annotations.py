@@ -38,7 +38,8 @@ from pathassets.engine.platform.plan import annotation_address, slide_paths
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.selections.names import slide_named
 from pathassets.engine.slides.bounds import is_offset, on_level0
-from pathassets.engine.slides.open import NDPA_SUFFIX, OpenedSlide, open_slide
+from pathassets.engine.slides.open import NDPA_SUFFIX, OpenedSlide
+from pathassets.engine.slides.scratch import scratch_for
 from pathassets.engine.slides.source import find_source
 from pathassets.engine.slides.tissue_mask import place_mask
 from pathassets.engine.software import software_versions
@@ -232,10 +233,13 @@ def _opened(platform: Platform, record: SlideRecord) -> Iterator[OpenedSlide]:
     slide_id = record.slide_id
     override = platform.catalog.overrides().get(slide_id)
     places = slide_paths(platform.catalog.paths(slide_id), platform.settings.verify)
-    with closing(find_source(slide_id, record.fingerprint, places, None)) as source:
-        mpp = record.mpp if override is None else override.mpp
-        with open_slide(source.path, mpp=mpp) as slide:
-            yield slide
+    mpp = record.mpp if override is None else override.mpp
+    with (
+        scratch_for(platform.settings, (place.path for place in places)) as scratch,
+        closing(find_source(slide_id, record.fingerprint, places, scratch)) as source,
+        source.open(mpp) as slide,
+    ):
+        yield slide
 
 
 def _notes(drawn: Annotations, record: SlideRecord) -> tuple[str, ...]:

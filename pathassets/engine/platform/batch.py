@@ -31,10 +31,11 @@ from pathassets.engine.platform.ledgers import bad_tiles_met
 from pathassets.engine.platform.plan import PlannedSlide, path_record, task_for
 from pathassets.engine.platform.planning.machine import device_here, machine_here
 from pathassets.engine.platform.platform import Platform
-from pathassets.engine.slides.scratch import open_scratch, tell_no_scratch
+from pathassets.engine.slides.scratch import scratch_for, tell_no_scratch
 from pathassets.engine.stages.outcomes import SlideOutcome, SlideTask, StepOutcome
 from pathassets.engine.stages.published import Published
 from pathassets.engine.stages.segments import SlideInSegments
+from pathassets.errors import StorageUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +73,7 @@ def run_batch(  # noqa: PLR0913 - two are for those who want them
     note_encoding = partial(_note_encoding, platform.catalog, run_id)
     with (
         platform.store.staging(run_id) as staging,
-        open_scratch(settings.scratch, settings.scratch_bytes) as scratch,
+        scratch_for(settings, (path.path for one in planned for path in one.paths)) as scratch,
     ):
         ill = _by_slide((*doubted, *_failed_last(platform.catalog, planned)))
         tasks = [
@@ -132,12 +133,20 @@ def _work(
 ) -> Generator[SlideOutcome, None, None]:
     to_do = []
     for task in tasks:
-        slide = SlideInSegments(task, Published(platform.store, task.doubted).find_all(task.steps))
+        slide = SlideInSegments(task, _made_already(platform, task))
         if slide.next() is None:
             yield slide.outcome()
         else:
             to_do.append(slide)
     yield from work_off(platform, to_do, tell, on_first)
+
+
+def _made_already(platform: Platform, task: SlideTask) -> dict[Address, StepOutcome]:
+    """What of a slide is made already; nothing where a bucket does not answer: a worker says so."""
+    try:
+        return Published(platform.store, task.doubted).find_all(task.steps)
+    except StorageUnavailable:
+        return {}
 
 
 def record_outcome(catalog: Catalog, outcome: SlideOutcome, run_id: str) -> None:

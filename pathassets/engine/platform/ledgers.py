@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pathassets.adapters.files import FileStamp, stamp_of
+from pathassets.adapters.files import FileStamp
+from pathassets.adapters.objects.remote_file import FilePlace, RemoteFile
 from pathassets.adapters.store.store import Artifact
 from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.records import BadTileRecord, EncoderRecord, PathRecord
@@ -15,7 +15,7 @@ from pathassets.core.recipe import Entry, Recipe
 from pathassets.core.slides.tiles import TileFault
 from pathassets.engine.settings import CATALOG_FILE, Settings
 from pathassets.engine.stages.outcomes import SlideOutcome
-from pathassets.errors import CatalogError, SlideError
+from pathassets.errors import CatalogError, SlideError, StoreError
 
 if TYPE_CHECKING:  # it brings along what opens slides
     from pathassets.engine.slides.tile_check import Check
@@ -50,27 +50,29 @@ def enter_check(settings: Settings, done: Check) -> None:
     A home that has no catalog gets none by it; one that cannot be written is told, and the look is
     worth the same.
     """
-    own = settings.store / CATALOG_FILE
+    own = settings.work / CATALOG_FILE
     if done.info is None or (settings.has_own_catalog and not own.is_file()):
         return
     try:
         with Catalog.open(settings.catalog_url) as catalog:
-            known = catalog.find_path(str(done.path.absolute()))
+            path = done.path if isinstance(done.path, RemoteFile) else done.path.absolute()
+            known = catalog.find_path(str(path))
             if known is not None and _looks_as(known, done.path):
                 tiles = bad_tiles_checked(known.slide_id, done.faults)
                 catalog.replace_bad_tiles(known.slide_id, tiles)
-    except (CatalogError, SlideError) as error:
+    except (CatalogError, SlideError, StoreError) as error:
         logger.warning("%s: its bad tiles are not kept in the catalog: %s", done.path, error)
 
 
-def _looks_as(known: PathRecord, path: Path) -> bool:
+def _looks_as(known: PathRecord, path: FilePlace) -> bool:
     """Whether a file looks as it did when its content was registered."""
-    from pathassets.adapters.openslide.members import members_of  # noqa: PLC0415 - as above
+    from pathassets.adapters.objects.remote_slides import stamp_at  # noqa: PLC0415 - as above
 
     registered = FileStamp(
-        size_bytes=known.size_bytes, mtime_ns=known.mtime_ns, ctime_ns=known.ctime_ns
-    )
-    return stamp_of(members_of(path)) == registered
+        size_bytes=known.size_bytes, mtime_ns=known.mtime_ns, ctime_ns=known.ctime_ns,
+        etag=known.etag,
+    )  # fmt: skip
+    return stamp_at(path) == registered
 
 
 def encoders_of(recipe: Recipe) -> Iterator[EncoderRecord]:

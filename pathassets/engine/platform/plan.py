@@ -26,6 +26,7 @@ from pathassets.engine.platform.platform import Platform
 from pathassets.engine.stages.outcomes import SlideTask, Step
 
 if TYPE_CHECKING:  # they bring along what opens slides
+    from pathassets.adapters.objects.remote_file import FilePlace
     from pathassets.engine.slides.scratch import Scratch
     from pathassets.engine.slides.source import SlidePath
 
@@ -217,7 +218,8 @@ def task_for(
         resolution_reason=planned.record.resolution_reason,
         resolution_fact=planned.record.resolution_message,
         steps=tuple(step for key, step in planned.steps.items() if key in keys),
-        store_root=str(platform.store.root),
+        store_root=platform.store.where,
+        store_work=str(platform.store.work),
         staging=str(staging),
         scratch=scratch,
         behind=tuple(_behind(platform, planned, keys)),
@@ -255,10 +257,12 @@ def _place(path: PathRecord, verify: str) -> SlidePath:
 
 def recorded_stamp(path: PathRecord) -> FileStamp:
     """How a file looked when the catalog was told of it."""
-    return FileStamp(size_bytes=path.size_bytes, mtime_ns=path.mtime_ns, ctime_ns=path.ctime_ns)
+    return FileStamp(
+        size_bytes=path.size_bytes, mtime_ns=path.mtime_ns, ctime_ns=path.ctime_ns, etag=path.etag
+    )
 
 
-def path_record(path: Path | str, slide_id: str, stamp: FileStamp) -> PathRecord:
+def path_record(path: FilePlace | str, slide_id: str, stamp: FileStamp) -> PathRecord:
     """What the catalog is told of a file: inverse of `recorded_stamp`."""
     return PathRecord(
         path=str(path),
@@ -266,4 +270,5 @@ def path_record(path: Path | str, slide_id: str, stamp: FileStamp) -> PathRecord
         size_bytes=stamp.size_bytes,
         mtime_ns=stamp.mtime_ns,
         ctime_ns=stamp.ctime_ns,
+        etag=stamp.etag,
     )

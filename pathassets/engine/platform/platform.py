@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Self
 
-from pathassets.adapters.store.staging import Staging
-from pathassets.adapters.store.store import Store, open_store
+from pathassets.adapters.store.store import Store
 from pathassets.catalog.catalog import Catalog
 from pathassets.core.recipe import Recipe
 from pathassets.engine.platform.ledgers import encoders_of
 from pathassets.engine.platform.merged_slides import adopt_annotations
 from pathassets.engine.platform.recipe import open_recipe
 from pathassets.engine.settings import Settings
+from pathassets.engine.stores import store_of
 from pathassets.engine.workers.pool import LocalWorkers, Workers
 from pathassets.errors import StoreError
 
@@ -69,11 +70,11 @@ def open_to_read(settings: Settings) -> Platform:
     try:
         return _open(settings)
     except StoreError:
-        if not settings.store.is_dir():
+        if isinstance(settings.store, Path) and not settings.store.is_dir():
             raise
     return Platform(
         settings=settings,
-        store=Store(settings.store),
+        store=store_of(settings),
         catalog=Catalog.open_copy(settings.catalog_url),
         recipe=open_recipe(settings),
     )
@@ -95,25 +96,26 @@ def open_platform(settings: Settings) -> Platform:
 def _open(settings: Settings) -> Platform:
     recipe = open_recipe(settings)
     _require_known(settings)
-    store = open_store(settings.store)
+    store = store_of(settings)
+    store.open()
     catalog = Catalog.open(settings.catalog_url)
     adopt_annotations(store, catalog)
     return Platform(settings=settings, store=store, catalog=catalog, recipe=recipe)
 
 
 def _require_known(settings: Settings) -> None:
-    """Refuse a folder that was never a store where the catalog knows what was published.
+    """Refuse what was never a store where the catalog knows what was published.
 
     It is where a disk is to be mounted, most likely: everything would be made again beneath it.
     """
-    staging = Staging(settings.store).folder
-    if settings.has_own_catalog or staging.is_dir():
+    store = store_of(settings)
+    if settings.has_own_catalog or store.was_opened():
         return
     with Catalog.open(settings.catalog_url) as catalog:
         if catalog.has_artifacts():
             raise StoreError(
-                settings.store,
+                store.where,
                 f"was never a store, and {catalog!r} knows artifacts",
                 remedy="Mount its disk, or look at PATHASSETS_STORE. To make everything again, "
-                f"here: mkdir -p {staging}",
+                f"here: {store.mark}",
             )

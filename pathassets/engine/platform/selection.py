@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from pathassets.catalog.records import SavedSelection
 from pathassets.catalog.selections.conditions import ASKS_PLAN
+from pathassets.core.near_names import did_you_mean, near_names, perhaps
 from pathassets.core.recipe import Entry
 from pathassets.core.selection.faults import fault
 from pathassets.core.selection.fields import FIELDS, OF_QUALITY
@@ -39,7 +40,7 @@ from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.selections.names import match_slides, several
 from pathassets.engine.platform.selections.unknown import find_unknown
 from pathassets.engine.platform.standing.refresh import refresh_wanted
-from pathassets.errors import SelectionError, SpecError, did_you_mean, near_names, perhaps
+from pathassets.errors import SelectionError, SpecError
 
 _NAME = TypeAdapter(EntryName)
 

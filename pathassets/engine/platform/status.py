@@ -133,7 +133,7 @@ def require_own_catalog(platform: Platform) -> None:
     """
     if platform.store.holds_any():
         raise CatalogError(
-            f"the catalog knows no slide, and the store {platform.store.root} holds artifacts: it "
+            f"the catalog knows no slide, and the store {platform.store.where} holds artifacts: it "
             "is not the catalog that they were recorded in",
             remedy="Restore it from its backup, or point PATHASSETS_CATALOG at it; without one, "
             "ingest the slides again: `pathassets run` takes over what is whole",

@@ -9,23 +9,28 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from pathassets.adapters.files import FileStamp, fingerprint_of, stamp_of
+from pathassets.adapters.objects.remote_file import FilePlace, RemoteFile
+from pathassets.adapters.objects.remote_slides import look_at
 from pathassets.adapters.opencv import preview_jpeg
 from pathassets.adapters.openslide.members import members_of
 from pathassets.core.locations.overlay import PREVIEW_PX, shrink_to
 from pathassets.core.slides.regions import read_overview
 from pathassets.core.slides.slide import SlideInfo
 from pathassets.engine.slides.open import OpenedSlide, open_slide
+from pathassets.engine.slides.remote.whole import copy_of_slide
+from pathassets.engine.slides.scratch import Scratch
 from pathassets.engine.workers.pool import Workers
 from pathassets.errors import (
     PathAssetsError,
     ResourcesShort,
     SlideChanged,
     SlideError,
+    StoreError,
     TileUnreadable,
     WorkerLost,
 )
@@ -44,7 +49,9 @@ class InspectionTask:
 
     place: int
     """Where it stands in the order given."""
-    path: Path
+    path: FilePlace
+    scratch: Scratch | None = None
+    """Where an object is copied to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,51 +71,71 @@ class FileInspection:
 class NoSlide:
     """A file that is no slide; the error is a value, for nothing went wrong in the worker."""
 
-    error: SlideError
+    error: PathAssetsError
 
 
 def inspect_file(task: InspectionTask) -> FileInspection | NoSlide:
     """Look at a file: what it is, or why it is no slide. Reads all of it."""
-    path = task.path
     try:
-        members = members_of(path)
-        stamp = stamp_of(members)
-        with open_slide(path) as slide:
-            info = slide.info
-            thumbnail, problem = _thumbnail(slide)
-        fingerprint = fingerprint_of(members)
-        if stamp_of(members) != stamp:
-            raise SlideChanged(
-                path, "changed while it was read", remedy="Ingest it once it is whole"
-            )
-    except SlideError as error:
+        if isinstance(task.path, RemoteFile):
+            return _inspect_object(task.path, task.scratch)
+        return _inspect_local(task.path)
+    except (SlideError, StoreError, ResourcesShort) as error:
         return NoSlide(error=error)
-    return FileInspection(
-        stamp=stamp,
-        fingerprint=fingerprint,
-        info=info,
-        thumbnail=thumbnail,
-        thumbnail_problem=problem,
-    )
 
 
-def _thumbnail(slide: OpenedSlide) -> tuple[bytes | None, str]:
+def _inspect_local(path: Path) -> FileInspection:
+    members = members_of(path)
+    stamp = stamp_of(members)
+    seen = _open_and_look(path, path)
+    fingerprint = fingerprint_of(members)
+    if stamp_of(members) != stamp:
+        raise SlideChanged(path, "changed while it was read", remedy="Ingest it once it is whole")
+    return replace(seen, stamp=stamp, fingerprint=fingerprint)
+
+
+def _inspect_object(file: RemoteFile, scratch: Scratch | None) -> FileInspection:
+    """An object, looked at as its copy; what it is called by is where it is."""
+    slide = look_at(file)
+    with closing(copy_of_slide(slide, scratch)) as copy:
+        try:
+            seen = _open_and_look(copy.path, file)
+        except SlideError as error:
+            raise error.about(file) from error
+        return replace(seen, stamp=slide.stamp, fingerprint=copy.fingerprint)
+
+
+def _open_and_look(path: Path, named: FilePlace) -> FileInspection:
+    """What a file is, be it the copy of what is named."""
+    with open_slide(path) as slide:
+        thumbnail, problem = _thumbnail(slide, named)
+        return FileInspection(
+            stamp=_UNSEEN, fingerprint="", info=slide.info,
+            thumbnail=thumbnail, thumbnail_problem=problem,
+        )  # fmt: skip
+
+
+_UNSEEN = FileStamp(size_bytes=0, mtime_ns=0, ctime_ns=0)
+
+
+def _thumbnail(slide: OpenedSlide, named: FilePlace) -> tuple[bytes | None, str]:
     """JPEG from the pyramid, or why there is none."""
     downsample = max(slide.info.width_px0, slide.info.height_px0) / PREVIEW_PX
     try:
         overview, _ = read_overview(slide, downsample=max(1.0, downsample))
     except TileUnreadable as error:
-        return None, str(error)
+        return None, str(error.about(named))
     return preview_jpeg(shrink_to(overview)), ""
 
 
 def inspect_files(
     workers: Workers,
-    files: Sequence[Path],
-    answer: Callable[[Path], A | None],
+    files: Sequence[FilePlace],
+    answer: Callable[[FilePlace], A | None],
     *,
     look: Callable[[InspectionTask], FileInspection | NoSlide] = inspect_file,
-) -> Generator[tuple[Path, A | FileInspection | PathAssetsError], None, None]:
+    scratch: Scratch | None = None,
+) -> Generator[tuple[FilePlace, A | FileInspection | PathAssetsError], None, None]:
     """Yield each file and what it is, in the order given; close it to stop.
 
     `answer` is asked first, here: what it knows is not looked at, and where it knows all, no worker
@@ -117,7 +144,7 @@ def inspect_files(
     """
     answers: _Reorder[A | FileInspection | PathAssetsError] = _Reorder(len(files))
     while not answers.is_done:
-        unknown = _unknown(files, answer, answers)
+        unknown = (replace(task, scratch=scratch) for task in _unknown(files, answer, answers))
         with closing(workers.imap(look, unknown)) as results:
             for task, result in results:
                 answers.put(task.place, _said(task.path, result))
@@ -154,8 +181,8 @@ class _Reorder(Generic[A]):
 
 
 def _unknown(
-    files: Sequence[Path],
-    answer: Callable[[Path], A | None],
+    files: Sequence[FilePlace],
+    answer: Callable[[FilePlace], A | None],
     answers: _Reorder[A | FileInspection | PathAssetsError],
 ) -> Iterator[InspectionTask]:
     """The next files that nobody knows, until too many answers wait."""
@@ -171,7 +198,7 @@ def _unknown(
 
 
 def _said(
-    path: Path, result: FileInspection | NoSlide | Exception
+    path: FilePlace, result: FileInspection | NoSlide | Exception
 ) -> FileInspection | PathAssetsError:
     """What a worker said of a file, or what its silence says."""
     if isinstance(result, FileInspection):

@@ -18,10 +18,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal, NamedTuple, Self
+from typing import Literal, Protocol, Self
 
 import numpy as np
 
@@ -51,8 +50,13 @@ READER = f"tiles, simplejpeg {version('simplejpeg')}, imagecodecs {version('imag
 DRAWN_VENDOR = "aperio"
 """Whose missing tiles OpenSlide draws from the next finer level."""
 NDPA_SUFFIX = ".ndpa"
-IMPORTED_LATE = ("numpy.ma", "numpy.random", "PIL.ImageFile")
-"""What the first slide that is opened would have to wait for: 60 ms, 250 patches."""
+
+
+class Closing(Protocol):
+    """What is closed with a slide."""
+
+    def close(self) -> None:
+        """Give back what it holds; a second time it does nothing."""
 
 
 class OpenedSlide:
@@ -68,6 +72,7 @@ class OpenedSlide:
         self.info = info
         self._reader = reader
         self._file = file
+        self._through: Closing | None = None
         self._sources = self._open_sources()
 
     def _open_sources(self) -> list[TileSource]:
@@ -104,6 +109,11 @@ class OpenedSlide:
     def tiles(self, level: int) -> TileSource:
         """The tiles of a level."""
         return self._sources[level]
+
+    def through(self, sources: list[TileSource], file: Closing) -> Self:
+        """Read its tiles by way of others, of a file that is closed with it."""
+        self._sources, self._through = sources, file
+        return self
 
     def read_region(  # noqa: PLR0913 - a rectangle in two frames
         self,
@@ -177,35 +187,15 @@ class OpenedSlide:
     def close(self) -> None:
         """Give the file handles back."""
         self._reader.close()
-        if self._file is not None:
-            self._file.close()
+        for file in (self._file, self._through):
+            if file is not None:
+                file.close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-class SlideSource(NamedTuple):
-    """What a slide is opened by, in any process."""
-
-    path: str
-    mpp: float | None
-    """Micrometres per level-0 pixel, where someone stated it."""
-
-    def prepare(self) -> None:
-        """Import what the first slide that is opened would have to wait for."""
-        for name in IMPORTED_LATE:
-            import_module(name)
-
-    def open(self) -> OpenedSlide:
-        """Open it.
-
-        Raises:
-            SlideUnreadable: it is missing, damaged, or no slide.
-        """
-        return open_slide(self.path, mpp=self.mpp)
 
 
 def open_slide(

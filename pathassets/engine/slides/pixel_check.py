@@ -51,7 +51,7 @@ def find_difference(
             continue
         allowed = LOSSY_DIFFERENCE.get(tiff_level.codec, 0)
         downsample = 1.0 if is_exact else slide.info.level_downsamples[level]
-        for x_px, y_px in _compared_at(tiff_level.grid, tiff_level.n_bytes, downsample):
+        for x_px, y_px in compared_at(tiff_level.grid, tiff_level.n_bytes, downsample):
             right_px = min(x_px + COMPARED_PX, size_px[0])
             bottom_px = min(y_px + COMPARED_PX, size_px[1])
             box_px = x_px, y_px, right_px, bottom_px
@@ -68,7 +68,7 @@ def find_difference(
     return ""
 
 
-def _compared_at(grid: TileGrid, n_bytes: np.ndarray, downsample: float) -> list[tuple[int, int]]:
+def compared_at(grid: TileGrid, n_bytes: np.ndarray, downsample: float) -> list[tuple[int, int]]:
     """Corners of the regions that are compared: over the lower right corners of some tiles.
 
     Tiles with much in them are taken, for on bare glass all decoders agree. OpenSlide interpolates

@@ -37,6 +37,7 @@ from pathassets.core.patches.read_plan import (
 )
 from pathassets.core.slides.bad_tiles import BadTiles
 from pathassets.core.slides.slide import Slide
+from pathassets.core.slides.tiles import expect_tiles
 from pathassets.engine.slides.tile_placement import PlacementJob, RunDone, TilePlacer
 from pathassets.engine.workers.buffers import Buffers
 from pathassets.errors import SpecError
@@ -186,6 +187,7 @@ class _ReaderThreads:
         whole = plan_pass(job.raster, squares)
         self._bad_tiles.n_tiles = len(whole.tiles)
         try:
+            expect_tiles(job.source, whole.tiles)
             for part, plan in _parts(job, squares, whole, self._setup):
                 placer = TilePlacer(job, part, plan, self._setup.allocate)
                 yield from self._read(job, placer, index[part])

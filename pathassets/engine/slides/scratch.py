@@ -4,6 +4,7 @@
     <scratch>/<batch>.run                  held by a batch as long as it lives
     <scratch>/<fingerprint>-<bytes>.part/  a copy that is being made, or was when its maker died
     <scratch>/<fingerprint>-<bytes>/       a whole one, locked by its readers (scratch_copy.py)
+    <scratch>/<fingerprint>-<bytes>.holes/ one of which only what is read is fetched (remote/)
 
 Locks end with their holder, so what a killed worker or batch leaves is seen to be nobody's.
 """
@@ -11,28 +12,35 @@ Locks end with their holder, so what a killed worker or batch leaves is seen to 
 from __future__ import annotations
 
 import errno
+import hashlib
 import logging
 import os
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from pathassets.adapters.files import content_changed, stamp_of, unreadable
+from pathassets.adapters.files import content_changed, unreadable
+from pathassets.adapters.objects.urls import is_url
+from pathassets.engine.settings import Settings
 from pathassets.engine.slides import scratch_copy
-from pathassets.engine.slides.scratch_copy import Borrowed
-from pathassets.errors import StoreError
+from pathassets.engine.slides.scratch_copy import Borrowed, Original
+from pathassets.errors import PathAssetsError, StoreError
 
 logger = logging.getLogger(__name__)
 
 LOCK = ".lock"
 RUN = ".run"
+OWN = "scratch"
+"""Folder of a home for copies of slides in buckets, where nobody named another."""
 
-_COPY_NAME = re.compile(r"[0-9a-f]{64}-(\d+)(\.part)?")
+HOLES = ".holes"
+"""So end names of files with holes, of which only what is read is fetched (remote/)."""
+_COPY_NAME = re.compile(r"[0-9a-f]{64}-(\d+)(\.holes)?(\.part)?")
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _GB = 1e9
 
@@ -45,7 +53,7 @@ class NoRoom:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _PendingCopy:
+class PendingCopy:
     """A copy that is being made."""
 
     part: Path
@@ -78,7 +86,26 @@ def is_elsewhere(path: Path, folder: Path) -> bool:
 
 
 @contextmanager
-def open_scratch(root: Path | None, limit_bytes: int) -> Iterator[Scratch | None]:
+def scratch_for(settings: Settings, paths: Iterable[str]) -> Iterator[Scratch | None]:
+    """Hold a scratch folder for slides that lie there, if any of them is to be read from a copy.
+
+    A slide in a bucket always is: where nobody named a folder for copies, they are made in the
+    home, and slides on disks are read where they are.
+
+    Raises:
+        StoreError: it is not writable.
+    """
+    root, for_files = settings.scratch, settings.scratch is not None
+    if root is None and any(is_url(path) for path in paths):
+        root = settings.home / OWN
+    with open_scratch(root, settings.scratch_bytes, for_files=for_files) as scratch:
+        yield scratch
+
+
+@contextmanager
+def open_scratch(
+    root: Path | None, limit_bytes: int, *, for_files: bool = True
+) -> Iterator[Scratch | None]:
     """Hold the scratch folder for one batch; in the end its copies are removed.
 
     So is what killed batches left, before and after. What another batch reads stays, and is removed
@@ -90,7 +117,9 @@ def open_scratch(root: Path | None, limit_bytes: int) -> Iterator[Scratch | None
     if root is None:
         yield None
         return
-    scratch = Scratch(root=root, limit_bytes=limit_bytes, batch=uuid.uuid4().hex)
+    scratch = Scratch(
+        root=root, limit_bytes=limit_bytes, batch=uuid.uuid4().hex, for_files=for_files
+    )
     life = FileLock(root / f"{scratch.batch}{RUN}", thread_local=False)
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -120,19 +149,40 @@ class Scratch:
     """What the copies of all batches may take together."""
     batch: str
     """Name of the batch."""
+    for_files: bool = True
+    """Whether files of slow disks are copied, too, and not only objects."""
 
-    def borrow(self, path: Path, members: list[Path], fingerprint: str) -> Borrowed | NoRoom:
+    def borrow(self, original: Original, fingerprint: str = "") -> Borrowed | NoRoom:
         """Take the copy of a slide, making it where there is none; or say why there can be none.
 
-        Waits where another process is making it.
+        Waits where another process is making it. Where no fingerprint is said, nobody knows the
+        content yet: it is copied, and the copy is named by what it holds.
 
         Raises:
             SlideUnreadable: a file is missing, forbidden, or fails while it is read.
             SlideChanged: the slide's content is not that of the fingerprint.
-            StoreError: the folder cannot be read or written.
+            StoreError: the folder cannot be read or written, or the slide's storage not be asked.
         """
-        n_bytes = stamp_of(members).size_bytes
-        whole = self.root / f"{fingerprint}-{n_bytes}"
+        n_bytes = original.n_bytes
+        name = fingerprint or hashlib.sha256(f"unseen {original.where}".encode()).hexdigest()
+
+        def fill(begun: PendingCopy) -> str:
+            found = scratch_copy.fill(begun.part, begun.handle, self.batch, original)
+            if found != (fingerprint or found):
+                raise content_changed(original.where)
+            return f"{found}-{n_bytes}"
+
+        return self.take(f"{name}-{n_bytes}", n_bytes, fill)
+
+    def take(
+        self, name: str, n_bytes: int, fill: Callable[[PendingCopy], str]
+    ) -> Borrowed | NoRoom:
+        """Take what has a name, or have it filled, with room set aside; `fill` says its true name.
+
+        Raises:
+            StoreError: the folder cannot be read or written; and what `fill` raises.
+        """
+        whole = self.root / name
         try:
             while True:
                 handle = scratch_copy.share(whole)
@@ -142,15 +192,20 @@ class Scratch:
                 if isinstance(begun, NoRoom):
                     return begun
                 if begun is not None:
-                    self._copy(begun, path, members, fingerprint)
-                    return scratch_copy.borrowed(whole, begun.handle, is_new=True)
+                    return self._finish(begun, fill)
                 scratch_copy.wait_for(scratch_copy.part_of(whole))
-        except PermissionError as error:
-            return NoRoom(why=f"{whole} belongs to another user: {error.strerror}")
         except OSError as error:
-            if error.errno in _NO_ROOM:
-                return NoRoom(why=f"{self.root} is full: {error.strerror}")
-            raise _unusable(self.root, error) from error
+            return self._no_room(whole, error)
+
+    def _no_room(self, copy: Path, error: OSError) -> NoRoom:
+        """What it means that a copy cannot be made."""
+        if isinstance(error, PathAssetsError):  # such as of an object that is not there
+            raise error
+        if isinstance(error, PermissionError):
+            return NoRoom(why=f"{copy} belongs to another user: {error.strerror}")
+        if error.errno in _NO_ROOM:
+            return NoRoom(why=f"{self.root} is full: {error.strerror}")
+        raise _unusable(self.root, error) from error
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -167,7 +222,7 @@ class Scratch:
                 is_left = scratch_copy.maker(folder) not in living
                 scratch_copy.remove(folder, handle) if is_left else os.close(handle)
 
-    def _begin(self, whole: Path, n_bytes: int) -> _PendingCopy | NoRoom | None:
+    def _begin(self, whole: Path, n_bytes: int) -> PendingCopy | NoRoom | None:
         """Lock a new, empty copy, room made for it; None where another process has, by now."""
         with self.alone():
             part = scratch_copy.part_of(whole)
@@ -177,7 +232,7 @@ class Scratch:
             if problem is not None:
                 return problem
             part.mkdir(mode=0o700)  # slides are patients' data, whatever the folder above allows
-            return _PendingCopy(part=part, whole=whole, handle=scratch_copy.lock(part))
+            return PendingCopy(part=part, whole=whole, handle=scratch_copy.lock(part))
 
     def _make_room(self, n_bytes: int) -> NoRoom | None:
         """Remove as many copies as it takes that nobody holds, longest unused first; or none."""
@@ -207,21 +262,23 @@ class Scratch:
         found = [(path, _COPY_NAME.fullmatch(path.name)) for path in self.root.iterdir()]
         return [(path, int(match[1])) for path, match in found if match is not None]
 
-    def _copy(self, begun: _PendingCopy, path: Path, members: list[Path], fingerprint: str) -> None:
-        """Copy a slide into the folder that was begun, and give that its name."""
+    def _finish(self, begun: PendingCopy, fill: Callable[[PendingCopy], str]) -> Borrowed:
+        """Fill what was begun, and give it its true name, where nothing has that yet."""
         try:
-            self._fill(begun, path, members, fingerprint)
+            whole = begun.whole.with_name(fill(begun))
             with self.alone():  # nobody may grab it between the two locks
-                scratch_copy.finish(begun.part, begun.whole, begun.handle)
+                known = None if whole == begun.whole else scratch_copy.share(whole)
+                if known is None:
+                    scratch_copy.finish(begun.part, whole, begun.handle)
         except BaseException:
             with self.alone():
                 scratch_copy.remove(begun.part, begun.handle)
             raise
-
-    def _fill(self, begun: _PendingCopy, path: Path, members: list[Path], fingerprint: str) -> None:
-        found = scratch_copy.fill(begun.part, begun.handle, self.batch, path, members)
-        if found != fingerprint:
-            raise content_changed(path)
+        if known is None:
+            return scratch_copy.borrowed(whole, begun.handle, is_new=True)
+        with self.alone():
+            scratch_copy.remove(begun.part, begun.handle)
+        return scratch_copy.borrowed(whole, known, is_new=True)
 
 
 def _remove_if_free(folder: Path) -> bool:

@@ -16,12 +16,14 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-from pathassets.adapters.files import fingerprint_from, unreadable
+from pathassets.adapters.files import fingerprint_from, stamp_of, unreadable
+from pathassets.adapters.objects.remote_file import FilePlace
 
 CARD = "copy.json"
 FILES = "files"
@@ -30,10 +32,70 @@ PART = ".part"
 _CHUNK_BYTES = 1 << 20
 
 
+class Original(Protocol):
+    """A slide's files where they are copied from."""
+
+    @property
+    def where(self) -> FilePlace:
+        """The one that is opened; what errors name."""
+
+    @property
+    def n_bytes(self) -> int:
+        """Of all of them."""
+
+    @property
+    def places(self) -> Sequence[str]:
+        """Where each is copied to, below one folder; that of the one that is opened first."""
+
+    def copy(self, n: int, target: Path) -> str:
+        """Copy one of them to a new file; returns the SHA-256 of what was read.
+
+        Raises:
+            SlideUnreadable: it is missing, forbidden, or fails while it is read.
+            StoreError: the storage that it is in does not give it.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class LocalOriginal:
+    """A slide's files on a disk of this machine, or mounted by it."""
+
+    where: Path
+    members: list[Path]
+
+    @property
+    def n_bytes(self) -> int:
+        """Of all of them.
+
+        Raises:
+            SlideUnreadable: one is missing or forbidden.
+        """
+        return stamp_of(self.members).size_bytes
+
+    @property
+    def places(self) -> Sequence[str]:
+        """As they lie to each other."""
+        return [str(place) for place in _places(self._ordered)]
+
+    def copy(self, n: int, target: Path) -> str:
+        """Copy one of them to a new file; returns the SHA-256 of what was read.
+
+        Raises:
+            SlideUnreadable: it is missing, forbidden, or fails while it is read.
+        """
+        return _copy_file(self._ordered[n], target)
+
+    @property
+    def _ordered(self) -> list[Path]:
+        return [self.where, *(one for one in self.members if one != self.where)]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Borrowed:
     """A copy that nobody removes as long as it is not given back."""
 
+    folder: Path
+    """All that is of the copy."""
     path: Path
     """The file to open."""
     members: list[Path]
@@ -42,6 +104,11 @@ class Borrowed:
     """Whether the slide was read for it just now, and found to be the registered one."""
     handle: int
     """Of the lock."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Of its content, by which its folder is called."""
+        return self.folder.name.partition("-")[0]
 
     def close(self) -> None:
         """Give it back."""
@@ -60,6 +127,7 @@ def borrowed(whole: Path, handle: int, *, is_new: bool) -> Borrowed:
     card = json.loads((whole / CARD).read_bytes())
     files = whole / FILES
     return Borrowed(
+        folder=whole,
         path=files / card["path"],
         members=[files / place for place in card["members"]],
         is_new=is_new,
@@ -141,21 +209,23 @@ def used_ns(folder: Path) -> int:
         return 0
 
 
-def fill(part: Path, handle: int, batch: str, path: Path, members: list[Path]) -> str:
+def fill(part: Path, handle: int, batch: str, original: Original) -> str:
     """Copy a slide's files; returns the fingerprint of what was read.
 
     Raises:
         SlideUnreadable: a file is missing, forbidden, or fails while it is read.
+        StoreError: the storage that it is in does not give it.
     """
-    places = _places(members)
-    card = {
-        "batch": batch,
-        "path": str(places[members.index(path)]),
-        "members": [str(place) for place in places],
-    }
+    sign(handle, batch, original.places)
+    return fingerprint_from(
+        [original.copy(n, part / FILES / place) for n, place in enumerate(original.places)]
+    )
+
+
+def sign(handle: int, batch: str, places: Sequence[str]) -> None:
+    """Write into a copy's card who makes it, and what will lie in it, the file to open first."""
+    card = {"batch": batch, "path": places[0], "members": list(places)}
     os.write(handle, json.dumps(card).encode())
-    pairs = zip(members, places, strict=True)
-    return fingerprint_from([_copy_file(member, part / FILES / place) for member, place in pairs])
 
 
 def finish(part: Path, whole: Path, handle: int) -> None:

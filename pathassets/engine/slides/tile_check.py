@@ -7,19 +7,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from pathassets.adapters.files import content_changed, fingerprint_of
+from pathassets.adapters.objects.remote_file import FilePlace, RemoteFile
 from pathassets.adapters.openslide.members import members_of
 from pathassets.core.slides.slide import SlideInfo
 from pathassets.core.slides.tiles import TileDamaged, TileFault, TileGrid, TileSource
 from pathassets.engine.slides.open import OpenedSlide, open_slide
+from pathassets.engine.slides.remote.whole import copy_of
+from pathassets.engine.slides.scratch import Scratch
 from pathassets.engine.workers.pool import Workers
-from pathassets.errors import SlideError, WorkerLost
+from pathassets.errors import (
+    PathAssetsError,
+    ResourcesShort,
+    SlideError,
+    StoreError,
+    WorkerLost,
+)
 
 RUN_TILES = 64
 """Tiles a thread takes at once."""
@@ -29,10 +39,12 @@ RUN_TILES = 64
 class CheckTask:
     """A slide to check."""
 
-    path: Path
+    path: FilePlace
     fingerprint: str
     """What its content is registered as; empty where it is not registered."""
     n_threads: int
+    scratch: Scratch | None = None
+    """Where an object is copied to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,10 +62,10 @@ class LevelCheck:
 class Check:
     """What a slide is like."""
 
-    path: Path
+    path: FilePlace
     info: SlideInfo | None = None
     levels: tuple[LevelCheck, ...] = ()
-    error: SlideError | WorkerLost | None = None
+    error: PathAssetsError | None = None
     """Why it cannot be read at all."""
 
     @property
@@ -81,13 +93,30 @@ def check_slides(workers: Workers, tasks: Iterable[CheckTask]) -> Iterator[Check
 def check_slide(task: CheckTask) -> Check:
     """Read every tile of a slide, and where it is registered compare its content first."""
     try:
+        if isinstance(task.path, RemoteFile):
+            return _check_object(task.path, task)
         if task.fingerprint and fingerprint_of(members_of(task.path)) != task.fingerprint:
             raise content_changed(task.path)
-        with open_slide(task.path) as slide, ThreadPoolExecutor(task.n_threads) as pool:
-            levels = tuple(_check_level(slide, i, pool) for i in range(slide.info.n_levels))
-            return Check(path=task.path, info=slide.info, levels=levels)
-    except SlideError as error:
+        return _check_file(task.path, task)
+    except (SlideError, StoreError, ResourcesShort) as error:
         return Check(path=task.path, error=error)
+
+
+def _check_object(file: RemoteFile, task: CheckTask) -> Check:
+    """Check the copy of an object, which is whole."""
+    with closing(copy_of(file, task.scratch)) as copy:
+        if task.fingerprint not in {"", copy.fingerprint}:
+            raise content_changed(file)
+        try:
+            return replace(_check_file(copy.path, task), path=file)
+        except SlideError as error:
+            raise error.about(file) from error
+
+
+def _check_file(path: Path, task: CheckTask) -> Check:
+    with open_slide(path) as slide, ThreadPoolExecutor(task.n_threads) as pool:
+        levels = tuple(_check_level(slide, i, pool) for i in range(slide.info.n_levels))
+        return Check(path=path, info=slide.info, levels=levels)
 
 
 def _check_level(slide: OpenedSlide, level: int, pool: ThreadPoolExecutor) -> LevelCheck:

@@ -8,7 +8,7 @@ import time
 import numpy as np
 
 from pathassets.core.slides.slide import Slide, SlideInfo
-from pathassets.core.slides.tiles import TileGrid, TileSource
+from pathassets.core.slides.tiles import TileGrid, TileSource, expect_tiles
 
 
 class TimedSlide:
@@ -49,6 +49,11 @@ class _TimedTiles:
         self._slide, self._source = slide, source
         self.grid: TileGrid = source.grid
         self.can_shrink: bool = source.can_shrink
+
+    def expect(self, tiles: np.ndarray) -> None:
+        started_s = time.perf_counter()
+        expect_tiles(self._source, tiles)
+        self._slide.add(time.perf_counter() - started_s)
 
     def read(self, tile: int, *, shrink: int = 1, out: np.ndarray | None = None) -> np.ndarray:
         started_s = time.perf_counter()

@@ -11,16 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from pathassets.adapters.files import FileStamp, stamp_of
 from pathassets.adapters.store.store import Artifact, Store
 from pathassets.core.address import Address
 from pathassets.core.slides.regions import read_overview
 from pathassets.core.slides.resolution import coarsest_level, downsample_for
 from pathassets.core.slides.slide import resolution_error
-from pathassets.core.slides.tiles import TileFault
-from pathassets.engine.slides.open import OpenedSlide, open_slide
+from pathassets.core.slides.tiles import TileFault, expect_tiles
+from pathassets.engine.slides.open import OpenedSlide
 from pathassets.engine.slides.source import Source, find_source
 from pathassets.engine.stages.outcomes import SlideTask
+from pathassets.engine.stores import store_of_task
 from pathassets.errors import PathAssetsError, SlideChanged
 
 OVERVIEW_MPP = 8.0
@@ -48,6 +48,8 @@ def _read_overview(slide: OpenedSlide, mpp: float, slide_mpp: float) -> Overview
     downsample = downsample_for(mpp, slide_mpp)
     level = coarsest_level(slide.info.level_downsamples, downsample)
     faults: list[TileFault] = []
+    source = slide.tiles(level)
+    expect_tiles(source, np.arange(source.grid.n_tiles))
     rgb, true_downsample = read_overview(slide, downsample=downsample, on_fault=faults.append)
     return Overview(
         asked_mpp=mpp, rgb=rgb, downsample=true_downsample, level=level,
@@ -71,10 +73,8 @@ class SlideContext:
 
     slide_id: str
     slide: OpenedSlide
-    members: list[Path]
-    """All files of the slide."""
-    stamp: FileStamp
-    """How they looked when their content was known to be the registered one."""
+    source: Source
+    """Where it is read."""
     fingerprint: str
     slide_mpp: float
     store: Store
@@ -91,7 +91,7 @@ class SlideContext:
 
     def artifact(self, address: Address) -> tuple[Artifact, Path]:
         """A published artifact of this slide, its files checked, and its folder."""
-        return self.store.read_checked(address), self.store.path_of(address)
+        return self.store.read_checked(address), self.store.fetch(address)
 
     def reader_facts(self) -> dict[str, Any]:
         """What read the pixels, why not the tile reader where it could have, and what is left."""
@@ -110,11 +110,11 @@ class SlideContext:
             SlideUnreadable: the file is gone.
             SlideChanged: it was written to.
         """
-        if stamp_of(self.members) != self.stamp:
+        if self.source.look() != self.source.stamp:
             raise SlideChanged(
-                self.slide.path,
+                self.source.registered,
                 "changed while it was read",
-                remedy=f"Once it is whole, register it: pathassets ingest {self.slide.path}",
+                remedy=f"Once it is whole, register it: pathassets ingest {self.source.registered}",
             )
 
     def close(self) -> None:
@@ -132,7 +132,7 @@ class LazyContext:
     def __init__(self, task: SlideTask, share: MachineShare) -> None:
         self._task = task
         self._share = share
-        self.store = Store(Path(task.store_root))
+        self.store = store_of_task(task.store_root, task.store_work)
         self.source: Source | None = None
         """Where the slide is read; None where nobody looked for it."""
         self._context: SlideContext | None = None
@@ -162,9 +162,8 @@ class LazyContext:
         self.source = find_source(task.slide_id, task.fingerprint, task.paths, task.scratch)
         return SlideContext(
             slide_id=task.slide_id,
-            slide=open_slide(self.source.path, mpp=task.slide_mpp),
-            members=self.source.members,
-            stamp=self.source.stamp,
+            slide=self.source.open(task.slide_mpp),
+            source=self.source,
             fingerprint=task.fingerprint,
             slide_mpp=task.slide_mpp,
             store=self.store,

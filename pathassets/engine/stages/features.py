@@ -34,7 +34,7 @@ from pathassets.core.spec import canonical_json
 from pathassets.engine.features.batches import shape_of
 from pathassets.engine.features.encoders import open_encoder
 from pathassets.engine.features.works import SlideEncoded, SlideWork, Target
-from pathassets.engine.slides.open import SlideSource
+from pathassets.engine.slides.remote.reopening import SlideSource
 from pathassets.engine.software import software_versions
 from pathassets.engine.stages.context import OVERVIEW_MPP, SlideContext
 from pathassets.engine.stages.job import Asking, Facts, Made, StageJob
@@ -138,7 +138,9 @@ class _SharedReading:
         return SlideWork(
             name=context.slide.path, open=lambda: nullcontext(context.slide),
             targets=tuple(targets), locations=self._locations,
-            source=SlideSource(context.slide.path, context.slide.info.stated_mpp),
+            source=SlideSource(
+                context.slide.path, context.slide.info.stated_mpp, context.source.holes
+            ),
             spec=self._begun[0].job.spec.reading,
         )  # fmt: skip
 

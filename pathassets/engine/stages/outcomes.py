@@ -63,7 +63,10 @@ class SlideTask:
     steps: tuple[Step, ...]
     """Wanted ones only, parents first."""
     store_root: str
+    """Folder or URL of the store."""
     staging: str
+    store_work: str = ""
+    """Folder of this machine for what of a bucket's store is under way, or copied."""
     scratch: Scratch | None = None
     """Where a slide on a slow disk is copied to before it is read."""
     behind: tuple[Step, ...] = ()

@@ -9,7 +9,7 @@ from pathassets.core.address import Address
 from pathassets.engine.software import software_versions
 from pathassets.engine.stages.job import PREVIEW, Facts, Made, StageJob
 from pathassets.engine.stages.outcomes import Step, StepOutcome
-from pathassets.errors import StoreError
+from pathassets.errors import ArtifactCorrupt, ArtifactMissing, StoreError
 
 
 class Published:
@@ -24,19 +24,34 @@ class Published:
         self._doubted.add(address)
 
     def find(self, step: Step) -> StepOutcome | None:
-        """Outcome of a step whose artifact is there and whole; None where it is to be made."""
+        """Outcome of a step whose artifact is there and whole; None where that is not known."""
+        try:
+            return self.look(step)
+        except StoreError:
+            return None
+
+    def look(self, step: Step) -> StepOutcome | None:
+        """Outcome of a step whose artifact is there and whole; None where it is to be made.
+
+        Raises:
+            StoreError: the store does not answer, so that nobody knows.
+        """
         is_doubted = step.address in self._doubted
-        read = self.store.read_checked if is_doubted else self.store.read_whole
+        read = self.store.read_proved if is_doubted else self.store.read_whole
         try:
             artifact = read(step.address)
             preview = _preview(artifact, self.store)
-        except StoreError:
+        except (ArtifactMissing, ArtifactCorrupt):
             return None
         return StepOutcome(step=step, state="current", artifact=artifact, preview=preview)
 
     def find_all(self, steps: Iterable[Step]) -> dict[Address, StepOutcome]:
-        """Outcomes of those steps that are made already."""
-        pairs = ((step.address, self.find(step)) for step in steps)
+        """Outcomes of those steps that are made already.
+
+        Raises:
+            StoreError: the store does not answer, so that nobody knows.
+        """
+        pairs = ((step.address, self.look(step)) for step in steps)
         return {address: found for address, found in pairs if found is not None}
 
 

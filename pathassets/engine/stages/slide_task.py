@@ -15,7 +15,6 @@ from collections.abc import Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from pathassets.adapters.store.store import Store
 from pathassets.core.address import Address
 from pathassets.engine.features.encoding import encode_slides
 from pathassets.engine.features.works import EncodingHow, SlideEncoded
@@ -33,6 +32,7 @@ from pathassets.engine.stages.outcomes import (
 from pathassets.engine.stages.published import Published
 from pathassets.engine.stages.registry import group_steps
 from pathassets.engine.stages.step_group import make_steps
+from pathassets.engine.stores import store_of_task
 from pathassets.errors import ArtifactCorrupt, ArtifactMissing
 
 
@@ -130,7 +130,7 @@ def _failed_parent(step: Step, outcomes: Iterable[StepOutcome]) -> StepOutcome |
 
 def failed_outcome(task: SlideTask, error: Exception) -> SlideOutcome:
     """Outcome of a slide whose worker gave none: steps that were published are not lost."""
-    published = Published(Store(Path(task.store_root)), task.doubted)
+    published = Published(store_of_task(task.store_root, task.store_work), task.doubted)
     outcomes: list[StepOutcome] = []
     for step in task.steps:
         failure = next((o for o in outcomes if o.state == "failed"), None)

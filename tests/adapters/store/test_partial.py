@@ -1,10 +1,12 @@
+from pathassets.adapters.store.folder_store import FolderStore
 from pathassets.adapters.store.partial import PARTIAL, hold_partials, sweep_partials
-from pathassets.adapters.store.store import Artifact, Store, open_store
+from pathassets.adapters.store.store import Artifact
 from pathassets.core.address import Address
+from tests.adapters.store.test_store import open_store
 
 
 def test_what_nobody_here_has_made_is_left_where_it_is(tmp_path):
-    store = Store(tmp_path)
+    store = FolderStore(tmp_path)
     (tmp_path / PARTIAL / "notes").mkdir(parents=True)
     (tmp_path / PARTIAL / "notes/mine.txt").write_text("x")
     assert sweep_partials(store) == 0
@@ -13,7 +15,7 @@ def test_what_nobody_here_has_made_is_left_where_it_is(tmp_path):
 
 def test_one_that_is_asked_for_twice_is_held_once(tmp_path):
     address = Address("features", "one", "a", "0")
-    with hold_partials(Store(tmp_path), [address, address]) as partials:
+    with hold_partials(FolderStore(tmp_path), [address, address]) as partials:
         assert partials[0].folder == partials[1].folder
 
 
@@ -42,6 +44,6 @@ def test_a_link_in_the_place_of_what_is_begun_is_not_worked_in(tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "store" / PARTIAL).mkdir(parents=True)
     (tmp_path / "store" / PARTIAL / "features-one-a-0").symlink_to(tmp_path / "elsewhere")
-    with hold_partials(Store(tmp_path / "store"), [address]) as [partial]:
+    with hold_partials(FolderStore(tmp_path / "store"), [address]) as [partial]:
         (partial.files / "a.bin").write_bytes(b"12")
     assert list((tmp_path / "elsewhere").iterdir()) == []

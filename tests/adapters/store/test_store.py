@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 from pathassets.adapters.store.damage import MANIFEST, look_over
+from pathassets.adapters.store.folder_store import FolderStore
 from pathassets.adapters.store.staging import REPLACE_LOCK, STAGING, SWEEP_LOCK
-from pathassets.adapters.store.store import Artifact, Store, open_store
+from pathassets.adapters.store.store import Artifact
 from pathassets.core.address import Address
 from pathassets.errors import ArtifactCorrupt, ArtifactMissing, StoreError
 
@@ -25,7 +26,8 @@ ADDRESS = Address("features", "stats", "a-0123456789", "89abcdef01234567")
 PUBLISHER = """
 import os, sys
 from pathlib import Path
-from pathassets.adapters.store.store import Artifact, open_store
+from pathassets.adapters.store.folder_store import FolderStore
+from pathassets.adapters.store.store import Artifact
 from pathassets.core.address import Address
 
 root, n_artifacts = Path(sys.argv[1]), int(sys.argv[2])
@@ -36,7 +38,8 @@ for line in sys.stdin:  # in forks, where imports are paid for
     print(os.waitpid(child, 0)[1], flush=True)
 else:
     sys.exit()
-store = open_store(root)
+store = FolderStore(root)
+store.open()
 with store.staging(line.strip()) as staging:
     print(os.getpid(), flush=True)
     sys.stdin.readline() or sys.exit()
@@ -74,7 +77,7 @@ print([os.wait()[1] for _ in range(3)])
 KILLED_MENDER = """
 import os, sys
 from pathlib import Path
-from pathassets.adapters.store import store as module
+from pathassets.adapters.store import folder_store as module
 from tests.adapters.store.test_store import ADDRESS, draft, fill, open_store
 store, rename = open_store(Path(sys.argv[1])), module._take_name
 def rename_or_die(folder, target):
@@ -83,6 +86,12 @@ module._take_name = rename_or_die
 with store.staging("run") as staging:
     store.publish(draft(), fill(staging))
 """
+
+
+def open_store(root):
+    store = FolderStore(root)
+    store.open()
+    return store
 
 
 def skip_if_allowed(path, mode):
@@ -486,7 +495,7 @@ def test_a_staging_area_that_is_a_link_is_refused_with_what_to_do(tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "store").mkdir()
     (tmp_path / "store" / STAGING).symlink_to(tmp_path / "elsewhere")
-    for act in (open_store, lambda root: Store(root).sweep_staging()):
+    for act in (open_store, lambda root: FolderStore(root).sweep_staging()):
         with pytest.raises(StoreError, match="is a link, which is not followed") as e:
             act(tmp_path / "store")
         assert e.value.remedy.startswith("Remove it")
@@ -552,7 +561,7 @@ def test_a_place_that_cannot_be_written_is_a_store_error(tmp_path, place):
     with pytest.raises(StoreError, match="the store is not writable") as e:
         open_store(tmp_path / place)
     assert "PATHASSETS_STORE" in e.value.remedy
-    unopened = Store(tmp_path / place)
+    unopened = FolderStore(tmp_path / place)
     with pytest.raises(StoreError, match="not writable"):
         unopened.sweep_staging()
     with pytest.raises(StoreError, match="not writable"), unopened.staging("run"):

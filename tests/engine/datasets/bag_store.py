@@ -11,7 +11,8 @@ import pandas as pd
 import zarr
 
 from pathassets.adapters.parquet import save_table
-from pathassets.adapters.store.store import Artifact, Store, open_store
+from pathassets.adapters.store.folder_store import FolderStore
+from pathassets.adapters.store.store import Artifact, Store
 from pathassets.adapters.zarr.feature_writer import FeatureWriter
 from pathassets.core.address import ALL_SLIDES, Address
 from pathassets.core.datasets.manifest import MANIFEST_COLUMNS
@@ -62,7 +63,8 @@ def write_dataset(
     root: Path, slides: Sequence[Slide] = COHORT, *, name: str = "cohort", dtype: str = "float32"
 ) -> Path:
     """Publish features and the dataset; returns its folder in the store."""
-    store = open_store(root)
+    store = FolderStore(root)
+    store.open()
     rows = [_row(slide, _publish_features(store, slide, dtype)) for slide in slides]
     manifest = pd.DataFrame(rows, columns=list(MANIFEST_COLUMNS))
     address = Address("dataset", name, ALL_SLIDES, digest_of([slide.slide_id for slide in slides]))

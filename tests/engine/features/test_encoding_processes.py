@@ -17,7 +17,8 @@ from pathassets.core.locations.locations import PatchLocations
 from pathassets.core.patches.read_plan import ReadSpec
 from pathassets.engine.features.encoding import encode_slides
 from pathassets.engine.features.works import EncodingHow
-from pathassets.engine.slides.open import SlideSource, open_slide
+from pathassets.engine.slides.open import open_slide
+from pathassets.engine.slides.remote.reopening import SlideSource
 from pathassets.engine.workers import ring
 from pathassets.engine.workers.parts import schedule, stream
 from pathassets.errors import SlideUnreadable, TileUnreadable, WorkerLost
@@ -36,7 +37,8 @@ from pathlib import Path
 import numpy as np
 from pathassets.engine.features.encoding import encode_slides
 from pathassets.engine.features.works import EncodingHow
-from pathassets.engine.slides.open import SlideSource, open_slide
+from pathassets.engine.slides.open import open_slide
+from pathassets.engine.slides.remote.reopening import SlideSource
 from tests.engine.encoding_bench import Bench, KindMeans, lay
 
 path, folder, wanted = sys.argv[1:]

@@ -15,7 +15,7 @@ import pytest
 from pathassets.adapters.files import fingerprint_of
 from pathassets.engine.slides import scratch_copy
 from pathassets.engine.slides.scratch import LOCK, RUN, NoRoom, is_elsewhere, open_scratch
-from pathassets.engine.slides.scratch_copy import CARD, FILES, PART, Borrowed
+from pathassets.engine.slides.scratch_copy import CARD, FILES, PART, Borrowed, LocalOriginal
 from pathassets.errors import SlideChanged, SlideUnreadable, StoreError
 
 KB = 1000
@@ -34,7 +34,7 @@ def slowly(source, real=scratch_copy._chunks):
 
 scratch_copy._chunks = slowly
 with scratch.open_scratch(root, 10**9) as opened:
-    borrowed = opened.borrow(path, [path], fingerprint_of([path]))
+    borrowed = opened.borrow(scratch_copy.LocalOriginal(path, [path]), fingerprint_of([path]))
     print("new" if borrowed.is_new else "old", flush=True)
     assert borrowed.path.read_bytes() == path.read_bytes()
     sys.stdin.readline()
@@ -45,9 +45,10 @@ import sys
 from pathlib import Path
 from pathassets.adapters.files import fingerprint_of
 from pathassets.engine.slides.scratch import open_scratch
+from pathassets.engine.slides.scratch_copy import LocalOriginal
 root, path = Path(sys.argv[1]), Path(sys.argv[2])
 with open_scratch(root, 10**9) as opened:
-    print(opened.borrow(path, [path], fingerprint_of([path])).why)
+    print(opened.borrow(LocalOriginal(path, [path]), fingerprint_of([path])).why)
     print(sorted(p.name for p in root.iterdir() if not p.name.endswith(".run")))
 """
 
@@ -76,7 +77,7 @@ def make_file(tmp_path):
 
 def borrow(scratch, path, *others):
     members = [path, *others]
-    return scratch.borrow(path, members, fingerprint_of(members))
+    return scratch.borrow(LocalOriginal(path, members), fingerprint_of(members))
 
 
 def copies(root):
@@ -150,7 +151,7 @@ def test_nobody_else_may_look_into_a_copy(scratch, make_file):
 def test_other_content_is_found_out_while_it_is_copied_and_leaves_nothing(scratch, root, make_file):
     path, other = make_file("a.svs"), make_file("b.svs")
     with pytest.raises(SlideChanged, match=r"a\.svs: its content is not the registered one"):
-        scratch.borrow(path, [path], fingerprint_of([other]))
+        scratch.borrow(LocalOriginal(path, [path]), fingerprint_of([other]))
     assert copies(root) == {}
 
 
@@ -159,7 +160,7 @@ def test_a_file_that_is_gone_is_missing_and_leaves_nothing(scratch, root, make_f
     fingerprint = fingerprint_of([path, gone])
     gone.unlink()
     with pytest.raises(SlideUnreadable, match="no such file"):
-        scratch.borrow(path, [path, gone], fingerprint)
+        scratch.borrow(LocalOriginal(path, [path, gone]), fingerprint)
     assert copies(root) == {}
 
 

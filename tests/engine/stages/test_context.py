@@ -7,6 +7,7 @@ import pytest
 
 from pathassets.adapters.files import stamp_of
 from pathassets.engine.slides.open import open_slide
+from pathassets.engine.slides.source import SlidePath, find_source
 from pathassets.engine.stages.context import MachineShare, SlideContext
 from pathassets.errors import SlideChanged, SlideUnreadable
 
@@ -17,8 +18,9 @@ def context(platform, slide):
         SlideContext(
             slide_id="a",
             slide=open_slide(slide),
-            members=[slide],
-            stamp=stamp_of([slide]),
+            source=find_source(
+                "a", "f", [SlidePath(path=str(slide), stamp=stamp_of([slide]))], None
+            ),
             fingerprint="f",
             slide_mpp=0.5,
             store=platform.store,

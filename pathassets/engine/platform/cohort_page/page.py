@@ -6,7 +6,7 @@ chosen slides, worst first ─▶ pages of 500 ─▶ rows ─▶ looks, by work
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Lock
 
 from pathassets.catalog.part import portions
@@ -30,6 +30,7 @@ from pathassets.engine.platform.cohort_page.task import (
 )
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.standing.refresh import refresh_wanted
+from pathassets.engine.slides.scratch import scratch_for
 
 N_PER_PAGE = 500
 MAX_PAGE_BYTES = 20_000_000
@@ -164,10 +165,14 @@ def look_at_slides(
     """
     rows = _rows(platform, cohort, slide_ids)
     looks: dict[str, SlideLook] = {}
-    tasks = (look_task(platform, row, cohort.survey, size) for row in rows)
-    for task, look in platform.workers.imap(look_at_slide, tasks):
-        looks[task.slide_id] = _of(task, look)
-        advance(task.slide_id)
+    paths = (place.path for row in rows for place in row.paths)
+    with scratch_for(platform.settings, paths) as scratch:
+        tasks = (
+            replace(look_task(platform, row, cohort.survey, size), scratch=scratch) for row in rows
+        )
+        for task, look in platform.workers.imap(look_at_slide, tasks):
+            looks[task.slide_id] = _of(task, look)
+            advance(task.slide_id)
     described = _described(platform, cohort, rows, {i: one.measures for i, one in looks.items()})
     return with_looks(platform, described, looks)
 
@@ -180,9 +185,9 @@ def look_task(
     return LookTask(
         slide_id=row.slide_id, fingerprint=record.fingerprint, paths=row.paths,
         slide_mpp=row.planned.slide_mpp, width_px0=record.width_px0, height_px0=record.height_px0,
-        store_root=str(platform.store.root), artifacts=row.artifacts,
-        kept=Kept.of(platform.settings.home), size=size, colours=found.colours,
-        is_surveyed=found.quality is None, is_reading=is_reading,
+        store_root=platform.store.where, store_work=str(platform.store.work),
+        artifacts=row.artifacts, kept=Kept.of(platform.settings.home), size=size,
+        colours=found.colours, is_surveyed=found.quality is None, is_reading=is_reading,
     )  # fmt: skip
 
 

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 
 from pathassets.catalog.records import CohortState, Verdict
 from pathassets.core.address import Address
+from pathassets.core.near_names import did_you_mean
 from pathassets.core.recipe import Entry, Key, Recipe
 from pathassets.core.stages import FEATURES, PATCH_QUALITY, SLIDE_EMBEDDING
 from pathassets.engine.platform.plan import PlannedSlide, slide_paths
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.standing.rows import Cell, CellState, SlideStatus, slide_rows
 from pathassets.engine.slides.source import SlidePath
-from pathassets.errors import SpecError, did_you_mean
+from pathassets.errors import SpecError
 
 WORST_FIRST: tuple[CellState, ...] = (
     "failed", "damaged", "blocked", "missing", "stale", "current",

@@ -116,11 +116,11 @@ def _vector(store: Store, row: PageRow) -> Vector | None:
     features = row.artifacts.get(FEATURES)
     if features is None:
         return None
-    rows = sample_rows(store.path_of(features))
+    rows = sample_rows(store.fetch(features))
     embedding = row.artifacts.get(SLIDE_EMBEDDING)
     vector = (
         rows.mean(axis=0) if embedding is None and len(rows)
-        else _embedding(store.path_of(embedding)) if embedding is not None
+        else _embedding(store.fetch(embedding)) if embedding is not None
         else np.zeros(0)
     )  # fmt: skip
     return Vector(vector=vector, rows=rows) if len(vector) and len(rows) else None

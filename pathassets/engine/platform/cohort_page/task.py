@@ -10,7 +10,7 @@ Each part fails by itself, and says why: the page is written without it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
@@ -33,10 +33,12 @@ from pathassets.core.tissue.outline_path import outline_path
 from pathassets.core.tissue.tissue_mask import TissueMask
 from pathassets.engine.platform.cohort_page.kept import Kept, PictureSize
 from pathassets.engine.platform.cohort_page.sampled_rows import map_rows
-from pathassets.engine.slides.open import OpenedSlide, open_slide
+from pathassets.engine.slides.open import OpenedSlide
+from pathassets.engine.slides.scratch import Scratch
 from pathassets.engine.slides.source import SlidePath, find_source
 from pathassets.engine.stages.patch_locations import LOCATIONS
 from pathassets.engine.stages.tissue_mask import MASK
+from pathassets.engine.stores import store_of_task
 from pathassets.errors import PathAssetsError, TileUnreadable
 
 FRAME_PX = 1024
@@ -67,6 +69,8 @@ class LookTask:
     width_px0: int
     height_px0: int
     store_root: str
+    store_work: str
+    """Folder of this machine for what is copied of a bucket's store."""
     artifacts: Mapping[str, Address]
     """Its mask, locations and features, as far as they are current, by stage."""
     kept: Kept
@@ -77,6 +81,8 @@ class LookTask:
     """Whether focus and colour are measured here: no entry of `patch_quality` says them."""
     is_reading: bool = True
     """Whether the slide is opened for what is not kept of it."""
+    scratch: Scratch | None = None
+    """Where objects are copied to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,10 +116,15 @@ class _Parts:
         """Units of the frame in a level-0 pixel."""
         return FRAME_PX / max(self.task.width_px0, self.task.height_px0)
 
+    @property
+    def store(self) -> Store:
+        """Where they are."""
+        return store_of_task(self.task.store_root, self.task.store_work)
+
     def folder(self, stage: str) -> Path | None:
         """Where an artifact is; None where there is none that is current."""
         address = self.task.artifacts.get(stage)
-        return None if address is None else Store(Path(self.task.store_root)).path_of(address)
+        return None if address is None else self.store.fetch(address)
 
     def attempt(self, make: Callable[[], T], instead: T) -> T:
         """Make a part; where that fails, say why, and go on with another."""
@@ -150,7 +161,7 @@ def _locations(parts: _Parts) -> PatchLocations | None:
     address, folder = parts.task.artifacts.get("patch_locations"), parts.folder("patch_locations")
     if address is None or folder is None:
         return None
-    facts = Store(Path(parts.task.store_root)).read(address).facts
+    facts = parts.store.read(address).facts
     return load_locations(
         folder / LOCATIONS, side_px0=facts["side_px0"], patch_px=facts["patch_px"],
         mpp=facts["mpp"],
@@ -241,8 +252,8 @@ def measured_on(artifacts: Mapping[str, Address]) -> str:
 
 
 def _read(task: LookTask, locations: PatchLocations | None) -> tuple[bytes, SlideMeasures]:
-    source = find_source(task.slide_id, task.fingerprint, task.paths, None)
-    with open_slide(source.path, mpp=task.slide_mpp) as slide:
+    source = find_source(task.slide_id, task.fingerprint, task.paths, task.scratch)
+    with closing(source), source.open(task.slide_mpp) as slide:
         longest_px0 = max(slide.info.width_px0, slide.info.height_px0)
         overview, _ = read_overview(
             slide, downsample=max(1.0, longest_px0 / task.size.side_px), on_fault=lambda _: None

@@ -59,7 +59,7 @@ def freeze(platform: Platform, name: str, *, who: str, why: str) -> ReleaseRecor
     if "@" not in name:
         _require_in_force(platform, version)
     artifact = read_present(platform, version.address)
-    folder = platform.store.path_of(version.address)
+    folder = platform.store.fetch(version.address)
     manifest, left_out = (load_table(folder / f) for f in (MANIFEST_TABLE, LEFT_OUT_TABLE))
     _require_none_withdrawn(platform, version, manifest)
     draft = _draft(platform, artifact, manifest, left_out, who=who, why=why)

@@ -21,6 +21,7 @@ from pathassets.core.datasets.manifest import DAMAGED, NOT_COMPUTED, Before, Sta
 from pathassets.core.datasets.manifest import GONE as FEATURES_GONE
 from pathassets.core.datasets.spec import DatasetSpec
 from pathassets.core.datasets.splits import scheme_of
+from pathassets.core.near_names import near_names, perhaps
 from pathassets.core.recipe import Entry, Key
 from pathassets.core.slides.slide import slide_version
 from pathassets.core.text import quoted
@@ -29,7 +30,7 @@ from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.selection import choose_for
 from pathassets.engine.platform.selections.names import match_slides, several
 from pathassets.engine.platform.standing.refresh import refresh_wanted
-from pathassets.errors import SpecError, near_names, perhaps
+from pathassets.errors import SpecError
 
 _COLUMNS = (
     "slide_id",

@@ -53,7 +53,7 @@ class UsedPatches:
         address = Address(*self._quality, row.slide_id, row.patch_quality_digest)
         try:
             self._store.read_checked(address)
-            kept = kept_by(self._rules, load_table(self._store.path_of(address) / QUALITY))
+            kept = kept_by(self._rules, load_table(self._store.fetch(address) / QUALITY))
         except (StoreError, KeyError):
             return "patch quality damaged"
         is_used = np.delete(kept, [*skipped])
@@ -75,7 +75,7 @@ def _of_version_before(platform: Platform, entry: Entry) -> Mapping[Row, bytes]:
     newest = max(versions, key=lambda one: (one.made_at, one.address))
     try:
         platform.store.read_checked(newest.address)
-        folder = open_folder(platform.store.path_of(newest.address))
+        folder = open_folder(platform.store.fetch(newest.address))
         bits = folder.used
     except StoreError:
         return {}

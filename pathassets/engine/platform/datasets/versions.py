@@ -14,12 +14,13 @@ from pathassets.core.datasets.changes import DatasetChanges, VersionTables, comp
 from pathassets.core.datasets.manifest import LEFT_OUT_COLUMNS, MANIFEST_COLUMNS
 from pathassets.core.datasets.names import DatasetName, parse_dataset_name, versions_there
 from pathassets.core.datasets.withdrawn import Withdrawn
+from pathassets.core.near_names import did_you_mean
 from pathassets.core.recipe import DATASET
 from pathassets.engine.datasets.withdrawn import withdrawn_among
 from pathassets.engine.platform.datasets.contents import LEFT_OUT_TABLE, MANIFEST_TABLE
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.standing.absence import read_present
-from pathassets.errors import CatalogError, StoreError, did_you_mean
+from pathassets.errors import CatalogError, StoreError
 
 _MEMBER_COLUMNS = tuple(name for name in MANIFEST_COLUMNS if name != "features_uri")
 """What a release keeps of each member: where its features are follows from their digest."""
@@ -92,7 +93,7 @@ def tables_of(platform: Platform, version: DatasetVersion) -> VersionTables:
     release = version.release
     if release is None:
         read_present(platform, version.address)
-        folder = platform.store.path_of(version.address)
+        folder = platform.store.fetch(version.address)
         return VersionTables(
             manifest=load_table(folder / MANIFEST_TABLE),
             left_out=load_table(folder / LEFT_OUT_TABLE),

@@ -18,15 +18,17 @@ from pathassets.core.exchange.bags import Bag, Footprint, SlideFacts, SlideVecto
 from pathassets.core.slides.slide import SlideInfo
 from pathassets.core.stages import FEATURES
 from pathassets.engine.platform.exchange.what import Member
+from pathassets.engine.platform.plan import slide_paths
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.standing.absence import read_present
-from pathassets.engine.slides.open import open_slide
+from pathassets.engine.slides.scratch import scratch_for
+from pathassets.engine.slides.source import find_source
 from pathassets.engine.stages.features import ROWS
 from pathassets.engine.stages.patch_locations import LOCATIONS
 from pathassets.engine.stages.recorded_annotation import POLYGONS
 from pathassets.engine.stages.slide_embedding import EMBEDDING
 from pathassets.engine.stages.tissue_mask import OUTLINES
-from pathassets.errors import SlideError, SpecError, StoreError
+from pathassets.errors import ResourcesShort, SlideError, SpecError, StoreError
 
 PATCH_STAGES = (FEATURES, "patch_locations")
 """Stages whose artifacts are bags."""
@@ -55,7 +57,7 @@ def open_vector(platform: Platform, member: Member, facts: SlideFacts) -> SlideV
     """
     store = platform.store
     artifact = read_present(platform, member.address)
-    vector, said = load_embedding(store.path_of(artifact.address) / EMBEDDING)
+    vector, said = load_embedding(store.fetch(artifact.address) / EMBEDDING)
     (features,) = (parent for parent in artifact.parents if parent.stage == FEATURES)
     return SlideVector(
         bag=_features(store, read_present(platform, features), facts), vector=vector,
@@ -64,7 +66,7 @@ def open_vector(platform: Platform, member: Member, facts: SlideFacts) -> SlideV
 
 
 def _features(store: Store, artifact: Artifact, facts: SlideFacts) -> Bag:
-    path = store.path_of(artifact.address) / ROWS
+    path = store.fetch(artifact.address) / ROWS
     rows = FeatureRows(path)
     if rows.is_map:
         raise SpecError(
@@ -99,7 +101,7 @@ def _patch_mpp(said: Mapping[str, Any]) -> float:
 def _locations(store: Store, artifact: Artifact, facts: SlideFacts) -> Bag:
     said = artifact.facts
     locations = load_locations(
-        store.path_of(artifact.address) / LOCATIONS, side_px0=said["side_px0"],
+        store.fetch(artifact.address) / LOCATIONS, side_px0=said["side_px0"],
         patch_px=said["patch_px"], mpp=said["mpp"], level=said["asked_level"],
     )  # fmt: skip
     mpp = _patch_mpp({**said, "patch_mpp": said["mpp"], "slide_mpp": facts.mpp})
@@ -131,7 +133,7 @@ def tissue_of(store: Store, mask: Address | None) -> tuple[AnnotationPolygon, ..
         artifact = store.read_checked(mask)
     except StoreError:
         return ()
-    return tuple(read_annotations(store.path_of(artifact.address) / OUTLINES).polygons)
+    return tuple(read_annotations(store.fetch(artifact.address) / OUTLINES).polygons)
 
 
 def drawn_of(platform: Platform, annotation: Address) -> tuple[AnnotationPolygon, ...]:
@@ -147,7 +149,7 @@ def drawn_of(platform: Platform, annotation: Address) -> tuple[AnnotationPolygon
             f"{annotation}: is a picture of a mask, and draws no polygon",
             remedy="Export the tissue mask that was made from it",
         )
-    return tuple(read_annotations(platform.store.path_of(annotation) / POLYGONS).polygons)
+    return tuple(read_annotations(platform.store.fetch(annotation) / POLYGONS).polygons)
 
 
 def facts_of(member: Member, name: str, info: SlideInfo | None) -> SlideFacts:
@@ -174,7 +176,12 @@ def facts_of(member: Member, name: str, info: SlideInfo | None) -> SlideFacts:
 
 def look_at(platform: Platform, slide_id: str) -> SlideInfo | None:
     """Facts of a slide that only its file has; None where it is not there or cannot be opened."""
-    for path in platform.catalog.paths(slide_id):
-        with contextlib.suppress(SlideError), contextlib.closing(open_slide(path.path)) as slide:
-            return slide.info
-    return None
+    record, known = platform.catalog.slide(slide_id), platform.catalog.paths(slide_id)
+    places = slide_paths(known, platform.settings.verify)
+    with scratch_for(platform.settings, (one.path for one in places)) as scratch:
+        try:
+            source = find_source(slide_id, record.fingerprint, places, scratch)
+            with contextlib.closing(source), source.open(None) as slide:
+                return slide.info
+        except (SlideError, StoreError, ResourcesShort):
+            return None

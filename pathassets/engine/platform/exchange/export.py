@@ -149,8 +149,7 @@ def _takes(tool: Tool, stage: str) -> bool:
 
 
 def _refuse_store(platform: Platform, to: Path) -> None:
-    root = platform.store.root.resolve()
-    if to.resolve().is_relative_to(root):
+    if to.resolve().is_relative_to(platform.store.work.resolve()):
         raise SpecError(f"{to}: lies in the store", remedy="Export to a folder outside of it")
 
 

@@ -126,7 +126,7 @@ class ExportedFiles:
             store.read_checked(address)
         except StoreError:
             return None
-        rows = FeatureRows(store.path_of(address) / ROWS)
+        rows = FeatureRows(store.fetch(address) / ROWS)
         return None if rows.is_map else rows
 
 

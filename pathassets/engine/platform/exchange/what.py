@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from pathassets.adapters.objects.urls import is_url
 from pathassets.catalog.records import ArtifactRecord, PathRecord, SlideRecord
 from pathassets.core.address import Address
 from pathassets.core.datasets.withdrawn import lost_of, told
@@ -74,10 +75,9 @@ def parse_place(platform: Platform, what: str) -> Place:
     Raises:
         SpecError: it is nothing of the kind.
     """
-    root = platform.store.root.resolve()
-    path = Path(what).resolve()
-    inside = path.is_relative_to(root) and path.exists()
-    parts = path.relative_to(root).parts if inside else PurePosixPath(what).parts
+    place = platform.store.place_of(what)
+    inside = place is not None and (is_url(what) or Path(what).exists())
+    parts = PurePosixPath(place if place is not None and inside else what).parts
     if len(parts) == 1 and "@" in what:
         parts = (DATASET, what)
     if len(parts) < N_KEY or (len(parts) > N_ADDRESS and not inside):
@@ -185,7 +185,7 @@ def version_of(platform: Platform, name: str, version: str = "") -> ArtifactReco
 
 def _folder(platform: Platform, version: ArtifactRecord) -> DatasetFolder:
     read_present(platform, version.address)
-    return open_folder(platform.store.path_of(version.address))
+    return open_folder(platform.store.fetch(version.address))
 
 
 def _file_name(record: SlideRecord, paths: Collection[PathRecord]) -> str:

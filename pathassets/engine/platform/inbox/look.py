@@ -13,14 +13,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
+from pathassets.adapters.objects.remote_file import FilePlace
+from pathassets.adapters.objects.urls import is_url
 from pathassets.adapters.openslide.completeness import lacking
 from pathassets.adapters.openslide.members import OF_SEVERAL
 from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.inbox import InboxClock, Sighting
 from pathassets.core.spec import digest_of
+from pathassets.engine.platform.inbox.buckets import listed
 from pathassets.engine.platform.inbox.walk import TABLE_SUFFIXES, Seen, suffix_of, walk
 from pathassets.engine.platform.ingestion.ingest import printable
 
@@ -37,7 +40,7 @@ class Look:
     """By the inbox' clock."""
     seen: Mapping[str, Sighting]
     """Files that may be slides or tables, by path; what of it is no UTF-8 is written out."""
-    folders: tuple[Path, ...] = ()
+    folders: tuple[FilePlace, ...] = ()
     """Those that were looked into."""
 
     def whole(self, stable_s: float) -> list[str]:
@@ -88,21 +91,24 @@ def advanced(clock: InboxClock, *, wall_s: float, monotonic_s: float) -> InboxCl
     return InboxClock(now_s=now_s, wall_s=wall_s, monotonic_s=monotonic_s)
 
 
-def look_into(catalog: Catalog, folders: Iterable[Path], clock: InboxClock) -> Look:
+def look_into(catalog: Catalog, folders: Iterable[FilePlace], clock: InboxClock) -> Look:
     """Look at every slide and table in folders, remembering since when each has been as it is.
 
     Of one that looks as the catalog knows it, be it a slide, refused, or a table that was taken,
-    nothing is remembered.
+    nothing is remembered. Nor is anything of a bucket that does not answer.
     """
     before, folders = catalog.sightings(), tuple(folders)
+    local = [folder for folder in folders if isinstance(folder, Path)]
+    objects, answered = listed(folders)
     seen: dict[str, Sighting] = {}
-    for part in _parts(walk(folders)):
-        looks = [(printable(o.path), o.size_bytes, o.mtime_ns, o.ctime_ns) for o in part]
+    for part in _parts(chain(walk(local), objects)):
+        looks = [(printable(o.path), o.size_bytes, o.mtime_ns, o.etag, o.ctime_ns) for o in part]
         known = catalog.known_among(looks)
         for one, (path, *_) in zip(part, looks, strict=True):
             if path not in known:
                 seen[path] = _sighted(one, path, before.get(path), clock.now_s)
-    return Look(now_s=clock.now_s, seen=dict(sorted(seen.items())), folders=folders)
+    looked_into: tuple[FilePlace, ...] = (*local, *answered)
+    return Look(now_s=clock.now_s, seen=dict(sorted(seen.items())), folders=looked_into)
 
 
 def note_look(catalog: Catalog, look: Look, clock: InboxClock) -> None:
@@ -123,7 +129,7 @@ def ask_together(look: Look, paths: list[str], n_files: int) -> Look:
     for start in range(0, len(paths), n_files):
         some = paths[start : start + n_files]
         looks = [
-            [one.path, one.size_bytes, one.mtime_ns, one.n_retries]
+            [one.path, one.size_bytes, one.mtime_ns, one.n_retries, one.etag]
             for one in (seen[path] for path in some)
         ]
         name = f"inbox:{len(some)}:{digest_of(looks)}"
@@ -138,9 +144,12 @@ def _parts(found: Iterator[Seen]) -> Iterator[list[Seen]]:
 
 def _sighted(one: Seen, path: str, old: Sighting | None, now_s: float) -> Sighting:
     """How a file looks, and since when."""
-    new = Sighting(path=path, size_bytes=one.size_bytes, mtime_ns=one.mtime_ns, since_s=now_s)
+    new = Sighting(
+        path=path, size_bytes=one.size_bytes, mtime_ns=one.mtime_ns, since_s=now_s, etag=one.etag
+    )
     if old is not None:
-        is_same = (old.size_bytes, old.mtime_ns) == (one.size_bytes, one.mtime_ns)
+        was = old.size_bytes, old.mtime_ns, old.etag
+        is_same = was == (one.size_bytes, one.mtime_ns, one.etag)
         new = old if is_same else replace(new, n_retries=old.n_retries)
     return new if new.asked else replace(new, lacks=_lacks(one))
 
@@ -151,4 +160,6 @@ def _lacks(one: Seen) -> str:
         return ""
     if not one.size_bytes:
         return EMPTY
+    if one.lacks or is_url(one.path):
+        return one.lacks
     return lacking(Path(one.path)) if suffix_of(one.path) in OF_SEVERAL else ""

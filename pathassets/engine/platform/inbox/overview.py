@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
+from pathassets.adapters.objects.remote_file import FilePlace, RemoteFile
 from pathassets.catalog.inbox import Sighting, TakenTable
 from pathassets.catalog.records import RejectedFile
 from pathassets.engine.platform.inbox.look import Look, is_table, look_into
@@ -38,7 +38,7 @@ class TakenFile:
 class InboxOverview:
     """All that is to be said of the inbox."""
 
-    folders: tuple[Path, ...]
+    folders: tuple[FilePlace, ...]
     waiting: tuple[Waiting, ...]
     refused: tuple[RejectedFile, ...]
     slides: tuple[TakenFile, ...]
@@ -85,13 +85,14 @@ def _why(look: Look, one: Sighting, stable_s: float) -> str:
     return "whole, and taken at the next look"
 
 
-def retry(platform: Platform, path: Path) -> str:
+def retry(platform: Platform, path: FilePlace) -> str:
     """Take a file for such that was never looked at; returns its name as the catalog has it.
 
     Raises:
         CatalogError: nothing of it is refused, taken as a table, or waiting in the inbox.
     """
-    catalog, name = platform.catalog, printable(path.absolute())
+    catalog = platform.catalog
+    name = str(path) if isinstance(path, RemoteFile) else printable(path.absolute())
     if not name.startswith(tuple(f"{folder}/" for folder in platform.settings.inboxes)):
         raise CatalogError(f"{name}: is not in the inbox", remedy="pathassets ingest takes it")
     clock = catalog.inbox_clock()
@@ -108,6 +109,7 @@ def retry(platform: Platform, path: Path) -> str:
         mtime_ns=waits.mtime_ns if waits else 0,
         since_s=clock.now_s,
         n_retries=n_retries,
+        etag=waits.etag if waits else "",
     )
     catalog.forget_refusals([name])
     catalog.forget_taken(name)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from pathassets.adapters.files import FileStamp, stamp_of
+from pathassets.adapters.objects.remote_file import FilePlace
 from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.inbox import TakenTable
 from pathassets.catalog.records import RejectedFile
@@ -83,7 +84,7 @@ def take_tables(catalog: Catalog, paths: Iterable[str]) -> Iterator[TableOutcome
 
 
 def take_open_lines(
-    catalog: Catalog, folders: Iterable[Path], *, besides: Iterable[str]
+    catalog: Catalog, folders: Iterable[FilePlace], *, besides: Iterable[str]
 ) -> Iterator[TableOutcome]:
     """Try again the lines that were open when their tables were taken; `besides` were just now."""
     begins, just_taken = tuple(f"{folder}/" for folder in folders), {*besides}

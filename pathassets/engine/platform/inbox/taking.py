@@ -10,12 +10,16 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from pathassets.adapters.objects.remote_file import FilePlace, RemoteFile
+from pathassets.adapters.objects.remote_slides import look_at
+from pathassets.adapters.objects.urls import is_url, parse_url
 from pathassets.engine.platform.inbox.look import is_table
 from pathassets.engine.platform.inbox.tables import TableOutcome, take_open_lines, take_tables
 from pathassets.engine.platform.ingestion.ingest import IdScheme, Registration, ingest, printable
 from pathassets.engine.platform.platform import Platform
+from pathassets.errors import SlideUnreadable, StoreError
 
-PASSING = frozenset({"slide_changed", "file_missing", "resources_short"})
+PASSING = frozenset({"slide_changed", "file_missing", "resources_short", "storage_unavailable"})
 """Reasons that say nothing of the file."""
 
 
@@ -44,7 +48,9 @@ def take(
         yield from take_open_lines(catalog, platform.settings.inboxes, besides=said)
 
 
-def _is_readable_table(place: Path) -> bool:
+def _is_readable_table(place: FilePlace) -> bool:
+    if isinstance(place, RemoteFile):
+        return False
     is_text = printable(place) == str(place)
     return is_text and is_table(str(place)) and os.path.isfile(place)  # noqa: PTH113 - never raises
 
@@ -52,24 +58,35 @@ def _is_readable_table(place: Path) -> bool:
 def forget_gone(platform: Platform) -> int:
     """Forget the refusals of files that are no longer in the inbox; returns how many those were.
 
-    Where their folder is gone, too, its disk may be unmounted: they stay.
+    Where their folder is gone, too, its disk may be unmounted, and a bucket may not answer: they
+    stay.
     """
     folders = [str(one) for one in platform.settings.inboxes]
-    gone = [
-        one.path
-        for one in platform.catalog.refused_below(folders)
-        if os.path.isdir(Path(one.path).parent) and _place_of(one.path) is None  # noqa: PTH112
-    ]
+    refused = (one.path for one in platform.catalog.refused_below(folders))
+    gone = [path for path in refused if _is_gone(path)]
     if gone:
         platform.catalog.forget_refusals(gone)
     return len(gone)
 
 
-def _place_of(name: str) -> Path | None:
+def _is_gone(path: str) -> bool:
+    """Whether a file is not there any more, as far as can be told."""
+    if not is_url(path):
+        return os.path.isdir(Path(path).parent) and _place_of(path) is None  # noqa: PTH112
+    try:
+        look_at(RemoteFile(parse_url(path)))
+    except (SlideUnreadable, StoreError) as error:
+        return error.reason == "file_missing"
+    return False
+
+
+def _place_of(name: str) -> FilePlace | None:
     """The file that a name stands for, be it one of which bytes are written out; None: it is gone.
 
     What may not be looked at is there.
     """
+    if is_url(name):
+        return RemoteFile(parse_url(name))
     place = Path(name)
     try:
         place.lstat()

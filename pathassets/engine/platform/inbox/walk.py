@@ -35,12 +35,16 @@ class Seen:
     """One slide or table of an inbox, as it looks now."""
 
     path: str
-    """Absolute; of a slide of several files the one that is opened."""
+    """Absolute, or a URL; of a slide of several files the one that is opened."""
     size_bytes: int
     mtime_ns: int
     ctime_ns: int
     is_file: bool = True
     """Whether it is a regular file; a pipe or device is never opened, nor what is forbidden."""
+    etag: str = ""
+    """Of an object, what its storage calls this version; empty of a file."""
+    lacks: str = ""
+    """Of an object, why it cannot be whole, or be taken."""
 
 
 def outermost(folders: Iterable[Path]) -> list[Path]:

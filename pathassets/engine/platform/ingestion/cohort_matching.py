@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from pathassets.adapters.objects.remote_file import FilePlace
 from pathassets.catalog.records import SlideRecord
 from pathassets.core.text import quoted
 from pathassets.engine.platform.ingestion.cohort_table import Cohort, CohortRow
@@ -30,7 +31,7 @@ class CohortFit:
     """A cohort table laid beside the files that were given."""
 
     cohort: Cohort
-    rows: dict[Path, CohortRow]
+    rows: dict[FilePlace, CohortRow]
     """The line about each file that has one, be the file a slide or not."""
 
     @cached_property
@@ -39,7 +40,7 @@ class CohortFit:
         used = set(self.rows.values())
         return [row for row in self.cohort.rows if row not in used]
 
-    def unfit(self, known: Iterable[Path]) -> list[CohortRow]:
+    def unfit(self, known: Iterable[FilePlace]) -> list[CohortRow]:
         """Lines that are about no known file either: a misspelt name loses its label silently."""
         about = {row for path in (*self.rows, *known) for row in self.cohort.rows_of(path)}
         return [row for row in self.unused if row not in about]
@@ -55,7 +56,7 @@ class CohortFit:
         ]
 
 
-def fit_cohort(cohort: Cohort, files: Iterable[Path]) -> CohortFit:
+def fit_cohort(cohort: Cohort, files: Iterable[FilePlace]) -> CohortFit:
     """Find the line about each file.
 
     Raises:
@@ -72,7 +73,7 @@ def fit_cohort(cohort: Cohort, files: Iterable[Path]) -> CohortFit:
     return CohortFit(cohort, rows)
 
 
-def tell_unfit(fit: CohortFit, known: Iterable[Path], home: Path) -> None:
+def tell_unfit(fit: CohortFit, known: Iterable[FilePlace], home: Path) -> None:
     """Point at the lines that fit no file: a few in the log, all in a file beside the table.
 
     The file is in `home` where the table's folder cannot be written. One of an earlier time goes.

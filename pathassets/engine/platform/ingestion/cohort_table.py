@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from pathassets.adapters.objects.remote_file import FilePlace
 from pathassets.adapters.tables.csv_table import SEPARATORS, CsvTable, read_csv_table
 from pathassets.adapters.tables.table import check_names
 from pathassets.core.slides.slide import check_mpp
@@ -66,7 +67,7 @@ class Cohort:
     sha256: str = ""
     """Of the file."""
 
-    def row_of(self, path: Path) -> CohortRow | None:
+    def row_of(self, path: FilePlace) -> CohortRow | None:
         """The line about a file: the one whose `file` is the longest end of its path.
 
         Where there is none, one that leaves out the suffix. Accents count as what they look like,
@@ -81,7 +82,7 @@ class Cohort:
         """
         return next(iter(self.rows_of(path)), None)
 
-    def rows_of(self, path: Path) -> list[CohortRow]:
+    def rows_of(self, path: FilePlace) -> list[CohortRow]:
         """All lines that fit a file; the one about it first."""
         return [row for name in self._names.of(path) for row in self._by_name[name]]
 

@@ -20,12 +20,9 @@ from string import hexdigits
 from typing import Literal
 
 from pathassets.adapters.files import FileStamp, stamp_of
-from pathassets.adapters.openslide.members import (
-    find_slides,
-    first_of_series,
-    members_of,
-    slide_stamp,
-)
+from pathassets.adapters.objects.remote_file import FilePlace, RemoteFile, place_of
+from pathassets.adapters.objects.remote_slides import find_remote_slides, stamp_at
+from pathassets.adapters.openslide.members import find_slides, first_of_series, members_of
 from pathassets.catalog.records import (
     ChangedBy,
     CohortFacts,
@@ -45,7 +42,14 @@ from pathassets.engine.platform.plan import path_record, recorded_stamp
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.upkeep.forgotten import refuse_forgotten
 from pathassets.engine.slides.inspect_files import FileInspection, inspect_files
-from pathassets.errors import PathAssetsError, SlideError, SlideUnreadable, SpecError
+from pathassets.engine.slides.scratch import scratch_for
+from pathassets.errors import (
+    PathAssetsError,
+    SlideError,
+    SlideUnreadable,
+    SpecError,
+    StoreError,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +57,8 @@ Found = PathRecord | FileInspection | PathAssetsError
 """A file that is known and unchanged, one that was looked at, or why it is refused."""
 IdScheme = Literal["stem", "hash", "manifest"]
 """What a slide is called: file name and hash, hash alone, or what the cohort table says."""
+MAX_NAME_BYTES = 255
+"""Source: NAME_MAX of Linux."""
 TABLE = "cohort table"
 """Who states what comes in with the files: nobody is asked for a name there."""
 
@@ -61,7 +67,7 @@ TABLE = "cohort table"
 class Registration:
     """What became of one path."""
 
-    path: Path
+    path: FilePlace
     state: Literal["new", "known", "refused"]
     slide_id: str = ""
     error: PathAssetsError | None = None
@@ -70,15 +76,19 @@ class Registration:
     """What a person should know of one that was not: its content, or name, is another's, too."""
 
 
-def find_files(paths: Iterable[Path]) -> list[Path]:
-    """List the slides that files and folders stand for; a DICOM series is its first file.
+def find_files(paths: Iterable[FilePlace]) -> list[FilePlace]:
+    """List the slides that files, folders and URLs stand for; a DICOM series is its first file.
 
     Raises:
-        SpecError: a path does not exist, or a folder holds no slide.
+        SpecError: a path does not exist, or a folder, or a bucket, holds no slide.
+        StoreError: a bucket cannot be asked.
     """
     found: dict[Path, None] = {}
+    remote: dict[RemoteFile, None] = {}
     for path in paths:
-        if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises below a forbidden folder
+        if isinstance(path, RemoteFile):
+            remote.update(dict.fromkeys(find_remote_slides(path)))
+        elif os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises below a forbidden folder
             below = find_slides(path)
             if not below:
                 raise SpecError(
@@ -90,7 +100,7 @@ def find_files(paths: Iterable[Path]) -> list[Path]:
             raise SpecError(f"{path}: no such file or folder", remedy="Look at its spelling")
         else:
             found[_absolute(path)] = None
-    return first_of_series(list(found))
+    return [*first_of_series(list(found)), *remote]
 
 
 def _is_absent(path: Path) -> bool:
@@ -111,7 +121,7 @@ def _absolute(path: Path) -> Path:
 
 def ingest(
     platform: Platform,
-    files: list[Path],
+    files: list[FilePlace],
     *,
     cohort: Cohort = NO_COHORT,
     scheme: IdScheme = "stem",
@@ -129,21 +139,23 @@ def ingest(
             if row.slide_id is not None:
                 check_slide_id(row.slide_id, subject=cohort.place(row))
     registrar = _Registrar(platform, fit, scheme)
-    looks: Generator[tuple[Path, Found], None, None]
-    looks = inspect_files(platform.workers, files, registrar.find_known)
-    with closing(looks):
-        for path, found in looks:
-            yield registrar.register(path, found)
+    objects = (str(file) for file in files if isinstance(file, RemoteFile))
+    looks: Generator[tuple[FilePlace, Found], None, None]
+    with scratch_for(platform.settings, objects) as scratch:
+        looks = inspect_files(platform.workers, files, registrar.find_known, scratch=scratch)
+        with closing(looks):
+            for path, found in looks:
+                yield registrar.register(path, found)
     if cohort.rows:
         tell_unfit(fit, _known_files(platform) if fit.unused else (), platform.settings.home)
         tell_alike_known(fit, platform.catalog.slides())
 
 
-def _known_files(platform: Platform) -> Iterator[Path]:
+def _known_files(platform: Platform) -> Iterator[FilePlace]:
     """Files that hold slides, and those that were refused."""
     for paths in platform.catalog.all_paths().values():
-        yield from (Path(one.path) for one in paths)
-    yield from (Path(one.path) for one in platform.catalog.rejected_files())
+        yield from (place_of(one.path) for one in paths)
+    yield from (place_of(one.path) for one in platform.catalog.rejected_files())
 
 
 class _Registrar:
@@ -163,7 +175,7 @@ class _Registrar:
         self._said: dict[tuple[str, str], CohortRow] = {}
         """The first line that states something of a slide."""
 
-    def find_known(self, path: Path) -> PathRecord | SlideError | None:
+    def find_known(self, path: FilePlace) -> PathRecord | PathAssetsError | None:
         """Say what is known of a file without a look into it; None where it takes one.
 
         It looks as when it was registered, or is not there any more, or has an impossible name.
@@ -171,19 +183,20 @@ class _Registrar:
         try:
             check_file_name(path)
             known = self._catalog.find_path(str(path))
-            if known is not None and stamp_of(members_of(path)) == recorded_stamp(known):
+            if known is not None and _stamp_now(path) == recorded_stamp(known):
                 return known
-        except SlideError as error:
+        except (SlideError, StoreError) as error:
             return error
         return None
 
-    def register(self, path: Path, found: Found) -> Registration:
+    def register(self, path: FilePlace, found: Found) -> Registration:
         """Enter what is known of a file, or what the look found."""
         if isinstance(found, FileInspection):
             found = refuse_forgotten(self._platform, path, found.fingerprint) or found
         if isinstance(found, PathAssetsError):
             refuse_file(self._platform, path, found)
-            return Registration(path=Path(printable(path)), state="refused", error=found)
+            said = path if isinstance(path, RemoteFile) else Path(printable(path))
+            return Registration(path=said, state="refused", error=found)
         if isinstance(found, PathRecord):
             slide_id, is_known = found.slide_id, True
             if found.path in self._refused:  # it was gone for a while: registering forgets that
@@ -205,7 +218,7 @@ class _Registrar:
         namesake = self._names.setdefault(_name_in(slide_id), slide_id)
         return "" if namesake == slide_id else f"same name as {namesake}, other content"
 
-    def _enter(self, path: Path, look: FileInspection) -> tuple[str, bool]:
+    def _enter(self, path: FilePlace, look: FileInspection) -> tuple[str, bool]:
         """Register a slide; returns its id, and whether its content was known under it."""
         row = self._fit.rows.get(path)
         slide_id = _slide_id(path, look.fingerprint, row, self._scheme)
@@ -227,7 +240,7 @@ class _Registrar:
             )  # fmt: skip
         return entered.slide_id, not entered.is_new
 
-    def _add_cohort_facts(self, path: Path, slide_id: str) -> None:
+    def _add_cohort_facts(self, path: FilePlace, slide_id: str) -> None:
         row = self._fit.rows.get(path)
         if row is None:
             return
@@ -240,7 +253,7 @@ class _Registrar:
         if row.mpp is not None and (not stated or stated[0].mpp != row.mpp):
             self._catalog.override_mpp(slide_id, row.mpp, who=TABLE, why=self._by.file, by=self._by)
 
-    def _require_one_truth(self, path: Path, slide_id: str, row: CohortRow) -> None:
+    def _require_one_truth(self, path: FilePlace, slide_id: str, row: CohortRow) -> None:
         """Refuse a line about two slides, and two lines that contradict each other about one."""
         place = self._fit.cohort.place(row)
         if self._used.setdefault(row, slide_id) != slide_id:
@@ -266,25 +279,40 @@ def _name_in(slide_id: str) -> str:
     return name if name and is_hash else slide_id
 
 
-def check_file_name(path: Path) -> None:
-    """Refuse a name that no database and no page could show: bytes of another age's code page."""
+def _stamp_now(path: FilePlace) -> FileStamp:
+    """How a slide looks; an object that was listed just now is not asked for once more."""
+    if isinstance(path, RemoteFile):
+        return path.seen or stamp_at(path)
+    return stamp_of(members_of(path))
+
+
+def check_file_name(path: FilePlace) -> None:
+    """Refuse a name that no database and no page could show: bytes of another age's code page.
+
+    Or one that a copy of it could not have.
+    """
+    if isinstance(path, RemoteFile) and len(os.fsencode(path.name)) > MAX_NAME_BYTES:
+        raise SlideUnreadable(
+            path, f"its name is longer than {MAX_NAME_BYTES} bytes", remedy="Rename it",
+            reason="bad_name",
+        )  # fmt: skip
     if printable(path) != str(path):
         raise SlideUnreadable(
             printable(path), "its name is not UTF-8", remedy="Rename it", reason="bad_name"
         )
 
 
-def printable(path: str | Path) -> str:
+def printable(path: str | FilePlace) -> str:
     """Name of a file as text: bytes that are no UTF-8 are written out."""
     text = str(path)
-    return text if text.isascii() else os.fsencode(path).decode("utf-8", "backslashreplace")
+    return text if text.isascii() else os.fsencode(text).decode("utf-8", "backslashreplace")
 
 
-def refuse_file(platform: Platform, path: Path, error: PathAssetsError) -> None:
+def refuse_file(platform: Platform, path: FilePlace, error: PathAssetsError) -> None:
     """Enter a file that cannot be registered, as it looks now, so that another look is another."""
     try:
-        stamp = slide_stamp(path)
-    except SlideError:
+        stamp = stamp_at(path)
+    except (SlideError, StoreError):
         stamp = FileStamp(size_bytes=0, mtime_ns=0, ctime_ns=0)
     platform.catalog.refuse(
         RejectedFile(
@@ -295,11 +323,12 @@ def refuse_file(platform: Platform, path: Path, error: PathAssetsError) -> None:
             size_bytes=stamp.size_bytes,
             mtime_ns=stamp.mtime_ns,
             ctime_ns=stamp.ctime_ns,
+            etag=stamp.etag,
         )
     )
 
 
-def _slide_id(path: Path, fingerprint: str, row: CohortRow | None, scheme: IdScheme) -> str:
+def _slide_id(path: FilePlace, fingerprint: str, row: CohortRow | None, scheme: IdScheme) -> str:
     if scheme != "manifest":
         return slide_id_of(path.stem, fingerprint, scheme=scheme)
     if row is None or row.slide_id is None:

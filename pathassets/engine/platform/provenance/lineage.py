@@ -92,7 +92,7 @@ def _patch(platform: Platform, address: Address, row: int) -> dict[str, Any]:
         raise SpecError(
             f"{called(address)}: has no rows of patches", remedy="Ask for a row of features alone"
         )
-    boxes = FeatureRows(platform.store.path_of(address) / ROWS).boxes_px0
+    boxes = FeatureRows(platform.store.fetch(address) / ROWS).boxes_px0
     if not 0 <= row < len(boxes):
         raise SpecError(
             f"{address}: has no row {row}", remedy=f"It has {len(boxes)} rows; the first is 0"

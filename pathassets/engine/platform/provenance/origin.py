@@ -25,6 +25,7 @@ from typing import Any
 from pathassets.adapters.exchange.parts.claims import claimed_source
 from pathassets.adapters.exchange.parts.listed import LIST, find_listed, sha256_of
 from pathassets.adapters.files import fingerprint_of
+from pathassets.adapters.objects.urls import is_url, parse_url
 from pathassets.adapters.openslide.members import members_of
 from pathassets.adapters.store.damage import MANIFEST
 from pathassets.adapters.store.store import StoredFile, read_copy
@@ -49,9 +50,8 @@ _KINDS = (f"{SLIDE_STAGE}:", f"{PATIENT_STAGE}:")
 METADATA = "zarr.json"
 MAX_METADATA_BYTES = 16 * 2**20
 """Of a copied `zarr.json` that is read: one that we wrote has some kB."""
-_N_PARTS = 4
-_N_OF_VERSION = 3
-"""Parts of dataset/NAME/DIGEST, as commands before this version wrote it."""
+_N_PARTS, _N_OF_VERSION = 4, 3
+"""Parts of an address; of dataset/NAME/DIGEST, as commands before this version wrote it."""
 N_LETTERS = 8
 """Of a digest, in names that people read."""
 
@@ -72,8 +72,10 @@ def find_origin(platform: Platform, named: str) -> Origin:
         CatalogError: the catalog knows nothing of the kind.
         StoreError: a file cannot be read.
     """
+    if is_url(named):
+        return Origin(address=_slide_or_patient(platform, str(parse_url(named))), said={})
     path = Path(named)
-    if (uri := _uri_of(platform, path)) is not None:
+    if (uri := platform.store.place_of(named)) is not None:
         return Origin(address=_at(platform, path, uri).address, said={})
     if (scan := platform.catalog.find_path(str(path.absolute()))) is not None:
         return Origin(address=slide_address(platform, scan.slide_id), said={})
@@ -97,7 +99,7 @@ def _named(platform: Platform, path: Path, named: str) -> Address:
     if len(parts) > 1:
         raise StoreError(
             path,
-            f"is not inside the store {platform.store.root}, and not there",
+            f"is not inside the store {platform.store.where}, and not there",
             remedy="Name a file, an address (stage/name/slide/digest), a slide, a patient, a "
             "dataset or a release, or point PATHASSETS_STORE at its store",
         )
@@ -145,12 +147,6 @@ def _version(platform: Platform, named: str) -> Address:
 def release_address(release: ReleaseRecord) -> Address:
     """Where a release stands in a lineage: after the dataset's artifact that it gave a number."""
     return Address(RELEASE_STAGE, release.dataset, str(release.version), release.digest)
-
-
-def _uri_of(platform: Platform, path: Path) -> str | None:
-    """A place in the store, from its root; None where it is elsewhere."""
-    place, root = path.resolve(), platform.store.root.resolve()
-    return place.relative_to(root).as_posix() if place.is_relative_to(root) else None
 
 
 def _at(platform: Platform, path: Path, uri: str) -> ArtifactRecord:
@@ -203,8 +199,7 @@ def _known(platform: Platform, address: Address) -> Address:
 
 def _slide_or_patient(platform: Platform, named: str) -> Address:
     """A slide of that id, else a patient, else a slide of that name; either prefix says which."""
-    kind, colon, rest = named.partition(":")
-    catalog = platform.catalog
+    (kind, colon, rest), catalog = named.partition(":"), platform.catalog
     if colon and kind == PATIENT_STAGE:
         return _patient(platform, rest)
     slide_id = rest if colon and kind == SLIDE_STAGE else named
@@ -241,8 +236,8 @@ def _copied(platform: Platform, path: Path) -> Origin:
         return one
     _refuse_gone_copy(platform, path)
     raise CatalogError(
-        f"{path}: is not inside the store {platform.store.root}, and the catalog knows no artifact "
-        "that it is a copy of",
+        f"{path}: is not inside the store {platform.store.where}, and the catalog knows no "
+        "artifact that it is a copy of",
         remedy="Name a file of the store, or a copy of one; if it is another home's, point "
         "PATHASSETS_CATALOG and PATHASSETS_STORE at that",
     )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from pathassets.core.near_names import did_you_mean
 from pathassets.core.recipe import ANNOTATIONS, Entry, Key
 from pathassets.engine.platform.platform import Platform
-from pathassets.errors import SpecError, did_you_mean
+from pathassets.errors import SpecError
 
 
 def choose_entries(platform: Platform, select: Iterable[str]) -> tuple[Entry, ...]:

@@ -8,6 +8,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from pathassets.adapters.objects.remote_file import FilePlace
+
 
 class FileNames:
     """Names, looked through by paths.
@@ -24,7 +26,7 @@ class FileNames:
             if parts := parts_of(name):
                 self._by_last[parts[-1]].append((parts, name))
 
-    def of(self, path: Path) -> Iterator[str]:
+    def of(self, path: FilePlace) -> Iterator[str]:
         """Names that fit a file, the one that says most of its path first.
 
         Those that leave out the suffix come last.
@@ -41,7 +43,7 @@ def parts_of(path: str) -> tuple[str, ...]:
     return Path(unicodedata.normalize("NFC", path)).parts
 
 
-def is_whole(name: str, path: Path) -> bool:
+def is_whole(name: str, path: FilePlace) -> bool:
     """Whether a name that fits a file leaves out no suffix.
 
     >>> is_whole("b/x.svs", Path("/a/b/x.svs")), is_whole("x", Path("/a/x.svs"))

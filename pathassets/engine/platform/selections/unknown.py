@@ -12,6 +12,7 @@ from typing import get_args
 
 from pathassets.catalog.records import VerdictWord
 from pathassets.catalog.selections.words import LABEL_NAMES
+from pathassets.core.near_names import near_names, perhaps
 from pathassets.core.selection.faults import fault
 from pathassets.core.selection.fields import FIELDS, REASONS
 from pathassets.core.selection.nodes import Condition, Field, Match, Saved, Selection, Value
@@ -20,7 +21,7 @@ from pathassets.core.selection.parser import parse
 from pathassets.core.text import quoted
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.standing.refresh import refresh_wanted
-from pathassets.errors import CatalogError, SelectionError, SlideForgotten, near_names, perhaps
+from pathassets.errors import CatalogError, SelectionError, SlideForgotten
 
 _LABEL = "label"
 _OWN_WAY = ("id", "state")

@@ -98,7 +98,7 @@ def _copy_annotations(platform: Platform, folder: Path) -> Iterator[str]:
         except StoreError as error:
             yield error.message
             continue
-        source = platform.store.path_of(record.address)
+        source = platform.store.fetch(record.address)
         shutil.copytree(source, folder / str(record.address), symlinks=True)
 
 

@@ -9,14 +9,11 @@ The file that was scanned is nobody's to delete but its owner's: it is named.
 
 from __future__ import annotations
 
-import shutil
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from pathassets.adapters.store.aside import ASIDE
-from pathassets.adapters.store.partial import PARTIAL, partition_of
+from pathassets.adapters.store.opening import upkeep_of
 from pathassets.engine.platform.cohort_page.kept import Kept
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.selections.names import slide_named
@@ -77,7 +74,7 @@ def forget(platform: Platform, request: Request, wipe: Wipe) -> Gone:
     ):
         platform.catalog.begin_forgetting(slide_id, who=request.who, why=request.why)
         if not request.keep_artifacts:
-            remove_folders(folders_of(platform.store.root, slide_ids), bin_)
+            upkeep_of(platform.store).remove_slides(slide_ids, bin_)
         Kept.of(platform.settings.home).forget(fingerprint)
         wipe(slide_ids)
         platform.catalog.erase_slide(slide_ids, keep_artifacts=request.keep_artifacts)
@@ -97,22 +94,3 @@ def dataset_of(version: str) -> str:
     ('cohort', 'cohort')
     """
     return version.partition("@")[0]
-
-
-def folders_of(root: Path, slide_ids: Sequence[str]) -> Iterator[Path]:
-    """Every folder of slides in the store: published, begun, or put aside."""
-    for slide_id in slide_ids:
-        yield from root.glob(f"[!.]*/*/{slide_id}")
-        yield from root.glob(f"{ASIDE}/*/*/*/{slide_id}")
-    yield from (path for path in root.glob(f"{PARTIAL}/*") if partition_of(path) in slide_ids)
-
-
-def remove_folders(folders: Iterator[Path], bin_: Path) -> None:
-    """Take folders out of a store at once, by way of a folder of its staging."""
-    for n, folder in enumerate(list(folders)):
-        gone = bin_ / str(n)
-        folder.rename(gone)
-        if gone.is_dir() and not gone.is_symlink():
-            shutil.rmtree(gone)
-        else:
-            gone.unlink()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
+from pathassets.adapters.objects.remote_file import FilePlace
 from pathassets.engine.platform.platform import Platform
 from pathassets.errors import SlideError
 
 
-def refuse_forgotten(platform: Platform, path: Path, fingerprint: str) -> SlideError | None:
+def refuse_forgotten(platform: Platform, path: FilePlace, fingerprint: str) -> SlideError | None:
     """The error of a file whose slide was taken out; None where it was not."""
     for one in platform.catalog.forgotten():
         if one.has_content(fingerprint):

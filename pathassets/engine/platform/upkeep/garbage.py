@@ -12,7 +12,6 @@ what it was made from, so that no lineage breaks.
 
 from __future__ import annotations
 
-import shutil
 import uuid
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -22,8 +21,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
-from pathassets.adapters.store.staging import Staging
-from pathassets.adapters.store.survey import find_held
+from pathassets.adapters.store.opening import upkeep_of
+from pathassets.adapters.store.upkeep import find_held, staging_of
 from pathassets.catalog.part import now
 from pathassets.catalog.upkeep.clearing import Kept
 from pathassets.core.address import Address
@@ -64,6 +63,7 @@ def remove_garbage(platform: Platform, *, older_than_days: float = OLDER_THAN_DA
         for garbage, addresses in _pages(platform, older_than_days):
             drop(platform, addresses, bin_)
             found.append(garbage)
+        upkeep_of(platform.store).sweep_unnamed()
     return _summed(found)
 
 
@@ -84,12 +84,11 @@ def without_runs(platform: Platform, *, besides: str) -> Iterator[None]:
     Raises:
         StoreError: one is at work.
     """
-    staging = Staging(platform.store.root)
-    with staging.lock_out():
+    with staging_of(platform.store).lock_out():
         held = find_held(platform.store, besides=[besides])
         if held:
             raise StoreError(
-                platform.store.root,
+                platform.store.where,
                 f"run {held[0]} is working in it",
                 remedy="Wait for its end, then type the same again",
             )
@@ -100,25 +99,9 @@ def drop(platform: Platform, addresses: Iterable[Address], bin_: Path) -> None:
     """Drop artifacts, children first, each row before its folder."""
     ordered = sorted(addresses, key=lambda a: (-_RANK.get(a.stage, len(_RANK)), a))
     platform.catalog.drop_artifacts(ordered)
-    for n, address in enumerate(ordered):
-        folder = platform.store.path_of(address)
-        gone = bin_ / f"{n}"
-        try:
-            folder.rename(gone)  # no reader sees half of it
-        except FileNotFoundError:
-            continue
-        shutil.rmtree(gone, ignore_errors=True)
-        _drop_empty(folder.parent, platform.store.root)
-
-
-def _drop_empty(folder: Path, root: Path) -> None:
-    """Remove folders that hold nothing any more."""
-    while folder != root:
-        try:
-            folder.rmdir()
-        except OSError:
-            return
-        folder = folder.parent
+    upkeep = upkeep_of(platform.store)
+    for address in ordered:
+        upkeep.remove(address, bin_)
 
 
 def _pages(platform: Platform, older_than_days: float) -> Iterator[tuple[Garbage, list[Address]]]:

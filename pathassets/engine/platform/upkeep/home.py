@@ -25,11 +25,11 @@ def look_at_home(settings: Settings) -> Iterator[Finding]:
 
 
 def _open_folders(settings: Settings) -> Iterator[Finding]:
-    ours = [settings.store]
+    ours = [settings.work]
     if settings.has_own_dagster:
         ours.append(settings.dagster_home)
     if settings.has_own_catalog:
-        ours.append(settings.store / "catalog.sqlite")
+        ours.append(settings.work / "catalog.sqlite")
     for path in ours:
         if rights := _rights_of_others(path):
             yield _open_to_others(path, rights)

@@ -21,9 +21,12 @@ from typing import Any
 from pathassets.adapters.bundle import Bundle, unpacked
 from pathassets.adapters.files import keep_private
 from pathassets.adapters.store.damage import MANIFEST
+from pathassets.adapters.store.folder_store import FolderStore
+from pathassets.adapters.store.folder_upkeep import FolderUpkeep
 from pathassets.adapters.store.folders import write_synced
-from pathassets.adapters.store.store import Store, open_store
-from pathassets.adapters.store.survey import find_held, survey
+from pathassets.adapters.store.opening import upkeep_of
+from pathassets.adapters.store.store import Store
+from pathassets.adapters.store.upkeep import find_held
 from pathassets.catalog.database.urls import parse_url
 from pathassets.catalog.upkeep.dump import is_empty, load_catalog, releases_in
 from pathassets.catalog.upkeep.numbered import CarriedOver
@@ -34,9 +37,9 @@ from pathassets.core.recipe import ANNOTATIONS
 from pathassets.core.text import names_one
 from pathassets.engine.platform.recipe import open_recipe
 from pathassets.engine.platform.upkeep.backup import DAGSTER, RECIPE, STORE, TABLES, WHAT
-from pathassets.engine.platform.upkeep.forget import folders_of, remove_folders
 from pathassets.engine.platform.upkeep.forgotten_since import BEFORE, read_forgotten_since
 from pathassets.engine.settings import DEFAULT_RECIPE, Settings
+from pathassets.engine.stores import store_of
 from pathassets.errors import CatalogError, SpecError, StoreError
 
 RESTORING = ".restoring"
@@ -86,7 +89,9 @@ def restore_backup(
         aside = _make_room(settings, folder, is_forced=is_forced)
         for target, name in _texts(settings):
             _restore_text(folder / name, target)
-        files = _Files(store=open_store(settings.store), kept=Store(folder / STORE))
+        store = store_of(settings)
+        store.open()
+        files = _Files(store=store, kept=FolderStore(folder / STORE))
         tables, revision = _tables(folder, bundle), about["revision"]
         load_catalog(settings.catalog_url, revision, tables, since.outliving, files.settle)
     return Restored(
@@ -107,7 +112,7 @@ class _Files:
     """What of a store is restored, once it is known which slides stay out."""
 
     store: Store
-    kept: Store
+    kept: FolderStore
     outlived: Outlived = field(default=Outlived(kept_out=(), carried=()))
     n_annotations: int = 0
 
@@ -121,7 +126,7 @@ class _Files:
         self.outlived = outlived
         gone = [i for one in outlived.kept_out if not one.are_artifacts_kept for i in one.slide_ids]
         with self.store.staging(f"restore-{uuid.uuid4().hex}") as bin_:
-            remove_folders(folders_of(self.store.root, gone), bin_)
+            upkeep_of(self.store).remove_slides(gone, bin_)
         self.n_annotations = _restore_annotations(self.store, self.kept, self.out)
 
 
@@ -136,7 +141,7 @@ def _about(source: Path, bundle: Bundle) -> dict[str, Any]:
 
 def _make_room(settings: Settings, folder: Path, *, is_forced: bool) -> Path | None:
     """Refuse a home that is not empty, or put aside what is in the way."""
-    held = find_held(Store(settings.store))
+    held = find_held(store_of(settings))
     if held:
         raise StoreError(settings.store, f"run {held[0]} is working", remedy="Wait for its end")
     in_the_way = list(_in_the_way(settings, folder))
@@ -213,13 +218,13 @@ def _unread(settings: Settings) -> Iterator[str]:
     yield from (entry.unread.message for entry in entries if entry.unread is not None)
 
 
-def _restore_annotations(store: Store, kept: Store, out: Collection[str]) -> int:
+def _restore_annotations(store: Store, kept: FolderStore, out: Collection[str]) -> int:
     """Publish annotations that the store does not have whole; returns how many there are.
 
     Those of slides that stay `out` are passed over.
     """
     n = 0
-    for address in survey(kept, [ANNOTATIONS]):
+    for address in FolderUpkeep(kept).survey([ANNOTATIONS]):
         if not isinstance(address, Address) or address.stage != ANNOTATIONS:
             continue
         if address.partition_key in out:

@@ -7,6 +7,7 @@ where other slides lie.
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,13 +15,20 @@ from functools import partial
 from pathlib import Path
 
 from pathassets.adapters.files import FileStamp, content_changed, fingerprint_of, stamp_of
+from pathassets.adapters.objects.remote_file import RemoteFile, place_of
+from pathassets.adapters.objects.remote_slides import look_at
+from pathassets.adapters.objects.urls import is_url
 from pathassets.adapters.openslide.members import find_slides, members_of
+from pathassets.catalog.records import PathRecord
 from pathassets.catalog.upkeep.reconciling import SlideFiles
 from pathassets.engine.platform.plan import path_record, recorded_stamp
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.upkeep.finding import Finding
 from pathassets.engine.platform.upkeep.forgotten import forget_again
-from pathassets.errors import SlideError
+from pathassets.engine.slides.remote.copying import RemoteOriginal
+from pathassets.errors import SlideError, StoreError
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +47,7 @@ def check_slides(platform: Platform, search: Sequence[Path] = ()) -> Iterator[Fi
     gone: list[SlideFiles] = []
     roots: set[Path] = set()
     for slide in platform.catalog.slide_files():
-        roots.update(Path(one.path).parent for one in slide.paths)
+        roots.update(Path(one.path).parent for one in slide.paths if not is_url(one.path))
         changed, is_there = _look(slide)
         yield from changed
         if not is_there and not changed:
@@ -47,8 +55,13 @@ def check_slides(platform: Platform, search: Sequence[Path] = ()) -> Iterator[Fi
         if any(one.has_content(slide.fingerprint) for one in forgotten):
             yield _half_forgotten(platform, slide.slide_id)
     if gone:
-        places = _places(_outermost({*roots, *platform.settings.inboxes}), search)
+        places = _places(_outermost({*roots, *_folders_of(platform)}), search)
         yield from (_gone(platform, slide, places) for slide in gone)
+
+
+def _folders_of(platform: Platform) -> Iterator[Path]:
+    """Those of the inbox that are folders of this machine."""
+    return (one for one in platform.settings.inboxes if isinstance(one, Path))
 
 
 def _look(slide: SlideFiles) -> tuple[list[Finding], bool]:
@@ -56,16 +69,30 @@ def _look(slide: SlideFiles) -> tuple[list[Finding], bool]:
     changed, is_there = [], False
     for one in slide.paths:
         try:
-            members = members_of(Path(one.path))
-            is_same = stamp_of(members) == recorded_stamp(one)
-            is_same = is_same or fingerprint_of(members) == slide.fingerprint
+            is_same = _is_same(one, slide.fingerprint)
         except SlideError:
             continue
+        except StoreError as error:  # nobody knows: a bucket that does not answer has lost nothing
+            logger.warning("%s", error)
+            is_same = True
         if is_same:
             is_there = True
         else:
             changed.append(_changed(slide.slide_id, one.path))
     return changed, is_there
+
+
+def _is_same(one: PathRecord, fingerprint: str) -> bool:
+    """Whether a file, or an object, holds still what was registered."""
+    place = place_of(one.path)
+    if isinstance(place, RemoteFile):
+        slide = look_at(place)
+        if slide.stamp == recorded_stamp(one):
+            return True
+        is_like = slide.size_bytes == one.size_bytes
+        return is_like and RemoteOriginal(slide).fingerprint() == fingerprint
+    members = members_of(place)
+    return stamp_of(members) == recorded_stamp(one) or fingerprint_of(members) == fingerprint
 
 
 def _changed(slide_id: str, path: str) -> Finding:
@@ -123,7 +150,7 @@ def _gone(platform: Platform, slide: SlideFiles, places: dict[int, list[_Place]]
             subject=slide.slide_id,
             evidence=f"{last}: no such file" if slide.paths else last,
             remedy="Put it back, mount its disk, or name where it may be: "
-            "pathassets doctor --search FOLDER",
+            "pathassets doctor --search FOLDER; of one in a bucket: pathassets ingest URL",
         )
     folder = place.path.parent
     return Finding(

@@ -14,19 +14,11 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
-from pathlib import Path
 
-from pathassets.adapters.store.aside import put_aside
 from pathassets.adapters.store.damage import Damage
-from pathassets.adapters.store.partial import PARTIAL, sweep_partials
+from pathassets.adapters.store.opening import upkeep_of
 from pathassets.adapters.store.store import Artifact
-from pathassets.adapters.store.survey import (
-    Stray,
-    find_leftovers,
-    find_unlisted,
-    survey,
-    working_since_s,
-)
+from pathassets.adapters.store.upkeep import Stray, Upkeep, working_since_s
 from pathassets.catalog.forgotten import find_gone
 from pathassets.core.address import ALL_SLIDES, Address
 from pathassets.core.recipe import ANNOTATIONS, STAGES
@@ -98,18 +90,19 @@ def _drop_row(platform: Platform, table: str, address: Address) -> str:
         platform.catalog.drop_attempts(address)
         return "its rows were dropped"
     platform.catalog.drop_rows(address)
-    folder = platform.store.path_of(address)
-    if not folder.exists():
+    if upkeep_of(platform.store).is_bare(address):
         return "its row was dropped"
-    return f"its row was dropped, its files are in {_put_aside(platform, folder)}"
+    where = platform.store.uri_of(address)
+    return f"its row was dropped, its files are in {_put_aside(platform, where)}"
 
 
 def check_store(platform: Platform, *, reads_bytes: bool) -> Iterator[Finding]:
     """Look at everything that lies in the store."""
-    for left in find_leftovers(platform.store):
-        yield _leftover(platform, left)
+    upkeep = upkeep_of(platform.store)
+    for left in upkeep.find_leftovers():
+        yield _leftover(upkeep, left)
     since_s = working_since_s(platform.store)
-    found = survey(platform.store, [ANNOTATIONS, *STAGES])
+    found = upkeep.survey([ANNOTATIONS, *STAGES])
     refused: set[Address] = set()  # what an artifact is made from comes before it
     while page := list(islice(found, _N_ASKED)):
         strays = [one for one in page if isinstance(one, Stray)]
@@ -118,34 +111,21 @@ def check_store(platform: Platform, *, reads_bytes: bool) -> Iterator[Finding]:
         known = platform.catalog.known_artifacts(addresses)
         slides = platform.catalog.known_slides({one.partition_key for one in addresses})
         for address in addresses:
-            if address not in known and not _is_under_way(platform, address, since_s):
+            if address not in known and not upkeep.is_newer(address, since_s):
                 is_of_slide = address.partition_key in {ALL_SLIDES, *slides}
                 yield from _unrecorded(platform, address, refused, is_of_slide=is_of_slide)
             elif address in known and reads_bytes:
                 yield from _unlisted(platform, address)
 
 
-def _is_under_way(platform: Platform, address: Address, since_s: float) -> bool:
-    """Whether a run that works now may have made it, and is about to enter it."""
-    try:
-        return platform.store.path_of(address).stat().st_ctime >= since_s
-    except OSError:
-        return True  # gone since it was listed
-
-
-def _leftover(platform: Platform, left: Stray) -> Finding:
-    is_partial = left.path.parent.name == PARTIAL
-
+def _leftover(upkeep: Upkeep, left: Stray) -> Finding:
     def sweep() -> str:
-        if is_partial:
-            sweep_partials(platform.store)
-        else:
-            platform.store.sweep_staging()
+        upkeep.sweep()
         return "removed: it was never finished"
 
     return Finding(
         kind="leftover",
-        subject=str(left.path),
+        subject=left.place,
         evidence=left.what,
         remedy="The next run removes it, as does " + FIX,
         mend=sweep,
@@ -155,10 +135,10 @@ def _leftover(platform: Platform, left: Stray) -> Finding:
 def _stray(platform: Platform, stray: Stray) -> Finding:
     return Finding(
         kind="stray",
-        subject=str(stray.path),
+        subject=stray.place,
         evidence=stray.what,
         remedy=f"Take it elsewhere; {FIX} puts it aside",
-        mend=partial(_aside, platform, stray.path),
+        mend=partial(_aside, platform, stray.place),
     )
 
 
@@ -167,15 +147,14 @@ def _unlisted(platform: Platform, address: Address) -> Iterator[Finding]:
         artifact = platform.store.read(address)
     except StoreError:
         return  # told of its row
-    yield from (_stray(platform, one) for one in find_unlisted(platform.store, artifact))
+    yield from (_stray(platform, one) for one in upkeep_of(platform.store).find_unlisted(artifact))
 
 
 def _unrecorded(
     platform: Platform, address: Address, refused: set[Address], *, is_of_slide: bool
 ) -> Iterator[Finding]:
     """A folder at an artifact's place, of which the catalog has no row."""
-    folder = platform.store.path_of(address)
-    if not any(folder.iterdir()):
+    if upkeep_of(platform.store).is_bare(address):
         return  # what an interrupted removal leaves
     try:
         artifact = platform.store.read_whole(address)
@@ -186,7 +165,7 @@ def _unrecorded(
             subject=str(address),
             evidence=f"the catalog does not know it, and it is not whole: {error.message}",
             remedy=f"{FIX} puts it aside",
-            mend=partial(_aside, platform, folder),
+            mend=partial(_aside, platform, platform.store.uri_of(address)),
         )
         return
     told = _whole(platform, artifact, refused, is_of_slide=is_of_slide)
@@ -219,7 +198,7 @@ def _whole(
 
 def _unstated(platform: Platform, artifact: Artifact) -> Finding:
     """An annotation's file, which can be recorded once more: it lies in the store as it was."""
-    address, folder = artifact.address, platform.store.path_of(artifact.address)
+    address, folder = artifact.address, platform.store.fetch(artifact.address)
     kept = (folder / one.path for one in artifact.files if one.path.startswith(f"{ORIGINAL}/"))
     file = shlex.quote(str(next(kept, folder)))
     return Finding(
@@ -237,7 +216,7 @@ def _unfounded(platform: Platform, address: Address, lacking: Unfounded) -> Find
         subject=str(address),
         evidence="it is whole by its sizes, the catalog does not know it, and it was made from "
         f"{lacking.parent}, {lacking.why}",
-        remedy=f"{lacking.remedy}, or remove {platform.store.path_of(address)}",
+        remedy=f"{lacking.remedy}, or remove {platform.store.uri_of(address)}",
     )
 
 
@@ -253,7 +232,7 @@ def _homeless(platform: Platform, address: Address) -> Finding:
         else f"it is whole, and its slide was {gone.told}",
         remedy="Ingest its slide again, or restore the catalog; else remove it"
         if gone is None
-        else f"Remove {platform.store.path_of(address)}",
+        else f"Remove {platform.store.uri_of(address)}",
     )
 
 
@@ -281,9 +260,9 @@ def _is_stated(platform: Platform, address: Address) -> bool:
     return any((one.name, one.digest) == (address.name, address.digest) for one in history)
 
 
-def _aside(platform: Platform, path: Path) -> str:
-    return f"put aside: {_put_aside(platform, path)}"
+def _aside(platform: Platform, place: str) -> str:
+    return f"put aside: {_put_aside(platform, place)}"
 
 
-def _put_aside(platform: Platform, path: Path) -> Path:
-    return put_aside(platform.store, path, f"{datetime.now(UTC):%Y-%m-%d}")
+def _put_aside(platform: Platform, place: str) -> str:
+    return upkeep_of(platform.store).put_aside(place, f"{datetime.now(UTC):%Y-%m-%d}")

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from pathassets.adapters.store.store import Store
+from pathassets.adapters.store.folder_store import FolderStore
 from pathassets.engine.platform.annotations import AnnotationSource, withdraw
 from pathassets.engine.platform.batch import run_batch
 from pathassets.engine.platform.datasets.build import build_dataset
@@ -225,7 +225,7 @@ def test_what_failed_since_its_change_is_stale_still(made, reopen):
 
 
 def test_a_slide_more_makes_the_dataset_stale(made, make_slide, register, monkeypatch):
-    monkeypatch.setattr(Store, "look_over", None)  # it is told by the catalog alone
+    monkeypatch.setattr(FolderStore, "look_over", None)  # it is told by the catalog alone
     register(made, make_slide("z.svs", seed=9))
     left_out = "members patients, labels or slides left out: 2 slides → 2 slides"
     assert said(made) == {COHORT: {(left_out, "", "all")}}

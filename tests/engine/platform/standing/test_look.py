@@ -4,7 +4,7 @@ from collections import Counter
 import pytest
 from sqlalchemy import update
 
-from pathassets.adapters.store.store import Store
+from pathassets.adapters.store.folder_store import FolderStore
 from pathassets.catalog.database.connect import writing
 from pathassets.catalog.tables import artifact, plan
 from pathassets.engine.platform import status
@@ -25,13 +25,13 @@ def made(platform, get_ready):
 def looked(monkeypatch):
     """How often each artifact was looked at."""
     found = Counter()
-    check = Store.check_sizes
+    check = FolderStore.check_sizes
 
     def counting(self, address, files):
         found[address] += 1
         return check(self, address, files)
 
-    monkeypatch.setattr(Store, "check_sizes", counting)
+    monkeypatch.setattr(FolderStore, "check_sizes", counting)
     return found
 
 

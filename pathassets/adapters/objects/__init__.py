@@ -1,0 +1,1 @@
+"""Object storage, S3 and its like: a URL -> a place of objects."""

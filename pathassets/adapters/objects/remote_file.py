@@ -1,0 +1,91 @@
+"""Text -> where a slide's file is: a path of this machine, or the URL of an object.
+
+`Path("s3://bucket/x.svs")` is `s3:/bucket/x.svs`, which is nowhere. So text of people, tables and
+the catalog is taken apart here, once, and what it stands for is a value of one of two types from
+then on, with the same words for name, ending and folder.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote
+
+from pathassets.adapters.files import FileStamp
+from pathassets.adapters.objects.urls import WEB, ObjectUrl, is_key, is_url, parse_url
+from pathassets.errors import SpecError
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFile:
+    """An object that is, or should be, a slide's file; or the folder of some."""
+
+    url: ObjectUrl
+    seen: FileStamp | None = field(default=None, compare=False, repr=False)
+    """How the slide looked when it was listed; None where nobody listed it."""
+
+    def __str__(self) -> str:
+        return str(self.url)
+
+    @property
+    def name(self) -> str:
+        """Last part of its key; empty of a whole bucket."""
+        return PurePosixPath(self.url.prefix).name
+
+    @property
+    def stem(self) -> str:
+        """Name without its ending."""
+        return PurePosixPath(self.url.prefix).stem
+
+    @property
+    def suffix(self) -> str:
+        """Ending of its name."""
+        return PurePosixPath(self.url.prefix).suffix
+
+    @property
+    def parent(self) -> RemoteFile:
+        """The folder that it is in.
+
+        >>> str(place_of("s3://bucket/a/x.svs").parent), str(place_of("s3://bucket/x.svs").parent)
+        ('s3://bucket/a', 's3://bucket')
+        """
+        return RemoteFile(replace(self.url, prefix=self.url.prefix.rpartition("/")[0]))
+
+    def below(self, key: str, seen: FileStamp | None = None) -> RemoteFile:
+        """An object in this folder."""
+        prefix = f"{self.url.prefix}/{key}".strip("/")
+        return RemoteFile(replace(self.url, prefix=prefix), seen)
+
+
+_OF_URLS = frozenset("?#%")
+"""What a URL that is written out would be taken for something else by."""
+FilePlace = Path | RemoteFile
+"""Where a slide's file is."""
+
+
+def place_of(text: str) -> FilePlace:
+    """What a text names: an object, where it begins as a URL does, else a path.
+
+    People copy URLs of web servers as browsers write them, `a%20b.svs`; keys of buckets are taken
+    as they stand.
+
+    >>> place_of("s3://bucket/a/x.svs").name, place_of("/a/x.svs").name
+    ('x.svs', 'x.svs')
+
+    Raises:
+        SpecError: it is a URL of no storage that is known, or one that holds a secret.
+    """
+    if not is_url(text):
+        return Path(text)
+    url = parse_url(text)
+    return RemoteFile(_unquoted(url) if url.scheme in WEB else url)
+
+
+def _unquoted(url: ObjectUrl) -> ObjectUrl:
+    """The URL as it is kept: read again it is the same one."""
+    prefix = unquote(url.prefix)
+    if prefix and not (is_key(prefix) and _OF_URLS.isdisjoint(prefix)):
+        raise SpecError(
+            f"{url.root}: names no file", remedy="For example https://lab.example/scans/a.svs"
+        )
+    return replace(url, prefix=prefix)

@@ -1,0 +1,247 @@
+"""Objects -> the slides among them: which objects are one slide, and how they look.
+
+A slide of one file is one object. Of MRXS it is the object and all below the folder of its name, of
+VMS and VMU what the index names beside it. Of DICOM it is all `.dcm` of one folder: to which series
+each belongs only its content says, and is looked at when they were copied.
+
+Keys are strangers' words: one with `..`, an empty part, control characters, `?` or `#` is no
+slide's, nor is what lies under a hidden name, as programs write that copy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from pathassets.adapters.files import FileStamp
+from pathassets.adapters.objects.place import ObjectPlace, StoredObject, open_place
+from pathassets.adapters.objects.remote_file import FilePlace, RemoteFile
+from pathassets.adapters.objects.urls import WEB, is_key
+from pathassets.adapters.openslide.members import SUFFIXES, names_in_index, slide_stamp
+from pathassets.errors import ObjectMissing, SlideUnreadable, SpecError
+
+logger = logging.getLogger(__name__)
+
+_PASSED = (".", "~")
+"""Names that begin so are being written, or of no concern."""
+_INDEX_BYTES = 1_000_000
+_ETAG_CHARS = 128
+"""S3 and Azure write up to 40; of a longer one the hash is kept."""
+_WEAK = "W/"
+"""So begin ETags that do not promise the same bytes. Source: RFC 9110, 8.8.1."""
+DICOM = ".dcm"
+_NOT_IN_URLS = frozenset("?#")
+"""What begins a query or a fragment: read again, the URL would be of something else."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteSlide:
+    """A slide's objects, as they look."""
+
+    file: RemoteFile
+    """The one that is opened."""
+    members: tuple[StoredObject, ...]
+    """All of them, their keys below the folder of that one; it comes first."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Of all of them."""
+        return sum(one.size_bytes for one in self.members)
+
+    @property
+    def stamp(self) -> FileStamp:
+        """By what a change shows: ETags, sizes and the newest time, whole seconds, as HTTP has it.
+
+        Whoever overwrites an object gives it another time; within the same second, another ETag.
+        """
+        return FileStamp(
+            size_bytes=self.size_bytes,
+            mtime_ns=max(int(one.modified_s) for one in self.members) * 10**9,
+            ctime_ns=0,
+            etag=_etag_of(self.members),
+        )
+
+    @property
+    def folder(self) -> ObjectPlace:
+        """Where its objects are."""
+        return open_place(str(self.file.parent))
+
+
+def look_at(file: RemoteFile) -> RemoteSlide:
+    """Ask which objects are a slide, and how they look: one request, of a slide of several a few.
+
+    Raises:
+        SlideUnreadable: there is no such object.
+        StoreError: the storage cannot be asked.
+    """
+    place = open_place(str(file.parent))
+    try:
+        own = _readable(place.head(file.name), place)
+        return RemoteSlide(file=file, members=tuple(_with_others(file, own, place)))
+    except ObjectMissing as error:
+        raise _missing(file) from error
+
+
+def find_remote_slides(folder: RemoteFile) -> list[RemoteFile]:
+    """Slides below a URL, or the one that it names; each bears how it looked.
+
+    Raises:
+        SpecError: there is no slide.
+        StoreError: the storage cannot be asked, or not for a list.
+    """
+    if _is_slide_name(folder.name):
+        try:
+            return [replace(folder, seen=look_at(folder).stamp)]
+        except SlideUnreadable:
+            pass  # it may be a folder of such a name
+    if folder.url.scheme in WEB:
+        raise SpecError(
+            f"{folder}: no slide is there, and a web server lists none",
+            remedy="Name the slide's own URL (.svs, .tif, .ndpi …)",
+        )
+    found = [replace(one.file, seen=one.stamp) for one in slides_below(folder)]
+    if not found:
+        raise SpecError(
+            f"{folder}: no slides are there",
+            remedy="Name a bucket, a folder or an object with slides (.svs, .tif, .ndpi, .mrxs …)",
+        )
+    return sorted(found, key=str)
+
+
+def slides_below(folder: RemoteFile) -> list[RemoteSlide]:
+    """Slides below a URL, from one listing.
+
+    Raises:
+        StoreError: the storage cannot be asked.
+    """
+    return objects_in(folder)[0]
+
+
+def objects_in(
+    folder: RemoteFile, suffixes: Collection[str] = ()
+) -> tuple[list[RemoteSlide], list[tuple[RemoteFile, FileStamp]]]:
+    """Slides below a URL, and other objects whose names end so, from one listing.
+
+    Raises:
+        StoreError: the storage cannot be asked.
+    """
+    by_folder: dict[str, list[StoredObject]] = defaultdict(list)
+    others: list[tuple[RemoteFile, FileStamp]] = []
+    endings = tuple(suffixes)
+    for one in open_place(str(folder)).objects():
+        if is_of_slide(one.key):
+            by_folder[one.key.rpartition("/")[0]].append(one)
+            if endings and one.key.lower().endswith(endings):
+                file = folder.below(one.key)
+                others.append((file, RemoteSlide(file=file, members=(one,)).stamp))
+    slides = [one for above in sorted(by_folder) for one in _slides_in(folder, above, by_folder)]
+    return slides, others
+
+
+def _slides_in(
+    root: RemoteFile, above: str, by_folder: dict[str, list[StoredObject]]
+) -> Iterator[RemoteSlide]:
+    """Slides whose file is in one folder of a listing."""
+    here = {one.key.rpartition("/")[2]: one for one in by_folder[above]}
+    folder = root.below(above) if above else root
+    dicom = [name for name in sorted(here) if name.lower().endswith(DICOM)]
+    for name in sorted(here.keys() - {*dicom[1:]}):
+        if not _is_slide_name(name):
+            continue
+        file = folder.below(name)
+        own = replace(here[name], key=name)
+        others: Iterable[StoredObject] = ()
+        if name in dicom[:1]:
+            others = (replace(here[one], key=one) for one in dicom[1:])
+        elif file.suffix.lower() == ".mrxs":
+            others = _listed_below(f"{above}/{file.stem}".strip("/"), file.stem, by_folder)
+        elif file.suffix.lower() in {".vms", ".vmu"}:
+            others = _named_beside(file, open_place(str(folder)))
+        yield RemoteSlide(file=file, members=(own, *others))
+
+
+def _listed_below(
+    key: str, stem: str, by_folder: dict[str, list[StoredObject]]
+) -> Iterator[StoredObject]:
+    """Objects of a listing in a folder, at any depth."""
+    for above in sorted(by_folder):
+        if above == key or above.startswith(f"{key}/"):
+            for one in by_folder[above]:
+                yield replace(one, key=stem + one.key[len(key) :])
+
+
+def _with_others(file: RemoteFile, own: StoredObject, place: ObjectPlace) -> Iterator[StoredObject]:
+    """An object, and those that are the same slide."""
+    yield own
+    kind = file.suffix.lower()
+    if kind == ".mrxs":
+        for one in place.objects(file.stem):
+            if is_of_slide(one.key):
+                yield _readable(one, place)
+    elif kind in {".vms", ".vmu"}:
+        yield from _named_beside(file, place)
+    elif kind == DICOM:
+        for one in place.objects():
+            is_here = "/" not in one.key and one.key.lower().endswith(DICOM)
+            if is_here and one.key != own.key and is_of_slide(one.key):
+                yield _readable(one, place)
+
+
+def _named_beside(file: RemoteFile, place: ObjectPlace) -> Iterator[StoredObject]:
+    """Objects that a Hamamatsu index names and that are there."""
+    index = place.read(file.name, start=0, end=_INDEX_BYTES).decode("utf-8", errors="replace")
+    for name in sorted(names_in_index(index)):
+        if is_key(name) and "/" not in name and name != file.name:
+            try:
+                yield _readable(place.head(name), place)
+            except ObjectMissing:
+                continue
+
+
+def _readable(one: StoredObject, place: ObjectPlace) -> StoredObject:
+    """An object as it can be asked for again: no server takes a weak ETag for the same bytes."""
+    is_weak = place.url.scheme in WEB and (one.etag or "").startswith(_WEAK)
+    return replace(one, etag=None) if is_weak else one
+
+
+def is_of_slide(key: str) -> bool:
+    """Whether a key can be one of a slide's: what copying programs write is passed over."""
+    if not is_key(key) or not _NOT_IN_URLS.isdisjoint(key):
+        logger.warning("%a: is a key that no file, or no URL, can have, and is passed over", key)
+        return False
+    return not any(part.startswith(_PASSED) for part in key.split("/"))
+
+
+def _is_slide_name(name: str) -> bool:
+    return f".{name.rpartition('.')[2].lower()}" in SUFFIXES and not name.startswith(_PASSED)
+
+
+def _etag_of(members: tuple[StoredObject, ...]) -> str:
+    """One for all of a slide's objects; empty where the storage gives none."""
+    etags = [one.etag or "" for one in members]
+    if len(etags) == 1 and len(etags[0]) <= _ETAG_CHARS and etags[0].isprintable():
+        return etags[0]
+    lines = sorted(f"{one.key}\t{etag}\n" for one, etag in zip(members, etags, strict=True))
+    return hashlib.sha256("".join(lines).encode()).hexdigest() if any(etags) else ""
+
+
+def _missing(file: RemoteFile) -> SlideUnreadable:
+    return SlideUnreadable(
+        file,
+        "no such object",
+        remedy="Look whether it was removed or renamed, or ingest it where it is now",
+        reason="file_missing",
+    )
+
+
+def stamp_at(place: FilePlace) -> FileStamp:
+    """How a slide looks, wherever it is; of a file that is no slide, how that one does.
+
+    Raises:
+        SlideUnreadable: it is missing or forbidden.
+        StoreError: its storage cannot be asked.
+    """
+    return look_at(place).stamp if isinstance(place, RemoteFile) else slide_stamp(place)

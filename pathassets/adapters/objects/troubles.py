@@ -1,0 +1,111 @@
+"""What an object storage answers when it will not -> an error with cause and remedy.
+
+The text of a foreign error is never passed on: it holds addresses with signatures, headers and
+answers with key ids. Of it are taken a status, the code that S3 calls the fault by, and its kind.
+"""
+
+from __future__ import annotations
+
+import re
+
+from obstore import exceptions as foreign
+
+from pathassets.errors import (
+    ObjectChanged,
+    ObjectMissing,
+    PathAssetsError,
+    StorageUnavailable,
+    StoreError,
+)
+
+FOREIGN = (foreign.BaseError, OSError, ValueError)
+"""What the functions of obstore raise."""
+_STATUS = re.compile(r"status code: (\d{3})")
+_CODE = re.compile(r"<Code>([A-Za-z]{3,40})</Code>")
+_NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")
+_METADATA = ("169.254.169.254", "169.254.170.2", "metadata.google", "MissingAccount", "credential")
+"""Where a machine of a cloud is asked for credentials once nothing else gave any."""
+_WRONG_KEYS = frozenset(
+    {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"}
+)
+_LOG_IN = (
+    'Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (of a profile: eval "$(aws configure '
+    'export-credentials --format env)"), GOOGLE_APPLICATION_CREDENTIALS, or '
+    "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY"
+)
+_GRANT = "Grant these credentials what they need there (read, list, write and delete)"
+_REGION = "Set AWS_REGION to the region of the bucket"
+_REDIRECTED = "redirect without LOCATION"
+_ELSEWHERE = ("AuthorizationHeaderMalformed", "IllegalLocationConstraintException")
+_N_UNKNOWN, _N_REFUSED, _N_SHORTER, _N_BUSY, _N_BROKEN = 401, 403, 416, 429, 500
+
+
+def trouble_of(error: Exception, url: str, root: str) -> PathAssetsError:
+    """What an error of obstore means, told of an object or of the bucket that it should be in.
+
+    Args:
+        error: As obstore raised it.
+        url: Of the object or folder.
+        root: Of its bucket.
+    """
+    said = str(error)
+    code = next(iter(_CODE.findall(said)), "")
+    status = int(next(iter(_STATUS.findall(said)), 0))
+    if code in _NO_BUCKET:
+        return ObjectMissing(
+            root, "there is no such bucket", remedy="Make it, or mend its name or the endpoint"
+        )
+    if isinstance(error, FileNotFoundError):
+        return ObjectMissing(url, "is not there", remedy="Look whether it was removed or renamed")
+    return _of_who_asks(error, code, status, root) or _of_answer(error, code, status, url)
+
+
+def _of_who_asks(error: Exception, code: str, status: int, root: str) -> PathAssetsError | None:
+    """What is wrong with the credentials, where they are at fault."""
+    if code in _WRONG_KEYS or status == _N_UNKNOWN:
+        return StoreError(root, f"does not know these credentials{_called(code)}", remedy=_LOG_IN)
+    if any(place in str(error) for place in _METADATA):
+        return StoreError(root, "there are no credentials for it", remedy=_LOG_IN)
+    if isinstance(error, foreign.PermissionDeniedError | PermissionError) or status == _N_REFUSED:
+        return StoreError(root, f"refuses this to these credentials{_called(code)}", remedy=_GRANT)
+    return None
+
+
+def _of_answer(error: Exception, code: str, status: int, url: str) -> PathAssetsError:
+    if isinstance(error, foreign.PreconditionError) or status == _N_SHORTER:
+        return changed(url)
+    if isinstance(error, foreign.InvalidPathError):
+        return StoreError(
+            url, "holds, or is, a name that no file can have", remedy="Rename that object"
+        )
+    if isinstance(error, foreign.NotSupportedError):
+        return StoreError(
+            url, "the server cannot do this", remedy="Use a bucket (s3://, gs://, az://)"
+        )
+    if _REDIRECTED in str(error) or code in _ELSEWHERE:
+        return StoreError(url, "is in another region, or at another endpoint", remedy=_REGION)
+    if status in {0, _N_BUSY} or status >= _N_BROKEN:
+        return _unavailable(error, code, status, url)
+    return StoreError(
+        url, f"the server answered {status}{_called(code)}", remedy="Ask who keeps the server"
+    )
+
+
+def changed(url: str) -> ObjectChanged:
+    """What is said of an object that is not the one any more that was begun to be read."""
+    return ObjectChanged(url, "was changed while it was read", remedy="Run it again")
+
+
+def _unavailable(error: Exception, code: str, status: int, url: str) -> PathAssetsError:
+    if not isinstance(error, foreign.BaseError) and isinstance(error, ValueError):
+        return StoreError(url, "cannot be asked for so", remedy="Mend the URL, or the endpoint's")
+    answer = f"answered {status}{_called(code)}" if status else "does not answer"
+    return StorageUnavailable(
+        url,
+        f"the server {answer}, tried several times",
+        remedy="Look at the network and the endpoint (AWS_ENDPOINT_URL), and run it again",
+    )
+
+
+def _called(code: str) -> str:
+    return f" ({code})" if code else ""

@@ -1,0 +1,98 @@
+"""URLs of object storage -> their parts; what holds a secret, or is no place, is refused.
+
+    s3://BUCKET/PREFIX      gs://BUCKET/PREFIX      az://CONTAINER/PREFIX      https://lab.example/FOLDER
+
+Credentials are the environment's. A URL that holds any is refused, and no error repeats it: it
+would stand in the catalog, in events and in logs.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from pathassets.errors import SpecError
+
+BUCKETS = frozenset({"s3", "gs", "az"})
+"""Schemes of object storage."""
+WEB = frozenset({"https", "http"})
+"""Schemes of servers that are read from only."""
+_SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
+_FOR_EXAMPLE = "For example s3://bucket/folder"
+_LEAVE_OUT = (
+    f"{_FOR_EXAMPLE}; credentials are taken from the environment, such as AWS_ACCESS_KEY_ID"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectUrl:
+    """Where objects are."""
+
+    scheme: str
+    host: str
+    """Bucket, container, or host with its port."""
+    prefix: str
+    """Folder or key in it, without slashes around it; empty for all of it."""
+
+    def __str__(self) -> str:
+        return f"{self.root}/{self.prefix}".rstrip("/")
+
+    @property
+    def root(self) -> str:
+        """The bucket, or the host, alone."""
+        return f"{self.scheme}://{self.host}"
+
+
+def is_url(text: str) -> bool:
+    """Whether a text is a URL of some kind, and not the path of a file.
+
+    >>> is_url("s3://bucket/slides"), is_url("/data/slides"), is_url("C:/slides")
+    (True, False, False)
+    """
+    return _SCHEME.match(text) is not None
+
+
+def parse_url(text: str) -> ObjectUrl:
+    """Take a URL of objects apart.
+
+    >>> parse_url("s3://bucket/a/b/").prefix
+    'a/b'
+
+    Raises:
+        SpecError: it is none, its scheme isn't known, or it holds a password or a signature.
+    """
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        raise SpecError("the URL of objects cannot be read", remedy=_LEAVE_OUT) from None
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise SpecError(
+            f"{parts.scheme}://{parts.hostname or ''}/…: the URL holds a password, a signature or "
+            "something else after its path",
+            remedy=_LEAVE_OUT,
+        )
+    if parts.scheme not in BUCKETS | WEB:
+        raise SpecError(
+            f"{parts.scheme}://: is no URL of object storage",
+            remedy="Use s3://, gs://, az:// or https://",
+        )
+    prefix = parts.path.strip("/")
+    if not parts.hostname or not text.isprintable() or (prefix and not is_key(prefix)):
+        raise SpecError(f"{parts.scheme}://: names no bucket and folder", remedy=_FOR_EXAMPLE)
+    if parts.scheme in BUCKETS and port is not None:
+        raise SpecError(
+            f"{parts.scheme}://{parts.netloc}: a bucket has no port",
+            remedy="Name the server by AWS_ENDPOINT_URL",
+        )
+    return ObjectUrl(scheme=parts.scheme, host=parts.netloc, prefix=prefix)
+
+
+def is_key(key: str) -> bool:
+    """Whether a key is a path below a place, which no tool takes for another.
+
+    >>> [is_key(key) for key in ("a/b.svs", "a//b", "../b", "a/./b", "/a", "a/", "", "a" + chr(10))]
+    [True, False, False, False, False, False, False, False]
+    """
+    return key.isprintable() and all(part not in {"", ".", ".."} for part in key.split("/"))

@@ -1,0 +1,66 @@
+"""URL -> the whole slide, copied and hashed once, for who has no fingerprint to hold it against."""
+
+from __future__ import annotations
+
+from pathassets.adapters.objects.remote_file import RemoteFile
+from pathassets.adapters.objects.remote_slides import DICOM, RemoteSlide, look_at
+from pathassets.adapters.openslide.members import members_of
+from pathassets.engine.slides.remote.copying import RemoteOriginal
+from pathassets.engine.slides.scratch import NoRoom, Scratch
+from pathassets.engine.slides.scratch_copy import Borrowed
+from pathassets.errors import ResourcesShort, SlideUnreadable, StoreError
+
+
+def copy_of(file: RemoteFile, scratch: Scratch | None) -> Borrowed:
+    """Copy the slide that is at a URL now; the copy says its fingerprint.
+
+    Raises:
+        SlideUnreadable: it is not there, or a folder of DICOM files is not all of one slide.
+        SlideChanged: it was overwritten meanwhile.
+        StoreError: its storage does not give it, or there is no folder for copies.
+        ResourcesShort: there is no room for it.
+    """
+    return copy_of_slide(look_at(file), scratch)
+
+
+def copy_of_slide(slide: RemoteSlide, scratch: Scratch | None, fingerprint: str = "") -> Borrowed:
+    """Copy a slide that was looked at, held against a fingerprint where one is said.
+
+    Raises:
+        SlideUnreadable: a folder of DICOM files is not all of one slide.
+        SlideChanged: it was overwritten meanwhile, or its content is another.
+        StoreError: its storage does not give it, or there is no folder for copies.
+        ResourcesShort: there is no room for it.
+    """
+    if scratch is None:
+        raise StoreError(
+            slide.file, "is read from a copy, and there is no folder for it",
+            remedy="Set PATHASSETS_SCRATCH",
+        )  # fmt: skip
+    copy = scratch.borrow(RemoteOriginal(slide), fingerprint)
+    if isinstance(copy, NoRoom):
+        raise ResourcesShort.of_scratch(slide.file, copy.why)
+    try:
+        _require_one_series(slide.file, copy)
+    except BaseException:
+        copy.close()
+        raise
+    return copy
+
+
+def _require_one_series(file: RemoteFile, copy: Borrowed) -> None:
+    """Refuse a folder of DICOM files that are not all of one slide: which are, no listing says."""
+    if file.suffix.lower() != DICOM:
+        return
+    try:
+        others = {*copy.members} - {*members_of(copy.path)}
+    except SlideUnreadable as error:
+        raise error.about(file) from error
+    if others:
+        raise SlideUnreadable(
+            file,
+            f"{len(others)} other DICOM files in its folder are no part of it, such as "
+            f"{min(others).name}",
+            remedy="Keep each series in a folder of its own, labels and overviews elsewhere",
+            reason="folder_of_slides",
+        )

@@ -1,0 +1,253 @@
+"""A place of objects, on an S3 server; in memory and in a folder what they can do as well."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import traceback
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.request import Request, urlopen
+
+import pytest
+from obstore.store import LocalStore, MemoryStore
+
+from pathassets.adapters.objects import place as module
+from pathassets.adapters.objects.place import ObjectPlace, open_place
+from pathassets.adapters.objects.urls import parse_url
+from pathassets.errors import (
+    ObjectMissing,
+    SpecError,
+    StorageUnavailable,
+    StoreError,
+    is_passing,
+)
+from tests.s3_server import KEY_ID, N_LISTED, SECRET, environment_for
+
+SMALL, LARGE = b"0123456789", bytes(range(256)) * 40_960  # 10 MiB
+
+
+@pytest.fixture(params=["s3", "memory", "folder"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectPlace:
+    """An empty place below a bucket, each kind of storage that is here."""
+    if request.param == "s3":
+        return open_place(f"{request.getfixturevalue('bucket')}/a folder/of ours")
+    store = MemoryStore() if request.param == "memory" else LocalStore(tmp_path)
+    return ObjectPlace(parse_url("s3://simulated/a folder/of ours"), store)
+
+
+class CannedServer:
+    """A server that answers whatever it is asked as it was told to."""
+
+    def __init__(self) -> None:
+        self._status, self._body = 500, b""
+        canned = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(canned._status)
+                self.send_header("Content-Length", str(len(canned._body)))
+                self.end_headers()
+                self.wfile.write(canned._body)
+
+            def log_message(self, *_: object) -> None: ...
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def answer(self, status: int, body: str) -> None:
+        self._status, self._body = status, body.encode()
+
+
+@pytest.fixture
+def canned_server() -> Iterator[CannedServer]:
+    canned = CannedServer()
+    os.environ.update(environment_for(f"http://127.0.0.1:{canned.server.server_port}"))
+    yield canned
+    canned.server.shutdown()
+    canned.server.server_close()
+
+
+@pytest.fixture
+def on_s3(bucket: str) -> ObjectPlace:
+    return open_place(bucket)
+
+
+def test_what_is_put_is_read_and_said(place: ObjectPlace):
+    place.put("slides/ä b%20.svs", SMALL)
+    known = place.head("slides/ä b%20.svs")
+    assert (known.key, known.size_bytes) == ("slides/ä b%20.svs", 10)
+    assert known.etag
+    assert known.modified_s > 1.7e9
+    assert place.read(known.key) == SMALL
+    assert list(place.objects()) == list(place.objects("slides")) == [known]
+    assert place.url_of(known.key) == f"{place.url}/slides/ä b%20.svs"
+
+
+def test_ranges_are_read_and_end_where_the_object_ends(place: ObjectPlace):
+    place.put("a", SMALL)
+    assert place.read("a", start=2, end=5) == b"234"
+    assert place.read("a", start=7) == b"789"
+    assert place.read("a", start=7, end=99) == b"789"
+    assert place.read_ranges("a", [(0, 2), (8, 10), (3, 4)]) == [b"01", b"89", b"3"]
+
+
+def test_a_large_file_goes_up_and_down_in_parts(
+    place: ObjectPlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(module, "PART_BYTES", 3 * 1024 * 1024)
+    (tmp_path / "up").write_bytes(LARGE)
+    place.put_file("large", tmp_path / "up")
+    known = place.head("large")
+    assert known.size_bytes == len(LARGE)
+    assert [len(part) for part in place.read_parts(known)] == [3 << 20, 3 << 20, 3 << 20, 1 << 20]
+    place.download(known, tmp_path / "down")
+    assert (tmp_path / "down").read_bytes() == LARGE
+    with pytest.raises(FileExistsError):
+        place.download(known, tmp_path / "down")
+
+
+def test_an_object_that_changes_while_it_is_read_is_not_mixed(
+    on_s3: ObjectPlace, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(module, "PART_BYTES", 4)
+    on_s3.put("a", SMALL)
+    parts = on_s3.read_parts(on_s3.head("a"))
+    assert next(parts) == b"0123"
+    on_s3.put("a", SMALL[::-1])
+    with pytest.raises(StoreError, match="was changed while it was read"):
+        next(parts)
+
+
+def test_only_the_first_puts_what_is_to_be_absent(place: ObjectPlace):
+    assert place.put_if_absent("once", b"first")
+    assert not place.put_if_absent("once", b"second")
+    assert place.read("once") == b"first"
+
+
+def test_a_folder_is_listed_to_its_end_and_nothing_beside_it(place: ObjectPlace):
+    keys = [f"in/{n // 80}/{n:04}" for n in range(2 * N_LISTED + 1)]
+    for key in (*keys, "inside", "in.txt"):
+        place.put(key, b"")
+    assert sorted(one.key for one in place.objects("in")) == keys
+    assert place.folders("in") == ["0", "1"]
+    assert place.folders() == ["in"]
+    assert list(place.objects("nowhere")) == place.folders("nowhere") == []
+    place.delete(keys)
+    assert sorted(one.key for one in place.objects()) == ["in.txt", "inside"]
+
+
+def test_what_is_gone_can_be_removed_again(place: ObjectPlace):
+    for key in ("a", "b"):
+        place.put(key, b"")
+    place.delete(["gone", "a", "gone too", "b"])
+    assert list(place.objects()) == []
+
+
+def test_what_is_not_there_is_missing(place: ObjectPlace):
+    for ask in (place.head, place.read):
+        with pytest.raises(ObjectMissing, match="/nothing: is not there") as caught:
+            ask("nothing")
+        assert isinstance(caught.value, FileNotFoundError)
+        assert not is_passing(caught.value)
+
+
+@pytest.mark.parametrize("key", ["", "../a", "a//b", "/a", "a/.", "a\nb", "a\x1b[1m"])
+def test_a_key_that_is_no_path_is_refused(on_s3: ObjectPlace, key: str):
+    with pytest.raises(SpecError, match="is no key"):
+        on_s3.put(key, b"") if key else on_s3.delete([key])
+
+
+def test_no_bucket_is_told_whatever_is_asked(bucket: str):
+    place = open_place(f"{bucket}-not/below")
+    with pytest.raises(ObjectMissing, match="there is no such bucket"):
+        list(place.objects())
+    for ask in (place.read, lambda key: place.put(key, b""), lambda key: place.delete([key])):
+        with pytest.raises(ObjectMissing, match=rf"^{bucket}-not: there is no such bucket"):
+            ask("a")
+
+
+def test_a_server_that_is_not_there_may_come_back(bucket: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setitem(module._RETRIES, "max_retries", 1)
+    with pytest.raises(StorageUnavailable, match="does not answer") as caught:
+        open_place(bucket).head("a")
+    assert is_passing(caught.value)
+    assert "AWS_ENDPOINT_URL" in caught.value.remedy
+
+
+# What servers answer, as AWS documents it: an answer echoes ids and what was signed.
+REFUSED = {
+    (403, "AccessDenied"): (StoreError, "refuses this to these credentials"),
+    (403, "InvalidAccessKeyId"): (StoreError, "does not know these credentials"),
+    (403, "SignatureDoesNotMatch"): (StoreError, "does not know these credentials"),
+    (400, "ExpiredToken"): (StoreError, "does not know these credentials"),
+    (401, ""): (StoreError, "does not know these credentials"),
+    (301, "PermanentRedirect"): (StoreError, "is in another region"),
+    (429, "SlowDown"): (StorageUnavailable, "answered 429"),
+    (503, "SlowDown"): (StorageUnavailable, r"answered 503 \(SlowDown\)"),
+    (400, "EntityTooLarge"): (StoreError, r"answered 400 \(EntityTooLarge\)"),
+    (404, "NoSuchKey"): (ObjectMissing, "is not there"),
+}
+
+
+@pytest.mark.parametrize(("status", "code"), REFUSED)
+def test_no_error_says_a_secret(
+    canned_server: CannedServer, status: int, code: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(module._RETRIES, "max_retries", 0)
+    kind, words = REFUSED[status, code]
+    canned_server.answer(
+        status, f"<Error><Code>{code}</Code><Echo>{KEY_ID} {SECRET}</Echo></Error>"
+    )
+    with pytest.raises(kind, match=words) as caught:
+        open_place("s3://bucket/x").read("a")
+    assert type(caught.value) is kind
+    assert caught.value.remedy
+    said = "".join(traceback.format_exception(caught.value)) + repr(caught.value.__dict__)
+    assert not re.search(rf"{KEY_ID}|{re.escape(SECRET)}|Echo|127\.0\.0\.1", said)
+    assert caught.value.__cause__ is caught.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"s3://{KEY_ID}:{SECRET}@bucket/x",
+        f"https://lab.example/a.svs?X-Amz-Signature={SECRET}",
+        f"az://box/x?sig={SECRET}",
+        f"https://lab.example/a#{SECRET}",
+    ],
+)
+def test_a_url_with_a_secret_is_refused_without_it(url: str):
+    with pytest.raises(SpecError) as caught:
+        open_place(url)
+    assert SECRET not in str(caught.value)
+    assert "environment" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    "url", ["s3://", "s3:///x", "s3://b/../x", "s3://b:80/x", "ftp://lab.example/x", "/a"]
+)
+def test_what_is_no_place_is_refused(url: str):
+    with pytest.raises(SpecError):
+        open_place(url)
+
+
+def test_a_web_server_is_read_from_and_not_written_to(bucket: str):
+    folder = f"{os.environ['AWS_ENDPOINT_URL']}/{bucket.removeprefix('s3://')}/a"
+    public = {"x-amz-acl": "public-read", "Content-Type": "image/tiff"}
+    urlopen(Request(f"{folder}/b", SMALL, public, method="PUT")).close()  # noqa: S310 - our server
+    web = open_place(folder)
+    assert web.read("b", start=2, end=4) == b"23"
+    assert web.head("b").size_bytes == 10
+    for write in (lambda: web.put("c", b""), lambda: web.delete(["b"])):
+        with pytest.raises(StoreError, match="only read from"):
+            write()
+
+
+def test_without_an_account_azure_is_told_what_to_set():
+    with pytest.raises(StoreError, match=r"az://box: there are no credentials") as caught:
+        open_place("az://box/x")
+    assert "AZURE_STORAGE_ACCOUNT_NAME" in caught.value.remedy

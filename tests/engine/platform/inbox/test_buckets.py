@@ -1,0 +1,119 @@
+"""An inbox that is a prefix of a bucket: what waits there, and when it is whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pathassets.adapters.objects.place import ObjectPlace, open_place
+from pathassets.adapters.objects.remote_file import place_of
+from pathassets.engine.platform.inbox.buckets import NO_TABLE
+from pathassets.engine.platform.inbox.look import EMPTY, Look, advanced, look_into, note_look
+from pathassets.engine.platform.inbox.overview import overview, retry
+from pathassets.engine.platform.inbox.taking import forget_gone, take
+from pathassets.engine.platform.ingestion.ingest import Registration
+from pathassets.engine.platform.platform import Platform
+from pathassets.engine.settings import read_settings
+from pathassets.errors import SpecError, StorageUnavailable
+
+pytestmark = pytest.mark.usefixtures("here")
+STABLE_S = 60.0
+
+
+@pytest.fixture
+def watching(platform: Platform, bucket: str) -> Platform:
+    """A platform whose inbox is a folder of a bucket."""
+    inboxes = (place_of(f"{bucket}/in"),)
+    return replace(platform, settings=replace(platform.settings, inboxes=inboxes))
+
+
+@pytest.fixture
+def look(watching: Platform) -> Callable[[float], Look]:
+    """Look into it some time after the last look, as a sensor does."""
+    times = [1_000.0]
+
+    def look(after_s: float) -> Look:
+        times[0] += after_s
+        catalog = watching.catalog
+        clock = advanced(catalog.inbox_clock(), wall_s=times[0], monotonic_s=times[0])
+        found = look_into(catalog, watching.settings.inboxes, clock)
+        note_look(catalog, found, clock)
+        return found
+
+    return look
+
+
+def test_an_object_is_taken_once_it_is_still(
+    watching: Platform, bucket: str, make_slide: Callable[..., Path], look: Callable[[float], Look]
+) -> None:
+    place = open_place(f"{bucket}/in")
+    place.put_file("x/a.svs", make_slide("a.svs"))
+    place.put("bad.svs", b"no slide at all")
+    place.put("empty.svs", b"")
+    place.put("cohort.csv", b"file,label\na.svs,x\n")
+    place.put("m.mrxs", b"preview")
+    place.put(".hidden.svs", b"x")
+    url, bad = f"{bucket}/in/x/a.svs", f"{bucket}/in/bad.svs"
+    assert look(0).whole(STABLE_S) == []
+    place.put_file("x/a.svs", make_slide("b.svs", seed=1))
+    assert look(70).whole(STABLE_S) == [bad]
+    found = look(70)
+    assert found.whole(STABLE_S) == [bad, url]
+    assert {path.rpartition("/")[2]: one.lacks for path, one in found.seen.items()} == {
+        "a.svs": "", "bad.svs": "", "empty.svs": EMPTY, "cohort.csv": NO_TABLE,
+        "m.mrxs": "m/Slidedat.ini is not there yet",
+    }  # fmt: skip
+    taken = [one for one in take(watching, found.whole(STABLE_S)) if isinstance(one, Registration)]
+    assert {str(one.path): one.state for one in taken} == {bad: "refused", url: "new"}
+    assert {url, bad}.isdisjoint(look(10).seen)
+    said = overview(watching)
+    assert [(one.path, one.reason) for one in said.refused] == [(bad, "not_a_slide")]
+    assert [one.path for one in said.slides] == [url]
+    assert NO_TABLE in [one.why for one in said.waiting]
+    assert retry(watching, place_of(bad)) == bad
+    assert bad in look(70).seen
+    list(take(watching, [bad]))
+    assert forget_gone(watching) == 0
+    place.delete(["bad.svs"])
+    assert forget_gone(watching) == 1
+
+
+def test_a_listing_is_asked_once_a_look_and_no_object(
+    bucket: str, look: Callable[[float], Look], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = open_place(f"{bucket}/in")
+    for number in range(105):  # of which the server lists 100 a page
+        place.put(f"{number:03}.svs", b"x")
+    asked: list[str] = []
+    for name in ("head", "read", "read_of"):
+        monkeypatch.setattr(ObjectPlace, name, lambda *_, name=name, **__: asked.append(name))
+    assert len(look(0).seen) == 105
+    assert asked == []
+
+
+def test_a_bucket_that_does_not_answer_has_lost_nothing(
+    bucket: str, look: Callable[[float], Look], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_place(f"{bucket}/in").put("a.svs", b"x")
+    look(0)
+
+    def fail(*_: object) -> None:
+        raise StorageUnavailable(bucket, "the server does not answer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pathassets.engine.platform.inbox.buckets.objects_in", fail)
+        assert look(30).folders == ()
+    assert look(40).whole(STABLE_S) == [f"{bucket}/in/a.svs"]
+
+
+def test_folders_and_prefixes_are_told_from_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATHASSETS_INBOX", "s3://bucket/in:/data/in:gs://other")
+    assert [str(one) for one in read_settings().inboxes] == [
+        "s3://bucket/in", "/data/in", "gs://other"
+    ]  # fmt: skip
+    monkeypatch.setenv("PATHASSETS_INBOX", "https://lab.example/in")
+    with pytest.raises(SpecError, match=r"PATHASSETS_INBOX: https://lab.example/in is of a web"):
+        read_settings()

@@ -1,0 +1,375 @@
+"""Slides in a bucket: registered, found again, refused, copied, and what is left of that."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from pathassets.adapters.files import fingerprint_of
+from pathassets.adapters.objects.place import open_place
+from pathassets.adapters.objects.remote_file import RemoteFile, place_of
+from pathassets.adapters.objects.remote_slides import is_of_slide, look_at, slides_below
+from pathassets.adapters.tifffile import corrupt_tile
+from pathassets.engine.platform.batch import run_batch
+from pathassets.engine.platform.exchange.bags import look_at as look_at_slide
+from pathassets.engine.platform.ingestion.ingest import (
+    Registration,
+    check_file_name,
+    find_files,
+    ingest,
+)
+from pathassets.engine.platform.plan import plan_slides
+from pathassets.engine.platform.platform import Platform
+from pathassets.engine.platform.provenance.origin import find_origin
+from pathassets.engine.platform.upkeep.slide_files import check_slides
+from pathassets.engine.slides.remote import ranged
+from pathassets.engine.slides.remote.whole import copy_of_slide
+from pathassets.engine.slides.scratch import open_scratch
+from pathassets.engine.slides.tile_check import CheckTask, check_slide
+from pathassets.errors import CatalogError, SlideUnreadable, SpecError
+from tests.s3_server import KEY_ID, SECRET
+
+
+def at(url: str) -> RemoteFile:
+    place = place_of(url)
+    assert isinstance(place, RemoteFile)
+    return place
+
+
+def put(bucket: str, key: str, file: Path) -> str:
+    open_place(bucket).put_file(key, file)
+    return f"{bucket}/{key}"
+
+
+def ingested(platform: Platform, *urls: str) -> list[Registration]:
+    return list(ingest(platform, find_files([place_of(url) for url in urls])))
+
+
+def run_all(platform: Platform, run_id: str = "run-1") -> list[str]:
+    planned = plan_slides(platform)
+    outcomes = list(run_batch(platform, planned, platform.recipe.per_slide, run_id=run_id))
+    return [str(one.failure) for one in outcomes if one.failure is not None]
+
+
+def bytes_of(platform: Platform) -> dict[str, str]:
+    """What every file of every artifact holds."""
+    found = {}
+    for manifest in platform.store.root.glob("*/*/*/*/artifact.json"):
+        for file in json.loads(manifest.read_bytes())["files"]:
+            found[f"{manifest.parent.relative_to(platform.store.root)}/{file['path']}"] = file[
+                "sha256"
+            ]
+    return found
+
+
+@pytest.mark.usefixtures("here")
+def test_a_slide_of_a_bucket_is_what_its_content_is(
+    platform: Platform, bucket: str, make_slide: Callable[..., Path]
+) -> None:
+    local = make_slide("a.svs")
+    url = put(bucket, "site 1/a.svs", local)
+    (new,) = ingested(platform, bucket)
+    assert (new.state, str(new.path)) == ("new", url)
+    record = platform.catalog.slide(new.slide_id)
+    assert record.fingerprint == fingerprint_of([local])
+    (seen,) = platform.catalog.paths(new.slide_id)
+    head = open_place(bucket).head("site 1/a.svs")
+    assert (seen.path, seen.size_bytes, seen.etag) == (url, head.size_bytes, head.etag)
+    assert [one.state for one in ingested(platform, f"{bucket}/site 1", url)] == ["known"]
+    here = list(ingest(platform, find_files([local])))
+    assert [(one.state, one.slide_id) for one in here] == [("known", new.slide_id)]
+    assert not [*(platform.settings.home / "scratch").glob("[!.]*")]
+
+
+@pytest.mark.parametrize(
+    "least_bytes",
+    [
+        pytest.param(0, id="by parts"),
+        pytest.param(ranged.LEAST_BYTES, id="whole", marks=pytest.mark.slow),
+    ],
+)
+@pytest.mark.usefixtures("here")
+def test_artifacts_of_a_bucket_are_those_of_a_disk(
+    platform: Platform,
+    bucket: str,
+    make_slide: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    least_bytes: int,
+) -> None:
+    monkeypatch.setattr(ranged, "LEAST_BYTES", least_bytes)
+    local = make_slide("a.svs")
+    url = put(bucket, "a.svs", local)
+    ingested(platform, url)
+    assert run_all(platform) == []
+    remote = bytes_of(platform)
+    assert len(remote) > 4
+    assert not [*(platform.settings.home / "scratch").glob("[!.]*")]
+    shutil.rmtree(platform.store.root / "features")
+    shutil.rmtree(platform.store.root / "patch_locations")
+    shutil.rmtree(platform.store.root / "tissue_mask")
+    list(ingest(platform, find_files([local])))
+    open_place(bucket).delete(["a.svs"])
+    assert run_all(platform, "run-2") == []
+    assert bytes_of(platform) == remote
+
+
+@pytest.mark.usefixtures("here")
+def test_an_object_that_is_overwritten_is_another_slide_or_the_same(
+    platform: Platform, bucket: str, make_slide: Callable[..., Path]
+) -> None:
+    url = put(bucket, "a.svs", make_slide("a.svs"))
+    (first,) = ingested(platform, url)
+    (before,) = platform.catalog.paths(first.slide_id)
+    platform.catalog.confirm_path(replace(before, etag='"of an earlier upload"'))
+    assert run_all(platform) == []
+    assert platform.catalog.paths(first.slide_id) == [before]  # the same bytes, and verified
+    put(bucket, "a.svs", make_slide("b.svs", seed=1))
+    shutil.rmtree(platform.store.root / "features")
+    (said,) = run_all(platform, "run-2")
+    assert url in said
+    assert "its content is not the registered one" in said
+    (second,) = ingested(platform, url)
+    assert (second.state, second.slide_id != first.slide_id) == ("new", True)
+
+
+@pytest.mark.usefixtures("here")
+def test_what_is_gone_or_no_slide_is_refused_by_its_url(
+    platform: Platform, bucket: str, make_slide: Callable[..., Path], tmp_path: Path
+) -> None:
+    put(bucket, "good.svs", make_slide("a.svs"))
+    open_place(bucket).put("page.svs", b"<!DOCTYPE html><html>Log in</html>")
+    open_place(bucket).put("empty.tif", b"")
+    found = {Path(str(one.path)).name: one for one in ingested(platform, bucket)}
+    assert {name: one.state for name, one in found.items()} == {
+        "good.svs": "new", "page.svs": "refused", "empty.tif": "refused",
+    }  # fmt: skip
+    refused = {one.path: (one.reason, one.etag) for one in platform.catalog.rejected_files()}
+    etag = open_place(bucket).head("page.svs").etag
+    assert refused[f"{bucket}/page.svs"] == ("html_page", etag)
+    assert refused[f"{bucket}/empty.tif"][0] == "empty_file"
+    assert str(tmp_path) not in str(found["page.svs"].error)
+    with pytest.raises(SpecError, match=r"s3://.*/none: no slides are there"):
+        find_files([place_of(f"{bucket}/none")])
+    open_place(bucket).delete(["good.svs"])
+    (said,) = run_all(platform)
+    assert f"{bucket}/good.svs" in said
+    assert "no such object" in said
+
+
+@pytest.mark.usefixtures("here")
+def test_without_room_the_slide_the_cause_and_the_remedy_are_named(
+    platform: Platform, bucket: str, make_slide: Callable[..., Path]
+) -> None:
+    url = put(bucket, "a.svs", make_slide("a.svs"))
+    small = replace(platform, settings=replace(platform.settings, scratch_bytes=1000))
+    (one,) = ingested(small, url)
+    assert one.error is not None
+    assert (one.state, one.error.reason) == ("refused", "resources_short")
+    said = str(one.error)
+    assert f"{url}: there is no room for the copy" in said
+    assert "PATHASSETS_SCRATCH_GB" in said
+    ingested(platform, url)
+    (failure,) = run_all(small)
+    assert url in failure
+
+
+@pytest.mark.usefixtures("here")
+def test_slides_of_several_objects_are_copied_together(
+    platform: Platform, bucket: str, make_slide: Callable[..., Path]
+) -> None:
+    place = open_place(bucket)
+    put(bucket, "x/a.svs", make_slide("a.svs"))
+    for key in ("x/m.mrxs", "x/m/Slidedat.ini", "x/m/deep/Data0000.dat", "x/m2/Other.dat"):
+        place.put(key, key.encode())
+    place.put("d/1.dcm", b"one")
+    place.put("d/2.dcm", b"two")
+    place.put("v/i.vms", b"[Virtual Microscope Specimen]\nImageFile=p.jpg\nMapFile=../secret\n")
+    place.put("v/p.jpg", b"jpg")
+    listed = {str(one.file).removeprefix(f"{bucket}/"): one for one in slides_below(at(bucket))}
+    members = {name: sorted(m.key for m in one.members) for name, one in listed.items()}
+    assert members == {
+        "x/a.svs": ["a.svs"],
+        "x/m.mrxs": ["m.mrxs", "m/Slidedat.ini", "m/deep/Data0000.dat"],
+        "d/1.dcm": ["1.dcm", "2.dcm"],
+        "v/i.vms": ["i.vms", "p.jpg"],
+    }
+    for name, one in listed.items():  # asked for by name they are the same
+        assert look_at(at(f"{bucket}/{name}")).stamp == one.stamp
+    with open_scratch(platform.settings.home / "scratch", 10**6) as scratch:
+        assert scratch is not None
+        with closing(copy_of_slide(listed["x/m.mrxs"], scratch)) as copy:
+            assert [one.read_bytes() for one in copy.members] == [
+                b"x/m.mrxs", b"x/m/Slidedat.ini", b"x/m/deep/Data0000.dat"
+            ]  # fmt: skip
+            assert copy.path.name == "m.mrxs"
+            assert copy.fingerprint == fingerprint_of(copy.members)
+    before = listed["x/m.mrxs"].stamp
+    place.put("x/m/deep/Data0000.dat", b"x/m/deep/Data0001.dat")
+    assert look_at(at(f"{bucket}/x/m.mrxs")).stamp.etag != before.etag
+
+
+def test_hidden_names_and_hostile_keys_are_no_slides(
+    bucket: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    place = open_place(bucket)
+    for key in ("a.svs", ".b.svs", "~c.svs", ".part/d.svs", "e.svs.part", "notes.txt", "f#1.svs"):
+        place.put(key, b"x")
+    (found,) = find_files([place_of(bucket)])
+    assert (found.name, place_of(str(found))) == ("a.svs", found)
+    for key in ("../up.svs", "x/../../up.svs", "a\nb.svs", "a\x1b[31m.svs", "a?b.svs"):
+        assert not is_of_slide(key)
+    assert "\x1b" not in caplog.text
+    assert "\n" not in caplog.records[-1].getMessage()
+
+
+def test_a_url_with_a_secret_is_refused_and_not_repeated() -> None:
+    for url in (
+        f"s3://{KEY_ID}:{SECRET}@bucket/a.svs",
+        f"https://lab.example/a.svs?X-Amz-Signature={SECRET}",
+        "https://lab.example/%2e%2e/a.svs",
+        "https://lab.example/a%0a.svs",
+        "https://lab.example/a%23.svs",
+        "https://lab.example/a%2520b.svs",
+    ):
+        with pytest.raises(SpecError) as refused:
+            place_of(url)
+        assert SECRET not in str(refused.value)
+    assert str(place_of("s3://bucket/a/x.svs/")) == "s3://bucket/a/x.svs"
+
+
+def test_a_name_that_no_copy_could_have_is_refused() -> None:
+    with pytest.raises(SlideUnreadable, match="longer than 255 bytes"):
+        check_file_name(at(f"s3://bucket/{'ä' * 130}.svs"))
+
+
+@pytest.mark.usefixtures("here")
+def test_commands_take_a_slide_of_a_bucket_as_any_other(
+    platform: Platform,
+    bucket: str,
+    make_slide: Callable[..., Path],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    local = make_slide("a.svs")
+    corrupt_tile(local, level=0, tile_index=30)
+    url = put(bucket, "a.svs", local)
+    (one,) = ingested(platform, url)
+    assert f"no thumbnail: {url}: level 0, tile 30" in caplog.text
+    with open_scratch(platform.settings.home / "scratch", 10**9) as scratch:
+        task = CheckTask(path=at(url), fingerprint="", n_threads=2, scratch=scratch)
+        checked = check_slide(task)
+        near = check_slide(replace(task, path=local))
+        assert (checked.path, checked.faults, checked.info) == (at(url), near.faults, near.info)
+        assert len(checked.faults) == 1
+        changed = check_slide(replace(task, fingerprint="0" * 64)).error
+        assert f"{url}: its content is not the registered one" in str(changed)
+    assert look_at_slide(platform, one.slide_id) == near.info
+    assert find_origin(platform, url).address.partition_key == one.slide_id
+    with pytest.raises(CatalogError, match=r"other.svs: not in the catalog"):
+        find_origin(platform, f"{bucket}/other.svs")
+
+
+@pytest.mark.usefixtures("here")
+def test_doctor_tells_what_a_bucket_lacks_and_blames_no_slide_for_its_silence(
+    platform: Platform,
+    bucket: str,
+    make_slide: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    url = put(bucket, "a.svs", make_slide("a.svs"))
+    (one,) = ingested(platform, url)
+    assert [*check_slides(platform)] == []
+    with monkeypatch.context() as patch:
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "")
+        patch.setenv("AWS_ACCESS_KEY_ID", "")
+        patch.setenv("AWS_SKIP_SIGNATURE", "true")
+        patch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+        patch.setattr("pathassets.adapters.objects.place._RETRIES", {"max_retries": 0})
+        assert [*check_slides(platform)] == []
+    put(bucket, "a.svs", make_slide("b.svs", seed=1))
+    (changed,) = check_slides(platform)
+    assert (changed.kind, changed.subject) == ("slide_changed", one.slide_id)
+    open_place(bucket).delete(["a.svs"])
+    (gone,) = check_slides(platform)
+    assert (gone.kind, url in gone.evidence) == ("slide_gone", True)
+
+
+class WebServer(ThreadingHTTPServer):
+    """One that knows ranges and weak ETags, and lists nothing."""
+
+    def __init__(self, files: dict[str, bytes]) -> None:
+        super().__init__(("127.0.0.1", 0), _Answers)
+        self.files = files
+
+
+class _Answers(BaseHTTPRequestHandler):
+    def do_HEAD(self) -> None:
+        self._answer()
+
+    def do_GET(self) -> None:
+        self.wfile.write(self._answer())
+
+    def _answer(self) -> bytes:
+        assert isinstance(self.server, WebServer)
+        body = self.server.files.get(self.path)
+        if body is None:
+            self.send_error(404)
+            return b""
+        said = self.headers.get("Range")
+        first, last = 0, len(body) - 1
+        if said:
+            first, last = (int(one) for one in said.removeprefix("bytes=").split("-"))
+        part = body[first : last + 1]
+        self.send_response(206 if said else 200)
+        self.send_header("Content-Range", f"bytes {first}-{last}/{len(body)}")
+        self.send_header("Content-Length", str(len(part)))
+        self.send_header("ETag", f'W/"{len(body)}"')
+        self.send_header("Last-Modified", "Wed, 21 Oct 2015 07:28:00 GMT")
+        self.end_headers()
+        return part
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def served(files: dict[str, bytes]) -> Iterator[str]:
+    server = WebServer(files)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.mark.usefixtures("here")
+def test_a_web_server_gives_a_slide_by_its_name_and_no_list(
+    platform: Platform, make_slide: Callable[..., Path]
+) -> None:
+    local = make_slide("a.svs")
+    with served({"/scans/a%20b.svs": local.read_bytes()}) as root:
+        (one,) = ingested(platform, f"{root}/scans/a%20b.svs")
+        assert str(one.path) == f"{root}/scans/a b.svs"
+        assert (one.state, platform.catalog.slide(one.slide_id).fingerprint) == (
+            "new", fingerprint_of([local]),
+        )  # fmt: skip
+        assert run_all(platform) == []
+        with pytest.raises(SpecError, match="a web server lists none"):
+            find_files([place_of(f"{root}/scans")])
+        (gone,) = ingested_anyhow(platform, f"{root}/b.svs")
+        assert gone.error is not None
+        assert gone.error.reason == "file_missing"
+
+
+def ingested_anyhow(platform: Platform, url: str) -> list[Registration]:
+    return list(ingest(platform, [place_of(url)]))
