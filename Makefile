@@ -50,7 +50,7 @@ test: $(STAMP) ## the one gate: format, lint, types, floors, tests (all but the 
 	  wait $$types && exit $$others
 
 # Files are handed out in this order: what takes minutes first, lest one worker have it in the end.
-LONGEST := test_chaos defs/test_inbox_daemon defs/page/test_services defs/test_daemon \
+LONGEST := test_chaos test_bucket_home defs/test_inbox_daemon defs/page/test_services defs/test_daemon \
   defs/assets/test_all_assets engine/platform/test_line_batch defs/page/test_hostile_page defs/page/test_foreign_page \
   engine/features/test_encoding_processes test_examples
 LONG := $(LONGEST:%=tests/%.py)

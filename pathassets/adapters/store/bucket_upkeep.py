@@ -63,7 +63,7 @@ class BucketUpkeep(Upkeep):
             if not one.key.startswith("."):
                 yield Stray(place.url_of(one.key), NO_FOLDER)
         found = [one for one in place.folders() if not one.startswith(".")]
-        for stage in (*(one for one in stages if one in found), *(set(found) - set(stages))):
+        for stage in (*(one for one in stages if one in found), *sorted(set(found) - set(stages))):
             if stage not in stages:
                 yield Stray(place.url_of(stage), NO_STAGE)
                 continue

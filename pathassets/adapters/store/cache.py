@@ -68,15 +68,21 @@ class CopyCache:
         """
         keep_private(self.root)
         make_own_folder(self.root)
-        folder = self.root / f"{_IN}{uuid.uuid4().hex}"
-        folder.mkdir()
-        handle = _locked(folder, fcntl.LOCK_EX)
+        folder, handle = self._begin()
         try:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-            if handle is not None:
-                os.close(handle)
+            os.close(handle)
+
+    def _begin(self) -> tuple[Path, int]:
+        """A new folder, and the handle of its lock, by which it also stays once it is kept."""
+        while True:
+            folder = self.root / f"{_IN}{uuid.uuid4().hex}"
+            folder.mkdir()
+            handle = _locked(folder, fcntl.LOCK_SH)
+            if handle is not None:  # else it was taken for one of a process that was killed
+                return folder, handle
 
     def keep(self, folder: Path, token: str, size_bytes: int) -> Path:
         """Give a finished copy its name, unless another has it already, and make room.

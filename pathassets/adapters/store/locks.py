@@ -17,6 +17,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from pathassets.adapters.store.damage import open_plain
 from pathassets.core.text import visible
 from pathassets.errors import StoreError
 
@@ -27,7 +28,7 @@ PATIENCE_S = 3600.0
 _POLL_S = 0.05
 _TELL_S = 10.0
 """After so long it is logged whom is waited for."""
-_MOST_CHARS = 200
+_MOST_BYTES = 200
 
 
 @contextmanager
@@ -81,13 +82,17 @@ def wait_for(
 
 def _say_who(path: Path) -> None:
     now = datetime.now(UTC).isoformat(timespec="seconds")
+    said = f"process {os.getpid()} on {platform.node()} since {now}"
     with suppress(OSError):  # it is for people; the lock is held all the same
-        path.write_text(f"process {os.getpid()} on {platform.node()} since {now}")
+        handle = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(said)
 
 
 def _holder(path: Path) -> str:
     try:
-        with path.open(encoding="utf-8", errors="replace") as file:
-            return visible(file.read(_MOST_CHARS)) or "another process"
+        with open(path, "rb", opener=open_plain) as file:
+            said = file.read(_MOST_BYTES).decode(errors="replace")
     except OSError:
-        return "another process"
+        said = ""
+    return visible(said) or "another process"

@@ -308,8 +308,9 @@ def test_a_copy_that_somebody_reads_is_not_removed(store, tmp_path):
     small = store_at(store.where, tmp_path / "small", 1)
     for n in range(3):
         address = Address("features", "stats", f"s-{n}", "0")
-        publish(small, draft(address))
+        publish(store, draft(address))
         assert (small.fetch(address) / "x.bin").read_bytes() == b"1234"
+    small.cache.make_room()
     assert len(list((tmp_path / "small" / "cache").iterdir())) == 3
 
 

@@ -87,6 +87,15 @@ def test_text_in_a_lock_is_shown_and_not_obeyed(tmp_path):
     assert len(caught.value.message) < 1000
 
 
+def test_a_link_in_the_place_of_a_lock_is_not_written_through(tmp_path):
+    (tmp_path / "precious").write_text("mine")
+    lock = tmp_path / "a.lock"
+    lock.symlink_to(tmp_path / "precious")
+    locks._say_who(lock)
+    assert locks._holder(lock) == "another process"
+    assert (tmp_path / "precious").read_text() == "mine"
+
+
 def test_an_artifact_that_another_makes_is_waited_for_and_not_for_ever(
     tmp_path, start_python, monkeypatch
 ):
