@@ -200,7 +200,7 @@ def test_a_registered_slide_that_is_flipped_is_changed_before_a_pixel_is_read(  
         file.write(bytes([good.read_bytes()[at] ^ 1]))
     opened = []
     monkeypatch.setattr(
-        "pathassets.engine.stages.context.open_slide", lambda *a, **_: opened.append(a)
+        "pathassets.engine.slides.remote.reopening.open_slide", lambda *a, **_: opened.append(a)
     )
     outcome = run_slide(task)
     assert outcome.failure.reason == "slide_changed"

@@ -104,7 +104,10 @@ def go_back(settings):
             connection.execute(f"ALTER TABLE slide DROP COLUMN {column}")
         for column in ("seen_whole_at", "damage"):
             connection.execute(f"ALTER TABLE artifact DROP COLUMN {column}")
-        connection.execute("ALTER TABLE rejected_file DROP COLUMN ctime_ns")
+        for table, column in (
+            ("rejected_file", "ctime_ns"), ("rejected_file", "etag"), ("slide_path", "etag"),
+        ):  # fmt: skip
+            connection.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
         connection.execute(f"UPDATE {connect.VERSION_TABLE} SET version_num = '0006'")  # noqa: S608
 
 
