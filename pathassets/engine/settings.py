@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -25,6 +26,23 @@ _GB = 10**9
 TEXT, JSON = "text", "json"
 """What logs may be written as."""
 _SYNONYMS = {"gpu": "cuda"}
+_RAY = "ray"
+_ADDRESS = re.compile(r"(ray://)?[^\s:/@]+:\d+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cluster:
+    """A Ray cluster that work goes to, and what each worker and each device line takes of it."""
+
+    address: str = ""
+    """Of its head, `host:port` or `ray://host:port`; else the one that this machine is in, or one
+    that is started here for as long as there is work."""
+    worker_gb: float = 1.0
+    """Memory of a node that a worker is reckoned with: PATHASSETS_WORKER_GB."""
+    line_gb: float = 4.0
+    """Likewise of a device line, with its encoders: PATHASSETS_LINE_GB."""
+    line_gpus: float = 1.0
+    """Cards of a line; with a share of one several lines are on it: PATHASSETS_LINE_GPUS."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +66,8 @@ class Settings:
     n_workers: int
     """Processes for what needs no device, and lines where there is no GPU, 1 or more:
     PATHASSETS_WORKERS, else one a core."""
+    cluster: Cluster | None = None
+    """Where slides are worked on, if PATHASSETS_WORKERS names a Ray cluster; else it is here."""
     read_threads: int
     """Threads that decode tiles of one slide where there is no GPU, 1 or more:
     PATHASSETS_READ_THREADS, else the cores shared out among the workers."""
@@ -111,7 +131,8 @@ def read_settings() -> Settings:
     home = _path("PATHASSETS_HOME", Path())
     store = _path("PATHASSETS_STORE", home / "store")
     own = home / "recipe.yaml"
-    n_workers = _whole("PATHASSETS_WORKERS", usable_cores())
+    cluster = _cluster(_text("PATHASSETS_WORKERS", ""))
+    n_workers = usable_cores() if cluster else _whole("PATHASSETS_WORKERS", usable_cores())
     return Settings(
         home=home,
         store=store,
@@ -120,6 +141,7 @@ def read_settings() -> Settings:
         inboxes=_paths("PATHASSETS_INBOX", home / "inbox"),
         inbox_stable_s=_number("PATHASSETS_INBOX_STABLE_S", 60.0),
         n_workers=n_workers,
+        cluster=cluster,
         read_threads=_whole("PATHASSETS_READ_THREADS", max(1, usable_cores() // n_workers)),
         slide_timeout_s=_number("PATHASSETS_SLIDE_TIMEOUT_S", DEFAULT_TIMEOUT_S),
         retry_pauses_s=_pauses(_text("PATHASSETS_RETRY_PAUSES_S", DEFAULT_PAUSES_S)),
@@ -132,6 +154,18 @@ def read_settings() -> Settings:
         alerts=tuple(_text("PATHASSETS_ALERTS", "").split()),
         openlineage=_openlineage(_text("PATHASSETS_OPENLINEAGE", "")),
         openlineage_namespace=_text("PATHASSETS_OPENLINEAGE_NAMESPACE", "pathassets"),
+    )
+
+
+def _cluster(said: str) -> Cluster | None:
+    """The Ray cluster that is named; None where it is none, but a number of workers."""
+    if said != _RAY and not _ADDRESS.fullmatch(said):
+        return None
+    return Cluster(
+        address="" if said == _RAY else said,
+        worker_gb=_number("PATHASSETS_WORKER_GB", Cluster.worker_gb),
+        line_gb=_number("PATHASSETS_LINE_GB", Cluster.line_gb),
+        line_gpus=_number("PATHASSETS_LINE_GPUS", Cluster.line_gpus),
     )
 
 
@@ -182,6 +216,12 @@ def processes_of_line(n_threads: int) -> int:
 def threads_of_worker() -> int:
     """Threads that decode tiles of one slide, in the process that this is asked in."""
     return _whole("PATHASSETS_READ_THREADS", 1)
+
+
+def visible_gpus() -> tuple[str, ...]:
+    """What a scheduler, or a person, lets this process see: torch's `cuda:0` is the first."""
+    names = _text("CUDA_VISIBLE_DEVICES", "").split(",")
+    return tuple(name.strip() for name in names if name.strip())
 
 
 def usable_cores() -> int:

@@ -1,0 +1,266 @@
+"""Ray: a cluster joined, its nodes, functions and objects that live on them, and how they end.
+
+    joined ─▶ nodes ─▶ call(function, …) ─▶ Ref ─▶ wait ─▶ take: a value, or why there is none
+                       settle(class, …)  ─▶ Guest ─▶ ask(method, …) ─▶ Ref
+
+Nothing is tried again here, and nothing of this process goes along but what is handed over.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from pathassets.errors import PathAssetsError, SpecError, WorkerLost
+
+logger = logging.getLogger(__name__)
+
+HERE = ""
+"""Address of the cluster that this machine is in, or of one that is started on it."""
+OBJECTS_BYTES = 100 * 2**20
+"""Shared memory of a cluster that is started here: results are some kB."""
+Ref = Any
+"""A value that is to come. (Ray's own class is generic in the value.)"""
+Guest = Any
+"""An object that lives in a process of its own on a node."""
+
+
+class NodeLost(Exception):
+    """The node that worked on it is gone: somewhere else it may be done."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needs:
+    """What work takes of a node while it runs."""
+
+    cpus: float
+    """Cores, or a share of one."""
+    memory_bytes: int
+    gpus: float = 0.0
+    """Cards, or a share of one."""
+
+    def __add__(self, other: Needs) -> Needs:
+        return Needs(
+            cpus=self.cpus + other.cpus,
+            memory_bytes=self.memory_bytes + other.memory_bytes,
+            gpus=self.gpus + other.gpus,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """A machine of the cluster."""
+
+    node_id: str
+    name: str
+    """Its address, for people."""
+    cpus: float
+    gpus: float
+    memory_bytes: float
+
+    def n_fitting(self, needs: Needs) -> int:
+        """How many of these it can hold at once."""
+        pairs = (
+            (self.cpus, needs.cpus),
+            (self.gpus, needs.gpus),
+            (self.memory_bytes, needs.memory_bytes),
+        )
+        return int(min(there // wanted for there, wanted in pairs if wanted))
+
+
+_hold = threading.Lock()
+_n_holders = 0
+
+
+@contextmanager
+def joined(address: str, n_cpus: int) -> Iterator[None]:
+    """Hold a connection to a cluster; whoever leaves last ends it, and what was begun by it.
+
+    At `HERE`, where there is no cluster, one is started on this machine, with so many cores. A
+    connection that the program has already is used, and left as it was.
+
+    Raises:
+        SpecError: Ray is not installed, or no cluster answers there.
+    """
+    global _n_holders  # noqa: PLW0603 - Ray has one connection in a process
+    with _hold:
+        is_foreign = _n_holders == 0 and _load().is_initialized()
+        if _n_holders == 0 and not is_foreign:
+            _connect(address, n_cpus)
+        _n_holders += not is_foreign
+    try:
+        yield
+    finally:
+        if not is_foreign:
+            with _hold:
+                _n_holders -= 1
+                if _n_holders == 0:
+                    _load().shutdown()
+
+
+def _load() -> ModuleType:
+    """Import Ray, and leave the signals as they were: it takes SIGTERM for itself.
+
+    Raises:
+        SpecError: it is not installed.
+    """
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        import ray  # noqa: PLC0415 - of an extra, and it takes a second
+    except ModuleNotFoundError as error:
+        raise SpecError(
+            "PATHASSETS_WORKERS: Ray is not installed", remedy="pip install 'pathassets[ray]'"
+        ) from error
+    _leave(before)
+    module: ModuleType = ray
+    return module
+
+
+def _leave(handler: Any) -> None:
+    with suppress(ValueError):  # not in the main thread, where it cannot have been changed
+        if signal.getsignal(signal.SIGTERM) is not handler:
+            signal.signal(signal.SIGTERM, handler)
+
+
+def _connect(address: str, n_cpus: int) -> None:
+    ray = _load()
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would tell its makers
+    before = signal.getsignal(signal.SIGTERM)
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    try:
+        ray.init(address or "auto", **quiet)
+    except ConnectionError as error:
+        if address:
+            raise SpecError(
+                f"PATHASSETS_WORKERS: no Ray cluster answers at {address}",
+                remedy="Start one: ray start --head; and name its address, such as 10.0.0.1:6379",
+            ) from error
+        ray.init(
+            num_cpus=n_cpus, include_dashboard=False, object_store_memory=OBJECTS_BYTES, **quiet
+        )
+    finally:
+        _leave(before)
+
+
+def nodes() -> list[Node]:
+    """Machines that are there, those that were there first before others."""
+    return [
+        Node(
+            node_id=one["NodeID"], name=one["NodeManagerAddress"],
+            cpus=one["Resources"].get("CPU", 0.0), gpus=one["Resources"].get("GPU", 0.0),
+            memory_bytes=one["Resources"].get("memory", 0.0),
+        )
+        for one in _load().nodes()
+        if one["Alive"]
+    ]  # fmt: skip
+
+
+def call(function: Callable[..., Any], *args: Any, needs: Needs) -> Ref:
+    """Let a function, which nodes can import, run where there is room for it."""
+    # Ray's own tries would do so with a process that its slide has killed, too.
+    options = _options(needs) | {"max_retries": 0}
+    return _load().remote(**options)(function).remote(*args)
+
+
+def settle(made: type, *args: Any, needs: Needs, node: Node) -> Guest:
+    """Let an object live on a node; it takes several questions at once."""
+    ray = _load()
+    on_node = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
+        node.node_id, soft=False
+    )
+    options = _options(needs) | {
+        "max_restarts": 0, "max_task_retries": 0, "max_concurrency": 2,
+        "scheduling_strategy": on_node,
+    }  # fmt: skip
+    return ray.remote(**options)(made).remote(*args)
+
+
+def _options(needs: Needs) -> dict[str, Any]:
+    return {"num_cpus": needs.cpus, "num_gpus": needs.gpus, "memory": needs.memory_bytes}
+
+
+def assigned() -> Needs:
+    """What the work that asks was given, on its node."""
+    given = _load().get_runtime_context().get_assigned_resources()
+    return Needs(
+        cpus=given.get("CPU", 0.0),
+        gpus=given.get("GPU", 0.0),
+        memory_bytes=int(given.get("memory", 0)),
+    )
+
+
+def ask(guest: Guest, method: str, *args: Any) -> Ref:
+    """Ask an object something."""
+    return getattr(guest, method).remote(*args)
+
+
+def wait(refs: Sequence[Ref], patience_s: float) -> set[Ref]:
+    """Those whose values are there, or will never be, once there is one, or time is over."""
+    ray = _load()
+    first, _ = ray.wait(list(refs), num_returns=1, timeout=patience_s)
+    if not first:
+        return set()
+    there, _ = ray.wait(list(refs), num_returns=len(refs), timeout=0)
+    return set(there)
+
+
+def take(ref: Ref) -> Any:
+    """The value.
+
+    Raises:
+        NodeLost: the node is gone.
+        WorkerLost: its process ended otherwise, or could not begin.
+    """
+    ray = _load()
+    errors = ray.exceptions
+    try:
+        return ray.get(ref)
+    except (
+        errors.NodeDiedError,
+        errors.LocalRayletDiedError,
+        errors.ObjectLostError,
+        errors.ActorUnavailableError,
+        errors.ActorUnschedulableError,
+    ) as error:
+        raise NodeLost from error
+    except errors.ActorDiedError as error:
+        if _has_lost_node(error):
+            raise NodeLost from error
+        raise _lost(error) from error
+    except errors.RayError as error:
+        raise _lost(error) from error
+
+
+def _has_lost_node(error: Exception) -> bool:
+    return "node has died" in str(error) or "node was" in str(error)
+
+
+def _lost(error: Exception) -> PathAssetsError:
+    """Why there is no value, where no process of ours could say so."""
+    said = " ".join(str(error).split())
+    if isinstance(error, _load().exceptions.OutOfMemoryError) or "OutOfMemory" in said:
+        return WorkerLost(
+            "its node ran out of memory",
+            remedy="Raise PATHASSETS_WORKER_GB or PATHASSETS_LINE_GB, so that fewer run beside it",
+        )
+    return WorkerLost(
+        f"no process of the Ray cluster could do it: {type(error).__name__}: {said[:300]}",
+        remedy="Look at the cluster: ray status; every node needs this version of pathassets",
+    )
+
+
+def cancel(ref: Ref) -> None:
+    """End the process that works on it, if there is one."""
+    _load().cancel(ref, force=True)
+
+
+def evict(guest: Guest) -> None:
+    """End the process of an object."""
+    _load().kill(guest, no_restart=True)
