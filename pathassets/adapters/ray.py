@@ -60,7 +60,7 @@ class Node:
 
     node_id: str
     name: str
-    """Its address, for people."""
+    """Its host name, for people."""
     cpus: float
     gpus: float
     memory_bytes: float
@@ -153,7 +153,7 @@ def nodes() -> list[Node]:
     """Machines that are there, those that were there first before others."""
     return [
         Node(
-            node_id=one["NodeID"], name=one["NodeManagerAddress"],
+            node_id=one["NodeID"], name=one["NodeManagerHostname"],
             cpus=one["Resources"].get("CPU", 0.0), gpus=one["Resources"].get("GPU", 0.0),
             memory_bytes=one["Resources"].get("memory", 0.0),
         )

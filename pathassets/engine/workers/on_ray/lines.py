@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 import pickle
-import time
 from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
