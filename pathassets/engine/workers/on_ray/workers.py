@@ -17,9 +17,10 @@ from pathassets.adapters import ray
 from pathassets.engine.settings import Cluster, usable_cores
 from pathassets.engine.workers.line import LineSpec, OnUsage
 from pathassets.engine.workers.loop import OpenParts, map_items
+from pathassets.engine.workers.on_ray import room
 from pathassets.engine.workers.on_ray.calls import RayCalls
 from pathassets.engine.workers.on_ray.lines import RayLines
-from pathassets.engine.workers.on_ray.room import LOOK_S, Nodes, no_room, shares_of, worker_needs
+from pathassets.engine.workers.on_ray.room import Nodes, no_room, shares_of, worker_needs
 from pathassets.engine.workers.pool import OpenWorkers
 
 
@@ -73,4 +74,4 @@ class RayWorkers:
 
 def _wait(refs: Sequence[Any], patience_s: float) -> set[Any]:
     """Wait for the nodes to tell something, no longer than it is before they are looked at."""
-    return ray.wait(refs, min(LOOK_S, patience_s))
+    return ray.wait(refs, min(room.LOOK_S, patience_s))
