@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -164,9 +165,13 @@ def nodes() -> list[Node]:
 
 def call(function: Callable[..., Any], *args: Any, needs: Needs) -> Ref:
     """Let a function, which nodes can import, run where there is room for it."""
+    return _task(function, needs).remote(*args)
+
+
+@cache  # each is a kind of its own for Ray, whose tasks find no process that another kind has left
+def _task(function: Callable[..., Any], needs: Needs) -> Any:
     # Ray's own tries would do so with a process that its slide has killed, too.
-    options = _options(needs) | {"max_retries": 0}
-    return _load().remote(**options)(function).remote(*args)
+    return _load().remote(**_options(needs), max_retries=0)(function)
 
 
 def settle(made: type, *args: Any, needs: Needs, node: Node) -> Guest:

@@ -24,7 +24,7 @@ class RayCluster:
 
     def __init__(self, n_nodes: int = 2, **node: Any) -> None:
         cluster_utils = pytest.importorskip("ray.cluster_utils", reason="needs Ray")
-        self._folder = tempfile.mkdtemp(prefix="ray", dir="/tmp")  # noqa: S108  (sockets' names are short)
+        self._folder = tempfile.mkdtemp(prefix="ray", dir="/tmp")
         self._node = {
             "num_cpus": 1, "memory": NODE_BYTES, "object_store_memory": OBJECTS_BYTES,
             "include_dashboard": False, "temp_dir": self._folder,
