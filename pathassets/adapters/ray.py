@@ -9,12 +9,11 @@ Nothing is tried again here, and nothing of this process goes along but what is 
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from types import ModuleType
 from typing import Any
@@ -23,8 +22,8 @@ from pathassets.errors import PathAssetsError, SpecError, WorkerLost
 
 logger = logging.getLogger(__name__)
 
-HERE = ""
-"""Address of the cluster that this machine is in, or of one that is started on it."""
+HERE = "local"
+"""Address of a cluster that is started on this machine, for as long as it is held."""
 OBJECTS_BYTES = 100 * 2**20
 """Shared memory of a cluster that is started here: results are some kB."""
 Ref = Any
@@ -76,34 +75,58 @@ class Node:
         return int(min(there // wanted for there, wanted in pairs if wanted))
 
 
-_hold = threading.Lock()
-_n_holders = 0
+@dataclass(slots=True)
+class _Connection:
+    """Ray has one in a process."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    n_holders: int = 0
+    address: str = ""
+    """Where it leads; empty where there is none."""
+
+
+_connection = _Connection()
 
 
 @contextmanager
 def joined(address: str, n_cpus: int) -> Iterator[None]:
     """Hold a connection to a cluster; whoever leaves last ends it, and what was begun by it.
 
-    At `HERE`, where there is no cluster, one is started on this machine, with so many cores. A
-    connection that the program has already is used, and left as it was.
+    One that is started `HERE` has so many cores. A connection that the program has already made
+    itself is used, and left as it was.
 
     Raises:
-        SpecError: Ray is not installed, or no cluster answers there.
+        SpecError: Ray is not installed, no cluster answers there, or another one is held.
     """
-    global _n_holders  # noqa: PLW0603 - Ray has one connection in a process
-    with _hold:
-        is_foreign = _n_holders == 0 and _load().is_initialized()
-        if _n_holders == 0 and not is_foreign:
-            _connect(address, n_cpus)
-        _n_holders += not is_foreign
+    ray = _load()
+    with _connection.lock:
+        is_foreign = not _connection.n_holders and ray.is_initialized()
+        if not is_foreign:
+            _enter(address, n_cpus)
     try:
         yield
     finally:
         if not is_foreign:
-            with _hold:
-                _n_holders -= 1
-                if _n_holders == 0:
-                    _load().shutdown()
+            _leave()
+
+
+def _enter(address: str, n_cpus: int) -> None:
+    if not _connection.n_holders:
+        _connect(address, n_cpus)
+        _connection.address = address
+    elif _connection.address != address:
+        raise SpecError(
+            f"PATHASSETS_WORKERS: this process works at {_connection.address}, not at {address}",
+            remedy="Use one Ray cluster in a process",
+        )
+    _connection.n_holders += 1
+
+
+def _leave() -> None:
+    with _connection.lock:
+        _connection.n_holders -= 1
+        if not _connection.n_holders:
+            _load().shutdown()
 
 
 def _load() -> ModuleType:
@@ -119,35 +142,39 @@ def _load() -> ModuleType:
         raise SpecError(
             "PATHASSETS_WORKERS: Ray is not installed", remedy="pip install 'pathassets[ray]'"
         ) from error
-    _leave(before)
+    _give_back(before)
     module: ModuleType = ray
     return module
 
 
-def _leave(handler: Any) -> None:
+def _give_back(handler: Any) -> None:
+    """Let SIGTERM be handled as it was before."""
     with suppress(ValueError):  # not in the main thread, where it cannot have been changed
         if signal.getsignal(signal.SIGTERM) is not handler:
             signal.signal(signal.SIGTERM, handler)
 
 
 def _connect(address: str, n_cpus: int) -> None:
-    ray = _load()
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would tell its makers
+    how: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if address == HERE:
+        how |= {
+            "num_cpus": n_cpus, "include_dashboard": False, "object_store_memory": OBJECTS_BYTES,
+        }  # fmt: skip
     before = signal.getsignal(signal.SIGTERM)
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
-        ray.init(address or "auto", **quiet)
-    except ConnectionError as error:
-        if address:
-            raise SpecError(
-                f"PATHASSETS_WORKERS: no Ray cluster answers at {address}",
-                remedy="Start one: ray start --head; and name its address, such as 10.0.0.1:6379",
-            ) from error
-        ray.init(
-            num_cpus=n_cpus, include_dashboard=False, object_store_memory=OBJECTS_BYTES, **quiet
-        )
+        _load().init(address, **how)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise SpecError(
+            f"PATHASSETS_WORKERS: no Ray cluster answers at {address}: {_line(error)}",
+            remedy="Start one, ray start --head, and name its address, such as 10.0.0.1:6379",
+        ) from error
     finally:
-        _leave(before)
+        _give_back(before)
+
+
+def _line(error: Exception) -> str:
+    """What an error says, of one line, and not too long."""
+    return " ".join(str(error).split())[:300]
 
 
 def nodes() -> list[Node]:
@@ -249,14 +276,14 @@ def _has_lost_node(error: Exception) -> bool:
 
 def _lost(error: Exception) -> PathAssetsError:
     """Why there is no value, where no process of ours could say so."""
-    said = " ".join(str(error).split())
+    said = _line(error)
     if isinstance(error, _load().exceptions.OutOfMemoryError) or "OutOfMemory" in said:
         return WorkerLost(
             "its node ran out of memory",
             remedy="Raise PATHASSETS_WORKER_GB or PATHASSETS_LINE_GB, so that fewer run beside it",
         )
     return WorkerLost(
-        f"no process of the Ray cluster could do it: {type(error).__name__}: {said[:300]}",
+        f"no process of the Ray cluster could do it: {type(error).__name__}: {said}",
         remedy="Look at the cluster: ray status; every node needs this version of pathassets",
     )
 

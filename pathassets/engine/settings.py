@@ -16,6 +16,8 @@ CATALOG_FILE = "catalog.sqlite"
 """Of the store, where no other catalog is named."""
 DEFAULT_TIMEOUT_S = 4 * 3600.0
 DEFAULT_SCRATCH_GB = 100.0
+DEFAULT_WORKER_GB = 1.0
+DEFAULT_LINE_GB = 4.0
 DEFAULT_PAUSES_S = "10,60,240"
 """Five minutes in all: a share is mounted again, a job that filled the memory has ended."""
 MOST_THREADS = 4
@@ -34,12 +36,12 @@ _ADDRESS = re.compile(r"(ray://)?[^\s:/@]+:\d+")
 class Cluster:
     """A Ray cluster that work goes to, and what each worker and each device line takes of it."""
 
-    address: str = ""
-    """Of its head, `host:port` or `ray://host:port`; else the one that this machine is in, or one
-    that is started here for as long as there is work."""
-    worker_gb: float = 1.0
+    address: str = "local"
+    """Of its head, `host:port` or `ray://host:port`: PATHASSETS_WORKERS, or RAY_ADDRESS where that
+    is `ray`; else one is started here for as long as there is work."""
+    worker_gb: float = DEFAULT_WORKER_GB
     """Memory of a node that a worker is reckoned with: PATHASSETS_WORKER_GB."""
-    line_gb: float = 4.0
+    line_gb: float = DEFAULT_LINE_GB
     """Likewise of a device line, with its encoders: PATHASSETS_LINE_GB."""
     line_gpus: float = 1.0
     """Cards of a line; with a share of one several lines are on it: PATHASSETS_LINE_GPUS."""
@@ -159,14 +161,20 @@ def read_settings() -> Settings:
 
 def _cluster(said: str) -> Cluster | None:
     """The Ray cluster that is named; None where it is none, but a number of workers."""
-    if said != _RAY and not _ADDRESS.fullmatch(said):
+    address = _text("RAY_ADDRESS", "local") if said == _RAY else said
+    if said != _RAY and not _ADDRESS.fullmatch(address):
         return None
     return Cluster(
-        address="" if said == _RAY else said,
-        worker_gb=_number("PATHASSETS_WORKER_GB", Cluster.worker_gb),
-        line_gb=_number("PATHASSETS_LINE_GB", Cluster.line_gb),
-        line_gpus=_number("PATHASSETS_LINE_GPUS", Cluster.line_gpus),
+        address=address,
+        worker_gb=_number("PATHASSETS_WORKER_GB", DEFAULT_WORKER_GB),
+        line_gb=_number("PATHASSETS_LINE_GB", DEFAULT_LINE_GB),
+        line_gpus=_number("PATHASSETS_LINE_GPUS", 1.0),
     )
+
+
+def send_no_usage_reports() -> None:
+    """Keep Ray, where it is started here, from telling its makers of it."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 
 def logs_as_json() -> bool:

@@ -45,3 +45,8 @@ def meet(end):
         if not is_met:
             own.unlink()
         end.done(number, (end.device, is_met))
+
+
+def tell_threads(end):
+    for number, item in end.items():
+        end.done(number, (item, end.device, end.n_threads))

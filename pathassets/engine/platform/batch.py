@@ -27,7 +27,7 @@ from pathassets.engine.platform.batches.again import tried_again
 from pathassets.engine.platform.batches.under_way import work_off
 from pathassets.engine.platform.ledgers import bad_tiles_met
 from pathassets.engine.platform.plan import PlannedSlide, path_record, task_for
-from pathassets.engine.platform.planning.machine import device_here, machine_here
+from pathassets.engine.platform.planning.machine import device_here, machine_of
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.slides.scratch import open_scratch, tell_no_scratch
 from pathassets.engine.stages.outcomes import SlideOutcome, SlideTask, StepOutcome
@@ -62,14 +62,18 @@ def run_batch(  # noqa: PLR0913 - two are for those who want them
     """
     settings = platform.settings
     platform.catalog.begin_batch(
-        run_id, machine=machine_here(), device=device_here(settings), n_workers=settings.n_workers
+        run_id,
+        machine=machine_of(settings),
+        device=device_here(settings),
+        n_workers=settings.n_workers,
     )
     platform.store.sweep_staging()
     sweep_partials(platform.store)
     entries = list(wanted)
+    scratch_here = None if settings.cluster else settings.scratch  # no disk of a cluster's nodes
     with (
         platform.store.staging(run_id) as staging,
-        open_scratch(settings.scratch, settings.scratch_bytes) as scratch,
+        open_scratch(scratch_here, settings.scratch_bytes) as scratch,
     ):
         ill = _by_slide((*doubted, *_failed_last(platform.catalog, planned)))
         tasks = [

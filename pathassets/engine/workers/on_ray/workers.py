@@ -9,12 +9,12 @@ The connection is held for as long as there is work; with it end the processes o
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from pathassets.adapters import ray
-from pathassets.engine.settings import Cluster, usable_cores
+from pathassets.engine.settings import Cluster, send_no_usage_reports, usable_cores
 from pathassets.engine.workers.line import LineSpec, OnUsage
 from pathassets.engine.workers.loop import OpenParts, map_items
 from pathassets.engine.workers.on_ray import room
@@ -40,7 +40,7 @@ class RayWorkers:
         Raises:
             SpecError: there is no Ray, no cluster, or no node with room for an item.
         """
-        with ray.joined(self.cluster.address, usable_cores()):
+        with self._joined():
             nodes = Nodes()
             needs = worker_needs(self.cluster, cpus=cpus)
             calls = RayCalls(fn, needs=needs, nodes=nodes, timeout_s=self.timeout_s)
@@ -58,7 +58,7 @@ class RayWorkers:
         Raises:
             SpecError: there is no Ray, no cluster, no GPU that was asked for, or no node with room.
         """
-        with ray.joined(self.cluster.address, usable_cores()):
+        with self._joined():
             nodes = Nodes()
             shares = shares_of(self.cluster, line.device, nodes.now())
             calls = RayCalls(fn, needs=shares.worker, nodes=nodes, timeout_s=self.timeout_s)
@@ -70,6 +70,10 @@ class RayWorkers:
                 yield parts
             finally:
                 parts.end()
+
+    def _joined(self) -> AbstractContextManager[None]:
+        send_no_usage_reports()
+        return ray.joined(self.cluster.address, usable_cores())
 
 
 def _wait(refs: Sequence[Any], patience_s: float) -> set[Any]:

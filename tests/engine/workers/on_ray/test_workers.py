@@ -1,16 +1,21 @@
 """Workers of a Ray cluster of two nodes on this machine."""
 
+import signal
 import threading
 import time
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
+import psutil
 import pytest
 
+from pathassets.engine.settings import Cluster
 from pathassets.engine.workers.line import LineSpec
 from pathassets.engine.workers.on_ray import room
 from pathassets.engine.workers.on_ray.workers import RayWorkers
-from tests.engine import line_tasks, pool_tasks
+from pathassets.errors import SpecError
+from tests.engine import line_tasks, pool_tasks, simulated_cards
 from tests.engine.ray_cluster import ray_cluster
 from tests.engine.workers_contract import WorkersContract, are_gone
 
@@ -136,3 +141,57 @@ def test_a_node_that_joins_later_is_worked_on_too(own_cluster, tmp_path, monkeyp
         finally:
             seen.go_on()
         assert len(results.result(60)) == 12
+
+
+@pytest.mark.parametrize(("n_gpus", "line_gpus", "n_cpus"), [(1, 0.5, 6), (2, 1.0, 8)])
+def test_a_card_or_a_share_that_ray_assigns_is_the_lease(tmp_path, n_gpus, line_gpus, n_cpus):
+    with ray_cluster(1, num_cpus=n_cpus, num_gpus=n_gpus) as cluster:
+        settings = replace(cluster.settings, line_gpus=line_gpus)
+        line = LineSpec(work=simulated_cards.meet, device="cuda")
+        workers = RayWorkers(cluster=settings, timeout_s=60.0)
+        with workers.open(pool_tasks.square, line, lambda _: None) as opened:
+            for _ in range(2):
+                opened.feed((tmp_path, 60.0))
+            results = [result for _, result in opened.results()]
+    assert results == [("cuda:0", True)] * 2  # both at once, whether on one card or on two
+
+
+def test_threads_follow_from_the_cores_that_were_assigned(monkeypatch):
+    monkeypatch.setenv(
+        "PATHASSETS_READ_THREADS", "9"
+    )  # of who asks, and none of the nodes' business
+    with ray_cluster(1, num_cpus=6, num_gpus=1) as cluster:
+        workers = RayWorkers(cluster=cluster.settings, timeout_s=60.0)
+        line = LineSpec(work=simulated_cards.tell_threads, device="cuda")
+        with workers.open(pool_tasks.opencv_threads, line, lambda _: None) as opened:
+            opened.feed("fed")
+            opened.call("called")
+            found = dict(opened.results())
+        assert found == {"fed": ("fed", "cuda:0", 3), "called": 1}
+        assert list(workers.imap(pool_tasks.opencv_threads, [0], cpus=3)) == [(0, 3)]
+
+
+def test_a_cluster_is_started_where_there_is_none_and_ends_with_the_work():
+    before = signal.getsignal(signal.SIGTERM)
+    workers = RayWorkers(cluster=Cluster(line_gb=1.0), timeout_s=60.0)
+    results = workers.imap(pool_tasks.square, range(5))
+    assert next(results)[1] in {0, 1, 4, 9, 16}
+    family = psutil.Process().children(recursive=True)
+    assert any("raylet" in process.name() for process in family)
+    assert len(list(results)) == 4
+    assert are_gone(family)
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_an_address_where_nobody_answers_is_said_to_be_so():
+    workers = RayWorkers(cluster=Cluster(address="127.0.0.1:1"), timeout_s=60.0)
+    with pytest.raises(SpecError, match=r"no Ray cluster answers at 127\.0\.0\.1:1") as e:
+        list(workers.imap(pool_tasks.square, [1]))
+    assert "ray start" in e.value.remedy
+
+
+def test_a_task_that_no_node_has_room_for_is_refused(cluster):
+    settings = replace(cluster.settings, worker_gb=100.0)
+    workers = RayWorkers(cluster=settings, timeout_s=60.0)
+    with pytest.raises(SpecError, match="no node of the Ray cluster has room for 1 cores and 100"):
+        list(workers.imap(pool_tasks.square, [1]))
