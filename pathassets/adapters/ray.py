@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -26,6 +27,8 @@ HERE = "local"
 """Address of a cluster that is started on this machine, for as long as it is held."""
 OBJECTS_BYTES = 100 * 2**20
 """Shared memory of a cluster that is started here: results are some kB."""
+KNOCK_S = 10.0
+"""Time in which a cluster must take a connection."""
 Ref = Any
 """A value that is to come. (Ray's own class is generic in the value.)"""
 Guest = Any
@@ -160,16 +163,31 @@ def _connect(address: str, n_cpus: int) -> None:
         how |= {
             "num_cpus": n_cpus, "include_dashboard": False, "object_store_memory": OBJECTS_BYTES,
         }  # fmt: skip
+    else:
+        _knock(address)
     before = signal.getsignal(signal.SIGTERM)
     try:
         _load().init(address, **how)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        raise SpecError(
-            f"PATHASSETS_WORKERS: no Ray cluster answers at {address}: {_line(error)}",
-            remedy="Start one, ray start --head, and name its address, such as 10.0.0.1:6379",
-        ) from error
+        raise _nobody(address, error) from error
     finally:
         _give_back(before)
+
+
+def _knock(address: str) -> None:
+    """Look whether anything answers: Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=KNOCK_S).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise _nobody(address, error) from error
+
+
+def _nobody(address: str, error: Exception) -> SpecError:
+    return SpecError(
+        f"PATHASSETS_WORKERS: no Ray cluster answers at {address}: {_line(error)}",
+        remedy="Start one, ray start --head, and name its address, such as 10.0.0.1:6379",
+    )
 
 
 def _line(error: Exception) -> str:

@@ -18,6 +18,15 @@ def test_where_ray_is_not_installed_the_extra_is_named(monkeypatch):
     assert e.value.remedy == "pip install 'pathassets[ray]'"
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "127.0.0.1:99999"])
+def test_an_address_where_nobody_answers_is_said_to_be_so(address):
+    pytest.importorskip("ray", reason="needs Ray")
+    said = f"no Ray cluster answers at {address}: "
+    with pytest.raises(SpecError, match=said) as e, ray.joined(address, 1):
+        pass
+    assert "ray start" in e.value.remedy
+
+
 def test_one_process_works_at_one_cluster(monkeypatch):
     held = ray._Connection(n_holders=1, address="10.0.0.1:6379")
     monkeypatch.setattr(ray, "_connection", held)

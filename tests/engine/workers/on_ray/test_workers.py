@@ -173,21 +173,15 @@ def test_threads_follow_from_the_cores_that_were_assigned(monkeypatch):
 
 def test_a_cluster_is_started_where_there_is_none_and_ends_with_the_work():
     before = signal.getsignal(signal.SIGTERM)
-    workers = RayWorkers(cluster=Cluster(line_gb=1.0), timeout_s=60.0)
+    others = psutil.Process().children(recursive=True)
+    workers = RayWorkers(cluster=Cluster(), timeout_s=60.0)
     results = workers.imap(pool_tasks.square, range(5))
     assert next(results)[1] in {0, 1, 4, 9, 16}
-    family = psutil.Process().children(recursive=True)
+    family = set(psutil.Process().children(recursive=True)) - set(others)
     assert any("raylet" in process.name() for process in family)
     assert len(list(results)) == 4
     assert are_gone(family)
     assert signal.getsignal(signal.SIGTERM) is before
-
-
-def test_an_address_where_nobody_answers_is_said_to_be_so():
-    workers = RayWorkers(cluster=Cluster(address="127.0.0.1:1"), timeout_s=60.0)
-    with pytest.raises(SpecError, match=r"no Ray cluster answers at 127\.0\.0\.1:1") as e:
-        list(workers.imap(pool_tasks.square, [1]))
-    assert "ray start" in e.value.remedy
 
 
 def test_a_task_that_no_node_has_room_for_is_refused(cluster):
