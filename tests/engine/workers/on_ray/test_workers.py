@@ -17,9 +17,12 @@ from pathassets.engine.workers.on_ray.workers import RayWorkers
 from pathassets.errors import SpecError
 from tests.engine import line_tasks, pool_tasks, simulated_cards
 from tests.engine.ray_cluster import ray_cluster
-from tests.engine.workers_contract import WorkersContract, are_gone
+from tests.engine.workers_contract import WorkersContract, are_gone, is_lost
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+CLIENT_PORT = 23_123
+"""Where Ray's own, 10,001, may be another's."""
 
 
 @pytest.fixture(scope="module")
@@ -182,6 +185,25 @@ def test_a_cluster_is_started_where_there_is_none_and_ends_with_the_work():
     assert len(list(results)) == 4
     assert are_gone(family)
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_machine_that_is_no_node_may_use_them_as_a_client():
+    with ray_cluster(1, num_cpus=2, ray_client_server_port=CLIENT_PORT) as cluster:
+        settings = replace(cluster.settings, address=f"ray://127.0.0.1:{CLIENT_PORT}")
+        workers = RayWorkers(cluster=settings, timeout_s=60.0)
+        found = dict(workers.imap(pool_tasks.behave, ["a", "exit 3", "raise"]))
+        assert found["a"] == "a"
+        assert is_lost(found["exit 3"], "code 3")
+        assert isinstance(found["raise"], ValueError)
+        line = LineSpec(work=line_tasks.do_each, device="cpu")
+        with workers.open(pool_tasks.square, line, lambda _: None) as opened:
+            for item in ("a", "kill"):
+                opened.feed(item)
+            opened.call(3)
+            done = dict(opened.results())
+        assert (done["a"], done[3]) == ("a", 9)
+        assert is_lost(done["kill"], "code -9")
+        assert are_gone(cluster.workers())
 
 
 def test_a_task_that_no_node_has_room_for_is_refused(cluster):
