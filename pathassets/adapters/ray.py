@@ -265,8 +265,8 @@ def take(ref: Ref) -> Any:
     """The value.
 
     Raises:
-        NodeLost: the node is gone.
-        WorkerLost: its process ended otherwise, or could not begin.
+        NodeLost: the node is gone, or cannot be heard.
+        WorkerLost: its process ended, or could not begin; of a guest's, its node may be gone, too.
     """
     ray = _load()
     errors = ray.exceptions
@@ -280,16 +280,8 @@ def take(ref: Ref) -> Any:
         errors.ActorUnschedulableError,
     ) as error:
         raise NodeLost from error
-    except errors.ActorDiedError as error:
-        if _has_lost_node(error):
-            raise NodeLost from error
-        raise _lost(error) from error
     except errors.RayError as error:
         raise _lost(error) from error
-
-
-def _has_lost_node(error: Exception) -> bool:
-    return "node has died" in str(error) or "node was" in str(error)
 
 
 def _lost(error: Exception) -> PathAssetsError:

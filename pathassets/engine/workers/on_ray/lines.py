@@ -128,10 +128,8 @@ class RayLines:
             if host.listening in heard:
                 try:
                     told: Told = ray.take(host.listening)
-                except NodeLost:
-                    self._lose(host)
-                except PathAssetsError as error:
-                    self._bury(host, error)
+                except (NodeLost, PathAssetsError) as error:
+                    self._end(host, error)
                 else:
                     yield from self._take(host, told)
         while self._given_up:
@@ -151,10 +149,19 @@ class RayLines:
         number = self._numbers.setdefault((host, usage.number), len(self._numbers) + 1)
         return LineUsage(number, f"{usage.device} of {host.place.node.name}", usage.usage)
 
-    def _lose(self, host: _Host) -> None:
-        """Hear that a node is gone: its items are done by others."""
-        self._remove(host)
+    def _end(self, host: _Host, error: Exception) -> None:
+        """Hear that a host has ended: with its node, or by itself."""
+        self._hosts.remove(host)
+        ray.evict(host.guest)  # where it lives and only cannot be heard, it must not go on
         self._nodes.look()
+        nodes_left = {node.node_id for node in self._nodes.now()}
+        if isinstance(error, NodeLost) or host.place.node.node_id not in nodes_left:
+            self._do_again(host)
+        else:
+            self._bury(host, error)
+
+    def _do_again(self, host: _Host) -> None:
+        """Let others do what a host had whose node is gone."""
         for one in host.under_way.values():
             again = one.again()
             if isinstance(again, Tried):
@@ -163,8 +170,7 @@ class RayLines:
                 self._given_up.append((one.item, again))
 
     def _bury(self, host: _Host, error: Exception) -> None:
-        """Hear that a host has ended; what it had is lost, and all where none can begin."""
-        self._remove(host)
+        """Give up what a host had that ended by itself, and all where none can begin."""
         self._given_up.extend((one.item, error) for one in host.under_way.values())
         if host.has_begun or any(other.has_begun for other in self._hosts):
             return
@@ -173,10 +179,6 @@ class RayLines:
             self._n_failed_starts = 0
             self._given_up.extend((one.item, error) for one in self._waiting)
             self._waiting.clear()
-
-    def _remove(self, host: _Host) -> None:
-        self._hosts.remove(host)
-        ray.evict(host.guest)  # where it lives and only cannot be heard, it must not go on
 
     def end(self) -> None:
         """End all lines at once."""
