@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,6 +61,18 @@ class RayCluster:
     def workers(self, node: Any = None) -> list[psutil.Process]:
         """Worker processes of ours among them."""
         return [process for process in self.family(node) if is_worker(process)]
+
+    def wait_for(self, port: int, within_s: float = 60.0) -> None:
+        """Wait until the head's server of clients takes connections, seconds after its start."""
+        until_s = time.monotonic() + within_s
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1.0).close()
+            except OSError:
+                assert time.monotonic() < until_s
+                time.sleep(0.2)
+            else:
+                return
 
     def end(self) -> None:
         self._cluster.shutdown()

@@ -187,8 +187,11 @@ def test_a_cluster_is_started_where_there_is_none_and_ends_with_the_work():
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+# Ray 2.60 leaves the logs of its server of clients open in the process that starts a head.
+@pytest.mark.filterwarnings("ignore:unclosed file .*ray_client_server:ResourceWarning")
 def test_a_machine_that_is_no_node_may_use_them_as_a_client():
     with ray_cluster(1, num_cpus=2, ray_client_server_port=CLIENT_PORT) as cluster:
+        cluster.wait_for(CLIENT_PORT)
         settings = replace(cluster.settings, address=f"ray://127.0.0.1:{CLIENT_PORT}")
         workers = RayWorkers(cluster=settings, timeout_s=60.0)
         found = dict(workers.imap(pool_tasks.behave, ["a", "exit 3", "raise"]))
