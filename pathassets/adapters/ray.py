@@ -14,14 +14,12 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from types import ModuleType
 from typing import Any
 
 from pathassets.errors import PathAssetsError, SpecError, WorkerLost
-
-logger = logging.getLogger(__name__)
 
 HERE = "local"
 """Address of a cluster that is started on this machine, for as long as it is held."""
@@ -75,7 +73,16 @@ class Node:
             (self.gpus, needs.gpus),
             (self.memory_bytes, needs.memory_bytes),
         )
-        return int(min(there // wanted for there, wanted in pairs if wanted))
+        return int(max(0.0, min(there // wanted for there, wanted in pairs if wanted)))
+
+    def without(self, needs: Needs, n: int) -> Node:
+        """What is left of it beside some that it holds."""
+        return replace(
+            self,
+            cpus=self.cpus - n * needs.cpus,
+            gpus=self.gpus - n * needs.gpus,
+            memory_bytes=self.memory_bytes - n * needs.memory_bytes,
+        )
 
 
 @dataclass(slots=True)

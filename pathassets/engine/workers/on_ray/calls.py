@@ -11,12 +11,12 @@ import logging
 import math
 import pickle
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pathassets.adapters import ray
-from pathassets.adapters.ray import Needs, NodeLost, Ref
+from pathassets.adapters.ray import Needs, Node, NodeLost, Ref
 from pathassets.engine.workers.on_ray.hosts import do_job
 from pathassets.engine.workers.on_ray.room import Nodes
 from pathassets.errors import PathAssetsError, WorkerLost
@@ -25,8 +25,6 @@ logger = logging.getLogger(__name__)
 
 MOST_LOSSES = 3
 """Nodes that may be lost under one item, before it is given up: it may be what ends them."""
-N_AHEAD = 2
-"""Tasks that wait at the nodes: who has done one goes on with the next, and need not ask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +46,19 @@ class Tried:
 
 
 class RayCalls:
-    """A function over items that are put in as they come; one takes `needs` while it is done."""
+    """A function over items that are put in as they come; one takes `needs` while it is done.
+
+    `n_fitting` tells how many of them some nodes work on at once.
+    """
 
     def __init__(
-        self, fn: Callable[[Any], Any], *, needs: Needs, nodes: Nodes, timeout_s: float
-    ) -> None:
+        self, fn: Callable[[Any], Any], *, needs: Needs, nodes: Nodes,
+        n_fitting: Callable[[Sequence[Node]], int], timeout_s: float,
+    ) -> None:  # fmt: skip
         self._fn = fn
         self._needs = needs
         self._nodes = nodes
+        self._n_fitting = n_fitting
         self._timeout_s = timeout_s
         self._busy: dict[Ref, Tried] = {}
         self._waiting: deque[Tried] = deque()
@@ -68,16 +71,12 @@ class RayCalls:
     @property
     def n_workers(self) -> int:
         """Items that the nodes can work on at once."""
-        return sum(node.n_fitting(self._needs) for node in self._nodes.now())
+        return self._n_fitting(self._nodes.now())
 
     @property
     def has_room(self) -> bool:
         """Whether an item that is put in now would be sent off at once."""
-        return len(self._busy) + len(self._waiting) < self._most and not self._given_up
-
-    @property
-    def _most(self) -> int:
-        return self.n_workers + N_AHEAD
+        return len(self._busy) + len(self._waiting) < self.n_workers and not self._given_up
 
     @property
     def is_at_work(self) -> bool:
@@ -85,8 +84,8 @@ class RayCalls:
         return bool(self._busy or self._waiting or self._given_up)
 
     def begin(self) -> None:
-        """Send off what the nodes can work on now, and a little more."""
-        while self._waiting and len(self._busy) < self._most and not self._given_up:
+        """Send off what the nodes can work on now."""
+        while self._waiting and len(self._busy) < self.n_workers and not self._given_up:
             one = self._waiting.popleft()
             try:
                 job = pickle.dumps((self._fn, one.item))

@@ -57,6 +57,11 @@ def worker_needs(cluster: Cluster, *, cpus: float) -> Needs:
     return Needs(cpus=cpus, memory_bytes=int(cluster.worker_gb * _GB))
 
 
+def n_fitting(needs: Needs, nodes: Sequence[Node]) -> int:
+    """How many of these all nodes hold at once."""
+    return sum(node.n_fitting(needs) for node in nodes)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shares:
     """How cores and cards are shared out among workers and lines, while both are at work."""
@@ -73,6 +78,14 @@ class Shares:
         """Where there may be lines."""
         places = (self._place(node) for node in nodes)
         return [place for place in places if place.n_lines]
+
+    def n_workers(self, nodes: Sequence[Node]) -> int:
+        """Workers that have room beside all the lines: more would keep lines from beginning."""
+        places = (self._place(node) for node in nodes)
+        return sum(
+            place.node.without(place.needs, place.n_lines).n_fitting(self.worker)
+            for place in places
+        )
 
     def _place(self, node: Node) -> Place:
         """As many lines as leave room for a worker each."""

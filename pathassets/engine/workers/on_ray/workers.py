@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from pathassets.adapters import ray
@@ -20,7 +21,13 @@ from pathassets.engine.workers.loop import OpenParts, map_items
 from pathassets.engine.workers.on_ray import room
 from pathassets.engine.workers.on_ray.calls import RayCalls
 from pathassets.engine.workers.on_ray.lines import RayLines
-from pathassets.engine.workers.on_ray.room import Nodes, no_room, shares_of, worker_needs
+from pathassets.engine.workers.on_ray.room import (
+    Nodes,
+    n_fitting,
+    no_room,
+    shares_of,
+    worker_needs,
+)
 from pathassets.engine.workers.pool import OpenWorkers
 
 
@@ -43,7 +50,10 @@ class RayWorkers:
         with self._joined():
             nodes = Nodes()
             needs = worker_needs(self.cluster, cpus=cpus)
-            calls = RayCalls(fn, needs=needs, nodes=nodes, timeout_s=self.timeout_s)
+            calls = RayCalls(
+                fn, needs=needs, nodes=nodes, n_fitting=partial(n_fitting, needs),
+                timeout_s=self.timeout_s,
+            )  # fmt: skip
             if not calls.n_workers:
                 raise no_room(needs, nodes.now())
             with closing(map_items(calls, items, _wait)) as results:
@@ -61,7 +71,10 @@ class RayWorkers:
         with self._joined():
             nodes = Nodes()
             shares = shares_of(self.cluster, line.device, nodes.now())
-            calls = RayCalls(fn, needs=shares.worker, nodes=nodes, timeout_s=self.timeout_s)
+            calls = RayCalls(
+                fn, needs=shares.worker, nodes=nodes, n_fitting=shares.n_workers,
+                timeout_s=self.timeout_s,
+            )  # fmt: skip
             lines = RayLines(
                 line, shares=shares, nodes=nodes, timeout_s=self.timeout_s, on_usage=on_usage
             )

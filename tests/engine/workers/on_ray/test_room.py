@@ -53,6 +53,21 @@ def test_each_line_leaves_memory_for_a_worker():
     assert told(cluster, "cpu", node(8.0, gb=20.0)) == ([("one", 3, 0.5, 0.0)], 0.5)
 
 
+@pytest.mark.parametrize(
+    ("nodes", "n_workers"),
+    [
+        ([node(2.0), node(1.0)], 3),  # half a core each: a second one would take the line's half
+        ([node(16.0, 1.0)], 8),
+        ([node(16.0, 1.0), node(4.0)], 12),
+        ([node(8.0, gb=12.0)], 4),
+    ],
+)
+def test_no_worker_takes_the_room_of_a_line(nodes, n_workers):
+    assert (
+        shares_of(Cluster(worker_gb=1.0, line_gb=2.0), "auto", nodes).n_workers(nodes) == n_workers
+    )
+
+
 def test_a_line_leaves_a_core_for_a_worker():
     with pytest.raises(SpecError, match="has room for a device line"):
         shares_of(Cluster(), "auto", [node(1.0, 1.0)])
