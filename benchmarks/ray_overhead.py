@@ -127,7 +127,8 @@ def cluster_of_two() -> Iterator[Any]:
         "num_cpus": 1, "object_store_memory": 100 * 2**20, "include_dashboard": False,
         "memory": 4 * 2**30,
     }  # fmt: skip
-    nodes = Nodes(initialize_head=True, head_node_args=how)
+    kept = {"num_workers_soft_limit": 2}  # as the operations page has it
+    nodes = Nodes(initialize_head=True, head_node_args=how | {"_system_config": kept})
     try:
         nodes.add_node(**how)
         nodes.wait_for_nodes()

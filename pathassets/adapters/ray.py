@@ -25,6 +25,9 @@ HERE = "local"
 """Address of a cluster that is started on this machine, for as long as it is held."""
 OBJECTS_BYTES = 100 * 2**20
 """Shared memory of a cluster that is started here: results are some kB."""
+MOST_KEPT = 2
+"""Processes that Ray keeps for each core, a worker's host and a line's: of its own accord one, and
+the other is ended after a second without work, and started again, which takes 2 CPU-s."""
 KNOCK_S = 10.0
 """Time in which a cluster must take a connection."""
 Ref = Any
@@ -169,6 +172,7 @@ def _connect(address: str, n_cpus: int) -> None:
     if address == HERE:
         how |= {
             "num_cpus": n_cpus, "include_dashboard": False, "object_store_memory": OBJECTS_BYTES,
+            "_system_config": {"num_workers_soft_limit": MOST_KEPT * n_cpus},
         }  # fmt: skip
     else:
         _knock(address)

@@ -31,7 +31,10 @@ class RayCluster:
             "num_cpus": 1, "memory": NODE_BYTES, "object_store_memory": OBJECTS_BYTES,
             "include_dashboard": False, "temp_dir": self._folder,
         } | node  # fmt: skip
-        self._cluster = cluster_utils.Cluster(initialize_head=True, head_node_args=self._node)
+        kept = {"_system_config": {"num_workers_soft_limit": 2 * self._node["num_cpus"]}}
+        self._cluster = cluster_utils.Cluster(
+            initialize_head=True, head_node_args=self._node | kept
+        )
         self.nodes = [self._cluster.head_node]
         for _ in range(n_nodes - 1):
             self.add()

@@ -32,6 +32,18 @@ def cluster():
         yield cluster
 
 
+ORPHANS = """
+import sys
+from pathlib import Path
+from pathassets.engine.settings import Cluster
+from pathassets.engine.workers.on_ray.workers import RayWorkers
+from tests.engine.pool_tasks import note_and_sleep
+
+workers = RayWorkers(cluster=Cluster(address=sys.argv[1], line_gb=1.0), timeout_s=600)
+list(workers.imap(note_and_sleep, [Path(sys.argv[2])] * 2))
+"""
+
+
 class TestRayWorkers(WorkersContract):
     @pytest.fixture
     def make(self, cluster):
@@ -222,6 +234,23 @@ def test_a_machine_that_is_no_node_may_use_them_as_a_client():
         assert (done["a"], done[3]) == ("a", 9)
         assert is_lost(done["kill"], "code -9")
         assert are_gone(cluster.workers())
+
+
+@pytest.mark.parametrize("is_named", [True, False])
+def test_nothing_goes_on_when_the_parent_is_killed(cluster, tmp_path, start_python, is_named):
+    address = cluster.settings.address if is_named else Cluster().address
+    process = start_python(ORPHANS, address, tmp_path)
+    until_s = time.monotonic() + 120
+    while not (noted := list(tmp_path.glob("*.pid"))):
+        assert time.monotonic() < until_s
+        time.sleep(0.05)
+    family = [psutil.Process(int(path.stem)) for path in noted]
+    family += psutil.Process(process.pid).children(recursive=True)
+    assert is_named or any("raylet" in one.name() for one in family)
+    process.kill()
+    process.wait()
+    assert are_gone(family, within_s=30.0)
+    assert are_gone(cluster.workers())
 
 
 def test_a_task_that_no_node_has_room_for_is_refused(cluster):
