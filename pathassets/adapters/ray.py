@@ -176,10 +176,11 @@ def _connect(address: str, n_cpus: int) -> None:
         }  # fmt: skip
     else:
         _knock(address)
+    ray = _load()
     before = signal.getsignal(signal.SIGTERM)
     try:
-        _load().init(address, **how)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+        ray.init(address, **how)
+    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise _nobody(address, error) from error
     finally:
         _give_back(before)
@@ -197,7 +198,8 @@ def _knock(address: str) -> None:
 def _nobody(address: str, error: Exception) -> SpecError:
     return SpecError(
         f"PATHASSETS_WORKERS: no Ray cluster answers at {address}: {_line(error)}",
-        remedy="Start one, ray start --head, and name its address, such as 10.0.0.1:6379",
+        remedy="Start one, ray start --head, and name its address, such as 10.0.0.1:6379; where it "
+        "has a token, set RAY_AUTH_MODE=token here, too",
     )
 
 
