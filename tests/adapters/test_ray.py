@@ -7,6 +7,7 @@ import pytest
 from pathassets.adapters import ray
 from pathassets.adapters.ray import Needs, Node
 from pathassets.errors import SpecError
+from tests.engine.ray_cluster import needs_ray
 
 GB = 10**9
 
@@ -18,9 +19,10 @@ def test_where_ray_is_not_installed_the_extra_is_named(monkeypatch):
     assert e.value.remedy == "pip install 'pathassets[ray]'"
 
 
+@pytest.mark.slow
+@needs_ray
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "127.0.0.1:99999"])
 def test_an_address_where_nobody_answers_is_said_to_be_so(address):
-    pytest.importorskip("ray", reason="needs Ray")
     said = f"no Ray cluster answers at {address}: "
     with pytest.raises(SpecError, match=said) as e, ray.joined(address, 1):
         pass

@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ import pytest
 from pathassets.engine.settings import Cluster
 from tests.engine.pool_tasks import is_worker
 
+needs_ray = pytest.mark.skipif(
+    find_spec("ray") is None, reason="needs Ray: pip install 'pathassets[ray]'"
+)
 OBJECTS_BYTES = 100 * 2**20
 NODE_BYTES = 4 * 2**30
 
@@ -25,7 +29,8 @@ class RayCluster:
     """Nodes with so many cores each; the first is the head."""
 
     def __init__(self, n_nodes: int = 2, **node: Any) -> None:
-        cluster_utils = pytest.importorskip("ray.cluster_utils", reason="needs Ray")
+        from ray import cluster_utils  # noqa: PLC0415  (a second, that only these tests pay)
+
         self._folder = tempfile.mkdtemp(prefix="ray", dir="/tmp")
         self._node = {
             "num_cpus": 1, "memory": NODE_BYTES, "object_store_memory": OBJECTS_BYTES,

@@ -16,11 +16,11 @@ from tests.defs.daemon import pathassets
 from tests.engine import noted_encoder
 from tests.engine.conftest import write_slide
 from tests.engine.pool_tasks import workers_now
-from tests.engine.ray_cluster import ray_cluster
+from tests.engine.ray_cluster import needs_ray, ray_cluster
 from tests.engine.workers_contract import are_gone
 from tests.test_demo import snapshot
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), needs_ray]
 
 N_SLIDES = 40
 RECIPE = """\
