@@ -67,15 +67,15 @@ Wait = Callable[[Sequence[Any], float], set[Any]]
 
 
 def wait_for_pipes(pipes: Sequence[Connection], patience_s: float) -> set[Any]:
-    """Wait for pipes of this machine."""
-    return set(wait(pipes, min(LONGEST_WAIT_S, patience_s)))
+    """Wait for pipes of this machine; where there are none, nothing is to be waited for."""
+    return set(wait(pipes, min(LONGEST_WAIT_S, patience_s))) if pipes else set()
 
 
 def heard_by(parts: Sequence[Part], wait_for: Wait) -> set[Any]:
     """Wait for any of these to tell something, or until the first must be looked at; who told."""
     sources = [source for part in parts for source in part.sources]
     patience_s = min(part.until_s for part in parts) - time.monotonic()
-    return wait_for(sources, max(0.0, patience_s)) if sources else set()
+    return wait_for(sources, max(0.0, patience_s))
 
 
 def map_items(

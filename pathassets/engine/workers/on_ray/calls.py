@@ -1,8 +1,11 @@
 """A function over items, each a task of Ray's: where there is room, and again where a node is lost.
 
-put ─▶ waiting ─▶ task ─▶ a host on some node (hosts.py) ─▶ (item, result)
-          ▲                 │ its node is lost
-          └─────────────────┘
+    put ─▶ waiting ─▶ task ─▶ a host on some node (hosts.py) ─▶ (item, result)
+              ▲                 │ its node is lost
+              └─────────────────┘
+
+None wait at the nodes: what is put before others is the next, and a line finds the room that was
+left to it.
 """
 
 from __future__ import annotations
@@ -76,7 +79,12 @@ class RayCalls:
     @property
     def has_room(self) -> bool:
         """Whether an item that is put in now would be sent off at once."""
-        return len(self._busy) + len(self._waiting) < self.n_workers and not self._given_up
+        return len(self._busy) + len(self._waiting) < self._most and not self._given_up
+
+    @property
+    def _most(self) -> int:
+        """Where no node is left, one waits for the next."""
+        return max(1, self.n_workers)
 
     @property
     def is_at_work(self) -> bool:
@@ -85,7 +93,7 @@ class RayCalls:
 
     def begin(self) -> None:
         """Send off what the nodes can work on now."""
-        while self._waiting and len(self._busy) < self.n_workers and not self._given_up:
+        while self._waiting and len(self._busy) < self._most and not self._given_up:
             one = self._waiting.popleft()
             try:
                 job = pickle.dumps((self._fn, one.item))

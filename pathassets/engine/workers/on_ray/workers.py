@@ -8,6 +8,7 @@ The connection is held for as long as there is work; with it end the processes o
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
@@ -91,4 +92,8 @@ class RayWorkers:
 
 def _wait(refs: Sequence[Any], patience_s: float) -> set[Any]:
     """Wait for the nodes to tell something, no longer than it is before they are looked at."""
-    return ray.wait(refs, min(room.LOOK_S, patience_s))
+    patience_s = min(room.LOOK_S, patience_s)
+    if not refs:  # what waits has no node that it could be on
+        time.sleep(patience_s)
+        return set()
+    return ray.wait(refs, patience_s)
