@@ -33,6 +33,7 @@ PUBLIC_HOSTS = {
     "dicom.nema.org",
     "dagster-io.github.io",
     "docs.dagster.io",
+    "docs.ray.io",
     "docs.mlcommons.org",
     "docs.openmicroscopy.org",
     "doi.org",

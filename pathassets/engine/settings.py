@@ -20,6 +20,8 @@ CATALOG_FILE = "catalog.sqlite"
 DEFAULT_TIMEOUT_S = 4 * 3600.0
 DEFAULT_SCRATCH_GB = 100.0
 DEFAULT_CACHE_GB = 50.0
+DEFAULT_WORKER_GB = 1.0
+DEFAULT_LINE_GB = 4.0
 DEFAULT_PAUSES_S = "10,60,240"
 """Five minutes in all: a share is mounted again, a job that filled the memory has ended."""
 MOST_THREADS = 4
@@ -30,6 +32,23 @@ _GB = 10**9
 TEXT, JSON = "text", "json"
 """What logs may be written as."""
 _SYNONYMS = {"gpu": "cuda"}
+_RAY = "ray"
+_ADDRESS = re.compile(r"(ray://)?[^\s:/@]+:\d+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cluster:
+    """A Ray cluster that work goes to, and what each worker and each device line takes of it."""
+
+    address: str = "local"
+    """Of its head, `host:port` or `ray://host:port`: PATHASSETS_WORKERS, or RAY_ADDRESS where that
+    is `ray`; else one is started here for as long as there is work."""
+    worker_gb: float = DEFAULT_WORKER_GB
+    """Memory of a node that a worker is reckoned with: PATHASSETS_WORKER_GB."""
+    line_gb: float = DEFAULT_LINE_GB
+    """Likewise of a device line, with its encoders: PATHASSETS_LINE_GB."""
+    line_gpus: float = 1.0
+    """Cards of a line; with a share of one several lines are on it: PATHASSETS_LINE_GPUS."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +72,8 @@ class Settings:
     n_workers: int
     """Processes for what needs no device, and lines where there is no GPU, 1 or more:
     PATHASSETS_WORKERS, else one a core."""
+    cluster: Cluster | None = None
+    """Where slides are worked on, if PATHASSETS_WORKERS names a Ray cluster; else it is here."""
     read_threads: int
     """Threads that decode tiles of one slide where there is no GPU, 1 or more:
     PATHASSETS_READ_THREADS, else the cores shared out among the workers."""
@@ -136,7 +157,8 @@ def read_settings() -> Settings:
     home = _path("PATHASSETS_HOME", Path())
     store = _store(home / "store")
     own = home / "recipe.yaml"
-    n_workers = _whole("PATHASSETS_WORKERS", usable_cores())
+    cluster = _cluster(_text("PATHASSETS_WORKERS", ""))
+    n_workers = usable_cores() if cluster else _whole("PATHASSETS_WORKERS", usable_cores())
     return Settings(
         home=home,
         store=store,
@@ -145,6 +167,7 @@ def read_settings() -> Settings:
         inboxes=_inboxes(home / "inbox"),
         inbox_stable_s=_number("PATHASSETS_INBOX_STABLE_S", 60.0),
         n_workers=n_workers,
+        cluster=cluster,
         read_threads=_whole("PATHASSETS_READ_THREADS", max(1, usable_cores() // n_workers)),
         slide_timeout_s=_number("PATHASSETS_SLIDE_TIMEOUT_S", DEFAULT_TIMEOUT_S),
         retry_pauses_s=_pauses(_text("PATHASSETS_RETRY_PAUSES_S", DEFAULT_PAUSES_S)),
@@ -159,6 +182,24 @@ def read_settings() -> Settings:
         openlineage=_openlineage(_text("PATHASSETS_OPENLINEAGE", "")),
         openlineage_namespace=_text("PATHASSETS_OPENLINEAGE_NAMESPACE", "pathassets"),
     )
+
+
+def _cluster(said: str) -> Cluster | None:
+    """The Ray cluster that is named; None where it is none, but a number of workers."""
+    address = _text("RAY_ADDRESS", "local") if said == _RAY else said
+    if said != _RAY and not _ADDRESS.fullmatch(address):
+        return None
+    return Cluster(
+        address=address,
+        worker_gb=_number("PATHASSETS_WORKER_GB", DEFAULT_WORKER_GB),
+        line_gb=_number("PATHASSETS_LINE_GB", DEFAULT_LINE_GB),
+        line_gpus=_number("PATHASSETS_LINE_GPUS", 1.0),
+    )
+
+
+def send_no_usage_reports() -> None:
+    """Keep Ray, where it is started here, from telling its makers of it."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 
 def logs_as_json() -> bool:
@@ -217,6 +258,12 @@ def cache_bytes() -> int:
 def threads_of_worker() -> int:
     """Threads that decode tiles of one slide, in the process that this is asked in."""
     return _whole("PATHASSETS_READ_THREADS", 1)
+
+
+def visible_gpus() -> tuple[str, ...]:
+    """What a scheduler, or a person, lets this process see: torch's `cuda:0` is the first."""
+    names = _text("CUDA_VISIBLE_DEVICES", "").split(",")
+    return tuple(name.strip() for name in names if name.strip())
 
 
 def usable_cores() -> int:

@@ -99,6 +99,12 @@ def hold_back(end):
         end.done(number, os.getpid())
 
 
+def note_and_wait(end):
+    """Do what is done of a call, with one item after the other."""
+    for number, path in end.items():
+        end.done(number, pool_tasks.note_and_wait(path))
+
+
 def break_at_once(_end):
     """Not take an item."""
     raise LookupError("the model is gone")

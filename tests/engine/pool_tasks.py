@@ -105,6 +105,14 @@ def note_and_sleep(folder):
     time.sleep(600)
 
 
+def note_and_wait(path):
+    """Note by which process it is done, and wait for the word."""
+    (path.parent / f"{path.name}.{os.getpid()}").touch()
+    while not (path.parent / "go on").exists():
+        time.sleep(0.02)
+    return path.name
+
+
 def modules_of(_item):
     return list(sys.modules)
 

@@ -7,6 +7,7 @@ from pathassets.engine import settings as settings_module
 from pathassets.engine.settings import (
     DEFAULT_RECIPE,
     MOST_THREADS,
+    Cluster,
     cache_bytes,
     disks_of,
     processes_of_line,
@@ -78,6 +79,32 @@ def test_the_cores_are_shared_out_among_the_workers(monkeypatch, n_cores, n_work
     assert read_settings().read_threads == n_threads
 
 
+@pytest.mark.parametrize(
+    ("said", "named", "address"),
+    [
+        ("ray", "", "local"),
+        ("ray", "10.0.0.1:6379", "10.0.0.1:6379"),
+        ("head.lab:6379", "", "head.lab:6379"),
+        ("ray://head.lab:10001", "10.0.0.1:6379", "ray://head.lab:10001"),
+    ],
+)
+@pytest.mark.usefixtures("home")
+def test_workers_may_be_those_of_a_ray_cluster(monkeypatch, said, named, address):
+    monkeypatch.setenv("PATHASSETS_WORKERS", said)
+    monkeypatch.setenv("RAY_ADDRESS", named)
+    monkeypatch.setenv("PATHASSETS_LINE_GPUS", "0.5")
+    settings = read_settings()
+    assert settings.cluster == Cluster(address=address, worker_gb=1.0, line_gb=4.0, line_gpus=0.5)
+    assert settings.n_workers == usable_cores()
+
+
+@pytest.mark.usefixtures("home")
+def test_a_number_of_workers_is_no_cluster(monkeypatch):
+    monkeypatch.setenv("PATHASSETS_WORKERS", "3")
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    assert (read_settings().cluster, read_settings().n_workers) == (None, 3)
+
+
 def test_the_default_home_is_where_one_stands(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert read_settings().home == tmp_path
@@ -134,6 +161,8 @@ def test_a_variable_set_to_nothing_counts_as_not_set(home, monkeypatch, name):
         ("PATHASSETS_DEVICE", "tpu"),
         ("PATHASSETS_VERIFY", "never"),
         ("PATHASSETS_WORKERS", "many"),
+        ("PATHASSETS_WORKERS", "ray://head"),
+        ("PATHASSETS_WORKERS", "user@head:6379"),
         ("PATHASSETS_WORKERS", "0"),
         ("PATHASSETS_WORKERS", "-1"),
         ("PATHASSETS_WORKERS", "0.5"),

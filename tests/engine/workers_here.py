@@ -34,7 +34,7 @@ class WorkersHere:
     ) -> Generator[tuple[Any, Any], None, None]:
         assert cpus == 1
         for item in items:
-            answer = worker._attempt(pickle.dumps((fn, item)))
+            answer = worker.attempt(pickle.dumps((fn, item)))
             yield item, pickle.loads(answer)  # noqa: S301  (what was pickled here)
 
     @contextmanager
@@ -48,6 +48,7 @@ class OpenHere:
     """One item after the other, on a line by itself."""
 
     def __init__(self, fn: Callable[[Any], Any], line: LineSpec, n_threads: int) -> None:
+        self.n_workers = 1
         self._fn = fn
         self._line = line
         self._n_threads = n_threads
@@ -62,7 +63,7 @@ class OpenHere:
     def results(self) -> Iterator[tuple[Any, Any]]:
         while self._waiting:
             item, is_fed = self._waiting.popleft()
-            answer = self._fed(item) if is_fed else worker._attempt(pickle.dumps((self._fn, item)))
+            answer = self._fed(item) if is_fed else worker.attempt(pickle.dumps((self._fn, item)))
             yield item, pickle.loads(answer)  # noqa: S301  (what was pickled here)
 
     def _fed(self, item: Any) -> bytes:

@@ -29,7 +29,7 @@ from pathassets.engine.platform.batches.again import tried_again
 from pathassets.engine.platform.batches.under_way import OnFirst, work_off
 from pathassets.engine.platform.ledgers import bad_tiles_met
 from pathassets.engine.platform.plan import PlannedSlide, path_record, task_for
-from pathassets.engine.platform.planning.machine import device_here, machine_here
+from pathassets.engine.platform.planning.machine import device_here, machine_of
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.slides.scratch import scratch_for, tell_no_scratch
 from pathassets.engine.stages.outcomes import SlideOutcome, SlideTask, StepOutcome
@@ -65,7 +65,10 @@ def run_batch(  # noqa: PLR0913 - two are for those who want them
     """
     settings = platform.settings
     platform.catalog.begin_batch(
-        run_id, machine=machine_here(), device=device_here(settings), n_workers=settings.n_workers
+        run_id,
+        machine=machine_of(settings),
+        device=device_here(settings),
+        n_workers=settings.n_workers,
     )
     platform.store.sweep_staging()
     sweep_partials(platform.store)

@@ -14,6 +14,7 @@ from pathassets.engine.platform.merged_slides import adopt_annotations
 from pathassets.engine.platform.recipe import open_recipe
 from pathassets.engine.settings import Settings
 from pathassets.engine.stores import store_of
+from pathassets.engine.workers.on_ray.workers import RayWorkers
 from pathassets.engine.workers.pool import LocalWorkers, Workers
 from pathassets.errors import StoreError
 
@@ -30,10 +31,13 @@ class Platform:
     @property
     def workers(self) -> Workers:
         """Where slide tasks run."""
+        settings = self.settings
+        if settings.cluster is not None:
+            return RayWorkers(cluster=settings.cluster, timeout_s=settings.slide_timeout_s)
         return LocalWorkers(
-            n_workers=self.settings.n_workers,
-            timeout_s=self.settings.slide_timeout_s,
-            n_threads=self.settings.read_threads,
+            n_workers=settings.n_workers,
+            timeout_s=settings.slide_timeout_s,
+            n_threads=settings.read_threads,
         )
 
     @property

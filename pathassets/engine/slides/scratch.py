@@ -90,12 +90,14 @@ def scratch_for(settings: Settings, paths: Iterable[str]) -> Iterator[Scratch | 
     """Hold a scratch folder for slides that lie there, if any of them is to be read from a copy.
 
     A slide in a bucket always is: where nobody named a folder for copies, they are made in the
-    home, and slides on disks are read where they are.
+    home, and slides on disks are read where they are. A folder that is named is a disk of this
+    machine, of which a cluster's nodes know nothing.
 
     Raises:
         StoreError: it is not writable.
     """
-    root, for_files = settings.scratch, settings.scratch is not None
+    root = None if settings.cluster else settings.scratch
+    for_files = root is not None
     if root is None and any(is_url(path) for path in paths):
         root = settings.home / OWN
     with open_scratch(root, settings.scratch_bytes, for_files=for_files) as scratch:

@@ -126,7 +126,7 @@ class Calls:
         return worker
 
     @property
-    def pipes(self) -> list[Connection]:
+    def sources(self) -> list[Connection]:
         """What may tell something."""
         return [worker.pipe for worker in self._busy]
 
@@ -137,7 +137,7 @@ class Calls:
             return 0.0
         return min((worker.deadline_s for worker in self._busy), default=math.inf)
 
-    def hear(self, heard: set[Connection]) -> Iterator[tuple[Any, Any]]:
+    def hear(self, heard: set[Any]) -> Iterator[tuple[Any, Any]]:
         """Yield what became of items whose workers have finished, died or run out of time.
 
         `heard` has each pipe with something in it; a dead worker's has an end.

@@ -5,7 +5,8 @@
 
 A lock is a file that bears the card's UUID, shared by every process of the machine: two batches
 never load two models onto one GPU, and processes that see different cards, each as `cuda:0`, do not
-wait for each other. It is given back by the system when its holder dies.
+wait for each other. A slice of a card (MIG) is a device with a UUID of its own. It is given back by
+the system when its holder dies.
 """
 
 from __future__ import annotations
@@ -16,13 +17,17 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import chain, repeat
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from pathassets.engine.settings import visible_gpus
 from pathassets.errors import SpecError
 
 _POLL_S = 0.2
+_SLICE = "MIG-"
+"""How the name of a slice begins, where a process is given one."""
 _DEVICE_FILES = ("nvidia[0-9]*", "dxg", "kfd")
 """What the drivers of GPUs, NVIDIA's, the one in WSL and AMD's, have in /dev."""
 
@@ -67,7 +72,7 @@ def lease_device(
 
 
 def _gpus(wanted: str) -> Mapping[str, str]:
-    """UUID of each GPU that is seen, by torch's name for it."""
+    """UUID of each GPU or slice of one that is seen, by torch's name for it."""
     if wanted == "cpu" or (wanted == "auto" and not may_have_gpu()):
         return {}
     from pathassets.adapters.torch import cuda_uuids  # noqa: PLC0415 - torch takes seconds
@@ -77,7 +82,16 @@ def _gpus(wanted: str) -> Mapping[str, str]:
         raise SpecError(
             "device cuda: torch sees no GPU", remedy="Use PATHASSETS_DEVICE=auto or cpu"
         )
-    return gpus
+    named = chain(visible_gpus(), repeat(""))
+    return {gpu: _identity(uuid, name) for (gpu, uuid), name in zip(gpus.items(), named)}  # noqa: B905 - names have no end
+
+
+def _identity(uuid: str, name: str) -> str:
+    """UUID of a device that this process was given under a name: of a slice, the slice's.
+
+    What CUDA tells of a slice is its card's UUID in some versions, which its neighbours share.
+    """
+    return name.removeprefix(_SLICE) if name.startswith(_SLICE) else uuid
 
 
 def _acquire(gpus: Mapping[str, str], on_wait: Callable[[], None]) -> tuple[str, FileLock]:

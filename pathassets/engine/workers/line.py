@@ -55,6 +55,8 @@ class LineSpec:
     """To be imported by its name in a line's process."""
     device: str
     """`auto`, `cpu` or `cuda`: on CPUs a line is a share of the cores."""
+    is_assigned: bool = False
+    """Whether a scheduler gave this process its device and its threads, for one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +151,13 @@ class Lines:
         is_waiting = self._waiting or self._suspects or self._given_up
         return bool(is_waiting or any(line.under_way for line in self._lines))
 
+    @property
+    def has_room(self) -> bool:
+        """Whether an item that is put in now would be taken up at once, by a line or a new one."""
+        if self._waiting or self._suspects or self._given_up:
+            return False
+        return not self._lines or any(line.is_wanting and not line.is_alone for line in self._lines)
+
     def begin(self) -> None:
         """Start what lines are needed, and give one item to each that wants one."""
         if self._given_up:
@@ -173,6 +182,7 @@ class Lines:
         serve = partial(
             serve_line, work=self._spec.work, device=self._spec.device,
             n_threads=self._n_threads, timeout_s=self._timeout_s,
+            is_assigned=self._spec.is_assigned,
         )  # fmt: skip
         started = start_worker(serve, n_threads=None)  # of a GPU's line, it finds out itself
         self._n_lines += 1
@@ -214,7 +224,7 @@ class Lines:
             line.pipe.send_bytes(data)
 
     @property
-    def pipes(self) -> list[Connection]:
+    def sources(self) -> list[Connection]:
         """What may tell something."""
         return [line.pipe for line in self._lines]
 
@@ -225,7 +235,7 @@ class Lines:
             return 0.0
         return min((line.until_s for line in self._lines), default=math.inf)
 
-    def hear(self, heard: set[Connection]) -> Iterator[tuple[Any, Any]]:
+    def hear(self, heard: set[Any]) -> Iterator[tuple[Any, Any]]:
         """Yield what became of items; lines that have died or get no further are ended.
 
         `heard` has each pipe with something in it; a dead line's has an end.
@@ -254,7 +264,8 @@ class Lines:
         match said:
             case Ready():
                 line.device = said.device
-                self._most = said.n_devices or self._n_shares
+                if not self._spec.is_assigned:
+                    self._most = said.n_devices or self._n_shares
             case Wants():
                 line.is_wanting = True
             case Beat():

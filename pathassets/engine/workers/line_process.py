@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -127,15 +128,20 @@ LineWork = Callable[[LineEnd], None]
 ends the line, and the items under way are tried by another."""
 
 
-def serve_line(
-    pipe: Connection, *, work: LineWork, device: str, n_threads: int, timeout_s: float = math.inf
-) -> None:
-    """Wait for a device, then work for as long as the parent has items."""
+def serve_line(  # noqa: PLR0913 - keywords, all of one line
+    pipe: Connection, *, work: LineWork, device: str, n_threads: int, timeout_s: float = math.inf,
+    is_assigned: bool = False,
+) -> None:  # fmt: skip
+    """Wait for a device, then work for as long as the parent has items.
+
+    What a scheduler assigned to it, device and threads, is not waited for, nor shared out again.
+    """
     end = LineEnd(pipe, n_threads=n_threads, timeout_s=timeout_s)
+    waiting = partial(end.tell, Beat(None))
     try:
-        with lease_device(device, on_wait=lambda: end.tell(Beat(None))) as lease:
+        with lease_device(device, is_assigned=is_assigned, on_wait=waiting) as lease:
             end.device = lease.device
-            if lease.n_devices:
+            if lease.n_devices and not is_assigned:
                 end.n_threads = threads_of_line(lease.n_devices)
             end.tell(Ready(device=lease.device, n_devices=lease.n_devices))
             with _beating(end):

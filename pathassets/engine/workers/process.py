@@ -99,10 +99,12 @@ def start_worker(
 
 def too_late(timeout_s: float) -> WorkerLost:
     """What became of an item that had no result in time."""
-    return WorkerLost(
+    error = WorkerLost(
         f"no result within {timeout_s:g} s",
         remedy="Look whether its disk answers; raise PATHASSETS_SLIDE_TIMEOUT_S",
     )
+    error.is_late = True
+    return error
 
 
 def lost(exitcode: int | None) -> WorkerLost | ResourcesShort:

@@ -32,10 +32,10 @@ Serve = Callable[[Connection], None]
 def serve_jobs(pipe: Connection) -> None:
     """Work off one job, a pickled function and its item, after the other."""
     while True:
-        pipe.send_bytes(_attempt(pipe.recv_bytes()))
+        pipe.send_bytes(attempt(pipe.recv_bytes()))
 
 
-def _attempt(job: bytes) -> bytes:
+def attempt(job: bytes) -> bytes:
     """Do a job; what cannot be sent back becomes an error that can."""
     try:
         fn, item = pickle.loads(job)  # noqa: S301 - our own parent wrote it

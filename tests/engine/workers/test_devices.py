@@ -8,6 +8,7 @@ from pathassets.adapters import torch as torch_adapter
 from pathassets.engine.workers import devices
 from pathassets.engine.workers.devices import Lease, lease_device, may_have_gpu
 from pathassets.errors import SpecError
+from tests.engine.simulated_cards import cuda_uuids
 
 HOLDER = """
 import sys
@@ -24,6 +25,20 @@ for i in range(int(sys.argv[3])):
         print(lease.device, flush=True)
         time.sleep(float(sys.argv[4]))
         held.unlink()
+"""
+
+MEETER = """
+import sys
+from pathlib import Path
+from pathassets.engine.workers.line import LineSpec
+from pathassets.engine.workers.pool import LocalWorkers
+from tests.engine.simulated_cards import meet
+
+line = LineSpec(work=meet, device="cuda")
+with LocalWorkers(n_workers=1, timeout_s=60).open(print, line, lambda _: None) as workers:
+    workers.feed((Path(sys.argv[1]), float(sys.argv[2])))
+    [(_, result)] = workers.results()
+    print(*result)
 """
 
 
@@ -191,3 +206,65 @@ def test_a_lock_bears_the_uuid_of_its_card_and_is_open_to_every_user(tmp_path, s
             assert lock.stat().st_mode & 0o666 == 0o666
     finally:
         os.umask(old)
+
+
+@pytest.fixture
+def met(one_gpu, start_python, monkeypatch):
+    """What two runs tell that are started at once, each with a card that it was given."""
+
+    def met(*visible, within_s):
+        runs = []
+        for name in visible:
+            monkeypatch.setenv("CUDA_VISIBLE_DEVICES", name)
+            runs.append(start_python(MEETER, one_gpu, within_s))
+        told = [run.communicate(timeout=100) for run in runs]
+        assert [err for _, err in told] == ["", ""]
+        return [out.strip() for out, _ in told]
+
+    return met
+
+
+@pytest.mark.timeout(120)
+def test_two_runs_that_were_given_different_cards_hold_them_at_once(met):
+    assert met("0", "1", within_s=60.0) == ["cuda:0 True"] * 2
+
+
+@pytest.mark.timeout(120)
+def test_of_two_runs_that_were_given_the_same_card_one_waits(met):
+    assert met("1", "GPU-b", within_s=1.5) == ["cuda:0 False"] * 2
+
+
+@pytest.fixture
+def give(see, monkeypatch):
+    """Let this process be given what `simulated_cards` has, under these names."""
+
+    def give(*names):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", ",".join(names))
+        see(**{name.replace(":", "_"): uuid for name, uuid in cuda_uuids().items()})
+
+    return give
+
+
+def test_slices_of_one_card_are_devices_of_their_own(give):
+    give("MIG-b1")
+    with lease_device("cuda") as one:
+        assert one == Lease(device="cuda:0", n_devices=1)
+        give("MIG-b2")
+        with lease_device("cuda", on_wait=pytest.fail) as other:
+            assert other.device == "cuda:0"
+        give("0", "1")
+        with lease_device("cuda", on_wait=pytest.fail) as cards:
+            assert cards.n_devices == 2
+
+
+@pytest.mark.timeout(60)
+def test_a_slice_is_held_by_one(give):
+    class WaitedError(Exception):
+        pass
+
+    def wait():
+        raise WaitedError
+
+    give("MIG-b1")
+    with lease_device("cuda"), pytest.raises(WaitedError), lease_device("cuda", on_wait=wait):
+        pass

@@ -18,6 +18,7 @@ from pathassets.engine.workers import worker as worker_program
 from pathassets.engine.workers.pool import LocalWorkers
 from pathassets.engine.workers.process import lost
 from pathassets.errors import ResourcesShort, WorkerLost
+from tests.engine import workers_contract
 from tests.engine.pool_tasks import (
     behave,
     memory_of,
@@ -27,6 +28,7 @@ from tests.engine.pool_tasks import (
     square,
     workers_now,
 )
+from tests.engine.workers_contract import are_gone, is_alive
 
 ORPHANS = """
 import sys
@@ -69,39 +71,14 @@ def pool(n_workers=2, timeout_s=60.0):
     return LocalWorkers(n_workers=n_workers, timeout_s=timeout_s)
 
 
-def are_gone(processes, within_s=5.0):
-    until_s = time.monotonic() + within_s
-    while time.monotonic() < until_s:
-        if not any(is_alive(p) for p in processes):
-            return True
-        time.sleep(0.02)
-    return False
+class TestLocalWorkers(workers_contract.WorkersContract):
+    @pytest.fixture
+    def make(self):
+        return pool
 
-
-def is_alive(process):
-    try:
-        return process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
-def is_lost(result, said):
-    return isinstance(result, WorkerLost) and said in result.message and bool(result.remedy)
-
-
-def test_every_item_comes_back_with_its_result():
-    assert dict(pool().imap(square, range(20))) == {i: i * i for i in range(20)}
-
-
-def test_no_items_give_no_results_and_start_no_worker():
-    assert list(pool().imap(square, [])) == []
-    assert workers_now() == []
-
-
-def test_the_parent_does_no_item_itself_and_a_worker_does_many():
-    pids = {pid for _, pid in pool().imap(pid_of, range(10))}
-    assert os.getpid() not in pids
-    assert 1 <= len(pids) <= 2
+    @pytest.fixture
+    def processes(self):
+        return workers_now
 
 
 @pytest.mark.parametrize("n_workers", [0, 1])
@@ -112,21 +89,6 @@ def test_there_is_always_one_worker(n_workers):
 def test_an_item_that_needs_all_cores_runs_alone():
     results = pool(n_workers=2).imap(pid_of, range(4), cpus=2)
     assert len({pid for _, pid in results}) == 1
-
-
-@pytest.mark.parametrize(
-    ("bad", "said"),
-    [
-        ("exit 3", "code 3"),
-        ("exit 0", "code 0"),
-        ("kill", "code -9"),
-    ],
-)
-def test_a_worker_that_dies_costs_only_its_own_item(bad, said):
-    items = ["a", "b", bad, "c", "d", bad, "e"]
-    results = list(pool(timeout_s=30).imap(behave, items))
-    assert sorted(r for item, r in results if item != bad) == ["a", "b", "c", "d", "e"]
-    assert [is_lost(r, said) for item, r in results if item == bad] == [True, True]
 
 
 def test_all_workers_may_die_at_once():
@@ -156,19 +118,6 @@ def test_a_worker_that_dies_before_it_has_read_its_job_costs_no_item():
         yield "b"
 
     assert list(pool(n_workers=1).imap(behave, items())) == [("a", "a"), ("b", "b")]
-
-
-@pytest.mark.timeout(60)
-def test_a_hang_is_ended_by_the_timeout():
-    results = dict(pool(timeout_s=3.0).imap(behave, ["hang", "a", "b"]))
-    assert is_lost(results["hang"], "no result within 3 s")
-    assert (results["a"], results["b"]) == ("a", "b")
-    assert workers_now() == []
-
-
-def test_the_timeout_is_of_each_item_and_not_of_all():
-    items = ["nap"] * 8  # 3.2 s
-    assert [r for _, r in pool(n_workers=1, timeout_s=2.5).imap(behave, items)] == items
 
 
 def test_a_timeout_may_be_infinite():
@@ -243,18 +192,6 @@ def test_an_exception_comes_back_as_a_value_with_its_traceback(caplog):
     assert results["a"] == "a"
 
 
-@pytest.mark.parametrize(
-    ("bad", "said"),
-    [("odd", "OddError: 1 2"), ("sys.exit", "SystemExit: 3"), ("unpicklable", "pickle")],
-)
-def test_what_cannot_be_sent_back_costs_only_its_own_item(bad, said, caplog):
-    with caplog.at_level(logging.CRITICAL):
-        results = dict(pool().imap(behave, ["a", bad, "b"]))
-    assert isinstance(results[bad], Exception)
-    assert said in str(results[bad])
-    assert (results["a"], results["b"]) == ("a", "b")
-
-
 def test_items_are_taken_as_workers_fall_free():
     taken = []
 
@@ -270,26 +207,6 @@ def test_items_are_taken_as_workers_fall_free():
         for n_done, _ in enumerate(results, 2):
             assert len(taken) <= n_done + 2
     assert len(taken) == 20
-
-
-def test_an_error_of_the_items_is_the_callers_and_ends_the_workers():
-    def items():
-        yield "hang"
-        raise LookupError("no more")
-
-    with pytest.raises(LookupError, match="no more"):
-        list(pool().imap(behave, items()))
-    assert workers_now() == []
-
-
-@pytest.mark.timeout(60)
-def test_closing_it_early_ends_the_workers():
-    results = pool().imap(behave, ["a", "hang", "hang"])
-    assert next(results) == ("a", "a")
-    workers = workers_now()
-    assert len(workers) == 2
-    results.close()
-    assert are_gone(workers)
 
 
 def test_nothing_is_left_of_the_workers_at_the_end():

@@ -66,7 +66,7 @@ def work_off(
 
     line = LineSpec(work=encode_tasks, device=platform.settings.device)
     with platform.workers.open(run_slide, line, hear) as workers:
-        most = SLIDES_AHEAD + 3 * platform.settings.n_workers
+        most = SLIDES_AHEAD + 3 * workers.n_workers
         under_way = _SlidesUnderWay(slides, workers, meter, platform.store, most=most)
         with closing(under_way.outcomes()) as outcomes:
             for outcome in outcomes:

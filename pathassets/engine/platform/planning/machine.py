@@ -20,11 +20,20 @@ def machine_here() -> str:
     return f"{name}, {usable_cores()} cores"
 
 
+def machine_of(settings: Settings) -> str:
+    """Where slides are worked on: this machine, or a cluster, whose nodes may be of all kinds."""
+    if settings.cluster is None:
+        return machine_here()
+    return f"Ray cluster {header_text(settings.cluster.address)}"
+
+
 def device_here(settings: Settings) -> str:
     """Where features are encoded: a GPU as its driver calls it, else `cuda`, or `cpu`.
 
-    Without asking torch, which takes seconds.
+    Without asking torch, which takes seconds; of a cluster, what was asked for.
     """
+    if settings.cluster is not None:
+        return settings.device
     if settings.device == CPU or (settings.device == "auto" and not may_have_gpu()):
         return CPU
     files = sorted(_GPUS.glob("*/information"))

@@ -20,7 +20,7 @@ from pathassets.catalog.planning.records import BatchRecord, MeasuredStep, Slide
 from pathassets.core.rates import Rate, Seen, fit_rate
 from pathassets.core.recipe import Entry, Key
 from pathassets.core.stages import FEATURES
-from pathassets.engine.platform.planning.machine import CPU, device_here, machine_here
+from pathassets.engine.platform.planning.machine import CPU, device_here, machine_of
 from pathassets.engine.platform.planning.paces import Paces, SideBySide, WorkOf, by_line, fit_paces
 from pathassets.engine.platform.platform import Platform
 
@@ -69,7 +69,9 @@ class Measured:
 def place_here(platform: Platform) -> Place:
     """Where a run of this process would work."""
     settings = platform.settings
-    return Place(machine=machine_here(), device=device_here(settings), n_workers=settings.n_workers)
+    return Place(
+        machine=machine_of(settings), device=device_here(settings), n_workers=settings.n_workers
+    )
 
 
 def kind_of(slide: SlideSize) -> Kind:

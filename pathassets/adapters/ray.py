@@ -1,0 +1,321 @@
+"""Ray: a cluster joined, its nodes, functions and objects that live on them, and how they end.
+
+    joined ─▶ nodes ─▶ call(function, …) ─▶ Ref ─▶ wait ─▶ take: a value, or why there is none
+                       settle(class, …)  ─▶ Guest ─▶ ask(method, …) ─▶ Ref
+
+Nothing is tried again here, and nothing of this process goes along but what is handed over.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+from pathassets.errors import PathAssetsError, SpecError, WorkerLost
+
+HERE = "local"
+"""Address of a cluster that is started on this machine, for as long as it is held."""
+OBJECTS_BYTES = 100 * 2**20
+"""Shared memory of a cluster that is started here: results are some kB."""
+MOST_KEPT = 2
+"""Processes that Ray keeps for each core, a worker's host and a line's: of its own accord one, and
+the other is ended after a second without work, and started again, which takes 2 CPU-s."""
+KNOCK_S = 10.0
+"""Time in which a cluster must take a connection."""
+Ref = Any
+"""A value that is to come. (Ray's own class is generic in the value.)"""
+Guest = Any
+"""An object that lives in a process of its own on a node."""
+
+
+class NodeLost(Exception):
+    """The node that worked on it is gone: somewhere else it may be done."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needs:
+    """What work takes of a node while it runs."""
+
+    cpus: float
+    """Cores, or a share of one."""
+    memory_bytes: int
+    gpus: float = 0.0
+    """Cards, or a share of one."""
+
+    def __add__(self, other: Needs) -> Needs:
+        return Needs(
+            cpus=self.cpus + other.cpus,
+            memory_bytes=self.memory_bytes + other.memory_bytes,
+            gpus=self.gpus + other.gpus,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """A machine of the cluster."""
+
+    node_id: str
+    name: str
+    """Its host name, for people."""
+    cpus: float
+    gpus: float
+    memory_bytes: float
+
+    def n_fitting(self, needs: Needs) -> int:
+        """How many of these it can hold at once."""
+        pairs = (
+            (self.cpus, needs.cpus),
+            (self.gpus, needs.gpus),
+            (self.memory_bytes, needs.memory_bytes),
+        )
+        return int(max(0.0, min(there // wanted for there, wanted in pairs if wanted)))
+
+    def without(self, needs: Needs, n: int) -> Node:
+        """What is left of it beside some that it holds."""
+        return replace(
+            self,
+            cpus=self.cpus - n * needs.cpus,
+            gpus=self.gpus - n * needs.gpus,
+            memory_bytes=self.memory_bytes - n * needs.memory_bytes,
+        )
+
+
+@dataclass(slots=True)
+class _Connection:
+    """Ray has one in a process."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    n_holders: int = 0
+    address: str = ""
+    """Where it leads; empty where there is none."""
+
+
+_connection = _Connection()
+
+
+@contextmanager
+def joined(address: str, n_cpus: int) -> Iterator[None]:
+    """Hold a connection to a cluster; whoever leaves last ends it, and what was begun by it.
+
+    One that is started `HERE` has so many cores. A connection that the program has already made
+    itself is used, and left as it was.
+
+    Raises:
+        SpecError: Ray is not installed, no cluster answers there, or another one is held.
+    """
+    ray = _load()
+    with _connection.lock:
+        is_foreign = not _connection.n_holders and ray.is_initialized()
+        if not is_foreign:
+            _enter(address, n_cpus)
+    try:
+        yield
+    finally:
+        if not is_foreign:
+            _leave()
+
+
+def _enter(address: str, n_cpus: int) -> None:
+    if not _connection.n_holders:
+        _connect(address, n_cpus)
+        _connection.address = address
+    elif _connection.address != address:
+        raise SpecError(
+            f"PATHASSETS_WORKERS: this process works at {_connection.address}, not at {address}",
+            remedy="Use one Ray cluster in a process",
+        )
+    _connection.n_holders += 1
+
+
+def _leave() -> None:
+    with _connection.lock:
+        _connection.n_holders -= 1
+        if not _connection.n_holders:
+            _load().shutdown()
+
+
+def _load() -> ModuleType:
+    """Import Ray, and leave the signals as they were: it takes SIGTERM for itself.
+
+    Raises:
+        SpecError: it is not installed.
+    """
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        import ray  # noqa: PLC0415 - of an extra, and it takes a second
+    except ModuleNotFoundError as error:
+        raise SpecError(
+            "PATHASSETS_WORKERS: Ray is not installed", remedy="pip install 'pathassets[ray]'"
+        ) from error
+    _give_back(before)
+    module: ModuleType = ray
+    return module
+
+
+def _give_back(handler: Any) -> None:
+    """Let SIGTERM be handled as it was before."""
+    with suppress(ValueError):  # not in the main thread, where it cannot have been changed
+        if signal.getsignal(signal.SIGTERM) is not handler:
+            signal.signal(signal.SIGTERM, handler)
+
+
+def _connect(address: str, n_cpus: int) -> None:
+    how: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if address == HERE:
+        how |= {
+            "num_cpus": n_cpus, "include_dashboard": False, "object_store_memory": OBJECTS_BYTES,
+            "_system_config": {"num_workers_soft_limit": MOST_KEPT * n_cpus},
+        }  # fmt: skip
+    else:
+        _knock(address)
+    ray = _load()
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        ray.init(address, **how)
+    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        raise _nobody(address, error) from error
+    finally:
+        _give_back(before)
+
+
+def _knock(address: str) -> None:
+    """Look whether anything answers: Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=KNOCK_S).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise _nobody(address, error) from error
+
+
+def _nobody(address: str, error: Exception) -> SpecError:
+    return SpecError(
+        f"PATHASSETS_WORKERS: no Ray cluster answers at {address}: {_line(error)}",
+        remedy="Start one, ray start --head, and name its address, such as 10.0.0.1:6379; where it "
+        "has a token, set RAY_AUTH_MODE=token here, too",
+    )
+
+
+def _line(error: Exception) -> str:
+    """What an error says, of one line, and not too long."""
+    return " ".join(str(error).split())[:300]
+
+
+def nodes() -> list[Node]:
+    """Machines that are there, those that were there first before others."""
+    return [
+        Node(
+            node_id=one["NodeID"], name=one["NodeManagerHostname"],
+            cpus=one["Resources"].get("CPU", 0.0), gpus=one["Resources"].get("GPU", 0.0),
+            memory_bytes=one["Resources"].get("memory", 0.0),
+        )
+        for one in _load().nodes()
+        if one["Alive"]
+    ]  # fmt: skip
+
+
+def call(function: Callable[..., Any], *args: Any, needs: Needs) -> Ref:
+    """Let a function, which nodes can import, run where there is room for it."""
+    return _task(function, needs).remote(*args)
+
+
+@cache  # each is a kind of its own for Ray, whose tasks find no process that another kind has left
+def _task(function: Callable[..., Any], needs: Needs) -> Any:
+    # Ray's own tries would do so with a process that its slide has killed, too.
+    return _load().remote(**_options(needs), max_retries=0)(function)
+
+
+def settle(made: type, *args: Any, needs: Needs, node: Node) -> Guest:
+    """Let an object live on a node; it takes several questions at once."""
+    ray = _load()
+    on_node = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
+        node.node_id, soft=False
+    )
+    options = _options(needs) | {
+        "max_restarts": 0, "max_task_retries": 0, "max_concurrency": 2,
+        "scheduling_strategy": on_node,
+    }  # fmt: skip
+    return ray.remote(**options)(made).remote(*args)
+
+
+def _options(needs: Needs) -> dict[str, Any]:
+    return {"num_cpus": needs.cpus, "num_gpus": needs.gpus, "memory": needs.memory_bytes}
+
+
+def assigned() -> Needs:
+    """What the work that asks was given, on its node."""
+    given = _load().get_runtime_context().get_assigned_resources()
+    return Needs(
+        cpus=given.get("CPU", 0.0),
+        gpus=given.get("GPU", 0.0),
+        memory_bytes=int(given.get("memory", 0)),
+    )
+
+
+def ask(guest: Guest, method: str, *args: Any) -> Ref:
+    """Ask an object something."""
+    return getattr(guest, method).remote(*args)
+
+
+def wait(refs: Sequence[Ref], patience_s: float) -> set[Ref]:
+    """Those whose values are there, or will never be, once there is one, or time is over."""
+    ray = _load()
+    first, _ = ray.wait(list(refs), num_returns=1, timeout=patience_s)
+    if not first:
+        return set()
+    there, _ = ray.wait(list(refs), num_returns=len(refs), timeout=0)
+    return set(there)
+
+
+def take(ref: Ref) -> Any:
+    """The value.
+
+    Raises:
+        NodeLost: the node is gone, or cannot be heard.
+        WorkerLost: its process ended, or could not begin; of a guest's, its node may be gone, too.
+    """
+    ray = _load()
+    errors = ray.exceptions
+    try:
+        return ray.get(ref)
+    except (
+        errors.NodeDiedError,
+        errors.LocalRayletDiedError,
+        errors.ObjectLostError,
+        errors.ActorUnavailableError,
+        errors.ActorUnschedulableError,
+    ) as error:
+        raise NodeLost from error
+    except errors.RayError as error:
+        raise _lost(error) from error
+
+
+def _lost(error: Exception) -> PathAssetsError:
+    """Why there is no value, where no process of ours could say so."""
+    said = _line(error)
+    if isinstance(error, _load().exceptions.OutOfMemoryError) or "OutOfMemory" in said:
+        return WorkerLost(
+            "its node ran out of memory",
+            remedy="Raise PATHASSETS_WORKER_GB or PATHASSETS_LINE_GB, so that fewer run beside it",
+        )
+    return WorkerLost(
+        f"no process of the Ray cluster could do it: {type(error).__name__}: {said}",
+        remedy="Look at the cluster: ray status; every node needs this version of pathassets",
+    )
+
+
+def cancel(ref: Ref) -> None:
+    """End the process that works on it, if there is one."""
+    _load().cancel(ref, force=True)
+
+
+def evict(guest: Guest) -> None:
+    """End the process of an object."""
+    _load().kill(guest, no_restart=True)

@@ -1,0 +1,144 @@
+"""Batches on a Ray cluster of two nodes: the bytes of one machine, whatever node is lost."""
+
+import hashlib
+import shutil
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from pathassets.adapters.store.partial import PARTIAL
+from pathassets.adapters.store.staging import STAGING, SWEEP_LOCK
+from pathassets.engine.platform.batch import run_batch
+from tests.defs.daemon import pathassets
+from tests.engine import noted_encoder
+from tests.engine.conftest import write_slide
+from tests.engine.pool_tasks import workers_now
+from tests.engine.ray_cluster import needs_ray, ray_cluster
+from tests.engine.workers_contract import are_gone
+from tests.test_demo import snapshot
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), needs_ray]
+
+N_SLIDES = 40
+RECIPE = """\
+tissue_mask:
+  otsu: {mpp: 8.0}
+patch_locations:
+  grid: {tissue_mask: otsu, patch_px: 64, mpp: 0.5}
+features:
+  resnet: {patch_locations: grid, encoder: resnet18}
+  own: {patch_locations: grid, encoder: {name: 'ENCODER', version: '1', kwargs: {folder: FOLDER}}}
+slide_embedding:
+  mean: {features: own}
+"""
+
+
+def bytes_of(store):
+    """SHA-256 of each file that was published."""
+    return {name: sha256 for name, (_, sha256) in snapshot(store).items()}
+
+
+def left_in(store):
+    """What is neither published nor a lock."""
+    staged = {path.name for path in (store / STAGING).iterdir()} - {SWEEP_LOCK}
+    return staged | {path.parent.name for path in (store / PARTIAL).glob("*/files")}
+
+
+@pytest.fixture(scope="module")
+def noted(tmp_path_factory):
+    """Where the encoder notes its processes."""
+    return tmp_path_factory.mktemp("noted")
+
+
+@pytest.fixture(scope="module")
+def slides(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("slides")
+    return [write_slide(folder / f"{i:02}.svs", seed=i) for i in range(N_SLIDES)]
+
+
+@pytest.fixture
+def planned(reopen, register, slides, noted):
+    """A platform with 40 slides, of which nothing is made."""
+    text = RECIPE.replace("ENCODER", noted_encoder.NAME).replace("FOLDER", f"'{noted}'")
+    return register(reopen(text), *slides)
+
+
+@pytest.fixture
+def make_in(reopen, tmp_path, planned):
+    """Make all in a store of its own, by these workers; its bytes."""
+
+    def make_in(name, **settings):
+        store = tmp_path / name
+        (store / STAGING).mkdir(parents=True)
+        platform = reopen(store=store, **settings)
+        outcomes = list(run_batch(platform, planned, platform.recipe.per_slide, run_id=name))
+        states = [step.state for one in outcomes for step in one.steps]
+        assert states == ["made"] * 5 * N_SLIDES
+        assert left_in(store) == set()
+        return bytes_of(store)
+
+    return make_in
+
+
+@contextmanager
+def lost_while_busy(cluster, node, noted):
+    """Remove a node once its line and one of another node are seen to encode, both by now."""
+    lost: list[int] = []
+    is_over = threading.Event()
+
+    def busy(one):
+        now_s = time.time()
+        at_work = {int(p.name) for p in noted.iterdir() if now_s - p.stat().st_mtime < 0.3}
+        return at_work & {process.pid for process in cluster.workers(one)}
+
+    def lose():
+        others = [one for one in cluster.nodes if one is not node]
+        while not is_over.wait(0.05):
+            if (mine := busy(node)) and any(map(busy, others)):
+                family = cluster.family(node)
+                cluster.remove(node)
+                lost.extend(mine)
+                assert are_gone(family)
+                return
+
+    thread = threading.Thread(target=lose)
+    thread.start()
+    yield lost
+    is_over.set()
+    thread.join()
+
+
+def test_forty_slides_have_the_bytes_of_one_machine_and_none_is_lost_with_a_node(
+    make_in, noted, caplog
+):
+    expected = make_in("here")
+    assert len(expected) > 5 * N_SLIDES
+    with ray_cluster() as cluster:
+        assert make_in("cluster", cluster=cluster.settings) == expected
+        assert are_gone(cluster.workers())
+        with lost_while_busy(cluster, cluster.nodes[1], noted) as lost:
+            assert make_in("fewer", cluster=cluster.settings) == expected
+        assert lost
+        assert "a node of the Ray cluster was lost" in caplog.text
+        assert are_gone(cluster.workers())
+    assert workers_now() == []
+
+
+def test_the_demo_has_the_same_bytes_on_a_cluster(tmp_path):
+    for home in ("here", "there"):
+        (tmp_path / home).mkdir()
+    pathassets(tmp_path / "here", "demo", PATHASSETS_WORKERS="2")
+    with ray_cluster() as cluster:
+        address = cluster.settings.address
+        # The slides that the first has drawn: to draw them twice is no part of it.
+        shutil.copytree(tmp_path / "here" / "demo", tmp_path / "there" / "demo")
+        more = {"PATHASSETS_WORKERS": address, "PATHASSETS_LINE_GB": "1"}
+        pathassets(tmp_path / "there", "demo", **more)
+        assert are_gone(cluster.workers())
+    here, there = (bytes_of(Path(tmp_path / home / "store")) for home in ("here", "there"))
+    assert here == there
+    assert len({hashlib.sha256(name.encode()).hexdigest() for name in here}) > 30
+    assert left_in(tmp_path / "there" / "store") == set()

@@ -1,0 +1,96 @@
+"""A Ray cluster of several nodes on this machine, for tests: each node is a raylet of its own."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from pathassets.engine.settings import Cluster
+from tests.engine.pool_tasks import is_worker
+
+needs_ray = pytest.mark.skipif(
+    find_spec("ray") is None, reason="needs Ray: pip install 'pathassets[ray]'"
+)
+OBJECTS_BYTES = 100 * 2**20
+NODE_BYTES = 4 * 2**30
+
+
+class RayCluster:
+    """Nodes with so many cores each; the first is the head."""
+
+    def __init__(self, n_nodes: int = 2, **node: Any) -> None:
+        from ray import cluster_utils  # noqa: PLC0415  (a second, that only these tests pay)
+
+        self._folder = tempfile.mkdtemp(prefix="ray", dir="/tmp")
+        self._node = {
+            "num_cpus": 1, "memory": NODE_BYTES, "object_store_memory": OBJECTS_BYTES,
+            "include_dashboard": False, "temp_dir": self._folder,
+        } | node  # fmt: skip
+        kept = {"_system_config": {"num_workers_soft_limit": 2 * self._node["num_cpus"]}}
+        self._cluster = cluster_utils.Cluster(
+            initialize_head=True, head_node_args=self._node | kept
+        )
+        self.nodes = [self._cluster.head_node]
+        for _ in range(n_nodes - 1):
+            self.add()
+
+    @property
+    def settings(self) -> Cluster:
+        return Cluster(address=self._cluster.address, line_gb=1.0)
+
+    def add(self, **node: Any) -> Any:
+        self.nodes.append(self._cluster.add_node(**self._node | node))
+        return self.nodes[-1]
+
+    def remove(self, node: Any) -> None:
+        """Kill a node and all that runs on it."""
+        self.nodes.remove(node)
+        self._cluster.remove_node(node, allow_graceful=False)
+
+    def family(self, node: Any = None) -> list[psutil.Process]:
+        """Processes below a node's raylet, or below all."""
+        found = []
+        for one in self.nodes if node is None else [node]:
+            [raylet] = one.all_processes["raylet"]
+            if psutil.pid_exists(raylet.process.pid):
+                found += psutil.Process(raylet.process.pid).children(recursive=True)
+        return found
+
+    def workers(self, node: Any = None) -> list[psutil.Process]:
+        """Worker processes of ours among them."""
+        return [process for process in self.family(node) if is_worker(process)]
+
+    def wait_for(self, port: int, within_s: float = 60.0) -> None:
+        """Wait until the head's server of clients takes connections, seconds after its start."""
+        until_s = time.monotonic() + within_s
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1.0).close()
+            except OSError:
+                assert time.monotonic() < until_s
+                time.sleep(0.2)
+            else:
+                return
+
+    def end(self) -> None:
+        self._cluster.shutdown()
+        shutil.rmtree(Path(self._folder), ignore_errors=True)
+
+
+@contextmanager
+def ray_cluster(n_nodes: int = 2, **node: Any) -> Iterator[RayCluster]:
+    cluster = RayCluster(n_nodes, **node)
+    try:
+        yield cluster
+    finally:
+        cluster.end()
