@@ -356,3 +356,9 @@ def open_workspace(
     """
     target = WorkspaceFileTarget([str(workspace)])
     return WorkspaceProcessContext(instance, target, version=version, read_only=is_read_only)
+
+
+def failed_locations(context: WorkspaceProcessContext) -> list[str]:
+    """Code locations of a workspace that could not be loaded."""
+    entries = context.create_request_context().get_code_location_entries()
+    return [name for name, entry in entries.items() if entry.load_error]

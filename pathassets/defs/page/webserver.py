@@ -9,9 +9,12 @@ its application nor its defaults; a test holds them.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain, repeat
 from pathlib import Path
+from threading import Event, Thread
 
 import dagster as dg
 import uvicorn
@@ -24,11 +27,19 @@ from dagster_webserver.cli import (
 from dagster_webserver.version import __version__
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from pathassets.defs.dagster_internals import open_workspace
+from pathassets.defs.dagster_internals import (
+    WorkspaceProcessContext,
+    failed_locations,
+    open_workspace,
+)
 from pathassets.defs.page.guard import LOOPBACK, Guard, origin_of, own_origins
 from pathassets.defs.page.metrics import WithMetrics
 from pathassets.engine.logs import log_as_told
 
+logger = logging.getLogger(__name__)
+
+RELOAD_S = (15, 30, 60, 120, 300)
+"""Pauses before definitions that could not be loaded are loaded again; the last one recurs."""
 POLL_MS = 2000
 """How often the page asks for news of assets, as `dagster dev` has it."""
 END_S = 3
@@ -75,9 +86,12 @@ def serve_page(page: Page, beside: Mapping[str, ASGIApp]) -> None:
         instance.optimize_for_webserver(
             DEFAULT_DB_STATEMENT_TIMEOUT, DEFAULT_POOL_RECYCLE, DEFAULT_POOL_MAX_OVERFLOW
         )
-        with open_workspace(
-            instance, page.workspace, __version__, is_read_only=page.is_read_only
-        ) as context:
+        with (
+            open_workspace(
+                instance, page.workspace, __version__, is_read_only=page.is_read_only
+            ) as context,
+            loading_again(context),
+        ):
             app = create_app_from_workspace_process_context(context, live_data_poll_rate=POLL_MS)
             origins = own_origins(page.port, map(origin_of, page.public))
             uvicorn.run(
@@ -88,3 +102,31 @@ def serve_page(page: Page, beside: Mapping[str, ASGIApp]) -> None:
                 log_config=None if is_json else uvicorn.config.LOGGING_CONFIG,
                 timeout_graceful_shutdown=END_S,
             )
+
+
+@contextmanager
+def loading_again(
+    context: WorkspaceProcessContext, pauses_s: Sequence[float] = RELOAD_S
+) -> Iterator[None]:
+    """Have definitions that could not be loaded loaded again, while the block runs.
+
+    A database may have been away when they were. Dagster's daemon looks by itself, and its
+    webserver would show for ever that there are none.
+    """
+    is_over = Event()
+
+    def load_again() -> None:
+        for pause_s in chain(pauses_s, repeat(pauses_s[-1])):
+            if is_over.wait(pause_s):
+                return
+            for name in failed_locations(context):
+                logger.warning("%s could not be loaded, and is loaded again", name)
+                context.reload_code_location(name)
+
+    thread = Thread(target=load_again, name="load again", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
