@@ -47,6 +47,9 @@ CheckTarget = AssetCheckEvaluationTargetMaterializationData
 """Which materialization a check is about: `dg.AssetCheckEvaluation` takes it and has no public name
 for it. `dg.AssetCheckResult` fills it in, but only for a step's own output."""
 
+Workspace = WorkspaceProcessContext
+"""What a webserver serves; its type has no public name."""
+
 NO_COMPUTE_LOGS: Mapping[str, Any] = {
     "compute_logs": {
         "module": NoOpComputeLogManager.__module__,
@@ -349,7 +352,7 @@ def _show_newest(
 
 def open_workspace(
     instance: dg.DagsterInstance, workspace: Path, version: str, *, is_read_only: bool = False
-) -> WorkspaceProcessContext:
+) -> Workspace:
     """Open what Dagster's webserver serves: the code locations of a `workspace.yaml`.
 
     Its command makes this and gives no way to put a guard before what it serves.
@@ -358,7 +361,7 @@ def open_workspace(
     return WorkspaceProcessContext(instance, target, version=version, read_only=is_read_only)
 
 
-def failed_locations(context: WorkspaceProcessContext) -> list[str]:
+def failed_locations(context: Workspace) -> list[str]:
     """Code locations of a workspace that could not be loaded."""
     entries = context.create_request_context().get_code_location_entries()
     return [name for name, entry in entries.items() if entry.load_error]

@@ -8,10 +8,15 @@ import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from pathassets.adapters.objects.remote_file import FilePlace, RemoteFile
+from pathassets.adapters.objects.remote_file import FilePlace
 from pathassets.adapters.objects.urls import BUCKETS, ObjectUrl, is_url, parse_url
+from pathassets.engine.setting_values import (
+    DEFAULT_PAUSES_S,
+    inbox_of,
+    openlineage_of,
+    pauses_of,
+)
 from pathassets.errors import SpecError
 
 DEFAULT_RECIPE = Path(__file__).parent.parent / "recipe.yaml"
@@ -22,12 +27,9 @@ DEFAULT_SCRATCH_GB = 100.0
 DEFAULT_CACHE_GB = 50.0
 DEFAULT_WORKER_GB = 1.0
 DEFAULT_LINE_GB = 4.0
-DEFAULT_PAUSES_S = "10,60,240"
-"""Five minutes in all: a share is mounted again, a job that filled the memory has ended."""
 MOST_THREADS = 4
 """Threads that decode in one process; beyond them further processes read. Four are 2.8 to 3.5 times
 as fast as one, eight 1.7 to 4.6: they wait for the interpreter lock (benchmarks/threads.py)."""
-MAX_PAUSE_S = 3600.0
 _GB = 10**9
 TEXT, JSON = "text", "json"
 """What logs may be written as."""
@@ -170,7 +172,7 @@ def read_settings() -> Settings:
         cluster=cluster,
         read_threads=_whole("PATHASSETS_READ_THREADS", max(1, usable_cores() // n_workers)),
         slide_timeout_s=_number("PATHASSETS_SLIDE_TIMEOUT_S", DEFAULT_TIMEOUT_S),
-        retry_pauses_s=_pauses(_text("PATHASSETS_RETRY_PAUSES_S", DEFAULT_PAUSES_S)),
+        retry_pauses_s=pauses_of(_text("PATHASSETS_RETRY_PAUSES_S", DEFAULT_PAUSES_S)),
         device=_choice("PATHASSETS_DEVICE", "auto", "cpu", "cuda"),
         verify=_choice("PATHASSETS_VERIFY", "stamp", "content"),
         scratch=_optional_path("PATHASSETS_SCRATCH"),
@@ -179,7 +181,7 @@ def read_settings() -> Settings:
         dagster_home=_path("DAGSTER_HOME", home / ".dagster"),
         log_format=_choice("PATHASSETS_LOG_FORMAT", TEXT, JSON),
         alerts=tuple(_text("PATHASSETS_ALERTS", "").split()),
-        openlineage=_openlineage(_text("PATHASSETS_OPENLINEAGE", "")),
+        openlineage=openlineage_of(_text("PATHASSETS_OPENLINEAGE", "")),
         openlineage_namespace=_text("PATHASSETS_OPENLINEAGE_NAMESPACE", "pathassets"),
     )
 
@@ -303,20 +305,8 @@ def _inboxes(default: Path) -> tuple[FilePlace, ...]:
         SpecError: a URL is of no bucket, or holds a secret.
     """
     said = re.split(rf"{os.pathsep}(?!//)", _text("PATHASSETS_INBOX", ""))
-    found = dict.fromkeys(_inbox(part.strip()) for part in said if part.strip())
+    found = dict.fromkeys(inbox_of(part.strip()) for part in said if part.strip())
     return tuple(found) or (default,)
-
-
-def _inbox(said: str) -> FilePlace:
-    if not is_url(said):
-        return Path(said).expanduser().absolute()
-    folder = RemoteFile(parse_url(said))
-    if folder.url.scheme not in BUCKETS:
-        raise SpecError(
-            f"PATHASSETS_INBOX: {folder} is of a web server, which lists no files",
-            remedy="Name folders, or prefixes of buckets (s3://, gs://, az://)",
-        )
-    return folder
 
 
 def _store(default: Path) -> Path | ObjectUrl:
@@ -344,30 +334,6 @@ def _paths(name: str, default: Path) -> tuple[Path, ...]:
     return tuple(dict.fromkeys(folders)) or (default,)
 
 
-def _openlineage(target: str) -> str:
-    """Where events go; what is no place for them is refused, without saying it: it may hold a key.
-
-    Raises:
-        SpecError: it is neither a file nor an endpoint.
-    """
-    if not target:
-        return ""
-    kind, _, rest = target.partition(":")
-    if kind == "file" and rest:
-        return f"file:{Path(rest.removeprefix('//')).expanduser().absolute()}"
-    try:
-        parts = urlsplit(target)
-        is_endpoint = parts.scheme in {"http", "https"} and bool(parts.hostname)
-    except ValueError:
-        is_endpoint = False
-    if not is_endpoint or "@" in parts.netloc:
-        raise SpecError(
-            "PATHASSETS_OPENLINEAGE: is neither a file nor an endpoint without a password in it",
-            remedy="For example file:/var/log/openlineage.ndjson, or http://127.0.0.1:5000",
-        )
-    return target
-
-
 def _optional_path(name: str) -> Path | None:
     return _path(name, Path()) if _text(name, "") else None
 
@@ -383,26 +349,6 @@ def _number(name: str, default: float) -> float:
     if not 0 < value < float("inf"):
         raise SpecError(f"{name}: {text!r} is not above 0", remedy=f"For example {default:g}")
     return value
-
-
-def _pauses(text: str) -> tuple[float, ...]:
-    """Seconds with commas between them, or `none`.
-
-    Raises:
-        SpecError: it is neither.
-    """
-    if text.strip().lower() == "none":
-        return ()
-    try:
-        pauses_s = tuple(float(part) for part in text.split(","))
-    except ValueError:
-        pauses_s = (-1.0,)
-    if not all(0 <= pause_s <= MAX_PAUSE_S for pause_s in pauses_s):
-        raise SpecError(
-            f"PATHASSETS_RETRY_PAUSES_S: {text!r} is no list of seconds up to {MAX_PAUSE_S:g}",
-            remedy=f"For example {DEFAULT_PAUSES_S}, or none",
-        )
-    return pauses_s
 
 
 def _whole(name: str, default: int) -> int:

@@ -28,7 +28,7 @@ from dagster_webserver.version import __version__
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pathassets.defs.dagster_internals import (
-    WorkspaceProcessContext,
+    Workspace,
     failed_locations,
     open_workspace,
 )
@@ -105,9 +105,7 @@ def serve_page(page: Page, beside: Mapping[str, ASGIApp]) -> None:
 
 
 @contextmanager
-def loading_again(
-    context: WorkspaceProcessContext, pauses_s: Sequence[float] = RELOAD_S
-) -> Iterator[None]:
+def loading_again(context: Workspace, pauses_s: Sequence[float] = RELOAD_S) -> Iterator[None]:
     """Have definitions that could not be loaded loaded again, while the block runs.
 
     A database may have been away when they were. Dagster's daemon looks by itself, and its

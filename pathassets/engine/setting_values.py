@@ -1,0 +1,75 @@
+"""Words of a setting -> its value, or why they are none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pathassets.adapters.objects.remote_file import FilePlace, RemoteFile
+from pathassets.adapters.objects.urls import BUCKETS, is_url, parse_url
+from pathassets.errors import SpecError
+
+DEFAULT_PAUSES_S = "10,60,240"
+"""Five minutes in all: a share is mounted again, a job that filled the memory has ended."""
+MAX_PAUSE_S = 3600.0
+
+
+def inbox_of(said: str) -> FilePlace:
+    """Folder or prefix of a bucket.
+
+    Raises:
+        SpecError: a URL is of no bucket, or holds a secret.
+    """
+    if not is_url(said):
+        return Path(said).expanduser().absolute()
+    folder = RemoteFile(parse_url(said))
+    if folder.url.scheme not in BUCKETS:
+        raise SpecError(
+            f"PATHASSETS_INBOX: {folder} is of a web server, which lists no files",
+            remedy="Name folders, or prefixes of buckets (s3://, gs://, az://)",
+        )
+    return folder
+
+
+def openlineage_of(target: str) -> str:
+    """Where events go; what is no place for them is refused, without saying it: it may hold a key.
+
+    Raises:
+        SpecError: it is neither a file nor an endpoint.
+    """
+    if not target:
+        return ""
+    kind, _, rest = target.partition(":")
+    if kind == "file" and rest:
+        return f"file:{Path(rest.removeprefix('//')).expanduser().absolute()}"
+    try:
+        parts = urlsplit(target)
+        is_endpoint = parts.scheme in {"http", "https"} and bool(parts.hostname)
+    except ValueError:
+        is_endpoint = False
+    if not is_endpoint or "@" in parts.netloc:
+        raise SpecError(
+            "PATHASSETS_OPENLINEAGE: is neither a file nor an endpoint without a password in it",
+            remedy="For example file:/var/log/openlineage.ndjson, or http://127.0.0.1:5000",
+        )
+    return target
+
+
+def pauses_of(text: str) -> tuple[float, ...]:
+    """Seconds with commas between them, or `none`.
+
+    Raises:
+        SpecError: it is neither.
+    """
+    if text.strip().lower() == "none":
+        return ()
+    try:
+        pauses_s = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        pauses_s = (-1.0,)
+    if not all(0 <= pause_s <= MAX_PAUSE_S for pause_s in pauses_s):
+        raise SpecError(
+            f"PATHASSETS_RETRY_PAUSES_S: {text!r} is no list of seconds up to {MAX_PAUSE_S:g}",
+            remedy=f"For example {DEFAULT_PAUSES_S}, or none",
+        )
+    return pauses_s
