@@ -276,9 +276,11 @@ def postgresql(folder: Path) -> Iterator[None]:
     os.environ["PATHASSETS_CATALOG"] = server.get_uri().replace(
         "postgresql://", "postgresql+psycopg2://"
     )
-    yield
-    del os.environ["PATHASSETS_CATALOG"]
-    server.cleanup()
+    try:
+        yield
+    finally:
+        del os.environ["PATHASSETS_CATALOG"]
+        server.cleanup()
 
 
 def main() -> int:

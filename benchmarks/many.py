@@ -7,10 +7,10 @@ and run for real, and by the project's own commands and jobs, each a process of 
     all is made current; the inbox is looked into, with nothing new and with 20,000 new files;
     the code server's definitions are imported
 
-Where a command looks at the store of all slides, the look at files is left out: only the 500 have
-any. On PostgreSQL are the catalog and Dagster's storage, and the server's CPU stands beside.
+The look at files is left out: only the 500 have any (the backfill's batch looks at theirs). With
+`--short` there are none, and the 500 are copies. On PostgreSQL are the catalog and Dagster's storage, and the server's CPU stands beside.
 
-    .venv/bin/python benchmarks/many.py [--slides 100000] [--postgresql] [--folder /dev/shm]
+    .venv/bin/python benchmarks/many.py [--slides 100000] [--postgresql] [--short] [--folder /dev/shm]
 """
 
 from __future__ import annotations
@@ -83,24 +83,28 @@ def tell(servers: list[psutil.Process], what: str, script: str, *arguments: str)
     print(f"{what:36} {said}  {server}", flush=True)
 
 
-def measure(folder: Path, servers: list[psutil.Process]) -> None:
+def measure(folder: Path, servers: list[psutil.Process], *, is_short: bool) -> None:
     """Measure on the home that is set."""
     home = Path(os.environ["PATHASSETS_HOME"])
     (home / "recipe.yaml").write_text(RECIPE)
     os.environ["PATHASSETS_WORKERS"] = "1"
     real = write_slides(folder / "real", N_REAL + 2)[1:]
-    own = sorted(path.name.removesuffix(".svs") for path in real[:-1])
     tell(servers, "status, first (plans all)", NO_DISK + COMMAND, "status", "--no-look")
-    tell(servers, f"ingest of {N_REAL}", COMMAND, "ingest", *map(str, real[:-1]))
     tell(servers, "ingest of one", COMMAND, "ingest", str(real[-1]))
-    tell(servers, f"run of {N_REAL}, new", COMMAND, "run", "--slides", ",".join(own))
+    if is_short:
+        own = sorted(path.stem for path in (home / "inbox").glob("copy*"))[:N_REAL]
+    else:
+        own = sorted(path.name.removesuffix(".svs") for path in real[:-1])
+        tell(servers, f"ingest of {N_REAL}", COMMAND, "ingest", *map(str, real[:-1]))
+        tell(servers, f"run of {N_REAL}, new", COMMAND, "run", "--slides", ",".join(own))
     for again in ("", ", again"):
         what = f"run of {N_REAL}, nothing to do{again}"
-        tell(servers, what, COMMAND, "run", "--slides", ",".join(own))
-    tell(servers, "run of one, nothing to do", COMMAND, "run", "--slides", own[0])
-    batch = BATCH.replace("N_REAL", str(N_REAL))
-    tell(servers, f"backfill's batch of {N_REAL}, all made", batch)
-    tell(servers, "make_current, nothing to do", CURRENT)
+        tell(servers, what, NO_DISK + COMMAND, "run", "--slides", ",".join(own))
+    tell(servers, "run of one, nothing to do", NO_DISK + COMMAND, "run", "--slides", own[0])
+    if not is_short:
+        batch = BATCH.replace("N_REAL", str(N_REAL))
+        tell(servers, f"backfill's batch of {N_REAL}, all made", batch)
+        tell(servers, "make_current, nothing to do", CURRENT)
     tell(servers, "code server's definitions", "import pathassets.definitions")
     tell(servers, "status", COMMAND, "status", "--no-look")
     os.environ["PATHASSETS_INBOX_STABLE_S"] = "0"
@@ -114,6 +118,7 @@ def main() -> int:
     parser.add_argument("--slides", type=int, default=100_000)
     parser.add_argument("--postgresql", action="store_true", help="SQLite without it")
     parser.add_argument("--folder", type=Path, help="where the home is made")
+    parser.add_argument("--short", action="store_true", help="without real slides and batches")
     parser.add_argument("--filled", type=Path, help="folder with a home that is filled; it stays")
     args = parser.parse_args()
     print(describe_machine(), flush=True)
@@ -125,7 +130,7 @@ def main() -> int:
         ):
             if args.filled is None:
                 print(f"{'filled':36} {fill(folder, args.slides)}", flush=True)
-            measure(folder, servers)
+            measure(folder, servers, is_short=args.short)
     finally:
         if args.filled is None:
             shutil.rmtree(folder)

@@ -4,8 +4,9 @@
 #
 #   sbatch ray.sh
 #
-# Home, store and slides are on a disk that all nodes see, under one path; every node has this
-# version of pathassets, with the extra `ray`.
+# Home, store and slides are on a disk that all nodes see, under one path; pathassets.env
+# (pathassets.env.example) says where they are. Every node has this version of pathassets, with the
+# extra `ray`.
 
 #SBATCH --job-name=pathassets-ray
 #SBATCH --nodes=4
