@@ -8,9 +8,11 @@ and run for real, and by the project's own commands and jobs, each a process of 
     the code server's definitions are imported
 
 The look at files is left out: only the 500 have any (the backfill's batch looks at theirs). With
-`--short` there are none, and the 500 are copies. On PostgreSQL are the catalog and Dagster's storage, and the server's CPU stands beside.
+`--short` there are none, and the 500 are copies. On PostgreSQL are the catalog and Dagster's
+storage, and the server's CPU stands beside.
 
-    .venv/bin/python benchmarks/many.py [--slides 100000] [--postgresql] [--short] [--folder /dev/shm]
+    .venv/bin/python benchmarks/many.py [--slides 100000] [--postgresql] [--short]
+        [--folder /dev/shm]
 """
 
 from __future__ import annotations
