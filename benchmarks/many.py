@@ -77,6 +77,17 @@ def fill(folder: Path, n_slides: int) -> str:
     return run_command(script, ["--fill", str(folder), "--slides", str(n_slides)])
 
 
+def ids_of(files: list[Path]) -> list[str]:
+    """Ids of the slides that files were registered as."""
+    from pathassets.engine.platform.platform import open_platform  # noqa: PLC0415 - of the home
+    from pathassets.engine.settings import read_settings  # noqa: PLC0415
+
+    names = {path.stem for path in files}
+    with open_platform(read_settings()) as platform:
+        pages = platform.catalog.slide_pages()
+        return [one for page in pages for one in page if one.rpartition("-")[0] in names]
+
+
 def tell(servers: list[psutil.Process], what: str, script: str, *arguments: str) -> None:
     """Run and print a line."""
     before_s = sum(map(tree_cpu_s, servers))
@@ -96,9 +107,11 @@ def measure(folder: Path, servers: list[psutil.Process], *, is_short: bool) -> N
     if is_short:
         own = sorted(path.stem for path in (home / "inbox").glob("copy*"))[:N_REAL]
     else:
-        own = sorted(path.name.removesuffix(".svs") for path in real[:-1])
         tell(servers, f"ingest of {N_REAL}", COMMAND, "ingest", *map(str, real[:-1]))
-        tell(servers, f"run of {N_REAL}, new", COMMAND, "run", "--slides", ",".join(own))
+        by_name = ",".join(path.stem for path in real[:-1])
+        tell(servers, f"run of {N_REAL}, new", COMMAND, "run", "--slides", by_name)
+        own = ids_of(real[:-1])
+        tell(servers, "the same by name, nothing to do", COMMAND, "run", "--slides", by_name)
     for again in ("", ", again"):
         what = f"run of {N_REAL}, nothing to do{again}"
         tell(servers, what, NO_DISK + COMMAND, "run", "--slides", ",".join(own))
@@ -109,7 +122,7 @@ def measure(folder: Path, servers: list[psutil.Process], *, is_short: bool) -> N
         tell(servers, "make_current, nothing to do", CURRENT)
     tell(servers, "code server's definitions", "import pathassets.definitions")
     tell(servers, "status", COMMAND, "status", "--no-look")
-    os.environ["PATHASSETS_INBOX_STABLE_S"] = "0"
+    os.environ["PATHASSETS_INBOX_STABLE_S"] = "0.001"
     ticks = TICKS.replace("NEW", str(N_NEW))
     subprocess.run([sys.executable, "-c", ticks], check=True)  # noqa: S603 - our own
 

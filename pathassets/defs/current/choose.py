@@ -16,12 +16,14 @@ import dagster as dg
 from pathassets.core.recipe import Entry, Key
 from pathassets.defs.assets.annotations import report_annotations
 from pathassets.defs.events.data_versions import MATERIALIZED
-from pathassets.defs.partitions import SLIDES, parts, slide_order
+from pathassets.defs.partitions import PART, SLIDES, parts, slide_order
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.standing.look import look
 from pathassets.engine.platform.standing.refresh import refresh_wanted
 from pathassets.engine.platform.status import OpenWork, open_work
 from pathassets.errors import CatalogError
+
+PLANNED = dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +92,11 @@ def choose_slides(instance: dg.DagsterInstance, platform: Platform, wanted: Want
         work=OpenWork(
             untried=work.untried.intersection(asked), failed=work.failed.intersection(asked)
         ),
-        unshown=frozenset(_unshown(instance, platform, plan_id, keys, in_question)),
+        unshown=frozenset(
+            one
+            for key in keys
+            for one in _unshown(instance, platform, plan_id, key, in_question, not wanted.slide_ids)
+        ),
     )
 
 
@@ -118,22 +124,37 @@ def _require_known(known: Container[str], slide_ids: Iterable[str]) -> None:
         )
 
 
-def _unshown(
-    instance: dg.DagsterInstance, platform: Platform, plan_id: int, keys: Iterable[Key],
-    slide_ids: list[str],
+def _unshown(  # noqa: PLR0913, PLR0917 - of what, where
+    instance: dg.DagsterInstance, platform: Platform, plan_id: int, key: Key, slide_ids: list[str],
+    are_all: bool,  # noqa: FBT001 - the same
 ) -> set[str]:  # fmt: skip
     """Slides that have what Dagster does not show as made: a run was killed in between."""
-    found: set[str] = set()
-    for key in keys:
-        asset = dg.AssetKey([*key])
-        not_shown = set(slide_ids) - _green(instance, asset, slide_ids)
-        if not_shown:
-            made = not_shown & platform.catalog.slides_in(plan_id, [key], ("current",))
-            if _is_behind(instance, asset, sorted(made)):
-                instance.wipe_asset_cached_status([asset])
-                made -= _green(instance, asset, sorted(made))
-            found |= made
-    return found
+    asset = dg.AssetKey([*key])
+    green = None if are_all else _green_by_events(instance, asset, slide_ids)
+    not_shown = set(slide_ids) - (_green(instance, asset, slide_ids) if green is None else green)
+    if not not_shown:
+        return set()
+    made = not_shown & platform.catalog.slides_in(plan_id, [key], ("current",))
+    if _is_behind(instance, asset, sorted(made)):
+        instance.wipe_asset_cached_status([asset])
+        made -= _green(instance, asset, sorted(made))
+    return made
+
+
+def _green_by_events(
+    instance: dg.DagsterInstance, key: dg.AssetKey, slide_ids: list[str]
+) -> set[str] | None:
+    """The same of some slides, without what Dagster keeps of all; None where only that can tell.
+
+    That is where one was to be made after it was made last, or never was: the run may have failed.
+    """
+    if len(slide_ids) > PART:
+        return None
+    asked = {*slide_ids}
+    events = instance.event_log_storage
+    made = events.get_latest_storage_id_by_partition(key, MATERIALIZED, asked)
+    planned = events.get_latest_storage_id_by_partition(key, PLANNED, asked)
+    return None if any(event > made.get(one, 0) for one, event in planned.items()) else {*made}
 
 
 def _is_behind(instance: dg.DagsterInstance, key: dg.AssetKey, slide_ids: list[str]) -> bool:
