@@ -11,6 +11,7 @@ import dagster as dg
 import pytest
 import yaml
 
+from pathassets.defs.partitions import range_of
 from tests.defs.daemon import environment
 from tests.defs.small_slides import write_slide
 from tests.defs.test_launch import launch, wanted
@@ -60,6 +61,20 @@ def test_what_a_deleted_run_had_told_the_next_run_tells_again_and_makes_nothing(
     assert not bench.stale(slides)
     assert launch(bench, wanted(bench)) == 0
     assert made(home) == before
+
+
+def test_of_slides_that_are_named_only_what_dagster_lacks_is_told_again(
+    bench: Workbench, home: Path
+) -> None:
+    a, b, c = bench.ingest(*(write_slide(home / f"{n}.svs", i) for i, n in enumerate("abc")))
+    for named in ([a, b], [c]):
+        assert launch(bench, wanted(bench, *named)) == len(named)
+    (of_two,) = (run for run in bench.instance.get_runs() if range_of(run.tags, [a, b, c]) != [c])
+    bench.instance.delete_run(of_two.run_id)
+    assert launch(bench, wanted(bench, c)) == 0
+    assert launch(bench, wanted(bench, b, c)) == 1
+    assert sorted(str(one.partition_key) for one in shown(bench)) == [b, c]
+    assert launch(bench, wanted(bench, b, c)) == 0
 
 
 def test_a_home_forgets_ticks_after_a_while() -> None:
