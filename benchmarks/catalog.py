@@ -22,18 +22,17 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
-import re
 import shutil
-import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from catalog_events import copy_events
 from events import RECIPE, describe_machine, home_of, write_slides
 
 COMMAND = "from pathassets.cli import main; main()"
@@ -89,7 +88,6 @@ with open_platform(read_settings()) as platform:
     for entry in platform.recipe.datasets:
         print(plan_dataset(platform, entry, is_looking=False).address)
 """
-PICTURE = re.compile(r"data:image/\w+;base64,[A-Za-z0-9+/=]+")
 N_ROWS = 20_000
 """Rows written in one transaction."""
 ALL = (
@@ -118,9 +116,7 @@ def fill(folder: Path, n_slides: int, *, has_dagster: bool) -> None:
         first, *others = sorted(plan_slides(platform), key=lambda p: p.slide_id.startswith("copy"))
         _copy_made(platform, first, others)
     if has_dagster:
-        index_db = home / ".dagster" / "history" / "runs" / "index.db"
-        with closing(sqlite3.connect(index_db)) as index:
-            _copy_events(index, first, others)
+        copy_events(first.slide_id, _renamings(first, others))
 
 
 def _sha256(number: int) -> str:
@@ -211,54 +207,6 @@ def _insert(platform: Any, table: Any, rows: Iterator[dict[str, Any]]) -> None:
             connection.execute(table.insert(), some)
 
 
-def _copy_events(index: sqlite3.Connection, first: Any, others: list[Any]) -> None:
-    """Copy the events of a slide, without their pictures, and what Dagster notes beside them."""
-    names, rows = _table(index, "event_logs", f"partition = '{first.slide_id}'")
-    tag_names, tags = _table(index, "asset_event_tags", "1")
-    rows = [tuple(PICTURE.sub("", v) if isinstance(v, str) else v for v in row) for row in rows]
-    [next_id] = index.execute("SELECT max(id) + 1 FROM event_logs").fetchone()
-    at, of = names.index("id"), tag_names.index("event_id")
-    told = {row[at]: [tag for tag in tags if tag[of] == row[at]] for row in rows}
-    events: list[Any] = []
-    event_tags: list[Any] = []
-    kept = [i for i, name in enumerate(tag_names) if name != "id"]
-    for new in _renamings(first, others):
-        for row in rows:
-            events.append([next_id if i == at else _said(v, new) for i, v in enumerate(row)])
-            event_tags += [
-                [next_id if i == of else _said(tag[i], new) for i in kept] for tag in told[row[at]]
-            ]
-            next_id += 1
-        if len(events) > N_ROWS:
-            _write(index, "event_logs", names, events)
-            events.clear()
-    _write(index, "event_logs", names, events)
-    _write(index, "asset_event_tags", [tag_names[i] for i in kept], event_tags)
-    partitions = [("slides", other.slide_id) for other in others]
-    _write(index, "dynamic_partitions", ["partitions_def_name", "partition"], partitions)
-    index.execute("UPDATE asset_keys SET cached_status_data = NULL")
-    index.commit()
-
-
-def _said(value: Any, new: dict[str, str]) -> Any:
-    if isinstance(value, str):
-        for old, name in new.items():
-            value = value.replace(old, name)
-    return value
-
-
-def _table(index: sqlite3.Connection, table: str, where: str) -> tuple[list[str], list[Any]]:
-    found = index.execute(f"SELECT * FROM {table} WHERE {where}")  # noqa: S608 - our own words
-    return [column[0] for column in found.description], found.fetchall()
-
-
-def _write(index: sqlite3.Connection, table: str, names: list[str], rows: list[Any]) -> None:
-    columns = ", ".join(f'"{name}"' for name in names)
-    values = ", ".join("?" for _ in names)
-    index.executemany(f"INSERT INTO {table} ({columns}) VALUES ({values})", rows)  # noqa: S608 - our own
-    index.commit()
-
-
 # ---------------------------------------------------------------------------------- what it costs
 
 
@@ -328,9 +276,11 @@ def postgresql(folder: Path) -> Iterator[None]:
     os.environ["PATHASSETS_CATALOG"] = server.get_uri().replace(
         "postgresql://", "postgresql+psycopg2://"
     )
-    yield
-    del os.environ["PATHASSETS_CATALOG"]
-    server.cleanup()
+    try:
+        yield
+    finally:
+        del os.environ["PATHASSETS_CATALOG"]
+        server.cleanup()
 
 
 def main() -> int:

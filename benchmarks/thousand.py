@@ -244,9 +244,11 @@ def postgresql(folder: Path) -> Iterator[list[psutil.Process]]:
         config["storage"] = {"postgres": {"postgres_url": at}}
         (home / "dagster.yaml").write_text(yaml.safe_dump(config))
     postmaster = int((folder / "pg" / "postmaster.pid").read_text().split()[0])
-    yield [psutil.Process(postmaster)]
-    del os.environ["PATHASSETS_CATALOG"]
-    server.cleanup()
+    try:
+        yield [psutil.Process(postmaster)]
+    finally:
+        del os.environ["PATHASSETS_CATALOG"]
+        server.cleanup()
 
 
 def recipe() -> str:

@@ -9,7 +9,6 @@
 #SBATCH --output=pathassets-after-%j.log
 
 set -euo pipefail
-: "${PATHASSETS_CATALOG:?name a PostgreSQL database that all nodes reach}"
-export PATHASSETS_HOME="${PATHASSETS_HOME:-$SLURM_SUBMIT_DIR}"
+source "${PATHASSETS_SETTINGS:-$SLURM_SUBMIT_DIR/pathassets.env}"
 
 pathassets run

@@ -3,8 +3,8 @@
 #
 #   job=$(sbatch --parsable array.sh) && sbatch --dependency=afterany:$job after.sh
 #
-# Home, store and slides are on a disk that all nodes see. The catalog is on PostgreSQL: SQLite is
-# a file for one machine.
+# Home, store and slides are on a disk that all nodes see; pathassets.env (pathassets.env.example)
+# says where they are, and names the catalog, which is on PostgreSQL.
 
 #SBATCH --job-name=pathassets
 #SBATCH --array=1-8
@@ -15,8 +15,7 @@
 #SBATCH --output=pathassets-%A-%a.log
 
 set -euo pipefail
-: "${PATHASSETS_CATALOG:?name a PostgreSQL database that all nodes reach}"
-export PATHASSETS_HOME="${PATHASSETS_HOME:-$SLURM_SUBMIT_DIR}"
+source "${PATHASSETS_SETTINGS:-$SLURM_SUBMIT_DIR/pathassets.env}"
 
 # Dagster's state of this task alone, on its node; after.sh tells the home's own what was made.
 DAGSTER_HOME=$(mktemp -d)

@@ -17,13 +17,17 @@ from pathassets.cli import main
 from pathassets.cli.pages import webserver
 from pathassets.core.shards import Shard
 from pathassets.defs.page import service
+from pathassets.engine import settings
 
 ROOT = Path(__file__).parents[2]
 COMPOSE, SYSTEMD = ROOT / "deploy" / "compose", ROOT / "deploy" / "systemd"
 UNITS = sorted(SYSTEMD.iterdir())
-SLURM = sorted((ROOT / "deploy" / "slurm").iterdir())
+HELM, KUBERAY = ROOT / "deploy" / "helm", ROOT / "deploy" / "kuberay"
+SLURM = sorted((ROOT / "deploy" / "slurm").glob("*.sh"))
+SLURM_SETTINGS = ROOT / "deploy" / "slurm" / "pathassets.env.example"
 SBATCH = {
-    "array", "cpus-per-task", "gres", "job-name", "mem", "output", "time",
+    "array", "cpus-per-task", "gres", "job-name", "mem", "nodes", "ntasks-per-node", "output",
+    "time",
 }  # fmt: skip
 """Options of sbatch that the examples may take."""
 FILLED_IN = {"POSTGRES_PASSWORD": "word", "EDITOR_HASH": "hash", "VIEWER_HASH": "hash"}
@@ -117,7 +121,7 @@ def test_commands_of_the_examples_have_the_options_that_they_name() -> None:
 
 
 def test_the_values_for_dagsters_chart_run_our_definitions() -> None:
-    values = yaml.safe_load((ROOT / "deploy" / "helm" / "values.yaml").read_text())
+    values = yaml.safe_load((HELM / "values.yaml").read_text())
     (ours,) = values["dagster-user-deployments"]["deployments"]
     assert ours["dagsterApiGrpcArgs"] == ["-m", "pathassets.definitions"]
     mounted = {mount["name"] for mount in ours["volumeMounts"]}
@@ -135,7 +139,7 @@ def test_a_shell_takes_the_scripts_for_slurm_and_they_ask_for_what_there_is(scri
     directives = re.findall(r"^#SBATCH --([a-z-]+)=\S+$", text, re.MULTILINE)
     assert len(directives) == text.count("#SBATCH")
     assert set(directives) <= SBATCH
-    commands = re.findall(r"^pathassets (.*)$", text, re.MULTILINE)
+    commands = re.findall(r'^(?:[A-Z_]+="[^"]*" )?pathassets (.*)$', text, re.MULTILINE)
     assert commands
     for line in commands:
         said = CliRunner().invoke(main, [line.split()[0], "--help"]).output
@@ -151,3 +155,118 @@ def test_tasks_of_the_array_have_a_share_each() -> None:
     for name, value in names.items():
         shard = shard.replace(name, value)
     assert Shard.parse(shard) == Shard(number=3, n_shards=int(n_tasks))
+
+
+def test_jobs_on_slurm_take_their_settings_from_one_file_which_the_environment_overrules(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "pathassets.env").write_text(SLURM_SETTINGS.read_text())
+    names = set(re.findall(r"export (PATHASSETS_\w+)=", SLURM_SETTINGS.read_text()))
+    assert names <= known_settings()
+    for script in SLURM:
+        (line,) = re.findall(r"^source .*$", script.read_text(), re.MULTILINE)
+        told = subprocess.run(  # noqa: S603
+            ["bash", "-euc", f"{line}; env"],  # noqa: S607
+            env={"PATH": os.environ["PATH"], "SLURM_SUBMIT_DIR": str(tmp_path),
+                 "PATHASSETS_STORE": "s3://bucket/store"},
+            capture_output=True, text=True, check=True,
+        ).stdout  # fmt: skip
+        found = dict(one.split("=", 1) for one in told.splitlines() if one[:11] == "PATHASSETS_")
+        assert set(found) == names
+        assert found["PATHASSETS_HOME"] == str(tmp_path)
+        assert found["PATHASSETS_STORE"] == "s3://bucket/store"
+
+
+SRUN = """#!/bin/bash
+echo "srun $*" >>"$TOLD"
+"""
+RAY = """#!/bin/bash
+echo "ray $*" >>"$TOLD"
+"""
+SCONTROL = """#!/bin/bash
+printf '%s\\n' a1 a2 a3
+"""
+PATHASSETS = """#!/bin/bash
+wait_for() { until [ "$(grep -c ^srun "$TOLD")" = 2 ]; do sleep 0.05; done; }
+wait_for
+echo "pathassets $* on $PATHASSETS_WORKERS" >>"$TOLD"
+"""
+
+
+def test_the_job_with_ray_starts_a_head_then_the_other_nodes_then_the_run(tmp_path: Path) -> None:
+    """Slurm's and Ray's programs are not there: others in their place say how they were called."""
+    for name, text in (("srun", SRUN), ("ray", RAY), ("scontrol", SCONTROL),
+                       ("pathassets", PATHASSETS)):  # fmt: skip
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o700)
+    (tmp_path / "pathassets.env").write_text("")
+    (script,) = (one for one in SLURM if one.name == "ray.sh")
+    environment = {
+        "PATH": f"{tmp_path}:{os.environ['PATH']}", "TOLD": str(tmp_path / "told"),
+        "SLURM_SUBMIT_DIR": str(tmp_path), "SLURM_JOB_NODELIST": "a[1-3]",
+        "SLURM_JOB_ID": "70001", "SLURM_CPUS_PER_TASK": "16",
+    }  # fmt: skip
+    subprocess.run(["bash", str(script)], env=environment, check=True, timeout=30)  # noqa: S603, S607
+    told = (tmp_path / "told").read_text().splitlines()
+    head, others = sorted((one for one in told if one.startswith("srun")), key=len, reverse=True)
+    assert "--nodes=1 --nodelist=a1 ray start --head --node-ip-address=a1 --port=20001 " in head
+    assert "--nodes=2 --exclude=a1 ray start --address=a1:20001 " in others
+    assert "ray health-check --address a1:20001" in told
+    assert told[-1] == "pathassets run on a1:20001"
+
+
+def ray_groups() -> list[dict[str, Any]]:
+    """Head and workers of the cluster's manifest."""
+    cluster = yaml.safe_load((KUBERAY / "raycluster.yaml").read_text())
+    assert (cluster["apiVersion"], cluster["kind"]) == ("ray.io/v1", "RayCluster")
+    spec: dict[str, Any] = cluster["spec"]
+    return [spec["headGroupSpec"], *spec["workerGroupSpecs"]]
+
+
+def test_all_pods_of_the_ray_cluster_have_the_image_settings_and_disks_of_the_chart() -> None:
+    (ours,) = yaml.safe_load((HELM / "values.yaml").read_text())["dagster-user-deployments"][
+        "deployments"
+    ]
+    image = f"{ours['image']['repository']}:{ours['image']['tag']}"
+    for group in ray_groups():
+        pod = group["template"]["spec"]
+        (container,) = pod["containers"]
+        assert container["image"] == image
+        assert container["env"] == ours["env"]
+        assert [one["secretRef"] for one in container["envFrom"]] == ours["envSecrets"]
+        assert container["volumeMounts"] == ours["volumeMounts"]
+        claims = [one.get("persistentVolumeClaim") for one in pod["volumes"]]
+        assert claims == [one.get("persistentVolumeClaim") for one in ours["volumes"]]
+        assert {one["name"] for one in container["env"]} <= known_settings()
+
+
+def test_the_head_of_the_ray_cluster_works_on_no_slide_and_one_group_has_cards() -> None:
+    head, *workers = ray_groups()
+    assert head["rayStartParams"]["num-cpus"] == "0"
+    with_cards = [
+        one["groupName"]
+        for one in workers
+        if "nvidia.com/gpu" in one["template"]["spec"]["containers"][0]["resources"]["limits"]
+    ]
+    assert with_cards == ["cards"]
+
+
+@pytest.mark.parametrize(("name", "scheme"), [("client", "ray://"), ("launcher", "http://")])
+def test_values_beside_the_charts_name_the_cluster_s_own_service(name: str, scheme: str) -> None:
+    text = (KUBERAY / f"values-{name}.yaml").read_text()
+    cluster = yaml.safe_load((KUBERAY / "raycluster.yaml").read_text())["metadata"]["name"]
+    head = ray_groups()[0]["template"]["spec"]["containers"][0]
+    ports = {one["containerPort"] for one in head["ports"]}
+    ((host, port),) = re.findall(rf"{scheme}([\w-]+):(\d+)", text)
+    assert host == f"{cluster}-head-svc"
+    assert int(port) in ports
+    values = yaml.safe_load(text)
+    launcher = values["runLauncher"]["type"]
+    of_type = launcher[0].lower() + launcher[1:]
+    kept = {one for one, value in values["runLauncher"]["config"].items() if value is not None}
+    assert kept == {"k8sRunLauncher" if of_type == "k8sRunLauncher" else "customRunLauncher"}
+
+
+def known_settings() -> set[str]:
+    """Every setting that the program reads."""
+    return set(re.findall(r"PATHASSETS_[A-Z_]+", Path(settings.__file__).read_text()))

@@ -8,7 +8,7 @@
 unless asked: the same bytes fail the same way.
 """
 
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 
 import dagster as dg
@@ -16,12 +16,14 @@ import dagster as dg
 from pathassets.core.recipe import Entry, Key
 from pathassets.defs.assets.annotations import report_annotations
 from pathassets.defs.events.data_versions import MATERIALIZED
-from pathassets.defs.partitions import SLIDES, parts, slide_order
+from pathassets.defs.partitions import PART, SLIDES, parts, slide_order
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.standing.look import look
 from pathassets.engine.platform.standing.refresh import refresh_wanted
 from pathassets.engine.platform.status import OpenWork, open_work
 from pathassets.errors import CatalogError
+
+PLANNED = dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +83,7 @@ def choose_slides(instance: dg.DagsterInstance, platform: Platform, wanted: Want
     look(platform, plan_id, wanted.slide_ids or None)
     report_annotations(instance, platform, asked)
     order = slide_order(instance)
+    in_question = [one for one in order if one in asked]
     keys = wanted.slide_keys.intersection(e.key for e in platform.recipe.per_slide)
     work = open_work(platform, plan_id, keys, retry=wanted.retry)
     return Choice(
@@ -89,7 +92,11 @@ def choose_slides(instance: dg.DagsterInstance, platform: Platform, wanted: Want
         work=OpenWork(
             untried=work.untried.intersection(asked), failed=work.failed.intersection(asked)
         ),
-        unshown=frozenset(_unshown(instance, platform, plan_id, keys, order)).intersection(asked),
+        unshown=frozenset(
+            one
+            for key in keys
+            for one in _unshown(instance, platform, plan_id, key, in_question, not wanted.slide_ids)
+        ),
     )
 
 
@@ -117,23 +124,64 @@ def _require_known(known: Container[str], slide_ids: Iterable[str]) -> None:
         )
 
 
-def _unshown(
-    instance: dg.DagsterInstance, platform: Platform, plan_id: int, keys: Iterable[Key],
-    order: list[str],
+def _unshown(  # noqa: PLR0913, PLR0917 - of what, where
+    instance: dg.DagsterInstance, platform: Platform, plan_id: int, key: Key, slide_ids: list[str],
+    are_all: bool,  # noqa: FBT001 - the same
 ) -> set[str]:  # fmt: skip
     """Slides that have what Dagster does not show as made: a run was killed in between."""
-    found: set[str] = set()
-    for key in keys:
-        not_shown = set(order) - _green(instance, dg.AssetKey([*key]), order)
-        if not_shown:
-            found |= not_shown & platform.catalog.slides_in(plan_id, [key], ("current",))
-    return found
+    asset = dg.AssetKey([*key])
+    green = None if are_all else _green_by_events(instance, asset, slide_ids)
+    not_shown = set(slide_ids) - (_green(instance, asset, slide_ids) if green is None else green)
+    if not not_shown:
+        return set()
+    made = not_shown & platform.catalog.slides_in(plan_id, [key], ("current",))
+    if _is_behind(instance, asset, sorted(made)):
+        instance.wipe_asset_cached_status([asset])
+        made -= _green(instance, asset, sorted(made))
+    return made
+
+
+def _green_by_events(
+    instance: dg.DagsterInstance, key: dg.AssetKey, slide_ids: list[str]
+) -> set[str] | None:
+    """The same of some slides, without what Dagster keeps of all; None where only that can tell.
+
+    That is where one was to be made after it was made last, or never was: the run may have failed.
+    """
+    if len(slide_ids) > PART:
+        return None
+    asked = {*slide_ids}
+    events = instance.event_log_storage
+    made = events.get_latest_storage_id_by_partition(key, MATERIALIZED, asked)
+    planned = events.get_latest_storage_id_by_partition(key, PLANNED, asked)
+    return None if any(event > made.get(one, 0) for one, event in planned.items()) else {*made}
+
+
+def _is_behind(instance: dg.DagsterInstance, key: dg.AssetKey, slide_ids: list[str]) -> bool:
+    """Whether Dagster has events of slides that it does not count as made.
+
+    It counts on from the highest number of an event that it saw. Once the newest run was deleted,
+    SQLite gives its events' numbers to the next ones, which would never be counted.
+    """
+    states = _states(instance, key, slide_ids)
+    missing = [one for one in slide_ids if states.get(one) is None]
+    events = instance.event_log_storage
+    return any(
+        events.get_latest_storage_id_by_partition(key, MATERIALIZED, set(part))
+        for part in parts(missing)
+    )
+
+
+def _states(
+    instance: dg.DagsterInstance, key: dg.AssetKey, slide_ids: list[str]
+) -> Mapping[str, dg.AssetPartitionStatus | None]:
+    with dg.partition_loading_context(dynamic_partitions_store=instance):
+        return instance.get_status_by_partition(key, slide_ids, SLIDES) or {}
 
 
 def _green(instance: dg.DagsterInstance, key: dg.AssetKey, slide_ids: list[str]) -> set[str]:
     """Slides of which Dagster shows an asset as made, though a run may be making it again."""
-    with dg.partition_loading_context(dynamic_partitions_store=instance):
-        states = instance.get_status_by_partition(key, slide_ids, SLIDES) or {}
+    states = _states(instance, key, slide_ids)
     green = {s for s, state in states.items() if state == dg.AssetPartitionStatus.MATERIALIZED}
     events = instance.event_log_storage
     again = [s for s, state in states.items() if state == dg.AssetPartitionStatus.IN_PROGRESS]
