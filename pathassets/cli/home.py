@@ -127,13 +127,18 @@ def make_current(  # noqa: PLR0913 - what a person asks
     wanted = Wanted(slide_ids=chosen, entries=entries, retry=retry, is_shard=is_shard)
     definitions = build_definitions(platform.recipe)
     with report.slide_progress():
-        n_slides = run_slides_here(definitions, instance, platform, wanted)
+        ran = run_slides_here(definitions, instance, platform, wanted)
         built = build_datasets_here(definitions, instance, platform, wanted)
     plan_id = refresh_wanted(platform)
     found = find_troubles(platform, plan_id, chosen, keys)
     n_rows = len(chosen) or platform.catalog.n_slides()
     n_kept_back = len(built.kept_back)
-    report.run_end(n_rows, found.failures.n_cells, n_slides, built.n_built, n_kept_back)
+    failed = platform.catalog.slides_in(plan_id, keys or wanted.slide_keys, ("failed",))
+    untouched = failed.intersection(chosen or failed) - ran
+    report.run_end(
+        n_rows, found.failures.n_cells, len(ran), built.n_built, n_kept_back,
+        n_failed_before=len(untouched),
+    )  # fmt: skip
     doubts = tuple(doubts_of(platform))
     return Done(
         troubles=found,
