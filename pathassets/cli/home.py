@@ -59,11 +59,18 @@ def opened() -> Iterator[tuple[Platform, dg.DagsterInstance]]:
         from pathassets.defs.dagster_internals import (  # noqa: PLC0415 - dagster takes seconds
             fast_events,
         )
-        from pathassets.defs.instance import open_instance  # noqa: PLC0415
+        from pathassets.defs.instance import (  # noqa: PLC0415
+            databases_told,
+            open_instance,
+        )
         from pathassets.defs.launch import recover  # noqa: PLC0415
         from pathassets.defs.partitions import forget_merged  # noqa: PLC0415
 
-        with open_instance(settings) as instance, fast_events(instance):
+        with (
+            databases_told(settings),
+            open_instance(settings) as instance,
+            fast_events(instance),
+        ):
             for run_id in recover(instance, platform):
                 click.echo(f"run {run_id[:8]} had been killed; what it finished is kept")
             forget_merged(instance, platform)
