@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from rich.markup import escape
 from rich.table import Table
@@ -157,23 +157,18 @@ def plan_json(found: Forecast, asked: Place, left_out: Iterable[Cell] = ()) -> s
                 }
                 for one in found.unknown
             ],
-            "skipped": [
-                {
-                    "reason": one.reason, "n_slides": one.n_slides, "first": one.first,
-                    "remedy": one.remedy,
-                }
-                for one in work.skipped
-            ],
-            "left_out": [
-                {
-                    "asset": "/".join(one.key), "reason": one.reason, "message": one.message,
-                    "remedy": one.remedy,
-                }
-                for one in left_out
-            ],
+            "skipped": [asdict(one) for one in work.skipped],
+            "left_out": [_left_out_plain(one) for one in left_out],
         },
         indent=2,
     )  # fmt: skip
+
+
+def _left_out_plain(cell: Cell) -> dict[str, str]:
+    return {
+        "asset": "/".join(cell.key), "reason": cell.reason, "message": cell.message,
+        "remedy": cell.remedy,
+    }  # fmt: skip
 
 
 def _range(estimate: Estimate | None) -> dict[str, float] | None:
