@@ -33,7 +33,9 @@ def lay(folder: Path, kind: str) -> tuple[Path, Path]:
 
 
 @pytest.mark.parametrize("kind", ["dicom", "hamamatsu", "mrxs index", "mrxs"])
-def test_a_slide_is_not_opened_while_a_pipe_would_be_opened_with_it(tmp_path, kind):
+def test_a_slide_is_not_opened_while_a_pipe_would_be_opened_with_it(
+    tmp_path: Path, kind: str
+) -> None:
     path, pipe = lay(tmp_path / "scans", kind)
     os.mkfifo(pipe)
     with pytest.raises(SlideUnreadable) as told:
@@ -42,9 +44,9 @@ def test_a_slide_is_not_opened_while_a_pipe_would_be_opened_with_it(tmp_path, ki
     assert f"{pipe.name} is a named pipe" in told.value.fact
     assert f"Move {pipe.name} out" in told.value.remedy
     assert pipe.name in lacking(path)
-    assert (
-        check_slide(CheckTask(path=path, fingerprint="", n_threads=1)).error.reason == "pipe_beside"
-    )
+    checked = check_slide(CheckTask(path=path, fingerprint="", n_threads=1)).error
+    assert checked is not None
+    assert checked.reason == "pipe_beside"
     pipe.unlink()
     assert "pipe" not in lacking(path)
     with pytest.raises(SlideUnreadable) as mended:
@@ -53,8 +55,8 @@ def test_a_slide_is_not_opened_while_a_pipe_would_be_opened_with_it(tmp_path, ki
 
 
 def test_a_folder_of_dicom_with_a_pipe_is_searched_and_its_slide_opens_once_it_is_gone(
-    tmp_path, shared
-):
+    tmp_path: Path, shared: Path
+) -> None:
     path = tmp_path / "a.dcm"
     shutil.copyfile(shared / "slides" / "camelyon_jpeg.dcm", path)
     (tmp_path / "dangling").symlink_to("nowhere")
