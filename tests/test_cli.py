@@ -390,6 +390,12 @@ def test_a_cohort_from_ingestion_to_lineage(home: Path, monkeypatch: pytest.Monk
     said = output("ingest", folder / "a.svs")
     assert said.endswith("0 new slides, 1 known, 0 refused\n")
 
+    foretold = output("run", "--dry-run")
+    assert "tissue_mask/otsu: 2 to compute (2 missing), 0 current, 1 not tried (1 mi" in foretold
+    [skipped] = [line for line in foretold.splitlines() if line.startswith("skipped")]
+    assert "1 slide, resolution_missing: b-" in skipped
+    assert skipped in output("plan")
+
     ran = output("run", code=1)
     assert "ran 3 slides, built 1 dataset; 2 slides failed" in ran
 
@@ -419,7 +425,9 @@ def test_a_cohort_from_ingestion_to_lineage(home: Path, monkeypatch: pytest.Monk
 
     output("mpp", "set", b["slide_id"], "0.5", "--who", "me", "--why", "the scanner")
     assert "me: 0.5 um per pixel" in output("mpp", "show", b["slide_id"])
-    assert "ran 1 slide," in output("run", "--slides", b["slide_id"])
+    others = output("run", "--slides", f"!id:{a['slide_id']}", code=1)
+    assert "ran 1 slide," in others
+    assert "; 0 slides failed, 1 failed before and would fail again" in others
 
     (features,) = (home / "store" / "features" / "colour" / a["slide_id"]).iterdir()
     traced = output("lineage", features / "features.zarr")

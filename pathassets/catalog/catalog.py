@@ -8,6 +8,7 @@ out on the way in `ledgers`, what lies in the inbox in `inbox`.
 from __future__ import annotations
 
 import logging
+import sqlite3
 from collections import defaultdict
 from collections.abc import Collection
 from pathlib import Path
@@ -32,7 +33,7 @@ from pathassets.catalog.database.dialects import (
     lock_for_standing,
     upsert,
 )
-from pathassets.catalog.database.urls import name_of
+from pathassets.catalog.database.urls import name_of, parse_url
 from pathassets.catalog.external import ExternalFeatures
 from pathassets.catalog.human_inputs import (
     HumanInputs,
@@ -138,7 +139,14 @@ class Catalog(
         """
         open_reader(url).dispose()
         aside = TemporaryDirectory(prefix="pathassets-")
-        catalog = cls(open_engine(copy_aside(url, Path(aside.name))))
+        try:
+            copy = copy_aside(url, Path(aside.name))
+        except sqlite3.Error as error:
+            raise CatalogError(
+                f"{name_of(parse_url(url))}: cannot be copied to {aside.name}: {error}",
+                remedy="Make room there, or let TMPDIR name another folder.",
+            ) from error
+        catalog = cls(open_engine(copy))
         catalog._aside = aside
         return catalog
 

@@ -37,6 +37,9 @@ from pathassets.catalog.tables import (
 FORBIDDEN = "no_permission"
 """Reason of files that a mere chmod mends, which moves no time but that of the last such change."""
 
+BESIDE = "pipe_beside"
+"""Reason of slides that were refused for what lies beside them: their own look never tells."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sighting:
@@ -215,6 +218,8 @@ def _alike(connection: Connection, table: Table, looks: Sequence[FileLook]) -> I
     ctime = _OF_RIGHTS if table is rejected_file else literal(0)
     etag = literal("") if table is taken_table else table.c.etag
     query = select(path, size, mtime, etag, ctime).where(path.in_([one[0] for one in looks]))
+    if table is rejected_file:
+        query = query.where(rejected_file.c.reason != BESIDE)
     rows = {tuple(row) for row in connection.execute(query).all()}
     for one in looks if rows else ():
         if (*one[:4], 0) in rows or one in rows:

@@ -59,11 +59,18 @@ def opened() -> Iterator[tuple[Platform, dg.DagsterInstance]]:
         from pathassets.defs.dagster_internals import (  # noqa: PLC0415 - dagster takes seconds
             fast_events,
         )
-        from pathassets.defs.instance import open_instance  # noqa: PLC0415
+        from pathassets.defs.instance import (  # noqa: PLC0415
+            databases_told,
+            open_instance,
+        )
         from pathassets.defs.launch import recover  # noqa: PLC0415
         from pathassets.defs.partitions import forget_merged  # noqa: PLC0415
 
-        with open_instance(settings) as instance, fast_events(instance):
+        with (
+            databases_told(settings),
+            open_instance(settings) as instance,
+            fast_events(instance),
+        ):
             for run_id in recover(instance, platform):
                 click.echo(f"run {run_id[:8]} had been killed; what it finished is kept")
             forget_merged(instance, platform)
@@ -127,13 +134,18 @@ def make_current(  # noqa: PLR0913 - what a person asks
     wanted = Wanted(slide_ids=chosen, entries=entries, retry=retry, is_shard=is_shard)
     definitions = build_definitions(platform.recipe)
     with report.slide_progress():
-        n_slides = run_slides_here(definitions, instance, platform, wanted)
+        ran = run_slides_here(definitions, instance, platform, wanted)
         built = build_datasets_here(definitions, instance, platform, wanted)
     plan_id = refresh_wanted(platform)
     found = find_troubles(platform, plan_id, chosen, keys)
     n_rows = len(chosen) or platform.catalog.n_slides()
     n_kept_back = len(built.kept_back)
-    report.run_end(n_rows, found.failures.n_cells, n_slides, built.n_built, n_kept_back)
+    failed = platform.catalog.slides_in(plan_id, keys or wanted.slide_keys, ("failed",))
+    untouched = failed.intersection(chosen or failed) - ran
+    report.run_end(
+        n_rows, found.failures.n_cells, len(ran), built.n_built, n_kept_back,
+        n_failed_before=len(untouched),
+    )  # fmt: skip
     doubts = tuple(doubts_of(platform))
     return Done(
         troubles=found,

@@ -10,6 +10,7 @@ get their names when they are whole.
 """
 
 import shutil
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import yaml
 from filelock import FileLock
 
 from pathassets.adapters.files import keep_private
+from pathassets.catalog.database.connect import translated
 from pathassets.defs.dagster_internals import NO_COMPUTE_LOGS, open_with
 from pathassets.engine.settings import Settings
 from pathassets.errors import SpecError, StoreError
@@ -37,10 +39,21 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
     Raises:
         StoreError: its folder is not writable.
         SpecError: its `dagster.yaml` cannot be used.
+        CatalogError: its databases cannot be read or written.
     """
-    if settings.has_own_dagster:
-        _prepare(settings)
-    return _open(settings.dagster_home)
+    with databases_told(settings):
+        if settings.has_own_dagster:
+            _prepare(settings)
+        return _open(settings.dagster_home)
+
+
+def databases_told(settings: Settings) -> AbstractContextManager[None]:
+    """Have it said in a line where Dagster's databases fail, for want of room, say."""
+    return translated(
+        f"Dagster's databases ({settings.dagster_home})",
+        remedy=f"Free some disk space, and look at the disk or the server that {CONFIG} names; "
+        "then try again",
+    )
 
 
 def _open(folder: Path) -> dg.DagsterInstance:

@@ -41,8 +41,8 @@ logger = logging.getLogger(__name__)
 
 def run_slides_here(
     definitions: dg.Definitions, instance: dg.DagsterInstance, platform: Platform, wanted: Wanted
-) -> int:
-    """Run the batch asset for every slide that needs it; returns how many slides those were.
+) -> frozenset[str]:
+    """Run the batch asset for every slide that needs it; returns which slides those were.
 
     The store is looked at first: what would be skipped is to be there.
 
@@ -51,21 +51,21 @@ def run_slides_here(
     """
     keys = wanted.slide_keys
     choice = choose_slides(instance, platform, wanted)
-    needy = {*choice.slide_ids}
+    needy = choice.slide_ids
     in_order = [one for one in choice.order if one in needy]
     if wanted.is_shard:
         _execute_scattered(definitions, instance, SHARD_SLIDES, keys, in_order)
-        return len(needy)
+        return needy
     current = {*choice.order} - slides_not_current(platform, choice.plan_id, keys)
-    found = stretches(choice.order, needy, current)
+    found = stretches(choice.order, {*needy}, current)
     if len(found) > 1:
         _execute_scattered(definitions, instance, REPAIR_SLIDES, keys, in_order)
-        return len(needy)
+        return needy
     for stretch in found:
         for start in range(0, len(stretch), MAX_SLIDES):
             tags = range_tags(stretch[start : start + MAX_SLIDES])
             _execute(definitions, instance, PROCESS_SLIDES, keys, tags)
-    return len(needy)
+    return needy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,7 @@ from pathassets.engine.platform.status import CohortStatus, Foreseen, cohort_sta
 from pathassets.errors import AnnotationsMissing, SelectionError
 from pathassets.report.annotations import annotation_plain
 from pathassets.report.console import counted, open_console, paragraph
+from pathassets.report.daily.planning import skipped_lines
 from pathassets.report.json_text import json_text
 
 _STYLES = {
@@ -243,28 +244,34 @@ def _cell_plain(cell: Cell) -> dict[str, Any]:
     return {k: v for k, v in asdict(cell).items() if k not in hidden and v not in ("", None)}
 
 
-def run_end(
-    n_rows: int, n_failed: int, n_slides: int, n_datasets: int, n_kept_back: int = 0
-) -> None:
+_AGAIN = "failed before and would fail again"
+
+
+def run_end(  # noqa: PLR0913 - what a run did, in numbers
+    n_rows: int, n_failed: int, n_slides: int, n_datasets: int, n_kept_back: int = 0,
+    *, n_failed_before: int = 0,
+) -> None:  # fmt: skip
     """Say what a run over so many slides did, and how many of them stand as failed.
 
-    `n_kept_back` are datasets of which no version was made.
+    Of those `n_failed_before` were not touched. `n_kept_back` are datasets of which no version was
+    made.
     """
     if n_slides or n_datasets or n_kept_back:
         said = f"ran {counted(n_slides, 'slide')}, built {counted(n_datasets, 'dataset')}; "
-        said += f"{counted(n_failed, 'slide')} failed"
+        said += f"{counted(n_failed - n_failed_before, 'slide')} failed"
+        said += f", {n_failed_before} {_AGAIN}" if n_failed_before else ""
         said += f", {counted(n_kept_back, 'dataset')} not built" if n_kept_back else ""
     else:
         said = f"nothing to do: {counted(n_rows - n_failed, 'current slide')}"
-        said += f", {n_failed} failed before and would fail again" if n_failed else ""
+        said += f", {n_failed} {_AGAIN}" if n_failed else ""
     open_console().print(said)
 
 
-def foreseen(of_slides: Iterable[Foreseen], datasets: Mapping[Cell, Key | None]) -> None:
+def foreseen(found: Foreseen, datasets: Mapping[Cell, Key | None]) -> None:
     """Print what a run would do, a line an entry; `datasets` with the features of each."""
     console = open_console()
     made: set[Key] = set()
-    for one in of_slides:
+    for one in found.entries:
         said = [_n_by_state("to compute", one.to_compute), f"{one.n_current} current"]
         if one.refused:
             said.append(_n_by_state("not tried", one.refused))
@@ -277,6 +284,8 @@ def foreseen(of_slides: Iterable[Foreseen], datasets: Mapping[Cell, Key | None])
         if cell.state == "failed" and not cell.digest:
             said_of = escape(paragraph(f"not built: {cell.message}. {cell.remedy}"))
         console.print(f"{'/'.join(cell.key)}: {said_of}")
+    for line in skipped_lines(found.skipped):
+        console.print(f"[yellow]skipped[/] {escape(line)}")
     console.print("nothing was made: pathassets run without --dry-run does it")
 
 

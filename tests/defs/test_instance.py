@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
@@ -8,7 +11,7 @@ import pytest
 from pathassets.defs.instance import open_instance
 from pathassets.engine.platform.platform import open_platform
 from pathassets.engine.settings import read_settings
-from pathassets.errors import SpecError, StoreError
+from pathassets.errors import CatalogError, SpecError, StoreError, is_passing
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -47,6 +50,28 @@ def test_a_dagster_yaml_that_cannot_be_used_is_named(home: Path, text: str, said
         open_instance(read_settings())
     assert len(str(caught.value)) < 500
     assert "delete" in caught.value.remedy
+
+
+@contextmanager
+def no_file_over(n_bytes: int) -> Iterator[None]:
+    """Let no file grow further: to SQLite that is a disk without room."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_databases_of_dagster_without_room_are_told_in_a_line_and_made_later() -> None:
+    said = r"Dagster's databases .*/\.dagster\): "
+    with pytest.raises(CatalogError, match=said) as caught, no_file_over(40_000):
+        open_instance(read_settings())
+    assert "Free some disk space" in caught.value.remedy
+    assert is_passing(caught.value)
+    with open_instance(read_settings()) as instance:
+        instance.add_dynamic_partitions("slides", ["a"])
+        assert instance.get_dynamic_partitions("slides") == ["a"]
 
 
 def test_a_named_instance_must_be_there(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

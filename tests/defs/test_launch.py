@@ -23,7 +23,7 @@ def wanted(
 
 
 def launch(bench: Workbench, what: Wanted) -> int:
-    return run_slides_here(bench.definitions, bench.instance, bench.platform, what)
+    return len(run_slides_here(bench.definitions, bench.instance, bench.platform, what))
 
 
 def n_runs(bench: Workbench) -> int:

@@ -17,6 +17,8 @@ from pathassets.cli import main
 from pathassets.cli.pages import webserver
 from pathassets.core.shards import Shard
 from pathassets.defs.page import service
+from pathassets.defs.page.nightly import AFTER_SCRUB
+from pathassets.defs.schedules import AFTER_DATASETS, NIGHTLY, SUNDAYS
 from pathassets.engine import settings
 
 ROOT = Path(__file__).parents[2]
@@ -68,6 +70,17 @@ def test_the_compose_file_is_one_and_only_its_proxy_is_reached(tmp_path: Path) -
     assert ours["code"]["command"].startswith(f"{begins} ")
     is_read_only = {name: "--read-only" in ours[name]["command"] for name in ("web", "viewer")}
     assert is_read_only == {"web": False, "viewer": True}
+
+
+def test_the_backup_begins_when_no_schedule_does_and_the_document_switches_on_every_unit() -> None:
+    timer = (SYSTEMD / "pathassets-backup.timer").read_text()
+    [at] = re.findall(r"OnCalendar=.* (\d\d):(\d\d)", timer)
+    crons = (NIGHTLY, AFTER_DATASETS, SUNDAYS, AFTER_SCRUB)
+    begins = {tuple(map(int, cron.split()[1::-1])) for cron in crons}
+    assert tuple(map(int, at)) not in begins
+    [enable] = re.findall(r"systemctl enable --now (.*)", (ROOT / "docs/deployment.md").read_text())
+    installed = {unit.name for unit in UNITS if "[Install]" in unit.read_text()}
+    assert set(enable.split()) == installed
 
 
 @pytest.mark.parametrize("name", [*FILLED_IN, "PATHASSETS_LAB", "PATHASSETS_HOST"])

@@ -50,6 +50,12 @@ def test_a_home_without_the_weights_that_its_recipe_names_is_asked_and_kept_all_
     ):
         output(*words)
     assert json.loads(output("sql", "SELECT slide_id FROM v_slides", "--json")) == [{"slide_id": b}]
+    foretold = json.loads(output("plan", "--retry", "--json"))
+    assert [one["asset"] for one in foretold["left_out"]] == ["features/mine"]
+    assert "features/mine" not in {one["asset"] for one in foretold["entries"]}
+    told = output("plan")
+    assert ("not built features/mine: " in told, missing in told) == (True, True)
+    assert "features/mine" not in output("plan", "--select", "features/colour")
     with workers_here():
         made = output("run", "--retry", code=1)
     assert ("not built features/mine: " in made, missing in made) == (True, True)

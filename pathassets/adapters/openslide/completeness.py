@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from pathassets.adapters.openslide.beside import PIPE_BESIDE, require_plain_beside
 from pathassets.adapters.openslide.reader import open_handle
 from pathassets.errors import SlideUnreadable
 
@@ -29,13 +30,16 @@ def lacking(path: Path) -> str:
     """What is known to lack of a slide, in words; empty where nothing is."""
     suffix = path.suffix.lower()
     try:
+        require_plain_beside(path)
         if suffix == ".mrxs":
             return _lacking_mrxs(path)
         if suffix in {".vms", ".vmu"}:
             return _not_there(path.parent, _named_in(path, _VMS_FILE))
         return _lacking_dicom(path) if suffix == ".dcm" else ""
-    except (SlideUnreadable, OSError):
-        return ""  # registering it will say why
+    except SlideUnreadable as error:
+        return error.fact if error.reason == PIPE_BESIDE else ""  # registering it will say why
+    except OSError:
+        return ""
 
 
 def _lacking_mrxs(path: Path) -> str:

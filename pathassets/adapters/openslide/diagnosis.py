@@ -40,7 +40,7 @@ _CHARACTER_BYTES = 4
 """Of the longest one in UTF-8."""
 _TAR_AT, _DICOM_AT = 257, 128
 """Where a tar and a DICOM file say what they are (POSIX.1-1988, ustar; DICOM part 10, 7.1)."""
-_KINDS = {
+KINDS = {
     stat.S_IFIFO: "a named pipe",
     stat.S_IFSOCK: "a socket",
     stat.S_IFCHR: "a device",
@@ -69,11 +69,11 @@ def require_file(path: Path) -> None:
     if kind != stat.S_IFREG:
         raise SlideUnreadable(
             path,
-            f"is not a regular file but {_KINDS.get(kind, 'something else')}",
+            f"is not a regular file but {KINDS.get(kind, 'something else')}",
             remedy="Name a slide file",
             reason="not_a_file",
         )
-    if not _read_head(path):
+    if not read_head(path):
         raise SlideUnreadable(path, "is empty", remedy="Copy it again", reason="empty_file")
 
 
@@ -81,7 +81,7 @@ def why_no_slide(path: Path) -> SlideUnreadable:
     """Say why a file that OpenSlide does not know is no slide: by its bytes, or its structure."""
     try:
         require_file(path)
-        head = _read_head(path)
+        head = read_head(path)
     except SlideUnreadable as error:
         return error
     if path.suffix.lower() == ".mrxs":
@@ -93,7 +93,12 @@ def why_no_slide(path: Path) -> SlideUnreadable:
     )
 
 
-def _read_head(path: Path) -> bytes:
+def read_head(path: Path) -> bytes:
+    """First bytes of a file.
+
+    Raises:
+        SlideUnreadable: it is missing, forbidden, or fails.
+    """
     try:
         with path.open("rb") as file:
             return file.read(_HEAD_BYTES)
@@ -190,13 +195,18 @@ def _image_of(head: bytes) -> str:
 def _odd_fact(head: bytes) -> str:
     if not head.strip(b"\0"):
         return f"begins with {len(head)} zero bytes, as a copy that never arrived leaves them"
-    if head[_DICOM_AT : _DICOM_AT + 4] == b"DICM":
+    if is_dicom(head):
         return "is a DICOM file, and not a whole slide that OpenSlide knows"
     if head.startswith(b"%PDF-"):
         return "is a PDF document"
     if _is_text(head):
         return "is a text file"
     return "is not a slide that OpenSlide knows"
+
+
+def is_dicom(head: bytes) -> bool:
+    """Whether a file says of itself that it is of DICOM."""
+    return head[_DICOM_AT : _DICOM_AT + 4] == b"DICM"
 
 
 def _is_text(head: bytes) -> bool:

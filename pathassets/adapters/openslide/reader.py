@@ -12,6 +12,7 @@ import numpy as np
 import openslide
 
 from pathassets.adapters.openslide.anchors import REACH_PX, Anchors, point_px0
+from pathassets.adapters.openslide.beside import require_plain_beside
 from pathassets.adapters.openslide.diagnosis import require_file, why_no_slide
 from pathassets.adapters.openslide.equipment import scanner_of, stain_of
 from pathassets.adapters.openslide.planes import count_focal_planes
@@ -206,6 +207,7 @@ def open_handle(path: Path) -> openslide.OpenSlide:
         SlideUnreadable: it cannot be opened, or is no slide; `.reason` says which.
     """
     require_file(path)  # a named pipe would hold OpenSlide for ever
+    require_plain_beside(path)
     try:
         return openslide.OpenSlide(path)
     except openslide.OpenSlideUnsupportedFormatError as error:

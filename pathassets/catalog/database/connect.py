@@ -6,7 +6,7 @@ import os
 import stat
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 from sqlalchemy import (
@@ -110,6 +110,26 @@ def _translated(url: URL) -> Iterator[None]:
         raise told from cause
     except ValueError as error:  # the driver's word on NUL, lone surrogates and NaN in JSON
         raise CatalogError(f"{name_of(url)}: cannot hold a value: {error}") from error
+
+
+def translated_of(engine: Engine) -> AbstractContextManager[None]:
+    """Say in our words what the catalog has against what is neither reading nor writing."""
+    return _translated(engine.url)
+
+
+@contextmanager
+def translated(name: str, *, remedy: str) -> Iterator[None]:
+    """Say in our words what a database has that others keep here, as Dagster does.
+
+    Raises:
+        CatalogError: it cannot do what it was asked.
+    """
+    try:
+        yield
+    except SQLAlchemyError as error:
+        told = CatalogError(f"{name}: {dialects.explain(error)[0]}", remedy=remedy)
+        told.is_away = dialects.is_away(error)
+        raise told from None  # its words may hold a URL that is not ours to know
 
 
 def make_engine(text: str) -> Engine:

@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, and_, delete, insert, select
 
-from pathassets.catalog.database.connect import reading, writing
+from pathassets.catalog.database.connect import reading, translated_of, writing
 from pathassets.catalog.database.dialects import (
     empty_log,
     lock_for_cohort,
@@ -107,7 +107,8 @@ class Forgetting(UpkeepPart):
         """Delete every row of a slide, all or none; releases keep what they say of it."""
         with writing(self._engine) as connection:
             erase(connection, slide_ids, keep_artifacts=keep_artifacts)
-        empty_log(self._engine)
+        with translated_of(self._engine):
+            empty_log(self._engine)
 
 
 def erase(connection: Connection, slide_ids: Sequence[str], *, keep_artifacts: bool) -> None:

@@ -6,6 +6,7 @@ import click
 
 from pathassets import report
 from pathassets.cli.options import listed
+from pathassets.core.recipe import Entry
 from pathassets.core.shards import Shard
 from pathassets.engine.platform.batch import MAX_SLIDES
 from pathassets.engine.platform.planning.forecast import Forecast, forecast
@@ -15,6 +16,8 @@ from pathassets.engine.platform.platform import Platform, open_to_read
 from pathassets.engine.platform.selection import choose_slides
 from pathassets.engine.platform.selections.entries import choose_entries
 from pathassets.engine.platform.standing.refresh import refresh_wanted
+from pathassets.engine.platform.standing.troubles import Troubles
+from pathassets.engine.platform.status import left_out_cells
 from pathassets.engine.settings import read_settings
 
 
@@ -32,24 +35,29 @@ def plan(
     share = None if shard is None else Shard.parse(shard)
     with open_to_read(read_settings()) as platform:
         place = place_here(platform)
-        found = _forecast(platform, place, slides, listed(select), share, retry=retry)
+        entries = choose_entries(platform, listed(select))
+        if share is not None:
+            entries = tuple(entry for entry in entries if entry.stage.scope == "slide")
+        left_out = left_out_cells(platform, [entry.key for entry in entries])
+        entries = tuple(e for e in entries if e in platform.readable.recipe.entries)
+        found = _forecast(platform.readable, place, slides, entries, share, retry=retry)
     if as_json:
-        click.echo(report.plan_json(found, place))
+        click.echo(report.plan_json(found, place, left_out))
     else:
         report.plan_page(found, place)
+        report.troubles(Troubles(), left_out)
 
 
 def _forecast(  # noqa: PLR0913 - what a person asks
     platform: Platform,
     place: Place,
     slides: tuple[str, ...],
-    select: tuple[str, ...],
+    entries: tuple[Entry, ...],
     shard: Shard | None,
     *,
     retry: bool,
 ) -> Forecast:
     chosen = choose_slides(platform, slides) if slides else None
-    entries = choose_entries(platform, select)
     per_slide = [entry for entry in entries if entry.stage.scope == "slide"]
     plan_id = refresh_wanted(platform)
     work = find_work(

@@ -147,8 +147,7 @@ class _Pipeline:
             else:
                 waited_s = time.perf_counter() - started_s
                 piece.run.stats.waiting_s += waited_s
-                self._usage.waiting_s += waited_s
-                self._usage.begin()
+                self._usage.wait(waited_s)
                 self._take(piece)
                 self._prefetcher.give_back(n_bytes)
                 del piece

@@ -128,7 +128,7 @@ class EncodingUsage:
     computing_s: float = 0.0
     """In which the device had something to do."""
     waiting_s: float = 0.0
-    """In which it waited for pixels."""
+    """In which it waited for pixels, but for the first."""
     writing_s: float = 0.0
     """In which it waited for the disk."""
     wall_s: float = field(default=0.0, compare=False)
@@ -140,10 +140,12 @@ class EncodingUsage:
         """Of the time since the first patch, that in which the device had something to do."""
         return min(1.0, self.computing_s / self.wall_s) if self.wall_s else 0.0
 
-    def begin(self) -> None:
-        """Note that a first patch has come."""
+    def wait(self, seconds: float) -> None:
+        """Note that patches have come, after so long; with the first ones the time begins."""
         if self._began_s is None:
             self._began_s = time.perf_counter()
+        else:
+            self.waiting_s += seconds
 
     def copy(self) -> EncodingUsage:
         """As it is now."""

@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 
 from pathassets.catalog.records import RejectedFile
 from pathassets.catalog.standing.looks import LookAge
-from pathassets.catalog.standing.standing import NOT_CURRENT, NOT_THERE
+from pathassets.catalog.standing.standing import NOT_CURRENT
 from pathassets.core.address import ALL_SLIDES, Address
 from pathassets.core.recipe import Entry, Key
 from pathassets.engine.platform.planned_datasets import dataset_address, known_address
+from pathassets.engine.platform.planning.work import Skipped, find_work
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.presence import FewFacts
 from pathassets.engine.platform.selection import doubts_of
@@ -235,19 +236,28 @@ def open_work(platform: Platform, plan_id: int, keys: Collection[Key], *, retry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Foreseen:
+class ForeseenEntry:
     """What a run would do at one asset of slides: how many slides of each state."""
 
     key: Key
     to_compute: Mapping[str, int]
     refused: Mapping[str, int]
-    """Not tried: they failed by their content, or what they are made from is not asked for."""
+    """Not tried: it could not be made, or failed by the slide's content before."""
     n_current: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foreseen:
+    """What a run would do, as `planning.work` finds it."""
+
+    entries: tuple[ForeseenEntry, ...]
+    skipped: tuple[Skipped, ...]
+    """Why slides are not tried."""
 
 
 def foresee(
     platform: Platform, slide_ids: Collection[str], entries: Iterable[Entry], *, retry: bool
-) -> list[Foreseen]:
+) -> Foreseen:
     """What a run of these entries would do, of some slides or, where none is named, of all.
 
     The store is looked at, as a run does; nothing is made, and nothing tried.
@@ -255,27 +265,23 @@ def foresee(
     plan_id, catalog = refresh_wanted(platform), platform.catalog
     look(platform, plan_id, slide_ids or None)
     asked = [entry for entry in entries if entry.stage.scope == "slide"]
-    keys = [entry.key for entry in asked]
     counts = catalog.state_counts(plan_id, slide_ids or None)
-    needy = open_work(platform, plan_id, keys, retry=retry).slide_ids
-    work = needy.intersection(slide_ids) if slide_ids else needy
+    work = find_work(platform, plan_id, asked, slide_ids or None, retry=retry)
     found = []
     for entry in asked:
-        able = work
-        if entry.parent is not None and entry.parent not in keys:
-            able = work - catalog.slides_in(plan_id, [entry.parent], NOT_THERE)
+        able = frozenset(work.to_do[entry.key])
         states = {one: n for one, n in counts.get(entry.key, {}).items() if one in NOT_CURRENT}
         done = {one: len(able & catalog.slides_in(plan_id, [entry.key], [one])) for one in states}
         left = {one: n - done[one] for one, n in states.items()}
         found.append(
-            Foreseen(
+            ForeseenEntry(
                 key=entry.key,
                 to_compute={one: n for one, n in done.items() if n},
                 refused={one: n for one, n in left.items() if n},
                 n_current=counts.get(entry.key, {}).get("current", 0),
             )
         )
-    return found
+    return Foreseen(entries=tuple(found), skipped=work.skipped)
 
 
 def slides_not_current(platform: Platform, plan_id: int, keys: Collection[Key]) -> set[str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, replace
 
 from rich.markup import escape
 from rich.table import Table
@@ -11,6 +11,8 @@ from rich.table import Table
 from pathassets.core.rates import SHARE, Estimate
 from pathassets.engine.platform.planning.forecast import Forecast, Unknown
 from pathassets.engine.platform.planning.rates import MIN_SLIDES, Kind, Place
+from pathassets.engine.platform.planning.work import Skipped
+from pathassets.engine.platform.standing.rows import Cell
 from pathassets.report.console import counted, open_console
 from pathassets.report.json_text import json_text
 from pathassets.report.units import duration, volume
@@ -32,10 +34,15 @@ def plan_page(found: Forecast, asked: Place) -> None:
             console.print(escape(line))
     for line in unknown_lines(found.unknown):
         console.print(f"[yellow]not known[/] {escape(line)}")
-    for skipped in work.skipped:
-        ids = ", ".join(skipped.first) + (" …" if skipped.n_slides > len(skipped.first) else "")
-        said = f"{counted(skipped.n_slides, 'slide')}, {skipped.reason}: {ids}. {skipped.remedy}"
-        console.print(f"[yellow]skipped[/] {escape(said)}")
+    for line in skipped_lines(work.skipped):
+        console.print(f"[yellow]skipped[/] {escape(line)}")
+
+
+def skipped_lines(skipped: Iterable[Skipped]) -> Iterator[str]:
+    """Of which slides something is not made, why, and what helps."""
+    for one in skipped:
+        ids = ", ".join(one.first) + (" …" if one.n_slides > len(one.first) else "")
+        yield f"{counted(one.n_slides, 'slide')}, {one.reason}: {ids}. {one.remedy}"
 
 
 def _table(found: Forecast) -> Table:
@@ -118,7 +125,7 @@ def _unknown_line(one: Unknown, names: list[str]) -> str:
     return f"{said}. First: pathassets run --slides {','.join(one.first)}"
 
 
-def plan_json(found: Forecast, asked: Place) -> str:
+def plan_json(found: Forecast, asked: Place, left_out: Iterable[Cell] = ()) -> str:
     """The same for machines; seconds and bytes."""
     work, wall = found.work, found.wall
     return json_text(
@@ -150,16 +157,18 @@ def plan_json(found: Forecast, asked: Place) -> str:
                 }
                 for one in found.unknown
             ],
-            "skipped": [
-                {
-                    "reason": one.reason, "n_slides": one.n_slides, "first": one.first,
-                    "remedy": one.remedy,
-                }
-                for one in work.skipped
-            ],
+            "skipped": [asdict(one) for one in work.skipped],
+            "left_out": [_left_out_plain(one) for one in left_out],
         },
         indent=2,
     )  # fmt: skip
+
+
+def _left_out_plain(cell: Cell) -> dict[str, str]:
+    return {
+        "asset": "/".join(cell.key), "reason": cell.reason, "message": cell.message,
+        "remedy": cell.remedy,
+    }  # fmt: skip
 
 
 def _range(estimate: Estimate | None) -> dict[str, float] | None:

@@ -194,6 +194,19 @@ def test_how_long_a_device_computed_is_what_it_says_itself_where_it_knows(tmp_pa
     assert done[-1].stats.busy_share == 1.0
 
 
+def test_what_a_pipeline_waited_is_of_the_time_since_its_first_patch(tmp_path):
+    def open_slowly():
+        time.sleep(0.3)
+        return slide_of()
+
+    encoder, usage, bench = KindMeans(rows=32), EncodingUsage(), Bench(tmp_path)
+    slow = [bench.work(name, 64, [encoder], open=open_slowly) for name in "ab"]
+    list(encode_slides(iter(slow), EncodingHow(), usage))
+    now = usage.copy()
+    assert 0.2 < now.waiting_s < 0.55  # of b alone
+    assert now.waiting_s + now.computing_s + now.writing_s <= now.wall_s
+
+
 def test_a_slow_disk_is_written_to_while_the_next_rows_are_computed(tmp_path):
     encoder, bench = KindMeans(rows=32), Bench(tmp_path)
     work = bench.work("a", 32 * 12, [encoder])

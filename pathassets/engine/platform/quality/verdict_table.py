@@ -116,6 +116,12 @@ def _cells(table: Table) -> Iterator[tuple[TableLine, dict[str, str]]]:
         yield line, said
 
 
+_WRITE_BREAK = (
+    "A line break in a file's name is written as such, in a cell within quotation marks, not as "
+    "\\n; or give the slide's id"
+)
+
+
 def _take(
     read: _Read, line: int, said: Mapping[str, str], named: tuple[str, Matches], who: str
 ) -> None:
@@ -130,7 +136,10 @@ def _take(
     elif not ids:
         close = f"Did you mean {quoted(matches.near[name])}? " if name in matches.near else ""
         fact = f"slide {quoted(name)} is not in the catalog"
-        read.refuse(line, "unknown_slide", fact, f"{close}Register it first, or leave it out")
+        remedy = f"{close}Register it first, or leave it out"
+        if "\\" in name or not name.isprintable():
+            remedy += f". {_WRITE_BREAK}"
+        read.refuse(line, "unknown_slide", fact, remedy)
     elif word is None:
         fact = f"{quoted(said['verdict'])} is no verdict"
         read.refuse(line, "other_word", fact, f"Write {', '.join(WORDS[:-1])} or {WORDS[-1]}")

@@ -233,6 +233,26 @@ def test_a_pipe_and_a_name_that_is_no_text_are_whole_and_named_in_text(
     assert watched.look(60) == ["\\xff.svs", "pipe.csv", "pipe.svs"]
 
 
+def test_a_slide_waits_while_a_pipe_lies_beside_it_also_if_it_was_refused_for_that(
+    inbox: Path, watched: Watched
+) -> None:
+    path = inbox / "a.dcm"
+    path.write_bytes(bytes(128) + b"DICM")
+    os.mkfifo(inbox / "b")
+    found = path.stat()
+    watched.catalog.refuse(
+        RejectedFile(
+            path=str(path), reason="pipe_beside", message="", remedy="",
+            size_bytes=found.st_size, mtime_ns=found.st_mtime_ns,
+        )
+    )  # fmt: skip
+    watched.look()
+    assert watched.look(60) == []
+    assert f"{inbox / 'b'} is a named pipe" in watched.lacks(path)
+    (inbox / "b").unlink()
+    assert watched.look(60) == ["a.dcm"]
+
+
 def test_what_is_known_is_not_remembered_until_it_is_another(inbox: Path, watched: Watched) -> None:
     catalog = watched.catalog
     path, refused, table = (inbox / name for name in ("a.svs", "b.svs", "c.csv"))

@@ -223,10 +223,12 @@ def test_what_is_no_slide_is_refused_with_its_reason(platform, tmp_path):
     (tmp_path / "empty.svs").touch()
     (tmp_path / "link.svs").symlink_to(tmp_path / "nowhere.svs")
     os.mkfifo(tmp_path / "pipe.svs")
+    (tmp_path / "a.dcm").write_bytes(bytes(128) + b"DICM")
     found = register(platform, *find_files([tmp_path]))
     reasons = {one.path.name: one.error.reason for one in found}
-    assert states(found) == ["refused"] * 4
+    assert states(found) == ["refused"] * 5
     assert reasons == {
+        "a.dcm": "pipe_beside",
         "empty.svs": "empty_file",
         "link.svs": "dangling_link",
         "pipe.svs": "not_a_file",

@@ -65,6 +65,14 @@ def test_what_speaks_against_a_line_is_told_by_its_number_and_nothing_is_stated(
     assert "\x1b" not in said
 
 
+def test_of_a_name_with_a_line_break_it_is_said_how_to_write_it(preview):
+    written, broken, plain = preview(
+        "a\\nb.svs,accept,x,", '"a\nb.svs",accept,x,', "c,accept,x,"
+    ).conflicts
+    assert all("within quotation marks" in one.remedy for one in (written, broken))
+    assert "quotation marks" not in plain.remedy
+
+
 @pytest.mark.parametrize(
     ("header", "line", "said"),
     [
