@@ -156,9 +156,14 @@ def state_of(home: Home) -> dict[str, Any]:
 
 
 def hashes_of(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file but the catalog, whose times and run ids differ."""
+    """SHA-256 of every file but the catalog, whose times and run ids differ.
+
+    Of a lock it is empty: there stands who held it last.
+    """
     return {
-        str(path.relative_to(folder.parent)): hashlib.sha256(path.read_bytes()).hexdigest()
+        str(path.relative_to(folder.parent)): (
+            "" if path.suffix == ".lock" else hashlib.sha256(path.read_bytes()).hexdigest()
+        )
         for path in sorted(folder.rglob("*"))
         if path.is_file() and not path.name.startswith("catalog.sqlite")
     }

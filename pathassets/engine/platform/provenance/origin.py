@@ -72,11 +72,11 @@ def find_origin(platform: Platform, named: str) -> Origin:
         CatalogError: the catalog knows nothing of the kind.
         StoreError: a file cannot be read.
     """
-    if is_url(named):
-        return Origin(address=_slide_or_patient(platform, str(parse_url(named))), said={})
     path = Path(named)
     if (uri := platform.store.place_of(named)) is not None:
         return Origin(address=_at(platform, path, uri).address, said={})
+    if is_url(named):
+        return Origin(address=_slide_or_patient(platform, str(parse_url(named))), said={})
     if (scan := platform.catalog.find_path(str(path.absolute()))) is not None:
         return Origin(address=slide_address(platform, scan.slide_id), said={})
     if path.exists():
