@@ -54,12 +54,15 @@ LONGEST := test_chaos test_bucket_home defs/test_inbox_daemon defs/page/test_ser
   defs/assets/test_all_assets engine/platform/test_line_batch defs/page/test_hostile_page defs/page/test_foreign_page \
   engine/features/test_encoding_processes test_examples
 LONG := $(LONGEST:%=tests/%.py)
+# Clusters, and days on which somebody dies: beside others they would wait for the cores.
+ALONE := tests/adapters/test_ray.py tests/engine/workers/on_ray tests/engine/platform/test_ray_batch.py tests/defs/chaos
 
 slow: $(STAMP) ## the slow tests: real daemon, PostgreSQL, browser
 	# No other file is collected: to look through the 8,000 tests takes 20 s in each worker. The
 	# catalog's tests on PostgreSQL are slow by its conftest.
 	$(BIN)/pytest --slow -m slow -n 4 --dist loadfile --no-loadscope-reorder \
-	  $(LONG) tests/catalog $$(grep -rl --include='test_*.py' 'mark\.slow' tests | sort)
+	  $(LONG) tests/catalog $$(grep -rl --include='test_*.py' 'mark\.slow' tests | grep -v $(ALONE:%=-e %) | sort)
+	$(BIN)/pytest --slow -m slow $(ALONE)
 
 format: $(STAMP) ## rewrite the code as the gate wants it
 	$(BIN)/ruff format

@@ -256,7 +256,7 @@ def running(home: Path, log: Path, *options: str, **more: str) -> Iterator[Daemo
         )
     daemon = Daemon(home, port, process.pid)
     try:
-        wait_for(lambda: process.poll() is not None or daemon.is_up(), "the page", within_s=120)
+        wait_for(lambda: process.poll() is not None or daemon.is_up(), "the page", within_s=300)
         assert process.poll() is None, log.read_text()
         yield daemon
     finally:

@@ -13,6 +13,7 @@ import pytest
 
 from pathassets.engine.workers.line import LineSpec
 from pathassets.errors import ResourcesShort, WorkerLost
+from tests.chaos import wait_until
 from tests.engine import line_tasks, pool_tasks
 from tests.engine.pool_tasks import behave, pid_of, square
 
@@ -70,6 +71,7 @@ class WorkersContract:
         assert dict(make().imap(square, range(20))) == {i: i * i for i in range(20)}
 
     def test_no_items_give_no_results_and_start_no_worker(self, make, processes):
+        wait_until(lambda: processes() == [], limit_s=60, what="those of tests before are gone")
         assert list(make().imap(square, [])) == []
         assert processes() == []
 
