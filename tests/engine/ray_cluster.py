@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import tempfile
@@ -22,6 +23,7 @@ needs_ray = pytest.mark.skipif(
     find_spec("ray") is None, reason="needs Ray: pip install 'pathassets[ray]'"
 )
 OBJECTS_BYTES = 100 * 2**20
+ROOT = Path(__file__).parents[2]
 NODE_BYTES = 4 * 2**30
 
 
@@ -89,8 +91,11 @@ class RayCluster:
 
 @contextmanager
 def ray_cluster(n_nodes: int = 2, **node: Any) -> Iterator[RayCluster]:
-    cluster = RayCluster(n_nodes, **node)
-    try:
-        yield cluster
-    finally:
-        cluster.end()
+    with pytest.MonkeyPatch.context() as patch:
+        # What a driver tells its workers of its path, a client of it does not.
+        patch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
+        cluster = RayCluster(n_nodes, **node)
+        try:
+            yield cluster
+        finally:
+            cluster.end()
