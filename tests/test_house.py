@@ -30,6 +30,7 @@ HOST = re.compile(r"https?:" + r"//([\w.-]+)")
 PUBLIC_HOSTS = {
     "127.0.0.1",
     "arxiv.org",
+    "aws.amazon.com",
     "dicom.nema.org",
     "dagster-io.github.io",
     "docs.dagster.io",
@@ -42,6 +43,8 @@ PUBLIC_HOSTS = {
     "huggingface.co",
     "keepachangelog.com",
     "localhost",
+    "man7.org",
+    "pathassets-ray-head-svc",  # KubeRay's word for the head of deploy/kuberay, within a cluster
     "mlcommons.org",
     "openlineage.io",
     "openslide.org",

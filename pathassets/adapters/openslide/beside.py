@@ -37,7 +37,7 @@ def require_plain_beside(path: Path) -> None:
                 f"cannot be opened while {other} is {KINDS.get(kind, 'no regular file')}: it is "
                 "opened along with the slide, and never ends",
                 remedy=f"Move {other.name} out of its folder, then try again",
-                reason=PIPE_BESIDE,
+                reason="pipe_beside",
             )
 
 
