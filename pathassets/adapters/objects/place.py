@@ -111,23 +111,6 @@ class ObjectPlace:
         wanted: GetOptions = {"range": {"offset": start} if end is None else (start, end)}
         return self._ask(key, lambda: bytes(obstore.get(self._store, key, options=wanted).bytes()))
 
-    def read_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-        """Read several ranges (start, end) of an object at once; near ones by one request.
-
-        Raises:
-            ObjectMissing: there is none, or no bucket.
-            ObjectChanged: it is shorter.
-            StoreError: it cannot be read.
-        """
-        starts, ends = [start for start, _ in ranges], [end for _, end in ranges]
-        parts = self._ask(
-            key, lambda: obstore.get_ranges(self._store, key, starts=starts, ends=ends)
-        )
-        found = [bytes(part) for part in parts]
-        if [len(part) for part in found] != [end - start for start, end in ranges]:
-            raise changed(self.url_of(key))
-        return found
-
     def read_parts(self, known: StoredObject) -> Iterator[bytes]:
         """Read an object of any size, part by part; of another version than `known`, nothing.
 

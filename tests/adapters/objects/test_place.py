@@ -91,7 +91,6 @@ def test_ranges_are_read_and_end_where_the_object_ends(place: ObjectPlace):
     assert place.read("a", start=2, end=5) == b"234"
     assert place.read("a", start=7) == b"789"
     assert place.read("a", start=7, end=99) == b"789"
-    assert place.read_ranges("a", [(0, 2), (8, 10), (3, 4)]) == [b"01", b"89", b"3"]
 
 
 def test_a_large_file_goes_up_and_down_in_parts(
