@@ -32,9 +32,17 @@ class Server:
         return named.render_as_string(hide_password=False)
 
     def make(self, database: str, *, like: str = "template1") -> None:
+        """Make a database as a copy of another, by its files.
+
+        By the log, which is how PostgreSQL does it where nothing is said, a sequence that was in
+        use has no record of its own until 32 numbers later: killed before that, it gives numbers
+        twice (seen with 18.4).
+        """
         engine = create_engine(self.address, isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
-            connection.execute(text(f'CREATE DATABASE "{database}" TEMPLATE "{like}"'))
+            connection.execute(
+                text(f'CREATE DATABASE "{database}" TEMPLATE "{like}" STRATEGY FILE_COPY')
+            )
         engine.dispose()
 
     def backends_of(self, database: str) -> list[psutil.Process]:
