@@ -10,11 +10,13 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, FromClause, Select, Text, and_, cast, exists, func, select
 
 from pathassets.catalog.database.connect import reading
+from pathassets.catalog.database.dialects import by_code_points
 from pathassets.catalog.part import CatalogPart, portions
 from pathassets.catalog.records import ArtifactRecord, Superseded
 from pathassets.catalog.rows import address_of, address_row, artifact_record
 from pathassets.catalog.tables import ADDRESS, PARENT, artifact, artifact_parent, slide, wanted
 from pathassets.core.address import Address
+from pathassets.core.slides.slide import name_in
 
 Way = Literal["parents", "children"]
 
@@ -145,6 +147,14 @@ class Kin(CatalogPart):
         has_file = cast(artifact.c.files, Text).contains(f'"{sha256}"', autoescape=True)
         query = select(artifact).where(*chosen, has_file).order_by(*artifact.primary_key)
         return [artifact_record(row) for row in self._rows(query)]
+
+    def slides_named(self, name: str) -> list[str]:
+        """Ids that are a name, or a name and the hash of a content, in order of registration."""
+        text = by_code_points(self._engine.dialect, slide.c.slide_id)
+        is_longer = (text > f"{name}-") & (text < f"{name}.")  # the character after '-'
+        query = select(slide.c.slide_id).where((slide.c.slide_id == name) | is_longer)
+        found = self._rows(query.order_by(slide.c.registered_at, slide.c.slide_id))
+        return [row["slide_id"] for row in found if name_in(row["slide_id"]) == name]
 
     def slides_of_patient(self, patient: str, *, limit: int | None = None) -> list[str]:
         """Ids of a patient's slides, in order: the first of them."""

@@ -38,6 +38,7 @@ from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import WorkspaceFileTarget
 from dagster_shared.serdes import serialize_value
 
+from pathassets.catalog.database.places import put_in_order
 from pathassets.core.text import names_one
 
 AssetJob = UnresolvedAssetJobDefinition
@@ -184,37 +185,17 @@ def plan_late(context: dg.OpExecutionContext, key: dg.AssetKey, partition: str |
 
 
 def sort_partitions(instance: dg.DagsterInstance, name: str) -> None:
-    """Put dynamic partitions into the order of their names, those that are not, at once.
+    """Put dynamic partitions into the order of their names, those that are not.
 
     Dagster keeps them as they were added, and runs ranges of them: it has no word for another
     order. Deleted and added again one by one, some would be gone if that were killed.
     """
     storage = instance.event_log_storage
-    known = instance.get_dynamic_partitions(name)
-    if not isinstance(storage, SqlEventLogStorage) or not known:
-        return
-    table, column = DynamicPartitionsTable, DynamicPartitionsTable.c
-    is_one = column.partitions_def_name == name
-    query = table.select().with_only_columns(column.id, column.partition, column.create_timestamp)
-    with storage.index_connection() as connection:
-        # Whoever sorts at the same time waits here: SQLite locks the file, PostgreSQL the row.
-        first = table.update().where(is_one, column.partition == known[0])
-        connection.execute(first.values(partition=known[0]))
-        added = connection.execute(query.where(is_one).order_by(column.id)).all()
-        ordered = sorted(added, key=lambda row: row.partition)
-        n_right = next((n for n, row in enumerate(ordered) if row != added[n]), len(added))
-        if n_right == len(added):
-            return
-        connection.execute(table.delete().where(is_one, column.id >= added[n_right].id))
-        rows = [
-            {
-                "partitions_def_name": name,
-                "partition": one.partition,
-                "create_timestamp": one.create_timestamp,
-            }
-            for one in ordered[n_right:]
-        ]
-        connection.execute(table.insert(), rows)
+    if isinstance(storage, SqlEventLogStorage):
+        table = DynamicPartitionsTable
+        with storage.index_connection() as connection:
+            is_one = table.c.partitions_def_name == name
+            put_in_order(connection, table, table.c.partition, is_one)
 
 
 def delete_planned_checks(

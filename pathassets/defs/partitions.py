@@ -37,8 +37,7 @@ def add_slides(instance: dg.DagsterInstance, slide_ids: list[str]) -> None:
     """
     for part in parts(sorted(slide_ids)):
         instance.add_dynamic_partitions(str(SLIDES.name), part)
-    order = slide_order(instance) if slide_ids else []
-    if order != sorted(order):
+    if slide_ids:
         sort_partitions(instance, str(SLIDES.name))
 
 

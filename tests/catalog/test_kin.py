@@ -91,6 +91,18 @@ def test_a_patient_has_slides(known: Catalog) -> None:
     assert known.count_slides_of("P 2") == 0
 
 
+def test_slides_of_one_name_are_found_by_it(catalog: Catalog) -> None:
+    named = ["case-0123456789", "case-abcdef0123", "case", "case-1", "Case-0123456789"]
+    named += ["case_1-0123456789", "case--0123456789", "case-xyz_456789", "cas-0123456789"]
+    for number, slide_id in enumerate(named):
+        record = replace(SLIDE, slide_id=slide_id, fingerprint=f"{number:064}")
+        catalog.register_slide(record, path_of(record, f"/{number}"))
+    assert catalog.slides_named("case") == ["case-0123456789", "case-abcdef0123", "case"]
+    assert catalog.slides_named("case-") == ["case--0123456789"]
+    assert catalog.slides_named("case-1") == ["case-1"]
+    assert catalog.slides_named("c%") == catalog.slides_named("") == []
+
+
 def test_of_what_was_made_and_is_not_wanted_the_newest_is_given(known: Catalog) -> None:
     plan_id = want(known, MASK, GRID, replace(MASK, partition_key=OTHER_ID))
     assert known.superseded_slides(plan_id) == [SLIDE_ID]

@@ -21,6 +21,7 @@ from sqlalchemy import (
     URL,
     ColumnElement,
     Connection,
+    Dialect,
     Engine,
     Table,
     event,
@@ -271,6 +272,18 @@ def restart_numbers(connection: Connection, tables: Collection[Table]) -> None:
             last = connection.execute(select(func.max(column))).scalar()
             if sequence is not None and last is not None:
                 connection.execute(select(func.setval(sequence, last)))
+
+
+def number_behind(dialect: Dialect, table: Table) -> ColumnElement[int]:
+    """A number for each row of a query, greater than any row of the table has, and the next one."""
+    if dialect.name == "postgresql":
+        return func.nextval(func.pg_get_serial_sequence(table.name, "id"))
+    return select(func.max(table.c.id)).scalar_subquery() + func.row_number().over()
+
+
+def by_code_points(dialect: Dialect, column: ColumnElement[str]) -> ColumnElement[str]:
+    """A text to be held against others as Python does, whatever language the database is in."""
+    return column.collate("BINARY" if dialect.name == "sqlite" else "C")
 
 
 def _insert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:

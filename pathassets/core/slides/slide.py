@@ -6,6 +6,7 @@ import math
 import re
 import shlex
 from dataclasses import dataclass, replace
+from string import hexdigits
 from typing import Literal, Protocol
 
 from pathassets.core import display
@@ -170,6 +171,17 @@ def slide_id_of(stem: str, fingerprint: str, *, scheme: Literal["stem", "hash"] 
     tail = fingerprint[:FINGERPRINT_CHARS]
     clean = re.sub(r"[^A-Za-z0-9_-]+", "_", stem).strip("_-")[:STEM_CHARS]
     return tail if scheme == "hash" or not clean else f"{clean}-{tail}"
+
+
+def name_in(slide_id: str) -> str:
+    """What of an id is a file's name; of one that was given by hand, or is a hash alone, all.
+
+    >>> name_in("S_12_3_HE-0123456789"), name_in("S-12"), name_in("0123456789")
+    ('S_12_3_HE', 'S-12', '0123456789')
+    """
+    name, _, tail = slide_id.rpartition("-")
+    is_hash = len(tail) == FINGERPRINT_CHARS and {*tail} <= {*hexdigits.lower()}
+    return name if name and is_hash else slide_id
 
 
 def check_slide_id(slide_id: str, *, subject: str) -> str:

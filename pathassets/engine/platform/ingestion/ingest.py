@@ -16,7 +16,6 @@ from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from string import hexdigits
 from typing import Literal
 
 from pathassets.adapters.files import FileStamp, stamp_of
@@ -30,7 +29,7 @@ from pathassets.catalog.records import (
     RejectedFile,
     SlideRecord,
 )
-from pathassets.core.slides.slide import FINGERPRINT_CHARS, check_slide_id, slide_id_of
+from pathassets.core.slides.slide import check_slide_id, name_in, slide_id_of
 from pathassets.engine.platform.ingestion.cohort_matching import (
     CohortFit,
     fit_cohort,
@@ -170,8 +169,6 @@ class _Registrar:
         self._refused = {rejected_file.path for rejected_file in self._catalog.rejected_files()}
         self._used: dict[CohortRow, str] = {}
         """Lines of the cohort table that fitted a file that is a slide, and its id."""
-        self._names: dict[str, str] | None = None
-        """Of all slides a name without its content, and one that is called so."""
         self._said: dict[tuple[str, str], CohortRow] = {}
         """The first line that states something of a slide."""
 
@@ -212,11 +209,8 @@ class _Registrar:
         """What of a file that nobody had seen is another's, too: its content, or its name."""
         if state == "known":
             return f"known, another file of {slide_id}"
-        if self._names is None:
-            others = (one for page in self._catalog.slide_pages() for one in page)
-            self._names = {_name_in(one): one for one in others if one != slide_id}
-        namesake = self._names.setdefault(_name_in(slide_id), slide_id)
-        return "" if namesake == slide_id else f"same name as {namesake}, other content"
+        others = [one for one in self._catalog.slides_named(name_in(slide_id)) if one != slide_id]
+        return f"same name as {others[0]}, other content" if others else ""
 
     def _enter(self, path: FilePlace, look: FileInspection) -> tuple[str, bool]:
         """Register a slide; returns its id, and whether its content was known under it."""
@@ -270,13 +264,6 @@ class _Registrar:
                     f"{place}: {row.file} has the same content as {first.file}, and another {name}",
                     remedy="Let the lines of both state the same",
                 )
-
-
-def _name_in(slide_id: str) -> str:
-    """What of an id is a file's name; of one that was given by hand all."""
-    name, _, tail = slide_id.rpartition("-")
-    is_hash = len(tail) == FINGERPRINT_CHARS and {*tail} <= {*hexdigits.lower()}
-    return name if name and is_hash else slide_id
 
 
 def _stamp_now(path: FilePlace) -> FileStamp:
