@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -131,6 +132,12 @@ def artifact_at(address: Address, **changes: object) -> ArtifactRecord:
 
 def attempt_at(address: Address, run_id: str = "run-1", state: str = "made") -> AttemptRecord:
     return AttemptRecord(run_id=run_id, address=address, state=state, seconds=1.5)
+
+
+def test_no_two_parts_answer_to_one_name() -> None:
+    told = [name for part in Catalog.__mro__ if part.__module__.startswith("pathassets")
+            for name in vars(part) if not name.startswith("__")]  # fmt: skip
+    assert [name for name, n in Counter(told).items() if n > 1] == []
 
 
 def test_a_slide_comes_back_as_it_went_in(catalog) -> None:

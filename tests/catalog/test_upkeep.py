@@ -26,6 +26,7 @@ from pathassets.catalog.upkeep.dump import is_empty, load_catalog
 from pathassets.catalog.upkeep.soundness import find_faults, find_revision
 from pathassets.core.address import ALL_SLIDES, Address
 from pathassets.errors import CatalogError
+from tests.catalog.merges import remember_merge
 
 Url = Callable[[], str]
 
@@ -187,7 +188,9 @@ def test_a_sound_catalog_has_no_fault_and_one_that_is_none_has(url: str, tmp_pat
 def test_known_slides_and_artifacts_are_told_from_others(filled: Catalog) -> None:
     unknown = Address("features", "colour", "a", "9")
     assert filled.known_artifacts([MASK, unknown]) == {MASK}
-    assert filled.known_slides(["a", "c"]) == {"a"}
+    remember_merge(filled, "old", into="a")
+    assert filled.slides_ever(["a", "c", "old"]) == {"a", "old"}
+    assert filled.known_slides(["a", "c", "old"]) == {"a"}
     files = [(one.slide_id, [p.path for p in one.paths]) for one in filled.slide_files()]
     assert files == [("a", ["/scans/a.svs"]), ("b", ["/scans/b.svs"])]
     assert list(filled.slide_pages()) == [["a", "b"]]

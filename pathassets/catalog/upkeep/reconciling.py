@@ -66,7 +66,7 @@ class Reconciling(UpkeepPart):
                 yield address_of(row), tuple(FileRecord(**file) for file in row["files"])
             last = page[-1]["uri"]
 
-    def known_slides(self, slide_ids: Collection[str]) -> set[str]:
+    def slides_ever(self, slide_ids: Collection[str]) -> set[str]:
         """Which of these ids are, or once were, a slide's."""
         found: set[str] = set()
         with reading(self._engine) as connection:

@@ -8,7 +8,7 @@
 unless asked: the same bytes fail the same way.
 """
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping
 from dataclasses import dataclass
 
 import dagster as dg
@@ -75,9 +75,11 @@ def choose_slides(instance: dg.DagsterInstance, platform: Platform, wanted: Want
     Raises:
         CatalogError: a named slide is not registered.
     """
-    known = dict.fromkeys(one for page in platform.catalog.slide_pages() for one in page)
-    _require_known(known, wanted.slide_ids)
-    asked = wanted.slide_ids or known.keys()
+    asked: Collection[str] = wanted.slide_ids
+    if asked:
+        _require_known(platform.catalog.known_slides(asked), asked)
+    else:
+        asked = {one for page in platform.catalog.slide_pages() for one in page}
     platform = platform.readable
     plan_id = refresh_wanted(platform)
     look(platform, plan_id, wanted.slide_ids or None)

@@ -121,7 +121,7 @@ def unfounded(
     `refused` are artifacts that were looked at before it, and cannot be.
     """
     unknown = _unknown_parents(platform, artifact)
-    slides = platform.catalog.known_slides({one.partition_key for one in unknown})
+    slides = platform.catalog.slides_ever({one.partition_key for one in unknown})
     for parent in unknown:
         if parent.partition_key not in slides:
             return _of_no_slide(platform, parent)

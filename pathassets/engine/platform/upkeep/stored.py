@@ -109,7 +109,7 @@ def check_store(platform: Platform, *, reads_bytes: bool) -> Iterator[Finding]:
         addresses = [one for one in page if isinstance(one, Address)]
         yield from (_stray(platform, one) for one in strays)
         known = platform.catalog.known_artifacts(addresses)
-        slides = platform.catalog.known_slides({one.partition_key for one in addresses})
+        slides = platform.catalog.slides_ever({one.partition_key for one in addresses})
         for address in addresses:
             if address not in known and not upkeep.is_newer(address, since_s):
                 is_of_slide = address.partition_key in {ALL_SLIDES, *slides}
