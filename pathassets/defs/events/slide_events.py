@@ -19,7 +19,13 @@ from pathassets.core.recipe import ANNOTATIONS
 from pathassets.core.stages import PATCH_QUALITY
 from pathassets.defs.events.data_versions import Provenance, asset_key, data_version_tags
 from pathassets.defs.events.numbers import fact_value, fact_values
-from pathassets.defs.events.slide_facts import Metadata, SlideFacts, pictures, slide_metadata
+from pathassets.defs.events.slide_facts import (
+    Metadata,
+    SlideFacts,
+    page_link,
+    pictures,
+    slide_metadata,
+)
 from pathassets.defs.partitions import SLIDE_KEY
 from pathassets.defs.text import bullets, bullets_value, quoted, text_value
 from pathassets.engine.features.works import EncodingStats
@@ -196,6 +202,7 @@ def _metadata(outcome: StepOutcome) -> Metadata:
     metadata: Metadata = {}
     if outcome.preview:
         metadata |= pictures(_PREVIEWS[artifact.address.stage], outcome.preview)
+        metadata |= page_link(artifact.address.partition_key)
     facts = artifact.facts.items()
     metadata |= fact_values({name: value for name, value in facts if value not in ([], None)})
     metadata["bytes"] = dg.MetadataValue.int(artifact.size_bytes)

@@ -37,10 +37,23 @@ def facts_of_slide(catalog: Catalog, slide_id: str) -> SlideFacts:
     )
 
 
+ON_PAGE = frozenset({"thumbnail", "mask", "grid", "features_map"})
+"""Pictures that the cohort page shows larger than an event could: of these an event has an icon.
+
+Dagster keeps every event twice on SQLite, for ever: with the pictures whole, those of a real slide
+were most of what it kept.
+"""
+
+
 def pictures(name: str, jpeg: bytes) -> Metadata:
-    """Put a picture into an event: an icon that the page shows in place, the whole on a click."""
-    icon = picture_value("webp", icon_webp(jpeg))
-    return {name: icon, f"{name}_large": picture_value("jpeg", jpeg)}
+    """Put a picture into an event: an icon that Dagster shows in place, the whole on a click."""
+    icon = {name: picture_value("webp", icon_webp(jpeg))}
+    return icon if name in ON_PAGE else icon | {f"{name}_large": picture_value("jpeg", jpeg)}
+
+
+def page_link(slide_id: str) -> Metadata:
+    """Where the cohort page shows a slide, its pictures side by side and large."""
+    return {"cohort_page": dg.MetadataValue.url(address_of(slide_id))}
 
 
 def slide_metadata(planned: PlannedSlide, facts: SlideFacts) -> Metadata:
@@ -57,7 +70,7 @@ def slide_metadata(planned: PlannedSlide, facts: SlideFacts) -> Metadata:
         "bytes": dg.MetadataValue.int(record.size_bytes),
         "sha256": text_value(record.fingerprint),
         "paths": text_value("\n".join(visible(p.path) for p in planned.paths)),
-        "cohort_page": dg.MetadataValue.url(address_of(planned.slide_id)),
+        **page_link(planned.slide_id),
     }
     if planned.override is not None:
         said = planned.override
