@@ -17,27 +17,31 @@ from pathlib import Path
 from pathassets.adapters.openslide.diagnosis import KINDS, is_dicom, read_head
 from pathassets.errors import SlideUnreadable
 
-PIPE_BESIDE = "pipe_beside"
 _HAMAMATSU = b"Virtual Microscope Specimen]"
 _INDEX_CHARS = 4_000_000
 """Read of an index: of the largest known it is a tenth."""
+
+
+class PipeBeside(SlideUnreadable):
+    """What would be opened along with it is a pipe, a socket or a device, which never end."""
+
+    reason = "pipe_beside"
 
 
 def require_plain_beside(path: Path) -> None:
     """Let a slide through of which OpenSlide opens plain files alone.
 
     Raises:
-        SlideUnreadable: a pipe, a socket or a device is among them; the slide is forbidden.
+        PipeBeside: a pipe, a socket or a device is among them; the slide is forbidden.
     """
     for other in _opened_with(path):
         kind = _kind_of(other)
         if kind not in {stat.S_IFREG, stat.S_IFDIR, None}:
-            raise SlideUnreadable(
+            raise PipeBeside(
                 path,
                 f"cannot be opened while {other} is {KINDS.get(kind, 'no regular file')}: it is "
                 "opened along with the slide, and never ends",
                 remedy=f"Move {other.name} out of its folder, then try again",
-                reason="pipe_beside",
             )
 
 

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from pathassets.adapters.openslide.beside import PIPE_BESIDE, require_plain_beside
+from pathassets.adapters.openslide.beside import PipeBeside, require_plain_beside
 from pathassets.adapters.openslide.reader import open_handle
 from pathassets.errors import SlideUnreadable
 
@@ -36,9 +36,9 @@ def lacking(path: Path) -> str:
         if suffix in {".vms", ".vmu"}:
             return _not_there(path.parent, _named_in(path, _VMS_FILE))
         return _lacking_dicom(path) if suffix == ".dcm" else ""
-    except SlideUnreadable as error:
-        return error.fact if error.reason == PIPE_BESIDE else ""  # registering it will say why
-    except OSError:
+    except PipeBeside as error:
+        return error.fact
+    except (SlideUnreadable, OSError):  # registering it will say why
         return ""
 
 

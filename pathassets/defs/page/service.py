@@ -31,6 +31,7 @@ KILLED_S = 5.0
 ASKED = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 """Signals by which somebody asks a process to end."""
 LOOK_S = 0.2
+TRACKER = "from multiprocessing.resource_tracker import main"
 
 
 def interrupt(processes: Collection[psutil.Process]) -> None:
@@ -41,11 +42,28 @@ def interrupt(processes: Collection[psutil.Process]) -> None:
 
 
 def kill(processes: Collection[psutil.Process]) -> None:
-    """End processes that did not end by themselves."""
+    """End processes that did not end by themselves, and let what they had under a name be removed.
+
+    Python's resource trackers do so: each ends once all processes that it serves have.
+    """
+    trackers = {process for process in processes if _is_tracker(process)}
+    _kill({*processes} - trackers)
+    _, stuck = psutil.wait_procs([*trackers], timeout=KILLED_S)
+    _kill(stuck)
+
+
+def _kill(processes: Collection[psutil.Process]) -> None:
     for process in processes:
         with suppress(psutil.NoSuchProcess):
             process.kill()
     psutil.wait_procs([*processes], timeout=KILLED_S)
+
+
+def _is_tracker(process: psutil.Process) -> bool:
+    """Whether it is there to remove semaphores and shared memory after others."""
+    with suppress(psutil.Error):
+        return any(TRACKER in argument for argument in process.cmdline())
+    return False
 
 
 def all_of(sessions: Collection[int]) -> set[psutil.Process]:
@@ -112,7 +130,8 @@ def _end() -> None:
     """Kill all that this program has started, and itself."""
     own = psutil.Process()
     orphans = all_of({own.pid})  # where it leads a session, as below `pathassets ui`
-    kill({*own.children(recursive=True), *orphans} - {own})
+    started = {*own.children(recursive=True), *orphans} - {own}
+    _kill({process for process in started if not _is_tracker(process)})  # they serve this one, too
     own.kill()
 
 

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from pathassets.adapters.openslide.beside import PipeBeside
 from pathassets.adapters.openslide.completeness import lacking
 from pathassets.adapters.openslide.members import find_slides, members_of, slide_stamp
+from pathassets.catalog import inbox
 from pathassets.engine.slides.open import open_slide
 from pathassets.engine.slides.tile_check import CheckTask, check_slide
 from pathassets.errors import SlideUnreadable
@@ -40,7 +42,7 @@ def test_a_slide_is_not_opened_while_a_pipe_would_be_opened_with_it(
     os.mkfifo(pipe)
     with pytest.raises(SlideUnreadable) as told:
         open_slide(path)
-    assert told.value.reason == "pipe_beside"
+    assert told.value.reason == PipeBeside.reason == inbox.BESIDE  # it is looked at again
     assert f"{pipe.name} is a named pipe" in told.value.fact
     assert f"Move {pipe.name} out" in told.value.remedy
     assert pipe.name in lacking(path)
