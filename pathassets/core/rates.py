@@ -10,7 +10,7 @@ Variances are of sums, relative to Student's t of so few, and are added.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from heapq import heapreplace
 from statistics import median
@@ -99,7 +99,7 @@ class Rate:
         return Estimate(value=value, variance=known + by_chance)
 
 
-def fit_rate(seen: Sequence[Seen]) -> Rate:
+def fit_rate(seen: Collection[Seen]) -> Rate:
     """Fit a line through what was seen, by weighted least squares; neither number is negative.
 
     The variance of a slide grows with its units. Where all have as many units, or one of the
@@ -117,7 +117,7 @@ def fit_rate(seen: Sequence[Seen]) -> Rate:
     return _proportion(seen, mean)
 
 
-def _line(seen: Sequence[Seen], mean: float) -> Rate:
+def _line(seen: Collection[Seen], mean: float) -> Rate:
     weights = [1 / (one.units + mean) for one in seen]
     s0 = sum(weights)
     s1 = sum(w * one.units for w, one in zip(weights, seen, strict=True))
@@ -134,7 +134,7 @@ def _line(seen: Sequence[Seen], mean: float) -> Rate:
     )  # fmt: skip
 
 
-def _proportion(seen: Sequence[Seen], mean: float) -> Rate:
+def _proportion(seen: Collection[Seen], mean: float) -> Rate:
     units = sum(one.units for one in seen)
     a_unit = sum(one.value for one in seen) / units
     noise = _noise(seen, 0.0, a_unit, mean, n_fitted=1)
@@ -145,7 +145,7 @@ def _proportion(seen: Sequence[Seen], mean: float) -> Rate:
     )  # fmt: skip
 
 
-def _constant(seen: Sequence[Seen], mean: float) -> Rate:
+def _constant(seen: Collection[Seen], mean: float) -> Rate:
     n = len(seen)
     a_slide = sum(one.value for one in seen) / n
     noise = _noise(seen, a_slide, 0.0, mean, n_fitted=1)
@@ -157,7 +157,7 @@ def _constant(seen: Sequence[Seen], mean: float) -> Rate:
 
 
 def _noise(
-    seen: Sequence[Seen], a_slide: float, a_unit: float, mean: float, *, n_fitted: int
+    seen: Collection[Seen], a_slide: float, a_unit: float, mean: float, *, n_fitted: int
 ) -> float:
     """Variance a unit about a line; 0 of so few that all lie on it."""
     n_free = len(seen) - n_fitted

@@ -8,6 +8,7 @@ Until the first is done processes start and encoders are loaded: that says nothi
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 
 from pathassets.core.display import span
@@ -15,6 +16,8 @@ from pathassets.core.rates import Estimate, Seen, fit_rate
 
 MIN_SEEN = 5
 """Slides after the first from which on it is told."""
+MAX_SEEN = 200
+"""The last ones, by which it is told: it is worked out with each slide, of however many."""
 MIN_SEEN_S = 20.0
 """For which they must have been worked on: slides that come in a bunch say nothing."""
 
@@ -31,7 +34,7 @@ class Remaining:
         self._clock = clock
         self._first_s: float | None = None
         self._last_s = 0.0
-        self._seen: list[Seen] = []
+        self._seen: deque[Seen] = deque(maxlen=MAX_SEEN)
 
     def done(self, slide_id: str) -> None:
         """Hear that a slide is done."""

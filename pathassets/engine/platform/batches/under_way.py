@@ -86,8 +86,8 @@ class _Left:
         """Hear that a slide is done."""
         self._remaining.done(slide_id)
         logger.debug("left", extra={"left": self._remaining.said()})
-        line = self._remaining.line()
-        if line and time.monotonic() - self._told_s >= TELL_S:
+        is_due = time.monotonic() - self._told_s >= TELL_S
+        if is_due and (line := self._remaining.line()):
             self._told_s = time.monotonic()
             self._tell(line)
 

@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from pathassets.engine.platform.batches import under_way
-from pathassets.engine.platform.batches.remaining import Remaining
+from pathassets.engine.platform.batches.remaining import MAX_SEEN, Remaining
 
 
 class Clock:
@@ -53,6 +53,14 @@ def test_slides_that_take_what_they_like_give_a_wide_range_and_time_goes_on() ->
     assert remaining.line().startswith("7 of 20 slides; about 11 min left (")
     clock.now_s += 900  # it is late: the others take as long as they do
     assert remaining.line().startswith("7 of 20 slides; about 11 min left (")
+
+
+def test_it_goes_by_the_last_slides_however_many_there_were() -> None:
+    remaining, clock = remaining_of([10.0] * 1_000)
+    for number in range(900):
+        clock.now_s += 60 if number < 900 - MAX_SEEN else 6
+        remaining.done(str(number))
+    assert remaining.said() == "about 10 min left (10 min to 10 min)"
 
 
 def test_what_was_not_counted_and_a_bunch_at_once_say_nothing() -> None:
