@@ -257,6 +257,11 @@ def cache_bytes() -> int:
     return int(_number("PATHASSETS_CACHE_GB", DEFAULT_CACHE_GB) * _GB)
 
 
+def folder_of_node() -> Path | None:
+    """Folder for copies of slides on the machine that this process runs on, if one is named."""
+    return _optional_path("PATHASSETS_SCRATCH")
+
+
 def threads_of_worker() -> int:
     """Threads that decode tiles of one slide, in the process that this is asked in."""
     return _whole("PATHASSETS_READ_THREADS", 1)

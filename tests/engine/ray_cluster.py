@@ -22,6 +22,8 @@ from tests.engine.pool_tasks import is_worker
 needs_ray = pytest.mark.skipif(
     find_spec("ray") is None, reason="needs Ray: pip install 'pathassets[ray]'"
 )
+RAYS = Path("/tmp/ray")  # noqa: S108 - Ray's own
+"""Where it notes the newest cluster, whatever folder that has."""
 OBJECTS_BYTES = 100 * 2**20
 ROOT = Path(__file__).parents[2]
 NODE_BYTES = 4 * 2**30
@@ -33,6 +35,7 @@ class RayCluster:
     def __init__(self, n_nodes: int = 2, **node: Any) -> None:
         from ray import cluster_utils  # noqa: PLC0415  (a second, that only these tests pay)
 
+        RAYS.mkdir(exist_ok=True)
         self._folder = tempfile.mkdtemp(prefix="ray", dir="/tmp")
         self._node = {
             "num_cpus": 1, "memory": NODE_BYTES, "object_store_memory": OBJECTS_BYTES,

@@ -7,6 +7,9 @@
     <scratch>/<fingerprint>-<bytes>.holes/ one of which only what is read is fetched (remote/)
 
 Locks end with their holder, so what a killed worker or batch leaves is seen to be nobody's.
+
+On a node of a cluster each process that works there holds the folder of its node as a batch does,
+until it ends.
 """
 
 from __future__ import annotations
@@ -19,14 +22,15 @@ import re
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from pathassets.adapters.files import content_changed, unreadable
 from pathassets.adapters.objects.urls import is_url
-from pathassets.engine.settings import Settings
+from pathassets.engine.settings import Settings, folder_of_node
 from pathassets.engine.slides import scratch_copy
 from pathassets.engine.slides.scratch_copy import Borrowed, Original
 from pathassets.errors import PathAssetsError, StoreError
@@ -91,7 +95,7 @@ def scratch_for(settings: Settings, paths: Iterable[str]) -> Iterator[Scratch | 
 
     A slide in a bucket always is: where nobody named a folder for copies, they are made in the
     home, and slides on disks are read where they are. A folder that is named is a disk of this
-    machine, of which a cluster's nodes know nothing.
+    machine, of which a cluster's nodes know nothing: each has its own.
 
     Raises:
         StoreError: it is not writable.
@@ -101,7 +105,30 @@ def scratch_for(settings: Settings, paths: Iterable[str]) -> Iterator[Scratch | 
     if root is None and any(is_url(path) for path in paths):
         root = settings.home / OWN
     with open_scratch(root, settings.scratch_bytes, for_files=for_files) as scratch:
-        yield scratch
+        if scratch is None or settings.cluster is None:
+            yield scratch
+            return
+        _OPEN.add(scratch.batch)
+        try:
+            yield replace(scratch, is_of_cluster=True)
+        finally:
+            _OPEN.remove(scratch.batch)
+
+
+_OPEN: set[str] = set()
+"""Batches of a cluster that were begun in this process."""
+
+
+@cache
+def _of_node(usual: Path, limit_bytes: int) -> tuple[Scratch, FileLock]:
+    """The folder of the node that this process is on, held until the process ends.
+
+    That is by a kill, on a cluster: the next process that begins there removes the copies.
+
+    Raises:
+        StoreError: it is not writable.
+    """
+    return _begin(folder_of_node() or usual, limit_bytes, for_files=False)
 
 
 @contextmanager
@@ -119,18 +146,7 @@ def open_scratch(
     if root is None:
         yield None
         return
-    scratch = Scratch(
-        root=root, limit_bytes=limit_bytes, batch=uuid.uuid4().hex, for_files=for_files
-    )
-    life = FileLock(root / f"{scratch.batch}{RUN}", thread_local=False)
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        with scratch.alone():
-            life.acquire(timeout=0)
-            scratch.sweep()
-    except OSError as error:
-        life.release()
-        raise _unusable(root, error) from error
+    scratch, life = _begin(root, limit_bytes, for_files=for_files)
     try:
         yield scratch
     finally:
@@ -140,6 +156,22 @@ def open_scratch(
                 scratch.sweep()
         except OSError as error:
             logger.warning("%s: copies are left in it: %s", root, error)
+
+
+def _begin(root: Path, limit_bytes: int, *, for_files: bool) -> tuple[Scratch, FileLock]:
+    """Hold the folder for a new batch, what dead ones left removed."""
+    batch = uuid.uuid4().hex
+    scratch = Scratch(root=root, limit_bytes=limit_bytes, batch=batch, for_files=for_files)
+    life = FileLock(root / f"{batch}{RUN}", thread_local=False)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with scratch.alone():
+            life.acquire(timeout=0)
+            scratch.sweep()
+    except OSError as error:
+        life.release()
+        raise _unusable(root, error) from error
+    return scratch, life
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +185,13 @@ class Scratch:
     """Name of the batch."""
     for_files: bool = True
     """Whether files of slow disks are copied, too, and not only objects."""
+    is_of_cluster: bool = False
+    """Whether those who work for the batch are on other machines."""
+
+    def here(self) -> Scratch:
+        """The folder of the machine that this process is on."""
+        is_away = self.is_of_cluster and self.batch not in _OPEN
+        return _of_node(self.root, self.limit_bytes)[0] if is_away else self
 
     def borrow(self, original: Original, fingerprint: str = "") -> Borrowed | NoRoom:
         """Take the copy of a slide, making it where there is none; or say why there can be none.

@@ -175,7 +175,7 @@ def _source_of_object(
         raise content_changed(file)
     is_same = slide.stamp == place.stamp
     if is_same and scratch is not None and can_be_ranged(slide):
-        held = hold_holes(slide, fingerprint, scratch)
+        held = hold_holes(slide, fingerprint, scratch.here())
         if not isinstance(held, NoRoom):
             return _source_with_holes(slide, *held)
     copy = copy_of_slide(slide, scratch, fingerprint)

@@ -1,24 +1,29 @@
 """Batches on a Ray cluster of two nodes: the bytes of one machine, whatever node is lost."""
 
 import hashlib
+import shlex
 import shutil
+import subprocess
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
+from pathassets.adapters.objects.place import open_place
 from pathassets.adapters.store.partial import PARTIAL
 from pathassets.adapters.store.staging import STAGING, SWEEP_LOCK
 from pathassets.engine.platform.batch import run_batch
-from tests.defs.daemon import pathassets
+from tests.defs.daemon import COMMAND, environment, pathassets
 from tests.engine import noted_encoder
 from tests.engine.conftest import write_slide
 from tests.engine.pool_tasks import workers_now
 from tests.engine.ray_cluster import needs_ray, ray_cluster
 from tests.engine.workers_contract import are_gone
 from tests.test_demo import snapshot
+from tests.test_demo_in_a_bucket import made_in
+from tests.test_demo_in_buckets import made_in_bucket
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), needs_ray]
 
@@ -125,6 +130,48 @@ def test_forty_slides_have_the_bytes_of_one_machine_and_none_is_lost_with_a_node
         assert "a node of the Ray cluster was lost" in caplog.text
         assert are_gone(cluster.workers())
     assert workers_now() == []
+
+
+HIDDEN = [shutil.which("unshare") or "unshare", "--mount", "sh", "-c"]
+"""Runs a script whose mounts no other process sees."""
+
+
+def can_hide():
+    with suppress(OSError):
+        return subprocess.run([*HIDDEN, "true"], capture_output=True, check=False).returncode == 0  # noqa: S603
+    return False
+
+
+@pytest.mark.skipif(not can_hide(), reason="only root has mounts that others do not see")
+def test_nodes_without_any_disk_of_the_run_make_the_same_of_a_bucket(tmp_path, bucket, monkeypatch):
+    home, run, scratch = tmp_path / "home", tmp_path / "run", tmp_path / "scratch"
+    (home / "demo").mkdir(parents=True)
+    run.mkdir()
+    pathassets(home, "sample", str(home / "scans"))
+    table = ("--cohort", str(home / "scans" / "cohort.csv"))
+    pathassets(home, "ingest", str(home / "scans"), *table)
+    pathassets(home, "run", code=1)  # one of the six is corrupt
+    for slide in (home / "scans").glob("*.svs"):
+        open_place(bucket).put_file(f"scans/{slide.name}", slide)
+    monkeypatch.setenv("PATHASSETS_SCRATCH", str(scratch))  # of the nodes
+    with ray_cluster() as cluster:
+        there = environment(
+            run / "home", PATHASSETS_STORE=f"{bucket}/store", PATHASSETS_LINE_GB="1",
+            PATHASSETS_WORKERS=cluster.settings.address,
+        )  # fmt: skip
+        ingest = shlex.join([str(COMMAND), "ingest", f"{bucket}/scans", *table])
+        script = f"""
+            mount -t tmpfs tmpfs {run} && mkdir {run}/home &&
+            unset PATHASSETS_SCRATCH && {ingest} && ! {COMMAND} run && {COMMAND} doctor &&
+            ! ls {run}/home/scratch/*-*"""
+        done = subprocess.run(  # noqa: S603 - our own script
+            [*HIDDEN, script], env=there, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert are_gone(cluster.workers())
+    assert made_in_bucket(f"{bucket}/store") == made_in(home)
+    assert list(scratch.glob("*-*"))  # the next one that works there removes them
+    assert not (run / "home" / "scratch").exists()
 
 
 def test_the_demo_has_the_same_bytes_on_a_cluster(tmp_path):

@@ -37,7 +37,7 @@ def copy_of_slide(slide: RemoteSlide, scratch: Scratch | None, fingerprint: str 
             slide.file, "is read from a copy, and there is no folder for it",
             remedy="Set PATHASSETS_SCRATCH",
         )  # fmt: skip
-    copy = scratch.borrow(RemoteOriginal(slide), fingerprint)
+    copy = scratch.here().borrow(RemoteOriginal(slide), fingerprint)
     if isinstance(copy, NoRoom):
         raise ResourcesShort.of_scratch(slide.file, copy.why)
     try:
