@@ -22,7 +22,7 @@ from tests.engine.pool_tasks import is_worker
 needs_ray = pytest.mark.skipif(
     find_spec("ray") is None, reason="needs Ray: pip install 'pathassets[ray]'"
 )
-RAYS = Path("/tmp/ray")  # noqa: S108 - Ray's own
+RAYS = Path(tempfile.gettempdir(), "ray")
 """Where it notes the newest cluster, whatever folder that has."""
 OBJECTS_BYTES = 100 * 2**20
 ROOT = Path(__file__).parents[2]

@@ -145,6 +145,7 @@ def can_hide():
 @pytest.mark.skipif(not can_hide(), reason="only root has mounts that others do not see")
 def test_nodes_without_any_disk_of_the_run_make_the_same_of_a_bucket(tmp_path, bucket, monkeypatch):
     home, run, scratch = tmp_path / "home", tmp_path / "run", tmp_path / "scratch"
+    there = run / "home"
     (home / "demo").mkdir(parents=True)
     run.mkdir()
     pathassets(home, "sample", str(home / "scans"))
@@ -155,23 +156,23 @@ def test_nodes_without_any_disk_of_the_run_make_the_same_of_a_bucket(tmp_path, b
         open_place(bucket).put_file(f"scans/{slide.name}", slide)
     monkeypatch.setenv("PATHASSETS_SCRATCH", str(scratch))  # of the nodes
     with ray_cluster() as cluster:
-        there = environment(
-            run / "home", PATHASSETS_STORE=f"{bucket}/store", PATHASSETS_LINE_GB="1",
+        known = environment(
+            there, PATHASSETS_STORE=f"{bucket}/store", PATHASSETS_LINE_GB="1",
             PATHASSETS_WORKERS=cluster.settings.address,
         )  # fmt: skip
         ingest = shlex.join([str(COMMAND), "ingest", f"{bucket}/scans", *table])
         script = f"""
-            mount -t tmpfs tmpfs {run} && mkdir {run}/home &&
+            mount -t tmpfs tmpfs {run} && mkdir {there} &&
             unset PATHASSETS_SCRATCH && {ingest} && ! {COMMAND} run && {COMMAND} doctor &&
-            ! ls {run}/home/scratch/*-*"""
+            ! ls {there}/scratch/*-*"""
         done = subprocess.run(  # noqa: S603 - our own script
-            [*HIDDEN, script], env=there, capture_output=True, text=True, check=False
+            [*HIDDEN, script], env=known, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
         assert are_gone(cluster.workers())
     assert made_in_bucket(f"{bucket}/store") == made_in(home)
     assert list(scratch.glob("*-*"))  # the next one that works there removes them
-    assert not (run / "home" / "scratch").exists()
+    assert not (there / "scratch").exists()
 
 
 def test_the_demo_has_the_same_bytes_on_a_cluster(tmp_path):
