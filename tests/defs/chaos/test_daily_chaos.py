@@ -204,6 +204,8 @@ def struck(
             for strike in strikes:
                 stack.enter_context(strike)
             day.live()
+            for strike in strikes:
+                strike.at_last()
         for strike in strikes:
             assert strike.error is None, strike.error
             assert strike.is_struck, f"no {strike.kind} after {strike.at_s:.1f} s"

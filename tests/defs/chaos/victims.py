@@ -21,6 +21,8 @@ from tests.defs.chaos.lab import Lab
 LOOK_S = 0.2
 DOWN_S = 3.0
 """How long a server stays down that was killed."""
+EVENING_S = 30.0
+"""More than any of them takes to die."""
 FULL_S = (3.0, 9.0)
 """How long a disk stays full, at least and at most."""
 MIB = 1 << 20
@@ -83,6 +85,7 @@ class Strike:
     """Shared memory that its processes had then."""
     error: Exception | None = None
     _is_over: threading.Event = field(default_factory=threading.Event)
+    _is_evening: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> Self:
         self._thread = threading.Thread(target=self._wait)
@@ -90,8 +93,14 @@ class Strike:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._is_evening.set()
         self._is_over.set()
         self._thread.join()
+
+    def at_last(self) -> None:
+        """Die in the evening, where the day was over before; whoever is there then."""
+        self._is_evening.set()
+        self._thread.join(EVENING_S)
 
     @property
     def _draw(self) -> random.Random:
@@ -99,7 +108,7 @@ class Strike:
 
     def _wait(self) -> None:
         began_s = time.monotonic()
-        self._is_over.wait(self.at_s)
+        self._is_evening.wait(self.at_s)
         while not self.is_struck and not self._is_over.is_set():
             try:
                 self.is_struck = self._strike()
