@@ -3,9 +3,9 @@
 The cohort is filled in bulk (`catalog.py`), with Dagster's events; then 500 slides are registered
 and run for real, and by the project's own commands and jobs, each a process of its own:
 
-    a file is ingested; the 500 are run again, by `run` and as a batch of Dagster's backfill;
-    all is made current; the inbox is looked into, with nothing new and with 20,000 new files;
-    the code server's definitions are imported
+    a file is ingested, and one whose name is before all others; the 500 are run again, by `run`
+    and as a batch of Dagster's backfill; all is made current; the inbox is looked into, with
+    nothing new and with 20,000 new files; the code server's definitions are imported
 
 The look at files is left out: only the 500 have any (the backfill's batch looks at theirs). With
 `--short` there are none, and the 500 are copies. On PostgreSQL are the catalog and Dagster's
@@ -101,9 +101,11 @@ def measure(folder: Path, servers: list[psutil.Process], *, is_short: bool) -> N
     home = Path(os.environ["PATHASSETS_HOME"])
     (home / "recipe.yaml").write_text(RECIPE)
     os.environ["PATHASSETS_WORKERS"] = "1"
-    real = write_slides(folder / "real", N_REAL + 2)[1:]
+    *real, last = write_slides(folder / "real", N_REAL + 3)[1:]
+    first = last.rename(last.with_name("a.svs"))
     tell(servers, "status, first (plans all)", NO_DISK + COMMAND, "status", "--no-look")
     tell(servers, "ingest of one", COMMAND, "ingest", str(real[-1]))
+    tell(servers, "the same, of a name before all", COMMAND, "ingest", str(first))
     if is_short:
         own = sorted(path.stem for path in (home / "inbox").glob("copy*"))[:N_REAL]
     else:
