@@ -274,11 +274,14 @@ def restart_numbers(connection: Connection, tables: Collection[Table]) -> None:
                 connection.execute(select(func.setval(sequence, last)))
 
 
-def number_behind(dialect: Dialect, table: Table) -> ColumnElement[int]:
-    """A number for each row of a query, greater than any row of the table has, and the next one."""
-    if dialect.name == "postgresql":
+def number_behind(dialect: Dialect, table: Table, by: ColumnElement[str]) -> ColumnElement[int]:
+    """A number for each row of a query in this order: greater than any of the table's, rising.
+
+    PostgreSQL's own next number is greater still.
+    """
+    if dialect.name == "postgresql":  # as the rows come
         return func.nextval(func.pg_get_serial_sequence(table.name, "id"))
-    return select(func.max(table.c.id)).scalar_subquery() + func.row_number().over()
+    return select(func.max(table.c.id)).scalar_subquery() + func.row_number().over(order_by=by)
 
 
 def by_code_points(dialect: Dialect, column: ColumnElement[str]) -> ColumnElement[str]:

@@ -41,7 +41,7 @@ def _numbered(
     connection: Connection, rows: Table, text: ColumnElement[str], among: ColumnElement[bool]
 ) -> Update:
     """New ids for some, greater than all there are, in order of the text."""
-    ordered = select(rows.c.id).where(among).order_by(text).subquery()
-    next_id = number_behind(connection.dialect, rows)
+    ordered = select(rows.c.id, text.label("own")).where(among).order_by(text).subquery()
+    next_id = number_behind(connection.dialect, rows, ordered.c.own)
     new = select(ordered.c.id, next_id.label("next_id")).subquery()
     return rows.update().values(id=new.c.next_id).where(rows.c.id == new.c.id)
