@@ -41,6 +41,21 @@ class Rounds:
             signal.raise_signal(signal.SIGTERM)
 
 
+class Finalized:
+    """Something on whose end a signal comes, where Python raises nothing."""
+
+    def __del__(self) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+
+class LostSignal(Rounds):
+    """The same, whose signal is heard by its handler alone."""
+
+    def sleep(self, seconds: float) -> None:
+        self.slept_s.append(seconds)
+        Finalized()
+
+
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dagster_state: Path) -> Iterator[Path]:
     (tmp_path / "recipe.yaml").write_text(RECIPE)
@@ -99,6 +114,17 @@ def test_what_arrives_is_told_taken_run_and_told_again(
     assert "is looked at again" in output("inbox", "retry", bad)
     assert [one["path"] for one in json.loads(output("inbox", "--json"))["waiting"]] == [str(bad)]
     assert "is neither refused nor waiting" in output("inbox", "retry", slide, code=2)
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.filterwarnings("ignore:Exception ignored in")
+def test_a_signal_that_comes_upon_a_finalizer_ends_it_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rounds = LostSignal(n_rounds=1)
+    monkeypatch.setattr(watching, "time", rounds)
+    assert output("ingest", "--watch").endswith("no longer watching; what was taken is kept\n")
+    assert rounds.slept_s == [10.0]
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
@@ -69,7 +70,7 @@ def watch(folders: tuple[FilePlace, ...], scheme: IdScheme, *, is_running: bool)
                 f"{folder}: is no folder to watch",
                 remedy="Name folders, or prefixes of buckets (s3://, gs://, az://)",
             )
-    with opened() as (platform, instance), _ended_by_sigterm():
+    with opened() as (platform, instance), _ended_by_sigterm() as asked:
         named = tuple(
             folder if isinstance(folder, RemoteFile) else folder.absolute() for folder in folders
         )
@@ -77,15 +78,14 @@ def watch(folders: tuple[FilePlace, ...], scheme: IdScheme, *, is_running: bool)
         watched = replace(platform, settings=settings)
         click.echo(report.watching_line(settings.inboxes))
         pause_s = min(MAX_PAUSE_S, settings.inbox_stable_s / 4)
-        try:
-            while True:
+        with suppress(KeyboardInterrupt):
+            while not asked:
                 new = _take_whole(watched, instance, scheme)
                 if new and is_running:
                     done = make_current(platform, instance, tuple(new), (), retry=False)
                     report.troubles(done.troubles, done.kept_back)
                 time.sleep(pause_s)
-        except KeyboardInterrupt:
-            click.echo("no longer watching; what was taken is kept")
+        click.echo("no longer watching; what was taken is kept")
 
 
 def _is_watchable(folder: FilePlace) -> bool:
@@ -94,11 +94,20 @@ def _is_watchable(folder: FilePlace) -> bool:
 
 
 @contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM end what runs here as Ctrl-C does."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+def _ended_by_sigterm() -> Iterator[list[int]]:
+    """Let SIGTERM end what runs here as Ctrl-C does; gives a list of those that were heard.
+
+    What a handler raises is lost where it comes upon a finalizer, in which Python raises nothing.
+    """
+    heard: list[int] = []
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        heard.append(number)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, end)
     try:
-        yield
+        yield heard
     finally:
         signal.signal(signal.SIGTERM, before)
 
