@@ -1,7 +1,8 @@
 """What an object storage answers when it will not -> an error with cause and remedy.
 
 The text of a foreign error is never passed on: it holds addresses with signatures, headers and
-answers with key ids. Of it are taken a status, the code that S3 calls the fault by, and its kind.
+answers with key ids. Of it are taken a status, the code that S3 calls the fault by, its kind, and
+the key that it can make no path of.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ FOREIGN = (foreign.BaseError, OSError, ValueError)
 """What the functions of obstore raise."""
 _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>([A-Za-z]{3,40})</Code>")
+_KEY = re.compile(r'Path "([^"\n]{1,1024})"')
+"""Of an object whose name stops a listing."""
 _NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")
 _METADATA = ("169.254.169.254", "169.254.170.2", "metadata.google", "MissingAccount", "credential")
 """Where a machine of a cloud is asked for credentials once nothing else gave any."""
@@ -75,8 +78,12 @@ def _of_answer(error: Exception, code: str, status: int, url: str) -> PathAssets
     if isinstance(error, foreign.PreconditionError) or status == _N_SHORTER:
         return changed(url)
     if isinstance(error, foreign.InvalidPathError):
+        key = ascii(next(iter(_KEY.findall(str(error))), url))
         return StoreError(
-            url, "holds, or is, a name that no file can have", remedy="Rename that object"
+            url,
+            f"the object {key} has a name that no file can have, and what is listed with it cannot "
+            "be read",
+            remedy="Rename or remove that object",
         )
     if isinstance(error, foreign.NotSupportedError):
         return StoreError(

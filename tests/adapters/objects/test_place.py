@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.request import Request, urlopen
 
+import boto3
 import pytest
 from obstore.store import LocalStore, MemoryStore
 
@@ -157,6 +158,17 @@ def test_what_is_not_there_is_missing(place: ObjectPlace):
 def test_a_key_that_is_no_path_is_refused(on_s3: ObjectPlace, key: str):
     with pytest.raises(SpecError, match="is no key"):
         on_s3.put(key, b"") if key else on_s3.delete([key])
+
+
+@pytest.mark.parametrize("key", ["odd//x.svs", "odd/../x.svs", "odd/./\x1b.svs"])
+def test_an_object_that_stops_a_listing_is_named(bucket: str, key: str):
+    put = boto3.client("s3", endpoint_url=os.environ["AWS_ENDPOINT_URL"]).put_object
+    for one in ("odd/good.svs", key):
+        put(Bucket=bucket.removeprefix("s3://"), Key=one, Body=b"x")
+    with pytest.raises(StoreError, match="Rename or remove that object") as told:
+        list(open_place(f"{bucket}/odd").objects())
+    assert str(told.value).isprintable()
+    assert key.split("/", 1)[1].split("\x1b", maxsplit=1)[0] in str(told.value)
 
 
 def test_no_bucket_is_told_whatever_is_asked(bucket: str):
