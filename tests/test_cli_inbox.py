@@ -90,6 +90,7 @@ def test_what_arrives_is_told_taken_run_and_told_again(
 
     before = signal.getsignal(signal.SIGTERM)
     rounds = Rounds(n_rounds=7)
+    asked_by = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as in what a script starts with `&`
     monkeypatch.setattr(watching, "time", rounds)
     said = output("ingest", "--watch", "--run")
     assert f"watching {home / 'one'}, {home / 'two'}; Ctrl-C ends it" in said
@@ -99,6 +100,7 @@ def test_what_arrives_is_told_taken_run_and_told_again(
     assert said.endswith("no longer watching; what was taken is kept\n")
     assert rounds.slept_s == [10.0] * 7
     assert signal.getsignal(signal.SIGTERM) is before
+    assert signal.signal(signal.SIGINT, asked_by) is signal.SIG_IGN
     (row,) = json.loads(output("status", "--json"))["slides"]
     assert {asset["state"] for asset in row["assets"].values()} == {"current"}
 

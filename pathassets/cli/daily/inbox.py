@@ -70,7 +70,7 @@ def watch(folders: tuple[FilePlace, ...], scheme: IdScheme, *, is_running: bool)
                 f"{folder}: is no folder to watch",
                 remedy="Name folders, or prefixes of buckets (s3://, gs://, az://)",
             )
-    with opened() as (platform, instance), _ended_by_sigterm() as asked:
+    with opened() as (platform, instance), _ended_by_signals() as asked:
         named = tuple(
             folder if isinstance(folder, RemoteFile) else folder.absolute() for folder in folders
         )
@@ -94,10 +94,12 @@ def _is_watchable(folder: FilePlace) -> bool:
 
 
 @contextmanager
-def _ended_by_sigterm() -> Iterator[list[int]]:
-    """Let SIGTERM end what runs here as Ctrl-C does; gives a list of those that were heard.
+def _ended_by_signals() -> Iterator[list[int]]:
+    """Let SIGTERM and Ctrl-C end what runs here; gives a list of those that were heard.
 
     What a handler raises is lost where it comes upon a finalizer, in which Python raises nothing.
+    Both, for a run of Dagster's lets SIGTERM do what SIGINT does: nothing, in what a script started
+    with `&`.
     """
     heard: list[int] = []
 
@@ -105,11 +107,13 @@ def _ended_by_sigterm() -> Iterator[list[int]]:
         heard.append(number)
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, end)
+    asked = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, end) for number in asked}
     try:
         yield heard
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _take_whole(platform: Platform, instance: dg.DagsterInstance, scheme: IdScheme) -> list[str]:
