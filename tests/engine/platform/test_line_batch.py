@@ -36,6 +36,8 @@ slide_embedding:
 """
 ARRAYS = {"features": "features.zarr", "slide_embedding": "embedding.zarr"}
 N_STEPS = 4
+PATIENCE_S = 25.0
+"""In which a line starts, opens its encoder and writes a slide to a busy disk; 6 s were not."""
 
 
 def with_way(way, text=RECIPE):
@@ -128,10 +130,10 @@ def assert_lost_alone(platform, outcomes, marked, said):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
-@pytest.mark.parametrize(("way", "said"), [("kill", "code -9"), ("hang", "no result within 6 s")])
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize(("way", "said"), [("kill", "code -9"), ("hang", "no result within 25 s")])
 def test_the_slide_that_kills_or_hangs_its_line_is_lost_alone(with_marked, logged, way, said):
-    platform, planned = with_marked(way, n_workers=1, slide_timeout_s=6.0)
+    platform, planned = with_marked(way, n_workers=1, slide_timeout_s=PATIENCE_S)
     with nothing_left():
         outcomes = run(platform, planned)
         reason = assert_lost_alone(platform, outcomes, planned[1], said)
