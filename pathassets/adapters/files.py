@@ -6,6 +6,7 @@ import errno
 import hashlib
 import logging
 import os
+import shlex
 import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -113,10 +114,11 @@ def _close(folder: Path) -> None:
 
 def content_changed(path: object) -> SlideChanged:
     """A slide whose files do not hold what was registered."""
+    ingest = f"pathassets ingest {shlex.quote(str(path))}"
     return SlideChanged(
         path,
         "its content is not the registered one",
-        remedy=f"Put the old file back, or register the new one: pathassets ingest {path}",
+        remedy=f"Put the old file back, or register the new one: {ingest}",
     )
 
 

@@ -36,9 +36,10 @@ A message reads `subject: fact`; in `str(error)` the remedy follows, a sentence 
 from __future__ import annotations
 
 import errno
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Self
+
+from pathassets.errors.wording import renamed, with_subject
 
 
 class PathAssetsError(Exception):
@@ -74,27 +75,6 @@ class PathAssetsError(Exception):
         return _rebuild, (type(self), self.args, self.__dict__)
 
 
-def with_subject(subject: object, message: str) -> str:
-    """`subject: message`, the subject once, wherever the message names it.
-
-    >>> with_subject("a.svs", "it is gone"), with_subject("a.svs", "a.svs: it is gone")
-    ('a.svs: it is gone', 'a.svs: it is gone')
-    >>> with_subject("a.svs", "no mask fits a.svs"), with_subject("a.svs", "ba.svs: it is gone")
-    ('no mask fits a.svs', 'a.svs: ba.svs: it is gone')
-    """
-    word = rf"(?<![\w./\\-]){re.escape(str(subject))}(?![\w-])"
-    return message if re.search(word, message) else f"{subject}: {message}"
-
-
-def without_subject(subject: object, message: str) -> str:
-    """Inverse of `with_subject`, for a line that names the subject already.
-
-    >>> without_subject("a.svs", "a.svs: it is gone"), without_subject("a.svs", "b.svs: it is gone")
-    ('it is gone', 'b.svs: it is gone')
-    """
-    return message.removeprefix(f"{subject}: ")
-
-
 def _rebuild(kind: type[PathAssetsError], args: tuple[Any, ...], state: dict[str, Any]) -> Any:
     """Recreate an error in another process: keyword arguments do not survive `args`."""
     error = kind.__new__(kind, *args)
@@ -116,8 +96,9 @@ class SlideError(PathAssetsError):
             self.reason = reason
 
     def about(self, path: object) -> Self:
-        """The same fact about the slide under another name (a slide id, a shorter path)."""
-        return type(self)(path, self.fact, remedy=self.remedy, reason=self.reason)
+        """The same about the slide under another name, such as what its copy was made from."""
+        fact, remedy = (renamed(said, self.path, str(path)) for said in (self.fact, self.remedy))
+        return type(self)(path, fact, remedy=remedy, reason=self.reason)
 
 
 class SlideUnreadable(SlideError):

@@ -4,7 +4,7 @@
                                       put, put_file, put_if_absent, …       whole, or not at all
                                       objects, folders, delete
 
-Keys are paths below the place's URL. Errors are those of `errors.py`, with no word of the foreign
+Keys are paths below the place's URL. Errors are those of `errors`, with no word of the foreign
 ones: these hold signatures and key ids. Credentials, region and endpoint are what obstore finds in
 the environment, or what a cloud gives its machines. Nothing here outlives a fork: a process opens
 its own.

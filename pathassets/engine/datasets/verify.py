@@ -24,8 +24,8 @@ from pathassets.errors import (
     ArtifactMissing,
     MembersForgotten,
     StoreError,
-    without_subject,
 )
+from pathassets.errors.wording import without_subject
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,7 +37,8 @@ from pathassets.engine.features.slides import DeepRequest, SlideRun, encoder_att
 from pathassets.engine.features.user_encoder import PostProcessed, open_model
 from pathassets.engine.features.works import EncodingHow
 from pathassets.engine.workers.prefetch import one_ahead
-from pathassets.errors import PathAssetsError, SpecError, with_subject
+from pathassets.errors import PathAssetsError, SpecError
+from pathassets.errors.wording import with_subject
 
 BATCH_SIZE = 8
 DEFAULT_OUTPUT = "output"

@@ -23,7 +23,8 @@ from pathassets.engine.locations import classes
 from pathassets.engine.locations.classes import LocatedPatches
 from pathassets.engine.locations.pool_tasks import LISTS, OWN_LISTS, LocationTask, Plan
 from pathassets.engine.workers.pool import LocalWorkers
-from pathassets.errors import PathAssetsError, WorkerLost, with_subject
+from pathassets.errors import PathAssetsError, WorkerLost
+from pathassets.errors.wording import with_subject
 
 logger = logging.getLogger(__name__)
 

@@ -193,5 +193,5 @@ def require_own(step: Step) -> None:
 def _message(error: PathAssetsError, slide_id: str) -> str:
     """What went wrong; whatever the error is about, the slide is named."""
     if isinstance(error, SlideError) and error.path != slide_id:
-        return error.about(f"{slide_id} ({error.path})").message
+        return f"{slide_id} ({error.path}): {error.fact}"
     return error.message if slide_id in error.message else f"{slide_id}: {error.message}"

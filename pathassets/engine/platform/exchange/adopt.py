@@ -52,8 +52,8 @@ from pathassets.errors import (
     SlideError,
     SpecError,
     StoreError,
-    without_subject,
 )
+from pathassets.errors.wording import without_subject
 
 State = Literal["adopted", "known", "computed", "refused", "other"]
 """Known: adopted before. Computed: here already. Other: of another encoder than the asked for."""

@@ -53,7 +53,8 @@ from pathassets.engine.platform.exchange.what import (
 )
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.standing.absence import read_present
-from pathassets.errors import PathAssetsError, SpecError, without_subject
+from pathassets.errors import PathAssetsError, SpecError
+from pathassets.errors.wording import without_subject
 
 Tool = Literal["trident", "clam", "stamp", "slideflow", "spatialdata", "qupath", "anndata"]
 State = Literal["written", "kept", "refused", "empty"]

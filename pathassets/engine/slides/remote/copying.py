@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,5 +96,5 @@ def changed_meanwhile(file: RemoteFile) -> SlideChanged:
     return SlideChanged(
         file,
         "changed while it was read",
-        remedy=f"Once it is whole, register it: pathassets ingest {file}",
+        remedy=f"Once it is whole, register it: pathassets ingest {shlex.quote(str(file))}",
     )

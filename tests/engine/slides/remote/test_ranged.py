@@ -35,7 +35,13 @@ from pathassets.engine.slides.remote.whole import copy_of_slide
 from pathassets.engine.slides.scratch import HOLES, open_scratch
 from pathassets.engine.slides.scratch_copy import CARD, PART
 from pathassets.engine.slides.source import SlidePath, Source, find_source
-from pathassets.errors import ResourcesShort, SlideChanged, SlideUnreadable, StoreError
+from pathassets.errors import (
+    ResourcesShort,
+    SlideChanged,
+    SlideUnreadable,
+    StoreError,
+    TileUnreadable,
+)
 
 SIDE_PX, TILE_PX = 2048, 64
 
@@ -175,6 +181,22 @@ def test_bad_tiles_are_listed_as_of_a_copy(
             pixels_of(slide, some, spec=spec, bad_tiles=ledgers[-1])
     assert ledgers[0].faults
     assert ledgers[0] == ledgers[1]
+
+
+def test_a_bad_tile_and_its_remedy_are_told_of_the_object_and_not_of_its_copy(
+    local: Path, source_of: Callable[..., Source], tmp_path: Path, bucket: str
+) -> None:
+    broken = tmp_path / "bro ken.svs"
+    shutil.copyfile(local, broken)
+    corrupt_tile(broken, level=0, tile_index=200)
+    source = source_of(broken)
+    with source.open(None) as far, pytest.raises(TileUnreadable) as found:
+        pixels_of(far, squares(0, SIDE_PX // 2, 300, 600))
+    told = cast("TileUnreadable", source.named(found.value))
+    assert told.tiles == found.value.tiles != ()
+    assert f"pathassets check '{bucket}/bro ken.svs' lists" in told.remedy
+    assert str(source.path.parent) in str(found.value)
+    assert str(source.path.parent) not in str(told)
 
 
 def test_another_process_reads_what_this_one_fetched_and_fetches_the_rest(

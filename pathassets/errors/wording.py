@@ -1,0 +1,42 @@
+"""What an error says of its subject: named once, left out where it is named already, renamed."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+
+def with_subject(subject: object, message: str) -> str:
+    """`subject: message`, the subject once, wherever the message names it.
+
+    >>> with_subject("a.svs", "it is gone"), with_subject("a.svs", "a.svs: it is gone")
+    ('a.svs: it is gone', 'a.svs: it is gone')
+    >>> with_subject("a.svs", "no mask fits a.svs"), with_subject("a.svs", "ba.svs: it is gone")
+    ('no mask fits a.svs', 'a.svs: ba.svs: it is gone')
+    """
+    word = rf"(?<![\w./\\-]){re.escape(str(subject))}(?![\w-])"
+    return message if re.search(word, message) else f"{subject}: {message}"
+
+
+def without_subject(subject: object, message: str) -> str:
+    """Inverse of `with_subject`, for a line that names the subject already.
+
+    >>> without_subject("a.svs", "a.svs: it is gone"), without_subject("a.svs", "b.svs: it is gone")
+    ('it is gone', 'b.svs: it is gone')
+    """
+    return message.removeprefix(f"{subject}: ")
+
+
+def renamed(said: str, old: str, new: str) -> str:
+    """What is said of a file, of one beside it, and in commands, under its new name.
+
+    >>> renamed("pathassets check '/copy of/a.svs' lists all", "/copy of/a.svs", "s3://b/a.svs")
+    'pathassets check s3://b/a.svs lists all'
+    >>> renamed("/copy/index.dat is missing", "/copy/a.mrxs", "s3://b/a.mrxs")
+    's3://b/index.dat is missing'
+    """
+    words = {old: new, shlex.quote(old): shlex.quote(new)}
+    if "/" in old and "/" in new:
+        words[old.rpartition("/")[0] + "/"] = new.rpartition("/")[0] + "/"
+    kinds = "|".join(re.escape(word) for word in words)
+    return re.sub(rf"(?<![\w./\\-])(?:{kinds})", lambda found: words[found[0]], said)
