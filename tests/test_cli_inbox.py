@@ -118,6 +118,20 @@ def test_what_arrives_is_told_taken_run_and_told_again(
     assert "is neither refused nor waiting" in output("inbox", "retry", slide, code=2)
 
 
+def test_a_refused_file_that_is_removed_is_forgotten_by_a_watch(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = home / "two" / "b.svs"
+    bad.write_bytes(b"II*\0")
+    monkeypatch.setattr(watching, "time", Rounds(n_rounds=7))
+    output("ingest", "--watch")
+    assert [one["path"] for one in json.loads(output("inbox", "--json"))["refused"]] == [str(bad)]
+    bad.unlink()
+    monkeypatch.setattr(watching, "time", Rounds(n_rounds=1))
+    output("ingest", "--watch")
+    assert json.loads(output("inbox", "--json"))["refused"] == []
+
+
 @pytest.mark.usefixtures("home")
 @pytest.mark.filterwarnings("ignore:Exception ignored in")
 def test_a_signal_that_comes_upon_a_finalizer_ends_it_too(

@@ -18,8 +18,13 @@ def inbox_of(said: str) -> FilePlace:
     """Folder or prefix of a bucket.
 
     Raises:
-        SpecError: a URL is of no bucket, or holds a secret.
+        SpecError: a URL is of no bucket, lacks a slash, or holds a secret.
     """
+    if said in BUCKETS:  # what is left of `s3:/bucket` in a list of folders
+        raise SpecError(
+            f"PATHASSETS_INBOX: {said}:…: lacks the two slashes of a URL",
+            remedy=f"For example {said}://bucket/folder; a folder of that name is ./{said}",
+        )
     if not is_url(said):
         return Path(said).expanduser().absolute()
     folder = RemoteFile(parse_url(said))

@@ -318,12 +318,15 @@ def _store(default: Path) -> Path | ObjectUrl:
     """Folder or bucket of artifacts.
 
     Raises:
-        SpecError: it is a URL, and none of a bucket.
+        SpecError: it is meant for a URL, and none of a bucket.
     """
     said = _text("PATHASSETS_STORE", "")
     if not is_url(said):
         return _path("PATHASSETS_STORE", default)
-    url = parse_url(said)
+    try:
+        url = parse_url(said)
+    except SpecError as error:
+        raise error.named("PATHASSETS_STORE") from None
     if url.scheme not in BUCKETS:
         raise SpecError(
             f"PATHASSETS_STORE: {url.scheme}:// is no bucket",

@@ -174,6 +174,9 @@ def test_a_variable_set_to_nothing_counts_as_not_set(home, monkeypatch, name):
         ("PATHASSETS_READ_THREADS", "1.5"),
         ("PATHASSETS_SCRATCH_GB", "0"),
         ("PATHASSETS_SCRATCH_GB", "all"),
+        ("PATHASSETS_STORE", "s3:/bucket/store"),
+        ("PATHASSETS_STORE", "https://lab.example/store"),
+        ("PATHASSETS_INBOX", "s3:/bucket/scans"),
     ],
 )
 @pytest.mark.usefixtures("home")

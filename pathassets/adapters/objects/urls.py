@@ -18,7 +18,8 @@ BUCKETS = frozenset({"s3", "gs", "az"})
 """Schemes of object storage."""
 WEB = frozenset({"https", "http"})
 """Schemes of servers that are read from only."""
-_SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://|(s3|gs|az|https?):", re.IGNORECASE)
+"""The second way of what is meant for a URL and lacks a slash: no folder is called so."""
 _FOR_EXAMPLE = "For example s3://bucket/folder"
 _LEAVE_OUT = (
     f"{_FOR_EXAMPLE}; credentials are taken from the environment, such as AWS_ACCESS_KEY_ID"
@@ -47,8 +48,10 @@ class ObjectUrl:
 def is_url(text: str) -> bool:
     """Whether a text is a URL of some kind, and not the path of a file.
 
-    >>> is_url("s3://bucket/slides"), is_url("/data/slides"), is_url("C:/slides")
-    (True, False, False)
+    One that lacks a slash, which `parse_url` refuses, is a URL, too: no folder of its name is made.
+
+    >>> is_url("s3://bucket/slides"), is_url("/data/slides"), is_url("C:/slides"), is_url("s3:/b")
+    (True, False, False, True)
     """
     return _SCHEME.match(text) is not None
 
@@ -73,6 +76,8 @@ def parse_url(text: str) -> ObjectUrl:
             "something else after its path",
             remedy=_LEAVE_OUT,
         )
+    if "://" not in text:
+        raise SpecError(f"{parts.scheme}:…: lacks the two slashes of a URL", remedy=_FOR_EXAMPLE)
     if parts.scheme not in BUCKETS | WEB:
         raise SpecError(
             f"{parts.scheme}://: is no URL of object storage",

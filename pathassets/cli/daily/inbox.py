@@ -117,9 +117,15 @@ def _ended_by_signals() -> Iterator[list[int]]:
 
 
 def _take_whole(platform: Platform, instance: dg.DagsterInstance, scheme: IdScheme) -> list[str]:
-    """Take what is whole, say so, and tell Dagster; returns the slides that are new."""
+    """Take what is whole, say so, and tell Dagster; returns the slides that are new.
+
+    Refusals of files that are gone are forgotten.
+    """
     from pathassets.defs.inbox import tell_dagster  # noqa: PLC0415 - dagster takes seconds
-    from pathassets.engine.platform.inbox.taking import take  # noqa: PLC0415 - opens slides
+    from pathassets.engine.platform.inbox.taking import (  # noqa: PLC0415 - opens slides
+        forget_gone,
+        take,
+    )
     from pathassets.engine.platform.ingestion.ingest import Registration  # noqa: PLC0415
 
     slides: list[Registration] = []
@@ -131,6 +137,7 @@ def _take_whole(platform: Platform, instance: dg.DagsterInstance, scheme: IdSche
         else:
             tables.append(one)
             click.echo(report.table_line(one))
+    forget_gone(platform)
     if slides or tables:
         tell_dagster(instance, platform, slides, tables)
     return [one.slide_id for one in slides if one.state == "new"]
