@@ -195,7 +195,10 @@ def garbage_lines(found: Garbage, *, is_removed: bool) -> str:
         for cause, words in _CAUSES.items()
         if found.n[cause]
     ]
-    end = "removed" if is_removed else "nothing was removed: --yes does it"
+    if not lines:
+        end = "there was nothing to remove"
+    else:
+        end = "removed" if is_removed else "nothing was removed: --yes does it"
     return "\n".join([*lines, f"{counted(found.n_kept, 'artifact')} stay; {end}"])
 
 

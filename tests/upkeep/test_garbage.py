@@ -41,6 +41,7 @@ def test_clearing_counts_first_and_removes_nothing_that_was_made_lately(home: Pa
     assert re.search(
         r"3 artifacts, [\d.]+ kB: made from", output("gc", "--yes", "--older-than", "0")
     )
+    assert "there was nothing to remove" in output("gc", "--yes", "--older-than", "0")
     assert not stale & addresses(home)
     assert all(not (home / "store" / str(one)).exists() for one in stale)
     assert findings() == {}

@@ -45,7 +45,8 @@ class Background:
         return self.serving(self.launch())
 
     def launch(self) -> psutil.Process:
-        shell = ["sh", "-c", IN_BACKGROUND, COMMAND, str(self.port), str(self.log)]
+        heard = ["env", "--default-signal=HUP"]  # also where the tests were started with nohup
+        shell = [*heard, "sh", "-c", IN_BACKGROUND, COMMAND, str(self.port), str(self.log)]
         env = environment(self.home, PYTHONPATH=str(self.home))
         said = subprocess.run(  # noqa: S603  (our own command)
             shell, env=env, capture_output=True, text=True, check=True

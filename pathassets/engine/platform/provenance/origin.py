@@ -74,7 +74,7 @@ def find_origin(platform: Platform, named: str) -> Origin:
     """
     path = Path(named)
     if (uri := platform.store.place_of(named)) is not None:
-        return Origin(address=_at(platform, path, uri).address, said={})
+        return Origin(address=_at(platform, named, uri).address, said={})
     if is_url(named):
         return Origin(address=_slide_or_patient(platform, str(parse_url(named))), said={})
     if (scan := platform.catalog.find_path(str(path.absolute()))) is not None:
@@ -149,12 +149,12 @@ def release_address(release: ReleaseRecord) -> Address:
     return Address(RELEASE_STAGE, release.dataset, str(release.version), release.digest)
 
 
-def _at(platform: Platform, path: Path, uri: str) -> ArtifactRecord:
+def _at(platform: Platform, named: str, uri: str) -> ArtifactRecord:
     record = platform.catalog.find_artifact_at(uri)
     if record is None:
         _refuse_gone(platform, *PurePosixPath(uri).parts[2:3])
         raise CatalogError(
-            f"{path}: the catalog knows no artifact here",
+            f"{named}: the catalog knows no artifact here",
             remedy="Name a file inside <stage>/<name>/<slide>/<digest>/",
         )
     return record
