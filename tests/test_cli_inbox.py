@@ -41,6 +41,17 @@ class Rounds:
             signal.raise_signal(signal.SIGTERM)
 
 
+@dataclass(kw_only=True)
+class Removing(Rounds):
+    """The same, and after its first look a file is removed."""
+
+    file: Path
+
+    def sleep(self, seconds: float) -> None:
+        self.file.unlink(missing_ok=True)
+        super().sleep(seconds)
+
+
 class Finalized:
     """Something on whose end a signal comes, where Python raises nothing."""
 
@@ -126,8 +137,7 @@ def test_a_refused_file_that_is_removed_is_forgotten_by_a_watch(
     monkeypatch.setattr(watching, "time", Rounds(n_rounds=7))
     output("ingest", "--watch")
     assert [one["path"] for one in json.loads(output("inbox", "--json"))["refused"]] == [str(bad)]
-    bad.unlink()
-    monkeypatch.setattr(watching, "time", Rounds(n_rounds=1))
+    monkeypatch.setattr(watching, "time", Removing(n_rounds=32, file=bad))  # 320 s
     output("ingest", "--watch")
     assert json.loads(output("inbox", "--json"))["refused"] == []
 

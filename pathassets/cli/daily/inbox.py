@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import time
 from collections.abc import Iterator
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from pathassets.engine.platform.ingestion.ingest import IdScheme, Registration
 
 MAX_PAUSE_S = 10.0
+FORGET_EACH_S = 300.0
+"""Between two looks whether what was refused is still there: each object costs a request."""
 
 
 @click.group(invoke_without_command=True)
@@ -78,14 +81,27 @@ def watch(folders: tuple[FilePlace, ...], scheme: IdScheme, *, is_running: bool)
         watched = replace(platform, settings=settings)
         click.echo(report.watching_line(settings.inboxes))
         pause_s = min(MAX_PAUSE_S, settings.inbox_stable_s / 4)
+        forget_again_s = -math.inf
         with suppress(KeyboardInterrupt):
             while not asked:
+                forget_again_s = _forget_gone(watched, forget_again_s)
                 new = _take_whole(watched, instance, scheme)
                 if new and is_running:
                     done = make_current(platform, instance, tuple(new), (), retry=False)
                     report.troubles(done.troubles, done.kept_back)
                 time.sleep(pause_s)
         click.echo("no longer watching; what was taken is kept")
+
+
+def _forget_gone(platform: Platform, again_s: float) -> float:
+    """Forget refusals of files that are gone, if it is time; returns when it is the next time."""
+    from pathassets.engine.platform.inbox.taking import forget_gone  # noqa: PLC0415 - opens slides
+
+    now_s = time.monotonic()
+    if now_s < again_s:
+        return again_s
+    forget_gone(platform)
+    return now_s + FORGET_EACH_S
 
 
 def _is_watchable(folder: FilePlace) -> bool:
@@ -117,15 +133,9 @@ def _ended_by_signals() -> Iterator[list[int]]:
 
 
 def _take_whole(platform: Platform, instance: dg.DagsterInstance, scheme: IdScheme) -> list[str]:
-    """Take what is whole, say so, and tell Dagster; returns the slides that are new.
-
-    Refusals of files that are gone are forgotten.
-    """
+    """Take what is whole, say so, and tell Dagster; returns the slides that are new."""
     from pathassets.defs.inbox import tell_dagster  # noqa: PLC0415 - dagster takes seconds
-    from pathassets.engine.platform.inbox.taking import (  # noqa: PLC0415 - opens slides
-        forget_gone,
-        take,
-    )
+    from pathassets.engine.platform.inbox.taking import take  # noqa: PLC0415 - opens slides
     from pathassets.engine.platform.ingestion.ingest import Registration  # noqa: PLC0415
 
     slides: list[Registration] = []
@@ -137,7 +147,6 @@ def _take_whole(platform: Platform, instance: dg.DagsterInstance, scheme: IdSche
         else:
             tables.append(one)
             click.echo(report.table_line(one))
-    forget_gone(platform)
     if slides or tables:
         tell_dagster(instance, platform, slides, tables)
     return [one.slide_id for one in slides if one.state == "new"]
