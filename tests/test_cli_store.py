@@ -235,12 +235,20 @@ def test_an_empty_folder_where_the_catalog_knows_a_full_store_is_no_store_to_mak
 def test_on_a_store_that_is_read_only_what_reads_works_and_what_writes_refuses(home: Path) -> None:
     a = features(home, "a")
     whole = (states(home), output("lineage", a), output("status"))
+    (home / "qc.csv").write_text(f"slide,verdict,why\n{a.parent.name},reject,blur\n")
     with read_only(home / "store"):
         assert (states(home), output("lineage", a), output("status")) == whole
         assert "0.5" in output("mpp", "show", a.parent.name)
         assert output("annotations", "show").startswith("no annotations are recorded: ")
-        for command in (["run"], ["ingest", home / "a.svs"]):
+        for command in (
+            *(["run"], ["ingest", home / "a.svs"]),
+            ["qc", "set", a.parent.name, "reject", "--who", "me", "--why", "blur"],
+            *(["qc", "import", home / "qc.csv", "--who", "me"], ["inbox", "retry", home / "b.svs"]),
+            ["select", "save", "mine", "id:a", "--who", "me"],
+        ):
             assert "the store is not writable" in rejected_file(*command)
+        assert "reject" in output("qc", "import", home / "qc.csv", "--who", "me", "--dry-run")
+    assert output("qc", "show").startswith("no verdicts")
     assert {p.name for p in (home / "store").glob("catalog*")} == {"catalog.sqlite"}
 
 

@@ -26,9 +26,9 @@ from sqlalchemy import (
 from pathassets.catalog.artifacts import Artifacts
 from pathassets.catalog.cohorts.changes import COHORT_FACTS, enter_registered
 from pathassets.catalog.cohorts.cohorts import Cohorts
+from pathassets.catalog.database.aside import open_aside
 from pathassets.catalog.database.connect import open_engine, open_reader, reading, writing
 from pathassets.catalog.database.dialects import (
-    copy_aside,
     lock_for_registration,
     lock_for_standing,
     upsert,
@@ -132,7 +132,8 @@ class Catalog(
     def open_copy(cls, url: str) -> Self:
         """Open a copy of a catalog that cannot be written, until it is closed.
 
-        What is worked out goes into the copy. A server's catalog is opened itself.
+        What is worked out goes into the copy, what is stated is refused. A server's catalog is
+        opened itself.
 
         Raises:
             CatalogError: it cannot be opened, or is of another version.
@@ -140,13 +141,12 @@ class Catalog(
         open_reader(url).dispose()
         aside = TemporaryDirectory(prefix="pathassets-")
         try:
-            copy = copy_aside(url, Path(aside.name))
+            catalog = cls(open_aside(url, Path(aside.name)))
         except sqlite3.Error as error:
             raise CatalogError(
                 f"{name_of(parse_url(url))}: cannot be copied to {aside.name}: {error}",
                 remedy="Make room there, or let TMPDIR name another folder.",
             ) from error
-        catalog = cls(open_engine(copy))
         catalog._aside = aside
         return catalog
 

@@ -11,7 +11,6 @@ import re
 import sqlite3
 import time
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import closing
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,6 +54,10 @@ RELEASE_LOCK = 7_240_914_839
 BACKENDS = ("sqlite", "postgresql")
 
 _SQLITE_CAUSES = {
+    sqlite3.SQLITE_AUTH: (
+        "is a copy of one that cannot be written, and what is stated there would go with it",
+        "Make the store and its disk writable.",
+    ),
     sqlite3.SQLITE_BUSY: (
         "is locked by another process for longer than the busy timeout",
         "Let that process finish, or end it, then try again.",
@@ -110,23 +113,6 @@ def read_only(text: str, *, is_alone: bool = True) -> str:
     has_log = log.is_file() and log.stat().st_size > 0
     mode = "mode=ro" if has_log or not is_alone else "mode=ro&immutable=1"
     return f"{driver}:///file:{quote(path)}?{mode}&uri=true{'&' if options else ''}{options}"
-
-
-def copy_aside(text: str, folder: Path) -> str:
-    """Copy an SQLite file, and what is in its log, into a folder; give the URL of the copy.
-
-    A server's URL is given back.
-    """
-    driver, _, place = read_only(text).partition(":///")
-    if driver.partition("+")[0] != "sqlite":
-        return text
-    copy = folder / "catalog.sqlite"
-    with (
-        closing(sqlite3.connect(place.partition("&uri=true")[0], uri=True)) as theirs,
-        closing(sqlite3.connect(copy)) as ours,
-    ):
-        theirs.backup(ours)
-    return f"{driver}:///{copy}"
 
 
 def tune(engine: Engine) -> None:

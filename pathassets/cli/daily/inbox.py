@@ -18,7 +18,7 @@ from pathassets.adapters.objects.remote_file import FilePlace, RemoteFile
 from pathassets.adapters.objects.urls import BUCKETS
 from pathassets.cli.home import make_current, opened
 from pathassets.cli.options import PLACE
-from pathassets.engine.platform.platform import Platform, open_to_read
+from pathassets.engine.platform.platform import Platform, open_platform, open_to_read
 from pathassets.engine.settings import read_settings
 from pathassets.errors import SpecError
 
@@ -56,7 +56,7 @@ def retry_files(files: tuple[FilePlace, ...]) -> None:
     """Take FILEs that were refused, or given up, for such that were never looked at."""
     from pathassets.engine.platform.inbox.overview import retry  # noqa: PLC0415 - opens slides
 
-    with open_to_read(read_settings()) as platform:
+    with open_platform(read_settings()) as platform:
         for file in files:
             click.echo(report.retried_line(retry(platform, file)))
 

@@ -12,7 +12,7 @@ from pathassets.catalog.records import VerdictWord
 from pathassets.cli.options import BAD_INPUT, WORDS
 from pathassets.core.stages import PATCH_QUALITY
 from pathassets.engine.platform.cohorts.verdicts import give_verdict
-from pathassets.engine.platform.platform import open_to_read
+from pathassets.engine.platform.platform import open_platform, open_to_read
 from pathassets.engine.platform.quality.queue import review_queue
 from pathassets.engine.platform.quality.verdict_table import preview_verdicts, take_verdicts
 from pathassets.engine.platform.selection import choose_slides
@@ -32,7 +32,7 @@ def qc() -> None:
 @click.option("--why", required=True, type=WORDS, help="What speaks for or against it.")
 def set_verdict(slide_id: str, word: VerdictWord, who: str, why: str) -> None:
     """State that a slide is to be used (accept), left out (reject), or looked at again (review)."""
-    with open_to_read(read_settings()) as platform:
+    with open_platform(read_settings()) as platform:
         given = give_verdict(platform.catalog, slide_id, word, who=who, why=why)
     click.echo(f"{given.slide_id}: {word}")
 
@@ -62,7 +62,7 @@ def import_verdicts(
     table: Path, who: str, sheet: str | None, *, dry_run: bool, as_json: bool
 ) -> None:
     """Take verdicts from TABLE (CSV, TSV, .xlsx, Parquet): slide, verdict, why, and maybe who."""
-    with open_to_read(read_settings()) as platform:
+    with (open_to_read if dry_run else open_platform)(read_settings()) as platform:
         preview = preview_verdicts(platform.catalog, table, who=who, sheet=sheet)
         report.verdict_preview(preview, as_json=as_json)
         if preview.conflicts:
