@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -30,7 +29,7 @@ from pathassets.engine.platform.upkeep.restore import restore_backup
 from pathassets.engine.platform.upkeep.scrub import SHARE, n_to_scrub
 from pathassets.engine.platform.upkeep.scrub import scrub as scrub_share
 from pathassets.engine.settings import Settings, read_settings
-from pathassets.errors import SpecError, StoreError
+from pathassets.errors import DagsterUnavailable, SpecError, StoreError
 
 
 @click.command()
@@ -76,23 +75,24 @@ def _findings(
         yield finding
     if not is_sound:
         return  # nothing can be held against it
-    with ExitStack() as stack:
-        platform = stack.enter_context(open_to_read(settings))
+    with open_to_read(settings) as platform:
         yield from examine(platform, reads_bytes=reads_bytes, search=search)
-        from pathassets.defs.instance import open_instance  # noqa: PLC0415 - dagster takes seconds
+        from pathassets.defs.instance import (  # noqa: PLC0415 - dagster takes seconds
+            databases_told,
+            open_instance,
+        )
         from pathassets.defs.upkeep import check_dagster  # noqa: PLC0415
 
         try:
-            instance = stack.enter_context(open_instance(settings))
-        except (SpecError, StoreError) as error:
+            with databases_told(settings), open_instance(settings) as instance:
+                yield from check_dagster(instance, platform)
+        except (SpecError, StoreError, DagsterUnavailable) as error:
             yield Finding(
                 kind="dagster_unreadable",
                 subject=str(settings.dagster_home),
                 evidence=error.message,
                 remedy=error.remedy,
             )
-            return
-        yield from check_dagster(instance, platform)
 
 
 @click.command()

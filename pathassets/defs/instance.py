@@ -51,8 +51,8 @@ def databases_told(settings: Settings) -> AbstractContextManager[None]:
     """Have it said in a line where Dagster's databases fail, for want of room, say."""
     return translated(
         f"Dagster's databases ({settings.dagster_home})",
-        remedy=f"Free some disk space, and look at the disk or the server that {CONFIG} names; "
-        "then try again",
+        remedy=f"Look whether the disk, or the server that {CONFIG} names, answers, has room and "
+        "can be written; then try again",
     )
 
 

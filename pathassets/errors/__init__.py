@@ -28,6 +28,7 @@
     ├── ServiceEnded                              a program that `pathassets ui` had started
     ├── LeakageFound              .dataset        parts of a dataset share what nobody accepted
     └── CatalogError                              the SQL catalog
+        ├── DagsterUnavailable                    the databases that Dagster keeps itself
         └── SlideForgotten                        the slide that is named was taken out for good
 
 A message reads `subject: fact`; in `str(error)` the remedy follows, a sentence of its own.
@@ -372,6 +373,10 @@ class CatalogError(PathAssetsError):
     reason = "catalog_error"
     is_away = False
     """Whether its server does not answer, or its disk is full: in a while it may be otherwise."""
+
+
+class DagsterUnavailable(CatalogError):
+    """The databases of Dagster's own cannot be opened, read or written."""
 
 
 class SlideForgotten(CatalogError):

@@ -359,6 +359,19 @@ def test_a_store_that_is_read_only_is_examined_and_nothing_is_written(home: Path
     assert (home / "store" / "notes.txt").is_file()
 
 
+def test_a_home_that_is_read_only_is_examined_and_that_dagster_cannot_say_anything_is_found(
+    home: Path,
+) -> None:
+    folder = features(home, "a")
+    (folder / CHUNK).unlink()
+    with read_only(home):
+        found = findings()
+    assert [one["subject"] for one in found["artifact_damaged"]]
+    [one] = found["dagster_unreadable"]
+    assert one["evidence"]
+    assert one["remedy"]
+
+
 def test_a_name_that_gives_orders_to_the_terminal_is_written_out(home: Path) -> None:
     (home / "store" / "\x1b[2Jgone").write_text("x")
     said = output("doctor", code=1)

@@ -29,7 +29,7 @@ from pathassets.catalog.database.urls import URL_REMEDY, name_of, parse_url, wit
 from pathassets.catalog.database.views import drop_views, make_views
 from pathassets.catalog.migrations import HEAD, VERSION_TABLE
 from pathassets.core.spec import canonical_json
-from pathassets.errors import CatalogError
+from pathassets.errors import CatalogError, DagsterUnavailable
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
@@ -122,12 +122,12 @@ def translated(name: str, *, remedy: str) -> Iterator[None]:
     """Say in our words what a database has that others keep here, as Dagster does.
 
     Raises:
-        CatalogError: it cannot do what it was asked.
+        DagsterUnavailable: it cannot do what it was asked.
     """
     try:
         yield
     except SQLAlchemyError as error:
-        told = CatalogError(f"{name}: {dialects.explain(error)[0]}", remedy=remedy)
+        told = DagsterUnavailable(f"{name}: {dialects.explain(error)[0]}", remedy=remedy)
         told.is_away = dialects.is_away(error)
         raise told from None  # its words may hold a URL that is not ours to know
 
