@@ -20,7 +20,7 @@ from pathassets.engine.platform.standing.rows import Cell
 from pathassets.engine.platform.standing.troubles import Troubles, find_troubles
 from pathassets.engine.platform.status import left_out_cells
 from pathassets.engine.settings import read_settings
-from pathassets.errors import SelectionError
+from pathassets.errors import SelectionError, SpecError
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -84,15 +84,25 @@ def register(
     cohort: Cohort,
     scheme: IdScheme,
 ) -> int:
-    """Register files and tell Dagster; returns how many were refused."""
+    """Register files and tell Dagster; returns how many were refused.
+
+    Raises:
+        SpecError: of what the cohort table says; all that was registered stays, and is told.
+    """
     from pathassets.defs.assets.slide import report_slides  # noqa: PLC0415 - dagster takes seconds
     from pathassets.engine.platform.ingestion.ingest import ingest  # noqa: PLC0415 - opens slides
 
     found: list[Registration] = []
+    wrong: SpecError | None = None
     with report.progress("registering", len(files)) as advance:
-        for one in ingest(platform, files, cohort=cohort, scheme=scheme):
-            found.append(one)
-            advance(report.registration_line(one))
+        try:
+            for one in ingest(platform, files, cohort=cohort, scheme=scheme):
+                found.append(one)
+                advance(report.registration_line(one))
+        except SpecError as error:
+            wrong = error
+    if wrong is not None and not found:
+        raise wrong
     registered = [one.slide_id for one in found if one.slide_id]
     with report.progress("telling Dagster", len(registered)) as advance:
         report_slides(instance, platform, registered, advance=lambda _: advance(""))
@@ -100,6 +110,8 @@ def register(
     new = sum(one.state == "new" for one in found)
     counts = f"{len(found) - new - refused} known, {refused} refused"
     click.echo(f"{report.counted(new, 'new slide')}, {counts}")
+    if wrong is not None:
+        raise wrong
     return refused
 
 

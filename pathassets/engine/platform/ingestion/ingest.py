@@ -23,13 +23,12 @@ from pathassets.adapters.objects.remote_file import FilePlace, RemoteFile, place
 from pathassets.adapters.objects.remote_slides import find_remote_slides, stamp_at
 from pathassets.adapters.openslide.members import find_slides, first_of_series, members_of
 from pathassets.catalog.records import (
-    ChangedBy,
-    CohortFacts,
     PathRecord,
     RejectedFile,
     SlideRecord,
 )
 from pathassets.core.slides.slide import check_slide_id, name_in, slide_id_of
+from pathassets.engine.platform.ingestion.cohort_lines import CohortLines
 from pathassets.engine.platform.ingestion.cohort_matching import (
     CohortFit,
     fit_cohort,
@@ -58,7 +57,6 @@ IdScheme = Literal["stem", "hash", "manifest"]
 """What a slide is called: file name and hash, hash alone, or what the cohort table says."""
 MAX_NAME_BYTES = 255
 """Source: NAME_MAX of Linux."""
-TABLE = "cohort table"
 """Who states what comes in with the files: nobody is asked for a name there."""
 
 
@@ -127,9 +125,13 @@ def ingest(
 ) -> Iterator[Registration]:
     """Register files, looking at several at once; yields in the order given; close it to stop.
 
+    A line of the cohort table that contradicts another, or what is known, states nothing: it is
+    raised once all files are registered.
+
     Raises:
-        SpecError: the cohort table fits no file, gives an id of no use or none for one, or one of
-            its lines fits two slides.
+        SpecError: the cohort table fits no file, gives an id of no use or none for one, one of its
+            lines fits two slides, or two contradict each other, or one would move a slide to
+            another patient.
         CatalogError: the catalog cannot be written, or an id is that of other content.
     """
     fit = fit_cohort(cohort, files)
@@ -145,6 +147,7 @@ def ingest(
         with closing(looks):
             for path, found in looks:
                 yield registrar.register(path, found)
+    registrar.lines.raise_contradictions()
     if cohort.rows:
         tell_unfit(fit, _known_files(platform) if fit.unused else (), platform.settings.home)
         tell_alike_known(fit, platform.catalog.slides())
@@ -165,12 +168,8 @@ class _Registrar:
         self._catalog = platform.catalog
         self._fit = fit
         self._scheme = scheme
-        self._by = ChangedBy(who=TABLE, file=fit.cohort.source, sha256=fit.cohort.sha256)
         self._refused = {rejected_file.path for rejected_file in self._catalog.rejected_files()}
-        self._used: dict[CohortRow, str] = {}
-        """Lines of the cohort table that fitted a file that is a slide, and its id."""
-        self._said: dict[tuple[str, str], CohortRow] = {}
-        """The first line that states something of a slide."""
+        self.lines = CohortLines(platform.catalog, fit)
 
     def find_known(self, path: FilePlace) -> PathRecord | PathAssetsError | None:
         """Say what is known of a file without a look into it; None where it takes one.
@@ -200,9 +199,10 @@ class _Registrar:
                 self._catalog.register_slide(self._catalog.slide(slide_id), found)
         else:
             slide_id, is_known = self._enter(path, found)
-        self._add_cohort_facts(path, slide_id)
         state: Literal["new", "known"] = "known" if is_known else "new"
-        note = self._note(slide_id, state) if isinstance(found, FileInspection) else ""
+        notes = [self._note(slide_id, state) if isinstance(found, FileInspection) else ""]
+        notes.append(self.lines.state(path, slide_id))
+        note = "; ".join(filter(None, notes))
         return Registration(path=path, state=state, slide_id=slide_id, note=note)
 
     def _note(self, slide_id: str, state: Literal["new", "known"]) -> str:
@@ -233,37 +233,6 @@ class _Registrar:
                 path, look.info.audit.fact, entered.slide_id,
             )  # fmt: skip
         return entered.slide_id, not entered.is_new
-
-    def _add_cohort_facts(self, path: FilePlace, slide_id: str) -> None:
-        row = self._fit.rows.get(path)
-        if row is None:
-            return
-        self._require_one_truth(path, slide_id, row)
-        if row.patient or row.label:
-            self._catalog.set_cohort_facts(
-                [CohortFacts(slide_id=slide_id, patient=row.patient, label=row.label)], self._by
-            )
-        stated = self._catalog.mpp_history(slide_id) if row.mpp is not None else []
-        if row.mpp is not None and (not stated or stated[0].mpp != row.mpp):
-            self._catalog.override_mpp(slide_id, row.mpp, who=TABLE, why=self._by.file, by=self._by)
-
-    def _require_one_truth(self, path: FilePlace, slide_id: str, row: CohortRow) -> None:
-        """Refuse a line about two slides, and two lines that contradict each other about one."""
-        place = self._fit.cohort.place(row)
-        if self._used.setdefault(row, slide_id) != slide_id:
-            raise SpecError(
-                f"{place}: {row.file} fits two slides, {self._used[row]} and {slide_id} ({path})",
-                remedy="Give more of the path, or its suffix, in the column 'file', one line for "
-                "each slide",
-            )
-        for name in ("patient", "label", "mpp"):
-            said = getattr(row, name)
-            first = row if said is None else self._said.setdefault((slide_id, name), row)
-            if getattr(first, name) != said:
-                raise SpecError(
-                    f"{place}: {row.file} has the same content as {first.file}, and another {name}",
-                    remedy="Let the lines of both state the same",
-                )
 
 
 def _stamp_now(path: FilePlace) -> FileStamp:

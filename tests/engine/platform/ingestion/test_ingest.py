@@ -11,7 +11,7 @@ import pytest
 
 from pathassets.adapters.files import stamp_of
 from pathassets.adapters.tifffile import PyramidSpec, corrupt_tile
-from pathassets.catalog.records import ChangedBy
+from pathassets.catalog.records import ChangedBy, CohortFacts
 from pathassets.engine.platform.ingestion.cohort_table import Cohort, CohortRow, read_cohort
 from pathassets.engine.platform.ingestion.ingest import find_files, ingest
 from pathassets.engine.platform.plan import plan_slides, recorded_stamp
@@ -528,9 +528,59 @@ def test_a_patient_that_an_earlier_table_wrote_in_another_way_is_told(platform, 
     said = "patient 'p 1' is taken as another one than 'P1', which is in the catalog"
     assert said in caplog.text
     caplog.clear()
+    [a, _] = register(platform, *paths)
+    platform.catalog.set_cohort_facts([CohortFacts(slide_id=a.slide_id, patient="p 1", label=None)])
     rows = [CohortRow(file=name, patient="p 1") for name in ("a.svs", "b.svs")]
     register(platform, *paths, rows=rows)
     assert caplog.text == ""
+
+
+def note_each(registrations, seen):
+    """Note them up to what is raised."""
+    for one in registrations:
+        seen.append(one)
+
+
+@pytest.mark.usefixtures("here")
+def test_a_table_moves_no_slide_to_another_patient_and_what_else_it_changes_is_told(
+    platform, make_slide
+):
+    paths = [make_slide("a.svs"), make_slide("b.svs", seed=1)]
+    rows = [CohortRow(file=name, patient="P1", label="x") for name in ("a.svs", "b.svs")]
+    register(platform, *paths, rows=rows)
+    table = Cohort(
+        rows=(
+            CohortRow(file="a.svs", patient="P9", label="y", line=2),
+            CohortRow(file="b.svs", patient="P1", label="y", line=3),
+        ),
+        source="new table.csv",
+    )
+    seen = []
+    with pytest.raises(SpecError, match=r"new table.csv:2: a-\w+ is of patient 'P1', and") as e:
+        note_each(ingest(platform, paths, cohort=table), seen)
+    assert "pathassets cohort import 'new table.csv' --move-patients" in e.value.remedy
+    assert [one.note for one in seen] == [str(e.value), "label 'x' is 'y' now"]
+    records = [platform.catalog.slide(one.slide_id) for one in seen]
+    assert [(one.patient, one.label) for one in records] == [("P1", "x"), ("P1", "y")]
+
+
+@pytest.mark.usefixtures("here")
+def test_lines_that_contradict_each_other_state_nothing_and_all_files_are_registered(
+    platform, make_slide
+):
+    paths = [make_slide("a.svs"), make_slide("b.svs"), make_slide("c.svs", seed=1)]
+    table = Cohort(
+        rows=tuple(
+            CohortRow(file=f"{name}.svs", patient=f"P{name}", line=n)
+            for n, name in enumerate("abc", 2)
+        ),
+        source="t.csv",
+    )
+    seen = []
+    with pytest.raises(SpecError, match=r"t.csv:3: b.svs has the same content as a.svs"):
+        note_each(ingest(platform, paths, cohort=table), seen)
+    assert states(seen) == ["new", "known", "new"]
+    assert platform.catalog.slide(seen[2].slide_id).patient == "Pc"
 
 
 @pytest.mark.usefixtures("here")
