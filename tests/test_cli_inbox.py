@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -50,6 +50,19 @@ class Removing(Rounds):
     def sleep(self, seconds: float) -> None:
         self.file.unlink(missing_ok=True)
         super().sleep(seconds)
+
+
+@dataclass(kw_only=True)
+class Arriving(Rounds):
+    """The same, after some looks of which something comes."""
+
+    at: dict[int, tuple[str, str, int]]
+    arrive: Callable[[str, str, int], None]
+
+    def sleep(self, seconds: float) -> None:
+        super().sleep(seconds)
+        if (what := self.at.get(len(self.slept_s))) is not None:
+            self.arrive(*what)
 
 
 class Finalized:
@@ -140,6 +153,28 @@ def test_a_refused_file_that_is_removed_is_forgotten_by_a_watch(
     monkeypatch.setattr(watching, "time", Removing(n_rounds=32, file=bad))  # 320 s
     output("ingest", "--watch")
     assert json.loads(output("inbox", "--json"))["refused"] == []
+
+
+def test_a_watch_runs_by_the_recipe_as_it_is_by_then_and_waits_while_it_is_none(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_slide(home / "one" / "a.svs", 1)
+
+    def arrive(name: str, text: str, seed: int) -> None:
+        (home / "recipe.yaml").write_text(text)
+        write_slide(home / "one" / name, seed)
+
+    renamed = RECIPE.replace("grid", "lattice")
+    at = {8: ("b.svs", renamed, 2), 16: ("c.svs", "tissue_mask: [", 3), 28: ("d.svs", renamed, 4)}
+    monkeypatch.setattr(watching, "time", Arriving(n_rounds=38, at=at, arrive=arrive))
+    said = output("ingest", "--watch", "--run")
+    assert said.count("ran 1 slide") == 4
+    assert said.count("Until then 1 new slide will not be run") == 1
+    assert said.count("0 slides failed") == 4
+    rows = json.loads(output("status", "--json"))["slides"]
+    states = {row["slide_id"][0]: {a["state"] for a in row["assets"].values()} for row in rows}
+    assert [states[name] for name in "bcd"] == [{"current"}] * 3
+    assert "patch_locations/lattice" in rows[0]["assets"]
 
 
 @pytest.mark.usefixtures("home")

@@ -7,7 +7,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,12 @@ from pathassets.adapters.objects.remote_file import FilePlace, RemoteFile
 from pathassets.adapters.objects.urls import BUCKETS
 from pathassets.cli.home import make_current, opened
 from pathassets.cli.options import PLACE
-from pathassets.engine.platform.platform import Platform, open_platform, open_to_read
+from pathassets.engine.platform.platform import (
+    Platform,
+    open_platform,
+    open_to_read,
+    with_recipe_of_now,
+)
 from pathassets.engine.settings import read_settings
 from pathassets.errors import SpecError
 
@@ -81,27 +86,61 @@ def watch(folders: tuple[FilePlace, ...], scheme: IdScheme, *, is_running: bool)
         watched = replace(platform, settings=settings)
         click.echo(report.watching_line(settings.inboxes))
         pause_s = min(MAX_PAUSE_S, settings.inbox_stable_s / 4)
-        forget_again_s = -math.inf
+        rounds = _Rounds(watched, instance, scheme, is_running=is_running)
         with suppress(KeyboardInterrupt):
             while not asked:
-                forget_again_s = _forget_gone(watched, forget_again_s)
-                new = _take_whole(watched, instance, scheme)
-                if new and is_running:
-                    done = make_current(platform, instance, tuple(new), (), retry=False)
-                    report.troubles(done.troubles, done.kept_back)
+                rounds.look()
                 time.sleep(pause_s)
         click.echo("no longer watching; what was taken is kept")
 
 
-def _forget_gone(platform: Platform, again_s: float) -> float:
-    """Forget refusals of files that are gone, if it is time; returns when it is the next time."""
-    from pathassets.engine.platform.inbox.taking import forget_gone  # noqa: PLC0415 - opens slides
+@dataclass(slots=True)
+class _Rounds:
+    """What is done each time that somebody looks into the folders."""
 
-    now_s = time.monotonic()
-    if now_s < again_s:
-        return again_s
-    forget_gone(platform)
-    return now_s + FORGET_EACH_S
+    platform: Platform
+    instance: dg.DagsterInstance
+    scheme: IdScheme
+    is_running: bool = field(kw_only=True)
+    forget_again_s: float = -math.inf
+    """When to look whether refused files are gone, on the monotonic clock."""
+    taken: list[str] = field(default_factory=list)
+    """New slides that were not run yet."""
+    told: str = ""
+    """Why they are not."""
+
+    def look(self) -> None:
+        """Take what is whole, and run it, if that is asked for."""
+        self._forget_gone()
+        new = _take_whole(self.platform, self.instance, self.scheme)
+        if self.is_running:
+            self.taken += new
+        if self.taken:
+            self._run()
+
+    def _run(self) -> None:
+        """Run what was taken by the recipe as it is now; where that is none, it waits for one."""
+        try:
+            platform = with_recipe_of_now(self.platform)
+        except SpecError as error:
+            if str(error) != self.told:
+                waiting = report.counted(len(self.taken), "new slide")
+                report.error(f"{error}. Until then {waiting} will not be run")
+            self.told = str(error)
+            return
+        slides, self.taken, self.told = tuple(self.taken), [], ""
+        done = make_current(platform, self.instance, slides, (), retry=False)
+        report.troubles(done.troubles, done.kept_back)
+
+    def _forget_gone(self) -> None:
+        """Forget refusals of files that are gone, if it is time."""
+        from pathassets.engine.platform.inbox.taking import (  # noqa: PLC0415 - opens slides
+            forget_gone,
+        )
+
+        if (now_s := time.monotonic()) >= self.forget_again_s:
+            forget_gone(self.platform)
+            self.forget_again_s = now_s + FORGET_EACH_S
 
 
 def _is_watchable(folder: FilePlace) -> bool:

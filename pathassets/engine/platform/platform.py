@@ -97,6 +97,19 @@ def open_platform(settings: Settings) -> Platform:
     return platform
 
 
+def with_recipe_of_now(platform: Platform) -> Platform:
+    """The platform with the recipe as its file has it now, for who stays open while it changes.
+
+    Raises:
+        SpecError: it asks for something impossible.
+    """
+    recipe = open_recipe(platform.settings)
+    if recipe == platform.recipe:
+        return platform
+    platform.catalog.note_encoders(encoders_of(recipe))
+    return replace(platform, recipe=recipe)
+
+
 def _open(settings: Settings) -> Platform:
     recipe = open_recipe(settings)
     _require_known(settings)
