@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from pathassets.engine.platform.cohorts.imports import label_by_hand
+from pathassets.catalog.records import ChangedBy, CohortFacts
+from pathassets.engine.platform.cohorts.imports import Members, label_by_hand, tag_by_hand
 from pathassets.engine.platform.inbox import tables as inbox_tables
 from pathassets.engine.platform.inbox.overview import overview, retry
 from pathassets.engine.platform.inbox.tables import TableOutcome
 from pathassets.engine.platform.inbox.taking import forget_gone, take
-from pathassets.engine.platform.ingestion.ingest import Registration
+from pathassets.engine.platform.ingestion.ingest import Registration, ingest
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.slides import inspect_files
 from pathassets.errors import CatalogError, ResourcesShort
@@ -100,6 +101,76 @@ def test_open_lines_are_tried_again_for_a_while(
     monkeypatch.setattr(inbox_tables, "OPEN_FOR", timedelta(0))
     assert taken(platform, write_slide(inbox / "later.svs", seed=1)) == {"later.svs": "new"}
     assert labels(platform) == {"later": (None, None)}
+
+
+def test_open_lines_of_several_tables_are_applied_in_the_order_of_their_taking(
+    platform: Platform, inbox: Path
+) -> None:
+    older, newer, newest = inbox / "b.csv", inbox / "a.csv", inbox / "c.csv"
+    for table, label in ((older, "OLD"), (newer, "NEW")):
+        table.write_text(f"file,label\na.svs,{label}\nb.svs,{label}\n")
+        assert taken(platform, table) == {table.name: "taken"}
+    a = write_slide(inbox / "a.svs", seed=1)
+    assert [*taken(platform, a)] == ["a.svs", "b.csv", "a.csv"]
+    assert labels(platform) == {"a": (None, "NEW")}
+
+    newest.write_text("file,label\nb.svs,NEWEST\n")  # which comes along with its slide
+    b = write_slide(inbox / "b.svs", seed=2)
+    assert [*taken(platform, b, newest)] == ["b.svs", "c.csv", "b.csv", "a.csv"]
+    assert labels(platform)["b"] == (None, "NEWEST")
+
+
+def test_open_lines_of_slides_are_applied_before_those_of_patients_whom_they_bring(
+    platform: Platform, inbox: Path
+) -> None:
+    clinical, table = inbox / "a.csv", inbox / "b.csv"
+    clinical.write_text("patient,site,label.age\nP1,North,61\n")
+    assert taken(platform, clinical) == {"a.csv": "taken"}
+    table.write_text("file,patient,site\na.svs,P1,South\n")
+    assert taken(platform, table) == {"b.csv": "taken"}
+    taken(platform, write_slide(inbox / "a.svs", seed=1))
+    state = platform.catalog.cohort_state()
+    assert state.patients["P1"] == {"site": "South", "label.age": "61"}  # the newer table's
+
+
+def test_an_open_line_does_not_change_what_was_stated_since_and_says_so(
+    platform: Platform, inbox: Path
+) -> None:
+    table = inbox / "t.csv"
+    table.write_text(
+        "file,patient,site,label,label.grade,tag\na.svs,P1,North,TABLE,2,x\nb.svs,P2,,y,,\n"
+    )
+    assert taken(platform, table) == {"t.csv": "taken"}
+    catalog = platform.catalog
+    (one,) = ingest(platform, [write_slide(inbox / "a.svs", seed=1)])
+    label_by_hand(catalog, "slide", one.slide_id, {"label": "HAND"}, who="dr")
+    for is_removed in (False, True):
+        tag = Members(what="tag", names=("x",))
+        tag_by_hand(catalog, tag, [one.slide_id], who="dr", is_removed=is_removed)
+    facts = CohortFacts(slide_id=one.slide_id, patient="P7", label=None)
+    catalog.set_cohort_facts([facts], ChangedBy(who="cohort table", file="u.csv", sha256="0"))
+
+    *_, outcome = take(platform, [str(write_slide(inbox / "other.svs", seed=2))])
+    assert isinstance(outcome, TableOutcome)
+    assert (outcome.state, outcome.n_changes, outcome.n_open) == ("taken", 1, 1)
+    state = catalog.cohort_state()
+    assert state.slides[one.slide_id] | {"mpp": ""} == {
+        "patient": "P7", "label": "HAND", "label.grade": "2", "mpp": ""
+    }  # fmt: skip
+    assert "P1" not in state.patients
+    assert state.tags == {}
+    said = str(outcome)
+    slide = f"of slide {one.slide_id}"
+    assert f"line 2: label {slide} stays 'HAND', as dr stated later (" in said
+    assert f"line 2: patient {slide} stays 'P7', as cohort table (u.csv) stated later (" in said
+    assert "), and does not become 'P1'; line 2: " in said
+    assert said.endswith("; and 1 more")
+    assert catalog.taken_tables()[str(table)].open_lines == (3,)
+    assert taken(platform, write_slide(inbox / "more.svs", seed=3)) == {"more.svs": "new"}
+
+    table.write_text("file,label\na.svs,TABLE\n")  # another content is a statement of now
+    assert taken(platform, table) == {"t.csv": "taken"}
+    assert labels(platform)["a"] == ("P7", "TABLE")
 
 
 def test_a_table_never_moves_a_patient_and_is_tried_again_when_a_person_says_so(
