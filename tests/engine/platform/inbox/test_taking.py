@@ -241,6 +241,31 @@ def test_refusals_of_what_is_gone_are_forgotten_unless_its_disk_is(
     assert forget_gone(platform) == 1
 
 
+def test_broken_links_are_refused_and_taken_once_they_lead_to_a_slide(
+    platform: Platform, inbox: Path
+) -> None:
+    elsewhere = inbox.parent / "elsewhere.svs"
+    links = {"a.svs": elsewhere, "b.svs": "b.svs", "t.csv": inbox / "nowhere.csv"}
+    for name, target in links.items():
+        (inbox / name).symlink_to(target)
+    files = [inbox / name for name in links]
+    assert [one.path for one in overview(platform).waiting] == [*map(str, files)]
+    assert taken(platform, *files) == dict.fromkeys(links, "refused")
+    found = {Path(one.path).name: one.reason for one in overview(platform).refused}
+    assert found == {"a.svs": "dangling_link", "b.svs": "link_loop", "t.csv": "dangling_link"}
+    assert overview(platform).waiting == ()
+    assert forget_gone(platform) == 0
+
+    write_slide(elsewhere, seed=1)
+    assert [one.path for one in overview(platform).waiting] == [str(files[0])]
+    assert taken(platform, files[0]) == {"a.svs": "new"}
+    elsewhere.rename(elsewhere.with_suffix(".unmounted"))  # as a slide that is gone is no refusal
+    assert overview(platform).waiting == ()
+    files[1].unlink()
+    assert forget_gone(platform) == 1
+    assert [one.path for one in overview(platform).refused] == [str(files[2])]
+
+
 def test_what_may_not_be_read_is_refused_and_seen_again_when_it_may(
     platform: Platform, inbox: Path
 ) -> None:
