@@ -8,8 +8,9 @@ content, and none ever moves a slide to another patient.
 
 from __future__ import annotations
 
+import os
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -97,21 +98,35 @@ def take_open_lines(
     In the order of the taking, as if their slides had been there; patients after who brings them.
     """
     begins, just_taken = tuple(f"{folder}/" for folder in folders), {*besides}
-    earliest = datetime.now(UTC) - OPEN_FOR
-    waiting = [
-        one
-        for one in catalog.taken_tables().values()
-        if one.open_lines
-        and one.taken_at >= earliest
-        and one.path.startswith(begins)
-        and one.path not in just_taken
-    ]
-    newest = sorted(waiting, key=lambda one: one.taken_at, reverse=True)[:MAX_OPEN]
+    tables = [one for one in catalog.taken_tables().values() if one.path.startswith(begins)]
+    newest = newest_open([one for one in tables if one.path not in just_taken])
     found = [one for before in reversed(newest) if (one := _read_open(catalog, before))]
     for one in sorted(found, key=lambda one: one.sheet.is_clinical):
         outcome = _take(catalog, one)
         if outcome.n_changes or outcome.error or (outcome.preview and outcome.preview.overtaken):
             yield outcome
+
+
+def newest_open(tables: Iterable[TakenTable]) -> list[TakenTable]:
+    """Tables of which open lines are tried again, the newest first; one that is gone is not."""
+    waiting = [one for one in tables if one.open_lines and not _why_untried(one)]
+    return sorted(waiting, key=lambda one: one.taken_at, reverse=True)[:MAX_OPEN]
+
+
+def untried(tables: Collection[TakenTable]) -> dict[str, str]:
+    """Tables of which open lines are not tried, by path, and why."""
+    tried = {one.path for one in newest_open(tables)}
+    crowded = f"what waits is not tried: {MAX_OPEN} newer tables wait, too"
+    left = [one for one in tables if one.open_lines and one.path not in tried]
+    return {one.path: _why_untried(one) or crowded for one in left}
+
+
+def _why_untried(table: TakenTable) -> str:
+    if not os.path.isfile(table.path):  # noqa: PTH113 - never raises
+        return "the file is gone: what waits is tried only once it is back"
+    if table.taken_at < datetime.now(UTC) - OPEN_FOR:
+        return f"what waits is not tried any more, {OPEN_FOR.days} days after its taking"
+    return ""
 
 
 def _read_open(catalog: Catalog, before: TakenTable) -> _Read | None:
@@ -146,6 +161,8 @@ def _read(catalog: Catalog, path: str) -> _Read | None:
     if known is None:
         return _Read(sheet=sheet, stamp=stamp)
     same = replace(known, path=path, size_bytes=stamp.size_bytes, mtime_ns=stamp.mtime_ns)
+    if path != known.path:
+        same = replace(same, n_changes=0)
     catalog.enter_taken(same)
     return None
 
@@ -168,11 +185,7 @@ def _take(catalog: Catalog, one: _Read) -> TableOutcome:
     later = partial(stated_later, catalog, before) if before else None
     preview = preview_table(catalog, sheet, leniency=Leniency(may_skip=True), later=later)
     if preview.conflicts:
-        first = preview.conflicts[0]
-        more = f" ({len(preview.conflicts)} conflicts)" if len(preview.conflicts) > 1 else ""
-        remedy = f"{first.remedy} (pathassets cohort import {shlex.quote(path)})"
-        error = SpecError(f"{first.message}{more}; nothing was changed", remedy=remedy)
-        return _refused(catalog, path, error)
+        return _refused(catalog, path, _against(preview, n_waiting=len(sheet.lines) * bool(before)))
     open_lines = _open_lines(catalog, sheet) if preview.n_skipped else ()
     take_table(catalog, preview, who=WHO)
     n_changes = len(preview.changes)
@@ -188,6 +201,16 @@ def _take(catalog: Catalog, one: _Read) -> TableOutcome:
         path=path, state="taken", n_lines=before.n_lines if before else len(sheet.lines),
         n_changes=n_changes, n_open=len(open_lines), preview=preview,
     )  # fmt: skip
+
+
+def _against(preview: CohortPreview, *, n_waiting: int) -> SpecError:
+    """What speaks against a table, or against those lines of it that waited."""
+    first, path = preview.conflicts[0], shlex.quote(preview.source)
+    more = f" ({len(preview.conflicts)} conflicts)" if len(preview.conflicts) > 1 else ""
+    left = f"nothing of its {n_waiting} waiting lines" if n_waiting else "nothing"
+    again = f"if the table stays as it is: pathassets inbox retry {path}"
+    remedy = f"{first.remedy} (pathassets cohort import {path}); {again}"
+    return SpecError(f"{first.message}{more}; {left} was changed", remedy=remedy)
 
 
 def _open_lines(catalog: Catalog, sheet: Sheet) -> tuple[int, ...]:

@@ -184,6 +184,7 @@ def test_a_table_never_moves_a_patient_and_is_tried_again_when_a_person_says_so(
     (refused,) = outcomes(platform, table)
     assert "is of patient 'P1', and would become 'P2'" in str(refused)
     assert f"--move-patients (pathassets cohort import {table})" in str(refused)
+    assert f"as it is: pathassets inbox retry {table}" in str(refused)
     assert labels(platform) == {"a": ("P1", None)}
     (kept,) = overview(platform).refused
     assert (kept.path, kept.reason) == (str(table), "table_refused")
@@ -194,6 +195,68 @@ def test_a_table_never_moves_a_patient_and_is_tried_again_when_a_person_says_so(
     assert waits.why == "unchanged for 0 of 60 s"
     with pytest.raises(CatalogError, match=r"neither refused nor waiting. pathassets inbox lists"):
         retry(platform, slide)
+
+
+def told_of_tables(platform: Platform) -> dict[str, tuple[int, int, str]]:
+    """Changes, open lines and note of each table that is listed as taken, by name."""
+    found = overview(platform).tables
+    return {Path(one.path).name: (one.n_changes, len(one.open_lines), one.note) for one in found}
+
+
+def test_open_lines_that_are_refused_are_told_as_such_alone(
+    platform: Platform, inbox: Path
+) -> None:
+    whole, part = inbox / "whole.csv", inbox / "part.csv"
+    slide = write_slide(inbox / "a.svs", seed=1)
+    whole.write_text("file,site\nb.svs,North\nc.svs,South\n")  # of patients whom nobody knows
+    part.write_text("file,patient,site\na.svs,P1,\nb.svs,,North\n")
+    taken(platform, slide, whole, part)
+    assert told_of_tables(platform) == {"whole.csv": (0, 2, ""), "part.csv": (1, 1, "")}
+
+    *_, first, second = take(platform, [str(write_slide(inbox / "b.svs", seed=2))])
+    assert (first.state, second.state) == ("refused", "refused")
+    assert "; nothing of its 2 waiting lines was changed. " in str(second)
+    assert [Path(one.path).name for one in overview(platform).refused] == ["part.csv", "whole.csv"]
+    refused = "what waits is refused"
+    assert told_of_tables(platform) == {"part.csv": (1, 1, refused)}
+
+    part.write_text("file,site\nb.svs,North\n")
+    taken(platform, part)
+    assert told_of_tables(platform) == {
+        "part.csv": (1, 1, "another content by now, which is refused")
+    }
+
+
+def test_a_copy_of_a_table_and_one_that_is_gone_are_told_as_such(
+    platform: Platform, inbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slide = write_slide(inbox / "a.svs", seed=1)
+    table, copy = inbox / "t.csv", inbox / "copy.csv"
+    table.write_text("file,patient,label\na.svs,P1,x\nb.svs,P2,y\n")
+    taken(platform, slide, table)
+    copy.write_bytes(table.read_bytes())
+    assert taken(platform, copy) == {"copy.csv": "known"}
+    same = f"the same content as {table}"
+    assert told_of_tables(platform) == {"copy.csv": (0, 1, same), "t.csv": (2, 1, "")}
+
+    monkeypatch.setattr(inbox_tables, "MAX_OPEN", 1)
+    table.unlink()
+    gone = "the file is gone: what waits is tried only once it is back"
+    assert told_of_tables(platform) == {"copy.csv": (0, 1, same), "t.csv": (2, 1, gone)}
+    newer = inbox / "newer.csv"
+    newer.write_text("file,label\nc.svs,z\n")
+    taken(platform, newer)
+    passed = "what waits is not tried: 1 newer tables wait, too"
+    assert told_of_tables(platform)["copy.csv"] == (0, 1, f"{same}; {passed}")
+    newer.unlink()  # and takes no other's place
+    assert "copy.csv" in taken(platform, write_slide(inbox / "b.svs", seed=2))
+    assert told_of_tables(platform)["copy.csv"] == (2, 0, "")
+    assert told_of_tables(platform)["t.csv"] == (2, 1, f"the same content as {copy}; {gone}")
+
+    newer.write_text("file,label\nc.svs,z\n")
+    monkeypatch.setattr(inbox_tables, "OPEN_FOR", timedelta(0))
+    old = "what waits is not tried any more, 0 days after its taking"
+    assert told_of_tables(platform)["newer.csv"] == (0, 1, old)
 
 
 def test_what_says_nothing_of_a_file_is_no_refusal(
