@@ -111,6 +111,11 @@ class Inbox(CatalogPart):
                     known.update(_alike(connection, table, some))
         return known
 
+    def registered_among(self, paths: Collection[str]) -> set[str]:
+        """Paths under which slides are registered, however they looked then."""
+        found = self._rows_of(select(slide_path.c.path), slide_path.c.path, paths)
+        return {row["path"] for row in found}
+
     def sightings(self) -> dict[str, Sighting]:
         """Files of the inbox that were seen and are not known, by path."""
         found = self._rows(select(inbox_file).order_by(inbox_file.c.path))

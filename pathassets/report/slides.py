@@ -119,6 +119,7 @@ def inbox_lists(found: InboxOverview) -> None:
     tables = (
         f"{one.taken_at:%Y-%m-%d %H:%M} {one.path}: {one.n_changes} changes"
         + (f", {len(one.open_lines)} of {one.n_lines} lines open" if one.open_lines else "")
+        + (f" ({one.note})" if one.note else "")
         for one in found.tables
     )
     tell(f"{len(found.tables)} tables taken", tables)

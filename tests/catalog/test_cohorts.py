@@ -99,6 +99,20 @@ def test_every_change_has_its_row_in_the_history_newest_first(two) -> None:
     assert len(two.cohort_history("P1")) == 2
 
 
+def test_changes_after_a_moment_come_in_the_order_in_which_they_were_made(two) -> None:
+    two.record_changes([of_slide("label", "x")], BY)
+    (first,) = two.cohort_history("a")
+    two.record_changes([of_slide("label", "y", key="b")], BY)
+    two.override_mpp("a", 0.25, who="Ann", why="")
+    two.set_cohort_facts([CohortFacts(slide_id="a", patient="P1", label=None)])
+    found = two.changes_after(["a", "b", "nobody"], first.at)
+    assert [(one.change.key, one.change.field) for one in found] == [
+        ("b", "label"), ("a", "mpp"), ("a", "patient")
+    ]  # fmt: skip
+    assert [one.change.field for one in two.changes_after(["a"], first.at)] == ["mpp", "patient"]
+    assert two.changes_after(["a", "b"], found[-1].at) == []
+
+
 def test_a_patient_and_a_label_that_come_with_files_have_their_rows_too(two) -> None:
     two.set_cohort_facts([CohortFacts(slide_id="a", patient="P1", label="x")], BY)
     two.set_cohort_facts([CohortFacts(slide_id="a", patient=None, label="x")], BY)

@@ -52,6 +52,13 @@ def test_what_is_known_of_files_is_asked_for_at_once(catalog: Catalog) -> None:
     assert catalog.known_among([("/in/a.svs", 3, 4, "", 9)]) == {"/in/a.svs"}
 
 
+def test_the_path_of_a_slide_is_known_however_it_looks_and_no_other_is(catalog: Catalog) -> None:
+    catalog.register_slide(slide_of("a"), path_of("a", "/in/a.svs"))
+    catalog.refuse(refused("/in/b.svs", "dangling_link"))
+    paths = [f"/in/{number}.svs" for number in range(2_000)]
+    assert catalog.registered_among([*paths, "/in/b.svs", "/in/a.svs"]) == {"/in/a.svs"}
+
+
 def test_an_object_is_known_by_its_etag_too(catalog: Catalog) -> None:
     a, b = "s3://bucket/a.svs", "s3://bucket/b.svs"
     catalog.register_slide(slide_of("a"), replace(path_of("a", a), etag='"v1"'))

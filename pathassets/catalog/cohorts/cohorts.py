@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Select, func, insert, select
@@ -27,7 +28,7 @@ from pathassets.catalog.database.dialects import lock_for_cohort, lock_for_stand
 from pathassets.catalog.forgotten import find_gone, read_forgotten
 from pathassets.catalog.history import enter_changes, past_change
 from pathassets.catalog.human_inputs import check_known, disputes, find_heir
-from pathassets.catalog.part import CatalogPart, now
+from pathassets.catalog.part import CatalogPart, now, portions
 from pathassets.catalog.records import (
     ChangedBy,
     CohortChange,
@@ -155,6 +156,13 @@ class Cohorts(CatalogPart):
             if gone is not None:
                 raise gone.error(key)
             return [past_change(row) for row in found]
+
+    def changes_after(self, keys: Collection[str], moment: datetime) -> list[PastChange]:
+        """Changes of slides and patients, by id, that were made after a moment, oldest first."""
+        query = select(cohort_change).where(cohort_change.c.at > moment)
+        of_keys = (query.where(cohort_change.c.key.in_(some)) for some in portions(keys))
+        rows = [row for one in of_keys for row in self._rows(one)]
+        return [past_change(row) for row in sorted(rows, key=lambda row: row["id"])]
 
     def label_kinds(self) -> dict[str, LabelKind]:
         """Of what kind the labels of each name are."""

@@ -18,6 +18,7 @@ from pathassets.catalog.cohorts.state import LABEL, NAMED
 from pathassets.catalog.records import CohortChange, CohortState, LabelKind, Subject
 from pathassets.core.text import quoted
 from pathassets.engine.platform.cohorts.labels import TakenLabel, label_notes, take_labels
+from pathassets.engine.platform.cohorts.overtaken import LaterThan, Overtaken, overtaken_among
 from pathassets.engine.platform.cohorts.sheet import Sheet, SheetLine
 from pathassets.engine.platform.cohorts.words import fits, unfit
 from pathassets.engine.platform.ingestion.spelling import alike, told
@@ -83,6 +84,8 @@ class CohortPreview:
     labels: tuple[TakenLabel, ...]
     """What its columns of labels become, in the order of the columns."""
     notes: tuple[str, ...]
+    overtaken: tuple[Overtaken, ...] = ()
+    """What is not changed, in the order of the lines."""
 
     @property
     def restated(self) -> list[str]:
@@ -136,7 +139,12 @@ class _Said:
 
 
 def preview_table(
-    catalog: Catalog, sheet: Sheet, *, cohort: str = "", leniency: Leniency | None = None
+    catalog: Catalog,
+    sheet: Sheet,
+    *,
+    cohort: str = "",
+    leniency: Leniency | None = None,
+    later: LaterThan | None = None,
 ) -> CohortPreview:
     """Work out what a table would change; `cohort` is one that all of its slides come into."""
     state = catalog.cohort_state()
@@ -148,7 +156,10 @@ def preview_table(
         _read_patients(said)
     else:
         _read_slides(said, match_slides(catalog, _names(sheet)))
-    changes = tuple(_changes(said))
+    lines = _changes(said)
+    overtaken = overtaken_among(lines, state, later)
+    left_out = {one.change for one in overtaken}
+    changes = tuple(change for _, change in lines if change not in left_out)
     if not said.lenient.may_move:
         _refuse_moves(said, changes)
     return CohortPreview(
@@ -156,6 +167,7 @@ def preview_table(
         n_slides=len(said.slides), changes=changes, n_skipped=said.n_skipped,
         conflicts=tuple(sorted(said.conflicts, key=lambda one: one.line)),
         labels=tuple(labels.values()),
+        overtaken=overtaken,
         notes=(
             *sheet.notes, *label_notes(sheet.labels, labels), *_spellings(changes, state),
             *_left_behind(changes, state),
@@ -287,8 +299,8 @@ def _pass_over(
     )  # fmt: skip
 
 
-def _changes(said: _Said) -> Iterator[CohortChange]:
-    """What is said otherwise than now, line by line."""
+def _changes(said: _Said) -> list[tuple[int, CohortChange]]:
+    """What is said otherwise than now, and by which line, in their order."""
     lines: list[tuple[int, CohortChange]] = []
     known = {"slide": said.state.slides, "patient": said.state.patients}
     for place, (value, line) in said.values.items():
@@ -304,7 +316,7 @@ def _changes(said: _Said) -> Iterator[CohortChange]:
         if name not in held[what].get(slide_id, ()):
             change = CohortChange(subject="slide", key=slide_id, field=what, old=None, new=name)
             lines.append((line, change))
-    yield from (change for _, change in sorted(lines, key=lambda one: one[0]))
+    return sorted(lines, key=lambda one: one[0])
 
 
 def _refuse_moves(said: _Said, changes: Iterable[CohortChange]) -> None:

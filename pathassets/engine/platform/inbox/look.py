@@ -95,7 +95,8 @@ def look_into(catalog: Catalog, folders: Iterable[FilePlace], clock: InboxClock)
     """Look at every slide and table in folders, remembering since when each has been as it is.
 
     Of one that looks as the catalog knows it, be it a slide, refused, or a table that was taken,
-    nothing is remembered. Nor is anything of a bucket that does not answer.
+    nothing is remembered. Nor is anything of a bucket that does not answer, or of a slide's link
+    whose target is gone: its disk may be unmounted.
     """
     before, folders = catalog.sightings(), tuple(folders)
     local = [folder for folder in folders if isinstance(folder, Path)]
@@ -103,7 +104,8 @@ def look_into(catalog: Catalog, folders: Iterable[FilePlace], clock: InboxClock)
     seen: dict[str, Sighting] = {}
     for part in _parts(chain(walk(local), objects)):
         looks = [(printable(o.path), o.size_bytes, o.mtime_ns, o.etag, o.ctime_ns) for o in part]
-        known = catalog.known_among(looks)
+        links = [printable(one.path) for one in part if one.leads_nowhere]
+        known = catalog.known_among(looks) | catalog.registered_among(links)
         for one, (path, *_) in zip(part, looks, strict=True):
             if path not in known:
                 seen[path] = _sighted(one, path, before.get(path), clock.now_s)

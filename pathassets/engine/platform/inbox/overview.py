@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 
 from pathassets.adapters.objects.remote_file import FilePlace, RemoteFile
 from pathassets.catalog.inbox import Sighting, TakenTable
 from pathassets.catalog.records import RejectedFile
 from pathassets.engine.platform.inbox.look import Look, is_table, look_into
+from pathassets.engine.platform.inbox.tables import untried
 from pathassets.engine.platform.ingestion.ingest import printable
 from pathassets.engine.platform.platform import Platform
 from pathassets.errors import CatalogError
@@ -35,6 +37,13 @@ class TakenFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ListedTable(TakenTable):
+    """A table that was taken, and what is to be said of it and its open lines."""
+
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InboxOverview:
     """All that is to be said of the inbox."""
 
@@ -43,7 +52,8 @@ class InboxOverview:
     refused: tuple[RejectedFile, ...]
     slides: tuple[TakenFile, ...]
     """Those registered last, the newest first."""
-    tables: tuple[TakenTable, ...]
+    tables: tuple[ListedTable, ...]
+    """Those of which nothing was taken, but refused later, are among the refused alone."""
     is_watched: bool
     """Whether something looked into it in the last minutes; True where nothing waits."""
 
@@ -56,20 +66,45 @@ def overview(platform: Platform, *, n_newest: int = N_NEWEST) -> InboxOverview:
     look = look_into(catalog, settings.inboxes, clock)
     looked_at = datetime.fromtimestamp(clock.wall_s, UTC)
     paths = tuple(f"{one}/" for one in folders)
+    refused = tuple(catalog.refused_below(folders))
+    taken = [one for one in catalog.taken_tables().values() if one.path.startswith(paths)]
     return InboxOverview(
         folders=settings.inboxes,
         waiting=tuple(
             Waiting(path=one.path, why=_why(look, one, settings.inbox_stable_s))
             for one in sorted(look.seen.values(), key=lambda one: one.path)
         ),
-        refused=tuple(catalog.refused_below(folders)),
+        refused=refused,
         slides=tuple(
             TakenFile(path=path, slide_id=slide_id, registered_at=at)
             for path, slide_id, at in catalog.newest_below(folders, n_newest)
         ),
-        tables=tuple(t for t in catalog.taken_tables().values() if t.path.startswith(paths)),
+        tables=tuple(_listed(taken, {one.path: one for one in refused})),
         is_watched=not look.seen or datetime.now(UTC) - looked_at < UNWATCHED_AFTER,
     )
+
+
+def _listed(
+    tables: Collection[TakenTable], refused: Mapping[str, RejectedFile]
+) -> Iterator[ListedTable]:
+    """Say of tables what became of them since."""
+    first: dict[str, str] = {}
+    for one in sorted(tables, key=lambda one: -one.n_changes):
+        first.setdefault(one.sha256, one.path)
+    waits = untried(tables)
+    for one in tables:
+        refusal, notes = refused.get(one.path), list[str]()
+        if first[one.sha256] != one.path:
+            notes.append(f"the same content as {first[one.sha256]}")
+        if refusal is not None:
+            is_other = (refusal.size_bytes, refusal.mtime_ns) != (one.size_bytes, one.mtime_ns)
+            other = "another content by now, which is refused"
+            notes.append(other if is_other else "what waits is refused")
+            if not is_other and not one.n_changes:
+                continue
+        elif one.path in waits:
+            notes.append(waits[one.path])
+        yield ListedTable(**asdict(one), note="; ".join(notes))
 
 
 def _why(look: Look, one: Sighting, stable_s: float) -> str:

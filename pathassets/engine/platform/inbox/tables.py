@@ -1,16 +1,19 @@
 """Cohort tables in the inbox -> taken: by the preview of `cohort import`, whole or not at all.
 
 Lines about slides and patients that nobody knows are left open, and tried again when slides arrive;
-the other lines are not said again then, so that what a person corrected since stands. A table is
-taken once for each content, and none ever moves a slide to another patient.
+the other lines are not said again then, so that what a person corrected since stands. An open line
+speaks as of its table's taking: what was stated later stands. A table is taken once for each
+content, and none ever moves a slide to another patient.
 """
 
 from __future__ import annotations
 
+import os
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -22,14 +25,15 @@ from pathassets.catalog.records import RejectedFile
 from pathassets.engine.platform.cohorts.imports import take_table
 from pathassets.engine.platform.cohorts.preview import CohortPreview, Leniency, preview_table
 from pathassets.engine.platform.cohorts.sheet import Sheet, read_sheet
+from pathassets.engine.platform.inbox.later import WHO, stated_later
 from pathassets.engine.platform.selections.names import match_slides
 from pathassets.errors import PathAssetsError, SlideChanged, SlideUnreadable, SpecError
 
-WHO = "inbox"
-"""Who states what such a table says."""
 OPEN_FOR = timedelta(days=30)
 MAX_OPEN = 20
 """Tables whose open lines are tried again in one run: a look at all slides for each."""
+MAX_TOLD = 3
+"""Of what lines did not change, told in an outcome's words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +56,10 @@ class TableOutcome:
             return str(self.error)
         rest = f", {self.n_open} of {self.n_lines} lines about what nobody knows yet"
         said = f"{self.path}: {self.state}, {self.n_changes} changes"
-        return f"{said}{rest if self.n_open else ''}"
+        overtaken = self.preview.overtaken if self.preview else ()
+        told = [f"; {one}" for one in overtaken[:MAX_TOLD]]
+        more = f"; and {len(overtaken) - MAX_TOLD} more" if len(overtaken) > MAX_TOLD else ""
+        return f"{said}{rest if self.n_open else ''}{''.join(told)}{more}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,31 +93,55 @@ def take_tables(catalog: Catalog, paths: Iterable[str]) -> Iterator[TableOutcome
 def take_open_lines(
     catalog: Catalog, folders: Iterable[FilePlace], *, besides: Iterable[str]
 ) -> Iterator[TableOutcome]:
-    """Try again the lines that were open when their tables were taken; `besides` were just now."""
+    """Try again the lines that were open when their tables were taken; `besides` were just now.
+
+    In the order of the taking, as if their slides had been there; patients after who brings them.
+    """
     begins, just_taken = tuple(f"{folder}/" for folder in folders), {*besides}
-    earliest = datetime.now(UTC) - OPEN_FOR
-    waiting = [
-        one
-        for one in catalog.taken_tables().values()
-        if one.open_lines
-        and one.taken_at >= earliest
-        and one.path.startswith(begins)
-        and one.path not in just_taken
-    ]
-    newest = sorted(waiting, key=lambda one: one.taken_at, reverse=True)[:MAX_OPEN]
-    for before in newest:
-        try:
-            sheet = _beside(catalog, read_sheet(Path(before.path)))
-            stamp = stamp_of([Path(before.path)])
-        except (SpecError, SlideUnreadable):
-            continue  # gone, or another by now: then it is looked at as such
-        if sheet.sha256 == before.sha256:
-            numbers = {*before.open_lines}
-            lines = tuple(one for one in sheet.lines if one.number in numbers)
-            open_sheet = replace(sheet, lines=lines)
-            outcome = _take(catalog, _Read(sheet=open_sheet, stamp=stamp, before=before))
-            if outcome.n_changes or outcome.error:
-                yield outcome
+    tables = [one for one in catalog.taken_tables().values() if one.path.startswith(begins)]
+    newest = newest_open([one for one in tables if one.path not in just_taken])
+    found = [one for before in reversed(newest) if (one := _read_open(catalog, before))]
+    for one in sorted(found, key=lambda one: one.sheet.is_clinical):
+        outcome = _take(catalog, one)
+        if outcome.n_changes or outcome.error or (outcome.preview and outcome.preview.overtaken):
+            yield outcome
+
+
+def newest_open(tables: Iterable[TakenTable]) -> list[TakenTable]:
+    """Tables of which open lines are tried again, the newest first; one that is gone is not."""
+    waiting = [one for one in tables if one.open_lines and not _why_untried(one)]
+    return sorted(waiting, key=lambda one: one.taken_at, reverse=True)[:MAX_OPEN]
+
+
+def untried(tables: Collection[TakenTable]) -> dict[str, str]:
+    """Tables of which open lines are not tried, by path, and why."""
+    tried = {one.path for one in newest_open(tables)}
+    crowded = f"what waits is not tried: {MAX_OPEN} newer tables wait, too"
+    left = [one for one in tables if one.open_lines and one.path not in tried]
+    return {one.path: _why_untried(one) or crowded for one in left}
+
+
+def _why_untried(table: TakenTable) -> str:
+    if not os.path.isfile(table.path):  # noqa: PTH113 - never raises
+        return "the file is gone: what waits is tried only once it is back"
+    if table.taken_at < datetime.now(UTC) - OPEN_FOR:
+        return f"what waits is not tried any more, {OPEN_FOR.days} days after its taking"
+    return ""
+
+
+def _read_open(catalog: Catalog, before: TakenTable) -> _Read | None:
+    """Read the open lines of a table; None where it is gone, or another, and looked at as such."""
+    file = Path(before.path)
+    try:
+        sheet = _beside(catalog, read_sheet(file))
+        stamp = stamp_of([file])
+    except (SpecError, SlideUnreadable):
+        return None
+    if sheet.sha256 != before.sha256:
+        return None
+    numbers = {*before.open_lines}
+    lines = tuple(one for one in sheet.lines if one.number in numbers)
+    return _Read(sheet=replace(sheet, lines=lines), stamp=stamp, before=before)
 
 
 def _read(catalog: Catalog, path: str) -> _Read | None:
@@ -130,6 +161,8 @@ def _read(catalog: Catalog, path: str) -> _Read | None:
     if known is None:
         return _Read(sheet=sheet, stamp=stamp)
     same = replace(known, path=path, size_bytes=stamp.size_bytes, mtime_ns=stamp.mtime_ns)
+    if path != known.path:
+        same = replace(same, n_changes=0)
     catalog.enter_taken(same)
     return None
 
@@ -148,17 +181,14 @@ def _beside(catalog: Catalog, sheet: Sheet) -> Sheet:
 
 
 def _take(catalog: Catalog, one: _Read) -> TableOutcome:
-    sheet, path = one.sheet, one.sheet.source
-    preview = preview_table(catalog, sheet, leniency=Leniency(may_skip=True))
+    sheet, path, before = one.sheet, one.sheet.source, one.before
+    later = partial(stated_later, catalog, before) if before else None
+    preview = preview_table(catalog, sheet, leniency=Leniency(may_skip=True), later=later)
     if preview.conflicts:
-        first = preview.conflicts[0]
-        more = f" ({len(preview.conflicts)} conflicts)" if len(preview.conflicts) > 1 else ""
-        remedy = f"{first.remedy} (pathassets cohort import {shlex.quote(path)})"
-        error = SpecError(f"{first.message}{more}; nothing was changed", remedy=remedy)
-        return _refused(catalog, path, error)
+        return _refused(catalog, path, _against(preview, n_waiting=len(sheet.lines) * bool(before)))
     open_lines = _open_lines(catalog, sheet) if preview.n_skipped else ()
     take_table(catalog, preview, who=WHO)
-    before, n_changes = one.before, len(preview.changes)
+    n_changes = len(preview.changes)
     catalog.enter_taken(
         TakenTable(
             path=path, sha256=sheet.sha256, n_lines=len(sheet.lines), n_changes=n_changes,
@@ -171,6 +201,16 @@ def _take(catalog: Catalog, one: _Read) -> TableOutcome:
         path=path, state="taken", n_lines=before.n_lines if before else len(sheet.lines),
         n_changes=n_changes, n_open=len(open_lines), preview=preview,
     )  # fmt: skip
+
+
+def _against(preview: CohortPreview, *, n_waiting: int) -> SpecError:
+    """What speaks against a table, or against those lines of it that waited."""
+    first, path = preview.conflicts[0], shlex.quote(preview.source)
+    more = f" ({len(preview.conflicts)} conflicts)" if len(preview.conflicts) > 1 else ""
+    left = f"nothing of its {n_waiting} waiting lines" if n_waiting else "nothing"
+    again = f"if the table stays as it is: pathassets inbox retry {path}"
+    remedy = f"{first.remedy} (pathassets cohort import {path}); {again}"
+    return SpecError(f"{first.message}{more}; {left} was changed", remedy=remedy)
 
 
 def _open_lines(catalog: Catalog, sheet: Sheet) -> tuple[int, ...]:

@@ -1,8 +1,9 @@
 """Folders -> the files in them that may be slides or cohort tables, one by one.
 
 By scandir and one stat a file, without a list of them all: an inbox of 100,000 files is walked
-every few seconds. Links to folders are not followed, they may lead in circles; what copying
-programs write under (hidden names, `~`, and endings of their own such as `.part`) is not seen.
+every few seconds. Links to folders are not followed, they may lead in circles; a link to nothing,
+or in a circle itself, is no file until it leads to one. What copying programs write under (hidden
+names, `~`, and endings of their own such as `.part`) is not seen.
 """
 
 from __future__ import annotations
@@ -40,11 +41,14 @@ class Seen:
     mtime_ns: int
     ctime_ns: int
     is_file: bool = True
-    """Whether it is a regular file; a pipe or device is never opened, nor what is forbidden."""
+    """Whether it is a regular file; a pipe or device is never opened, nor what is forbidden, nor a
+    link to nothing."""
     etag: str = ""
     """Of an object, what its storage calls this version; empty of a file."""
     lacks: str = ""
     """Of an object, why it cannot be whole, or be taken."""
+    leads_nowhere: bool = False
+    """Whether it is a link to nothing, or in a circle."""
 
 
 def outermost(folders: Iterable[Path]) -> list[Path]:
@@ -72,7 +76,7 @@ def walk(folders: Iterable[Path]) -> Iterator[Seen]:
                 elif suffix_of(entry.name) in _WANTED:
                     yield from _look_at(entry, groups)
             except OSError:
-                continue  # gone since it was listed, or a link to nowhere
+                continue  # gone since it was listed
         yield from _slides_of_several(groups)
 
 
@@ -98,8 +102,10 @@ def _look_at(entry: os.DirEntry[str], groups: list[str]) -> Iterator[Seen]:
     """Give a file, unless it is one of several of a slide, which come after all of its folder."""
     try:
         found = entry.stat()
-    except PermissionError:
-        yield Seen(entry.path, 0, 0, 0, is_file=False)
+    except OSError as error:
+        is_forbidden = isinstance(error, PermissionError)
+        if is_forbidden or entry.is_symlink():
+            yield Seen(entry.path, 0, 0, 0, is_file=False, leads_nowhere=not is_forbidden)
         return
     if stat.S_ISDIR(found.st_mode):
         return

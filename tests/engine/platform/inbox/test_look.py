@@ -106,7 +106,6 @@ def test_an_empty_file_is_never_whole_and_copies_under_other_names_are_not_seen(
     for name in (".b.svs.Xy12", "b.svs.part", "b.svs.tmp", "b.svs.crdownload", "~b.svs", "b.svs~"):
         grow(inbox / name)
     grow(inbox / "~$table.xlsx")
-    (inbox / "c.svs").symlink_to(inbox / "nowhere")
     watched.look()
     assert watched.look(9000) == []
     assert {*watched.last.seen} == {str(inbox / "a.svs")}
@@ -114,6 +113,38 @@ def test_an_empty_file_is_never_whole_and_copies_under_other_names_are_not_seen(
     (inbox / "b.svs.part").rename(inbox / "b.svs")
     assert watched.look() == []
     assert watched.look(60) == ["b.svs"]
+
+
+def test_a_link_to_nothing_or_in_a_circle_is_whole_as_it_is_until_it_leads_somewhere(
+    inbox: Path, watched: Watched
+) -> None:
+    names = ("a.svs", "b.mrxs", "c.csv", "d.dcm")
+    scans = inbox.parent / "scans"
+    for name in names:
+        (inbox / name).symlink_to(scans / name)
+    (inbox / "e.svs").symlink_to("e.svs")
+    (inbox / "other.txt").symlink_to("nowhere")
+    (inbox / "folder.svs").symlink_to(inbox)
+    watched.look()
+    assert watched.look(60) == [*names, "e.svs"]
+    assert watched.lacks(inbox / "a.svs") == ""
+    for name in (*names, "e.svs"):
+        watched.catalog.refuse(
+            RejectedFile(
+                path=str(inbox / name), reason="dangling_link", message="", remedy="",
+                size_bytes=0, mtime_ns=0,
+            )
+        )  # fmt: skip
+    assert watched.look(60) == []
+    assert watched.last.seen == {}
+    grow(scans)  # they lead through a file now
+    assert watched.look(60) == []
+    assert watched.last.seen == {}
+    scans.unlink()
+    scans.mkdir()
+    grow(scans / "a.svs")
+    assert watched.look() == []
+    assert watched.look(60) == ["a.svs"]
 
 
 def test_folders_are_searched_through_once_and_never_in_circles(
