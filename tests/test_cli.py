@@ -250,6 +250,19 @@ def test_a_request_that_is_impossible_says_why_and_what_to_do(
 
 
 @pytest.mark.usefixtures("here")
+def test_a_refused_file_that_is_gone_is_forgotten_by_the_next_ingest(home: Path) -> None:
+    (home / "scans").mkdir()
+    bad = home / "scans" / "bad.svs"
+    slide = write_slide(home / "scans" / "a.svs", 1)
+    bad.write_bytes(slide.read_bytes()[:9000])
+    output("ingest", bad, code=1)
+    assert [one["path"] for one in status()["refused"]] == [str(bad)]
+    bad.unlink()
+    output("ingest", slide)
+    assert status()["refused"] == []
+
+
+@pytest.mark.usefixtures("here")
 def test_a_cohort_table_says_how_it_was_read_and_which_words_mean_unknown(home: Path) -> None:
     write_slide(home / "a.svs", 1)
     (home / "cohort.csv").write_text("file;patient;label\na;NA;None\n")

@@ -90,6 +90,9 @@ def register(
         SpecError: of what the cohort table says; all that was registered stays, and is told.
     """
     from pathassets.defs.assets.slide import report_slides  # noqa: PLC0415 - dagster takes seconds
+    from pathassets.engine.platform.inbox.taking import (  # noqa: PLC0415 - opens slides
+        forget_gone,
+    )
     from pathassets.engine.platform.ingestion.ingest import ingest  # noqa: PLC0415 - opens slides
 
     found: list[Registration] = []
@@ -103,6 +106,7 @@ def register(
             wrong = error
     if wrong is not None and not found:
         raise wrong
+    forget_gone(platform, is_everywhere=True)
     registered = [one.slide_id for one in found if one.slide_id]
     with report.progress("telling Dagster", len(registered)) as advance:
         report_slides(instance, platform, registered, advance=lambda _: advance(""))

@@ -55,15 +55,17 @@ def _is_readable_table(place: FilePlace) -> bool:
     return is_text and is_table(str(place)) and os.path.isfile(place)  # noqa: PTH113 - never raises
 
 
-def forget_gone(platform: Platform) -> int:
+def forget_gone(platform: Platform, *, is_everywhere: bool = False) -> int:
     """Forget the refusals of files that are no longer in the inbox; returns how many those were.
 
-    Where their folder is gone, too, its disk may be unmounted, and a bucket may not answer: they
-    stay.
+    `is_everywhere`: also of files of this machine that are elsewhere. Where their folder is gone,
+    too, its disk may be unmounted, and a bucket may not answer: they stay.
     """
     folders = [str(one) for one in platform.settings.inboxes]
-    refused = (one.path for one in platform.catalog.refused_below(folders))
-    gone = [path for path in refused if _is_gone(path)]
+    refused = {one.path for one in platform.catalog.refused_below(folders)}
+    if is_everywhere:
+        refused |= {one.path for one in platform.catalog.rejected_files() if not is_url(one.path)}
+    gone = [path for path in sorted(refused) if _is_gone(path)]
     if gone:
         platform.catalog.forget_refusals(gone)
     return len(gone)
