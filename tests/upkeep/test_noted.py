@@ -116,6 +116,15 @@ def test_a_release_whose_artifact_is_gone_or_changed_is_named(home: Path) -> Non
     shutil.copytree(kept, folder)
     assert findings("--bytes") == {}
 
+    with opened(home) as catalog:
+        catalog.drop_rows(Address("dataset", "cohort", ALL_SLIDES, folder.name))
+    found = findings()
+    [unknown], [_] = found["release_gone"], found["artifact_unrecorded"]
+    assert "is whole in the store, and the catalog does not know it" in unknown["evidence"]
+    assert output("doctor", code=1).endswith("pathassets doctor --fix mends all of them\n")
+    assert [*findings("--fix")] == ["artifact_unrecorded"]
+    assert findings() == {}
+
     write_by_hand(home, "UPDATE release SET content_sha256 = 'x'")
     [changed] = findings()["release_changed"]
     assert "not those that were released" in changed["evidence"]

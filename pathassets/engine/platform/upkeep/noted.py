@@ -8,6 +8,7 @@ release         ─▶ its artifact known, there, and of its content?  ─▶ to
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from itertools import groupby
 
@@ -16,6 +17,7 @@ from pathassets.core.address import ALL_SLIDES, Address
 from pathassets.core.recipe import DATASET
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.standing.absence import read_present, why_absent
+from pathassets.engine.platform.upkeep.adopt import adopt
 from pathassets.engine.platform.upkeep.finding import Finding
 from pathassets.engine.platform.upkeep.stored import FIX
 from pathassets.errors import ArtifactMissing, StoreError
@@ -55,8 +57,7 @@ def check_releases(platform: Platform, *, reads_bytes: bool) -> Iterator[Finding
     for release in platform.catalog.releases():
         address = Address(DATASET, release.dataset, ALL_SLIDES, release.digest)
         if platform.catalog.find_artifact(address) is None:
-            said = why_absent(platform, address).said
-            yield _release(release, f"{address} {said}", is_gone=True)
+            yield _unknown(platform, release, address)
             continue
         try:
             artifact = read_present(platform, address, reads_bytes=reads_bytes)
@@ -67,6 +68,24 @@ def check_releases(platform: Platform, *, reads_bytes: bool) -> Iterator[Finding
         if artifact.content_sha256 != release.content_sha256:
             said = f"the files of {address} are whole, and not those that were released"
             yield _release(release, said, is_gone=False)
+
+
+def _unknown(platform: Platform, release: ReleaseRecord, address: Address) -> Finding:
+    """A release whose artifact the catalog does not know, such as after an older one was restored.
+
+    It may lie in the store all the same.
+    """
+    told = _release(release, f"{address} {why_absent(platform, address).said}", is_gone=True)
+    try:
+        platform.store.read_checked(address)
+    except StoreError:
+        return told
+    return replace(
+        told,
+        evidence=f"{address} is whole in the store, and the catalog does not know it",
+        remedy=f"{FIX} enters it",
+        mend=partial(adopt, platform, address),
+    )
 
 
 def _release(release: ReleaseRecord, evidence: str, *, is_gone: bool) -> Finding:

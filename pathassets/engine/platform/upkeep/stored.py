@@ -191,7 +191,7 @@ def _whole(
         kind="artifact_unrecorded",
         subject=subject,
         evidence="it is whole by its sizes, and the catalog does not know it",
-        remedy=f"{FIX} reads its bytes and enters it; pathassets run does, where it is in force",
+        remedy=f"{FIX} reads its bytes and enters it",  # a run does so only where it is in force
         mend=partial(adopt, platform, address),
     )
 
