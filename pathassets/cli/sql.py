@@ -39,7 +39,7 @@ def sql(  # noqa: PLR0913 - the options of a command
 ) -> None:  # fmt: skip
     """Run a SELECT over the catalog's views, such as v_slides; nothing can be changed by it."""
     settings = read_settings()
-    open_to_read(settings).close()  # an older catalog is brought up to date
+    open_to_read(settings, needs_recipe=False).close()  # an older catalog is brought up to date
     asked = Asked(url=settings.catalog_url, query=query, timeout_s=timeout_s)
     if target is not None:
         report.written(target, write_answer(asked, target, escape_formulas=escape_formulas))

@@ -14,6 +14,7 @@ from pathassets import report
 from pathassets.cli.home import opened
 from pathassets.cli.options import SOME_FAILED, WORDS
 from pathassets.engine.platform.platform import open_to_read
+from pathassets.engine.platform.recipe import open_recipe
 from pathassets.engine.platform.upkeep.backup import write_backup
 from pathassets.engine.platform.upkeep.doctor import examine, treat
 from pathassets.engine.platform.upkeep.finding import Finding, Tally
@@ -75,6 +76,16 @@ def _findings(
         yield finding
     if not is_sound:
         return  # nothing can be held against it
+    try:
+        open_recipe(settings)
+    except SpecError as error:
+        yield Finding(
+            kind="recipe_unreadable",
+            subject=str(settings.recipe),
+            evidence=f"{error.message}; nothing else was looked at",
+            remedy=error.remedy,
+        )
+        return
     with open_to_read(settings) as platform:
         yield from examine(platform, reads_bytes=reads_bytes, search=search)
         from pathassets.defs.instance import (  # noqa: PLC0415 - dagster takes seconds
@@ -99,7 +110,7 @@ def _findings(
 @click.argument("file", type=click.Path(path_type=Path))
 def backup(file: Path) -> None:
     """Write catalog, annotations, recipe and settings into FILE."""
-    with open_to_read(read_settings()) as platform:
+    with open_to_read(read_settings(), needs_recipe=False) as platform:
         done = write_backup(platform, file)
     click.echo(report.backup_line(file, done))
     if done.lacking:

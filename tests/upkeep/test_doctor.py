@@ -372,6 +372,15 @@ def test_a_home_that_is_read_only_is_examined_and_that_dagster_cannot_say_anythi
     assert one["remedy"]
 
 
+def test_a_recipe_that_is_none_is_a_finding_and_stops_no_backup(home: Path) -> None:
+    (home / "recipe.yaml").write_text("tissue_mask: [\n")
+    [one] = findings()["recipe_unreadable"]
+    assert one["subject"] == str(home / "recipe.yaml")
+    assert "not YAML" in one["evidence"]
+    assert "2 slides" in output("backup", home / "b.bak")
+    assert "2" in output("sql", "SELECT COUNT(*) FROM v_slides")
+
+
 def test_a_name_that_gives_orders_to_the_terminal_is_written_out(home: Path) -> None:
     (home / "store" / "\x1b[2Jgone").write_text("x")
     said = output("doctor", code=1)

@@ -16,7 +16,7 @@ from pathassets.engine.settings import Settings
 from pathassets.engine.stores import store_of
 from pathassets.engine.workers.on_ray.workers import RayWorkers
 from pathassets.engine.workers.pool import LocalWorkers, Workers
-from pathassets.errors import StoreError
+from pathassets.errors import SpecError, StoreError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,19 +60,21 @@ class Platform:
         self.close()
 
 
-def open_to_read(settings: Settings) -> Platform:
+def open_to_read(settings: Settings, *, needs_recipe: bool = True) -> Platform:
     """Open it for what only reads, be its store on a disk that cannot be written.
 
-    What is worked out of the catalog is then kept in a copy, as long as it is open.
+    What is worked out of the catalog is then kept in a copy, as long as it is open. For who needs
+    no recipe, one that cannot be read counts as empty.
 
     Raises:
-        SpecError: the recipe asks for something impossible.
+        SpecError: the recipe asks for something impossible, and is needed.
         StoreError: the store is not there, and cannot be made, or not the one the catalog knows.
         CatalogError: the catalog cannot be opened, or another version made it.
     """
     _require_known(settings)
+    recipe = _recipe_of(settings, is_needed=needs_recipe)
     try:
-        return _open(settings)
+        return _open(settings, recipe)
     except StoreError:
         if isinstance(settings.store, Path) and not settings.store.is_dir():
             raise
@@ -80,8 +82,17 @@ def open_to_read(settings: Settings) -> Platform:
         settings=settings,
         store=store_of(settings),
         catalog=Catalog.open_copy(settings.catalog_url),
-        recipe=open_recipe(settings),
+        recipe=recipe,
     )
+
+
+def _recipe_of(settings: Settings, *, is_needed: bool) -> Recipe:
+    try:
+        return open_recipe(settings)
+    except SpecError:
+        if is_needed:
+            raise
+        return Recipe(entries=())
 
 
 def open_platform(settings: Settings) -> Platform:
@@ -92,7 +103,7 @@ def open_platform(settings: Settings) -> Platform:
         StoreError: the store is not writable, or not the one that the catalog knows.
         CatalogError: the catalog cannot be opened, or a newer version made it.
     """
-    platform = _open(settings)
+    platform = _open(settings, open_recipe(settings))
     platform.catalog.note_encoders(encoders_of(platform.recipe))
     return platform
 
@@ -110,8 +121,7 @@ def with_recipe_of_now(platform: Platform) -> Platform:
     return replace(platform, recipe=recipe)
 
 
-def _open(settings: Settings) -> Platform:
-    recipe = open_recipe(settings)
+def _open(settings: Settings, recipe: Recipe) -> Platform:
     _require_known(settings)
     store = store_of(settings)
     store.open()

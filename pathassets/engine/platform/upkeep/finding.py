@@ -11,6 +11,7 @@ FindingKind = Literal[
     "open_to_others",
     "catalog_damaged",
     "catalog_old",
+    "recipe_unreadable",
     "weights_unread",
     "dagster_unreadable",
     "artifact_gone",
