@@ -28,7 +28,7 @@ from typing import IO, Any
 
 from pathassets.adapters.store.folders import sync_folder
 from pathassets.core.spec import canonical_json
-from pathassets.errors import StoreError
+from pathassets.errors import OutputExists, StoreError
 
 MANIFEST = "manifest.json"
 MANIFEST_LIMIT_BYTES = 256 * 2**20
@@ -53,10 +53,11 @@ def write_bundle(target: Path, folder: Path, *, what: str, about: dict[str, Any]
     """Put all files of a folder into one, which only its owner may read.
 
     Raises:
-        StoreError: the target is there already, or it cannot be written.
+        OutputExists: the target is there already.
+        StoreError: it cannot be written.
     """
     if target.exists() or target.is_symlink():
-        raise StoreError(target, "is there already", remedy="Name another file, or move it away")
+        raise OutputExists(target, "is there already", remedy="Name another file, or move it away")
     bundle = Bundle(about=about, files=dict(_hashed(folder)))
     aside = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
     try:

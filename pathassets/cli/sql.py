@@ -20,6 +20,7 @@ MAX_ROWS = 200
 @click.option(
     "--to", "target", type=click.Path(path_type=Path), help="Write it: FILE.csv, FILE.parquet."
 )
+@click.option("--overwrite", is_flag=True, help="Replace the file that is there.")
 @click.option("--json", "as_json", is_flag=True, help="For machines: one object a row.")
 @click.option(
     "--limit", type=click.IntRange(min=1), default=MAX_ROWS, show_default=True,
@@ -35,14 +36,15 @@ MAX_ROWS = 200
 )  # fmt: skip
 def sql(  # noqa: PLR0913 - the options of a command
     query: str, target: Path | None, limit: int, timeout_s: float,
-    *, as_json: bool, escape_formulas: bool,
+    *, as_json: bool, escape_formulas: bool, overwrite: bool,
 ) -> None:  # fmt: skip
     """Run a SELECT over the catalog's views, such as v_slides; nothing can be changed by it."""
     settings = read_settings()
     open_to_read(settings).close()  # an older catalog is brought up to date
     asked = Asked(url=settings.catalog_url, query=query, timeout_s=timeout_s)
     if target is not None:
-        report.written(target, write_answer(asked, target, escape_formulas=escape_formulas))
+        written = write_answer(asked, target, escape_formulas=escape_formulas, overwrite=overwrite)
+        report.written(target, written)
         return
     with ask(asked) as answer:
         if as_json:
