@@ -282,7 +282,12 @@ def test_a_query_is_written_as_csv_and_parquet_which_others_read(home: Path) -> 
     said = output("sql", query, "--to", home / "labels.csv")
     assert "mind: 1 cell would be run by a spreadsheet" in said
     assert pd.read_csv(home / "labels.csv")["value"].tolist() == [HOSTILE["formula"], "2"]
-    said = output("sql", query, "--to", home / "labels.csv", "--escape-formulas")
+    refused = invoke("sql", query, "--to", home / "labels.csv", "--escape-formulas")
+    assert refused.exit_code == 2
+    assert f"{home / 'labels.csv'}: is there already" in refused.stderr
+    assert "--overwrite" in refused.stderr
+    assert pd.read_csv(home / "labels.csv")["value"][0] == HOSTILE["formula"]
+    said = output("sql", query, "--to", home / "labels.csv", "--escape-formulas", "--overwrite")
     assert pd.read_csv(home / "labels.csv")["value"][0] == "'" + HOSTILE["formula"]
     output("sql", query, "--to", home / "labels.parquet")
     found = duckdb.sql(f"SELECT name, number FROM '{home}/labels.parquet'").fetchall()  # noqa: S608

@@ -26,9 +26,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
+from pathassets.adapters.named_files import open_named, remedy_of
 from pathassets.adapters.store.folders import sync_folder
 from pathassets.core.spec import canonical_json
-from pathassets.errors import StoreError
+from pathassets.errors import OutputExists, StoreError
 
 MANIFEST = "manifest.json"
 MANIFEST_LIMIT_BYTES = 256 * 2**20
@@ -53,10 +54,11 @@ def write_bundle(target: Path, folder: Path, *, what: str, about: dict[str, Any]
     """Put all files of a folder into one, which only its owner may read.
 
     Raises:
-        StoreError: the target is there already, or it cannot be written.
+        OutputExists: the target is there already.
+        StoreError: it cannot be written.
     """
     if target.exists() or target.is_symlink():
-        raise StoreError(target, "is there already", remedy="Name another file, or move it away")
+        raise OutputExists(target, "is there already", remedy="Name another file, or move it away")
     bundle = Bundle(about=about, files=dict(_hashed(folder)))
     aside = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
     try:
@@ -137,13 +139,15 @@ def unpacked(source: Path, folder: Path, *, what: str) -> Iterator[Bundle]:
 
 def _unpack(source: Path, folder: Path, what: str) -> Bundle:
     try:
-        with tarfile.open(source, mode="r|") as tar:
+        with open_named(source) as file, tarfile.open(fileobj=file, mode="r|") as tar:
             bundle = _read_manifest(source, tar, what)
             seen = {_take(source, tar, member, folder, bundle) for member in iter(tar.next, None)}
     except (tarfile.TarError, EOFError) as error:
         raise _refused(source, f"is no tar, or is cut short: {error}") from error
     except OSError as error:
-        raise StoreError(source, f"cannot be unpacked: {error.strerror or error}") from error
+        raise StoreError(
+            source, f"cannot be unpacked: {error.strerror or error}", remedy=remedy_of(error, "")
+        ) from error
     missing = sorted(set(bundle.files) - seen)
     if missing:
         raise _refused(source, f"lacks {missing[0]}, which its manifest names")

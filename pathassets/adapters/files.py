@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from pathassets.adapters.named_files import INTO_A_FILE, NotAFile, open_named
 from pathassets.errors import SlideChanged, SlideUnreadable
 
 logger = logging.getLogger(__name__)
@@ -67,7 +68,7 @@ def fingerprint_from(sha256s: Iterable[str]) -> str:
 
 def _sha256(path: Path) -> str:
     try:
-        with path.open("rb") as file:
+        with open_named(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise unreadable(path, error) from error
@@ -133,6 +134,8 @@ def unreadable(path: object, error: OSError) -> SlideUnreadable:
         )
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return _missing(path)
+    if isinstance(error, NotAFile):
+        return SlideUnreadable(path, error.fact, remedy=INTO_A_FILE, reason="not_a_file")
     if isinstance(error, PermissionError):
         return SlideUnreadable(
             path, "permission denied", remedy="Grant read permission", reason="no_permission"

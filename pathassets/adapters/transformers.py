@@ -19,6 +19,7 @@ import safetensors
 import torch
 from torch import nn
 
+from pathassets.adapters.named_files import read_named
 from pathassets.core.features.encoder import EncoderCard
 from pathassets.core.features.preprocessing import Preprocessing
 from pathassets.core.features.published_encoders import Declaration
@@ -165,7 +166,7 @@ def _read_json(folder: Path, name: str, encoder: str) -> dict[str, Any]:
             encoder, f"there is no folder {folder}", remedy="Name the folder of config.json."
         )
     try:
-        found = json.loads((folder / name).read_text(encoding="utf-8"))
+        found = json.loads(read_named(folder / name))
     except FileNotFoundError as error:
         raise EncoderError(
             encoder, f"{folder} has no {name}",

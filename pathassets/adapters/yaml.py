@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from pathassets.adapters.named_files import open_named
 from pathassets.core.recipe import Recipe
 from pathassets.core.recipe_file import HashWeights, parse_recipe
 from pathassets.errors import SpecError
@@ -52,7 +53,7 @@ def load_recipe(path: Path, hash_weights: HashWeights | None = None) -> Recipe:
 
 def _text_of(path: Path) -> str:
     try:
-        with path.open("rb") as file:
+        with open_named(path) as file:
             data = file.read(MOST_BYTES + 1)
         text = data.decode()
     except (OSError, UnicodeDecodeError) as error:

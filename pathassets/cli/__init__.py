@@ -15,6 +15,7 @@ import click
 
 from pathassets import report
 from pathassets.cli.options import BAD_INPUT, INTERRUPTED
+from pathassets.cli.output import output_told
 from pathassets.errors import PathAssetsError
 
 _COMMANDS = {
@@ -67,6 +68,11 @@ class _Command(click.Group):
         module, name = _COMMANDS[cmd_name]
         command: click.Command = getattr(import_module(f"{__name__}.{module}"), name)
         return command
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run the command, and say where its output cannot be written."""
+        with output_told():
+            return super().main(*args, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

@@ -10,7 +10,7 @@ import click
 
 from pathassets import report
 from pathassets.cli.home import opened
-from pathassets.cli.options import SOME_FAILED, WORDS
+from pathassets.cli.options import SOME_FAILED, WORDS, Number
 from pathassets.core.exchange.names import NameBy
 from pathassets.core.stages import FEATURES
 from pathassets.engine.platform.exchange.adopt import Imported, ImportRequest, adopt
@@ -74,7 +74,7 @@ def export_command(  # noqa: PLR0913 - the options of a command
     help="CLAM's folder of patches, which says how large they are.",
 )  # fmt: skip
 @click.option(
-    "--max-off", type=click.FloatRange(0.0, 0.5), default=0.0, show_default=True,
+    "--max-off", type=Number(0.0, 0.5), default=0.0, show_default=True,
     help="Share by which the side of a patch may differ from the entry's; a pixel always may.",
 )  # fmt: skip
 @click.option(
@@ -82,7 +82,7 @@ def export_command(  # noqa: PLR0913 - the options of a command
     help="Take what was changed after pathassets exported it for features of another.",
 )  # fmt: skip
 @click.option(
-    "--rate", type=click.FloatRange(min=0.0, min_open=True),
+    "--rate", type=Number(0.001, 1e9),
     help="Patches per second, to say what was saved; measured here where it can be.",
 )  # fmt: skip
 def import_command(  # noqa: PLR0913, PLR0917 - the options of a command

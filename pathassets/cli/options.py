@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import click
 
 from pathassets.adapters.objects.remote_file import FilePlace, place_of
+from pathassets.core.text import is_text
 
 SOME_FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 """Exit codes."""
@@ -18,7 +22,20 @@ class _Words(click.ParamType[str]):
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         if not value.strip():
             self.fail("it says nothing", param, ctx)
+        if not is_text(value):
+            self.fail("it has bytes that are no text", param, ctx)
         return value
+
+
+class Number(click.FloatRange):
+    """A number within bounds; all of them let `nan` through, and no upper one `inf`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Take what is a number."""
+        found = super().convert(value, param, ctx)
+        if not math.isfinite(found):
+            self.fail(f"{found} is no number that can be reckoned with", param, ctx)
+        return found
 
 
 class _Place(click.ParamType[FilePlace]):

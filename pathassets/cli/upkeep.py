@@ -12,7 +12,7 @@ import click
 
 from pathassets import report
 from pathassets.cli.home import opened
-from pathassets.cli.options import SOME_FAILED, WORDS
+from pathassets.cli.options import SOME_FAILED, WORDS, Number
 from pathassets.engine.platform.platform import open_to_read
 from pathassets.engine.platform.recipe import open_recipe
 from pathassets.engine.platform.upkeep.backup import write_backup
@@ -21,13 +21,14 @@ from pathassets.engine.platform.upkeep.finding import Finding, Tally
 from pathassets.engine.platform.upkeep.forget import Request
 from pathassets.engine.platform.upkeep.forget import forget as forget_slide
 from pathassets.engine.platform.upkeep.garbage import (
+    MOST_DAYS,
     OLDER_THAN_DAYS,
     find_garbage,
     remove_garbage,
 )
 from pathassets.engine.platform.upkeep.home import look_at_home
 from pathassets.engine.platform.upkeep.restore import restore_backup
-from pathassets.engine.platform.upkeep.scrub import SHARE, n_to_scrub
+from pathassets.engine.platform.upkeep.scrub import MOST_MINUTES, SHARE, n_to_scrub
 from pathassets.engine.platform.upkeep.scrub import scrub as scrub_share
 from pathassets.engine.settings import Settings, read_settings
 from pathassets.errors import DagsterUnavailable, SpecError, StoreError
@@ -141,10 +142,10 @@ def restore(file: Path, *, is_forced: bool, instead_of: str) -> None:
     "--share",
     default=SHARE,
     show_default=True,
-    type=click.FloatRange(0, 1, min_open=True),
+    type=Number(0, 1, min_open=True),
     help="Part of all artifacts.",
 )
-@click.option("--minutes", type=click.FloatRange(0, min_open=True), help="End after so long.")
+@click.option("--minutes", type=Number(0, MOST_MINUTES, min_open=True), help="End after so long.")
 @click.option("--dry-run", is_flag=True, help="Say how many would be read, and read none.")
 def scrub(share: float, minutes: float | None, *, dry_run: bool) -> None:
     """Read again the bytes of those artifacts that nobody read for longest."""
@@ -167,7 +168,7 @@ def scrub(share: float, minutes: float | None, *, dry_run: bool) -> None:
     "older_than_days",
     default=OLDER_THAN_DAYS,
     show_default=True,
-    type=click.FloatRange(0),
+    type=Number(0, MOST_DAYS),
     metavar="DAYS",
     help="Leave alone what was made since.",
 )

@@ -110,6 +110,15 @@ def quoted(text: str, n_chars: int = QUOTED_CHARS) -> str:
     return f"'{visible(shortened(text, n_chars))}'"
 
 
+def is_text(text: str) -> bool:
+    r"""Whether it is text throughout; bytes that are none become halves of characters.
+
+    >>> is_text("Größe"), is_text("\udcff")
+    (True, False)
+    """
+    return not any(unicodedata.category(one) == "Cs" for one in text)
+
+
 def names_one(text: str, names: Iterable[str]) -> bool:
     """Whether one of these names stands in a text, and not as a part of a longer one.
 

@@ -16,11 +16,12 @@ from pathassets.engine.platform.merged_slides import ids_of_today
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.standing.refresh import refresh_wanted
 from pathassets.engine.platform.upkeep.garbage import (
+    MOST_DAYS,
     OLDER_THAN_DAYS,
     find_garbage,
     remove_garbage,
 )
-from pathassets.engine.platform.upkeep.scrub import SHARE, scrub
+from pathassets.engine.platform.upkeep.scrub import MOST_MINUTES, SHARE, scrub
 
 PROCESS_SLIDES = "process_slides"
 BUILD_DATASETS = "build_datasets"
@@ -121,9 +122,9 @@ def _run_chosen(context: dg.OpExecutionContext, config: SlidesConfig, platform: 
 class ScrubConfig(dg.Config):
     """How much to read."""
 
-    share: float = SHARE
+    share: float = Field(default=SHARE, gt=0, le=1)
     """Of all artifacts."""
-    minutes: float = Field(default=120.0, gt=0)
+    minutes: float = Field(default=120.0, gt=0, le=MOST_MINUTES)
 
 
 @dg.op
@@ -140,7 +141,10 @@ class GarbageConfig(dg.Config):
 
     remove: bool = Field(default=False, description="Remove it; without, it is only counted.")
     older_than_days: float = Field(
-        default=OLDER_THAN_DAYS, ge=0, description="What was made since is left alone."
+        default=OLDER_THAN_DAYS,
+        ge=0,
+        le=MOST_DAYS,
+        description="What was made since is left alone.",
     )
 
 

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from pydantic import ValidationError
 
+from pathassets.defs.jobs import GarbageConfig, ScrubConfig
 from tests.catalog.merges import remember_merge
 from tests.defs.small_slides import write_corrupt_slide, write_slide
 from tests.defs.workbench import Workbench
@@ -127,3 +129,15 @@ def test_a_dataset_is_stale_when_its_slides_were_made_anew(bench: Workbench, hom
     assert bench.staleness(key) == "stale"
     assert bench.run("build_datasets").success
     assert bench.staleness(key) == "fresh"
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -1.0, 1e300])
+def test_a_number_that_upkeep_cannot_mean_is_refused(number: float) -> None:
+    asked = (
+        lambda: ScrubConfig(share=number),
+        lambda: ScrubConfig(minutes=number),
+        lambda: GarbageConfig(older_than_days=number),
+    )
+    for config in asked:
+        with pytest.raises(ValidationError):
+            config()

@@ -17,6 +17,7 @@ from pathassets.adapters.annotations.builder import AnnotationBuilder, GetLabel
 from pathassets.adapters.annotations.geojson import build_geojson
 from pathassets.adapters.annotations.ndpa import NdpaFrame
 from pathassets.adapters.annotations.xml_tree import parse_xml
+from pathassets.adapters.named_files import INTO_A_FILE, NotAFile, open_named
 from pathassets.core.annotations.annotations import Annotations
 from pathassets.errors import AnnotationError
 
@@ -78,12 +79,12 @@ def _bytes_of(path: Path) -> bytes:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
             raise AnnotationError(path, "is a folder", remedy="Give a file")
-        if not stat.S_ISREG(mode):  # a pipe would be waited for
-            raise AnnotationError(path, "is no regular file", remedy="Give a file")
-        with path.open("rb") as file:
+        with open_named(path) as file:
             head = file.read(HEAD_BYTES)
             # A slide of gigabytes given by mistake is not read to its end.
             return head + file.read() if _first_sign(head) in b"{[<" else head
+    except NotAFile as error:
+        raise AnnotationError(path, error.fact, remedy=INTO_A_FILE) from error
     except FileNotFoundError as error:
         raise AnnotationError(path, "no such file", remedy="Look at the path") from error
     except OSError as error:

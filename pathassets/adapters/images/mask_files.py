@@ -24,6 +24,7 @@ from pathassets.adapters.images.headers import (
     require_picture,
     require_size,
 )
+from pathassets.adapters.named_files import open_named, read_named
 from pathassets.errors import AnnotationError
 
 NUMPY_SUFFIXES = {".npy", ".npz"}
@@ -58,7 +59,7 @@ def load_mask_image(path: Path) -> np.ndarray:
             several pages, or shows different colours and none of them is 0.
     """
     try:
-        data = path.read_bytes()
+        data = read_named(path)
         pixels = _tiff_pixels(data) if data[:4] in TIFF_HEADS else _pixels(data)
     except OSError as error:
         raise _unreadable(path, error.strerror or str(error)) from error
@@ -133,7 +134,7 @@ def load_mask_array(path: Path) -> np.ndarray:
         AnnotationError: it is missing, damaged, holds objects, or not two axes.
     """
     try:
-        with path.open("rb") as file:  # np.load leaves a damaged file open
+        with open_named(path) as file:  # np.load leaves a damaged file open
             array = _archived(file) if zipfile.is_zipfile(file) else _stored(file)
     except OSError as error:
         raise _unreadable(path, error.strerror or str(error)) from error

@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from pathassets.adapters.openslide.diagnosis import KINDS, is_dicom, read_head
+from pathassets.adapters.named_files import KINDS
+from pathassets.adapters.openslide.diagnosis import is_dicom, read_head
 from pathassets.errors import SlideUnreadable
 
 _HAMAMATSU = b"Virtual Microscope Specimen]"

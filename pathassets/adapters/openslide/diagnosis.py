@@ -9,6 +9,7 @@ import stat
 from pathlib import Path
 
 from pathassets.adapters.files import unreadable
+from pathassets.adapters.named_files import KINDS
 from pathassets.adapters.tiff.layout import read_layout
 from pathassets.adapters.tiff.remedies import TILED
 from pathassets.errors import SlideUnreadable
@@ -40,12 +41,6 @@ _CHARACTER_BYTES = 4
 """Of the longest one in UTF-8."""
 _TAR_AT, _DICOM_AT = 257, 128
 """Where a tar and a DICOM file say what they are (POSIX.1-1988, ustar; DICOM part 10, 7.1)."""
-KINDS = {
-    stat.S_IFIFO: "a named pipe",
-    stat.S_IFSOCK: "a socket",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a disk",
-}
 
 
 def require_file(path: Path) -> None:

@@ -17,7 +17,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pathassets.adapters.tables.table import TableLine, check_header, plain, trimmed, unreadable
+from pathassets.adapters.tables.table import (
+    TableLine,
+    check_header,
+    plain,
+    trimmed,
+    unread,
+    unreadable,
+)
 from pathassets.errors import SpecError
 
 MAX_BYTES = 100 * 2**20
@@ -84,7 +91,7 @@ def _read(path: Path) -> bytes:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise unreadable(path, error.strerror or str(error), "Look at its name") from error
+        raise unread(path, error) from error
     if data.startswith(_WORKBOOKS):
         raise unreadable(path, "it is a workbook (.xlsx, .xls, .ods), no CSV file", _AS_CSV)
     if len(data) > MAX_BYTES:

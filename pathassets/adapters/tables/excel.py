@@ -27,12 +27,14 @@ from openpyxl.utils import get_column_letter  # type: ignore[import-untyped]
 from openpyxl.utils.cell import range_boundaries  # type: ignore[import-untyped]
 from openpyxl.utils.exceptions import InvalidFileException  # type: ignore[import-untyped]
 
+from pathassets.adapters.named_files import read_named
 from pathassets.adapters.tables.table import (
     Table,
     TableLine,
     check_header,
     plain,
     trimmed,
+    unread,
     unreadable,
 )
 from pathassets.core.text import quoted
@@ -97,9 +99,9 @@ def read_workbook(path: Path, *, any_of: Sequence[str], sheet: str | None = None
 def _checked(path: Path) -> bytes:
     """Bytes of a workbook that unpacks to no more than fits."""
     try:
-        data = path.read_bytes()
+        data = read_named(path)
     except OSError as error:
-        raise unreadable(path, error.strerror or str(error), "Look at its name") from error
+        raise unread(path, error) from error
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             n_bytes = sum(member.file_size for member in archive.infolist())

@@ -10,12 +10,14 @@ from typing import Any
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
+from pathassets.adapters.named_files import read_named
 from pathassets.adapters.tables.table import (
     Table,
     TableLine,
     check_header,
     plain,
     trimmed,
+    unread,
     unreadable,
 )
 from pathassets.core.text import quoted
@@ -32,9 +34,9 @@ def read_parquet_table(path: Path, *, any_of: tuple[str, ...]) -> Table:
         SpecError: it cannot be read, is too large, or has no such column.
     """
     try:
-        data = path.read_bytes()
+        data = read_named(path)
     except OSError as error:
-        raise unreadable(path, error.strerror or str(error), "Look at its name") from error
+        raise unread(path, error) from error
     try:
         file = pq.ParquetFile(pa.BufferReader(data))
         is_large = len(data) > MAX_BYTES or file.metadata.num_rows > MAX_LINES

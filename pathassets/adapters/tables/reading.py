@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pathassets.adapters.named_files import open_named
 from pathassets.adapters.tables.csv_table import (
     BESIDE_DECIMAL_COMMAS,
     SEPARATORS,
     read_csv_table,
 )
-from pathassets.adapters.tables.table import Table, unreadable
+from pathassets.adapters.tables.table import Table, unread, unreadable
 from pathassets.errors import SpecError
 
 _ZIP, _PARQUET, _OLE = b"PK\x03\x04", b"PAR1", b"\xd0\xcf\x11\xe0"
@@ -22,10 +23,10 @@ def read_table(path: Path, *, any_of: tuple[str, ...], sheet: str | None = None)
         SpecError: it cannot be read, has no such column, or a line is not what it should be.
     """
     try:
-        with path.open("rb") as file:
+        with open_named(path) as file:
             first = file.read(4)
     except OSError as error:
-        raise unreadable(path, error.strerror or str(error), "Look at its name") from error
+        raise unread(path, error) from error
     if first == _ZIP:
         from pathassets.adapters.tables.excel import read_workbook  # noqa: PLC0415 - takes 0.2 s
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pathassets.adapters.named_files import remedy_of
 from pathassets.core.text import quoted
 from pathassets.errors import SpecError
 
@@ -70,6 +71,11 @@ def plain(name: str) -> str:
 def unreadable(path: Path, why: str, remedy: str) -> SpecError:
     """Build the error of a file that is no table."""
     return SpecError(f"{path}: cannot read the cohort table: {why}", remedy=remedy)
+
+
+def unread(path: Path, error: OSError) -> SpecError:
+    """Build the error of a table of which the system says that it cannot be read."""
+    return unreadable(path, error.strerror or str(error), remedy_of(error, "Look at its name"))
 
 
 def check_header(

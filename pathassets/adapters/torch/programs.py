@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from pathassets.adapters.named_files import read_named, remedy_of
 from pathassets.adapters.torch.archives import Archive, Unfit, archive_of
 from pathassets.adapters.torch.graphs import Payload, check_graph, payloads_of
 from pathassets.adapters.torch.scripts import check_code, check_pickle
@@ -126,12 +127,14 @@ def open_program(path: str | Path, *, device: str = "cpu") -> tuple[nn.Module, s
 def _checked(path: Path, kinds: Mapping[str, Check]) -> tuple[Archive, str]:
     """The members of a file, every one of which is of a known kind and as it should be."""
     try:
-        data = path.read_bytes()
+        data = read_named(path)
         archive = archive_of(data, may_be_packed=kinds is _SCRIPT_KINDS)
         for name in archive.members:
             _check_member(archive, name, kinds)
     except OSError as error:
-        raise EncoderError(str(path), f"cannot be read: {error}", remedy="Check it.") from error
+        raise EncoderError(
+            str(path), f"cannot be read: {error}", remedy=remedy_of(error, "Check it.")
+        ) from error
     except Unfit as error:
         raise EncoderError(
             str(path), str(error),

@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from pathassets.adapters.named_files import open_named, remedy_of
 from pathassets.errors import EncoderError
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
@@ -152,7 +153,9 @@ def file_sha256(path: str | Path) -> str:
         EncoderError: it cannot be read.
     """
     try:
-        with Path(path).open("rb") as file:
+        with open_named(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise EncoderError(str(path), f"cannot be read: {error}", remedy="Check it.") from error
+        raise EncoderError(
+            str(path), f"cannot be read: {error}", remedy=remedy_of(error, "Check it.")
+        ) from error

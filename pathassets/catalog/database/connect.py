@@ -29,6 +29,7 @@ from pathassets.catalog.database.urls import URL_REMEDY, name_of, parse_url, wit
 from pathassets.catalog.database.views import drop_views, make_views
 from pathassets.catalog.migrations import HEAD, VERSION_TABLE
 from pathassets.core.spec import canonical_json
+from pathassets.core.text import quoted
 from pathassets.errors import CatalogError, DagsterUnavailable
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
@@ -108,7 +109,12 @@ def _translated(url: URL) -> Iterator[None]:
         told = CatalogError(said, remedy=remedy)
         told.is_away = dialects.is_away(error)
         raise told from cause
-    except ValueError as error:  # the driver's word on NUL, lone surrogates and NaN in JSON
+    except UnicodeEncodeError as error:  # of an argument, or the name of a file
+        raise CatalogError(
+            f"{quoted(error.object)} has bytes that are no text",
+            remedy="Name a slide by its id, and write all else in UTF-8",
+        ) from error
+    except ValueError as error:  # the driver's word on NUL and on NaN in JSON
         raise CatalogError(f"{name_of(url)}: cannot hold a value: {error}") from error
 
 

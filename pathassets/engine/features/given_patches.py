@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 
 from pathassets.adapters.images.headers import MAX_PATCH_PX, read_npy, require_picture
+from pathassets.adapters.named_files import open_named, read_named
 from pathassets.adapters.openslide.members import SUFFIXES
 from pathassets.adapters.openslide.reader import open_handle
 from pathassets.errors import SlideUnreadable, SpecError
@@ -115,9 +116,9 @@ def read_image(image: object, place: int = 0) -> np.ndarray:
     _refuse_slide(path)
     try:
         if path.suffix.lower() == ".npy":
-            with path.open("rb") as file:  # np.load leaves a damaged file open
+            with open_named(path) as file:  # np.load leaves a damaged file open
                 return _as_rgb(read_npy(file, most_px=MAX_PATCH_PX), name)
-        data = path.read_bytes()
+        data = read_named(path)
         require_picture(data, most_px=MAX_PATCH_PX)
     except (OSError, ValueError, EOFError) as error:
         raise SpecError(

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pathassets.adapters.named_files import refuse_taken
 from pathassets.adapters.tables.writing import write_csv, write_parquet
 from pathassets.catalog.database.query import Result, open_query
 from pathassets.core.text import quoted
@@ -59,16 +60,21 @@ def require_distinct(columns: Sequence[str]) -> None:
         )
 
 
-def write_answer(asked: Asked, target: Path, *, escape_formulas: bool = False) -> Written:
+def write_answer(
+    asked: Asked, target: Path, *, escape_formulas: bool = False, overwrite: bool = False
+) -> Written:
     """Write a query's answer as CSV or Parquet, by the name's ending.
 
     Raises:
         SpecError: the ending is another, two columns have one name, or the place cannot be written.
+        OutputExists: something is there, and is not to be overwritten.
         CatalogError: it is no query, or takes too long.
     """
     suffix = target.suffix.lower()
     if suffix not in (".csv", ".parquet"):
         raise SpecError(f"{target}: neither .csv nor .parquet", remedy="Name it so")
+    if not overwrite:
+        refuse_taken(target, remedy="Name another file, or replace it: --overwrite")
     with ask(asked) as answer:
         require_distinct(answer.columns)
         if suffix == ".parquet":

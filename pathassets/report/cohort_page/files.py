@@ -16,6 +16,7 @@ from glob import escape
 from pathlib import Path
 from urllib.parse import quote
 
+from pathassets.adapters.named_files import head_of, refuse_taken
 from pathassets.engine.platform.cohort_page.page import (
     N_PER_PAGE,
     PagedCohort,
@@ -41,8 +42,8 @@ PAGE = "cohort.html"
 """Name of the page, in the home, where nobody names another."""
 LEFT_BEHIND_S = 86_400
 """Age from which an unfinished file is that of a run that was killed."""
-HEAD_BYTES = 1_000
-"""Of a page, in which it says by what it was made."""
+_NO_SCRIPT = b"sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
+"""In the policy of an index, which has no script; before, an index did not say what made it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,9 +74,12 @@ def write_pages(
 
     Raises:
         SpecError: the place cannot be written, or the recipe has no such features.
+        OutputExists: something is there that is no page of such.
     """
     path, platform = place_of(platform, path), platform.readable
     cohort = open_cohort(platform, features=features, chosen=chosen)
+    for name in _names(path, len(cohort.pages)):
+        _refuse_foreign(path.with_name(name))
     advance = begin(len(cohort.slide_ids))
     parts: dict[Path, Path] = {}
     try:
@@ -101,6 +105,7 @@ def place_of(platform: Platform, path: Path | None) -> Path:
 
     Raises:
         SpecError: its folder is not there or not writable, or it is a folder itself.
+        OutputExists: something is there that is no page of such.
     """
     found = (platform.settings.home / PAGE if path is None else path).absolute()
     if found.is_dir() or not os.access(found.parent, os.W_OK | os.X_OK):
@@ -108,7 +113,17 @@ def place_of(platform: Platform, path: Path | None) -> Path:
             f"{found}: no file can be written there",
             remedy="Name a file in a folder of yours: --to",
         )
+    _refuse_foreign(found)
     return found
+
+
+def _refuse_foreign(path: Path) -> None:
+    refuse_taken(path, remedy="Name another file with --to, or move it away", is_own=_is_ours)
+
+
+def _names(path: Path, n_pages: int) -> list[str]:
+    """What the pages are called."""
+    return [path.name] if n_pages == 1 else [_numbered(path, n + 1) for n in range(n_pages)]
 
 
 def _texts(
@@ -116,7 +131,7 @@ def _texts(
 ) -> Iterator[tuple[Path, str]]:
     """Each page and its place, the index last."""
     title, pages = title_of(platform.settings.home), cohort.pages
-    names = [path.name] if len(pages) == 1 else [_numbered(path, n + 1) for n in range(len(pages))]
+    names = _names(path, len(pages))
     links = [quote(name) for name in names]
     size = size_for(min(N_PER_PAGE, len(cohort.slide_ids)))
     lines: list[PageLine] = []
@@ -157,18 +172,16 @@ def _write_aside(target: Path, text: str) -> Path:
 def _remove_former(path: Path, n_pages: int) -> None:
     """Remove pages of a cohort that had more of them; what is no page of ours stays."""
     number = n_pages + 1 if n_pages > 1 else 1
-    while _is_ours(found := path.with_name(_numbered(path, number))):
+    while _is_ours(head_of(found := path.with_name(_numbered(path, number))) or b""):
         with suppress(OSError):
             found.unlink()
         number += 1
 
 
-def _is_ours(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            return f'content="{GENERATOR}"'.encode() in file.read(HEAD_BYTES)
-    except OSError:
-        return False
+def _is_ours(head: bytes) -> bool:
+    """Whether a file that begins so is a page, or an index of pages."""
+    said = (f'content="{GENERATOR}"'.encode(), _NO_SCRIPT)
+    return head.startswith(b"<!doctype html>") and any(one in head for one in said)
 
 
 def _unwritable(path: Path, error: OSError) -> SpecError:

@@ -112,7 +112,11 @@ def index_html(title: str, pages: Sequence[PageLine]) -> str:
         _templates()
         .get_template("index.html")
         .render(
-            policy=_policy(style, Markup(), is_served=False), title=title, style=style, pages=pages
+            policy=_policy(style, Markup(), is_served=False),
+            generator=GENERATOR,
+            title=title,
+            style=style,
+            pages=pages,
         )
     )
 

@@ -152,7 +152,7 @@ def test_a_missing_file_a_folder_and_a_pipe_are_refused(tmp_path) -> None:
     with pytest.raises(AnnotationError, match="is a folder"):
         read_annotations(tmp_path)
     os.mkfifo(tmp_path / "pipe.xml")
-    with pytest.raises(AnnotationError, match="no regular file"):
+    with pytest.raises(AnnotationError, match="is not a regular file but a named pipe"):
         read_annotations(tmp_path / "pipe.xml")
     with pytest.raises(AnnotationError, match="cannot be read"):
         read_annotations("a\0b.xml")

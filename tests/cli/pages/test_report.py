@@ -73,6 +73,35 @@ def test_a_report_is_one_file_or_several_with_an_index(
     assert not [*tmp_path.glob(".*.part")]
 
 
+def test_a_report_replaces_no_file_but_a_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATHASSETS_HOME", str(tmp_path))
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    scans = [write_slide(tmp_path / f"{seed}.svs", seed) for seed in range(2)]
+    with workers_here(), open_platform(read_settings()) as platform:
+        list(ingest(platform, find_files(scans)))
+    before = scans[0].read_bytes()
+    refused = typed("--to", str(scans[0]))
+    assert refused.exit_code == 2
+    assert f"{scans[0]}: is there already" in refused.stderr
+    assert scans[0].read_bytes() == before
+
+    monkeypatch.setattr(cohort_page, "N_PER_PAGE", 1)
+    theirs = tmp_path / "all-002.html"
+    theirs.write_text("of somebody else")
+    refused = typed("--to", str(tmp_path / "all.html"))
+    assert refused.exit_code == 2
+    assert f"{theirs}: is there already" in refused.stderr
+    assert not [*tmp_path.glob("all.html"), *tmp_path.glob("all-001.html")]
+    theirs.unlink()
+    for _ in range(2):
+        assert "2 slides on 2 pages" in typed("--to", str(tmp_path / "all.html")).output
+    index = tmp_path / "all.html"  # as it was before it said what made it
+    index.write_text(re.sub(r'<meta name="generator"[^>]*>\n', "", index.read_text()))
+    assert "2 slides on 2 pages" in typed("--to", str(index)).output
+
+
 def test_a_report_that_fails_midway_leaves_the_former_one_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

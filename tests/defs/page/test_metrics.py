@@ -81,10 +81,21 @@ def test_metrics_count_what_stands_where_and_name_no_slide(
     assert not [word for word in ("good", "bad", str(home)) if word in text]
 
     target = home / "metrics.prom"
-    said = CliRunner().invoke(main, ["metrics", "--to", str(target)])
-    assert (said.exit_code, said.output) == (0, "")
+    for _ in range(2):  # a timer writes it each minute
+        said = CliRunner().invoke(main, ["metrics", "--to", str(target)])
+        assert (said.exit_code, said.output) == (0, "")
     told = {line for line in lines if line.startswith("pathassets_assets")}
     assert told <= set(target.read_text().splitlines())
+
+
+def test_metrics_replace_no_file_but_their_own(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATHASSETS_HOME", str(home))
+    recipe = home / "recipe.yaml"
+    text = recipe.read_text()
+    said = CliRunner().invoke(main, ["metrics", "--to", str(recipe)])
+    assert said.exit_code == 2
+    assert f"{recipe}: is there already" in said.stderr
+    assert recipe.read_text() == text
 
 
 def test_all_else_is_dagsters(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

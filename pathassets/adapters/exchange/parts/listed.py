@@ -16,6 +16,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from pathassets.adapters.named_files import open_named
 from pathassets.adapters.store.store import content_sha256_of
 
 LIST = ".pathassets-export.jsonl"
@@ -57,7 +58,7 @@ def sha256_of(path: Path) -> str:
     if path.is_dir():
         files = (p for p in path.rglob("*") if p.is_file())
         return content_sha256_of({p.relative_to(path).as_posix(): sha256_of(p) for p in files})
-    with path.open("rb") as file:
+    with open_named(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -22,7 +22,13 @@ from pathassets.engine.platform.cohorts.overtaken import LaterThan, Overtaken, o
 from pathassets.engine.platform.cohorts.sheet import Sheet, SheetLine
 from pathassets.engine.platform.cohorts.words import fits, unfit
 from pathassets.engine.platform.ingestion.spelling import alike, told
-from pathassets.engine.platform.selections.names import Matches, match_slides, nearest, several
+from pathassets.engine.platform.selections.names import (
+    Matches,
+    at_odds,
+    match_slides,
+    nearest,
+    several,
+)
 
 ConflictKind = Literal[
     "contradiction",
@@ -188,13 +194,8 @@ def _read_slides(said: _Said, matches: Matches) -> None:
     patients: dict[str, str] = {}
     for line in said.sheet.lines:
         ids = matches.slides.get(line.slide, ())
-        others = matches.slides.get(line.file, ids)
-        if len(ids) == 1 and ids[0] not in others:
-            said.refuse(
-                line.number, "contradiction",
-                f"{quoted(line.slide)} is slide {ids[0]}, and {quoted(line.file)} is {others[0]}",
-                "Name one slide in a line",
-            )  # fmt: skip
+        if against := at_odds(matches, line.slide, line.file):
+            said.refuse(line.number, "contradiction", *against)
         elif len(ids) == 1:
             _read_slide(said, line, ids[0])
             if line.patient is not None:

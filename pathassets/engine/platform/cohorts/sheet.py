@@ -119,7 +119,7 @@ def read_sheet(
             name: read_column(said, may_have_commas=table.may_have_decimal_commas)
             for name, said in values.items()
         },
-        notes=(*table.notes, *_notes(table, columns)),
+        notes=(*table.notes, *notes_on(table, columns)),
     )  # fmt: skip
 
 
@@ -194,8 +194,8 @@ def _listed(cell: str, what: str, where: str) -> Iterator[str]:
             yield check_name(name, what, where)
 
 
-def _notes(table: Table, columns: Mapping[str, int]) -> Iterator[str]:
-    """What a person should know of how the table was taken."""
+def notes_on(table: Table, columns: Mapping[str, int]) -> Iterator[str]:
+    """What a person should know of how a table was taken, of which columns in these places are."""
     for name in ("slide", "file", "patient"):
         if name in columns and (n := table.n_numbers.get(table.columns[columns[name]], 0)):
             yield (

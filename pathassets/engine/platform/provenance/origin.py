@@ -25,6 +25,7 @@ from typing import Any
 from pathassets.adapters.exchange.parts.claims import claimed_source
 from pathassets.adapters.exchange.parts.listed import LIST, find_listed, sha256_of
 from pathassets.adapters.files import fingerprint_of
+from pathassets.adapters.named_files import INTO_A_FILE, odd_kind
 from pathassets.adapters.objects.urls import is_url, parse_url
 from pathassets.adapters.openslide.members import members_of
 from pathassets.adapters.store.damage import MANIFEST
@@ -80,6 +81,8 @@ def find_origin(platform: Platform, named: str) -> Origin:
     if (scan := platform.catalog.find_path(str(path.absolute()))) is not None:
         return Origin(address=slide_address(platform, scan.slide_id), said={})
     if path.exists():
+        if odd := odd_kind(path):
+            raise StoreError(path, odd, remedy=INTO_A_FILE)
         return _copied(platform, path.resolve())
     return Origin(address=_named(platform, path, named), said={})
 

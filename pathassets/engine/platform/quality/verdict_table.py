@@ -17,8 +17,9 @@ from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.records import Verdict, VerdictWord
 from pathassets.core.text import quoted
 from pathassets.engine.platform.cohorts.preview import Conflict, ConflictKind
+from pathassets.engine.platform.cohorts.sheet import notes_on
 from pathassets.engine.platform.cohorts.words import check_value
-from pathassets.engine.platform.selections.names import Matches, match_slides, several
+from pathassets.engine.platform.selections.names import Matches, at_odds, match_slides, several
 from pathassets.errors import SpecError
 
 _ALIASES = {"slide_id": "slide", "path": "file", "filename": "file", "file_name": "file"}
@@ -77,18 +78,19 @@ def preview_verdicts(
         SpecError: it is no table of verdicts, or a cell is not what it should be.
     """
     table = read_table(path, any_of=("slide", *_ALIASES, "file"), sheet=sheet)
-    cells = [*_cells(table)]
-    names = [said.get("slide") or said.get("file") or "" for _, said in cells]
+    columns = _columns(table)
+    cells = [*_cells(table, columns)]
+    names = [said.get(key, "") for _, said in cells for key in ("slide", "file")]
     matches = match_slides(catalog, filter(None, names))
     read = _Read(table, {one.slide_id: one for one in catalog.verdicts()})
-    for (line, said), name in zip(cells, names, strict=True):
-        _take(read, line.number, said, (name, matches), who)
+    for line, said in cells:
+        _take(read, line.number, said, matches, who)
     new = [one for one, _ in read.verdicts.values() if not _is_same(one, read.in_force)]
     return VerdictPreview(
         source=table.source, sha256=table.sha256,
         reading=f"{len(cells)} lines, {table.taken_for}",
         verdicts=tuple(new), n_same=len(read.verdicts) - len(new),
-        conflicts=tuple(read.conflicts), notes=table.notes,
+        conflicts=tuple(read.conflicts), notes=(*table.notes, *notes_on(table, columns)),
     )  # fmt: skip
 
 
@@ -98,8 +100,8 @@ def _is_same(new: Verdict, in_force: Mapping[str, Verdict]) -> bool:
     return old is not None and (old.verdict, old.who, old.why) == (new.verdict, new.who, new.why)
 
 
-def _cells(table: Table) -> Iterator[tuple[TableLine, dict[str, str]]]:
-    """What each line says, by column."""
+def _columns(table: Table) -> dict[str, int]:
+    """Places of the columns that are read."""
     names = [_ALIASES.get(name, name) for name in table.columns]
     read = [name for name in dict.fromkeys(names) if name in _CHARS]
     check_names(names, read, table.source)
@@ -109,8 +111,13 @@ def _cells(table: Table) -> Iterator[tuple[TableLine, dict[str, str]]]:
                 f"{table.source}: no column {name!r}",
                 remedy="Give a verdict (accept, reject or review) and a why in each line",
             )
+    return {name: names.index(name) for name in read}
+
+
+def _cells(table: Table, columns: Mapping[str, int]) -> Iterator[tuple[TableLine, dict[str, str]]]:
+    """What each line says, by column."""
     for line in table.lines:
-        said = {name: line.cells[names.index(name)].strip() for name in read}
+        said = {name: line.cells[place].strip() for name, place in columns.items()}
         for name, cell in said.items():
             check_value(cell, name, f"{table.source}:{line.number}", max_chars=_CHARS[name])
         yield line, said
@@ -122,14 +129,14 @@ _WRITE_BREAK = (
 )
 
 
-def _take(
-    read: _Read, line: int, said: Mapping[str, str], named: tuple[str, Matches], who: str
-) -> None:
-    name, matches = named
+def _take(read: _Read, line: int, said: Mapping[str, str], matches: Matches, who: str) -> None:
+    name = said.get("slide") or said.get("file", "")
     ids = matches.slides.get(name, ())
     word = next((one for one in WORDS if one == said["verdict"].casefold()), None)
     if len(ids) > 1:
         read.refuse(line, "two_slides", *several(name, ids))
+    elif against := at_odds(matches, name, said.get("file", "")):
+        read.refuse(line, "contradiction", *against)
     elif name in matches.gone:
         fact = f"slide {quoted(name)} was {matches.gone[name].told}"
         read.refuse(line, "unknown_slide", fact, "Take the line out of the table")

@@ -88,6 +88,19 @@ def several(name: str, ids: Collection[str]) -> tuple[str, str]:
     return fact, "Give more of the path, or the slide id"
 
 
+def at_odds(matches: Matches, name: str, other: str) -> tuple[str, str] | None:
+    """What speaks against a line in which a slide is named twice, and what helps.
+
+    None where both names can be those of one slide: the other may be empty, or known of none.
+    """
+    ids = matches.slides.get(name, ())
+    others = matches.slides.get(other, ids)
+    if len(ids) != 1 or ids[0] in others:
+        return None
+    fact = f"{quoted(name)} is slide {ids[0]}, and {quoted(other)} is {others[0]}"
+    return fact, "Name one slide in a line"
+
+
 def _only(catalog: Catalog, name: str, ids: Collection[str]) -> str:
     if len(ids) > 1:
         fact, remedy = several(name, ids)

@@ -45,7 +45,8 @@ def write_backup(platform: Platform, target: Path) -> BackedUp:
     """Write catalog, annotations, recipe and settings into one file, whole or not at all.
 
     Raises:
-        StoreError: it is there already, or cannot be written.
+        OutputExists: it is there already.
+        StoreError: it cannot be written.
         CatalogError: the catalog cannot be read.
     """
     target = target.absolute()

@@ -34,6 +34,8 @@ from pathassets.errors import StoreError
 Cause = Literal["old_digest", "entry_gone"]
 """Made from or with what is not in force any more; of an entry that the recipe has no more."""
 OLDER_THAN_DAYS = 7.0
+MOST_DAYS = 36_500.0
+"""A century, the longest that can be asked for: the calendar has an end."""
 _RANK = {stage: n for n, stage in enumerate(STAGES)}
 
 

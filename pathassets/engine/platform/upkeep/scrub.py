@@ -29,6 +29,8 @@ from pathassets.engine.stages.recorded_annotation import record_again
 logger = logging.getLogger(__name__)
 
 SHARE = 0.05
+MOST_MINUTES = 525_600
+"""A year, the longest that can be asked for."""
 _N_BATCH = 64
 """Artifacts between two notes of what was read."""
 _MAKES_ANEW = "pathassets run reads it again and makes it anew"

@@ -65,6 +65,21 @@ def test_what_speaks_against_a_line_is_told_by_its_number_and_nothing_is_stated(
     assert "\x1b" not in said
 
 
+def test_a_line_that_names_two_slides_is_refused(preview):
+    header = "slide,file,verdict,why"
+    found = preview("a,a.svs,accept,x", "a,b.svs,reject,x", "b,gone.svs,accept,x", header=header)
+    (conflict,) = found.conflicts
+    assert (conflict.line, conflict.kind) == (3, "contradiction")
+    assert conflict.message.endswith("verdicts.csv:3: 'a' is slide a, and 'b.svs' is b")
+    assert conflict.remedy == "Name one slide in a line"
+    assert [one.slide_id for one in found.verdicts] == ["a", "b"]
+
+
+def test_columns_that_are_left_alone_are_told(preview):
+    found = preview("a,accept,x,12", header="slide,verdict,why,Remark no")
+    assert found.notes == ("columns that are left alone: Remark no",)
+
+
 def test_of_a_name_with_a_line_break_it_is_said_how_to_write_it(preview):
     written, broken, plain = preview(
         "a\\nb.svs,accept,x,", '"a\nb.svs",accept,x,', "c,accept,x,"
