@@ -101,6 +101,6 @@ def test_a_drawing_of_an_unknown_slide_is_refused(drawn_on) -> None:
 
 
 def test_a_label_that_no_database_can_hold_is_refused(drawn_on) -> None:
-    with pytest.raises(CatalogError, match="catalog"):
+    with pytest.raises(CatalogError, match="has bytes that are no text"):
         drawn_on.record_annotation(replace(TUMOUR, why="\udc80"))
     assert drawn_on.annotation_history(SLIDE.slide_id) == []
