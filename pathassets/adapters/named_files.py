@@ -78,7 +78,10 @@ def remedy_of(error: OSError, remedy: str) -> str:
 
 def _open_at_once(path: str, flags: int) -> int:
     """Wait for nobody, be it that a pipe took the place of a file meanwhile."""
-    return os.open(path, flags | os.O_NONBLOCK)
+    try:
+        return os.open(path, flags | os.O_NONBLOCK)
+    except BlockingIOError:  # lent to a client of this file server, which is asked to give it back
+        return os.open(path, flags)
 
 
 def refuse_taken(

@@ -34,9 +34,13 @@ def renamed(said: str, old: str, new: str) -> str:
     'pathassets check s3://b/a.svs lists all'
     >>> renamed("/copy/index.dat is missing", "/copy/a.mrxs", "s3://b/a.mrxs")
     's3://b/index.dat is missing'
+    >>> renamed("S10 and S1 differ", "S1", "b")
+    'S10 and b differ'
     """
     words = {old: new, shlex.quote(old): shlex.quote(new)}
-    if "/" in old and "/" in new:
-        words[old.rpartition("/")[0] + "/"] = new.rpartition("/")[0] + "/"
-    kinds = "|".join(re.escape(word) for word in words)
-    return re.sub(rf"(?<![\w./\\-])(?:{kinds})", lambda found: words[found[0]], said)
+    kinds = [rf"{re.escape(word)}(?![\w-])" for word in words]
+    folder = old.rpartition("/")[0]
+    if folder and "/" in new:
+        words[f"{folder}/"] = new.rpartition("/")[0] + "/"
+        kinds.append(re.escape(f"{folder}/"))
+    return re.sub(rf"(?<![\w./\\-])(?:{'|'.join(kinds)})", lambda found: words[found[0]], said)

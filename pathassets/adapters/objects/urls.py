@@ -18,8 +18,8 @@ BUCKETS = frozenset({"s3", "gs", "az"})
 """Schemes of object storage."""
 WEB = frozenset({"https", "http"})
 """Schemes of servers that are read from only."""
-_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://|(s3|gs|az|https?):", re.IGNORECASE)
-"""The second way of what is meant for a URL and lacks a slash: no folder is called so."""
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://|(s3|gs|az|https?):/", re.IGNORECASE)
+"""The second way is of what is meant for a URL and lacks a slash: no folder is called so."""
 _FOR_EXAMPLE = "For example s3://bucket/folder"
 _LEAVE_OUT = (
     f"{_FOR_EXAMPLE}; credentials are taken from the environment, such as AWS_ACCESS_KEY_ID"
@@ -50,8 +50,10 @@ def is_url(text: str) -> bool:
 
     One that lacks a slash, which `parse_url` refuses, is a URL, too: no folder of its name is made.
 
-    >>> is_url("s3://bucket/slides"), is_url("/data/slides"), is_url("C:/slides"), is_url("s3:/b")
-    (True, False, False, True)
+    >>> is_url("s3://bucket/slides"), is_url("/data/slides"), is_url("C:/slides")
+    (True, False, False)
+    >>> is_url("s3:/bucket"), is_url("GS:12")
+    (True, False)
     """
     return _SCHEME.match(text) is not None
 

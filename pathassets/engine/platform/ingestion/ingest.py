@@ -147,10 +147,10 @@ def ingest(
         with closing(looks):
             for path, found in looks:
                 yield registrar.register(path, found)
-    registrar.lines.raise_contradictions()
     if cohort.rows:
         tell_unfit(fit, _known_files(platform) if fit.unused else (), platform.settings.home)
         tell_alike_known(fit, platform.catalog.slides())
+    registrar.lines.raise_contradictions()
 
 
 def _known_files(platform: Platform) -> Iterator[FilePlace]:
@@ -193,21 +193,24 @@ class _Registrar:
             refuse_file(self._platform, path, found)
             said = path if isinstance(path, RemoteFile) else Path(printable(path))
             return Registration(path=said, state="refused", error=found)
+        notes = []
         if isinstance(found, PathRecord):
             slide_id, is_known = found.slide_id, True
             if found.path in self._refused:  # it was gone for a while: registering forgets that
                 self._catalog.register_slide(self._catalog.slide(slide_id), found)
         else:
+            before = self._catalog.find_path(str(path))
             slide_id, is_known = self._enter(path, found)
-        state: Literal["new", "known"] = "known" if is_known else "new"
-        notes = [self._note(slide_id, state) if isinstance(found, FileInspection) else ""]
+            if before is None or before.slide_id != slide_id:  # else it was only touched
+                notes.append(self._note(slide_id, is_known=is_known))
         notes.append(self.lines.state(path, slide_id))
         note = "; ".join(filter(None, notes))
+        state: Literal["new", "known"] = "known" if is_known else "new"
         return Registration(path=path, state=state, slide_id=slide_id, note=note)
 
-    def _note(self, slide_id: str, state: Literal["new", "known"]) -> str:
+    def _note(self, slide_id: str, *, is_known: bool) -> str:
         """What of a file that nobody had seen is another's, too: its content, or its name."""
-        if state == "known":
+        if is_known:
             return f"known, another file of {slide_id}"
         others = [one for one in self._catalog.slides_named(name_in(slide_id)) if one != slide_id]
         return f"same name as {others[0]}, other content" if others else ""

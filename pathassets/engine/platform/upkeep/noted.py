@@ -17,7 +17,7 @@ from pathassets.core.address import ALL_SLIDES, Address
 from pathassets.core.recipe import DATASET
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.standing.absence import read_present, why_absent
-from pathassets.engine.platform.upkeep.adopt import adopt
+from pathassets.engine.platform.upkeep.adopt import adopt, is_proved, unfounded
 from pathassets.engine.platform.upkeep.finding import Finding
 from pathassets.engine.platform.upkeep.stored import FIX
 from pathassets.errors import ArtifactMissing, StoreError
@@ -77,9 +77,11 @@ def _unknown(platform: Platform, release: ReleaseRecord, address: Address) -> Fi
     """
     told = _release(release, f"{address} {why_absent(platform, address).said}", is_gone=True)
     try:
-        platform.store.read_checked(address)
+        artifact = platform.store.read_checked(address)
     except StoreError:
         return told
+    if not is_proved(artifact, platform.recipe) or unfounded(platform, artifact, set()):
+        return told  # what keeps it out is told of the artifact
     return replace(
         told,
         evidence=f"{address} is whole in the store, and the catalog does not know it",

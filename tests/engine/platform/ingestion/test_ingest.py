@@ -535,6 +535,17 @@ def test_a_patient_that_an_earlier_table_wrote_in_another_way_is_told(platform, 
     assert caplog.text == ""
 
 
+@pytest.mark.usefixtures("here")
+def test_a_file_that_was_only_touched_is_no_other_file_of_its_slide(platform, make_slide):
+    path = make_slide("a.svs")
+    copy = Path(shutil.copy(path, path.with_name("copy.svs")))
+    [one] = register(platform, path)
+    path.touch()
+    seen = [*register(platform, path), *register(platform, copy)]
+    assert states(seen) == ["known", "known"]
+    assert [one.note for one in seen] == ["", f"known, another file of {one.slide_id}"]
+
+
 def note_each(registrations, seen):
     """Note them up to what is raised."""
     for one in registrations:
@@ -543,22 +554,26 @@ def note_each(registrations, seen):
 
 @pytest.mark.usefixtures("here")
 def test_a_table_moves_no_slide_to_another_patient_and_what_else_it_changes_is_told(
-    platform, make_slide
+    platform, make_slide, tmp_path
 ):
     paths = [make_slide("a.svs"), make_slide("b.svs", seed=1)]
     rows = [CohortRow(file=name, patient="P1", label="x") for name in ("a.svs", "b.svs")]
     register(platform, *paths, rows=rows)
+    table_file = tmp_path / "new table.csv"
+    table_file.touch()
     table = Cohort(
         rows=(
             CohortRow(file="a.svs", patient="P9", label="y", line=2),
             CohortRow(file="b.svs", patient="P1", label="y", line=3),
+            CohortRow(file="nowhere.svs", patient="P2", line=4),
         ),
-        source="new table.csv",
+        source=str(table_file),
     )
     seen = []
     with pytest.raises(SpecError, match=r"new table.csv:2: a-\w+ is of patient 'P1', and") as e:
         note_each(ingest(platform, paths, cohort=table), seen)
-    assert "pathassets cohort import 'new table.csv' --move-patients" in e.value.remedy
+    assert f"pathassets cohort import '{table_file}' --move-patients" in e.value.remedy
+    assert "nowhere.svs" in table_file.with_suffix(".unfit.csv").read_text()
     assert [one.note for one in seen] == [str(e.value), "label 'x' is 'y' now"]
     records = [platform.catalog.slide(one.slide_id) for one in seen]
     assert [(one.patient, one.label) for one in records] == [("P1", "x"), ("P1", "y")]
