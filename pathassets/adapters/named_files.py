@@ -36,13 +36,9 @@ class NotAFile(OSError):
         return str(self).removeprefix("it ")
 
 
-def odd_kind(path: str | Path) -> str:
-    """What a path is other than a regular file or a folder, as said of it; empty of those.
-
-    Raises:
-        OSError: there is nothing, or it cannot be looked at.
-    """
-    kind = stat.S_IFMT(Path(path).stat().st_mode)
+def odd_kind(mode: int) -> str:
+    """What is other than a regular file or a folder, by its mode, as said of it; empty of those."""
+    kind = stat.S_IFMT(mode)
     if kind in {stat.S_IFREG, stat.S_IFDIR}:
         return ""
     return f"is not a regular file but {KINDS.get(kind, 'something else')}"
@@ -55,7 +51,7 @@ def open_named(path: str | Path) -> BufferedReader:
         NotAFile: it is a pipe, a socket or a device.
         OSError: it cannot be opened.
     """
-    if odd := odd_kind(path):
+    if odd := odd_kind(Path(path).stat().st_mode):
         raise NotAFile(errno.EINVAL, f"it {odd}", str(path))
     return open(path, "rb", opener=_open_at_once)
 

@@ -28,7 +28,7 @@ class _Words(click.ParamType[str]):
 
 
 class Number(click.FloatRange):
-    """A number within bounds; all of them let `nan` through, and no upper one `inf`."""
+    """A number within bounds. Those of click let `nan` through, and `inf` where there is no end."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Take what is a number."""

@@ -14,7 +14,6 @@ from pathassets import report
 from pathassets.cli.home import opened
 from pathassets.cli.options import SOME_FAILED, WORDS, Number
 from pathassets.engine.platform.platform import open_to_read
-from pathassets.engine.platform.recipe import open_recipe
 from pathassets.engine.platform.upkeep.backup import write_backup
 from pathassets.engine.platform.upkeep.doctor import examine, treat
 from pathassets.engine.platform.upkeep.finding import Finding, Tally
@@ -78,8 +77,8 @@ def _findings(
     if not is_sound:
         return  # nothing can be held against it
     try:
-        open_recipe(settings)
-    except SpecError as error:
+        platform = open_to_read(settings)
+    except SpecError as error:  # of the recipe
         yield Finding(
             kind="recipe_unreadable",
             subject=str(settings.recipe),
@@ -87,7 +86,7 @@ def _findings(
             remedy=error.remedy,
         )
         return
-    with open_to_read(settings) as platform:
+    with platform:
         yield from examine(platform, reads_bytes=reads_bytes, search=search)
         from pathassets.defs.instance import (  # noqa: PLC0415 - dagster takes seconds
             databases_told,

@@ -9,7 +9,7 @@ import stat
 from pathlib import Path
 
 from pathassets.adapters.files import unreadable
-from pathassets.adapters.named_files import KINDS
+from pathassets.adapters.named_files import odd_kind
 from pathassets.adapters.tiff.layout import read_layout
 from pathassets.adapters.tiff.remedies import TILED
 from pathassets.errors import SlideUnreadable
@@ -51,23 +51,18 @@ def require_file(path: Path) -> None:
             forbidden, or empty.
     """
     try:
-        kind = stat.S_IFMT(path.stat().st_mode)
+        mode = path.stat().st_mode
     except OSError as error:
         raise unreadable(path, error) from error
-    if kind == stat.S_IFDIR:
+    if stat.S_ISDIR(mode):
         raise SlideUnreadable(
             path,
             "is a folder, and not that of a slide",
             remedy="Name a slide's file, or a folder that holds the files of one DICOM series",
             reason="folder_without_slide",
         )
-    if kind != stat.S_IFREG:
-        raise SlideUnreadable(
-            path,
-            f"is not a regular file but {KINDS.get(kind, 'something else')}",
-            remedy="Name a slide file",
-            reason="not_a_file",
-        )
+    if odd := odd_kind(mode):
+        raise SlideUnreadable(path, odd, remedy="Name a slide file", reason="not_a_file")
     if not read_head(path):
         raise SlideUnreadable(path, "is empty", remedy="Copy it again", reason="empty_file")
 

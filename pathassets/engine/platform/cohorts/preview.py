@@ -21,6 +21,7 @@ from pathassets.engine.platform.cohorts.labels import TakenLabel, label_notes, t
 from pathassets.engine.platform.cohorts.overtaken import LaterThan, Overtaken, overtaken_among
 from pathassets.engine.platform.cohorts.sheet import Sheet, SheetLine
 from pathassets.engine.platform.cohorts.words import fits, unfit
+from pathassets.engine.platform.ingestion.cohort_lines import would_move
 from pathassets.engine.platform.ingestion.spelling import alike, told
 from pathassets.engine.platform.selections.names import (
     Matches,
@@ -326,8 +327,7 @@ def _refuse_moves(said: _Said, changes: Iterable[CohortChange]) -> None:
             _, line = said.values[one.subject, one.key, one.field]
             said.refuse(
                 line, "patient_moves",
-                f"slide {one.key} is of patient {quoted(one.old)}, and would become "
-                f"{quoted(one.new or '')}'s",
+                would_move(one.key, one.old, one.new or ""),
                 "Correct the table, or let slides change hands: --move-patients",
             )  # fmt: skip
 

@@ -12,12 +12,18 @@ import shlex
 from pathassets.adapters.objects.remote_file import FilePlace
 from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.records import ChangedBy, CohortFacts, SlideRecord
+from pathassets.core.text import quoted
 from pathassets.engine.platform.ingestion.cohort_matching import CohortFit
 from pathassets.engine.platform.ingestion.cohort_table import CohortRow
 from pathassets.errors import SpecError
 
 TABLE = "cohort table"
-"""Who states it."""
+"""Who states what comes in with the files: nobody is asked for a name there."""
+
+
+def would_move(slide_id: str, patient: str, new: str) -> str:
+    """What is said of a line that gives a slide another patient than it has."""
+    return f"slide {slide_id} is of patient {quoted(patient)}, and would become {quoted(new)}'s"
 
 
 class CohortLines:
@@ -76,19 +82,23 @@ class CohortLines:
         stated = self._catalog.mpp_history(slide_id) if row.mpp is not None else []
         if row.mpp is not None and (not stated or stated[0].mpp != row.mpp):
             self._catalog.override_mpp(slide_id, row.mpp, who=TABLE, why=self._by.file, by=self._by)
-        is_other = row.label and known.label not in {None, row.label}
-        return f"label {known.label!r} is {row.label!r} now" if is_other else ""
+        if not row.label or not known.label or known.label == row.label:
+            return ""
+        return f"label {quoted(known.label)} is {quoted(row.label)} now"
 
     def _require_same_patient(self, known: SlideRecord, row: CohortRow) -> None:
-        """Refuse a line that would move a slide to another patient, as all other tables do."""
-        if not row.patient or known.patient in {None, row.patient}:
+        """Refuse a line that would move a slide to another patient, as all other tables do.
+
+        Raises:
+            SpecError: it would.
+        """
+        if not row.patient or not known.patient or known.patient == row.patient:
             return
-        source = shlex.quote(self._by.file)
+        said = would_move(known.slide_id, known.patient, row.patient)
         raise SpecError(
-            f"{self._fit.cohort.place(row)}: {known.slide_id} is of patient {known.patient!r}, and "
-            f"would become {row.patient!r}'s",
+            f"{self._fit.cohort.place(row)}: {said}",
             remedy="Correct the table, or let slides change hands: pathassets cohort import "
-            f"{source} --move-patients --who …",
+            f"{shlex.quote(self._by.file)} --move-patients --who …",
         )
 
     def _require_one_truth(self, path: FilePlace, slide_id: str, row: CohortRow) -> None:

@@ -57,7 +57,6 @@ IdScheme = Literal["stem", "hash", "manifest"]
 """What a slide is called: file name and hash, hash alone, or what the cohort table says."""
 MAX_NAME_BYTES = 255
 """Source: NAME_MAX of Linux."""
-"""Who states what comes in with the files: nobody is asked for a name there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -81,7 +81,7 @@ def find_origin(platform: Platform, named: str) -> Origin:
     if (scan := platform.catalog.find_path(str(path.absolute()))) is not None:
         return Origin(address=slide_address(platform, scan.slide_id), said={})
     if path.exists():
-        if odd := odd_kind(path):
+        if odd := odd_kind(path.stat().st_mode):
             raise StoreError(path, odd, remedy=INTO_A_FILE)
         return _copied(platform, path.resolve())
     return Origin(address=_named(platform, path, named), said={})

@@ -570,7 +570,9 @@ def test_a_table_moves_no_slide_to_another_patient_and_what_else_it_changes_is_t
         source=str(table_file),
     )
     seen = []
-    with pytest.raises(SpecError, match=r"new table.csv:2: a-\w+ is of patient 'P1', and") as e:
+    with pytest.raises(
+        SpecError, match=r"new table.csv:2: slide a-\w+ is of patient 'P1', and"
+    ) as e:
         note_each(ingest(platform, paths, cohort=table), seen)
     assert f"pathassets cohort import '{table_file}' --move-patients" in e.value.remedy
     assert "nowhere.svs" in table_file.with_suffix(".unfit.csv").read_text()
