@@ -3,7 +3,8 @@
     joined ─▶ nodes ─▶ call(function, …) ─▶ Ref ─▶ wait ─▶ take: a value, or why there is none
                        settle(class, …)  ─▶ Guest ─▶ ask(method, …) ─▶ Ref
 
-Nothing is tried again here, and nothing of this process goes along but what is handed over.
+Nothing is tried again here but to become a cluster's client, and nothing of this process goes along
+but what is handed over.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from typing import Any
 
 from pathassets.errors import PathAssetsError, SpecError, WorkerLost
 
+logger = logging.getLogger(__name__)
+
 HERE = "local"
 """Address of a cluster that is started on this machine, for as long as it is held."""
 OBJECTS_BYTES = 100 * 2**20
@@ -30,6 +33,9 @@ MOST_KEPT = 2
 the other is ended after a second without work, and started again, which takes 2 CPU-s."""
 KNOCK_S = 10.0
 """Time in which a cluster must take a connection."""
+N_CLIENT_TRIES = 4
+"""Ray starts a server for each client by a fork beside threads of gRPC, of which some die at once:
+https://github.com/ray-project/ray/issues/63202."""
 Ref = Any
 """A value that is to come. (Ray's own class is generic in the value.)"""
 Guest = Any
@@ -179,11 +185,30 @@ def _connect(address: str, n_cpus: int) -> None:
     ray = _load()
     before = signal.getsignal(signal.SIGTERM)
     try:
-        ray.init(address, **how)
+        _begin(ray, address, how)
+    except ConnectionAbortedError as error:
+        raise SpecError(
+            f"PATHASSETS_WORKERS: the Ray cluster at {address} starts no server for its client: "
+            f"{_last_line(error)}",
+            remedy="Start its head with GRPC_ENABLE_FORK_SUPPORT=0; its log of that name says more",
+        ) from error
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise _nobody(address, error) from error
     finally:
         _give_back(before)
+
+
+def _begin(ray: ModuleType, address: str, how: dict[str, Any]) -> None:
+    for n_left in reversed(range(N_CLIENT_TRIES)):
+        try:
+            ray.init(address, **how)
+        except BaseException as error:
+            ray.shutdown()  # else it would take this process for a client, to whatever it connects
+            if not n_left or not isinstance(error, ConnectionAbortedError):
+                raise
+            logger.warning("Ray started no server for its client at %s; it is asked again", address)
+        else:
+            return
 
 
 def _knock(address: str) -> None:
@@ -206,6 +231,11 @@ def _nobody(address: str, error: Exception) -> SpecError:
 def _line(error: Exception) -> str:
     """What an error says, of one line, and not too long."""
     return " ".join(str(error).split())[:300]
+
+
+def _last_line(error: Exception) -> str:
+    """What the traceback that it carries ends with."""
+    return str(error).strip().rpartition("\n")[2][:300]
 
 
 def nodes() -> list[Node]:

@@ -75,6 +75,11 @@ class RayCluster:
         """Worker processes of ours among them."""
         return [process for process in self.family(node) if is_worker(process)]
 
+    def servers_of_clients(self) -> list[psutil.Process]:
+        """Those that the head has started, each for one client."""
+        [proxy] = self._cluster.head_node.all_processes["ray_client_server"]
+        return psutil.Process(proxy.process.pid).children()
+
     def wait_for(self, port: int, within_s: float = 60.0) -> None:
         """Wait until the head's server of clients takes connections, seconds after its start."""
         until_s = time.monotonic() + within_s
@@ -97,6 +102,7 @@ def ray_cluster(n_nodes: int = 2, **node: Any) -> Iterator[RayCluster]:
     with pytest.MonkeyPatch.context() as patch:
         # What a driver tells its workers of its path, a client of it does not.
         patch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
+        patch.setenv("GRPC_ENABLE_FORK_SUPPORT", "0")  # docs/operations.md: a head with clients
         cluster = RayCluster(n_nodes, **node)
         try:
             yield cluster

@@ -5,11 +5,13 @@ import threading
 import time
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 
 import psutil
 import pytest
 
+from pathassets.adapters import ray
 from pathassets.engine.settings import Cluster
 from pathassets.engine.workers.line import LineSpec
 from pathassets.engine.workers.on_ray import room
@@ -200,16 +202,6 @@ def test_a_cluster_is_started_where_there_is_none_and_ends_with_the_work():
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def once_served(work, n_tries=4):
-    """Ray gives up after 30 s to start a client's server, which a busy machine may need longer."""
-    for _ in range(n_tries - 1):
-        try:
-            return work()
-        except SpecError as error:
-            assert "Starting Ray client server failed" in error.message  # noqa: PT017
-    return work()
-
-
 # Ray 2.60 leaves the logs of its server of clients open in the process that starts a head.
 @pytest.mark.filterwarnings("ignore:unclosed file .*ray_client_server:ResourceWarning")
 def test_a_machine_that_is_no_node_may_use_them_as_a_client():
@@ -217,23 +209,58 @@ def test_a_machine_that_is_no_node_may_use_them_as_a_client():
         cluster.wait_for(CLIENT_PORT)
         settings = replace(cluster.settings, address=f"ray://127.0.0.1:{CLIENT_PORT}")
         workers = RayWorkers(cluster=settings, timeout_s=60.0)
-        found = once_served(lambda: dict(workers.imap(behave, ["a", "exit 3", "raise"])))
+        found = dict(workers.imap(behave, ["a", "exit 3", "raise"]))
         assert found["a"] == "a"
         assert is_lost(found["exit 3"], "code 3")
         assert isinstance(found["raise"], ValueError)
         line = LineSpec(work=line_tasks.do_each, device="cpu")
-
-        def done_by_both():
-            with workers.open(pool_tasks.square, line, lambda _: None) as opened:
-                for item in ("a", "kill"):
-                    opened.feed(item)
-                opened.call(3)
-                return dict(opened.results())
-
-        done = once_served(done_by_both)
+        with workers.open(pool_tasks.square, line, lambda _: None) as opened:
+            for item in ("a", "kill"):
+                opened.feed(item)
+            opened.call(3)
+            done = dict(opened.results())
         assert (done["a"], done[3]) == ("a", 9)
         assert is_lost(done["kill"], "code -9")
         assert are_gone(cluster.workers())
+
+
+@contextmanager
+def one_killed_at_its_start(cluster):
+    """Kill the first server that Ray starts for a client from now on."""
+    earlier = cluster.servers_of_clients()
+    killed: list[int] = []
+    is_over = threading.Event()
+
+    def kill():
+        while not is_over.wait(0.05):
+            for server in set(cluster.servers_of_clients()) - set(earlier):
+                server.kill()
+                killed.append(server.pid)
+                return
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    yield
+    is_over.set()
+    thread.join()
+    assert killed
+
+
+@pytest.mark.filterwarnings("ignore:unclosed file .*ray_client_server:ResourceWarning")
+def test_a_server_of_a_client_that_dies_at_its_start_is_asked_for_again(monkeypatch):
+    with ray_cluster(1, num_cpus=2, ray_client_server_port=CLIENT_PORT) as cluster:
+        cluster.wait_for(CLIENT_PORT)
+        address = f"ray://127.0.0.1:{CLIENT_PORT}"
+        workers = RayWorkers(cluster=replace(cluster.settings, address=address), timeout_s=60.0)
+        with one_killed_at_its_start(cluster):
+            assert dict(workers.imap(pool_tasks.square, [2])) == {2: 4}
+        monkeypatch.setattr(ray, "N_CLIENT_TRIES", 1)
+        with one_killed_at_its_start(cluster), pytest.raises(SpecError, match=address) as e:
+            list(workers.imap(pool_tasks.square, [2]))
+        assert "starts no server for its client: RuntimeError" in str(e.value)
+        assert "GRPC_ENABLE_FORK_SUPPORT=0" in e.value.remedy
+        as_a_node = RayWorkers(cluster=cluster.settings, timeout_s=60.0)
+        assert dict(as_a_node.imap(pool_tasks.square, [2])) == {2: 4}
 
 
 @pytest.mark.parametrize("is_named", [True, False])
