@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -230,6 +231,18 @@ def test_an_empty_folder_where_the_catalog_knows_a_full_store_is_no_store_to_mak
     (home / "store" / ".staging").mkdir()
     output("run")
     assert features(home, "a").is_dir()
+
+
+def test_a_home_whose_name_was_mistyped_is_not_begun_beside_the_one_that_is_meant(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mistyped = home.with_name("it's hom")
+    monkeypatch.setenv("PATHASSETS_HOME", str(mistyped))
+    for command in (["status"], ["doctor"], ["run"], ["sql", "select 1"], ["ingest", home]):
+        line = rejected_file(*command)
+        assert f"PATHASSETS_HOME {mistyped}: is no folder" in line
+        assert f"pathassets init {shlex.quote(str(mistyped))}" in line
+    assert not mistyped.exists()
 
 
 def test_on_a_store_that_is_read_only_what_reads_works_and_what_writes_refuses(home: Path) -> None:

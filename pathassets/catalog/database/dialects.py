@@ -53,6 +53,7 @@ RELEASE_LOCK = 7_240_914_839
 
 BACKENDS = ("sqlite", "postgresql")
 
+_ROOM = "once some MB are free, `pathassets gc --yes` makes more"
 _SQLITE_CAUSES = {
     sqlite3.SQLITE_AUTH: (
         "is a copy of one that cannot be written, and what is stated there would go with it",
@@ -67,8 +68,8 @@ _SQLITE_CAUSES = {
         "Make its folder writable, or point PATHASSETS_CATALOG elsewhere.",
     ),
     sqlite3.SQLITE_CORRUPT: ("is damaged", "Restore it from a backup."),
-    sqlite3.SQLITE_FULL: ("has no room to grow", "Free some disk space, then try again."),
-    sqlite3.SQLITE_IOERR: ("cannot be read or written", "Check the disk it is on."),
+    sqlite3.SQLITE_FULL: ("has no room to grow", f"Free some disk space: {_ROOM}."),
+    sqlite3.SQLITE_IOERR: ("cannot be read or written", f"Look whether its disk is full: {_ROOM}."),
     sqlite3.SQLITE_NOTADB: (
         "is not an SQLite database",
         "Point PATHASSETS_CATALOG at another file, or move this one away.",

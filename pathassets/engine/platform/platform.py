@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -68,7 +69,8 @@ def open_to_read(settings: Settings, *, needs_recipe: bool = True) -> Platform:
 
     Raises:
         SpecError: the recipe asks for something impossible, and is needed.
-        StoreError: the store is not there, and cannot be made, or not the one the catalog knows.
+        StoreError: the home is not there, or the store is not and cannot be made, or it is not the
+            one that the catalog knows.
         CatalogError: the catalog cannot be opened, or another version made it.
     """
     _require_known(settings)
@@ -100,7 +102,8 @@ def open_platform(settings: Settings) -> Platform:
 
     Raises:
         SpecError: the recipe asks for something impossible.
-        StoreError: the store is not writable, or not the one that the catalog knows.
+        StoreError: the home is not there, or the store is not writable, or not the one that the
+            catalog knows.
         CatalogError: the catalog cannot be opened, or a newer version made it.
     """
     platform = _open(settings, open_recipe(settings))
@@ -131,10 +134,18 @@ def _open(settings: Settings, recipe: Recipe) -> Platform:
 
 
 def _require_known(settings: Settings) -> None:
-    """Refuse what was never a store where the catalog knows what was published.
+    """Refuse a home that is not there, and what was never a store but the catalog knows of one.
 
-    It is where a disk is to be mounted, most likely: everything would be made again beneath it.
+    The one is a slip of the pen: all would begin anew beside the home that is meant. The other is
+    where a disk is to be mounted, most likely: everything would be made again beneath it.
     """
+    if not settings.home.is_dir():
+        raise StoreError(
+            f"PATHASSETS_HOME {settings.home}",
+            "is no folder",
+            remedy="Look at its name; to begin a home there: "
+            f"pathassets init {shlex.quote(str(settings.home))}",
+        )
     store = store_of(settings)
     if settings.has_own_catalog or store.was_opened():
         return
