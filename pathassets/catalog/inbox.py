@@ -93,6 +93,8 @@ class TakenTable:
     """Numbers of the lines about what nobody knew yet."""
     taken_at: datetime = field(default=UNSTAMPED, compare=False)
     """When its content was first taken."""
+    overtaken_lines: tuple[int, ...] = ()
+    """Numbers of lines that waited, and of which something else was stated in the meantime."""
 
 
 class Inbox(CatalogPart):
@@ -205,7 +207,7 @@ class Inbox(CatalogPart):
 
     def enter_taken(self, table: TakenTable) -> None:
         """Enter a table that was taken; its refusal, if any, is forgotten."""
-        row = flat(table) | {"open_lines": list(table.open_lines)}
+        row = flat(table) | {name: list(getattr(table, name)) for name in _LINES}
         if table.taken_at == UNSTAMPED:
             row["taken_at"] = now()
         with writing(self._engine) as connection:
@@ -213,6 +215,7 @@ class Inbox(CatalogPart):
             connection.execute(delete(rejected_file).where(rejected_file.c.path == table.path))
 
 
+_LINES = ("open_lines", "overtaken_lines")
 _OF_RIGHTS = case((rejected_file.c.reason == FORBIDDEN, rejected_file.c.ctime_ns), else_=0)
 """The last change of rights, where that counts."""
 
@@ -232,7 +235,7 @@ def _alike(connection: Connection, table: Table, looks: Sequence[FileLook]) -> I
 
 
 def _taken(row: Row) -> TakenTable:
-    return TakenTable(**{**row, "open_lines": tuple(row["open_lines"])})
+    return TakenTable(**{**row, **{name: tuple(row[name]) for name in _LINES}})
 
 
 def _is_below(path: ColumnElement[str], folders: Sequence[str]) -> ColumnElement[bool]:

@@ -106,6 +106,9 @@ def test_a_taken_table_is_found_by_its_content_and_takes_its_refusal_along(
     assert catalog.find_taken("1" * 64, TABLE.path) is None
     catalog.forget_taken(TABLE.path)
     assert [*catalog.taken_tables()] == [copy.path]
+    told = replace(copy, overtaken_lines=(2, 5))
+    catalog.enter_taken(told)
+    assert catalog.taken_tables() == {copy.path: told}
 
 
 def test_a_slide_that_is_taken_out_leaves_no_sighting_of_its_file(catalog: Catalog) -> None:

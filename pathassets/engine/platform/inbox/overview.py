@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -16,6 +16,8 @@ from pathassets.engine.platform.platform import Platform
 from pathassets.errors import CatalogError
 
 N_NEWEST = 20
+MAX_LINES = 10
+"""Numbers of lines that a note has."""
 UNWATCHED_AFTER = timedelta(minutes=5)
 
 
@@ -104,7 +106,15 @@ def _listed(
                 continue
         elif one.path in waits:
             notes.append(waits[one.path])
+        if one.overtaken_lines:
+            notes.append(_gave_way(one.overtaken_lines))
         yield ListedTable(**asdict(one), note="; ".join(notes))
+
+
+def _gave_way(lines: Sequence[int]) -> str:
+    more = f" and {len(lines) - MAX_LINES} more" if len(lines) > MAX_LINES else ""
+    numbers = ", ".join(map(str, lines[:MAX_LINES]))
+    return f"what was stated since stands against line {numbers}{more}, which waited"
 
 
 def _why(look: Look, one: Sighting, stable_s: float) -> str:

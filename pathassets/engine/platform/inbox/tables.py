@@ -195,12 +195,20 @@ def _take(catalog: Catalog, one: _Read) -> TableOutcome:
             size_bytes=one.stamp.size_bytes, mtime_ns=one.stamp.mtime_ns, open_lines=open_lines,
         )
         if before is None
-        else replace(before, n_changes=before.n_changes + n_changes, open_lines=open_lines)
+        else replace(
+            before, n_changes=before.n_changes + n_changes, open_lines=open_lines,
+            overtaken_lines=_gave_way(before.overtaken_lines, preview),
+        )
     )  # fmt: skip
     return TableOutcome(
         path=path, state="taken", n_lines=before.n_lines if before else len(sheet.lines),
         n_changes=n_changes, n_open=len(open_lines), preview=preview,
     )  # fmt: skip
+
+
+def _gave_way(before: Collection[int], preview: CohortPreview) -> tuple[int, ...]:
+    """Numbers of lines that gave way earlier, and now."""
+    return tuple(sorted({*before, *(one.line for one in preview.overtaken)}))
 
 
 def _against(preview: CohortPreview, *, n_waiting: int) -> SpecError:

@@ -165,8 +165,11 @@ def test_an_open_line_does_not_change_what_was_stated_since_and_says_so(
     assert f"line 2: patient {slide} stays 'P7', as cohort table (u.csv) stated later (" in said
     assert "), and does not become 'P1'; line 2: " in said
     assert said.endswith("; and 1 more")
-    assert catalog.taken_tables()[str(table)].open_lines == (3,)
+    kept = catalog.taken_tables()[str(table)]
+    assert (kept.open_lines, kept.overtaken_lines) == ((3,), (2,))
     assert taken(platform, write_slide(inbox / "more.svs", seed=3)) == {"more.svs": "new"}
+    (listed,) = overview(platform).tables
+    assert listed.note == "what was stated since stands against line 2, which waited"
 
     table.write_text("file,label\na.svs,TABLE\n")  # another content is a statement of now
     assert taken(platform, table) == {"t.csv": "taken"}
