@@ -240,7 +240,7 @@ def test_a_home_whose_name_was_mistyped_is_not_begun_beside_the_one_that_is_mean
     monkeypatch.setenv("PATHASSETS_HOME", str(mistyped))
     for command in (["status"], ["doctor"], ["run"], ["sql", "select 1"], ["ingest", home]):
         line = rejected_file(*command)
-        assert f"PATHASSETS_HOME {mistyped}: is no folder" in line
+        assert f"PATHASSETS_HOME {mistyped}: is no folder that can be seen" in line
         assert f"pathassets init {shlex.quote(str(mistyped))}" in line
     assert not mistyped.exists()
 

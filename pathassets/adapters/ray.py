@@ -199,6 +199,7 @@ def _connect(address: str, n_cpus: int) -> None:
 
 
 def _begin(ray: ModuleType, address: str, how: dict[str, Any]) -> None:
+    """Connect, and leave nothing of a try that failed."""
     for n_left in reversed(range(N_CLIENT_TRIES)):
         try:
             ray.init(address, **how)

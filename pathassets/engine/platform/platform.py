@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -139,10 +140,10 @@ def _require_known(settings: Settings) -> None:
     The one is a slip of the pen: all would begin anew beside the home that is meant. The other is
     where a disk is to be mounted, most likely: everything would be made again beneath it.
     """
-    if not settings.home.is_dir():
+    if not os.path.isdir(settings.home):  # noqa: PTH112 - never raises
         raise StoreError(
             f"PATHASSETS_HOME {settings.home}",
-            "is no folder",
+            "is no folder that can be seen",
             remedy="Look at its name; to begin a home there: "
             f"pathassets init {shlex.quote(str(settings.home))}",
         )

@@ -162,7 +162,7 @@ def _read(catalog: Catalog, path: str) -> _Read | None:
         return _Read(sheet=sheet, stamp=stamp)
     same = replace(known, path=path, size_bytes=stamp.size_bytes, mtime_ns=stamp.mtime_ns)
     if path != known.path:
-        same = replace(same, n_changes=0)
+        same = replace(same, n_changes=0, overtaken_lines=())
     catalog.enter_taken(same)
     return None
 
