@@ -58,6 +58,11 @@ class Ledgers(CatalogPart):
         query = select(bad_tile.c.slide_id, func.count().label("n")).group_by(bad_tile.c.slide_id)
         return {r["slide_id"]: r["n"] for r in self._rows_of(query, bad_tile.c.slide_id, slide_ids)}
 
+    def tiles_checked(self, slide_ids: Collection[str]) -> set[str]:
+        """Those of some slides of which all tiles were read once."""
+        query = select(tile_check.c.slide_id)
+        return {r["slide_id"] for r in self._rows_of(query, tile_check.c.slide_id, slide_ids)}
+
     def note_encoders(self, seen: Iterable[EncoderRecord]) -> None:
         """Enter encoders that are new here, or declare something else by now.
 

@@ -172,6 +172,15 @@ class Standing(CatalogPart):
 
     # Pages
 
+    def standing_of(
+        self, plan_id: int, stage: str, slide_ids: Collection[str]
+    ) -> Iterator[tuple[str, str, str, str]]:
+        """Slide, name, state and reason of what some slides have of a stage, by name."""
+        columns = (wanted.c.slide_id, wanted.c.name, wanted.c.state, wanted.c.reason)
+        query = select(*columns).where(wanted.c.plan_id == plan_id, wanted.c.stage == stage)
+        for row in self._rows_of(query.order_by(wanted.c.name), wanted.c.slide_id, slide_ids):
+            yield row["slide_id"], row["name"], row["state"], row["reason"]
+
     def slide_facts(self, slide_ids: Collection[str]) -> Iterator[SlideFacts]:
         """What decides the data version of slides; what is drawn on them is left out."""
         for some in portions(slide_ids):

@@ -43,7 +43,7 @@ from pathassets.engine.slides.scratch import scratch_for
 from pathassets.engine.workers.pool import LocalWorkers
 from pathassets.errors import CatalogError, PathAssetsError, SelectionError
 from pathassets.report.cohort_page.html import Page, Served, page_html, title_of
-from pathassets.report.cohort_page.words import look_words
+from pathassets.report.cohort_page.words import look_words, verdict_date
 
 MAX_BODY_BYTES = 16_384
 """Longest request that gives a verdict."""
@@ -167,16 +167,18 @@ class CohortSite:
         missing = [name for name, text in said.items() if not isinstance(text, str)]
         if missing:
             return _refused(f"{missing[0]} is not stated", 400)
+        catalog = self.platform().catalog
         try:
             given = give_verdict(
-                self.platform().catalog, str(said["slide_id"]), str(said["verdict"]),
+                catalog, str(said["slide_id"]), str(said["verdict"]),
                 who=str(said["who"]), why=str(said["why"]),
             )  # fmt: skip
         except PathAssetsError as error:
             return _refused(str(error), 400)
+        kept = next(one for one in catalog.verdict_history(given.slide_id) if one == given)
         return JSONResponse(
-            {"slide_id": given.slide_id, "verdict": given.verdict, "who": given.who,
-             "why": given.why}
+            {"slide_id": kept.slide_id, "verdict": kept.verdict, "who": kept.who,
+             "why": kept.why, "when": verdict_date(kept)}
         )  # fmt: skip
 
     def _row(self, platform: Platform, request: Request) -> tuple[PageRow, Survey]:

@@ -18,10 +18,16 @@ from pathassets.engine.platform.cohort_page.page import PageSlide
 from pathassets.engine.platform.cohort_page.survey import Survey
 from pathassets.engine.platform.cohort_page.task import FRAME_PX
 from pathassets.engine.platform.cohorts.verdicts import MAX_WHO_CHARS, MAX_WHY_CHARS
-from pathassets.report.cohort_page.words import look_words, measured_of, script_json, slide_words
+from pathassets.report.cohort_page.words import (
+    field_words,
+    look_words,
+    measured_of,
+    script_json,
+    slide_words,
+)
 
 _HERE = Path(__file__).parent
-_SCRIPTS = ("filter.js", "picture.js", "sheet.js", "map.js", "viewer.js", "page.js")
+_SCRIPTS = ("selection.js", "filter.js", "picture.js", "sheet.js", "map.js", "viewer.js", "page.js")
 """In the order in which they stand on the page; each uses those before it."""
 GENERATOR = "pathassets report"
 """By which a page is told from files of others that are named alike."""
@@ -69,6 +75,7 @@ def page_html(page: Page) -> str:
         "served": page.served is not None, "opened": served.opened, "number": page.number,
         "links": [*page.links], "mapOf": page.survey.map_of, "frame": FRAME_PX,
         "measuredOf": measured_of(page.survey), "isSurveyed": page.survey.quality is None,
+        "fields": field_words(),
         "slides": [slide_words(one, n) for n, one in enumerate(page.slides)],
     }  # fmt: skip
     looks = (look_words(one.look, one.thumbnail) for one in page.slides if one.look is not None)

@@ -5,13 +5,16 @@ const NOTHING = "#9a9a9a";
 const RAMP = ["#440154", "#3b528b", "#21918c", "#5ec962", "#d8c51f"];
 const MAP_SIDE = 1000;
 
-// What slides can be coloured by: a name, and the value of a slide.
+// What slides can be coloured by: a name, the value of a slide, and the field that filters by it.
 function colourings() {
   const names = new Set(page.slides.flatMap((slide) => Object.keys(slide.labels)));
-  const found = ["scanner", "site", "label", "stain", "patient"].map((f) => [f, (s) => s.facts[f]]);
-  for (const name of [...names].sort()) found.push([name, (slide) => slide.labels[name]]);
-  found.push(["state", (s) => s.state], ["verdict", (s) => s.verdict?.word], ["odd", (s) => s.odd[0]]);
-  found.push(["focus", (s) => s.focus], ["mm2", (s) => s.mm2], ["patches", (s) => s.patches]);
+  const found = ["scanner", "site", "label", "stain", "patient"].map((f) => [f, (s) => s.facts[f], f]);
+  for (const name of [...names].sort()) {
+    const said = (slide) => (Object.hasOwn(slide.labels, name) ? slide.labels[name] : undefined);
+    found.push([`label.${name}`, said, `label.${writtenText(name)}`]);
+  }
+  found.push(["state", (s) => s.state, "worst"], ["verdict", (s) => s.verdict?.word, "verdict"], ["odd", (s) => s.odd[0], "odd"]);
+  found.push(["focus", (s) => s.focus, null], ["mm2", (s) => s.mm2, "mm2"], ["patches", (s) => s.patches, "patches"]);
   const several = ([, value]) => new Set(page.slides.map(value)).size > 1;
   return found.filter(several).length ? found.filter(several) : found.slice(0, 1);
 }
@@ -25,9 +28,9 @@ function mixed(share) {
   return `color-mix(in srgb, ${RAMP[at]}, ${RAMP[at + 1]} ${((share * (RAMP.length - 1) - at) * 100).toFixed(0)}%)`;
 }
 
-// A function from a slide to its colour, and the legend: [word, colour, how many].
-function colouring(value) {
-  const said = page.slides.map(value).filter((one) => one !== undefined && one !== null && one !== "");
+// A function from a slide to its colour, and the legend: [word, colour, how many dots].
+function colouring(value, slides) {
+  const said = slides.map(value).filter((one) => one !== undefined && one !== null && one !== "");
   const counts = new Map();
   for (const one of said) counts.set(one, (counts.get(one) ?? 0) + 1);
   if (counts.size > PALETTE.length && said.every(isNumber)) {
@@ -39,7 +42,7 @@ function colouring(value) {
   const words = [...counts.keys()].sort((a, b) => counts.get(b) - counts.get(a) || (a < b ? -1 : 1));
   const colours = new Map(words.slice(0, PALETTE.length).map((word, i) => [word, PALETTE[i]]));
   const legend = [...colours].map(([word, colour]) => [word, colour, counts.get(word)]);
-  const nOthers = page.slides.length - legend.reduce((sum, [, , n]) => sum + n, 0);
+  const nOthers = slides.length - legend.reduce((sum, [, , n]) => sum + n, 0);
   if (nOthers) legend.push([words.length > PALETTE.length ? "others" : "not stated", NOTHING, nOthers]);
   return [(slide) => colours.get(value(slide)) ?? NOTHING, legend];
 }
@@ -56,20 +59,26 @@ function dotOf(slide, colour) {
   return dot;
 }
 
+// What stands for a slide, and how many have none of it.
+function mapWords(nPlaced) {
+  const nAway = page.slides.length - nPlaced;
+  return nAway ? `${page.mapOf}; without it, and not on the map: ${nAway} of ${page.slides.length} slides` : page.mapOf;
+}
+
 function showMap() {
   const choice = document.getElementById("colour-by");
   const placed = page.slides.filter((slide) => slide.place);
   document.getElementById("map-none").hidden = placed.length > 0;
-  document.getElementById("map-of").textContent = placed.length ? page.mapOf : "";
-  const [name, value] = colourings().find(([one]) => one === choice.value) ?? colourings()[0];
-  const [colour, legend] = colouring(value);
+  document.getElementById("map-of").textContent = placed.length ? mapWords(placed.length) : "";
+  const [, value, field] = colourings().find(([one]) => one === choice.value) ?? colourings()[0];
+  const [colour, legend] = colouring(value, placed);
   document.getElementById("map").replaceChildren(...placed.map((slide) => dotOf(slide, colour(slide))));
   const lines = legend.map(([word, ofWord, n]) => {
     const box = swatch(null);
     box.style.background = ofWord;
-    const isAsked = n !== null && ofWord !== NOTHING;
-    const meant = isAsked ? { type: "button", onclick: () => toggleFilter(name, word) } : {};
-    return make("li", {}, make(isAsked ? "button" : "span", meant, box, word, n === null ? "" : make("i", {}, String(n))));
+    const canAsk = n !== null && ofWord !== NOTHING && field !== null;
+    const meant = canAsk ? { type: "button", onclick: () => toggleFilter(field, word) } : {};
+    return make("li", {}, make(canAsk ? "button" : "span", meant, box, String(word), n === null ? "" : make("i", {}, String(n))));
   });
   document.getElementById("legend").replaceChildren(...lines);
   dimMap();

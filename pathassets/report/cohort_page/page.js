@@ -18,22 +18,32 @@ function sortBy(name) {
 
 function toggleFilter(field, value) {
   const box = document.getElementById("filter");
-  box.value = toggled(box.value, field, String(value));
+  box.value = toggled(box.value, conditionText(field, value));
   showMeant();
 }
 
 function showMeant() {
   const text = document.getElementById("filter").value;
-  const isMeant = readFilter(text, page.slides);
-  for (const slide of page.slides) slide.isMeant = isMeant(slide);
+  const asked = readFilter(text, page.slides);
+  for (const slide of page.slides) slide.isMeant = asked.isMeant(slide);
   meant = inOrder(page.slides.filter((slide) => slide.isMeant));
   const place = document.getElementById("slides");
   place.className = form;
   (form === "sheet" ? showSheet : showTable)(place, meant);
   document.getElementById("count").textContent = `${meant.length} of ${page.slides.length} slides`;
   document.getElementById("none").hidden = meant.length > 0;
+  showSaid(asked);
   showChips(text);
   dimMap();
+}
+
+// What there is to say of the filter, under it.
+function showSaid({ said, isFault }) {
+  const place = document.getElementById("filter-said");
+  place.textContent = said.join(" ");
+  place.hidden = !said.length;
+  place.classList.toggle("is-fault", isFault);
+  document.getElementById("filter").setAttribute("aria-invalid", String(isFault));
 }
 
 // How many slides are in each state, are odd, have a verdict: each is a filter on a click.
@@ -41,7 +51,7 @@ function showChips(text) {
   const counts = new Map();
   const count = (field, word) => counts.set(`${field} ${word}`, (counts.get(`${field} ${word}`) ?? 0) + 1);
   for (const slide of page.slides) {
-    count("state", slide.state);
+    count("worst", slide.state);
     for (const word of slide.odd) count("odd", word);
     if (slide.verdict) count("verdict", slide.verdict.word);
   }
@@ -49,10 +59,10 @@ function showChips(text) {
     const [field, ...words] = key.split(" ");
     const word = words.join(" ");
     const kind = field === "odd" ? "odd" : word;
-    const isAsked = toggled(text, field, word).length < text.length;
+    const pressed = String(isAsked(text, conditionText(field, word)));
     return make(
       "button",
-      { type: "button", class: `chip ${kind}`, "aria-pressed": String(isAsked), onclick: () => toggleFilter(field, word) },
+      { type: "button", class: `chip ${kind}`, "aria-pressed": pressed, onclick: () => toggleFilter(field, word) },
       `${word} `, make("b", {}, String(n)),
     );
   });

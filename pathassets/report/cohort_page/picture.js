@@ -90,7 +90,10 @@ function drawLayers(svg, look, whole) {
 function chipsOf(slide) {
   const chips = slide.state === "current" ? [] : [make("span", { class: `chip ${slide.state}` }, slide.state)];
   if (slide.reason) chips.push(make("span", { class: "chip reason" }, slide.reason));
-  for (const word of slide.odd) chips.push(make("span", { class: "chip odd" }, word));
+  for (const word of slide.odd) {
+    const title = Object.hasOwn(slide.broken, word) ? slide.broken[word] : null;
+    chips.push(make("span", { class: "chip odd", title }, word));
+  }
   if (slide.verdict) {
     chips.push(make("span", { class: `chip ${slide.verdict.word}` }, slide.verdict.word));
   }

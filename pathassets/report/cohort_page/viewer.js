@@ -39,7 +39,7 @@ function showOpened() {
 
 function showProblems(slide, problems) {
   if (slide !== opened) return;
-  const said = [...problems];
+  const said = [...Object.values(slide.broken), ...problems];
   if (slide.message) said.unshift(`${slide.asset}: ${slide.message}`);
   const remedy = slide.remedy ? make("p", { class: "remedy" }, slide.remedy) : "";
   document.getElementById("viewer-problems").replaceChildren(...said.map((one) => make("p", {}, one)), remedy);
@@ -58,7 +58,7 @@ function factsOf(slide) {
     ["bad tiles", slide.bad ? String(slide.bad) : ""],
     ["size", size],
     ["resolution", slide.mpp === null ? "not stated" : `${shortNumber(slide.mpp)} µm per pixel`],
-    ["file", slide.path],
+    ["file", slide.paths[0] ?? ""],
   ];
   const lines = facts.filter(([, value]) => value).flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]);
   if (!page.served) return lines;
@@ -117,7 +117,7 @@ function step(by) {
 
 function showVerdict() {
   const given = opened.verdict;
-  const said = given ? `${given.word} by ${given.who}: ${given.why}` : "none yet";
+  const said = given ? `${given.word} by ${given.who}, ${given.when}: ${given.why}` : "none yet";
   document.getElementById("verdict-given").textContent = said;
   document.getElementById("verdict-said").textContent = "";
   const form = document.getElementById("verdict-form");
@@ -149,7 +149,7 @@ async function giveVerdict(event) {
     });
     const body = await answer.json();
     if (!answer.ok) throw new Error(body.error);
-    slide.verdict = { word: body.verdict, who: body.who, why: body.why };
+    slide.verdict = { word: body.verdict, who: body.who, why: body.why, when: body.when };
     slide.card = null;
     prepareSlide(slide);
     localStorage.setItem("who", who.value);

@@ -9,6 +9,9 @@ from typing import Any
 
 from markupsafe import Markup
 
+from pathassets.catalog.records import Verdict
+from pathassets.core.recipe import ANNOTATIONS
+from pathassets.core.selection.fields import FIELDS
 from pathassets.core.text import shortened, visible
 from pathassets.engine.platform.cohort_page.page import PageSlide
 from pathassets.engine.platform.cohort_page.survey import Survey
@@ -65,9 +68,10 @@ def slide_words(slide: PageSlide, number: int) -> dict[str, Any]:
         "reason": "" if trouble is None else trouble.reason,
         "message": "" if trouble is None else _word(trouble.message, MESSAGE_CHARS),
         "remedy": "" if trouble is None else _word(trouble.remedy, MESSAGE_CHARS),
-        "assets": [["/".join(cell.key), cell.state] for cell in row.cells],
+        "assets": _assets(slide),
         "facts": _words(row.facts),
         "labels": _words(row.labels),
+        "covered": _words(row.covered),
         "tags": [_word(tag) for tag in row.tags],
         "cohorts": [_word(name) for name in row.cohorts],
         "mm2": row.tissue_mm2,
@@ -75,13 +79,32 @@ def slide_words(slide: PageSlide, number: int) -> dict[str, Any]:
         "bad": row.n_bad_tiles,
         "focus": None if focus is None else round(focus, 1),
         "colour": None if colour is None else "#{:02x}{:02x}{:02x}".format(*colour),
+        "tiles": slide.asked.n_bad_tiles,
         "odd": [*slide.oddities],
+        "broken": dict(slide.broken),
         "place": slide.place,
         "size": [record.width_px0, record.height_px0],
         "mpp": row.planned.slide_mpp,
-        "path": _word(paths[0].path) if paths else "",
+        "vendor": _word(record.vendor),
+        "power": record.objective_power,
+        "paths": [_word(one.path, MESSAGE_CHARS) for one in paths],
+        "annotated": [_word(name) for name, _, _ in slide.asked.drawn],
         "verdict": verdict_words(slide),
     }
+
+
+def _assets(slide: PageSlide) -> list[list[Any]]:
+    """Name, state, reason and numbers of each: what is drawn on it is among them."""
+    numbers = slide.asked.numbers
+    made = [
+        ["/".join(one.key), one.state, one.reason, dict(numbers.get(one.key, {}))]
+        for one in slide.row.cells
+    ]
+    drawn = [
+        [f"{ANNOTATIONS}/{_word(name)}", state, reason, {}]
+        for name, state, reason in slide.asked.drawn
+    ]
+    return [*made, *drawn]
 
 
 def verdict_words(slide: PageSlide) -> dict[str, str] | None:
@@ -89,7 +112,26 @@ def verdict_words(slide: PageSlide) -> dict[str, str] | None:
     given = slide.row.verdict
     if given is None:
         return None
-    return {"word": given.verdict, "who": _word(given.who), "why": _word(given.why, MESSAGE_CHARS)}
+    return {
+        "word": given.verdict, "who": _word(given.who), "why": _word(given.why, MESSAGE_CHARS),
+        "when": verdict_date(given),
+    }  # fmt: skip
+
+
+def verdict_date(given: Verdict) -> str:
+    """When it was given, as `pathassets qc list` says it."""
+    return f"{given.made_at:%Y-%m-%d %H:%M}"
+
+
+def field_words() -> dict[str, Any]:
+    """What may be asked of a slide, for the filter: a selection's fields, by name."""
+    return {
+        name: {
+            "isText": kind.is_text, "isNumber": kind.is_number, "which": kind.which,
+            "values": [*kind.values],
+        }
+        for name, kind in FIELDS.items()
+    }  # fmt: skip
 
 
 def look_words(

@@ -157,8 +157,11 @@ def test_a_verdict_is_given_and_the_next_dataset_honours_it(site: Site) -> None:
         assert site.ask("/cohort/verdict", bad).status == 400
     assert [one["verdict"] for one in site.ask("/cohort").slides] == [None, None]
 
-    assert json.loads(site.judge(**given).body)["verdict"] == "reject"
-    shown = {"word": "reject", "who": "Ada", "why": "a fold <b>"}
+    answered = json.loads(site.judge(**given).body)
+    (kept,) = site.platform.catalog.verdicts()
+    when = f"{kept.made_at:%Y-%m-%d %H:%M}"
+    shown = {"word": "reject", "who": "Ada", "why": "a fold <b>", "when": when}
+    assert answered == {**given, "when": when}
     page = site.ask("/cohort")
     assert [one["verdict"] for one in page.slides] == [shown, None]
     assert "<b>" not in page.text.partition('id="page"')[2].partition("</script>")[0]
@@ -172,7 +175,7 @@ def test_another_recipe_is_seen_at_once_and_a_wrong_one_is_told(site: Site) -> N
     recipe = site.platform.settings.recipe
     before = recipe.read_text()
     recipe.write_text("tissue_mask: {other: {mpp: 8.0}}")
-    assert site.ask("/cohort").slides[0]["assets"] == [["tissue_mask/other", "missing"]]
+    assert site.ask("/cohort").slides[0]["assets"] == [["tissue_mask/other", "missing", "", {}]]
     recipe.write_text("tissue_mask: 7")
     answer = site.ask("/cohort")
     assert (answer.status, "is a mapping" in answer.text) == (503, True)

@@ -7,7 +7,7 @@ without one ─▶ some squares of each slide, measured alike (task.py)  ─▶ 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pathassets.core.quality.cohort import beside_others, odd_colours, out_of_focus
@@ -30,6 +30,8 @@ class Quality:
     """Such as `patch_quality/numbers`."""
     measures: Mapping[str, SlideMeasures]
     oddities: Mapping[str, tuple[str, ...]]
+    broken: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Of each slide that breaks rules, by the rule's name what it is and what it may be."""
 
 
 def quality_of(platform: Platform, plan_id: int, entry: Entry) -> Quality:
@@ -39,7 +41,19 @@ def quality_of(platform: Platform, plan_id: int, entry: Entry) -> Quality:
         of="/".join(entry.key),
         measures={slide_id: SlideMeasures.of_facts(one) for slide_id, one in facts.items()},
         oddities=odd_ones(facts, entry.spec.checks),
+        broken=_broken(facts, entry.spec.checks),
     )
+
+
+def _broken(
+    facts: Mapping[str, Mapping[str, Any]], rules: SlideRules | None
+) -> dict[str, Mapping[str, str]]:
+    """The words of `pathassets qc queue` for the rules that slides break."""
+    found = {
+        slide_id: {one.rule: str(one) for one in broken_rules(rules, known)}
+        for slide_id, known in beside_others(facts).items()
+    }
+    return {slide_id: said for slide_id, said in found.items() if said}
 
 
 def odd_ones(

@@ -11,6 +11,7 @@ from threading import Lock
 
 from pathassets.catalog.part import portions
 from pathassets.core.quality.slide_measures import SlideMeasures
+from pathassets.engine.platform.cohort_page.asked import Asked, asked_of
 from pathassets.engine.platform.cohort_page.kept import SIZES, Kept, PictureSize
 from pathassets.engine.platform.cohort_page.outliers import odd_ones, oddities_of
 from pathassets.engine.platform.cohort_page.rows import PageRow, Shown, choose_shown, page_rows
@@ -64,6 +65,10 @@ class PageSlide:
     row: PageRow
     measures: SlideMeasures
     oddities: tuple[str, ...] = ()
+    broken: Mapping[str, str] = field(default_factory=dict)
+    """Of the oddities that are rules: what the slide has, and what the rule asks for."""
+    asked: Asked = field(default_factory=Asked)
+    """What selections know of it beside its row."""
     place: Place | None = None
     """On the map of the cohort, x and y in [0, 1]."""
     look: SlideLook | None = None
@@ -198,12 +203,9 @@ def with_looks(
     without = [one for one, look in looks.items() if not look.picture]
     thumbnails = dict(platform.catalog.thumbnails(without))
     return [
-        PageSlide(
-            row=one.row, measures=one.measures, oddities=one.oddities, place=one.place,
-            look=looks[one.row.slide_id], thumbnail=thumbnails.get(one.row.slide_id, b""),
-        )
+        replace(one, look=looks[one.row.slide_id], thumbnail=thumbnails.get(one.row.slide_id, b""))
         for one in slides
-    ]  # fmt: skip
+    ]
 
 
 def _rows(platform: Platform, cohort: PagedCohort, slide_ids: Collection[str]) -> list[PageRow]:
@@ -222,11 +224,13 @@ def _described(
         if quality is None
         else quality.oddities
     )
-    odd = oddities_of(rows, odd_pixels)
+    odd, asked = oddities_of(rows, odd_pixels), asked_of(platform, rows)
     return [
         PageSlide(
             row=row, measures=measures.get(row.slide_id, SlideMeasures()),
             oddities=odd[row.slide_id],
+            broken={} if quality is None else quality.broken.get(row.slide_id, {}),
+            asked=asked[row.slide_id],
             place=place_of(platform, row, cohort.survey),
         )
         for row in rows

@@ -52,6 +52,8 @@ class PageRow:
     """What people and files say of it: patient, site, label, scanner, stain."""
     labels: Mapping[str, str]
     """Its other labels and its patient's, by name."""
+    covered: Mapping[str, str]
+    """Labels of its patient that its own of the same name stand before: selections know both."""
     tags: tuple[str, ...]
     cohorts: tuple[str, ...]
     tissue_mm2: float | None
@@ -140,6 +142,10 @@ def _row(
         trouble=status.failure or next(iter(status.damages), None),
         facts={name: facts[name] for name in _FACTS if facts.get(name)},
         labels={n.removeprefix("label."): v for n, v in facts.items() if n.startswith("label.")},
+        covered={
+            name.removeprefix("label."): value for name, value in of_patient.items()
+            if name.partition(".")[0] == "label" and of_slide.get(name, value) != value
+        },
         tags=tuple(sorted(said.tags.get(slide_id, ()))),
         cohorts=tuple(sorted(said.cohorts.get(slide_id, ()))),
         tissue_mm2=None if mask is None else mask.tissue_mm2,

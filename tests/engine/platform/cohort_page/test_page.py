@@ -151,6 +151,9 @@ patch_quality:
     assert (measured.row.slide_id, unknown.row.slide_id) == (slide_id, second.slide_id)
     assert (measured.measures.focus_median, measured.measures.od_red) == (focus, red)
     assert measured.oddities == ("min_focus",)
+    assert measured.broken == {"min_focus": f"focus {focus:.4g} is below min_focus 1e+06"}
+    assert measured.asked.numbers["patch_quality", "numbers"]["focus"] == focus
+    assert (unknown.broken, unknown.asked.numbers, unknown.asked.n_bad_tiles) == ({}, {}, None)
     assert (unknown.measures.rgb, unknown.oddities) == (None, ())
     assert unknown.look.picture
     assert not [*(platform.settings.home / KEPT_IN).glob("*.json")]
