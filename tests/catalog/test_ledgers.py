@@ -42,10 +42,12 @@ def test_a_tile_that_is_met_again_keeps_who_found_it_first(one) -> None:
 
 def test_a_look_at_every_tile_replaces_what_was_listed(one) -> None:
     one.enter_bad_tiles([TILE])
+    assert one.tiles_checked(["a", "b"]) == set()
     one.replace_bad_tiles("a", [replace(TILE, level=1, found_by="check")])
     assert [(t.level, t.found_by) for t in one.bad_tiles("a")] == [(1, "check")]
     one.replace_bad_tiles("a", [])
     assert one.bad_tiles("a") == []
+    assert one.tiles_checked(["a", "b"]) == {"a"}
     with pytest.raises(CatalogError, match="slide b: not in the catalog"):
         one.replace_bad_tiles("b", [])
 

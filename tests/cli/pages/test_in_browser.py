@@ -194,7 +194,7 @@ def test_a_file_of_500_slides_is_found_through_by_filter_order_and_keys(
     assert type_filter(browser, 'label:"[(+?$*"') == "0 of 500 slides"
     assert type_filter(browser, "größe:3,4 !größe:4") == "124 of 500 slides"
     assert type_filter(browser, 'größe:"3, 4"') == "1 of 500 slides"
-    assert type_filter(browser, "state:current") == "3 of 500 slides"
+    assert type_filter(browser, "worst:current") == "3 of 500 slides"
 
     script(browser, "document.querySelector('[data-form=table]').click()")
     for direction in ("ascending", "descending"):

@@ -68,3 +68,9 @@ def test_what_is_seen_of_a_slide_stands_on_the_page_or_has_an_address_of_its_own
     assert words["problems"] == ["a\\x1b[2Jb"]
     assert look_words(SlideLook(slide_id="a"), b"1")["picture"] == "data:image/jpeg;base64,MQ=="
     assert "picture" not in look_words(look, has_picture=False)
+
+
+def test_the_page_names_every_key_that_it_heeds() -> None:
+    (keys,) = re.findall(r"Keys: (.*?)</p>", page_html(Page(title="a", slides=[], served=Served())))
+    named = set(re.findall(r"[^\s,;]+", keys))
+    assert {*"/tgf+-0arv", "arrows", "Home", "End", "Enter", "Esc"} <= named
