@@ -16,7 +16,7 @@ from pathassets.cli.home import opened, register
 from pathassets.cli.options import PLACE, SOME_FAILED, WORDS
 from pathassets.core.slides.slide import check_mpp
 from pathassets.engine.platform.ingestion.cohort_table import NO_COHORT, UNKNOWN_WORDS, read_cohort
-from pathassets.engine.platform.ingestion.ingest import IdScheme, find_files
+from pathassets.engine.platform.ingestion.ingest import IdScheme, find_files, find_listed
 from pathassets.engine.platform.ledgers import enter_check
 from pathassets.engine.platform.platform import Platform, open_to_read
 from pathassets.engine.platform.selection import choose_slides
@@ -68,8 +68,9 @@ def ingest_command(  # noqa: PLR0913 - the options of a command
         table = read_cohort(cohort, unknown=na_values.split(",")) if cohort else NO_COHORT
         if cohort:
             click.echo(f"{cohort}: {table.reading}")
-        n_refused = register(platform, instance, find_files(paths), table, scheme)
-    if n_refused:
+        files, is_whole = find_listed(paths)
+        n_refused = register(platform, instance, files, table, scheme)
+    if n_refused or not is_whole:
         sys.exit(SOME_FAILED)
 
 

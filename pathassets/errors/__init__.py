@@ -21,6 +21,7 @@
     │   ├── MembersForgotten                      slides that a dataset names were taken out since
     │   ├── ObjectMissing (FileNotFoundError)     an object, or its bucket
     │   ├── ObjectChanged                         an object was written to while it was read
+    │   ├── KeyUnreadable         .key            an object whose key stops a listing
     │   ├── StorageUnavailable                    the object storage does not answer
     │   └── OutputExists (FileExistsError)        what was to be written is there, and is another's
     ├── WorkerLost                                the worker process died or timed out on this slide
@@ -245,6 +246,13 @@ class ObjectChanged(StoreError):
     """An object of a bucket is not the one any more that was begun to be read."""
 
     reason = "object_changed"
+
+
+class KeyUnreadable(StoreError):
+    """An object of a bucket has a key that no file can have, and stops a listing."""
+
+    key = ""
+    """Below the bucket, as a stranger wrote it."""
 
 
 class StorageUnavailable(StoreError):

@@ -13,7 +13,7 @@ its own.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import islice
@@ -29,7 +29,7 @@ from pathassets.adapters.objects.urls import WEB, ObjectUrl, is_key, parse_url
 from pathassets.errors import ObjectMissing, SpecError, StoreError
 
 if TYPE_CHECKING:  # of obstore's stubs alone
-    from obstore import GetOptions, ListResult, ObjectMeta, UpdateVersion
+    from obstore import GetOptions, ObjectMeta, UpdateVersion
     from obstore.store import ClientConfig, ObjectStore, RetryConfig
 
 PART_BYTES = 32 * 1024 * 1024
@@ -37,7 +37,7 @@ PART_BYTES = 32 * 1024 * 1024
 _UPLOAD_BYTES = 8 * 1024 * 1024
 """Parts of a large upload; S3 takes 10,000 of them: 80 GB."""
 _N_UPLOADS = 4
-_N_LISTED = 1000
+N_LISTED = 1000
 """Keys that S3 lists, and deletes, by one request."""
 _CLIENT: ClientConfig = {
     "allow_http": True,  # an endpoint or URL that says http:// is meant so
@@ -230,40 +230,44 @@ class ObjectPlace:
         self._write(key, lambda: obstore.copy(self._store, key, to))
         self.delete([key])
 
-    def objects(self, folder: str = "") -> Iterator[StoredObject]:
+    def objects(self, folder: str = "", *, after: str = "") -> Iterator[StoredObject]:
         """Give the objects below a folder, at any depth, as the storage orders them.
 
+        Args:
+            folder: Of this place.
+            after: Only those whose keys come after it.
+
         Raises:
             ObjectMissing: there is no bucket.
+            KeyUnreadable: a key stands in the way that no file can have.
             StoreError: it cannot be listed.
         """
         _check_key(folder or "all")
-        pages = iter(obstore.list(self._store, folder or None, chunk_size=_N_LISTED))
-        while (page := self._ask(folder, lambda: next(pages, None))) is not None:
-            yield from map(_stored, page)
+        # By ones, which costs no more: a fault drops what waits for a larger part to be full.
+        parts = iter(obstore.list(self._store, folder or None, chunk_size=1, offset=after or None))
+        while (part := self._ask(folder, lambda: next(parts, None))) is not None:
+            yield from map(_stored, part)
 
     def folders(self, folder: str = "") -> list[str]:
-        """Names of the folders in a folder.
+        """Names of the folders in a folder; what it raises is that of `inside`."""
+        return self.inside(folder)[1]
+
+    def files(self, folder: str = "") -> list[StoredObject]:
+        """Objects in a folder, and in none below it; what it raises is that of `inside`."""
+        return self.inside(folder)[0]
+
+    def inside(self, folder: str = "") -> tuple[list[StoredObject], list[str]]:
+        """Objects in a folder, and names of the folders in it.
 
         Raises:
             ObjectMissing: there is no bucket.
+            KeyUnreadable: a name stands in the way that no file can have.
             StoreError: it cannot be listed.
         """
-        found = self._in(folder)
-        return sorted(one.rstrip("/").rpartition("/")[2] for one in found["common_prefixes"])
-
-    def files(self, folder: str = "") -> Sequence[StoredObject]:
-        """Objects in a folder, and in none below it.
-
-        Raises:
-            ObjectMissing: there is no bucket.
-            StoreError: it cannot be listed.
-        """
-        return [*map(_stored, self._in(folder)["objects"])]
-
-    def _in(self, folder: str) -> ListResult[Sequence[ObjectMeta]]:
         _check_key(folder or "all")
-        return self._ask(folder, lambda: obstore.list_with_delimiter(self._store, folder or None))
+        found = self._ask(folder, lambda: obstore.list_with_delimiter(self._store, folder or None))
+        names = (one.rstrip("/").rpartition("/")[2] for one in found["common_prefixes"])
+        return [*map(_stored, found["objects"])], sorted(names)
 
     def delete(self, keys: Iterable[str]) -> None:
         """Remove objects; one that isn't there is no fault.
@@ -272,7 +276,7 @@ class ObjectPlace:
             StoreError: one cannot be removed.
         """
         waiting = iter(keys)
-        while batch := list(islice(waiting, _N_LISTED)):
+        while batch := list(islice(waiting, N_LISTED)):
             for key in batch:
                 _check_key(key)
             try:

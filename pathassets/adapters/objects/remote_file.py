@@ -7,12 +7,14 @@ then on, with the same words for name, ending and folder.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
 from pathassets.adapters.files import FileStamp
 from pathassets.adapters.objects.urls import WEB, ObjectUrl, is_key, is_url, parse_url
+from pathassets.core.text import quoted
 from pathassets.errors import SpecError
 
 
@@ -59,6 +61,9 @@ class RemoteFile:
 
 _OF_URLS = frozenset("?#%")
 """What a URL that is written out would be taken for something else by."""
+_ESCAPED = re.compile(r"%(?:23|25|3[fF]|(?![0-9a-fA-F]{2}))")
+"""How they are typed in a URL."""
+_URL_CHARS = 200
 FilePlace = Path | RemoteFile
 """Where a slide's file is."""
 
@@ -84,8 +89,16 @@ def place_of(text: str) -> FilePlace:
 def _unquoted(url: ObjectUrl) -> ObjectUrl:
     """The URL as it is kept: read again it is the same one."""
     prefix = unquote(url.prefix)
+    if (odd := _ESCAPED.search(url.prefix)) is not None:
+        before = quoted(f"{url.root}/{url.prefix[: odd.start()]}", _URL_CHARS)
+        raise SpecError(  # what follows may be a signature
+            f"{before} …: goes on with '{unquote(odd[0])}', and no name with '#', '?' or '%' in it "
+            "can be kept as a URL",
+            remedy="Copy the file here, or rename it on the server",
+        )
     if prefix and not (is_key(prefix) and _OF_URLS.isdisjoint(prefix)):
         raise SpecError(
-            f"{url.root}: names no file", remedy="For example https://lab.example/scans/a.svs"
+            f"{quoted(str(url), _URL_CHARS)}: names no file",
+            remedy="For example https://lab.example/scans/a.svs",
         )
     return replace(url, prefix=prefix)

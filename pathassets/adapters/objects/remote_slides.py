@@ -5,25 +5,25 @@ VMS and VMU what the index names beside it. Of DICOM it is all `.dcm` of one fol
 each belongs only its content says, and is looked at when they were copied.
 
 Keys are strangers' words: one with `..`, an empty part, control characters, `?` or `#` is no
-slide's, nor is what lies under a hidden name, as programs write that copy.
+slide's, nor is what lies under a hidden name, as programs write that copy. Of a key that ends in a
+slash a listing shows all but the slash: of no bytes it stands for a folder, else it can't be asked
+for.
 """
 
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from pathassets.adapters.files import FileStamp
+from pathassets.adapters.objects.listing import list_past_odd_keys, warn_once
 from pathassets.adapters.objects.place import ObjectPlace, StoredObject, open_place
 from pathassets.adapters.objects.remote_file import FilePlace, RemoteFile
-from pathassets.adapters.objects.urls import WEB, is_key
+from pathassets.adapters.objects.urls import BUCKETS, WEB, is_key
 from pathassets.adapters.openslide.members import SUFFIXES, names_in_index, slide_stamp
-from pathassets.errors import ObjectMissing, SlideUnreadable, SpecError
-
-logger = logging.getLogger(__name__)
+from pathassets.errors import ObjectMissing, SlideUnreadable, SpecError, StoreError
 
 _PASSED = (".", "~")
 """Names that begin so are being written, or of no concern."""
@@ -70,6 +70,17 @@ class RemoteSlide:
         return open_place(str(self.file.parent))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundObjects:
+    """What is below a URL."""
+
+    slides: list[RemoteSlide]
+    others: list[tuple[RemoteFile, FileStamp]]
+    """Objects that may be no slides, and were asked for."""
+    is_whole: bool
+    """Whether all was seen that is there."""
+
+
 def look_at(file: RemoteFile) -> RemoteSlide:
     """Ask which objects are a slide, and how they look: one request, of a slide of several a few.
 
@@ -82,11 +93,13 @@ def look_at(file: RemoteFile) -> RemoteSlide:
         own = _readable(place.head(file.name), place)
         return RemoteSlide(file=file, members=tuple(_with_others(file, own, place)))
     except ObjectMissing as error:
-        raise _missing(file) from error
+        raise _missing(file, place) from error
 
 
-def find_remote_slides(folder: RemoteFile) -> list[RemoteFile]:
-    """Slides below a URL, or the one that it names; each bears how it looked.
+def find_remote_slides(folder: RemoteFile) -> tuple[list[RemoteFile], bool]:
+    """Slides below a URL, or the one that it names, and whether all there are could be listed.
+
+    Each bears how it looked.
 
     Raises:
         SpecError: there is no slide.
@@ -94,7 +107,7 @@ def find_remote_slides(folder: RemoteFile) -> list[RemoteFile]:
     """
     if _is_slide_name(folder.name):
         try:
-            return [replace(folder, seen=look_at(folder).stamp)]
+            return [replace(folder, seen=look_at(folder).stamp)], True
         except SlideUnreadable:
             pass  # it may be a folder of such a name
     if folder.url.scheme in WEB:
@@ -102,13 +115,14 @@ def find_remote_slides(folder: RemoteFile) -> list[RemoteFile]:
             f"{folder}: no slide is there, and a web server lists none",
             remedy="Name the slide's own URL (.svs, .tif, .ndpi …)",
         )
-    found = [replace(one.file, seen=one.stamp) for one in slides_below(folder)]
-    if not found:
+    found = objects_in(folder)
+    files = [replace(one.file, seen=one.stamp) for one in found.slides]
+    if not files:
         raise SpecError(
             f"{folder}: no slides are there",
             remedy="Name a bucket, a folder or an object with slides (.svs, .tif, .ndpi, .mrxs …)",
         )
-    return sorted(found, key=str)
+    return sorted(files, key=str), found.is_whole
 
 
 def slides_below(folder: RemoteFile) -> list[RemoteSlide]:
@@ -117,12 +131,10 @@ def slides_below(folder: RemoteFile) -> list[RemoteSlide]:
     Raises:
         StoreError: the storage cannot be asked.
     """
-    return objects_in(folder)[0]
+    return objects_in(folder).slides
 
 
-def objects_in(
-    folder: RemoteFile, suffixes: Collection[str] = ()
-) -> tuple[list[RemoteSlide], list[tuple[RemoteFile, FileStamp]]]:
+def objects_in(folder: RemoteFile, suffixes: Collection[str] = ()) -> FoundObjects:
     """Slides below a URL, and other objects whose names end so, from one listing.
 
     Raises:
@@ -131,14 +143,27 @@ def objects_in(
     by_folder: dict[str, list[StoredObject]] = defaultdict(list)
     others: list[tuple[RemoteFile, FileStamp]] = []
     endings = tuple(suffixes)
-    for one in open_place(str(folder)).objects():
-        if is_of_slide(one.key):
+    listing = list_past_odd_keys(open_place(str(folder)))
+    folders = _folders_of(listing.objects)
+    for one in listing.objects:
+        is_folder = not one.size_bytes and one.key in folders
+        if not is_folder and is_of_slide(one.key, str(folder)):
             by_folder[one.key.rpartition("/")[0]].append(one)
             if endings and one.key.lower().endswith(endings):
                 file = folder.below(one.key)
                 others.append((file, RemoteSlide(file=file, members=(one,)).stamp))
     slides = [one for above in sorted(by_folder) for one in _slides_in(folder, above, by_folder)]
-    return slides, others
+    return FoundObjects(slides=slides, others=others, is_whole=listing.is_whole)
+
+
+def _folders_of(objects: Iterable[StoredObject]) -> set[str]:
+    """Folders that objects are in, at any depth."""
+    found = {""}
+    for above in {one.key.rpartition("/")[0] for one in objects}:
+        while above not in found:
+            found.add(above)
+            above = above.rpartition("/")[0]  # noqa: PLW2901 - one up
+    return found
 
 
 def _slides_in(
@@ -179,14 +204,14 @@ def _with_others(file: RemoteFile, own: StoredObject, place: ObjectPlace) -> Ite
     kind = file.suffix.lower()
     if kind == ".mrxs":
         for one in place.objects(file.stem):
-            if is_of_slide(one.key):
+            if is_of_slide(one.key, str(place.url)):
                 yield _readable(one, place)
     elif kind in {".vms", ".vmu"}:
         yield from _named_beside(file, place)
     elif kind == DICOM:
-        for one in place.objects():
-            is_here = "/" not in one.key and one.key.lower().endswith(DICOM)
-            if is_here and one.key != own.key and is_of_slide(one.key):
+        for one in place.files():
+            is_other = one.key != own.key and one.key.lower().endswith(DICOM)
+            if is_other and is_of_slide(one.key, str(place.url)):
                 yield _readable(one, place)
 
 
@@ -207,10 +232,16 @@ def _readable(one: StoredObject, place: ObjectPlace) -> StoredObject:
     return replace(one, etag=None) if is_weak else one
 
 
-def is_of_slide(key: str) -> bool:
+def is_of_slide(key: str, folder: str) -> bool:
     """Whether a key can be one of a slide's: what copying programs write is passed over."""
-    if not is_key(key) or not _NOT_IN_URLS.isdisjoint(key):
-        logger.warning("%a: is a key that no file, or no URL, can have, and is passed over", key)
+    if not is_key(key):
+        fact = "no file can have such a name; rename or remove the object"
+    elif not _NOT_IN_URLS.isdisjoint(key):
+        fact = "'#' and '?' cannot stand in a name that is read by its URL; rename the object"
+    else:
+        fact = ""
+    if fact:
+        warn_once(f"{folder}/{key}", f"is passed over: {fact}")
         return False
     return not any(part.startswith(_PASSED) for part in key.split("/"))
 
@@ -228,13 +259,31 @@ def _etag_of(members: tuple[StoredObject, ...]) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest() if any(etags) else ""
 
 
-def _missing(file: RemoteFile) -> SlideUnreadable:
+def _missing(file: RemoteFile, place: ObjectPlace) -> SlideUnreadable:
+    if _with_slash(file.name, place) is not None:
+        return SlideUnreadable(
+            file,
+            "its key ends in a slash, as no file's name can",
+            remedy="Rename the object",
+            reason="bad_name",
+        )
     return SlideUnreadable(
         file,
         "no such object",
         remedy="Look whether it was removed or renamed, or ingest it where it is now",
         reason="file_missing",
     )
+
+
+def _with_slash(name: str, place: ObjectPlace) -> StoredObject | None:
+    """The object for which one that isn't there is listed: its key has a slash more."""
+    if place.url.scheme not in BUCKETS:
+        return None
+    try:
+        first = next(place.objects(name), None)
+    except StoreError:  # it is missing all the same
+        return None
+    return first if first is not None and first.key == name else None
 
 
 def stamp_at(place: FilePlace) -> FileStamp:
@@ -244,4 +293,12 @@ def stamp_at(place: FilePlace) -> FileStamp:
         SlideUnreadable: it is missing or forbidden.
         StoreError: its storage cannot be asked.
     """
-    return look_at(place).stamp if isinstance(place, RemoteFile) else slide_stamp(place)
+    if not isinstance(place, RemoteFile):
+        return slide_stamp(place)
+    try:
+        return look_at(place).stamp
+    except SlideUnreadable:
+        own = _with_slash(place.name, open_place(str(place.parent)))
+        if own is None:
+            raise
+        return RemoteSlide(file=place, members=(own,)).stamp  # as the listing shows it

@@ -11,7 +11,10 @@ import re
 
 from obstore import exceptions as foreign
 
+from pathassets.adapters.objects.urls import WEB
+from pathassets.core.text import quoted
 from pathassets.errors import (
+    KeyUnreadable,
     ObjectChanged,
     ObjectMissing,
     PathAssetsError,
@@ -23,7 +26,7 @@ FOREIGN = (foreign.BaseError, OSError, ValueError)
 """What the functions of obstore raise."""
 _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>([A-Za-z]{3,40})</Code>")
-_KEY = re.compile(r'Path "([^"\n]{1,1024})"')
+_KEY = re.compile(r'Path "(.{1,1024}?)"(?: contained|: )', re.DOTALL)
 """Of an object whose name stops a listing."""
 _NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")
 _METADATA = ("169.254.169.254", "169.254.170.2", "metadata.google", "MissingAccount", "credential")
@@ -40,7 +43,11 @@ _GRANT = "Grant these credentials what they need there (read, list, write and de
 _REGION = "Set AWS_REGION to the region of the bucket"
 _REDIRECTED = "redirect without LOCATION"
 _ELSEWHERE = ("AuthorizationHeaderMalformed", "IllegalLocationConstraintException")
+_WITHOUT_LOGIN = "Copy the file here, or serve it without a login"
 _N_UNKNOWN, _N_REFUSED, _N_SHORTER, _N_BUSY, _N_BROKEN = 401, 403, 416, 429, 500
+_WEB_REFUSALS = {_N_UNKNOWN: "asks for a login (401)", _N_REFUSED: "refuses it (403)"}
+_N_KEY_CHARS = 1_100
+"""No key is longer."""
 
 
 def trouble_of(error: Exception, url: str, root: str) -> PathAssetsError:
@@ -60,7 +67,22 @@ def trouble_of(error: Exception, url: str, root: str) -> PathAssetsError:
         )
     if isinstance(error, FileNotFoundError):
         return ObjectMissing(url, "is not there", remedy="Look whether it was removed or renamed")
+    if root.partition(":")[0] in WEB:
+        return _of_web(error, status, url) or _of_answer(error, code, status, url)
     return _of_who_asks(error, code, status, root) or _of_answer(error, code, status, url)
+
+
+def _of_web(error: Exception, status: int, url: str) -> PathAssetsError | None:
+    """What only a web server answers, which is asked without credentials."""
+    if status in _WEB_REFUSALS:
+        return StoreError(url, f"the server {_WEB_REFUSALS[status]}", remedy=_WITHOUT_LOGIN)
+    if isinstance(error, foreign.NotSupportedError):
+        return StoreError(
+            url,
+            "the server does not send parts of a file (HTTP ranges), which are needed",
+            remedy="Copy the file here, or put it on a server that does, or into a bucket (s3://)",
+        )
+    return None
 
 
 def _of_who_asks(error: Exception, code: str, status: int, root: str) -> PathAssetsError | None:
@@ -78,16 +100,12 @@ def _of_answer(error: Exception, code: str, status: int, url: str) -> PathAssets
     if isinstance(error, foreign.PreconditionError) or status == _N_SHORTER:
         return changed(url)
     if isinstance(error, foreign.InvalidPathError):
-        key = ascii(next(iter(_KEY.findall(str(error))), url))
-        return StoreError(
-            url,
-            f"the object {key} has a name that no file can have, and what is listed with it cannot "
-            "be read",
-            remedy="Rename or remove that object",
-        )
+        return _unreadable_key(next(iter(_KEY.findall(str(error))), ""), url)
     if isinstance(error, foreign.NotSupportedError):
         return StoreError(
-            url, "the server cannot do this", remedy="Use a bucket (s3://, gs://, az://)"
+            url,
+            "the storage lacks what this needs (HTTP ranges, conditional writes)",
+            remedy="Use another storage, or ask who keeps this one",
         )
     if _REDIRECTED in str(error) or code in _ELSEWHERE:
         return StoreError(url, "is in another region, or at another endpoint", remedy=_REGION)
@@ -96,6 +114,17 @@ def _of_answer(error: Exception, code: str, status: int, url: str) -> PathAssets
     return StoreError(
         url, f"the server answered {status}{_called(code)}", remedy="Ask who keeps the server"
     )
+
+
+def _unreadable_key(key: str, url: str) -> KeyUnreadable:
+    trouble = KeyUnreadable(
+        url,
+        f"the object {quoted(key or url, _N_KEY_CHARS)} has a name that no file can have, and what "
+        "is listed with it cannot be read",
+        remedy="Rename or remove that object",
+    )
+    trouble.key = key
+    return trouble
 
 
 def changed(url: str) -> ObjectChanged:
@@ -110,8 +139,16 @@ def _unavailable(error: Exception, code: str, status: int, url: str) -> PathAsse
     return StorageUnavailable(
         url,
         f"the server {answer}, tried several times",
-        remedy="Look at the network and the endpoint (AWS_ENDPOINT_URL), and run it again",
+        remedy=f"Look at the network and the {_looked_at(url)}, and run it again",
     )
+
+
+def _looked_at(url: str) -> str:
+    """By what the server is named, with which it may be the wrong one."""
+    scheme = url.partition(":")[0]
+    if scheme in WEB:
+        return "URL"
+    return "endpoint (AWS_ENDPOINT_URL)" if scheme == "s3" else "name of the bucket"
 
 
 def _called(code: str) -> str:

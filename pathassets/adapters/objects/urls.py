@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from pathassets.core.text import quoted
 from pathassets.errors import SpecError
 
 BUCKETS = frozenset({"s3", "gs", "az"})
@@ -24,6 +25,12 @@ _FOR_EXAMPLE = "For example s3://bucket/folder"
 _LEAVE_OUT = (
     f"{_FOR_EXAMPLE}; credentials are taken from the environment, such as AWS_ACCESS_KEY_ID"
 )
+_IN_NAMES = (
+    "'#' and '?' cannot stand in a name: a file or object of such a name has to be renamed first"
+)
+_END_OF_NAME = re.compile(r"[^=&]*\.[A-Za-z0-9]{1,5}")
+"""As a name ends, and no signature."""
+_TYPED_CHARS = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,10 +80,11 @@ def parse_url(text: str) -> ObjectUrl:
     except ValueError:
         raise SpecError("the URL of objects cannot be read", remedy=_LEAVE_OUT) from None
     if "@" in parts.netloc or parts.query or parts.fragment:
+        is_name = "@" not in parts.netloc and _END_OF_NAME.fullmatch(parts.fragment or parts.query)
         raise SpecError(
             f"{parts.scheme}://{parts.hostname or ''}/…: the URL holds a password, a signature or "
             "something else after its path",
-            remedy=_LEAVE_OUT,
+            remedy=_IN_NAMES if is_name else _LEAVE_OUT,
         )
     if "://" not in text:
         raise SpecError(f"{parts.scheme}:…: lacks the two slashes of a URL", remedy=_FOR_EXAMPLE)
@@ -87,7 +95,11 @@ def parse_url(text: str) -> ObjectUrl:
         )
     prefix = parts.path.strip("/")
     if not parts.hostname or not text.isprintable() or (prefix and not is_key(prefix)):
-        raise SpecError(f"{parts.scheme}://: names no bucket and folder", remedy=_FOR_EXAMPLE)
+        said = f"{parts.scheme}://…" if "@" in text else quoted(text, _TYPED_CHARS)
+        raise SpecError(
+            f"{said}: names no bucket and folder",
+            remedy=f"{_FOR_EXAMPLE}, without an empty part, . and ..",
+        )
     if parts.scheme in BUCKETS and port is not None:
         raise SpecError(
             f"{parts.scheme}://{parts.netloc}: a bucket has no port",

@@ -17,6 +17,7 @@ from obstore.store import LocalStore, MemoryStore
 
 from pathassets.adapters.objects import place as module
 from pathassets.adapters.objects.place import ObjectPlace, open_place
+from pathassets.adapters.objects.remote_file import place_of
 from pathassets.adapters.objects.urls import parse_url
 from pathassets.errors import (
     ObjectMissing,
@@ -244,6 +245,67 @@ def test_a_url_with_a_secret_is_refused_without_it(url: str):
 def test_what_is_no_place_is_refused(url: str):
     with pytest.raises(SpecError):
         open_place(url)
+
+
+def test_what_names_no_place_is_repeated_without_a_secret():
+    for typed in ("s3://slides/../host", "s3:///x"):
+        with pytest.raises(SpecError, match=re.escape(f"'{typed}': names no bucket and folder")):
+            parse_url(typed)
+    with pytest.raises(SpecError, match="names no bucket") as told:
+        parse_url(f"s3:///{KEY_ID}:{SECRET}@bucket/x")
+    assert SECRET not in str(told.value)
+
+
+@pytest.mark.parametrize("url", ["s3://slides/x/hash#frag.svs", "s3://slides/x/what?.svs"])
+def test_a_name_that_a_url_cuts_off_is_to_be_renamed(url: str):
+    with pytest.raises(SpecError) as told:
+        parse_url(url)
+    assert "'#' and '?' cannot stand in a name" in told.value.remedy
+    assert "renamed" in told.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("status", "said"), [(401, "asks for a login (401)"), (403, "refuses it (403)")]
+)
+def test_a_web_server_that_wants_a_login_is_given_no_credentials(
+    canned_server: CannedServer, status: int, said: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(module._RETRIES, "max_retries", 0)
+    canned_server.answer(status, "")
+    folder = f"{os.environ['AWS_ENDPOINT_URL']}/scans"
+    with pytest.raises(StoreError) as told:
+        open_place(folder).read("a credential.svs")
+    assert str(told.value) == (
+        f"{folder}/a credential.svs: the server {said}. "
+        "Copy the file here, or serve it without a login"
+    )
+
+
+def test_a_web_server_without_ranges_is_told_what_it_lacks(canned_server: CannedServer):
+    canned_server.answer(200, "0123456789")
+    folder = os.environ["AWS_ENDPOINT_URL"]
+    with pytest.raises(StoreError, match=r"does not send parts of a file \(HTTP ranges\)") as told:
+        open_place(folder).read("a.svs", start=2, end=4)
+    assert "Copy the file here" in told.value.remedy
+
+
+def test_a_web_server_that_is_not_there_is_looked_for_by_its_url(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(module._RETRIES, "max_retries", 0)
+    with pytest.raises(StorageUnavailable) as told:
+        open_place("http://127.0.0.1:9/scans").head("a.svs")
+    assert told.value.remedy == "Look at the network and the URL, and run it again"
+
+
+def test_a_web_name_that_no_url_can_keep_is_told_by_what_is_in_it() -> None:
+    for typed, sign in (("a%23b.svs", "#"), ("a%3Fsig=SECRET", "?"), ("a%25b.svs", "%")):
+        with pytest.raises(SpecError) as told:
+            place_of(f"https://lab.example/scans/{typed}")
+        assert "'https://lab.example/scans/a' …" in str(told.value)
+        assert f"goes on with '{sign}'" in str(told.value)
+        assert "SECRET" not in str(told.value)
+        assert "rename it on the server" in told.value.remedy
+    with pytest.raises(SpecError, match=r"'https://lab.example/%2e%2e/a.svs': names no file"):
+        place_of("https://lab.example/%2e%2e/a.svs")
 
 
 def test_a_web_server_is_read_from_and_not_written_to(bucket: str):

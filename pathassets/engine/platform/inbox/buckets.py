@@ -11,38 +11,44 @@ import logging
 from collections.abc import Iterable, Iterator
 
 from pathassets.adapters.objects.remote_file import FilePlace, RemoteFile
-from pathassets.adapters.objects.remote_slides import RemoteSlide, objects_in
+from pathassets.adapters.objects.remote_slides import FoundObjects, RemoteSlide, objects_in
 from pathassets.engine.platform.inbox.walk import TABLE_SUFFIXES, Seen, suffix_of
 from pathassets.errors import PathAssetsError
 
 logger = logging.getLogger(__name__)
 
+_TOLD: dict[RemoteFile, str] = {}
+"""Why a prefix is not looked into, as it was said last: it is said once, not at every look."""
 NO_TABLE = "cohort tables are taken from folders: copy it, and say pathassets cohort import FILE"
 
 
 def listed(folders: Iterable[FilePlace]) -> tuple[list[Seen], list[RemoteFile]]:
-    """Slides and tables below the URLs among folders, and those of which a list could be had."""
+    """Slides and tables below the URLs among folders, and those of which all could be listed."""
     seen: list[Seen] = []
     answered = []
     for folder in _outermost(folder for folder in folders if isinstance(folder, RemoteFile)):
         try:
-            seen += _seen_below(folder)
+            found = objects_in(folder, TABLE_SUFFIXES)
+            seen += _seen_of(found)
         except PathAssetsError as error:
-            logger.warning("the inbox %s is not looked into: %s", folder, error)
+            if _TOLD.get(folder) != str(error):
+                logger.warning("the inbox %s is not looked into: %s", folder, error)
+                _TOLD[folder] = str(error)
         else:
-            answered.append(folder)
+            _TOLD.pop(folder, None)
+            if found.is_whole:
+                answered.append(folder)
     return seen, answered
 
 
-def _seen_below(folder: RemoteFile) -> Iterator[Seen]:
-    slides, others = objects_in(folder, TABLE_SUFFIXES)
-    for slide in slides:
+def _seen_of(found: FoundObjects) -> Iterator[Seen]:
+    for slide in found.slides:
         stamp = slide.stamp
         yield Seen(
             str(slide.file), stamp.size_bytes, stamp.mtime_ns, 0, etag=stamp.etag,
             lacks=_lacks(slide),
         )  # fmt: skip
-    for file, stamp in others:
+    for file, stamp in found.others:
         yield Seen(str(file), stamp.size_bytes, stamp.mtime_ns, 0, etag=stamp.etag, lacks=NO_TABLE)
 
 

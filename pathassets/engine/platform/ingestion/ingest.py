@@ -73,7 +73,12 @@ class Registration:
 
 
 def find_files(paths: Iterable[FilePlace]) -> list[FilePlace]:
-    """List the slides that files, folders and URLs stand for; a DICOM series is its first file.
+    """List the slides that files, folders and URLs stand for; a DICOM series is its first file."""
+    return find_listed(paths)[0]
+
+
+def find_listed(paths: Iterable[FilePlace]) -> tuple[list[FilePlace], bool]:
+    """List those slides, and say whether all could be listed: a key may stand in the way.
 
     Raises:
         SpecError: a path does not exist, or a folder, or a bucket, holds no slide.
@@ -81,9 +86,12 @@ def find_files(paths: Iterable[FilePlace]) -> list[FilePlace]:
     """
     found: dict[Path, None] = {}
     remote: dict[RemoteFile, None] = {}
+    is_whole = True
     for path in paths:
         if isinstance(path, RemoteFile):
-            remote.update(dict.fromkeys(find_remote_slides(path)))
+            listed, is_all = find_remote_slides(path)
+            remote.update(dict.fromkeys(listed))
+            is_whole = is_whole and is_all
         elif os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises below a forbidden folder
             below = find_slides(path)
             if not below:
@@ -96,7 +104,7 @@ def find_files(paths: Iterable[FilePlace]) -> list[FilePlace]:
             raise SpecError(f"{path}: no such file or folder", remedy="Look at its spelling")
         else:
             found[_absolute(path)] = None
-    return [*first_of_series(list(found)), *remote]
+    return [*first_of_series(list(found)), *remote], is_whole
 
 
 def _is_absent(path: Path) -> bool:

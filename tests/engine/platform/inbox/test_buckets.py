@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import boto3
 import pytest
 
 from pathassets.adapters.objects.place import ObjectPlace, open_place
@@ -92,6 +94,76 @@ def test_a_listing_is_asked_once_a_look_and_no_object(
         monkeypatch.setattr(ObjectPlace, name, lambda *_, name=name, **__: asked.append(name))
     assert len(look(0).seen) == 105
     assert asked == []
+
+
+def put_odd(bucket: str, *keys: str, body: bytes = b"x") -> None:
+    """Write objects with keys that `put` refuses."""
+    client = boto3.client("s3", endpoint_url=os.environ["AWS_ENDPOINT_URL"])
+    for key in keys:
+        client.put_object(Bucket=bucket.removeprefix("s3://"), Key=key, Body=body)
+
+
+def test_odd_keys_hold_up_no_slide_and_are_told_once(
+    watching: Platform,
+    bucket: str,
+    make_slide: Callable[..., Path],
+    look: Callable[[float], Look],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    open_place(f"{bucket}/in").put_file("host/a.svs", make_slide("a.svs"))
+    put_odd(bucket, "in/x//b.svs", "in/y/b\t.svs", "in/q?.svs", "in/h#1.svs")
+    put_odd(bucket, "in/", "in/sub/", "in/named.svs/", body=b"")
+    open_place(f"{bucket}/in").put("named.svs/notes.txt", b"x")
+    url = f"{bucket}/in/host/a.svs"
+    for after_s in (0, 70, 70):
+        assert {*look(after_s).seen} == {url}
+    (taken,) = take(watching, look(1).whole(STABLE_S))
+    assert isinstance(taken, Registration)
+    assert (str(taken.path), taken.state) == (url, "new")
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == len({*said})
+    about = {key: [one for one in said if f"'{bucket}/in/{key}'" in one] for key in (
+        "x//b.svs", "y/b\\t.svs", "q?.svs", "h#1.svs"
+    )}  # fmt: skip
+    assert {key: len(ones) for key, ones in about.items()} == {
+        "x//b.svs": 2, "y/b\\t.svs": 2, "q?.svs": 1, "h#1.svs": 1
+    }  # fmt: skip
+    assert sum(map(len, about.values())) == len(said)
+    assert "rename the object" in about["q?.svs"][0]
+
+
+def test_an_object_whose_key_ends_in_a_slash_is_refused_with_what_to_do(
+    watching: Platform, bucket: str, look: Callable[[float], Look]
+) -> None:
+    put_odd(bucket, "in/x.svs/")
+    look(0)
+    whole = look(70).whole(STABLE_S)
+    (one,) = take(watching, whole)
+    assert isinstance(one, Registration)
+    assert str(one.error).endswith(
+        "its key ends in a slash, as no file's name can. Rename the object"
+    )
+    assert look(10).seen == {}
+    assert [refused.reason for refused in overview(watching).refused] == ["bad_name"]
+    assert forget_gone(watching) == 0
+
+
+def test_why_a_bucket_cannot_be_listed_is_told_once_until_it_can(
+    bucket: str,
+    look: Callable[[float], Look],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail(*_: object) -> None:
+        raise StorageUnavailable(bucket, "the server does not answer")
+
+    for n_told in (1, 2):
+        with monkeypatch.context() as patch:
+            patch.setattr("pathassets.engine.platform.inbox.buckets.objects_in", fail)
+            look(10)
+            look(10)
+        look(10)
+        assert len(caplog.records) == n_told
 
 
 def test_a_bucket_that_does_not_answer_has_lost_nothing(

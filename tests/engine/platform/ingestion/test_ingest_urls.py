@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -11,13 +12,16 @@ from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import boto3
 import pytest
+from click.testing import CliRunner
 
 from pathassets.adapters.files import fingerprint_of
 from pathassets.adapters.objects.place import open_place
 from pathassets.adapters.objects.remote_file import RemoteFile, place_of
 from pathassets.adapters.objects.remote_slides import is_of_slide, look_at, slides_below
 from pathassets.adapters.tifffile import corrupt_tile
+from pathassets.cli import main
 from pathassets.engine.platform.batch import run_batch
 from pathassets.engine.platform.exchange.bags import look_at as look_at_slide
 from pathassets.engine.platform.ingestion.ingest import (
@@ -225,7 +229,7 @@ def test_hidden_names_and_hostile_keys_are_no_slides(
     (found,) = find_files([place_of(bucket)])
     assert (found.name, place_of(str(found))) == ("a.svs", found)
     for key in ("../up.svs", "x/../../up.svs", "a\nb.svs", "a\x1b[31m.svs", "a?b.svs"):
-        assert not is_of_slide(key)
+        assert not is_of_slide(key, bucket)
     assert "\x1b" not in caplog.text
     assert "\n" not in caplog.records[-1].getMessage()
 
@@ -248,6 +252,22 @@ def test_a_url_with_a_secret_is_refused_and_not_repeated() -> None:
 def test_a_name_that_no_copy_could_have_is_refused() -> None:
     with pytest.raises(SlideUnreadable, match="longer than 255 bytes"):
         check_file_name(at(f"s3://bucket/{'ä' * 130}.svs"))
+
+
+@pytest.mark.usefixtures("here")
+def test_ingest_of_a_prefix_with_an_odd_key_takes_the_others_and_fails(
+    platform: Platform,
+    bucket: str,
+    make_slide: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PATHASSETS_HOME", str(platform.settings.home))
+    url = put(bucket, "host/a.svs", make_slide("a.svs"))
+    put_object = boto3.client("s3", endpoint_url=os.environ["AWS_ENDPOINT_URL"]).put_object
+    put_object(Bucket=bucket.removeprefix("s3://"), Key="host/a//b.svs", Body=b"x")
+    done = CliRunner().invoke(main, ["ingest", f"{bucket}/host/"])
+    assert (done.exit_code, "1 new slide, 0 known, 0 refused" in done.output) == (1, True)
+    assert [path for path, *_ in platform.catalog.newest_below([bucket], 9)] == [url]
 
 
 @pytest.mark.usefixtures("here")
