@@ -1,4 +1,7 @@
-"""Environment -> Settings: where things are. The only module that reads the environment."""
+"""Environment -> Settings: where things are. The only module that reads the environment.
+
+But for what obstore reads, which is checked where a client is made (adapters/objects/endpoints.py).
+"""
 
 from __future__ import annotations
 

@@ -4,10 +4,10 @@
                                       put, put_file, put_if_absent, …       whole, or not at all
                                       objects, folders, delete
 
-Keys are paths below the place's URL. Errors are those of `errors`, with no word of the foreign
-ones: these hold signatures and key ids. Credentials, region and endpoint are what obstore finds in
-the environment, or what a cloud gives its machines. Nothing here outlives a fork: a process opens
-its own.
+Keys are paths below the place's URL. The empty objects `folder/`, by which consoles show a folder,
+are passed over. Errors are those of `errors`, with no word of the foreign ones: these hold
+signatures and key ids. Credentials, region and endpoint are what obstore finds in the environment,
+or what a cloud gives its machines. Nothing here outlives a fork: a process opens its own.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, PreconditionError
 from obstore.store import AzureStore, GCSStore, HTTPStore, S3Store
 
+from pathassets.adapters.objects.endpoints import check_endpoints
 from pathassets.adapters.objects.troubles import FOREIGN, changed, trouble_of
 from pathassets.adapters.objects.urls import WEB, ObjectUrl, is_key, parse_url
 from pathassets.errors import ObjectMissing, SpecError, StoreError
@@ -240,7 +241,7 @@ class ObjectPlace:
         _check_key(folder or "all")
         pages = iter(obstore.list(self._store, folder or None, chunk_size=_N_LISTED))
         while (page := self._ask(folder, lambda: next(pages, None))) is not None:
-            yield from map(_stored, page)
+            yield from self._files_of(page)
 
     def folders(self, folder: str = "") -> list[str]:
         """Names of the folders in a folder.
@@ -259,7 +260,24 @@ class ObjectPlace:
             ObjectMissing: there is no bucket.
             StoreError: it cannot be listed.
         """
-        return [*map(_stored, self._in(folder)["objects"])]
+        return list(self._files_of(self._in(folder)["objects"]))
+
+    def _files_of(self, page: Iterable[ObjectMeta]) -> Iterator[StoredObject]:
+        """Objects of a listing that are files: obstore gives an empty `folder/` as `folder`.
+
+        Whether an empty object is one is asked of each: by the name that is given, none is there.
+        """
+        for one in map(_stored, page):
+            if one.key and (one.size_bytes or not is_key(one.key) or self._is_empty(one.key)):
+                yield one
+
+    def _is_empty(self, key: str) -> bool:
+        try:
+            return not self.head(key).size_bytes
+        except ObjectMissing as error:
+            if error.uri == self.url.root:
+                raise
+            return False
 
     def _in(self, folder: str) -> ListResult[Sequence[ObjectMeta]]:
         _check_key(folder or "all")
@@ -313,10 +331,11 @@ def open_place(url: str) -> ObjectPlace:
     """Open a place of objects; nothing is asked of it yet.
 
     Raises:
-        SpecError: it is no URL of one.
-        StoreError: the environment says something of it that cannot be.
+        SpecError: it is no URL of one, or the environment names a server by no URL.
+        StoreError: the environment says something else of it that cannot be.
     """
     parts = parse_url(url)
+    check_endpoints(parts.scheme)
     try:
         return ObjectPlace(parts, _open(parts))
     except FOREIGN as error:
