@@ -47,8 +47,17 @@ _CLIENT: ClientConfig = {
     "timeout": "300s",
     "user_agent": "pathassets",
 }
-_RETRIES: RetryConfig = {"max_retries": 4, "retry_timeout": timedelta(seconds=120)}
-"""Of each request: lost connections and answers 5xx, after 0.1 s and longer each time."""
+_RETRIES: RetryConfig = {
+    "max_retries": 4,
+    "retry_timeout": timedelta(seconds=120),
+    "backoff": {
+        "init_backoff": timedelta(seconds=1),
+        "max_backoff": timedelta(seconds=8),
+        "base": 2,
+    },
+}
+"""Of each request: lost connections and answers 5xx, after 1 s, then 1 to 2, 4 and 8 s by chance: a
+server that begins again is waited for 4 s at least, and one that is gone for good 15 at most."""
 
 _KINDS = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}
 

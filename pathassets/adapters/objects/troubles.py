@@ -36,11 +36,15 @@ _LOG_IN = (
     'export-credentials --format env)"), GOOGLE_APPLICATION_CREDENTIALS, or '
     "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY"
 )
-_GRANT = "Grant these credentials what they need there (read, list, write and delete)"
+_WHAT = "what they need there (read, list, write and delete)"
+_GRANT = f"Grant these credentials {_WHAT}"
+_LOOK = f"Look whether the keys are right and not expired; then grant them {_WHAT}"
+"""Of an answer that says no more than no, as every one to HEAD."""
+_DENIED = "AccessDenied"
 _REGION = "Set AWS_REGION to the region of the bucket"
 _REDIRECTED = "redirect without LOCATION"
 _ELSEWHERE = ("AuthorizationHeaderMalformed", "IllegalLocationConstraintException")
-_N_UNKNOWN, _N_REFUSED, _N_SHORTER, _N_BUSY, _N_BROKEN = 401, 403, 416, 429, 500
+_N_BAD, _N_UNKNOWN, _N_REFUSED, _N_SHORTER, _N_BUSY, _N_BROKEN = 400, 401, 403, 416, 429, 500
 
 
 def trouble_of(error: Exception, url: str, root: str) -> PathAssetsError:
@@ -70,7 +74,8 @@ def _of_who_asks(error: Exception, code: str, status: int, root: str) -> PathAss
     if any(place in str(error) for place in _METADATA):
         return StoreError(root, "there are no credentials for it", remedy=_LOG_IN)
     if isinstance(error, foreign.PermissionDeniedError | PermissionError) or status == _N_REFUSED:
-        return StoreError(root, f"refuses this to these credentials{_called(code)}", remedy=_GRANT)
+        remedy = _GRANT if code == _DENIED else _LOOK
+        return StoreError(root, f"refuses this to these credentials{_called(code)}", remedy=remedy)
     return None
 
 
@@ -93,9 +98,10 @@ def _of_answer(error: Exception, code: str, status: int, url: str) -> PathAssets
         return StoreError(url, "is in another region, or at another endpoint", remedy=_REGION)
     if status in {0, _N_BUSY} or status >= _N_BROKEN:
         return _unavailable(error, code, status, url)
-    return StoreError(
-        url, f"the server answered {status}{_called(code)}", remedy="Ask who keeps the server"
-    )
+    ask = "Ask who keeps the server"
+    if status == _N_BAD and not code:  # S3's answer to HEAD, to expired keys and elsewhere
+        ask = "Look whether the keys have expired, and at AWS_REGION; else ask who keeps the server"
+    return StoreError(url, f"the server answered {status}{_called(code)}", remedy=ask)
 
 
 def changed(url: str) -> ObjectChanged:
