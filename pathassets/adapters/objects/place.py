@@ -25,7 +25,7 @@ from obstore.exceptions import AlreadyExistsError, PreconditionError
 from obstore.store import AzureStore, GCSStore, HTTPStore, S3Store
 
 from pathassets.adapters.objects.endpoints import check_endpoints
-from pathassets.adapters.objects.troubles import FOREIGN, changed, trouble_of
+from pathassets.adapters.objects.troubles import FOREIGN, changed, is_panic, trouble_of, unaskable
 from pathassets.adapters.objects.urls import WEB, ObjectUrl, is_key, parse_url
 from pathassets.errors import ObjectMissing, SpecError, StoreError
 
@@ -333,6 +333,10 @@ class ObjectPlace:
             return act()
         except FOREIGN as error:
             trouble = trouble_of(error, self.url_of(key), self.url.root)
+        except BaseException as error:
+            if not is_panic(error):
+                raise
+            trouble = unaskable(self.url.root)
         raise trouble
 
 
@@ -340,7 +344,7 @@ def open_place(url: str) -> ObjectPlace:
     """Open a place of objects; nothing is asked of it yet.
 
     Raises:
-        SpecError: it is no URL of one, or the environment names a server by no URL.
+        SpecError: it is no URL of one, or the environment says what no request can hold.
         StoreError: the environment says something else of it that cannot be.
     """
     parts = parse_url(url)

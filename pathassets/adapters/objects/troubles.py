@@ -26,8 +26,12 @@ _CODE = re.compile(r"<Code>([A-Za-z]{3,40})</Code>")
 _KEY = re.compile(r'Path "([^"\n]{1,1024})"')
 """Of an object whose name stops a listing."""
 _NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")
-_METADATA = ("169.254.169.254", "169.254.170.2", "metadata.google", "MissingAccount", "credential")
+_METADATA = ("169.254.169.254", "169.254.170.2", "metadata.google")
 """Where a machine of a cloud is asked for credentials once nothing else gave any."""
+_NOBODY = (
+    *_METADATA,
+    *("MissingAccount", "MissingAccessKeyId", "MissingSecretAccessKey", "credential"),
+)
 _WRONG_KEYS = frozenset(
     {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"}
 )
@@ -71,7 +75,7 @@ def _of_who_asks(error: Exception, code: str, status: int, root: str) -> PathAss
     """What is wrong with the credentials, where they are at fault."""
     if code in _WRONG_KEYS or status == _N_UNKNOWN:
         return StoreError(root, f"does not know these credentials{_called(code)}", remedy=_LOG_IN)
-    if any(place in str(error) for place in _METADATA):
+    if any(place in str(error) for place in _NOBODY):
         return StoreError(root, "there are no credentials for it", remedy=_LOG_IN)
     if isinstance(error, foreign.PermissionDeniedError | PermissionError) or status == _N_REFUSED:
         remedy = _GRANT if code == _DENIED else _LOOK
@@ -109,9 +113,19 @@ def changed(url: str) -> ObjectChanged:
     return ObjectChanged(url, "was changed while it was read", remedy="Run it again")
 
 
+def is_panic(error: BaseException) -> bool:
+    """Whether obstore gave up on what it cannot make a request of, by what is no Exception."""
+    return type(error).__name__ == "PanicException"
+
+
+def unaskable(url: str) -> StoreError:
+    """What is said where no request can be made."""
+    return StoreError(url, "cannot be asked for so", remedy="Mend the URL, or the endpoint's")
+
+
 def _unavailable(error: Exception, code: str, status: int, url: str) -> PathAssetsError:
     if not isinstance(error, foreign.BaseError) and isinstance(error, ValueError):
-        return StoreError(url, "cannot be asked for so", remedy="Mend the URL, or the endpoint's")
+        return unaskable(url)
     answer = f"answered {status}{_called(code)}" if status else "does not answer"
     return StorageUnavailable(
         url,

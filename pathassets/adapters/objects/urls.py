@@ -20,6 +20,7 @@ WEB = frozenset({"https", "http"})
 """Schemes of servers that are read from only."""
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://|(s3|gs|az|https?):/", re.IGNORECASE)
 """The second way is of what is meant for a URL and lacks a slash: no folder is called so."""
+_BUCKET = re.compile(r"[A-Za-z0-9._$-]+")
 _SLIP = re.compile(r"(s3|gs|az|https?)(:|//)", re.IGNORECASE)
 _FOR_EXAMPLE = "For example s3://bucket/folder"
 _LEAVE_OUT = (
@@ -105,6 +106,8 @@ def parse_url(text: str) -> ObjectUrl:
             f"{parts.scheme}://{parts.netloc}: a bucket has no port",
             remedy="Name the server by AWS_ENDPOINT_URL",
         )
+    if parts.scheme in BUCKETS and _BUCKET.fullmatch(parts.netloc) is None:
+        raise SpecError(f"{parts.scheme}://…: no bucket is called so", remedy=_FOR_EXAMPLE)
     return ObjectUrl(scheme=parts.scheme, host=parts.netloc, prefix=prefix)
 
 

@@ -1,13 +1,16 @@
-"""Variables that name the server of object storage, checked before obstore reads them."""
+"""Variables that say where object storage is, and who asks, checked before obstore reads them."""
 
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 import pytest
+from obstore.store import S3Store
 
-from pathassets.adapters.objects.place import open_place
-from pathassets.errors import SpecError
+from pathassets.adapters.objects.place import ObjectPlace, open_place
+from pathassets.adapters.objects.urls import parse_url
+from pathassets.errors import SpecError, StoreError
 
 NAMES = {
     "AWS_ENDPOINT_URL": "s3://bucket",
@@ -63,6 +66,43 @@ def test_what_obstore_would_panic_at_is_refused(said: str, monkeypatch: pytest.M
 def test_urls_are_taken(said: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", said)
     open_place("s3://bucket")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("AWS_REGION", "AWS_DEFAULT_REGION"),
+        *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
+    ],
+)
+def test_a_word_that_no_request_can_hold_is_refused_and_not_repeated(
+    bucket: str, name: str, monkeypatch: pytest.MonkeyPatch
+):
+    for said in ("SeCrEt\n", "SeC rEt", "SeCrEtü"):
+        monkeypatch.setenv(name, said)
+        with pytest.raises(SpecError, match=f"^{name}: has a blank") as caught:
+            open_place(bucket)
+        assert "SeC" not in str(caught.value)
+    monkeypatch.setenv(name, "")
+    with suppress(StoreError):
+        open_place(bucket)
+    assert name not in os.environ
+
+
+@pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
+def test_half_of_a_pair_of_keys_is_none(bucket: str, name: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv(name)
+    with pytest.raises(StoreError, match="there are no credentials for it") as caught:
+        open_place(bucket)
+    assert name in caught.value.remedy
+
+
+def test_a_panic_of_obstore_is_an_error_like_others():
+    store = S3Store("bucket", endpoint="localhost", access_key_id="a", secret_access_key="b")  # noqa: S106
+    place = ObjectPlace(parse_url("s3://bucket"), store)
+    for ask in (lambda: place.head("a"), lambda: list(place.objects())):
+        with pytest.raises(StoreError, match=r"^s3://bucket: cannot be asked"):
+            ask()
 
 
 def test_a_password_in_one_is_not_repeated(monkeypatch: pytest.MonkeyPatch):

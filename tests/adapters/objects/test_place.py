@@ -271,7 +271,17 @@ def test_a_url_with_a_secret_is_refused_without_it(url: str):
 
 
 @pytest.mark.parametrize(
-    "url", ["s3://", "s3:///x", "s3://b/../x", "s3://b:80/x", "ftp://lab.example/x", "/a"]
+    "url",
+    [
+        "s3://",
+        "s3:///x",
+        "s3://b/../x",
+        "s3://b:80/x",
+        "ftp://lab.example/x",
+        "/a",
+        "s3://b c/x",
+        "gs://bücket",
+    ],
 )
 def test_what_is_no_place_is_refused(url: str):
     with pytest.raises(SpecError):
