@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import boto3
 import pytest
 
 import pathassets as library
@@ -120,14 +121,24 @@ def test_what_is_damaged_in_the_bucket_is_found_and_made_anew(act: Act, store: S
     assert "artifact_damaged" not in act("doctor", "--bytes").stdout
 
 
-def test_the_doctor_sweeps_what_a_dead_writer_left_and_puts_strays_aside(act: Act, store: Store):
+def test_the_doctor_sweeps_what_a_dead_writer_left_and_puts_strays_aside(
+    act: Act, place: dict[str, str], store: Store
+):
     before = contents(store)
     address = next(iter(before))
     store.place.put("holiday/picture.jpg", b"x")
     store.place.put(f"{address}/{'a' * 32}/mask.png", b"young")
-    assert "holiday: is no stage's folder; mended" in act("doctor", "--fix").stdout
-    (aside,) = store.place.objects(".aside")
-    assert aside.key.endswith("/holiday/picture.jpg")
+    client = boto3.client("s3", endpoint_url=place["AWS_ENDPOINT_URL"])
+    for folder in ("", "features/", "annotations/", f"{address}/"):
+        key = f"{store.place.url.prefix}/{folder}"
+        client.put_object(Bucket=store.place.url.host, Key=key, Body=b"")
+    store.place.put("features", b"in the way")
+    told = act("doctor", "--fix").stdout
+    assert "2 findings, 2 mended" in told
+    assert "holiday: is no stage's folder; mended" in told
+    assert "/features: is a file, where only folders of artifacts are; mended" in told
+    aside = [one.key.split("/", 2)[2] for one in store.place.objects(".aside")]
+    assert aside == ["features", "holiday/picture.jpg"]
     assert store.place.read(f"{address}/{'a' * 32}/mask.png") == b"young"
     store.place.delete([f"{address}/{'a' * 32}/mask.png"])
     assert contents(store) == before

@@ -21,7 +21,10 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 SCRIPTS = sorted((ROOT / "benchmarks").rglob("*.py"))
 
 HEAVY = ["dagster", "openslide", "psutil", "sqlalchemy", "tifffile", "torch", "zarr"]
-ENVIRONMENT_DOOR = PACKAGE / "engine" / "settings.py"
+ENVIRONMENT_DOORS = {
+    PACKAGE / "engine" / "settings.py",
+    PACKAGE / "adapters" / "objects" / "endpoints.py",  # of what obstore reads
+}
 ENVIRONMENT_NAMES = {"environ", "environb", "getenv", "getenvb", "putenv", "unsetenv"}
 
 # In parts, so that this file does not name them itself.
@@ -40,6 +43,7 @@ PUBLIC_HOSTS = {
     "doi.org",
     "git-lfs.github.com",
     "github.com",
+    "host",  # the word, where a remedy says what is to be written
     "huggingface.co",
     "keepachangelog.com",
     "localhost",
@@ -163,11 +167,11 @@ def test_an_asset_wires_and_does_not_compute() -> None:
     assert long == {}
 
 
-def test_the_environment_is_read_by_one_module() -> None:
+def test_the_environment_is_read_by_its_doors_alone() -> None:
     readers = {
         named(path, node.lineno)
         for path in MODULES
-        if path != ENVIRONMENT_DOOR
+        if path not in ENVIRONMENT_DOORS
         for node in ast.walk(parsed(path))
         if (isinstance(node, ast.Attribute) and node.attr in ENVIRONMENT_NAMES)
         or (isinstance(node, ast.alias) and node.name in ENVIRONMENT_NAMES)

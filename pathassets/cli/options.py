@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from pathassets.adapters.objects.remote_file import FilePlace, place_of
+from pathassets.adapters.objects.remote_file import FilePlace, typed_place
 from pathassets.core.text import is_text
 
 SOME_FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
@@ -47,7 +47,7 @@ class _Place(click.ParamType[FilePlace]):
         self, value: str | FilePlace, param: click.Parameter | None, ctx: click.Context | None
     ) -> FilePlace:
         del param, ctx
-        return place_of(value) if isinstance(value, str) else value
+        return typed_place(value) if isinstance(value, str) else value
 
 
 def listed(values: tuple[str, ...]) -> tuple[str, ...]:

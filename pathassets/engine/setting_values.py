@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from pathassets.adapters.objects.remote_file import FilePlace, RemoteFile
-from pathassets.adapters.objects.urls import BUCKETS, is_url, parse_url
+from pathassets.adapters.objects.urls import BUCKETS, WEB, is_meant_for_url, parse_url
 from pathassets.errors import SpecError
 
 DEFAULT_PAUSES_S = "10,60,240"
@@ -20,14 +20,17 @@ def inbox_of(said: str) -> FilePlace:
     Raises:
         SpecError: a URL is of no bucket, lacks a slash, or holds a secret.
     """
-    if said in BUCKETS:  # what is left of `s3:/bucket` in a list of folders
+    if said in BUCKETS | WEB:  # what is left of `s3:/bucket` in a list of folders
         raise SpecError(
             f"PATHASSETS_INBOX: {said}:…: lacks the two slashes of a URL",
-            remedy=f"For example {said}://bucket/folder; a folder of that name is ./{said}",
+            remedy=f"For example s3://bucket/folder; a folder of that name is ./{said}",
         )
-    if not is_url(said):
+    if not is_meant_for_url(said):
         return Path(said).expanduser().absolute()
-    folder = RemoteFile(parse_url(said))
+    try:
+        folder = RemoteFile(parse_url(said))
+    except SpecError as error:
+        raise error.named("PATHASSETS_INBOX") from None
     if folder.url.scheme not in BUCKETS:
         raise SpecError(
             f"PATHASSETS_INBOX: {folder} is of a web server, which lists no files",

@@ -1,4 +1,7 @@
-"""Environment -> Settings: where things are. The only module that reads the environment."""
+"""Environment -> Settings: where things are. The only module that reads the environment.
+
+But for what obstore reads, which is checked where a client is made (adapters/objects/endpoints.py).
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pathassets.adapters.objects.remote_file import FilePlace
-from pathassets.adapters.objects.urls import BUCKETS, ObjectUrl, is_url, parse_url
+from pathassets.adapters.objects.urls import BUCKETS, ObjectUrl, is_meant_for_url, parse_url
 from pathassets.engine.setting_values import (
     DEFAULT_PAUSES_S,
     inbox_of,
@@ -321,7 +324,7 @@ def _store(default: Path) -> Path | ObjectUrl:
         SpecError: it is meant for a URL, and none of a bucket.
     """
     said = _text("PATHASSETS_STORE", "")
-    if not is_url(said):
+    if not is_meant_for_url(said):
         return _path("PATHASSETS_STORE", default)
     try:
         url = parse_url(said)

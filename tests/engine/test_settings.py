@@ -70,6 +70,29 @@ def test_what_is_no_bucket_is_no_store(monkeypatch, store):
     assert "s3://" in caught.value.remedy
 
 
+@pytest.mark.parametrize(
+    ("store", "lacks"),
+    [
+        ("s3:store/one", "s3:…: lacks the two slashes"),
+        ("s3:/store/one", "s3:…: lacks the two slashes"),
+        ("s3//store/one", "s3//…: lacks the colon"),
+        ("gs:store", "gs:…: lacks the two slashes"),
+        ("AZ//store", "az//…: lacks the colon"),
+        ("https:lab.example/store", "https:…: lacks the two slashes"),
+        ("http//lab.example/store", "http//…: lacks the colon"),
+    ],
+)
+def test_a_url_that_lacks_a_part_makes_no_folder(home, monkeypatch, store, lacks):
+    monkeypatch.setenv("PATHASSETS_STORE", store)
+    with pytest.raises(SpecError, match=f"^PATHASSETS_STORE: {lacks} of a URL") as caught:
+        read_settings()
+    assert "begins with ./" in caught.value.remedy
+    monkeypatch.chdir(home)
+    for path in (f"./{store}", "s3", "gs/store", "data/s3:x"):
+        monkeypatch.setenv("PATHASSETS_STORE", path)
+        assert read_settings().store == home / path
+
+
 @pytest.mark.parametrize(("n_cores", "n_workers", "n_threads"), [(16, 4, 4), (16, 5, 3), (2, 8, 1)])
 @pytest.mark.usefixtures("home")
 def test_the_cores_are_shared_out_among_the_workers(monkeypatch, n_cores, n_workers, n_threads):
@@ -177,6 +200,10 @@ def test_a_variable_set_to_nothing_counts_as_not_set(home, monkeypatch, name):
         ("PATHASSETS_STORE", "s3:/bucket/store"),
         ("PATHASSETS_STORE", "https://lab.example/store"),
         ("PATHASSETS_INBOX", "s3:/bucket/scans"),
+        ("PATHASSETS_INBOX", "s3:bucket/scans"),
+        ("PATHASSETS_INBOX", "gs//bucket/scans"),
+        ("PATHASSETS_INBOX", "/data/in:https:/lab.example/scans"),
+        ("PATHASSETS_INBOX", "s3://"),
     ],
 )
 @pytest.mark.usefixtures("home")

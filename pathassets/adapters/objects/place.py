@@ -4,10 +4,10 @@
                                       put, put_file, put_if_absent, …       whole, or not at all
                                       objects, folders, delete
 
-Keys are paths below the place's URL. Errors are those of `errors`, with no word of the foreign
-ones: these hold signatures and key ids. Credentials, region and endpoint are what obstore finds in
-the environment, or what a cloud gives its machines. Nothing here outlives a fork: a process opens
-its own.
+Keys are paths below the place's URL. The empty objects `folder/`, by which consoles show a folder,
+are passed over. Errors are those of `errors`, with no word of the foreign ones: these hold
+signatures and key ids. Credentials, region and endpoint are what obstore finds in the environment,
+or what a cloud gives its machines. Nothing here outlives a fork: a process opens its own.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, PreconditionError
 from obstore.store import AzureStore, GCSStore, HTTPStore, S3Store
 
-from pathassets.adapters.objects.troubles import FOREIGN, changed, trouble_of
+from pathassets.adapters.objects.endpoints import check_endpoints
+from pathassets.adapters.objects.troubles import FOREIGN, changed, is_panic, trouble_of, unaskable
 from pathassets.adapters.objects.urls import WEB, ObjectUrl, is_key, parse_url
 from pathassets.errors import ObjectMissing, SpecError, StoreError
 
@@ -46,8 +47,17 @@ _CLIENT: ClientConfig = {
     "timeout": "300s",
     "user_agent": "pathassets",
 }
-_RETRIES: RetryConfig = {"max_retries": 4, "retry_timeout": timedelta(seconds=120)}
-"""Of each request: lost connections and answers 5xx, after 0.1 s and longer each time."""
+_RETRIES: RetryConfig = {
+    "max_retries": 4,
+    "retry_timeout": timedelta(seconds=120),
+    "backoff": {
+        "init_backoff": timedelta(seconds=1),
+        "max_backoff": timedelta(seconds=8),
+        "base": 2,
+    },
+}
+"""Of each request: lost connections and answers 5xx, after 1 s, then 1 to 2, 4 and 8 s by chance: a
+server that begins again is waited for 4 s at least, and one that is gone for good 15 at most."""
 
 _KINDS = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}
 
@@ -246,7 +256,7 @@ class ObjectPlace:
         # By ones, which costs no more: a fault drops what waits for a larger part to be full.
         parts = iter(obstore.list(self._store, folder or None, chunk_size=1, offset=after or None))
         while (part := self._ask(folder, lambda: next(parts, None))) is not None:
-            yield from map(_stored, part)
+            yield from self._files_of(part)
 
     def folders(self, folder: str = "") -> list[str]:
         """Names of the folders in a folder; what it raises is that of `inside`."""
@@ -267,7 +277,24 @@ class ObjectPlace:
         _check_key(folder or "all")
         found = self._ask(folder, lambda: obstore.list_with_delimiter(self._store, folder or None))
         names = (one.rstrip("/").rpartition("/")[2] for one in found["common_prefixes"])
-        return [*map(_stored, found["objects"])], sorted(names)
+        return list(self._files_of(found["objects"])), sorted(names)
+
+    def _files_of(self, page: Iterable[ObjectMeta]) -> Iterator[StoredObject]:
+        """Objects of a listing that are files: obstore gives an empty `folder/` as `folder`.
+
+        Whether an empty object is one is asked of each: by the name that is given, none is there.
+        """
+        for one in map(_stored, page):
+            if one.key and (one.size_bytes or not is_key(one.key) or self._is_empty(one.key)):
+                yield one
+
+    def _is_empty(self, key: str) -> bool:
+        try:
+            return not self.head(key).size_bytes
+        except ObjectMissing as error:
+            if error.uri == self.url.root:
+                raise
+            return False
 
     def delete(self, keys: Iterable[str]) -> None:
         """Remove objects; one that isn't there is no fault.
@@ -310,6 +337,10 @@ class ObjectPlace:
             return act()
         except FOREIGN as error:
             trouble = trouble_of(error, self.url_of(key), self.url.root)
+        except BaseException as error:
+            if not is_panic(error):
+                raise
+            trouble = unaskable(self.url.root)
         raise trouble
 
 
@@ -317,10 +348,11 @@ def open_place(url: str) -> ObjectPlace:
     """Open a place of objects; nothing is asked of it yet.
 
     Raises:
-        SpecError: it is no URL of one.
-        StoreError: the environment says something of it that cannot be.
+        SpecError: it is no URL of one, or the environment says what no request can hold.
+        StoreError: the environment says something else of it that cannot be.
     """
     parts = parse_url(url)
+    check_endpoints(parts.scheme)
     try:
         return ObjectPlace(parts, _open(parts))
     except FOREIGN as error:

@@ -29,8 +29,12 @@ _CODE = re.compile(r"<Code>([A-Za-z]{3,40})</Code>")
 _KEY = re.compile(r'Path "(.{1,1024}?)"(?: contained|: )', re.DOTALL)
 """Of an object whose name stops a listing."""
 _NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")
-_METADATA = ("169.254.169.254", "169.254.170.2", "metadata.google", "MissingAccount", "credential")
+_METADATA = ("169.254.169.254", "169.254.170.2", "metadata.google")
 """Where a machine of a cloud is asked for credentials once nothing else gave any."""
+_NOBODY = (
+    *_METADATA,
+    *("MissingAccount", "MissingAccessKeyId", "MissingSecretAccessKey", "credential"),
+)
 _WRONG_KEYS = frozenset(
     {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"}
 )
@@ -39,12 +43,16 @@ _LOG_IN = (
     'export-credentials --format env)"), GOOGLE_APPLICATION_CREDENTIALS, or '
     "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY"
 )
-_GRANT = "Grant these credentials what they need there (read, list, write and delete)"
+_WHAT = "what they need there (read, list, write and delete)"
+_GRANT = f"Grant these credentials {_WHAT}"
+_LOOK = f"Look whether the keys are right and not expired; then grant them {_WHAT}"
+"""Of an answer that says no more than no, as every one to HEAD."""
+_DENIED = "AccessDenied"
 _REGION = "Set AWS_REGION to the region of the bucket"
 _REDIRECTED = "redirect without LOCATION"
 _ELSEWHERE = ("AuthorizationHeaderMalformed", "IllegalLocationConstraintException")
 _WITHOUT_LOGIN = "Copy the file here, or serve it without a login"
-_N_UNKNOWN, _N_REFUSED, _N_SHORTER, _N_BUSY, _N_BROKEN = 401, 403, 416, 429, 500
+_N_BAD, _N_UNKNOWN, _N_REFUSED, _N_SHORTER, _N_BUSY, _N_BROKEN = 400, 401, 403, 416, 429, 500
 _WEB_REFUSALS = {_N_UNKNOWN: "asks for a login (401)", _N_REFUSED: "refuses it (403)"}
 _N_KEY_CHARS = 1_100
 """No key is longer."""
@@ -89,10 +97,11 @@ def _of_who_asks(error: Exception, code: str, status: int, root: str) -> PathAss
     """What is wrong with the credentials, where they are at fault."""
     if code in _WRONG_KEYS or status == _N_UNKNOWN:
         return StoreError(root, f"does not know these credentials{_called(code)}", remedy=_LOG_IN)
-    if any(place in str(error) for place in _METADATA):
+    if any(place in str(error) for place in _NOBODY):
         return StoreError(root, "there are no credentials for it", remedy=_LOG_IN)
     if isinstance(error, foreign.PermissionDeniedError | PermissionError) or status == _N_REFUSED:
-        return StoreError(root, f"refuses this to these credentials{_called(code)}", remedy=_GRANT)
+        remedy = _GRANT if code == _DENIED else _LOOK
+        return StoreError(root, f"refuses this to these credentials{_called(code)}", remedy=remedy)
     return None
 
 
@@ -111,9 +120,10 @@ def _of_answer(error: Exception, code: str, status: int, url: str) -> PathAssets
         return StoreError(url, "is in another region, or at another endpoint", remedy=_REGION)
     if status in {0, _N_BUSY} or status >= _N_BROKEN:
         return _unavailable(error, code, status, url)
-    return StoreError(
-        url, f"the server answered {status}{_called(code)}", remedy="Ask who keeps the server"
-    )
+    ask = "Ask who keeps the server"
+    if status == _N_BAD and not code:  # S3's answer to HEAD, to expired keys and elsewhere
+        ask = "Look whether the keys have expired, and at AWS_REGION; else ask who keeps the server"
+    return StoreError(url, f"the server answered {status}{_called(code)}", remedy=ask)
 
 
 def _unreadable_key(key: str, url: str) -> KeyUnreadable:
@@ -132,9 +142,19 @@ def changed(url: str) -> ObjectChanged:
     return ObjectChanged(url, "was changed while it was read", remedy="Run it again")
 
 
+def is_panic(error: BaseException) -> bool:
+    """Whether obstore gave up on what it cannot make a request of, by what is no Exception."""
+    return type(error).__name__ == "PanicException"
+
+
+def unaskable(url: str) -> StoreError:
+    """What is said where no request can be made."""
+    return StoreError(url, "cannot be asked for so", remedy="Mend the URL, or the endpoint's")
+
+
 def _unavailable(error: Exception, code: str, status: int, url: str) -> PathAssetsError:
     if not isinstance(error, foreign.BaseError) and isinstance(error, ValueError):
-        return StoreError(url, "cannot be asked for so", remedy="Mend the URL, or the endpoint's")
+        return unaskable(url)
     answer = f"answered {status}{_called(code)}" if status else "does not answer"
     return StorageUnavailable(
         url,

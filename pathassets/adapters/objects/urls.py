@@ -21,6 +21,8 @@ WEB = frozenset({"https", "http"})
 """Schemes of servers that are read from only."""
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://|(s3|gs|az|https?):/", re.IGNORECASE)
 """The second way is of what is meant for a URL and lacks a slash: no folder is called so."""
+_BUCKET = re.compile(r"[A-Za-z0-9._$-]+")
+_SLIP = re.compile(r"(s3|gs|az|https?)(:|//)", re.IGNORECASE)
 _FOR_EXAMPLE = "For example s3://bucket/folder"
 _LEAVE_OUT = (
     f"{_FOR_EXAMPLE}; credentials are taken from the environment, such as AWS_ACCESS_KEY_ID"
@@ -65,6 +67,17 @@ def is_url(text: str) -> bool:
     return _SCHEME.match(text) is not None
 
 
+def is_meant_for_url(text: str) -> bool:
+    """Whether what a person typed as a place is a URL, or lacks a slash or the colon of one.
+
+    Names of slides and patients may look like that, and files may be called so.
+
+    >>> [is_meant_for_url(text) for text in ("s3:bucket/slides", "s3//bucket", "s3/slides")]
+    [True, True, False]
+    """
+    return is_url(text) or _SLIP.match(text) is not None
+
+
 def parse_url(text: str) -> ObjectUrl:
     """Take a URL of objects apart.
 
@@ -87,7 +100,7 @@ def parse_url(text: str) -> ObjectUrl:
             remedy=_IN_NAMES if is_name else _LEAVE_OUT,
         )
     if "://" not in text:
-        raise SpecError(f"{parts.scheme}:…: lacks the two slashes of a URL", remedy=_FOR_EXAMPLE)
+        raise _lacking(text)
     if parts.scheme not in BUCKETS | WEB:
         raise SpecError(
             f"{parts.scheme}://: is no URL of object storage",
@@ -105,7 +118,22 @@ def parse_url(text: str) -> ObjectUrl:
             f"{parts.scheme}://{parts.netloc}: a bucket has no port",
             remedy="Name the server by AWS_ENDPOINT_URL",
         )
+    if parts.scheme in BUCKETS and _BUCKET.fullmatch(parts.netloc) is None:
+        raise SpecError(f"{parts.scheme}://…: no bucket is called so", remedy=_FOR_EXAMPLE)
     return ObjectUrl(scheme=parts.scheme, host=parts.netloc, prefix=prefix)
+
+
+def _lacking(text: str) -> SpecError:
+    found = _SLIP.match(text)
+    if found is None:
+        return SpecError("no URL of objects begins so", remedy=_FOR_EXAMPLE)
+    scheme, mark = found[1].lower(), found[2]
+    what = "two slashes" if mark == ":" else "colon"
+    example = "bucket/folder" if scheme in BUCKETS else "lab.example/folder"
+    return SpecError(
+        f"{scheme}{mark}…: lacks the {what} of a URL",
+        remedy=f"For example {scheme}://{example}; a path of that name begins with ./",
+    )
 
 
 def is_key(key: str) -> bool:

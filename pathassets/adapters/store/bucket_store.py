@@ -95,12 +95,22 @@ class BucketStore(Store):
 
     @property
     def mark(self) -> str:
-        """An object that says what this is, as one puts it there."""
-        return f"put an object at {self.place.url_of(_MARK)}"
+        """An object by which this is a store, whatever it says, as one puts it there."""
+        return f"put an object, be it empty, at {self.place.url_of(_MARK)}"
 
     def was_opened(self) -> bool:
-        """Whether it has the mark."""
-        return find_object(self.place, _MARK) is not None
+        """Whether it has the mark.
+
+        Raises:
+            ObjectMissing: there is no bucket, which no answer to HEAD says.
+        """
+        try:
+            self.place.read(_MARK)
+        except ObjectMissing as error:
+            if error.uri == self.place.url.root:
+                raise
+            return False
+        return True
 
     def open(self) -> None:
         """Make sure that the bucket and this machine's folder can be written.

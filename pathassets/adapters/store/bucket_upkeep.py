@@ -5,8 +5,9 @@
     .aside/<when>/<key>                                      what was put aside
     anything else, but for names that begin with a dot       a stray
 
-Keys are listed by the thousand, in their order. Files of a token that no `artifact.json` names are
-left alone for a day: their writer may be about to name it.
+An object whose key is a folder's name, without a slash, is a stray, too, and what is below that
+name is none of it. Keys are listed by the thousand, in their order. Files of a token that no
+`artifact.json` names are left alone for a day: their writer may be about to name it.
 """
 
 from __future__ import annotations
@@ -65,7 +66,8 @@ class BucketUpkeep(Upkeep):
         found = [one for one in place.folders() if not one.startswith(".")]
         for stage in (*(one for one in stages if one in found), *sorted(set(found) - set(stages))):
             if stage not in stages:
-                yield Stray(place.url_of(stage), NO_STAGE)
+                if next(place.objects(stage), None) is not None:
+                    yield Stray(place.url_of(stage), NO_STAGE)
                 continue
             for address, objects in _by_address(place.objects(stage)):
                 yield from self._at(address, objects)
@@ -74,14 +76,18 @@ class BucketUpkeep(Upkeep):
         """The artifact that is there, if it was published, and what beside it is no file of one."""
         place = self.store.place
         parts = address.split("/")
-        if len(parts) < N_PARTS or any(one.key == address for one in objects):
-            yield from (Stray(place.url_of(one.key), NO_FOLDER) for one in objects)
-            return
+        if any(one.key == address for one in objects):
+            yield Stray(place.url_of(address), NO_FOLDER)
+        if len(parts) < N_PARTS:
+            return  # nothing else is as short
         if any(one.key == f"{address}/{MANIFEST}" for one in objects):
             yield Address(*parts)
         for one in objects:
             within = one.key.removeprefix(f"{address}/")
-            if within != MANIFEST and TOKEN.fullmatch(within.partition("/")[0]) is None:
+            if (
+                within not in {MANIFEST, address}
+                and TOKEN.fullmatch(within.partition("/")[0]) is None
+            ):
                 yield Stray(place.url_of(one.key), NOT_LISTED)
 
     def find_unlisted(self, artifact: Artifact) -> Iterator[Stray]:
@@ -101,18 +107,18 @@ class BucketUpkeep(Upkeep):
         """Whether nothing lies there."""
         return next(self.store.place.objects(str(address)), None) is None
 
-    def put_aside(self, place: str, when: str) -> str:
-        """Move what lies at a URL, or below it, aside.
+    def put_aside(self, place: str, when: str, *, is_file: bool) -> str:
+        """Move the object at a URL aside, or all that is below it, and never the other.
 
         Raises:
-            StoreError: the bucket is not writable.
+            StoreError: the bucket is not writable, or the object is gone.
         """
         bucket, key = self.store.place, self.store.place_of(place) or place
         target = next(
             free for free in _names(f"{ASIDE}/{when}/{key}")
             if find_object(bucket, free) is None and next(bucket.objects(free), None) is None
         )  # fmt: skip
-        found = [key] if find_object(bucket, key) else [one.key for one in bucket.objects(key)]
+        found = [key] if is_file else [one.key for one in bucket.objects(key)]
         for one in sorted(found, key=_manifest_first):
             bucket.move(one, f"{target}{one.removeprefix(key)}")
         return bucket.url_of(target)

@@ -83,7 +83,7 @@ class FolderUpkeep(Upkeep):
         """Whether there is no folder, or nothing in it."""
         return not entries_of(self.store.path_of(address))
 
-    def put_aside(self, place: str, when: str) -> str:
+    def put_aside(self, place: str, when: str, *, is_file: bool) -> str:  # noqa: ARG002 - of buckets
         """Move a file, folder or link of the store aside, the link itself.
 
         Raises:

@@ -42,6 +42,11 @@ class Stray:
     what: str
     """What is wrong with it, after its name."""
 
+    @property
+    def is_file(self) -> bool:
+        """Whether it is one file, and nothing below its name is of it."""
+        return self.what in {NO_FOLDER, NOT_LISTED}
+
 
 class Upkeep(ABC):
     """How a store is looked through and tidied."""
@@ -73,8 +78,8 @@ class Upkeep(ABC):
         """Whether nothing lies there, or a folder with nothing in it."""
 
     @abstractmethod
-    def put_aside(self, place: str, when: str) -> str:
-        """Move what lies at a path or URL of the store aside; returns where it is now.
+    def put_aside(self, place: str, when: str, *, is_file: bool) -> str:
+        """Move the file at a path or URL of the store aside, or a folder; returns where it is now.
 
         Raises:
             StoreError: the store is not writable, or a link is in the place of the folder.

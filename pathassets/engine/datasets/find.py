@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pathassets.adapters.objects.urls import is_url, parse_url
+from pathassets.adapters.objects.urls import is_meant_for_url, parse_url
 from pathassets.core.address import ALL_SLIDES, Address
 from pathassets.core.datasets.names import DatasetName, parse_dataset_name, versions_there
 from pathassets.core.near_names import did_you_mean
@@ -78,7 +78,7 @@ def _settings_with(store: Path | str | None) -> Settings:
     settings = read_settings()
     if store is None:
         return settings
-    is_bucket = isinstance(store, str) and is_url(store)
+    is_bucket = isinstance(store, str) and is_meant_for_url(store)
     place = parse_url(str(store)) if is_bucket else Path(store).expanduser().absolute()
     url = default_catalog(place, settings.home) if settings.is_catalog_default else None
     return replace(settings, store=place, catalog_url=url or settings.catalog_url)

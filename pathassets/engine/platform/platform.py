@@ -138,7 +138,8 @@ def _require_known(settings: Settings) -> None:
     """Refuse a home that is not there, and what was never a store but the catalog knows of one.
 
     The one is a slip of the pen: all would begin anew beside the home that is meant. The other is
-    where a disk is to be mounted, most likely: everything would be made again beneath it.
+    where a disk is to be mounted, most likely, or another bucket is meant: everything would be made
+    again there.
     """
     if not os.path.isdir(settings.home):  # noqa: PTH112 - never raises
         raise StoreError(
@@ -152,9 +153,9 @@ def _require_known(settings: Settings) -> None:
         return
     with Catalog.open(settings.catalog_url) as catalog:
         if catalog.has_artifacts():
+            look = "Mount its disk, or look" if isinstance(settings.store, Path) else "Look"
             raise StoreError(
                 store.where,
                 f"was never a store, and {catalog!r} knows artifacts",
-                remedy="Mount its disk, or look at PATHASSETS_STORE. To make everything again, "
-                f"here: {store.mark}",
+                remedy=f"{look} at PATHASSETS_STORE. To make everything again, here: {store.mark}",
             )

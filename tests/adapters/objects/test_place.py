@@ -43,8 +43,8 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectPlace:
 class CannedServer:
     """A server that answers whatever it is asked as it was told to."""
 
-    def __init__(self) -> None:
-        self._status, self._body = 500, b""
+    def __init__(self, port: int = 0, status: int = 500) -> None:
+        self._status, self._body = status, b""
         canned = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -52,12 +52,19 @@ class CannedServer:
                 self.send_response(canned._status)
                 self.send_header("Content-Length", str(len(canned._body)))
                 self.end_headers()
-                self.wfile.write(canned._body)
+                if self.command != "HEAD":
+                    self.wfile.write(canned._body)
+
+            do_HEAD = do_GET  # noqa: N815 - as the library calls it
 
             def log_message(self, *_: object) -> None: ...
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def stop(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
 
     def answer(self, status: int, body: str) -> None:
         self._status, self._body = status, body.encode()
@@ -68,8 +75,7 @@ def canned_server() -> Iterator[CannedServer]:
     canned = CannedServer()
     os.environ.update(environment_for(f"http://127.0.0.1:{canned.server.server_port}"))
     yield canned
-    canned.server.shutdown()
-    canned.server.server_close()
+    canned.stop()
 
 
 @pytest.fixture
@@ -223,6 +229,32 @@ def test_no_error_says_a_secret(
     assert caught.value.__cause__ is caught.value.__context__ is None
 
 
+@pytest.mark.parametrize(("status", "told"), [(403, "refuses this"), (400, "answered 400")])
+def test_keys_that_are_wrong_or_expired_may_be_why_a_server_refuses_without_a_word(
+    canned_server: CannedServer, status: int, told: str
+):
+    canned_server.answer(status, "<Error><Code>InvalidAccessKeyId</Code></Error>")
+    with pytest.raises(StoreError, match="does not know these credentials"):
+        open_place("s3://bucket/x").read("a")
+    with pytest.raises(StoreError, match=told) as caught:
+        open_place("s3://bucket/x").head("a")  # the answer to which has no body
+    assert "expired" in caught.value.remedy
+    canned_server.answer(403, "<Error><Code>AccessDenied</Code></Error>")
+    with pytest.raises(StoreError, match="AccessDenied") as caught:
+        open_place("s3://bucket/x").read("a")
+    assert caught.value.remedy.startswith("Grant these credentials what they need")
+
+
+def test_a_server_that_begins_again_within_seconds_is_waited_for(canned_server: CannedServer):
+    canned_server.stop()
+    begun: list[CannedServer] = []
+    port = canned_server.server.server_port
+    threading.Timer(3.0, lambda: begun.append(CannedServer(port, status=404))).start()
+    with pytest.raises(ObjectMissing, match="is not there"):
+        open_place("s3://bucket/x").read("a")
+    begun[0].stop()
+
+
 @pytest.mark.parametrize(
     "url",
     [
@@ -240,7 +272,17 @@ def test_a_url_with_a_secret_is_refused_without_it(url: str):
 
 
 @pytest.mark.parametrize(
-    "url", ["s3://", "s3:///x", "s3://b/../x", "s3://b:80/x", "ftp://lab.example/x", "/a"]
+    "url",
+    [
+        "s3://",
+        "s3:///x",
+        "s3://b/../x",
+        "s3://b:80/x",
+        "ftp://lab.example/x",
+        "/a",
+        "s3://b c/x",
+        "gs://bücket",
+    ],
 )
 def test_what_is_no_place_is_refused(url: str):
     with pytest.raises(SpecError):

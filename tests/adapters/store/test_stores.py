@@ -213,7 +213,7 @@ class TestUpkeep:
         assert sorted(store.place_of(one.place) for one in strays) == sorted(
             ["loose.txt", "features/loose", "holiday", f"{ADDRESS}/notes"]
         )
-        aside = [upkeep.put_aside(one.place, "2026-01-01") for one in strays]
+        aside = [upkeep.put_aside(one.place, "2026-01-01", is_file=one.is_file) for one in strays]
         assert all(f"{store.where}/.aside/2026-01-01/" in one for one in aside)
         assert list(upkeep.survey(STAGES)) == [ADDRESS]
         assert store.is_intact(ADDRESS)
@@ -223,7 +223,7 @@ class TestUpkeep:
         names = []
         for _ in range(2):
             put_stray(store, "holiday/a.jpg")
-            names.append(upkeep.put_aside(f"{store.where}/holiday", "today"))
+            names.append(upkeep.put_aside(f"{store.where}/holiday", "today", is_file=False))
         assert names == [f"{store.where}/.aside/today/holiday{end}" for end in ("", ".1")]
 
     def test_an_artifact_is_removed_once_and_again(self, store):

@@ -93,7 +93,7 @@ def _drop_row(platform: Platform, table: str, address: Address) -> str:
     if upkeep_of(platform.store).is_bare(address):
         return "its row was dropped"
     where = platform.store.uri_of(address)
-    return f"its row was dropped, its files are in {_put_aside(platform, where)}"
+    return f"its row was dropped, its files are in {_put_aside(platform, where, is_file=False)}"
 
 
 def check_store(platform: Platform, *, reads_bytes: bool) -> Iterator[Finding]:
@@ -138,7 +138,7 @@ def _stray(platform: Platform, stray: Stray) -> Finding:
         subject=stray.place,
         evidence=stray.what,
         remedy=f"Take it elsewhere; {FIX} puts it aside",
-        mend=partial(_aside, platform, stray.place),
+        mend=partial(_aside, platform, stray.place, is_file=stray.is_file),
     )
 
 
@@ -165,7 +165,7 @@ def _unrecorded(
             subject=str(address),
             evidence=f"the catalog does not know it, and it is not whole: {error.message}",
             remedy=f"{FIX} puts it aside",
-            mend=partial(_aside, platform, platform.store.uri_of(address)),
+            mend=partial(_aside, platform, platform.store.uri_of(address), is_file=False),
         )
         return
     told = _whole(platform, artifact, refused, is_of_slide=is_of_slide)
@@ -260,9 +260,10 @@ def _is_stated(platform: Platform, address: Address) -> bool:
     return any((one.name, one.digest) == (address.name, address.digest) for one in history)
 
 
-def _aside(platform: Platform, place: str) -> str:
-    return f"put aside: {_put_aside(platform, place)}"
+def _aside(platform: Platform, place: str, *, is_file: bool) -> str:
+    return f"put aside: {_put_aside(platform, place, is_file=is_file)}"
 
 
-def _put_aside(platform: Platform, place: str) -> str:
-    return upkeep_of(platform.store).put_aside(place, f"{datetime.now(UTC):%Y-%m-%d}")
+def _put_aside(platform: Platform, place: str, *, is_file: bool) -> str:
+    upkeep = upkeep_of(platform.store)
+    return upkeep.put_aside(place, f"{datetime.now(UTC):%Y-%m-%d}", is_file=is_file)

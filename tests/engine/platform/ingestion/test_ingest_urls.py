@@ -22,6 +22,7 @@ from pathassets.adapters.objects.remote_file import RemoteFile, place_of
 from pathassets.adapters.objects.remote_slides import is_of_slide, look_at, slides_below
 from pathassets.adapters.tifffile import corrupt_tile
 from pathassets.cli import main
+from pathassets.cli.options import PLACE
 from pathassets.engine.platform.batch import run_batch
 from pathassets.engine.platform.exchange.bags import look_at as look_at_slide
 from pathassets.engine.platform.ingestion.ingest import (
@@ -247,6 +248,20 @@ def test_a_url_with_a_secret_is_refused_and_not_repeated() -> None:
             place_of(url)
         assert SECRET not in str(refused.value)
     assert str(place_of("s3://bucket/a/x.svs/")) == "s3://bucket/a/x.svs"
+
+
+def test_a_url_that_lacks_a_part_is_a_file_only_where_one_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for text in ("s3:bucket/a.svs", "s3//bucket/a.svs", "https:a.svs", "GS:12.svs"):
+        with pytest.raises(SpecError, match="of a URL"):
+            PLACE.convert(text, None, None)
+        assert place_of(text) == Path(text)  # what the catalog says is a path
+        path = tmp_path / text
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+        assert PLACE.convert(text, None, None) == Path(text)
 
 
 def test_a_name_that_no_copy_could_have_is_refused() -> None:

@@ -1,0 +1,49 @@
+"""A bucket that was never a store, beside a catalog that knows artifacts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pathassets.adapters.objects.place import open_place
+from pathassets.catalog.catalog import Catalog
+from pathassets.engine.platform.platform import open_platform, open_to_read
+from pathassets.engine.settings import Settings, read_settings
+from pathassets.errors import ObjectMissing, StoreError
+
+
+@pytest.fixture(autouse=True)
+def _used_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATHASSETS_HOME", str(tmp_path))
+    monkeypatch.setattr(Catalog, "has_artifacts", lambda _: True)
+
+
+def settings_for(store: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    monkeypatch.setenv("PATHASSETS_STORE", store)
+    return read_settings()
+
+
+@pytest.mark.parametrize("act", [open_to_read, open_platform])
+def test_a_bucket_that_is_not_there_is_called_so(
+    bucket: str, act: type, monkeypatch: pytest.MonkeyPatch
+):
+    settings = settings_for(f"{bucket}-not/one", monkeypatch)
+    with pytest.raises(ObjectMissing, match=f"^{bucket}-not: there is no such bucket"):
+        act(settings)
+
+
+def test_a_bucket_that_was_no_store_becomes_one_by_an_empty_object(
+    bucket: str, monkeypatch: pytest.MonkeyPatch
+):
+    settings = settings_for(f"{bucket}/one", monkeypatch)
+    with pytest.raises(StoreError, match=f"^{bucket}/one: was never a store, and") as caught:
+        open_platform(settings)
+    assert caught.value.remedy == (
+        "Look at PATHASSETS_STORE. To make everything again, here: "
+        f"put an object, be it empty, at {bucket}/one/.store.json"
+    )
+    place = open_place(f"{bucket}/one")
+    assert list(place.objects()) == []
+    place.put(".store.json", b"")
+    open_platform(settings).close()
