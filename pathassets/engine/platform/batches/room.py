@@ -11,6 +11,7 @@ are put off no others are begun, so that one that needs much room gets it.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -18,6 +19,8 @@ from collections.abc import Callable, Iterator
 from pathassets.engine.platform.batches.again import with_made
 from pathassets.engine.stages.outcomes import SlideOutcome
 from pathassets.engine.stages.segments import SlideInSegments
+
+logger = logging.getLogger(__name__)
 
 N_TRIED = 2
 """Put-off slides that try again when one is done: in its place, and beside it if there is room."""
@@ -47,6 +50,7 @@ class PutOff:
         self._n_done = 0
         self._done_s = clock()
         """When the last was done."""
+        self._is_told = False
         self._tried: dict[str, int] = {}
         """How many were done when a slide was last let try again."""
 
@@ -78,6 +82,11 @@ class PutOff:
             return True
         if self._clock() - self._done_s >= self._patience_s:
             return False
+        if not self._is_told:
+            logger.warning(
+                "%s waits for room for its copy, maybe others too: other batches have it", slide_id
+            )
+            self._is_told = True
         self._sleep(LOOK_S)
         return True
 

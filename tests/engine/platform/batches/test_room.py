@@ -156,7 +156,7 @@ def test_those_put_off_try_again_in_turn_some_at_a_time(step):
     assert not room
 
 
-def test_a_slide_alone_waits_for_others_so_long_and_no_longer(step):
+def test_a_slide_alone_waits_for_others_so_long_and_no_longer_which_is_said_once(step, caplog):
     clock = Clock()
     room = PutOff(patience_s=5, clock=clock, sleep=clock.sleep)
     n_tries = 0
@@ -165,6 +165,7 @@ def test_a_slide_alone_waits_for_others_so_long_and_no_longer(step):
         room.put(slide_named("a"), SlideOutcome(slide_id="a", steps=(short(step),)))
         assert ids(room.next()) == ["a"]
     assert (n_tries, clock.now_s) == (6, 5)
+    assert [one.partition(" waits")[0] for one in caplog.messages] == ["a"]
     room.note_done()
     assert room.may_wait("a")
 
