@@ -35,7 +35,7 @@ from pathassets.errors import DagsterUnavailable, SpecError, StoreError
 
 @click.command()
 @click.option("--fix", "is_fixing", is_flag=True, help="Mend what can be; remove nothing of worth.")
-@click.option("--bytes", "reads_bytes", is_flag=True, help="Read every byte of every artifact.")
+@click.option("--bytes", "reads_bytes", is_flag=True, help="Read every byte; note what is damaged.")
 @click.option(
     "--search",
     multiple=True,

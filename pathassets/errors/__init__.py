@@ -279,6 +279,8 @@ class ResourcesShort(PathAssetsError):
     """No memory, thread or process is left to work with; later, or with fewer workers, it is."""
 
     reason = "resources_short"
+    is_for_now = False
+    """Whether others hold what is short, and give it back once they are done with it."""
 
     def __init__(self, said: str) -> None:
         super().__init__(
@@ -288,9 +290,10 @@ class ResourcesShort(PathAssetsError):
         )
 
     @classmethod
-    def of_scratch(cls, path: object, why: str) -> Self:
+    def of_scratch(cls, path: object, why: str, *, is_for_now: bool = False) -> Self:
         """A slide that can only be read from a copy, for which there is no room."""
         error = cls("")
+        error.is_for_now = is_for_now
         error.args = (f"{path}: there is no room for the copy that it is read from: {why}",)
         error.remedy = (
             "Raise PATHASSETS_SCRATCH_GB, clear the disk, or let PATHASSETS_SCRATCH name a folder "

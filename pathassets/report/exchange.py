@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import get_args
 
 from pathassets.core.text import visible
+from pathassets.core.units import duration, volume
 from pathassets.engine.platform.exchange.adopt import Imported, State
 from pathassets.engine.platform.exchange.export import ExportedSlide
 from pathassets.engine.platform.exchange.savings import Savings
 from pathassets.report.console import counted
-from pathassets.report.units import duration, volume
 
 
 def exported_line(one: ExportedSlide) -> str:

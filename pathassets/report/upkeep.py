@@ -12,6 +12,7 @@ from pathassets.catalog.upkeep.numbered import CarriedOver
 from pathassets.catalog.upkeep.outliving import KeptOut
 from pathassets.catalog.upkeep.stated import WentOver
 from pathassets.core.text import visible
+from pathassets.core.units import volume
 from pathassets.engine.platform.upkeep.backup import BackedUp
 from pathassets.engine.platform.upkeep.finding import RUN, Tally, Treated
 from pathassets.engine.platform.upkeep.forget import Gone
@@ -21,7 +22,6 @@ from pathassets.engine.platform.upkeep.scrub import Scrubbed
 from pathassets.engine.platform.upkeep.stored import FIX
 from pathassets.report.console import counted, open_console, paragraph
 from pathassets.report.json_text import json_text
-from pathassets.report.units import volume
 
 N_ALIKE = 3
 """Findings of one kind that are printed, unless all are asked for."""

@@ -292,7 +292,10 @@ def missing(uri: object, address: Address) -> ArtifactMissing:
 def corrupt(uri: object, fact: str) -> ArtifactCorrupt:
     """What is said of an artifact that is damaged."""
     return ArtifactCorrupt(
-        uri, fact, remedy="Run again: what is damaged is made anew, or told with what mends it"
+        uri,
+        fact,
+        remedy="pathassets doctor --bytes notes what is damaged; then pathassets run makes it "
+        "anew, or says what does",
     )
 
 

@@ -33,7 +33,10 @@ others with what is between them."""
 _NO_ARRAY = (LookupError, TypeError, ValueError, OverflowError, AttributeError, RecursionError)
 """What metadata that are none, or are nested to no end, lead to."""
 _TYPES = {"float16": "<f2", "float32": "<f4", "float64": "<f8", "int64": "<i8"}
-REMEDY = "pathassets run makes it anew, or says what does; of a copied folder, copy it again"
+REMEDY = (
+    "pathassets doctor --bytes notes it, then pathassets run makes it anew or says what does; of a "
+    "copied folder, copy it again"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

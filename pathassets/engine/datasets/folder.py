@@ -30,7 +30,10 @@ from pathassets.errors import (
 )
 
 MANIFEST_TABLE, USED_TABLE = "manifest.parquet", "used_patches.parquet"
-AGAIN = "pathassets run makes it anew, or says what does; of a copied folder, copy it again"
+AGAIN = (
+    "pathassets doctor --bytes notes it, then pathassets run makes it anew or says what does; of a "
+    "copied folder, copy it again"
+)
 _DEPTH = 4
 """Folders from a dataset's own up to its store."""
 

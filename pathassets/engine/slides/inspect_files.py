@@ -97,7 +97,7 @@ def _inspect_local(path: Path) -> FileInspection:
 def _inspect_object(file: RemoteFile, scratch: Scratch | None) -> FileInspection:
     """An object, looked at as its copy; what it is called by is where it is."""
     slide = look_at(file)
-    with closing(copy_of_slide(slide, scratch)) as copy:
+    with closing(copy_of_slide(slide, scratch, waits=True)) as copy:
         try:
             seen = _open_and_look(copy.path, file)
         except SlideError as error:

@@ -19,6 +19,7 @@ import hashlib
 import logging
 import os
 import re
+import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -30,6 +31,7 @@ from filelock import FileLock, Timeout
 
 from pathassets.adapters.files import content_changed, unreadable
 from pathassets.adapters.objects.urls import is_url
+from pathassets.core.units import volume
 from pathassets.engine.settings import Settings, folder_of_node
 from pathassets.engine.slides import scratch_copy
 from pathassets.engine.slides.scratch_copy import Borrowed, Original
@@ -45,8 +47,9 @@ OWN = "scratch"
 HOLES = ".holes"
 """So end names of files with holes, of which only what is read is fetched (remote/)."""
 _COPY_NAME = re.compile(r"[0-9a-f]{64}-(\d+)(\.holes)?(\.part)?")
+_LOOK_S = 0.2
+"""Between two looks for room."""
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_GB = 1e9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +57,8 @@ class NoRoom:
     """A slide that is to be read where it is, and why."""
 
     why: str
+    is_for_now: bool = False
+    """Whether there will be room once others are done with theirs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +109,8 @@ def scratch_for(settings: Settings, paths: Iterable[str]) -> Iterator[Scratch | 
     for_files = root is not None
     if root is None and any(is_url(path) for path in paths):
         root = settings.home / OWN
-    with open_scratch(root, settings.scratch_bytes, for_files=for_files) as scratch:
+    with open_scratch(root, settings.scratch_bytes, for_files=for_files) as opened:
+        scratch = opened and replace(opened, patience_s=settings.slide_timeout_s / 2)
         if scratch is None or settings.cluster is None:
             yield scratch
             return
@@ -187,11 +193,29 @@ class Scratch:
     """Whether files of slow disks are copied, too, and not only objects."""
     is_of_cluster: bool = False
     """Whether those who work for the batch are on other machines."""
+    patience_s: float = 0.0
+    """How long who asks for it waits for room that others give back."""
 
     def here(self) -> Scratch:
         """The folder of the machine that this process is on."""
         is_away = self.is_of_cluster and self.batch not in _OPEN
-        return _of_node(self.root, self.limit_bytes)[0] if is_away else self
+        if not is_away:
+            return self
+        of_node, _ = _of_node(self.root, self.limit_bytes)
+        return replace(of_node, patience_s=self.patience_s)
+
+    def borrow_in_time(self, original: Original, fingerprint: str = "") -> Borrowed | NoRoom:
+        """As `borrow`, and where others have the room wait for them, as long as may be.
+
+        Only for who holds no other copy, and where the wait stops nobody else's work.
+        """
+        until_s = time.monotonic() + self.patience_s
+        while True:
+            found = self.borrow(original, fingerprint)
+            is_held = isinstance(found, NoRoom) and found.is_for_now
+            if not is_held or time.monotonic() >= until_s:
+                return found
+            time.sleep(_LOOK_S)
 
     def borrow(self, original: Original, fingerprint: str = "") -> Borrowed | NoRoom:
         """Take the copy of a slide, making it where there is none; or say why there can be none.
@@ -278,9 +302,9 @@ class Scratch:
     def _make_room(self, n_bytes: int) -> NoRoom | None:
         """Remove as many copies as it takes that nobody holds, longest unused first; or none."""
         if n_bytes > self.limit_bytes:
+            needed, most = _told_apart(n_bytes, self.limit_bytes)
             return NoRoom(
-                why=f"{n_bytes / _GB:.2f} GB are more than PATHASSETS_SCRATCH_GB, "
-                f"{self.limit_bytes / _GB:g}, lets {self.root} hold"
+                why=f"{needed} are more than PATHASSETS_SCRATCH_GB lets {self.root} hold, {most}"
             )
         present = sorted(self._copies(), key=lambda copy: scratch_copy.used_ns(copy[0]))
         n_over = sum(size for _, size in present) + n_bytes - self.limit_bytes
@@ -293,7 +317,8 @@ class Scratch:
         if n_over > 0:
             for _, handle in free:
                 os.close(handle)
-            return NoRoom(why=f"the slides that are being read fill {self.root}")
+            why = f"the slides that are being read fill {self.root}"
+            return NoRoom(why=why, is_for_now=True)
         for folder, handle in free:
             scratch_copy.remove(folder, handle)
         return None
@@ -320,6 +345,12 @@ class Scratch:
         with self.alone():
             scratch_copy.remove(begun.part, begun.handle)
         return scratch_copy.borrowed(whole, known, is_new=True)
+
+
+def _told_apart(*sizes_bytes: int) -> list[str]:
+    """Sizes that differ, as people write them; in bytes where three digits are the same."""
+    told = [volume(size) for size in sizes_bytes]
+    return told if len({*told}) == len(told) else [f"{size:,} bytes" for size in sizes_bytes]
 
 
 def _remove_if_free(folder: Path) -> bool:

@@ -92,9 +92,12 @@ class Source:
 
 
 def find_source(
-    slide_id: str, fingerprint: str, places: Iterable[SlidePath], scratch: Scratch | None
-) -> Source:
+    slide_id: str, fingerprint: str, places: Iterable[SlidePath], scratch: Scratch | None, *,
+    waits: bool = False,
+) -> Source:  # fmt: skip
     """The first place where the slide's content is still what was registered.
+
+    `waits` is for who may wait for room that others give back (`Scratch.borrow_in_time`).
 
     Raises:
         SlideUnreadable: no file is left.
@@ -105,7 +108,7 @@ def find_source(
     problems: list[SlideError | StoreError | ResourcesShort] = []
     for place in places:
         try:
-            return _source_at(place, fingerprint, scratch)
+            return _source_at(place, fingerprint, scratch, waits=waits)
         except (SlideError, StoreError, ResourcesShort) as error:
             problems.append(error)
     if not problems:
@@ -121,7 +124,9 @@ _GRAVER = (SlideChanged, StorageUnavailable, ResourcesShort)
 """What is told first of several places: what a person must see to, then what may pass."""
 
 
-def _source_at(place: SlidePath, fingerprint: str, scratch: Scratch | None) -> Source:
+def _source_at(
+    place: SlidePath, fingerprint: str, scratch: Scratch | None, *, waits: bool
+) -> Source:
     """The slide at a place where it was seen: hashed if it looks otherwise than it did.
 
     Raises:
@@ -130,7 +135,7 @@ def _source_at(place: SlidePath, fingerprint: str, scratch: Scratch | None) -> S
     """
     where = place_of(place.path)
     if isinstance(where, RemoteFile):
-        return _source_of_object(where, place, fingerprint, scratch)
+        return _source_of_object(where, place, fingerprint, scratch, waits=waits)
     return _source_of_file(where, place, fingerprint, scratch)
 
 
@@ -163,7 +168,7 @@ def _source_of_file(
 
 
 def _source_of_object(
-    file: RemoteFile, place: SlidePath, fingerprint: str, scratch: Scratch | None
+    file: RemoteFile, place: SlidePath, fingerprint: str, scratch: Scratch | None, *, waits: bool
 ) -> Source:
     """An object: looked at, and read from its copy, which is hashed as it comes in.
 
@@ -178,7 +183,7 @@ def _source_of_object(
         held = hold_holes(slide, fingerprint, scratch.here())
         if not isinstance(held, NoRoom):
             return _source_with_holes(slide, *held)
-    copy = copy_of_slide(slide, scratch, fingerprint)
+    copy = copy_of_slide(slide, scratch, fingerprint, waits=waits)
     try:
         if not is_same and not copy.is_new:
             _verify_object(slide, fingerprint)

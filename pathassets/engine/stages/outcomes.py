@@ -13,6 +13,7 @@ from pathassets.core.recipe import Entry, Key
 from pathassets.errors import (
     ArtifactMissing,
     PathAssetsError,
+    ResourcesShort,
     SlideError,
     TileUnreadable,
     is_passing,
@@ -107,6 +108,8 @@ class StepOutcome(Explained):
     encoded together. None where nothing was done."""
     stats: EncodingStats | None = None
     """What encoding its patches took, maybe by several encoders at once."""
+    waits_for_room: bool = False
+    """Of one that failed: whether it can be made once others give their copies back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +131,12 @@ class SlideOutcome:
         return (*self.mended, *self.steps)
 
     @property
+    def waits_for_room(self) -> bool:
+        """Whether all that failed of it can be made once others give their copies back."""
+        failures = [one for one in self.all_steps if one.state == "failed"]
+        return bool(failures) and all(one.waits_for_room for one in failures)
+
+    @property
     def failure(self) -> StepOutcome | None:
         """The first step that failed."""
         return next((s for s in self.all_steps if s.state == "failed"), None)
@@ -143,6 +152,7 @@ def failed(step: Step, error: Exception) -> StepOutcome:
             step=step, state="failed", reason=error.reason, message=_message(error, slide_id),
             remedy=error.remedy, is_final=error.is_final, is_passing=passing,
             bad_tiles=error.tiles if isinstance(error, TileUnreadable) else (),
+            waits_for_room=isinstance(error, ResourcesShort) and error.is_for_now,
         )  # fmt: skip
     if isinstance(error, OSError):
         return StepOutcome(

@@ -354,7 +354,7 @@ def test_a_damaged_manifest_is_corrupt_and_says_what_to_delete(store, text):
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(ArtifactCorrupt, match=r"artifact\.json: cannot be read") as e:
         store.read(ADDRESS)
-    assert e.value.remedy.startswith("Run again: what is damaged is made anew, or told ")
+    assert e.value.remedy.startswith("pathassets doctor --bytes notes what is damaged; ")
 
 
 def test_a_manifest_that_was_tampered_with_is_corrupt(store):
@@ -400,7 +400,7 @@ def test_a_file_that_is_lost_or_changed_is_found_by_a_checked_read(store, damage
     store.read(ADDRESS)
     with pytest.raises(ArtifactCorrupt, match=r"x\.bin: ") as e:
         store.read_checked(ADDRESS)
-    assert e.value.remedy.startswith("Run again: what is damaged is made anew, or told ")
+    assert e.value.remedy.startswith("pathassets doctor --bytes notes what is damaged; ")
 
 
 @pytest.mark.slow

@@ -187,7 +187,9 @@ def test_an_error_in_a_worker_process_says_what_it_says_in_this_one(store):
     shutil.rmtree(features_of(store, COHORT[1]))
     dataset = pathassets.load_dataset(folder_in(store))
     with pytest.raises(
-        BagUnreadable, match=r"slide s2: .*features: is gone. pathassets run makes it anew"
+        BagUnreadable,
+        match=r"slide s2: .*features: is gone. pathassets doctor --bytes notes it, "
+        r"then pathassets run makes it anew",
     ) as here:
         dataset[1]
     with pytest.raises(BagUnreadable) as there:

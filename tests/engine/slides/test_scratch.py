@@ -6,8 +6,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -197,8 +199,39 @@ def test_nothing_is_removed_for_a_slide_that_does_not_fit_all_the_same(scratch, 
     held.close()
 
 
-def test_a_slide_above_the_limit_names_the_setting(scratch, make_file):
-    assert "PATHASSETS_SCRATCH_GB" in borrow(scratch, make_file("a.svs", 101 * KB)).why
+def test_a_slide_above_the_limit_names_the_setting_and_both_sizes(scratch, root, make_file):
+    refused = borrow(scratch, make_file("a.svs", 101 * KB))
+    setting = "PATHASSETS_SCRATCH_GB"
+    assert refused.why == f"101 kB are more than {setting} lets {root} hold, 100 kB"
+    assert not refused.is_for_now
+    nearly = borrow(scratch, make_file("b.svs", 100 * KB + 1))
+    assert nearly.why.startswith("100,001 bytes are more than ")
+    assert nearly.why.endswith(" hold, 100,000 bytes")
+
+
+def test_who_may_wait_for_room_gets_it_once_another_gives_it_back(scratch, make_file):
+    patient = replace(scratch, patience_s=60)
+    held = borrow(scratch, make_file("a.svs", 60 * KB))
+    path = make_file("b.svs", 60 * KB)
+    assert borrow(scratch, path).is_for_now
+    giving_back = threading.Timer(0.5, held.close)
+    giving_back.start()
+    got = patient.borrow_in_time(LocalOriginal(path, [path]))
+    giving_back.join()
+    assert isinstance(got, Borrowed)
+    got.close()
+
+
+def test_who_waits_for_room_is_told_in_time_that_there_is_none(scratch, make_file):
+    held = borrow(scratch, make_file("a.svs", 60 * KB))
+    path, large = make_file("b.svs", 60 * KB), make_file("c.svs", 101 * KB)
+    patient = replace(scratch, patience_s=0.5)
+    assert isinstance(patient.borrow_in_time(LocalOriginal(path, [path])), NoRoom)
+    began_s = time.monotonic()
+    never = replace(scratch, patience_s=600)
+    assert isinstance(never.borrow_in_time(LocalOriginal(large, [large])), NoRoom)
+    assert time.monotonic() - began_s < 60
+    held.close()
 
 
 def test_what_is_not_a_copy_is_left_alone(root, make_file):

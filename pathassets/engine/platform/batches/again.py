@@ -42,7 +42,7 @@ def tried_again(
         last, waiting = waiting, {}
         with closing(work(last)) as outcomes:
             for outcome in outcomes:
-                whole = _with_made(outcome, last.get(outcome.slide_id))
+                whole = with_made(outcome, last.get(outcome.slide_id))
                 if pause_s is not None and _is_hoped_for(whole, n_before):
                     waiting[whole.slide_id] = whole
                 else:
@@ -62,7 +62,7 @@ def _is_hoped_for(outcome: SlideOutcome, n_before: int) -> bool:
     )
 
 
-def _with_made(outcome: SlideOutcome, before: SlideOutcome | None) -> SlideOutcome:
+def with_made(outcome: SlideOutcome, before: SlideOutcome | None) -> SlideOutcome:
     """An outcome that tells what an earlier try had made, which this one only found."""
     if before is None:
         return outcome

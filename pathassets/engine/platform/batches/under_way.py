@@ -5,7 +5,8 @@
                                      ▼
                            how fast it goes, how long it takes: a line a minute, a bar
 
-So many slides are under way at a time, and no more, however many a batch has.
+So many slides are under way at a time, and no more, however many a batch has. One that finds no
+room for its copy beside those that are being read is put off until they are done (`room.py`).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from contextlib import closing
 from pathassets.adapters.store.store import Store
 from pathassets.core.stages import FEATURES
 from pathassets.engine.platform.batches.remaining import Remaining
+from pathassets.engine.platform.batches.room import PutOff
 from pathassets.engine.platform.batches.throughput import TELL_S, LineMeter
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.stages.line import encode_tasks
@@ -67,7 +69,8 @@ def work_off(
     line = LineSpec(work=encode_tasks, device=platform.settings.device)
     with platform.workers.open(run_slide, line, hear) as workers:
         most = SLIDES_AHEAD + 3 * workers.n_workers
-        under_way = _SlidesUnderWay(slides, workers, meter, platform.store, most=most)
+        room = PutOff(patience_s=platform.settings.slide_timeout_s)
+        under_way = _SlidesUnderWay(slides, workers, meter, platform.store, room, most=most)
         with closing(under_way.outcomes()) as outcomes:
             for outcome in outcomes:
                 left.done(outcome.slide_id)
@@ -106,14 +109,15 @@ class _SlidesUnderWay:
     is still there when a line wants it.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - where they are worked on, and what hears of it
         self, slides: Iterable[SlideInSegments], workers: OpenWorkers, meter: LineMeter,
-        store: Store, *, most: int,
+        store: Store, put_off: PutOff, *, most: int,
     ) -> None:  # fmt: skip
         self._left = deque(slides)
         self._workers = workers
         self._meter = meter
         self._store = store
+        self._put_off = put_off
         self._most = most
         self._under_way: dict[str, SlideInSegments] = {}
 
@@ -123,20 +127,44 @@ class _SlidesUnderWay:
         for task, result in self._workers.results():
             slide = self._under_way[task.slide_id]
             is_error = isinstance(result, Exception)
-            slide.take(failed_outcome(task, result) if is_error else result)
-            if self._go_on(slide, is_first=False):
+            outcome = failed_outcome(task, result) if is_error else result
+            if self._is_put_off(slide, outcome):
                 continue
-            del self._under_way[slide.slide_id]
-            self._begin()
-            yield slide.outcome()
+            slide.take(self._put_off.whole(outcome))
+            goes_on = self._go_on(slide, is_first=False)
+            if not goes_on:
+                del self._under_way[slide.slide_id]
+            if not outcome.waits_for_room:
+                self._put_off.note_done()
+            self._try_again()
+            if not goes_on:
+                self._begin()
+                yield slide.outcome()
+
+    def _is_put_off(self, slide: SlideInSegments, outcome: SlideOutcome) -> bool:
+        """Put a slide off that waits for room, where there is anybody to wait for."""
+        is_alone = len(self._under_way) == 1
+        if not outcome.waits_for_room or (is_alone and not self._put_off.may_wait(slide.slide_id)):
+            return False
+        del self._under_way[slide.slide_id]
+        self._put_off.put(slide, outcome)
+        if is_alone:
+            self._try_again()
+        return True
+
+    def _try_again(self) -> None:
+        for slide in self._put_off.next():
+            self._under_way[slide.slide_id] = slide
+            self._go_on(slide, is_first=False, is_again=True)
 
     def _begin(self) -> None:
-        while self._left and len(self._under_way) < self._most:
+        """Begin others, unless there is no room for those that were begun."""
+        while self._left and not self._put_off and len(self._under_way) < self._most:
             slide = self._left.popleft()
             self._under_way[slide.slide_id] = slide
             self._go_on(slide, is_first=True)
 
-    def _go_on(self, slide: SlideInSegments, *, is_first: bool) -> bool:
+    def _go_on(self, slide: SlideInSegments, *, is_first: bool, is_again: bool = False) -> bool:
         """Let the next segment of a slide be made; whether there is one.
 
         Slides that are under way go before those that are begun.
@@ -145,7 +173,8 @@ class _SlidesUnderWay:
         if segment is None:
             return False
         if segment.needs_device:
-            self._meter.expect(n_patches_of(segment.task, self._store))
+            if not is_again:
+                self._meter.expect(n_patches_of(segment.task, self._store))
             self._workers.feed(segment.task)
         else:
             self._workers.call(segment.task, first=not is_first)

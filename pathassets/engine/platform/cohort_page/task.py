@@ -252,7 +252,7 @@ def measured_on(artifacts: Mapping[str, Address]) -> str:
 
 
 def _read(task: LookTask, locations: PatchLocations | None) -> tuple[bytes, SlideMeasures]:
-    source = find_source(task.slide_id, task.fingerprint, task.paths, task.scratch)
+    source = find_source(task.slide_id, task.fingerprint, task.paths, task.scratch, waits=True)
     with closing(source), source.open(task.slide_mpp) as slide:
         longest_px0 = max(slide.info.width_px0, slide.info.height_px0)
         overview, _ = read_overview(

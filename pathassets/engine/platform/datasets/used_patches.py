@@ -21,6 +21,7 @@ from pathassets.core.quality.rules import kept_by, limits_of
 from pathassets.core.recipe import Entry
 from pathassets.engine.datasets.folder import open_folder
 from pathassets.engine.platform.platform import Platform
+from pathassets.engine.platform.standing.absence import read_present
 from pathassets.engine.stages.quality.patch_quality import QUALITY
 from pathassets.errors import StoreError
 
@@ -39,7 +40,7 @@ class UsedPatches:
     """Finds which patches of slides a dataset uses."""
 
     def __init__(self, platform: Platform, entry: Entry) -> None:
-        self._store = platform.store
+        self._platform, self._store = platform, platform.store
         self._rules, self._quality = entry.spec.patch_rules, entry.beside or ("", "")
         self._known = _of_version_before(platform, entry)
 
@@ -52,7 +53,7 @@ class UsedPatches:
             return self._known[row]
         address = Address(*self._quality, row.slide_id, row.patch_quality_digest)
         try:
-            self._store.read_checked(address)
+            read_present(self._platform, address)
             kept = kept_by(self._rules, load_table(self._store.fetch(address) / QUALITY))
         except (StoreError, KeyError):
             return "patch quality damaged"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 
 import pandas as pd
@@ -16,7 +17,16 @@ from pathassets.engine.datasets.verify import Fault, Verified
 from pathassets.engine.platform.datasets.versions import DatasetVersion, tables_of, withdrawn_in
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.standing.absence import read_present, why_absent
-from pathassets.errors import ArtifactCorrupt, ArtifactMissing, MembersForgotten, StoreError
+from pathassets.engine.platform.standing.damaged import enter_damage
+from pathassets.errors import (
+    ArtifactCorrupt,
+    ArtifactMissing,
+    CatalogError,
+    MembersForgotten,
+    StoreError,
+)
+
+logger = logging.getLogger(__name__)
 
 FEATURES = "features"
 
@@ -37,8 +47,9 @@ def verify(platform: Platform, version: DatasetVersion, *, features: bool = True
         listed = [(address, files) for address, files, _ in named if files]
         gone = {one.slide_id for one in withdrawn}  # told of already
         faults += [fault for _, _, fault in named if fault is not None and fault.name not in gone]
-        found = platform.store.find_damaged_bytes(listed, n_threads=platform.settings.n_workers)
+        found = [*platform.store.find_damaged_bytes(listed, n_threads=platform.settings.n_workers)]
         faults += [_fault(address.partition_key, damage) for address, damage in found]
+        _note(platform, found)
     files = [file for _, files in listed for file in files]
     return Verified(
         name=version.name,
@@ -48,6 +59,14 @@ def verify(platform: Platform, version: DatasetVersion, *, features: bool = True
         n_bytes=sum(file.size_bytes for file in files),
         faults=tuple(faults),
     )
+
+
+def _note(platform: Platform, found: list[tuple[Address, Damage]]) -> None:
+    """Note what is damaged, where that can be: the next run makes anew what of it is in force."""
+    try:
+        enter_damage(platform, found, by="verify")
+    except CatalogError as error:
+        logger.warning("%d damaged features are not noted: %s", len(found), error.message)
 
 
 def _content_sha256(version: DatasetVersion) -> str:

@@ -20,8 +20,9 @@ from pathassets.core.recipe import ANNOTATIONS, DATASET
 from pathassets.engine.datasets.withdrawn import withdrawn_among
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.presence import tool_of
+from pathassets.engine.platform.standing.damaged import RUN_REMEDY, remedy_once_noted
 from pathassets.engine.stages.outcomes import import_again
-from pathassets.errors import ArtifactMissing, MembersForgotten
+from pathassets.errors import ArtifactCorrupt, ArtifactMissing, MembersForgotten
 
 _MADE = ("made", "current")
 """States of an attempt after which it was there."""
@@ -41,6 +42,8 @@ class Absence:
 def read_present(platform: Platform, address: Address, *, reads_bytes: bool = True) -> Artifact:
     """Read an artifact once its files have their hashes, or only their sizes; or say why not.
 
+    What bytes show to be damaged is noted, so that the next run makes it anew.
+
     Raises:
         ArtifactMissing: it is not here; the message says why.
         ArtifactCorrupt: a file is gone or has other bytes.
@@ -50,6 +53,16 @@ def read_present(platform: Platform, address: Address, *, reads_bytes: bool = Tr
         return store.read_checked(address) if reads_bytes else store.read_whole(address)
     except ArtifactMissing as error:
         raise absent(platform, address) from error
+    except ArtifactCorrupt as error:
+        if reads_bytes and platform.catalog.find_artifact(address) is not None:
+            said = _without_place(error, store.uri_of(address))
+            error.remedy = remedy_once_noted(platform, address, said, by="read", usual=RUN_REMEDY)
+        raise
+
+
+def _without_place(error: ArtifactCorrupt, place: str) -> str:
+    """What is wrong with an artifact's file, which is named from its folder."""
+    return error.message.removeprefix(place).lstrip("/").replace(": ", " ", 1)
 
 
 def absent(platform: Platform, address: Address) -> ArtifactMissing:

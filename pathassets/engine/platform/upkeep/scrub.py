@@ -12,19 +12,15 @@ from __future__ import annotations
 import logging
 import math
 import time
-import uuid
 from dataclasses import dataclass
 from datetime import datetime
 
 from pathassets.adapters.store.damage import Damage
 from pathassets.catalog.part import now
-from pathassets.catalog.records import AttemptRecord
 from pathassets.core.address import Address
-from pathassets.core.recipe import ANNOTATIONS, DATASET
 from pathassets.engine.platform.platform import Platform
-from pathassets.engine.platform.presence import damage_said, tool_of
-from pathassets.engine.stages.outcomes import import_again
-from pathassets.engine.stages.recorded_annotation import record_again
+from pathassets.engine.platform.presence import damage_said
+from pathassets.engine.platform.standing.damaged import enter_damage
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +29,6 @@ MOST_MINUTES = 525_600
 """A year, the longest that can be asked for."""
 _N_BATCH = 64
 """Artifacts between two notes of what was read."""
-_MAKES_ANEW = "pathassets run reads it again and makes it anew"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,26 +77,6 @@ def n_to_scrub(platform: Platform, share: float) -> int:
 
 
 def _note(platform: Platform, found: list[tuple[Address, Damage]]) -> None:
-    """Enter what is damaged, so that status shows it and a run doubts it."""
-    run_id = f"scrub-{uuid.uuid4()}"
-    platform.catalog.record_attempts(
-        [_attempt(platform, run_id, address, damage) for address, damage in found]
-    )
+    enter_damage(platform, found, by="scrub")
     for address, damage in found:
         logger.warning("%s", damage_said(address, damage)[1])
-
-
-def _attempt(platform: Platform, run_id: str, address: Address, damage: Damage) -> AttemptRecord:
-    tool = tool_of(platform, address)
-    reason, message = damage_said(address, damage, tool)
-    remedy = _MAKES_ANEW
-    if tool:
-        remedy = import_again(address, tool)
-    elif address.stage == ANNOTATIONS:
-        remedy = record_again(address.partition_key, address.name)
-    elif address.stage == DATASET:
-        remedy = "Move its folder out of the store; pathassets run builds the version in force"
-    return AttemptRecord(
-        run_id=run_id, address=address, state="failed", reason=reason, message=message,
-        remedy=remedy,
-    )  # fmt: skip

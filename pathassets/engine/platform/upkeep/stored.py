@@ -1,6 +1,6 @@
 """Catalog + store -> rows without files, files without rows, and what is neither.
 
-    catalog, row by row     ─▶ its files: gone, of another size, with --bytes of other bytes
+    catalog, row by row     ─▶ its files: gone, of another size, with --bytes of other bytes: noted
     store, folder by folder ─▶ no row: adopted once it is proved, told, or put aside
                             ─▶ links, stray files, what killed runs left
 
@@ -23,7 +23,11 @@ from pathassets.catalog.forgotten import find_gone
 from pathassets.core.address import ALL_SLIDES, Address
 from pathassets.core.recipe import ANNOTATIONS, STAGES
 from pathassets.engine.platform.platform import Platform
-from pathassets.engine.platform.presence import tool_of
+from pathassets.engine.platform.standing.damaged import (
+    RUN_REMEDY,
+    remedy_of,
+    remedy_once_noted,
+)
 from pathassets.engine.platform.upkeep.adopt import (
     Unfounded,
     adopt,
@@ -32,17 +36,20 @@ from pathassets.engine.platform.upkeep.adopt import (
     unfounded,
 )
 from pathassets.engine.platform.upkeep.finding import Finding
-from pathassets.engine.stages.outcomes import import_again
-from pathassets.engine.stages.recorded_annotation import ORIGINAL, record_again
+from pathassets.engine.stages.recorded_annotation import ORIGINAL
 from pathassets.errors import StoreError
 
 FIX = "pathassets doctor --fix"
+_MADE_ANEW = f"{RUN_REMEDY}; else pathassets gc drops it"
 _N_ASKED = 500
 """Addresses that the catalog is asked about at once."""
 
 
 def check_rows(platform: Platform, *, reads_bytes: bool) -> Iterator[Finding]:
-    """Look at the files of every artifact that the catalog knows."""
+    """Look at the files of every artifact that the catalog knows.
+
+    What is damaged is noted where bytes are read: no look by sizes finds it again.
+    """
     store = platform.store
     expected = platform.catalog.listed_files()
     looks = (
@@ -52,20 +59,18 @@ def check_rows(platform: Platform, *, reads_bytes: bool) -> Iterator[Finding]:
     )
     for address, damage in looks:
         if damage is not None:
-            yield _damaged(platform, address, damage)
+            yield _damaged(platform, address, damage, is_noted=reads_bytes)
     forgotten = platform.catalog.forgotten()  # their artifacts may have been kept
     for table, address in platform.catalog.homeless():
         if find_gone(forgotten, address.partition_key) is None:
             yield _of_no_slide(platform, table, address)
 
 
-def _damaged(platform: Platform, address: Address, damage: Damage) -> Finding:
-    if tool := tool_of(platform, address):
-        remedy = import_again(address, tool)
-    elif address.stage == ANNOTATIONS:
-        remedy = record_again(address.partition_key, address.name)
+def _damaged(platform: Platform, address: Address, damage: Damage, *, is_noted: bool) -> Finding:
+    if is_noted:
+        remedy = remedy_once_noted(platform, address, damage, by="doctor", usual=_MADE_ANEW)
     else:
-        remedy = "pathassets run makes it anew where it is in force; else pathassets gc drops it"
+        remedy = remedy_of(platform, address) or _MADE_ANEW
     return Finding(
         kind="artifact_gone" if damage.is_gone else "artifact_damaged",
         subject=str(address),

@@ -20,11 +20,15 @@ def copy_of(file: RemoteFile, scratch: Scratch | None) -> Borrowed:
         StoreError: its storage does not give it, or there is no folder for copies.
         ResourcesShort: there is no room for it.
     """
-    return copy_of_slide(look_at(file), scratch)
+    return copy_of_slide(look_at(file), scratch, waits=True)
 
 
-def copy_of_slide(slide: RemoteSlide, scratch: Scratch | None, fingerprint: str = "") -> Borrowed:
+def copy_of_slide(
+    slide: RemoteSlide, scratch: Scratch | None, fingerprint: str = "", *, waits: bool = False
+) -> Borrowed:
     """Copy a slide that was looked at, held against a fingerprint where one is said.
+
+    `waits` is for who may wait for room that others give back (`Scratch.borrow_in_time`).
 
     Raises:
         SlideUnreadable: a folder of DICOM files is not all of one slide.
@@ -37,9 +41,10 @@ def copy_of_slide(slide: RemoteSlide, scratch: Scratch | None, fingerprint: str 
             slide.file, "is read from a copy, and there is no folder for it",
             remedy="Set PATHASSETS_SCRATCH",
         )  # fmt: skip
-    copy = scratch.here().borrow(RemoteOriginal(slide), fingerprint)
+    here = scratch.here()
+    copy = (here.borrow_in_time if waits else here.borrow)(RemoteOriginal(slide), fingerprint)
     if isinstance(copy, NoRoom):
-        raise ResourcesShort.of_scratch(slide.file, copy.why)
+        raise ResourcesShort.of_scratch(slide.file, copy.why, is_for_now=copy.is_for_now)
     try:
         _require_one_series(slide.file, copy)
     except BaseException:

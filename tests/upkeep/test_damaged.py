@@ -1,0 +1,136 @@
+"""What is found damaged by its bytes is made anew by the run that the remedy names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.unprivileged import read_only
+from tests.upkeep.home import (
+    CHUNK,
+    contents,
+    features,
+    findings,
+    flip,
+    ids,
+    invoke,
+    opened,
+    output,
+    refused,
+)
+
+OTHER_BYTES = "has other bytes than were published"
+
+
+def dataset(home: Path) -> Path:
+    [folder] = (home / "store" / "dataset" / "cohort" / "all").glob("*")
+    return folder
+
+
+def features_of_a(home: Path) -> Path:
+    return features(home, "a")
+
+
+def locations_of_a(home: Path) -> Path:
+    [folder] = (home / "store" / "patch_locations" / "grid").glob("a-*/*")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("place", "file"),
+    [
+        (features_of_a, CHUNK),
+        (locations_of_a, "locations.parquet"),
+        (dataset, "manifest.parquet"),
+    ],
+)
+def test_what_the_doctor_finds_damaged_by_its_bytes_the_next_run_makes_anew(home, place, file):
+    folder = place(home)
+    before = contents(folder)
+    flip(folder / file)
+    [found] = findings("--bytes")["artifact_damaged"]
+    assert found["evidence"] == f"{file} {OTHER_BYTES}"
+    assert found["remedy"].startswith("pathassets run makes it anew where it is in force")
+    assert "artifact_corrupt" in output("status")
+    output("run")
+    assert contents(folder) == before
+    assert findings("--bytes") == {}
+
+
+def test_a_drawing_that_the_doctor_finds_damaged_is_told_with_how_to_record_it(home):
+    [file] = (home / "store" / "annotations").rglob("annotations.geojson")
+    flip(file)
+    [found] = findings("--bytes")["artifact_damaged"]
+    assert found["remedy"].startswith("Record it again: pathassets annotations set")
+    with opened(home) as catalog:
+        [noted] = [one for one in catalog.attempts() if one.run_id.startswith("doctor-")]
+    assert noted.remedy == found["remedy"]
+
+
+def test_on_a_store_that_is_read_only_no_run_is_promised_where_nothing_can_be_noted(home):
+    flip(features(home, "a") / CHUNK)
+    with read_only(home / "store"):
+        [found] = findings("--bytes")["artifact_damaged"]
+    assert found["remedy"].startswith("It could not be noted here: doctor --bytes does, where")
+    assert "pathassets run" not in found["remedy"]
+
+
+def test_what_an_export_finds_damaged_the_next_run_makes_anew(home, tmp_path):
+    folder = features(home, "a")
+    before = contents(folder)
+    flip(folder / CHUNK)
+    export = ("export", "clam", "features/colour", tmp_path / "clam")
+    said = " ".join(invoke(*export).output.split())
+    assert OTHER_BYTES in said
+    assert "pathassets run makes it anew where it is in force" in said
+    output("run")
+    assert contents(folder) == before
+    assert invoke(*export).exit_code == 0
+
+
+def test_features_that_dataset_verify_finds_damaged_the_next_run_makes_anew(home):
+    folder = features(home, "a")
+    before = contents(folder)
+    flip(folder / CHUNK)
+    assert "artifact_corrupt" in output("dataset", "verify", "cohort", code=1)
+    output("run")
+    assert contents(folder) == before
+    output("dataset", "verify", "cohort")
+
+
+def test_a_dataset_whose_own_files_verify_finds_damaged_the_next_run_makes_anew(home):
+    folder = dataset(home)
+    flip(folder / "recipe.json")
+    said = refused("dataset", "verify", "cohort")
+    assert f"recipe.json: {OTHER_BYTES}. pathassets run makes it anew where it is in force" in said
+    output("run")
+    output("dataset", "verify", "cohort")
+
+
+def test_verify_tells_what_is_damaged_where_it_cannot_be_noted(home):
+    flip(features(home, "a") / CHUNK)
+    with read_only(home / "store"):
+        assert "artifact_corrupt" in output("dataset", "verify", "cohort", code=1)
+
+
+def test_a_release_of_damaged_files_is_refused_and_the_next_run_makes_them_anew(home):
+    folder = dataset(home)
+    flip(folder / "recipe.json")
+    freeze = ("dataset", "freeze", "cohort", "--who", "Ann", "--why", "paper")
+    assert "pathassets run makes it anew where it is in force" in refused(*freeze)
+    output("run")
+    output(*freeze)
+
+
+def test_an_older_version_of_a_dataset_that_is_damaged_is_not_taken_for_the_last_built(home):
+    first = dataset(home)
+    _, b = ids(home)
+    output("mpp", "set", b, "0.5", "--who", "Ann", "--why", "measured")
+    output("run")
+    [newer] = {one.name for one in first.parent.iterdir()} - {first.name}
+    flip(first / "manifest.parquet")
+    assert first.name in findings("--bytes")["artifact_damaged"][0]["subject"]
+    output("scrub", "--share", "1", code=1)
+    assert newer in output("dataset", "show", "cohort")
+    assert "dataset/cohort: current" in output("status")
