@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
 
-from pathassets.adapters.store.damage import Damage
 from pathassets.adapters.store.opening import upkeep_of
 from pathassets.adapters.store.store import Artifact
 from pathassets.adapters.store.upkeep import Stray, Upkeep, working_since_s
@@ -23,7 +22,6 @@ from pathassets.catalog.forgotten import find_gone
 from pathassets.core.address import ALL_SLIDES, Address
 from pathassets.core.recipe import ANNOTATIONS, STAGES
 from pathassets.engine.platform.platform import Platform
-from pathassets.engine.platform.presence import tool_of
 from pathassets.engine.platform.upkeep.adopt import (
     Unfounded,
     adopt,
@@ -31,9 +29,9 @@ from pathassets.engine.platform.upkeep.adopt import (
     is_proved,
     unfounded,
 )
+from pathassets.engine.platform.upkeep.damaged import tell_damaged
 from pathassets.engine.platform.upkeep.finding import Finding
-from pathassets.engine.stages.outcomes import import_again
-from pathassets.engine.stages.recorded_annotation import ORIGINAL, record_again
+from pathassets.engine.stages.recorded_annotation import ORIGINAL
 from pathassets.errors import StoreError
 
 FIX = "pathassets doctor --fix"
@@ -50,28 +48,12 @@ def check_rows(platform: Platform, *, reads_bytes: bool) -> Iterator[Finding]:
         if reads_bytes
         else store.look_over(expected)
     )
-    for address, damage in looks:
-        if damage is not None:
-            yield _damaged(platform, address, damage)
+    damaged = ((address, damage) for address, damage in looks if damage is not None)
+    yield from tell_damaged(platform, damaged)
     forgotten = platform.catalog.forgotten()  # their artifacts may have been kept
     for table, address in platform.catalog.homeless():
         if find_gone(forgotten, address.partition_key) is None:
             yield _of_no_slide(platform, table, address)
-
-
-def _damaged(platform: Platform, address: Address, damage: Damage) -> Finding:
-    if tool := tool_of(platform, address):
-        remedy = import_again(address, tool)
-    elif address.stage == ANNOTATIONS:
-        remedy = record_again(address.partition_key, address.name)
-    else:
-        remedy = "pathassets run makes it anew where it is in force; else pathassets gc drops it"
-    return Finding(
-        kind="artifact_gone" if damage.is_gone else "artifact_damaged",
-        subject=str(address),
-        evidence=str(damage),
-        remedy=remedy,
-    )
 
 
 def _of_no_slide(platform: Platform, table: str, address: Address) -> Finding:
