@@ -15,6 +15,7 @@ import dagster as dg
 import psutil
 
 from pathassets.adapters.telemetry.apprise import require_known, send
+from pathassets.defs.text import quoted
 from pathassets.engine.settings import Settings, disks_of, read_settings
 from pathassets.errors import SpecError
 
@@ -87,7 +88,7 @@ def tell(title: str, text: str) -> None:
     try:
         is_taken = send(read_settings().alerts, title, text)
     except SpecError as error:  # it was one, or apprise was there, when the definitions were loaded
-        raise dg.Failure(str(error)) from error
+        raise dg.Failure(quoted(str(error))) from error
     if not is_taken:
         raise dg.Failure(
             "an address of PATHASSETS_ALERTS did not take it: look at its key, and at the network"

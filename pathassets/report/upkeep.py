@@ -11,15 +11,15 @@ from pathassets.catalog.upkeep.hashing import HashAge
 from pathassets.catalog.upkeep.numbered import CarriedOver
 from pathassets.catalog.upkeep.outliving import KeptOut
 from pathassets.catalog.upkeep.stated import WentOver
-from pathassets.core.text import visible
+from pathassets.core.text import counted, visible
 from pathassets.engine.platform.upkeep.backup import BackedUp
+from pathassets.engine.platform.upkeep.clearing.garbage import Cause, Garbage
 from pathassets.engine.platform.upkeep.finding import GC, RUN, Tally, Treated
 from pathassets.engine.platform.upkeep.forget import Gone
-from pathassets.engine.platform.upkeep.garbage import Cause, Garbage
 from pathassets.engine.platform.upkeep.restore import Restored
 from pathassets.engine.platform.upkeep.scrub import Scrubbed
 from pathassets.engine.platform.upkeep.stored import FIX
-from pathassets.report.console import counted, open_console, paragraph
+from pathassets.report.console import open_console, paragraph
 from pathassets.report.json_text import json_text
 from pathassets.report.units import volume
 

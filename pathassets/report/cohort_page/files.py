@@ -17,6 +17,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from pathassets.adapters.named_files import head_of, refuse_taken
+from pathassets.core.text import counted
 from pathassets.engine.platform.cohort_page.page import (
     N_PER_PAGE,
     PagedCohort,
@@ -35,7 +36,6 @@ from pathassets.report.cohort_page.html import (
     page_line,
     title_of,
 )
-from pathassets.report.console import counted
 from pathassets.report.units import volume
 
 PAGE = "cohort.html"

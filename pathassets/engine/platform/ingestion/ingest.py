@@ -27,7 +27,7 @@ from pathassets.catalog.records import (
     RejectedFile,
     SlideRecord,
 )
-from pathassets.core.slides.slide import check_slide_id, name_in, slide_id_of
+from pathassets.core.slides.slide import check_slide_id, name_in, slide_id_of, stating_mpp
 from pathassets.engine.platform.ingestion.cohort_lines import CohortLines
 from pathassets.engine.platform.ingestion.cohort_matching import (
     CohortFit,
@@ -231,8 +231,8 @@ class _Registrar:
             logger.warning("%s: %s", path, note)
         if look.info.audit.reason and entered.is_new and (row is None or row.mpp is None):
             logger.warning(
-                "%s: %s; nothing can be made of it until it is stated: pathassets mpp set %s",
-                path, look.info.audit.fact, entered.slide_id,
+                "%s: %s; nothing can be made of it until it is stated: %s",
+                path, look.info.audit.fact, stating_mpp(entered.slide_id),
             )  # fmt: skip
         return entered.slide_id, not entered.is_new
 

@@ -17,9 +17,9 @@ from pathassets.core.address import Address
 from pathassets.core.recipe import ANNOTATIONS, DATASET
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.presence import tool_of
+from pathassets.engine.platform.upkeep.clearing.garbage import OLDER_THAN_DAYS
+from pathassets.engine.platform.upkeep.clearing.needed import Needs, Versions, needs_of, versions_of
 from pathassets.engine.platform.upkeep.finding import GC, RUN, Finding
-from pathassets.engine.platform.upkeep.garbage import OLDER_THAN_DAYS
-from pathassets.engine.platform.upkeep.needed import Needs, Versions, needs_of, versions_of
 from pathassets.engine.stages.outcomes import import_again
 from pathassets.engine.stages.recorded_annotation import record_again
 

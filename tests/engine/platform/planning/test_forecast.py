@@ -233,7 +233,7 @@ def test_what_would_be_skipped_is_told_with_the_reason_and_what_helps(platform: 
     assert found.work.skipped == (
         Skipped(
             reason="resolution_missing", n_slides=1, first=("no_mpp",),
-            remedy="pathassets mpp set SLIDE MPP --who … --why …",
+            remedy="pathassets mpp set SLIDE MPP --who NAME --why 'where the value is from'",
         ),
         Skipped(
             reason="tile_unreadable", n_slides=1, first=("bad",),

@@ -26,7 +26,7 @@ from pathassets.catalog.part import now
 from pathassets.core.address import ALL_SLIDES, Address
 from pathassets.core.recipe import STAGES, Key
 from pathassets.engine.platform.platform import Platform
-from pathassets.engine.platform.upkeep.needed import Needs, needs_of, versions_of
+from pathassets.engine.platform.upkeep.clearing.needed import Needs, needs_of, versions_of
 from pathassets.errors import StoreError
 
 Cause = Literal["old_digest", "entry_gone", "files_gone"]
