@@ -32,8 +32,8 @@ from pathassets.core.address import Address
 from pathassets.engine.platform.batch import artifact_record
 from pathassets.engine.platform.platform import open_platform
 from pathassets.engine.platform.upkeep.backup import write_backup
+from pathassets.engine.platform.upkeep.clearing.garbage import find_garbage
 from pathassets.engine.platform.upkeep.doctor import examine
-from pathassets.engine.platform.upkeep.garbage import find_garbage
 from pathassets.engine.settings import read_settings
 
 N_SLIDES = 33_334

@@ -192,7 +192,7 @@ INGEST_TABLE = ("ingest", "a.svs", "--cohort", "cohort.csv")
             INGEST_TABLE,
             r"csv: a\.svs is in it twice, in lines 2 and 3\. Keep one",
         ),
-        (make_table(""), INGEST_TABLE, r"csv: cannot read the cohort table: .*\. Give a CSV"),
+        (make_table(""), INGEST_TABLE, r"csv: cannot read the table: .*\. Give a CSV"),
         (
             make_table("file\na.svs\n"),
             (*INGEST_TABLE, "--id-scheme", "manifest"),

@@ -120,7 +120,7 @@ def test_what_arrives_is_told_taken_run_and_told_again(
     assert f"watching {home / 'one'}, {home / 'two'}; Ctrl-C ends it" in said
     assert said.count("new a-") == 1
     assert "the file is cut short" in said
-    assert "t.csv: taken, 1 changes, 1 of 2 lines about what nobody knows yet" in said
+    assert "t.csv: taken, 1 change, 1 of 2 lines about what nobody knows yet" in said
     assert said.endswith("no longer watching; what was taken is kept\n")
     assert rounds.slept_s == [10.0] * 7
     assert signal.getsignal(signal.SIGTERM) is before
@@ -140,6 +140,12 @@ def test_what_arrives_is_told_taken_run_and_told_again(
     assert "is looked at again" in output("inbox", "retry", bad)
     assert [one["path"] for one in json.loads(output("inbox", "--json"))["waiting"]] == [str(bad)]
     assert "is neither refused nor waiting" in output("inbox", "retry", slide, code=2)
+    assert "1 table taken" in said
+    assert ": 1 change, 1 of 2 lines open" in said
+    for gone in (bad.with_name("nosuch.svs"), home / "nosuch.svs"):
+        told = output("inbox", "retry", gone, code=2)
+        assert "there is no such file" in told
+        assert "ingest takes it" not in told
 
 
 def test_a_refused_file_that_is_removed_is_forgotten_by_a_watch(

@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from pathassets import report
-from pathassets.cli.options import BAD_INPUT, INTERRUPTED
+from pathassets.cli.options import BAD_INPUT, INTERRUPTED, refusing_empty
 from pathassets.cli.output import output_told
 from pathassets.errors import PathAssetsError
 
@@ -67,7 +67,7 @@ class _Command(click.Group):
             return None
         module, name = _COMMANDS[cmd_name]
         command: click.Command = getattr(import_module(f"{__name__}.{module}"), name)
-        return command
+        return refusing_empty(command)
 
     def main(self, *args: Any, **extra: Any) -> Any:
         """Run the command, and say where its output cannot be written."""

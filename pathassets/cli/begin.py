@@ -8,6 +8,7 @@ import click
 
 from pathassets import report
 from pathassets.cli.home import make_current, opened, register
+from pathassets.core.text import counted
 from pathassets.engine.platform.ingestion.cohort_table import read_cohort
 from pathassets.engine.platform.ingestion.demo import write_sample_cohort
 from pathassets.engine.platform.ingestion.demo_patients import write_patients
@@ -35,7 +36,7 @@ def sample(folder: Path, seed: int, patients: int | None) -> None:
         n_slides = len(write_sample_cohort(folder, seed=seed))
     else:
         n_slides = len(write_patients(folder, patients, seed=seed))
-    click.echo(f"{report.counted(n_slides, 'sample slide')} in {folder}")
+    click.echo(f"{counted(n_slides, 'sample slide')} in {folder}")
 
 
 @click.command()

@@ -13,6 +13,7 @@ from pathassets.cli.home import opened
 from pathassets.cli.options import SOME_FAILED, WORDS, Number
 from pathassets.core.exchange.names import NameBy
 from pathassets.core.stages import FEATURES
+from pathassets.core.text import counted
 from pathassets.engine.platform.exchange.adopt import Imported, ImportRequest, adopt
 from pathassets.engine.platform.exchange.export import ExportRequest, Tool, export
 from pathassets.engine.platform.exchange.savings import savings_of
@@ -135,7 +136,7 @@ def unimport_command(features: str, slides: tuple[str, ...], who: str, why: str)
     for slide_id in changed:
         click.echo(f"{slide_id}: what was imported for features/{features} counts no more")
     nothing = f"nothing that counts was imported for features/{features}"
-    click.echo(report.counted(len(changed), "slide") if changed else nothing)
+    click.echo(counted(len(changed), "slide") if changed else nothing)
 
 
 def _report(

@@ -11,6 +11,7 @@ import click
 
 from pathassets import report
 from pathassets.core.recipe import Key
+from pathassets.core.text import counted
 from pathassets.engine.platform.merged_slides import ids_of_today
 from pathassets.engine.platform.platform import Platform, open_platform
 from pathassets.engine.platform.selection import doubts_of
@@ -113,7 +114,7 @@ def register(
     refused = sum(one.state == "refused" for one in found)
     new = sum(one.state == "new" for one in found)
     counts = f"{len(found) - new - refused} known, {refused} refused"
-    click.echo(f"{report.counted(new, 'new slide')}, {counts}")
+    click.echo(f"{counted(new, 'new slide')}, {counts}")
     if wrong is not None:
         raise wrong
     return refused

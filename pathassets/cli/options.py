@@ -6,6 +6,8 @@ import math
 from typing import Any
 
 import click
+from click.core import ParameterSource
+from click.shell_completion import CompletionItem
 
 from pathassets.adapters.objects.remote_file import FilePlace, typed_place
 from pathassets.core.text import is_text
@@ -50,10 +52,49 @@ class _Place(click.ParamType[FilePlace]):
         return typed_place(value) if isinstance(value, str) else value
 
 
+class _Filled(click.ParamType[Any]):
+    """A type whose values are not empty on the command line, as those of a variable not set are.
+
+    Empty would mean all slides, or the folder in which one is.
+    """
+
+    def __init__(self, kind: click.ParamType[Any]) -> None:
+        self.kind = kind
+        self.name = kind.name
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        is_typed = (
+            ctx is not None
+            and param is not None
+            and ctx.get_parameter_source(param.name or "") == ParameterSource.COMMANDLINE
+        )
+        if is_typed and isinstance(value, str) and not value.strip(", \t\n"):
+            self.fail("it is empty: give it a value, or leave it out", param, ctx)
+        return self.kind(value, param, ctx)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        return self.kind.shell_complete(ctx, param, incomplete)
+
+
+def refusing_empty(command: click.Command) -> click.Command:
+    """The command, once it and those below it take no empty text or path."""
+    for below in command.commands.values() if isinstance(command, click.Group) else ():
+        refusing_empty(below)
+    for param in command.params:
+        if isinstance(param.type, _FILLED) and param.name not in _MAY_BE_EMPTY:
+            param.type = _Filled(param.type)
+    return command
+
+
 def listed(values: tuple[str, ...]) -> tuple[str, ...]:
     """Take `--select a,b` for `--select a --select b`."""
     return tuple(part.strip() for value in values for part in value.split(",") if part.strip())
 
 
+_FILLED = (type(click.STRING), click.Path, _Place)
+_MAY_BE_EMPTY = {"na_values"}
+"""No text that stands for no value."""
 WORDS = _Words()
 PLACE = _Place()

@@ -6,6 +6,7 @@ import click
 
 from pathassets import report
 from pathassets.cli.options import WORDS
+from pathassets.core.text import counted
 from pathassets.engine.platform.platform import open_platform, open_to_read
 from pathassets.engine.platform.selection import (
     choose_slides,
@@ -60,7 +61,7 @@ def select_save(name: str, expression: str, who: str) -> None:
     with open_platform(read_settings()) as platform:
         save_selection(platform, name, expression, who=who)
         n_slides = len(choose_slides(platform, [expression]))
-    click.echo(f"@{name}: {report.counted(n_slides, 'slide')} now")
+    click.echo(f"@{name}: {counted(n_slides, 'slide')} now")
 
 
 @select.command("list")

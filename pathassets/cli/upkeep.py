@@ -15,16 +15,16 @@ from pathassets.cli.home import opened
 from pathassets.cli.options import SOME_FAILED, WORDS, Number
 from pathassets.engine.platform.platform import open_to_read
 from pathassets.engine.platform.upkeep.backup import write_backup
-from pathassets.engine.platform.upkeep.doctor import examine, treat
-from pathassets.engine.platform.upkeep.finding import Finding, Tally
-from pathassets.engine.platform.upkeep.forget import Request
-from pathassets.engine.platform.upkeep.forget import forget as forget_slide
-from pathassets.engine.platform.upkeep.garbage import (
+from pathassets.engine.platform.upkeep.clearing.garbage import (
     MOST_DAYS,
     OLDER_THAN_DAYS,
     find_garbage,
     remove_garbage,
 )
+from pathassets.engine.platform.upkeep.doctor import examine, treat
+from pathassets.engine.platform.upkeep.finding import Finding, Tally
+from pathassets.engine.platform.upkeep.forget import Request
+from pathassets.engine.platform.upkeep.forget import forget as forget_slide
 from pathassets.engine.platform.upkeep.home import look_at_home
 from pathassets.engine.platform.upkeep.restore import restore_backup
 from pathassets.engine.platform.upkeep.scrub import MOST_MINUTES, SHARE, n_to_scrub

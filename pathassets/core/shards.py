@@ -9,7 +9,9 @@ from hashlib import sha256
 from pathassets.core.text import quoted
 from pathassets.errors import SpecError
 
-_SHARD = re.compile(r"([0-9]{1,6})/([0-9]{1,6})")
+MOST_SHARDS = 999_999
+_SHARD = re.compile(r"([0-9]+)/([0-9]+)")
+_MANY = len(str(MOST_SHARDS))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +33,13 @@ class Shard:
             SpecError: it is none.
         """
         found = _SHARD.fullmatch(text.strip())
-        number, n_shards = (int(part) for part in found.groups()) if found else (0, 0)
+        parts = [part.lstrip("0") for part in found.groups()] if found else []
+        if any(len(part) > _MANY for part in parts):  # Python reads no number of 5000 digits
+            raise SpecError(
+                f"--shard {quoted(text)}: is more than {MOST_SHARDS:,} shares",
+                remedy="Ask for as many shares as processes work side by side",
+            )
+        number, n_shards = (int(part or 0) for part in parts or ("", ""))
         if not 1 <= number <= n_shards:
             raise SpecError(
                 f"--shard {quoted(text)}: is not k/n with k from 1 to n",

@@ -128,6 +128,15 @@ def names_one(text: str, names: Iterable[str]) -> bool:
     return any(re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w-])", text) for name in names)
 
 
+def counted(n: int, noun: str) -> str:
+    """Count in words.
+
+    >>> counted(1, "slide"), counted(2, "slide"), counted(2, "patch")
+    ('1 slide', '2 slides', '2 patches')
+    """
+    return f"{n} {noun}" + ("" if n == 1 else "es" if noun.endswith("ch") else "s")
+
+
 def header_text(value: str) -> str:
     """A header's value as it may be told."""
     return visible(shortened(value, HEADER_CHARS))

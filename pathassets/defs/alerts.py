@@ -14,8 +14,10 @@ from collections.abc import Iterator, Mapping
 import dagster as dg
 import psutil
 
-from pathassets.adapters.telemetry.apprise import send
+from pathassets.adapters.telemetry.apprise import require_known, send
+from pathassets.defs.text import quoted
 from pathassets.engine.settings import Settings, disks_of, read_settings
+from pathassets.errors import SpecError
 
 SCHEDULE_TAG = "dagster/schedule_name"
 DISK_INTERVAL_S = 600
@@ -25,7 +27,12 @@ what a night of whole-slide features takes."""
 
 
 def alert_sensors(settings: Settings) -> list[dg.SensorDefinition]:
-    """Make the sensors that tell people, where there is anybody to be told."""
+    """Make the sensors that tell people, where there is anybody to be told.
+
+    Raises:
+        SpecError: an address is none, which the night would show too late.
+    """
+    require_known(settings.alerts)
     return [alerts, disk_space] if settings.alerts else []
 
 
@@ -78,7 +85,11 @@ def tell(title: str, text: str) -> None:
     Raises:
         Failure: an address did not take it, which the sensor's tick then shows.
     """
-    if not send(read_settings().alerts, title, text):
+    try:
+        is_taken = send(read_settings().alerts, title, text)
+    except SpecError as error:  # it was one, or apprise was there, when the definitions were loaded
+        raise dg.Failure(quoted(str(error))) from error
+    if not is_taken:
         raise dg.Failure(
             "an address of PATHASSETS_ALERTS did not take it: look at its key, and at the network"
         )

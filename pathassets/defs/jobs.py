@@ -15,7 +15,7 @@ from pathassets.defs.text import bullets
 from pathassets.engine.platform.merged_slides import ids_of_today
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.standing.refresh import refresh_wanted
-from pathassets.engine.platform.upkeep.garbage import (
+from pathassets.engine.platform.upkeep.clearing.garbage import (
     MOST_DAYS,
     OLDER_THAN_DAYS,
     find_garbage,

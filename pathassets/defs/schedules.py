@@ -7,7 +7,7 @@ import dagster as dg
 
 from pathassets.defs.dagster_internals import AssetJob
 from pathassets.defs.jobs import GarbageConfig, collect_garbage, scrub_artifacts
-from pathassets.engine.platform.upkeep.garbage import OLDER_THAN_DAYS
+from pathassets.engine.platform.upkeep.clearing.garbage import OLDER_THAN_DAYS
 
 NIGHTLY = "0 2 * * *"
 AFTER_DATASETS = "0 3 * * *"

@@ -5,6 +5,7 @@ https://docs.dagster.io/guides/automate/sensors
 
 import dagster as dg
 
+from pathassets.core.text import counted
 from pathassets.defs.recovery import fail_dead_runs
 
 
@@ -18,4 +19,6 @@ from pathassets.defs.recovery import fail_dead_runs
 def dead_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     """Look for runs whose process is gone."""
     failed = fail_dead_runs(context.instance)
-    return dg.SkipReason(f"{len(failed)} runs had lost their process")
+    return dg.SkipReason(
+        f"{counted(len(failed), 'run')} had lost {'its' if len(failed) == 1 else 'their'} process"
+    )

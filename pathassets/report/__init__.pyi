@@ -31,7 +31,6 @@ from .cohorts import (
     cohort_slides as cohort_slides,
 )
 from .console import (
-    counted as counted,
     error as error,
     log_to_stderr as log_to_stderr,
     progress as progress,

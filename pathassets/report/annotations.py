@@ -10,8 +10,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from pathassets.catalog.records import AnnotationRecord
-from pathassets.core.text import visible
-from pathassets.report.console import counted, open_console
+from pathassets.core.text import counted, visible
+from pathassets.report.console import open_console
 from pathassets.report.json_text import json_text
 
 if TYPE_CHECKING:  # both open slides

@@ -16,14 +16,14 @@ from rich.table import Table
 from pathassets.catalog.standing.looks import LookAge
 from pathassets.core.address import Address
 from pathassets.core.recipe import Key
-from pathassets.core.text import visible
+from pathassets.core.text import counted, visible
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.standing.rows import Cell, SlideStatus, slide_rows
 from pathassets.engine.platform.standing.troubles import MAX_TOLD, Lacking, Told, Troubles
 from pathassets.engine.platform.status import CohortStatus, Foreseen, cohort_status
 from pathassets.errors import AnnotationsMissing, SelectionError
 from pathassets.report.annotations import annotation_plain
-from pathassets.report.console import counted, open_console, paragraph
+from pathassets.report.console import open_console, paragraph
 from pathassets.report.daily.planning import skipped_lines
 from pathassets.report.json_text import json_text
 

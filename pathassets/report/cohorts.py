@@ -14,9 +14,9 @@ from pathassets.catalog.cohorts.state import LABEL, NAMED
 from pathassets.catalog.records import CohortChange, CohortState, PastChange
 from pathassets.core.selection.globs import glob_of, written
 from pathassets.core.selection.nodes import Field
-from pathassets.core.text import quoted, visible
+from pathassets.core.text import counted, quoted, visible
 from pathassets.engine.platform.cohorts.preview import CohortPreview
-from pathassets.report.console import counted, open_console
+from pathassets.report.console import open_console
 from pathassets.report.json_text import json_text
 
 MAX_CONFLICTS = 20

@@ -84,15 +84,6 @@ def error(text: str) -> None:
     _Console(stderr=True).print(f"[bold red]error:[/] {escape(paragraph(text))}")
 
 
-def counted(n: int, noun: str) -> str:
-    """Count in words.
-
-    >>> counted(1, "slide"), counted(2, "slide"), counted(2, "patch")
-    ('1 slide', '2 slides', '2 patches')
-    """
-    return f"{n} {noun}" + ("" if n == 1 else "es" if noun.endswith("ch") else "s")
-
-
 @contextmanager
 def progress(title: str, n_items: int) -> Iterator[Callable[[str], None]]:
     """A bar in a terminal, plain lines in a log; call the result with one line (or '') an item."""

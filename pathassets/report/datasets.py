@@ -15,12 +15,12 @@ from rich.table import Table
 from pathassets.catalog.releases.records import AcceptedFinding, ReleaseRecord
 from pathassets.core.datasets.changes import DatasetChanges
 from pathassets.core.datasets.withdrawn import Withdrawn
-from pathassets.core.text import visible
+from pathassets.core.text import counted, visible
 from pathassets.core.units import volume
 from pathassets.engine.datasets.verify import Verified
 from pathassets.engine.platform.datasets.show import ShownVersion
 from pathassets.engine.platform.datasets.versions import DatasetVersion
-from pathassets.report.console import counted, open_console, paragraph
+from pathassets.report.console import open_console, paragraph
 from pathassets.report.json_text import json_text
 
 MAX_ROWS = 50

@@ -6,12 +6,11 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import get_args
 
-from pathassets.core.text import visible
+from pathassets.core.text import counted, visible
 from pathassets.core.units import duration, volume
 from pathassets.engine.platform.exchange.adopt import Imported, State
 from pathassets.engine.platform.exchange.export import ExportedSlide
 from pathassets.engine.platform.exchange.savings import Savings
-from pathassets.report.console import counted
 
 
 def exported_line(one: ExportedSlide) -> str:

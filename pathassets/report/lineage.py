@@ -19,10 +19,10 @@ from rich.markup import escape
 from rich.tree import Tree
 
 from pathassets.core.address import SLIDE_STAGE, Address
-from pathassets.core.text import shortened, visible
+from pathassets.core.text import counted, shortened, visible
 from pathassets.engine.platform.provenance.lineage import Relative
 from pathassets.engine.platform.provenance.origin import called
-from pathassets.report.console import counted, open_console
+from pathassets.report.console import open_console
 from pathassets.report.json_text import json_text
 
 N_ALIKE = 3

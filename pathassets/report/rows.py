@@ -13,9 +13,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from pathassets.catalog.database.query import Result
-from pathassets.core.text import visible
+from pathassets.core.text import counted, visible
 from pathassets.engine.platform.query import Written
-from pathassets.report.console import counted, open_console
+from pathassets.report.console import open_console
 from pathassets.report.json_text import json_text
 
 

@@ -9,8 +9,8 @@ from rich.table import Table
 
 from pathassets.catalog.records import SavedSelection
 from pathassets.core.selection.nodes import Selection
-from pathassets.core.text import typed, visible
-from pathassets.report.console import counted, open_console
+from pathassets.core.text import counted, typed, visible
+from pathassets.report.console import open_console
 from pathassets.report.json_text import json_text
 
 MAX_VALUES = 200

@@ -9,12 +9,12 @@ from typing import Any
 
 from pathassets.adapters.objects.remote_file import FilePlace
 from pathassets.catalog.records import MppOverride, SlideRecord
-from pathassets.core.text import visible
-from pathassets.engine.platform.inbox.overview import InboxOverview
+from pathassets.core.text import counted, visible
+from pathassets.engine.platform.inbox.overview import InboxOverview, ListedTable
 from pathassets.engine.platform.inbox.tables import TableOutcome
 from pathassets.engine.platform.ingestion.ingest import Registration
 from pathassets.engine.slides.tile_check import Check
-from pathassets.report.console import counted, open_console, paragraph
+from pathassets.report.console import open_console, paragraph
 from pathassets.report.json_text import json_text
 
 MAX_LISTED = 50
@@ -117,16 +117,20 @@ def inbox_lists(found: InboxOverview) -> None:
     refused = (f"{one.reason:18} {one.message}. {one.remedy}" for one in found.refused)
     tell(f"{len(found.refused)} refused", refused, "red")
     tables = (
-        f"{one.taken_at:%Y-%m-%d %H:%M} {one.path}: {one.n_changes} changes"
-        + (f", {len(one.open_lines)} of {one.n_lines} lines open" if one.open_lines else "")
+        f"{one.taken_at:%Y-%m-%d %H:%M} {one.path}: {counted(one.n_changes, 'change')}"
+        + (_open_lines(one) if one.open_lines else "")
         + (f" ({one.note})" if one.note else "")
         for one in found.tables
     )
-    tell(f"{len(found.tables)} tables taken", tables)
+    tell(f"{counted(len(found.tables), 'table')} taken", tables)
     slides = (
         f"{one.registered_at:%Y-%m-%d %H:%M} {one.slide_id} {one.path}" for one in found.slides
     )
     tell("slides taken last", slides)
+
+
+def _open_lines(table: ListedTable) -> str:
+    return f", {len(table.open_lines)} of {counted(table.n_lines, 'line')} open"
 
 
 UNWATCHED = (

@@ -8,9 +8,9 @@ from dataclasses import asdict
 
 from rich.markup import escape
 
-from pathassets.core.text import visible
+from pathassets.core.text import counted, visible
 from pathassets.engine.platform.provenance.causes import Reached, Stale
-from pathassets.report.console import counted, open_console, paragraph
+from pathassets.report.console import open_console, paragraph
 from pathassets.report.json_text import json_text
 
 SHOWN_CHANGES = 5

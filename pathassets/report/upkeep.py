@@ -11,16 +11,16 @@ from pathassets.catalog.upkeep.hashing import HashAge
 from pathassets.catalog.upkeep.numbered import CarriedOver
 from pathassets.catalog.upkeep.outliving import KeptOut
 from pathassets.catalog.upkeep.stated import WentOver
-from pathassets.core.text import visible
+from pathassets.core.text import counted, visible
 from pathassets.core.units import volume
 from pathassets.engine.platform.upkeep.backup import BackedUp
-from pathassets.engine.platform.upkeep.finding import RUN, Tally, Treated
+from pathassets.engine.platform.upkeep.clearing.garbage import Cause, Garbage
+from pathassets.engine.platform.upkeep.finding import GC, RUN, Tally, Treated
 from pathassets.engine.platform.upkeep.forget import Gone
-from pathassets.engine.platform.upkeep.garbage import Cause, Garbage
 from pathassets.engine.platform.upkeep.restore import Restored
 from pathassets.engine.platform.upkeep.scrub import Scrubbed
 from pathassets.engine.platform.upkeep.stored import FIX
-from pathassets.report.console import counted, open_console, paragraph
+from pathassets.report.console import open_console, paragraph
 from pathassets.report.json_text import json_text
 
 N_ALIKE = 3
@@ -58,13 +58,16 @@ def findings_end(tally: Tally, *, is_whole: bool) -> str:
 
 def _what_mends(tally: Tally) -> Iterable[str]:
     """The command that mends most of what is left, and how much it leaves."""
-    ways = ((tally.n_by_run, RUN), (tally.n_by_fix, FIX))
+    ways = ((tally.n_by_run, RUN), (tally.n_by_fix, FIX), (tally.n_by_clearing, GC))
     n_most, command = max(ways, key=lambda way: way[0])
     if n_most == tally.n_left:
         return [f"{command} mends all of them"] if n_most else []
     said = [f"{command} mends {n}" for n, command in ways if n]
-    if tally.n_by_neither:
-        said.append(f"what helps against the other {tally.n_by_neither} stands in their lines")
+    if n := tally.n_by_neither:
+        other = "the other" if said else "it" if n == 1 else "them"
+        other += f" {n}" if said and n > 1 else ""
+        where = "its line" if n == 1 else "their lines"
+        said.append(f"what helps against {other} stands in {where}")
     return ["; ".join(said)]
 
 
@@ -185,6 +188,7 @@ def to_scrub(n_artifacts: int, age: HashAge) -> str:
 _CAUSES: Mapping[Cause, str] = {
     "old_digest": "made from or with what is not in force any more",
     "entry_gone": "of entries that the recipe has no more",
+    "files_gone": "their files are gone, only rows are left of them",
 }
 
 

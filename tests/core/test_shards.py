@@ -31,3 +31,10 @@ def test_what_is_no_shard_is_refused_with_one_that_is(text: str) -> None:
     with pytest.raises(SpecError, match=r"--shard .*k/n"):
         Shard.parse(text)
     assert str(Shard.parse(" 3/4 ")) == "3/4"
+
+
+def test_more_shards_than_there_may_be_are_refused_with_how_many_that_are() -> None:
+    for text in ("1/1000000000000", f"1/{'9' * 5000}", "1/1000000"):
+        with pytest.raises(SpecError, match=r"is more than 999,999 shares"):
+            Shard.parse(text)
+    assert Shard.parse("1/999999").n_shards == 999_999

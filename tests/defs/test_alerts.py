@@ -12,10 +12,15 @@ from pathlib import Path
 import dagster as dg
 import psutil
 import pytest
+from click.testing import CliRunner
 
 from pathassets.adapters.telemetry.apprise import send
+from pathassets.cli import main
 from pathassets.defs import alerts
+from pathassets.defs.build import build_definitions
 from pathassets.defs.instance import open_instance
+from pathassets.engine.platform.recipe import open_recipe
+from pathassets.engine.platform.upkeep.home import look_at_home
 from pathassets.engine.settings import read_settings
 from pathassets.errors import SpecError
 from tests.defs.dagster_state import copy_state
@@ -104,6 +109,32 @@ def test_what_is_no_address_is_refused_without_being_shown() -> None:
     with pytest.raises(SpecError, match="address 2 is none") as caught:
         send(["json://127.0.0.1:9/", "secret-token"], "title", "text")
     assert "secret" not in str(caught.value)
+
+
+def test_who_can_be_told_is_told_beside_an_address_that_is_none(
+    told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hook = read_settings().alerts[0]
+    monkeypatch.setenv("PATHASSETS_ALERTS", f"nosuch://secret {hook}")
+    with pytest.raises(dg.Failure, match="address 1 is none that apprise knows") as caught:
+        alerts.tell("title", "text")
+    assert "secret" not in str(caught.value)
+    assert [one["message"] for one in told] == ["text"]
+
+
+def test_an_address_that_is_none_is_refused_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("PATHASSETS_HOME", str(tmp_path))
+    monkeypatch.setenv("PATHASSETS_ALERTS", "nosuch://secret")
+    said = CliRunner().invoke(main, ["ui"])
+    assert said.exit_code == 2
+    assert "PATHASSETS_ALERTS: address 1 is none that apprise knows" in said.stderr
+    with pytest.raises(SpecError, match="address 1 is none"):
+        build_definitions(open_recipe(read_settings()))
+    [found] = [one for one in look_at_home(read_settings()) if one.kind == "alerts_unknown"]
+    assert (found.subject, found.is_note) == ("PATHASSETS_ALERTS", False)
+    assert "secret" not in f"{said.output}{found}{caplog.text}"
 
 
 def test_nobody_is_told_unless_there_is_an_address(

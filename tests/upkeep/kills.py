@@ -18,10 +18,10 @@ from sqlalchemy import Engine, event
 
 from pathassets.engine.platform.platform import open_platform
 from pathassets.engine.platform.upkeep.backup import write_backup
+from pathassets.engine.platform.upkeep.clearing.garbage import remove_garbage
 from pathassets.engine.platform.upkeep.doctor import examine, treat
 from pathassets.engine.platform.upkeep.forget import Request
 from pathassets.engine.platform.upkeep.forget import forget as take_out
-from pathassets.engine.platform.upkeep.garbage import remove_garbage
 from pathassets.engine.platform.upkeep.restore import restore_backup
 from pathassets.engine.settings import read_settings
 

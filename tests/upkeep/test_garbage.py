@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sqlite3
 from contextlib import closing
 from datetime import timedelta
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from pathassets.adapters.store.folder_store import FolderStore
 from pathassets.catalog.human_inputs import now
+from pathassets.core.address import Address
 from tests.unprivileged import read_only
 from tests.upkeep.home import (
     addresses,
@@ -19,6 +21,7 @@ from tests.upkeep.home import (
     make_stale,
     output,
     refused,
+    status,
 )
 
 
@@ -102,5 +105,76 @@ def test_what_a_release_names_stays_though_the_row_of_its_dataset_is_gone(home: 
         database.execute("DELETE FROM artifact_parent WHERE stage = 'dataset'")
         database.execute("DELETE FROM artifact WHERE stage = 'dataset'")
         database.commit()
+    output("gc", "--yes", "--older-than", "0")
+    assert stale <= addresses(home)
+
+
+def test_a_row_without_files_that_is_not_in_force_goes_at_once_as_the_doctor_says(
+    home: Path,
+) -> None:
+    stale = make_stale(home)
+    output("run")
+    for folder in {home / "store" / str(one) for one in stale}:
+        shutil.rmtree(folder)
+    [old] = [
+        one
+        for one in addresses(home)
+        if one.stage == "dataset" and not is_in_force(one)
+    ]  # fmt: skip
+    assert all(one["is_note"] for one in findings()["artifact_gone"])  # a version has them still
+    assert output("doctor", code=0)
+    shutil.rmtree(home / "store" / str(old))
+    gone = findings()["artifact_gone"]
+    assert {one["subject"] for one in gone} == {str(one) for one in stale | {old}}
+    assert {one["remedy"] for one in gone} == {"pathassets gc --yes drops it"}
+    assert output("doctor", code=1).endswith("pathassets gc --yes mends all of them\n")
+    assert "only rows are left of them; nothing was removed" not in output("gc")
+    assert f"{len(gone)} artifacts, 0 bytes: their files are gone" in output("gc", "--yes")
+    assert findings() == {}
+    assert "nothing to do" in output("run")
+
+
+def is_in_force(version: Address) -> bool:
+    [cell] = status()["datasets"].values()
+    return bool(cell["digest"] == version.digest)
+
+
+def test_a_restored_home_is_in_order_after_what_the_doctor_says(home: Path) -> None:
+    make_stale(home)
+    output("run")
+    output("backup", home / "kept")
+    shutil.move(home / "kept", home.with_suffix(".kept"))
+    shutil.rmtree(home / "store")
+    output("restore", home.with_suffix(".kept"), "--force")
+    assert "pathassets run makes it anew" in {
+        one["remedy"] for one in findings()["artifact_gone"]
+    }  # fmt: skip
+    output("run")
+    assert output("doctor", code=1).endswith("pathassets gc --yes mends all of them\n")
+    output("gc", "--yes")
+    assert findings() == {}
+    output("doctor")
+
+
+def test_a_damaged_version_that_is_not_in_force_goes_as_the_doctor_says(home: Path) -> None:
+    make_stale(home)
+    output("run")
+    [old] = [one for one in addresses(home) if one.stage == "dataset" and not is_in_force(one)]
+    folder = home / "store" / str(old)
+    (folder / "splits.csv").unlink()
+    [found] = findings()["artifact_damaged"]
+    assert found["remedy"].startswith("Move its folder out of the store, then pathassets gc --yes")
+    shutil.move(folder, home / "elsewhere")
+    output("gc", "--yes")
+    assert findings() == {}
+
+
+def test_what_a_release_names_is_a_note_where_its_files_are_gone(home: Path) -> None:
+    output("dataset", "freeze", "cohort", "--who", "Ann", "--why", "paper")
+    stale = make_stale(home)
+    output("run")
+    for one in stale:
+        shutil.rmtree(home / "store" / str(one))
+    assert all(one["is_note"] for one in findings()["artifact_gone"])
     output("gc", "--yes", "--older-than", "0")
     assert stale <= addresses(home)

@@ -13,8 +13,8 @@ import pytest
 from pathassets.catalog.catalog import Catalog
 from pathassets.core.address import SLIDE_STAGE, Address
 from pathassets.engine.platform.platform import Platform, open_platform
+from pathassets.engine.platform.upkeep.clearing.garbage import remove_garbage
 from pathassets.engine.platform.upkeep.doctor import examine, treat
-from pathassets.engine.platform.upkeep.garbage import remove_garbage
 from pathassets.engine.settings import read_settings
 from tests.upkeep import kills
 from tests.upkeep.home import (

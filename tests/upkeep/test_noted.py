@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from pathassets import report
 from pathassets.catalog.records import AttemptRecord
 from pathassets.core.address import ALL_SLIDES, Address
+from pathassets.engine.platform.upkeep.finding import Finding, Tally, Treated
 from tests.upkeep.home import features, findings, flip, ids, opened, output, status
 
 STATED = ("--who", "Ann", "--why", "paper")
@@ -136,3 +138,20 @@ def test_a_release_whose_artifact_is_gone_or_changed_is_named(home: Path) -> Non
     [gone] = findings()["release_gone"]
     assert "was made, since it is release cohort@1, and the catalog" in gone["evidence"]
     assert json.loads(output("dataset", "show", "cohort@1", "--json"))["version"]["version"] == 1
+
+
+def test_what_is_left_to_a_person_is_told_in_the_number_that_it_has() -> None:
+    by_run = Finding(kind="artifact_gone", subject="a", evidence="gone", remedy="pathassets run")
+    other = Finding(kind="slide_gone", subject="b", evidence="gone", remedy="Find it")
+    for findings_, said in (
+        ([by_run, other],
+         "pathassets run mends 1; what helps against the other stands in its line"),
+        ([by_run, other, other],
+         "pathassets run mends 1; what helps against the other 2 stands in their lines"),
+        ([other], "what helps against it stands in its line"),
+        ([other, other], "what helps against them stands in their lines"),
+    ):  # fmt: skip
+        tally = Tally()
+        for one in findings_:
+            tally.add(Treated(finding=one))
+        assert report.findings_end(tally, is_whole=False).splitlines()[-1] == said

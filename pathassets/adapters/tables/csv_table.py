@@ -145,7 +145,7 @@ def _records(text: str, separator: str, path: Path) -> Iterator[tuple[int, list[
             return
         except csv.Error as error:
             raise SpecError(
-                f"{path}:{number}: cannot read the cohort table: {error}",
+                f"{path}:{number}: cannot read the table: {error}",
                 remedy="Look for a quotation mark that is not closed, or stands within a cell: "
                 "there it is written twice",
             ) from error

@@ -70,7 +70,7 @@ def plain(name: str) -> str:
 
 def unreadable(path: Path, why: str, remedy: str) -> SpecError:
     """Build the error of a file that is no table."""
-    return SpecError(f"{path}: cannot read the cohort table: {why}", remedy=remedy)
+    return SpecError(f"{path}: cannot read the table: {why}", remedy=remedy)
 
 
 def unread(path: Path, error: OSError) -> SpecError:

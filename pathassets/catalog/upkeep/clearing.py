@@ -39,13 +39,18 @@ class Clearing(UpkeepPart):
         """Partition keys of which anything was made, in order, some hundreds at a time."""
         yield from self._pages(artifact.c.partition_key)
 
-    def kept_of(self, partition_keys: Collection[str]) -> Kept:
-        """What was made of some hundreds of slides, and what of it datasets were made from."""
+    def kept_of(
+        self, partition_keys: Collection[str], *, without: Collection[Address] = ()
+    ) -> Kept:
+        """What was made of some hundreds of slides, and what of it datasets were made from.
+
+        Versions of datasets in `without` count as made from nothing.
+        """
         kept = Kept(made_at={}, n_bytes={}, parents={}, in_datasets=set())
         with reading(self._engine) as connection:
             entries = select(artifact.c.stage, artifact.c.name).distinct()
             for stage, name in connection.execute(entries).all():
-                _read_entry(connection, (stage, name), partition_keys, kept)
+                _read_entry(connection, (stage, name), partition_keys, kept, without)
         return kept
 
     def drop_artifacts(self, addresses: Collection[Address]) -> None:
@@ -60,7 +65,11 @@ class Clearing(UpkeepPart):
 
 
 def _read_entry(
-    connection: Connection, entry: tuple[str, str], partition_keys: Collection[str], kept: Kept
+    connection: Connection,
+    entry: tuple[str, str],
+    partition_keys: Collection[str],
+    kept: Kept,
+    without: Collection[Address],
 ) -> None:
     """Read what one entry made of slides, from what, and which datasets have it."""
     stage, name = entry
@@ -77,10 +86,13 @@ def _read_entry(
     for row in connection.execute(edges).mappings():
         parent = Address(*(row[column] for column in PARENT))
         kept.parents.setdefault(address_of(row), set()).add(parent)
-    of_dataset = select(*(edge[column] for column in PARENT)).where(
+    columns = (*PARENT, *ADDRESS)
+    of_dataset = select(*(edge[column] for column in columns)).where(
         edge.stage == DATASET,
         edge.parent_stage == stage,
         edge.parent_name == name,
         edge.parent_partition_key.in_(partition_keys),
     )
-    kept.in_datasets.update(Address(*row) for row in connection.execute(of_dataset))
+    for named in connection.execute(of_dataset):
+        if Address(*named[len(PARENT) :]) not in without:
+            kept.in_datasets.add(Address(*named[: len(PARENT)]))

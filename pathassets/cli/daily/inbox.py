@@ -18,6 +18,7 @@ from pathassets.adapters.objects.remote_file import FilePlace, RemoteFile
 from pathassets.adapters.objects.urls import BUCKETS
 from pathassets.cli.home import make_current, opened
 from pathassets.cli.options import PLACE
+from pathassets.core.text import counted
 from pathassets.engine.platform.platform import (
     Platform,
     open_platform,
@@ -124,7 +125,7 @@ class _Rounds:
             platform = with_recipe_of_now(self.platform)
         except SpecError as error:
             if str(error) != self.told:
-                waiting = report.counted(len(self.taken), "new slide")
+                waiting = counted(len(self.taken), "new slide")
                 report.error(f"{error}. Until then {waiting} will not be run")
             self.told = str(error)
             return

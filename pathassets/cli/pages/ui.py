@@ -10,6 +10,7 @@ import time
 import click
 
 from pathassets import report
+from pathassets.adapters.telemetry.apprise import require_known
 from pathassets.cli.home import opened
 from pathassets.cli.options import SOME_FAILED
 from pathassets.engine.platform.cohort_page.address import COHORT
@@ -36,6 +37,7 @@ def ui(ctx: click.Context, port: int, public: tuple[str, ...], *, is_read_only: 
     from pathassets.defs.page.services import serve  # noqa: PLC0415 - dagster takes seconds
 
     settings = read_settings()
+    require_known(settings.alerts)
     options = [
         *(f"--public-url={origin_of(url)}" for url in public),
         *["--read-only"] * is_read_only,

@@ -293,6 +293,14 @@ def resolution_error(subject: str, reason: str, fact: str) -> SlideError:
     return kind(
         subject,
         fact,
-        remedy="State it once you know it: "
-        f"pathassets mpp set {subject} MPP --who NAME --why 'where the value is from'",
+        remedy=f"State it once you know it: {stating_mpp(subject)}",
     )
+
+
+def stating_mpp(slide_id: str) -> str:
+    """The command by which a slide's resolution is stated.
+
+    >>> stating_mpp("S1")
+    "pathassets mpp set S1 MPP --who NAME --why 'where the value is from'"
+    """
+    return f"pathassets mpp set {slide_id} MPP --who NAME --why 'where the value is from'"

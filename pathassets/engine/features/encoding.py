@@ -292,9 +292,11 @@ class _TargetRun:
 
     def spend(self, seconds: float) -> None:
         """Note what encoding took."""
-        self._run.stats.computing_s += seconds
+        run, number = self._run, self._number
+        run.stats.computing_s += seconds
+        run.computing_s[number] = run.computing_s.get(number, 0.0) + seconds
         if busy_s_of(self._target.encoder) is None:
-            self._run.usage.computing_s += seconds
+            run.usage.computing_s += seconds
 
 
 class _Run:
@@ -309,6 +311,7 @@ class _Run:
         self.stats = EncodingStats()
         self.error: Exception | None = None
         self.target_errors: dict[int, Exception] = {}
+        self.computing_s: dict[int, float] = {}
         self.n_done = [target.writer.n_done for target in work.targets]
         """Where each target goes on."""
         self.reading = SlideReading(work, self.n_done)
@@ -348,5 +351,5 @@ class _Run:
         self.stats.busy_share = self.usage.copy().busy_share
         return SlideEncoded(
             work=self.work, bad_tiles=self.reading.bad_tiles.plain(), stats=self.stats,
-            error=self.error, target_errors=self.target_errors,
+            error=self.error, target_errors=self.target_errors, computing_s=self.computing_s,
         )  # fmt: skip

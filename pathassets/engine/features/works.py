@@ -88,6 +88,8 @@ class SlideEncoded:
     """Why there is nothing of it: it cannot be opened or read."""
     target_errors: dict[int, Exception] = field(default_factory=dict)
     """Why single encoders failed on it, by the place of their target."""
+    computing_s: dict[int, float] = field(default_factory=dict)
+    """Of the encoding thread, for the features of single encoders, by the place of their target."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -165,20 +165,21 @@ class _SharedReading:
     def finish(self, begun: _Begun, encoded: SlideEncoded | None) -> Made | Exception:
         """Make the Zarr group whole, with a picture of it."""
         try:
-            bad_tiles, stats = BadTiles(), None
+            bad_tiles, stats, own_s = BadTiles(), None, 0.0
             if encoded is not None and begun.encoder is not None:
                 number = [one.writer for one in encoded.work.targets].index(begun.writer)
                 error = encoded.error or encoded.target_errors.get(number)
                 if error is not None:
                     return error
                 bad_tiles, stats = encoded.bad_tiles, encoded.stats
+                own_s = encoded.computing_s.get(number, 0.0)
             facts = self._facts(begun.card, bad_tiles, begun.writer.left_out)
             begun.job.partial.note(facts)
             begun.writer.finish(n_patches=facts["n_patches"], n_skipped=facts["n_skipped"])
             self._draw(begun.job)
         except Exception as error:  # noqa: BLE001 - one encoder that fails stops no other
             return error
-        return Made(facts=facts, stats=stats)
+        return Made(facts=facts, stats=stats, own_s=own_s)
 
     def _facts(self, card: EncoderCard, bad_tiles: BadTiles, skipped: list[int]) -> Facts:
         return {

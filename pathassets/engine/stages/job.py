@@ -72,3 +72,5 @@ class Made:
     facts: Facts
     stats: EncodingStats | None = None
     """What encoding took that made it, maybe with others; None where nothing was encoded now."""
+    own_s: float = 0.0
+    """What this one took of the time of those that are made together."""

@@ -104,12 +104,15 @@ class StepOutcome(Explained):
     preview: bytes = b""
     """JPEG of a few kB; empty where the stage has none."""
     seconds: float | None = None
-    """For how long it was worked on; its share of that where steps are made together, or slides are
-    encoded together. None where nothing was done."""
+    """For how long it was worked on; its share of that where steps are made together (what it took,
+    and an equal part of the rest), or slides are encoded together. None where nothing was done."""
     stats: EncodingStats | None = None
     """What encoding its patches took, maybe by several encoders at once."""
     waits_for_room: bool = False
     """Of one that failed: whether it can be made once others give their copies back."""
+    own_s: float = 0.0
+    """What this step alone took of the time of those that are made together, where that is known:
+    of encoders, computing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -65,7 +65,7 @@ def publish(store: Store, job: StageJob, made: Made) -> StepOutcome:
     job.partial.remove()
     return StepOutcome(
         step=job.step, state="made", artifact=artifact, preview=_preview(artifact, store),
-        stats=made.stats,
+        stats=made.stats, own_s=made.own_s,
     )  # fmt: skip
 
 

@@ -68,10 +68,11 @@ def _make_missing(
 
 
 def _share_time(outcomes: list[StepOutcome], seconds: float) -> list[StepOutcome]:
-    """Give each step that was worked on an equal share of the time."""
-    share_s = seconds / max(1, sum(one.state != "current" for one in outcomes))
+    """Give each step that was worked on what it took, and an equal share of the rest."""
+    n_steps = sum(one.state != "current" for one in outcomes)
+    share_s = max(0.0, seconds - sum(one.own_s for one in outcomes)) / max(1, n_steps)
     return [
-        outcome if outcome.state == "current" else replace(outcome, seconds=share_s)
+        outcome if outcome.state == "current" else replace(outcome, seconds=outcome.own_s + share_s)
         for outcome in outcomes
     ]
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from pathassets.adapters.named_files import head_of, refuse_taken
+from pathassets.core.text import counted
 from pathassets.core.units import volume
 from pathassets.engine.platform.cohort_page.page import (
     N_PER_PAGE,
@@ -36,7 +37,6 @@ from pathassets.report.cohort_page.html import (
     page_line,
     title_of,
 )
-from pathassets.report.console import counted
 
 PAGE = "cohort.html"
 """Name of the page, in the home, where nobody names another."""

@@ -9,12 +9,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from pathassets.core.rates import SHARE, Estimate
+from pathassets.core.text import counted
 from pathassets.core.units import duration, volume
 from pathassets.engine.platform.planning.forecast import Forecast, Unknown
 from pathassets.engine.platform.planning.rates import MIN_SLIDES, Kind, Place
 from pathassets.engine.platform.planning.work import Skipped
 from pathassets.engine.platform.standing.rows import Cell
-from pathassets.report.console import counted, open_console
+from pathassets.report.console import open_console
 from pathassets.report.json_text import json_text
 
 

@@ -12,10 +12,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from pathassets.catalog.records import Verdict
-from pathassets.core.text import visible
+from pathassets.core.text import counted, visible
 from pathassets.engine.platform.quality.queue import Waiting
 from pathassets.engine.platform.quality.verdict_table import VerdictPreview
-from pathassets.report.console import counted, open_console
+from pathassets.report.console import open_console
 from pathassets.report.json_text import json_text
 
 MAX_LINES = 200

@@ -34,6 +34,24 @@ def test_while_a_slide_waits_for_its_patches_only_what_the_line_gave_to_it_count
     assert third.seconds is None
 
 
+def test_each_step_has_what_it_took_and_an_equal_share_of_what_all_took(monkeypatch):
+    states = [("made", 0.1), ("made", 0.4), ("failed", 0.0), ("current", 0.0)]
+
+    def make(*_):
+        yield "three encoders'"
+        return [StepOutcome(step=None, state=state, own_s=own_s) for state, own_s in states]
+
+    monkeypatch.setattr(step_group, "_make_missing", make)
+    asking = step_group.make_steps([], None, None, None)
+    next(asking)
+    with pytest.raises(StopIteration) as end:
+        asking.send(encoded(computing_s=0.5, waiting_s=0.3))
+    *worked_on, current = [one.seconds for one in end.value.value]
+    assert worked_on == pytest.approx([0.2, 0.5, 0.1], abs=0.05)
+    assert sum(worked_on) >= 0.8
+    assert current is None
+
+
 def test_work_that_is_given_up_is_closed(monkeypatch):
     closed = []
 

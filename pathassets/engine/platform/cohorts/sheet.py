@@ -15,7 +15,7 @@ from pathlib import Path
 from pathassets.adapters.tables.reading import read_table
 from pathassets.adapters.tables.table import Table, TableLine, check_names, plain
 from pathassets.catalog.cohorts.state import NAMED
-from pathassets.core.text import quoted
+from pathassets.core.text import counted, quoted
 from pathassets.engine.platform.cohorts.labels import (
     FIXED,
     LabelColumn,
@@ -114,7 +114,7 @@ def read_sheet(
             values[name].append(value)
     return Sheet(
         source=str(path), sha256=table.sha256, is_clinical=is_clinical, lines=lines,
-        reading=f"{len(lines)} lines, {table.taken_for}",
+        reading=f"{counted(len(lines), 'line')}, {table.taken_for}",
         labels={
             name: read_column(said, may_have_commas=table.may_have_decimal_commas)
             for name, said in values.items()

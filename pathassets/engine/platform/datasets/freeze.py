@@ -34,10 +34,10 @@ from pathassets.engine.platform.datasets.versions import (
     find_version,
     last_build,
 )
+from pathassets.engine.platform.forgotten import forget_again
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.standing.absence import read_present
 from pathassets.engine.platform.standing.refresh import refresh_wanted
-from pathassets.engine.platform.upkeep.forgotten import forget_again
 from pathassets.errors import CatalogError
 
 _HELD = ("tissue_mask", "patch_locations", "features")

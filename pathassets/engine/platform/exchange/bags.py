@@ -15,7 +15,7 @@ from pathassets.core.address import Address
 from pathassets.core.annotations.annotations import AnnotationPolygon
 from pathassets.core.datasets.used_patches import used_rows
 from pathassets.core.exchange.bags import Bag, Footprint, SlideFacts, SlideVector
-from pathassets.core.slides.slide import SlideInfo
+from pathassets.core.slides.slide import SlideInfo, stating_mpp
 from pathassets.core.stages import FEATURES
 from pathassets.engine.platform.exchange.what import Member
 from pathassets.engine.platform.plan import slide_paths
@@ -162,7 +162,7 @@ def facts_of(member: Member, name: str, info: SlideInfo | None) -> SlideFacts:
     if member.mpp is None:
         raise SpecError(
             f"{record.slide_id}: its micrometres per pixel are not known",
-            remedy=f"State them: pathassets mpp set {record.slide_id} MPP --who NAME --why …",
+            remedy=f"State them: {stating_mpp(record.slide_id)}",
         )
     return SlideFacts(
         slide_id=record.slide_id, sha256=record.fingerprint, name=name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -130,6 +131,15 @@ def _why(look: Look, one: Sighting, stable_s: float) -> str:
     return "whole, and taken at the next look"
 
 
+def _not_in_the_inbox(path: FilePlace, name: str) -> CatalogError:
+    if isinstance(path, RemoteFile) or os.path.lexists(path):
+        return CatalogError(f"{name}: is not in the inbox", remedy="pathassets ingest takes it")
+    return CatalogError(
+        f"{name}: there is no such file, and it is not in the inbox",
+        remedy="pathassets inbox lists what is",
+    )
+
+
 def retry(platform: Platform, path: FilePlace) -> str:
     """Take a file for such that was never looked at; returns its name as the catalog has it.
 
@@ -139,14 +149,14 @@ def retry(platform: Platform, path: FilePlace) -> str:
     catalog = platform.catalog
     name = str(path) if isinstance(path, RemoteFile) else printable(path.absolute())
     if not name.startswith(tuple(f"{folder}/" for folder in platform.settings.inboxes)):
-        raise CatalogError(f"{name}: is not in the inbox", remedy="pathassets ingest takes it")
+        raise _not_in_the_inbox(path, name)
     clock = catalog.inbox_clock()
     waits = look_into(catalog, platform.settings.inboxes, clock).seen.get(name)
     is_known = catalog.find_refusal(name) is not None or name in catalog.taken_tables([name])
     if waits is None and not is_known:
-        raise CatalogError(
-            f"{name}: is neither refused nor waiting", remedy="pathassets inbox lists what is"
-        )
+        is_here = isinstance(path, RemoteFile) or os.path.lexists(path)
+        fact = "is neither refused nor waiting" if is_here else "there is no such file"
+        raise CatalogError(f"{name}: {fact}", remedy="pathassets inbox lists what is")
     n_retries = int(datetime.now(UTC).timestamp())  # no number that was had before
     again = Sighting(
         path=name,

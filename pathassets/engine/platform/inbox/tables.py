@@ -22,6 +22,7 @@ from pathassets.adapters.objects.remote_file import FilePlace
 from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.inbox import TakenTable
 from pathassets.catalog.records import RejectedFile
+from pathassets.core.text import counted
 from pathassets.engine.platform.cohorts.imports import take_table
 from pathassets.engine.platform.cohorts.preview import CohortPreview, Leniency, preview_table
 from pathassets.engine.platform.cohorts.sheet import Sheet, read_sheet
@@ -54,8 +55,8 @@ class TableOutcome:
         """Say it in a line."""
         if self.error is not None:
             return str(self.error)
-        rest = f", {self.n_open} of {self.n_lines} lines about what nobody knows yet"
-        said = f"{self.path}: {self.state}, {self.n_changes} changes"
+        rest = f", {self.n_open} of {counted(self.n_lines, 'line')} about what nobody knows yet"
+        said = f"{self.path}: {self.state}, {counted(self.n_changes, 'change')}"
         overtaken = self.preview.overtaken if self.preview else ()
         told = [f"; {one}" for one in overtaken[:MAX_TOLD]]
         more = f"; and {len(overtaken) - MAX_TOLD} more" if len(overtaken) > MAX_TOLD else ""

@@ -19,7 +19,7 @@ from pathassets.adapters.objects.remote_file import FilePlace
 from pathassets.adapters.tables.csv_table import SEPARATORS, CsvTable, read_csv_table
 from pathassets.adapters.tables.table import check_names
 from pathassets.core.slides.slide import check_mpp
-from pathassets.core.text import quoted
+from pathassets.core.text import counted, quoted
 from pathassets.engine.platform.ingestion.spelling import alike, told
 from pathassets.engine.platform.selections.file_names import FileNames, parts_of
 from pathassets.errors import SpecError
@@ -214,7 +214,7 @@ def _tell_alike(name: str, cells: Iterable[tuple[str, int]], unknown: set[str], 
 
 
 def _reading(table: CsvTable, n_lines: int, unknown: Counter[str]) -> str:
-    lines = "1 line" if n_lines == 1 else f"{n_lines} lines"
+    lines = counted(n_lines, "line")
     said = f"{lines}, {table.charset}, separated by {SEPARATORS[table.separator]}"
     times = {1: "once", 2: "twice"}
     words = (f"{quoted(word)} {times.get(n, f'{n} times')}" for word, n in sorted(unknown.items()))

@@ -27,7 +27,8 @@ from pathassets.catalog.records import (
     RejectedFile,
     SlideRecord,
 )
-from pathassets.core.slides.slide import check_slide_id, name_in, slide_id_of
+from pathassets.core.slides.slide import check_slide_id, name_in, slide_id_of, stating_mpp
+from pathassets.engine.platform.forgotten import refuse_forgotten
 from pathassets.engine.platform.ingestion.cohort_lines import CohortLines
 from pathassets.engine.platform.ingestion.cohort_matching import (
     CohortFit,
@@ -38,7 +39,6 @@ from pathassets.engine.platform.ingestion.cohort_matching import (
 from pathassets.engine.platform.ingestion.cohort_table import NO_COHORT, Cohort, CohortRow
 from pathassets.engine.platform.plan import path_record, recorded_stamp
 from pathassets.engine.platform.platform import Platform
-from pathassets.engine.platform.upkeep.forgotten import refuse_forgotten
 from pathassets.engine.slides.inspect_files import FileInspection, inspect_files
 from pathassets.engine.slides.scratch import scratch_for
 from pathassets.errors import (
@@ -239,8 +239,8 @@ class _Registrar:
             logger.warning("%s: %s", path, note)
         if look.info.audit.reason and entered.is_new and (row is None or row.mpp is None):
             logger.warning(
-                "%s: %s; nothing can be made of it until it is stated: pathassets mpp set %s",
-                path, look.info.audit.fact, entered.slide_id,
+                "%s: %s; nothing can be made of it until it is stated: %s",
+                path, look.info.audit.fact, stating_mpp(entered.slide_id),
             )  # fmt: skip
         return entered.slide_id, not entered.is_new
 

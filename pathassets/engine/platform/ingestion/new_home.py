@@ -32,13 +32,21 @@ load_from:
   - python_module: pathassets.definitions
 """
 IGNORED = """\
-# Made by running: Dagster's state, artifacts and catalog, slides. Cohort tables name patients.
+# Made by running: Dagster's state, artifacts and catalog, slides, copies, hashes of weights.
+# Cohort tables and the page of all slides name patients.
 /.dagster/
 /store/
+/.store-*/
 /inbox/
 /demo/
+/cache/
+/scratch/
+/.weights/
+/.golden/
 /.before-restore-*/
 /.restoring/
+/cohort*.html
+/.cohort*.html.*
 *.csv
 *.tsv
 *.xlsx

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from pathassets.catalog.planning.records import OpenStep, SlideSize
 from pathassets.core.recipe import Entry, Key
+from pathassets.core.slides.slide import stating_mpp
 from pathassets.engine.platform.platform import Platform
 from pathassets.errors import AnnotationsMissing, ResolutionMissing
 
@@ -21,11 +22,12 @@ N_NAMED = 3
 NOT_SELECTED = "parent_not_selected"
 """What is made from something that is not there, and was not asked for."""
 _REMEDIES = {
-    ResolutionMissing.reason: "pathassets mpp set SLIDE MPP --who … --why …",
+    ResolutionMissing.reason: stating_mpp("SLIDE"),
     AnnotationsMissing.reason: "pathassets annotations set SLIDE FILE --name … --who … --why …",
     NOT_SELECTED: "Select what it is made from, too",
 }
 _AGAIN = "It failed by the slide's content alone: --retry tries it again"
+_ALL_AGAIN = "They failed by the slides' content alone: --retry tries them again"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +72,7 @@ class _Sorting:
         return tuple(
             Skipped(
                 reason=reason, n_slides=len(ids), first=tuple([*ids][:N_NAMED]),
-                remedy=_REMEDIES.get(reason, _AGAIN),
+                remedy=_REMEDIES.get(reason, _AGAIN if len(ids) == 1 else _ALL_AGAIN),
             )
             for reason, ids in sorted(slides.items())
         )  # fmt: skip

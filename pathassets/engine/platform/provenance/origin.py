@@ -37,11 +37,11 @@ from pathassets.core.address import SLIDE_STAGE, Address
 from pathassets.core.recipe import ANNOTATIONS, DATASET, Entry
 from pathassets.core.slides.slide import slide_version
 from pathassets.core.text import quoted
+from pathassets.engine.platform.forgotten import refuse_forgotten
 from pathassets.engine.platform.plan import annotation_address, plan_slides
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.selections.names import slide_named
 from pathassets.engine.platform.standing.absence import why_absent
-from pathassets.engine.platform.upkeep.forgotten import refuse_forgotten
 from pathassets.errors import CatalogError, SlideError, SpecError, StoreError
 
 PATIENT_STAGE = "patient"

@@ -15,7 +15,7 @@ from pathassets.adapters.tables.reading import read_table
 from pathassets.adapters.tables.table import Table, TableLine, check_names
 from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.records import Verdict, VerdictWord
-from pathassets.core.text import quoted
+from pathassets.core.text import counted, quoted
 from pathassets.engine.platform.cohorts.preview import Conflict, ConflictKind
 from pathassets.engine.platform.cohorts.sheet import notes_on
 from pathassets.engine.platform.cohorts.words import check_value
@@ -88,7 +88,7 @@ def preview_verdicts(
     new = [one for one, _ in read.verdicts.values() if not _is_same(one, read.in_force)]
     return VerdictPreview(
         source=table.source, sha256=table.sha256,
-        reading=f"{len(cells)} lines, {table.taken_for}",
+        reading=f"{counted(len(cells), 'line')}, {table.taken_for}",
         verdicts=tuple(new), n_same=len(read.verdicts) - len(new),
         conflicts=tuple(read.conflicts), notes=(*table.notes, *notes_on(table, columns)),
     )  # fmt: skip

@@ -9,6 +9,7 @@ from typing import Literal
 
 FindingKind = Literal[
     "open_to_others",
+    "alerts_unknown",
     "catalog_damaged",
     "catalog_old",
     "recipe_unreadable",
@@ -42,6 +43,7 @@ FindingKind = Literal[
 """What can be wrong; docs/upkeep.md has a line for each."""
 
 RUN = "pathassets run"
+GC = "pathassets gc --yes"
 Mend = Callable[[], str]
 """Mends it, and says what was done; raises a `PathAssetsError` where it cannot."""
 
@@ -70,6 +72,11 @@ class Finding:
     def by_run(self) -> bool:
         """Whether a run mends it, as its remedy says."""
         return RUN in self.remedy
+
+    @property
+    def by_clearing(self) -> bool:
+        """Whether clearing ends it, typed without more, as its remedy says."""
+        return self.remedy.startswith(f"{GC} drops")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +108,8 @@ class Tally:
     """Of those that are left, what a run mends."""
     n_by_fix: int = 0
     """Of those that are left, what --fix mends; some are mended by either."""
+    n_by_clearing: int = 0
+    """Of those that are left, what `gc` drops."""
     n_by_neither: int = 0
 
     def add(self, treated: Treated) -> int:
@@ -115,5 +124,6 @@ class Tally:
             self.n_left += 1
             self.n_by_run += found.by_run
             self.n_by_fix += can_fix
-            self.n_by_neither += not (found.by_run or can_fix)
+            self.n_by_clearing += found.by_clearing
+            self.n_by_neither += not (found.by_run or can_fix or found.by_clearing)
         return n_before

@@ -17,7 +17,7 @@ from pathassets.adapters.store.opening import upkeep_of
 from pathassets.engine.platform.cohort_page.kept import Kept
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.selections.names import slide_named
-from pathassets.engine.platform.upkeep.garbage import without_runs
+from pathassets.engine.platform.upkeep.clearing.garbage import without_runs
 from pathassets.errors import CatalogError
 
 Wipe = Callable[[Sequence[str]], None]

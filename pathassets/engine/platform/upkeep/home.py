@@ -10,18 +10,29 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from pathassets.adapters.telemetry.apprise import require_known
 from pathassets.catalog.upkeep.soundness import find_faults, find_revision
 from pathassets.engine.platform.upkeep.finding import Finding, Mend
 from pathassets.engine.settings import Settings
-from pathassets.errors import CatalogError, StoreError
+from pathassets.errors import CatalogError, SpecError, StoreError
 
 _RESTORE = "Restore it: pathassets restore BACKUP"
 
 
 def look_at_home(settings: Settings) -> Iterator[Finding]:
-    """Say who else may enter our folders, and what is wrong with the catalog as a database."""
+    """Say who may enter our folders, who cannot be told, and what is wrong with the catalog."""
     yield from _open_folders(settings)
+    yield from _unknown_alerts(settings)
     yield from _catalog_faults(settings)
+
+
+def _unknown_alerts(settings: Settings) -> Iterator[Finding]:
+    """Addresses that nobody is told at; which they are is not shown."""
+    try:
+        require_known(settings.alerts)
+    except SpecError as error:
+        variable, _, fact = error.message.partition(": ")
+        yield Finding(kind="alerts_unknown", subject=variable, evidence=fact, remedy=error.remedy)
 
 
 def _open_folders(settings: Settings) -> Iterator[Finding]:

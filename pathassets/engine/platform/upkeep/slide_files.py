@@ -21,10 +21,10 @@ from pathassets.adapters.objects.urls import is_url
 from pathassets.adapters.openslide.members import find_slides, members_of
 from pathassets.catalog.records import PathRecord
 from pathassets.catalog.upkeep.reconciling import SlideFiles
+from pathassets.engine.platform.forgotten import forget_again
 from pathassets.engine.platform.plan import path_record, recorded_stamp
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.upkeep.finding import Finding
-from pathassets.engine.platform.upkeep.forgotten import forget_again
 from pathassets.engine.slides.remote.copying import RemoteOriginal
 from pathassets.errors import SlideError, StoreError
 

@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
 
-from pathassets.adapters.store.damage import Damage
 from pathassets.adapters.store.opening import upkeep_of
 from pathassets.adapters.store.store import Artifact
 from pathassets.adapters.store.upkeep import Stray, Upkeep, working_since_s
@@ -23,11 +22,6 @@ from pathassets.catalog.forgotten import find_gone
 from pathassets.core.address import ALL_SLIDES, Address
 from pathassets.core.recipe import ANNOTATIONS, STAGES
 from pathassets.engine.platform.platform import Platform
-from pathassets.engine.platform.standing.damaged import (
-    RUN_REMEDY,
-    remedy_of,
-    remedy_once_noted,
-)
 from pathassets.engine.platform.upkeep.adopt import (
     Unfounded,
     adopt,
@@ -35,12 +29,12 @@ from pathassets.engine.platform.upkeep.adopt import (
     is_proved,
     unfounded,
 )
+from pathassets.engine.platform.upkeep.damaged import tell_damaged
 from pathassets.engine.platform.upkeep.finding import Finding
 from pathassets.engine.stages.recorded_annotation import ORIGINAL
 from pathassets.errors import StoreError
 
 FIX = "pathassets doctor --fix"
-_MADE_ANEW = f"{RUN_REMEDY}; else pathassets gc drops it"
 _N_ASKED = 500
 """Addresses that the catalog is asked about at once."""
 
@@ -57,26 +51,12 @@ def check_rows(platform: Platform, *, reads_bytes: bool) -> Iterator[Finding]:
         if reads_bytes
         else store.look_over(expected)
     )
-    for address, damage in looks:
-        if damage is not None:
-            yield _damaged(platform, address, damage, is_noted=reads_bytes)
+    damaged = ((address, damage) for address, damage in looks if damage is not None)
+    yield from tell_damaged(platform, damaged, is_noted=reads_bytes)
     forgotten = platform.catalog.forgotten()  # their artifacts may have been kept
     for table, address in platform.catalog.homeless():
         if find_gone(forgotten, address.partition_key) is None:
             yield _of_no_slide(platform, table, address)
-
-
-def _damaged(platform: Platform, address: Address, damage: Damage, *, is_noted: bool) -> Finding:
-    if is_noted:
-        remedy = remedy_once_noted(platform, address, damage, by="doctor", usual=_MADE_ANEW)
-    else:
-        remedy = remedy_of(platform, address) or _MADE_ANEW
-    return Finding(
-        kind="artifact_gone" if damage.is_gone else "artifact_damaged",
-        subject=str(address),
-        evidence=str(damage),
-        remedy=remedy,
-    )
 
 
 def _of_no_slide(platform: Platform, table: str, address: Address) -> Finding:

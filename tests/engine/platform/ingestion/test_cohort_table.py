@@ -226,13 +226,13 @@ def test_a_line_of_more_or_fewer_cells_than_the_header_is_refused(tmp_path, line
 @pytest.mark.parametrize(
     ("text", "said", "remedy"),
     [
-        ("", "cannot read the cohort table: it is empty", "CSV"),
+        ("", "cannot read the table: it is empty", "CSV"),
         (b"file\n\x81\xfe.svs\n", "it is no text that can be told", "CSV"),
         ("file\na.svs\n".encode("utf-16-le"), "it is no text that can be told", "CSV"),
         (b"PK\x03\x04\x14\0\6\0", "it is a workbook (.xlsx, .xls, .ods), no CSV", "as CSV"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1", "it is a workbook", "as CSV"),
-        ('file\n"a.svs\n', "csv:2: cannot read the cohort table: unexpected end", "not closed"),
-        ('file,label\na.svs,x\nb.svs,"x"y\n', "csv:3: cannot read the cohort table", "twice"),
+        ('file\n"a.svs\n', "csv:2: cannot read the table: unexpected end", "not closed"),
+        ('file,label\na.svs,x\nb.svs,"x"y\n', "csv:3: cannot read the table", "twice"),
         ("name,patient\na,1\n", "no column 'file', found name, patient", "semicolons"),
         ("\x1b[31m,patient\na,1\n", r"found \x1b[31m, patient", "semicolons"),
         ("File,file\na,b\n", "two columns are called 'file'", "Rename"),
@@ -249,7 +249,7 @@ def test_a_line_of_more_or_fewer_cells_than_the_header_is_refused(tmp_path, line
         ('file,label\na.svs,"x\ny"\n', r"csv:2: label 'x\ny' holds a control", "line break"),
         ("file\na.svs\n\u202egpj.svs\n", r"csv:3: file '\u202egpj.svs' holds a control", "Remove"),
         ("file,label\na.svs," + "x" * 201, "xxx …' has 201 characters", "up to 200"),
-        ("file,label\na.svs," + "x" * 200_000, "csv:2: cannot read the cohort table: field", ""),
+        ("file,label\na.svs," + "x" * 200_000, "csv:2: cannot read the table: field", ""),
     ],
 )
 def test_what_is_wrong_with_a_table_is_told_with_its_line(tmp_path, text, said, remedy):
@@ -262,7 +262,7 @@ def test_what_is_wrong_with_a_table_is_told_with_its_line(tmp_path, text, said, 
 
 
 def test_a_table_that_is_not_there_says_so(tmp_path):
-    with pytest.raises(SpecError, match=r"none\.csv: cannot read the cohort table"):
+    with pytest.raises(SpecError, match=r"none\.csv: cannot read the table"):
         read_cohort(tmp_path / "none.csv")
 
 

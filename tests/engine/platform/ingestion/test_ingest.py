@@ -12,6 +12,7 @@ import pytest
 from pathassets.adapters.files import stamp_of
 from pathassets.adapters.tifffile import PyramidSpec, corrupt_tile
 from pathassets.catalog.records import ChangedBy, CohortFacts
+from pathassets.core.slides.slide import resolution_error
 from pathassets.engine.platform.ingestion.cohort_table import Cohort, CohortRow, read_cohort
 from pathassets.engine.platform.ingestion.ingest import find_files, ingest
 from pathassets.engine.platform.plan import plan_slides, recorded_stamp
@@ -194,12 +195,16 @@ def test_a_slide_that_lost_its_file_gets_it_back_under_another_name(platform, ma
 
 
 @pytest.mark.usefixtures("here")
-def test_a_slide_without_a_resolution_is_registered_and_says_so(platform, make_slide):
+def test_a_slide_without_a_resolution_is_registered_and_says_so(platform, make_slide, caplog):
     [found] = register(platform, make_slide(spec=PyramidSpec(mpp=None)))
     record = platform.catalog.slide(found.slide_id)
     assert (found.state, record.mpp) == ("new", None)
     assert record.resolution_reason == "resolution_missing"
     assert "no micrometres per pixel" in record.resolution_message
+    error = resolution_error(found.slide_id, record.resolution_reason, record.resolution_message)
+    command = error.remedy.removeprefix("State it once you know it: ")
+    assert command.startswith(f"pathassets mpp set {found.slide_id} MPP --who ")
+    assert caplog.messages[-1].endswith(command)  # what a run says, too
 
 
 @pytest.mark.usefixtures("here")

@@ -233,7 +233,7 @@ def test_what_would_be_skipped_is_told_with_the_reason_and_what_helps(platform: 
     assert found.work.skipped == (
         Skipped(
             reason="resolution_missing", n_slides=1, first=("no_mpp",),
-            remedy="pathassets mpp set SLIDE MPP --who … --why …",
+            remedy="pathassets mpp set SLIDE MPP --who NAME --why 'where the value is from'",
         ),
         Skipped(
             reason="tile_unreadable", n_slides=1, first=("bad",),
@@ -246,6 +246,11 @@ def test_what_would_be_skipped_is_told_with_the_reason_and_what_helps(platform: 
     features = [platform.recipe.entry(STATS)]
     alone = find_work(platform, plan_id, features, ["new"])
     assert [one.reason for one in alone.skipped] == ["parent_not_selected"]
+
+    [also] = plan_slides(platform, ["new"])
+    platform.catalog.record_attempts([replace(failed, address=also.steps[MASK].address)])
+    _, both = plan(platform).work.skipped
+    assert both.remedy == "They failed by the slides' content alone: --retry tries them again"
 
 
 def test_a_machine_and_its_gpu_are_called_as_the_system_does(

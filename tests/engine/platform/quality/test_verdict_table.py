@@ -101,3 +101,8 @@ def test_of_a_name_with_a_line_break_it_is_said_how_to_write_it(preview):
 def test_a_table_that_is_none_of_verdicts_is_refused(preview, header, line, said):
     with pytest.raises(SpecError, match=said):
         preview(line, header=header)
+
+
+def test_a_table_that_is_not_there_is_not_called_one_of_a_cohort(catalog, tmp_path):
+    with pytest.raises(SpecError, match=r"none\.csv: cannot read the table: No such file"):
+        preview_verdicts(catalog, tmp_path / "none.csv", who="Ann")

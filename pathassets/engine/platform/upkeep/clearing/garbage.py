@@ -1,8 +1,6 @@
 """What was made, and what of it no recipe, dataset or person needs -> removed.
 
-    for some hundreds of slides: kept = in force, named by a dataset or a release, recorded, or
-                                        young
-                                 kept += all that these were made from
+    for some hundreds of slides: what is needed (`needed.py`) stays
                                  the rest, children first: row ─▶ folder
 
 The order is what a kill cannot spoil: a row goes before its folder, so none points at nothing, and
@@ -18,21 +16,22 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
 from pathassets.adapters.store.opening import upkeep_of
 from pathassets.adapters.store.upkeep import find_held, staging_of
 from pathassets.catalog.part import now
-from pathassets.catalog.upkeep.clearing import Kept
-from pathassets.core.address import Address
-from pathassets.core.recipe import ANNOTATIONS, DATASET, STAGES, Key
-from pathassets.engine.platform.plan import PlannedSlide, plan_slides
+from pathassets.core.address import ALL_SLIDES, Address
+from pathassets.core.recipe import STAGES, Key
 from pathassets.engine.platform.platform import Platform
+from pathassets.engine.platform.upkeep.clearing.needed import Needs, needs_of, versions_of
 from pathassets.errors import StoreError
 
-Cause = Literal["old_digest", "entry_gone"]
-"""Made from or with what is not in force any more; of an entry that the recipe has no more."""
+Cause = Literal["old_digest", "entry_gone", "files_gone"]
+"""Made from or with what is not in force any more; of an entry that the recipe has no more; or one
+of these, and without files: only a row is left."""
 OLDER_THAN_DAYS = 7.0
 MOST_DAYS = 36_500.0
 """A century, the longest that can be asked for: the calendar has an end."""
@@ -110,45 +109,22 @@ def _pages(platform: Platform, older_than_days: float) -> Iterator[tuple[Garbage
     """What can go of some hundreds of slides at a time, and what of them stays."""
     before = now() - timedelta(days=older_than_days)
     entries = {entry.key for entry in platform.recipe.entries}
-    forgotten = platform.catalog.forgotten()
-    for slide_ids in platform.catalog.made_partitions():
-        kept = platform.catalog.kept_of(slide_ids)
-        in_force = set(_in_force(plan_slides(platform, slide_ids)))
-        released = platform.catalog.held(slide_ids)
-        on_purpose = {one for one in slide_ids if any(gone.had_id(one) for gone in forgotten)}
-        needed = {
-            address
-            for address, made_at in kept.made_at.items()
-            if address in in_force
-            or address in kept.in_datasets
-            or address in released
-            or address.stage in {ANNOTATIONS, DATASET}
-            or address.partition_key in on_purpose
-            or made_at > before
-        }
-        _add_ancestors(needed, kept)
-        yield _counted(kept, needed, entries), sorted(kept.made_at.keys() - needed)
+    lost = versions_of(platform).lost
+    of_slides = ([one for one in page if one != ALL_SLIDES]
+                 for page in platform.catalog.made_partitions())  # fmt: skip
+    for slide_ids in chain([[ALL_SLIDES]], of_slides):  # a dataset goes before its members
+        needs = needs_of(platform, slide_ids, lost, before)
+        yield _counted(needs, entries), sorted(needs.kept.made_at.keys() - needs.needed)
 
 
-def _in_force(planned: Iterable[PlannedSlide]) -> Iterator[Address]:
-    for one in planned:
-        yield from (step.address for step in one.steps.values())
-
-
-def _add_ancestors(needed: set[Address], kept: Kept) -> None:
-    """Add all that was needed for what is needed."""
-    to_do = list(needed)
-    while to_do:
-        for parent in kept.parents.get(to_do.pop(), ()):
-            if parent not in needed:
-                needed.add(parent)
-                to_do.append(parent)
-
-
-def _counted(kept: Kept, needed: Collection[Address], entries: Collection[Key]) -> Garbage:
+def _counted(needs: Needs, entries: Collection[Key]) -> Garbage:
     n: Counter[Cause] = Counter()
     n_bytes: Counter[Cause] = Counter()
-    for address in kept.made_at.keys() - needed:
+    kept = needs.kept
+    for address in kept.made_at.keys() - needs.needed:
+        if address in needs.gone:
+            n["files_gone"] += 1
+            continue
         cause: Cause = "old_digest" if address.key in entries else "entry_gone"
         n[cause] += 1
         n_bytes[cause] += kept.n_bytes[address]

@@ -1,0 +1,1 @@
+"""What was made -> what of it is needed, and what can go."""
