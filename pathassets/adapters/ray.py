@@ -20,7 +20,7 @@ from functools import cache
 from types import ModuleType
 from typing import Any
 
-from pathassets.errors import PathAssetsError, SpecError, WorkerLost
+from pathassets.errors import ClusterLost, PathAssetsError, SpecError, WorkerLost
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +44,10 @@ Guest = Any
 
 class NodeLost(Exception):
     """The node that worked on it is gone: somewhere else it may be done."""
+
+
+class HeadSilent(Exception):
+    """The cluster's head takes no connection; Ray ends a process of which it has none for 60 s."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +106,9 @@ class _Connection:
     n_holders: int = 0
     address: str = ""
     """Where it leads; empty where there is none."""
+    head: str = ""
+    """Where its head answers this process itself, and not a server of a client of it."""
+    is_gone: bool = False
 
 
 _connection = _Connection()
@@ -122,6 +129,8 @@ def joined(address: str, n_cpus: int) -> Iterator[None]:
         is_foreign = not _connection.n_holders and ray.is_initialized()
         if not is_foreign:
             _enter(address, n_cpus)
+        _connection.is_gone, is_client = False, ray.util.client.ray.is_connected()
+        _connection.head = "" if is_client else ray.get_runtime_context().gcs_address
     try:
         yield
     finally:
@@ -187,9 +196,10 @@ def _connect(address: str, n_cpus: int) -> None:
     try:
         _begin(ray, address, how)
     except ConnectionAbortedError as error:
+        said = str(error).strip().rpartition("\n")[2][:300]  # it carries a traceback
         raise SpecError(
             f"PATHASSETS_WORKERS: the Ray cluster at {address} starts no server for its client: "
-            f"{_last_line(error)}",
+            f"{said}",
             remedy="Start its head with GRPC_ENABLE_FORK_SUPPORT=0; its log of that name says more",
         ) from error
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
@@ -214,11 +224,15 @@ def _begin(ray: ModuleType, address: str, how: dict[str, Any]) -> None:
 
 def _knock(address: str) -> None:
     """Look whether anything answers: Ray itself would try for minutes."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
     try:
-        socket.create_connection((host, int(port)), timeout=KNOCK_S).close()
+        _reach(address)
     except (OSError, ValueError, OverflowError) as error:
         raise _nobody(address, error) from error
+
+
+def _reach(address: str) -> None:
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    socket.create_connection((host, int(port)), timeout=KNOCK_S).close()
 
 
 def _nobody(address: str, error: Exception) -> SpecError:
@@ -234,27 +248,54 @@ def _line(error: Exception) -> str:
     return " ".join(str(error).split())[:300]
 
 
-def _last_line(error: Exception) -> str:
-    """What the traceback that it carries ends with."""
-    return str(error).strip().rpartition("\n")[2][:300]
-
-
 def nodes() -> list[Node]:
-    """Machines that are there, those that were there first before others."""
+    """Machines that are there, those that were there first before others.
+
+    Raises:
+        HeadSilent: nobody can say, for now.
+        ClusterLost: nobody will.
+    """
+    ray = _load()
+    if _connection.head:
+        try:
+            _reach(_connection.head)
+        except OSError as error:
+            raise HeadSilent(_line(error)) from error
+    with _lost_with_its_client():
+        found = ray.nodes()
     return [
         Node(
             node_id=one["NodeID"], name=one["NodeManagerHostname"],
             cpus=one["Resources"].get("CPU", 0.0), gpus=one["Resources"].get("GPU", 0.0),
             memory_bytes=one["Resources"].get("memory", 0.0),
         )
-        for one in _load().nodes()
+        for one in found
         if one["Alive"]
     ]  # fmt: skip
 
 
+def lost(said: object) -> ClusterLost:
+    """Nothing can be done any more where nobody holds the cluster together."""
+    _connection.is_gone = True
+    return ClusterLost(
+        f"PATHASSETS_WORKERS: the head of the Ray cluster is gone: {str(said).rstrip('.')}",
+        remedy="Start it again, then type the same again: what was published is kept",
+    )
+
+
+@contextmanager
+def _lost_with_its_client() -> Iterator[None]:
+    """Have a client told so whose server is gone."""
+    try:
+        yield
+    except ConnectionError as error:
+        raise lost(_line(error)) from error
+
+
 def call(function: Callable[..., Any], *args: Any, needs: Needs) -> Ref:
     """Let a function, which nodes can import, run where there is room for it."""
-    return _task(function, needs).remote(*args)
+    with _lost_with_its_client():
+        return _task(function, needs).remote(*args)
 
 
 @cache  # each is a kind of its own for Ray, whose tasks find no process that another kind has left
@@ -273,7 +314,8 @@ def settle(made: type, *args: Any, needs: Needs, node: Node) -> Guest:
         "max_restarts": 0, "max_task_retries": 0, "max_concurrency": 2,
         "scheduling_strategy": on_node,
     }  # fmt: skip
-    return ray.remote(**options)(made).remote(*args)
+    with _lost_with_its_client():
+        return ray.remote(**options)(made).remote(*args)
 
 
 def _options(needs: Needs) -> dict[str, Any]:
@@ -292,16 +334,18 @@ def assigned() -> Needs:
 
 def ask(guest: Guest, method: str, *args: Any) -> Ref:
     """Ask an object something."""
-    return getattr(guest, method).remote(*args)
+    with _lost_with_its_client():
+        return getattr(guest, method).remote(*args)
 
 
 def wait(refs: Sequence[Ref], patience_s: float) -> set[Ref]:
     """Those whose values are there, or will never be, once there is one, or time is over."""
     ray = _load()
-    first, _ = ray.wait(list(refs), num_returns=1, timeout=patience_s)
-    if not first:
-        return set()
-    there, _ = ray.wait(list(refs), num_returns=len(refs), timeout=0)
+    with _lost_with_its_client():
+        first, _ = ray.wait(list(refs), num_returns=1, timeout=patience_s)
+        if not first:
+            return set()
+        there, _ = ray.wait(list(refs), num_returns=len(refs), timeout=0)
     return set(there)
 
 
@@ -311,11 +355,13 @@ def take(ref: Ref) -> Any:
     Raises:
         NodeLost: the node is gone, or cannot be heard.
         WorkerLost: its process ended, or could not begin; of a guest's, its node may be gone, too.
+        ClusterLost: nobody will ever know.
     """
     ray = _load()
     errors = ray.exceptions
     try:
-        return ray.get(ref)
+        with _lost_with_its_client():
+            return ray.get(ref)
     except (
         errors.NodeDiedError,
         errors.LocalRayletDiedError,
@@ -344,9 +390,11 @@ def _lost(error: Exception) -> PathAssetsError:
 
 def cancel(ref: Ref) -> None:
     """End the process that works on it, if there is one."""
-    _load().cancel(ref, force=True)
+    if not _connection.is_gone:  # else Ray would look for another cluster, for minutes
+        _load().cancel(ref, force=True)
 
 
 def evict(guest: Guest) -> None:
     """End the process of an object."""
-    _load().kill(guest, no_restart=True)
+    if not _connection.is_gone:
+        _load().kill(guest, no_restart=True)

@@ -25,6 +25,7 @@
     │   ├── StorageUnavailable                    the object storage does not answer
     │   └── OutputExists (FileExistsError)        what was to be written is there, and is another's
     ├── WorkerLost                                the worker process died or timed out on this slide
+    ├── ClusterLost                               the cluster that worked on slides, as a whole
     ├── ResourcesShort                            no memory, thread or process is left to work with
     ├── ServiceEnded                              a program that `pathassets ui` had started
     ├── LeakageFound              .dataset        parts of a dataset share what nobody accepted
@@ -273,6 +274,12 @@ class WorkerLost(PathAssetsError):
     reason = "worker_lost"
     is_late = False
     """Whether it timed out: to try again would take as long again."""
+
+
+class ClusterLost(PathAssetsError):
+    """The cluster that worked on slides is gone as a whole, and so is what was under way on it."""
+
+    reason = "cluster_lost"
 
 
 class ResourcesShort(PathAssetsError):

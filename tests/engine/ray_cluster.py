@@ -8,7 +8,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -74,6 +74,15 @@ class RayCluster:
     def workers(self, node: Any = None) -> list[psutil.Process]:
         """Worker processes of ours among them."""
         return [process for process in self.family(node) if is_worker(process)]
+
+    def kill_head(self) -> None:
+        """Kill all that the head node is, as a machine that dies."""
+        started = [one for some in self.nodes[0].all_processes.values() for one in some]
+        roots = [psutil.Process(one.process.pid) for one in started]
+        tree = [below for root in roots for below in (root, *root.children(recursive=True))]
+        for process in tree:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
 
     def servers_of_clients(self) -> list[psutil.Process]:
         """Those that the head has started, each for one client."""

@@ -22,7 +22,7 @@ from pathassets.adapters import ray
 from pathassets.adapters.ray import Needs, Node, NodeLost, Ref
 from pathassets.engine.workers.on_ray.hosts import do_job
 from pathassets.engine.workers.on_ray.room import Nodes
-from pathassets.errors import PathAssetsError, WorkerLost
+from pathassets.errors import ClusterLost, PathAssetsError, WorkerLost
 
 logger = logging.getLogger(__name__)
 
@@ -128,6 +128,8 @@ class RayCalls:
                     self._waiting.appendleft(again)
                 else:
                     yield one.item, again
+            except ClusterLost:
+                raise
             except PathAssetsError as error:
                 yield one.item, error
             else:

@@ -22,7 +22,7 @@ from pathassets.engine.workers.line import LineSpec, LineUsage, OnUsage
 from pathassets.engine.workers.on_ray.calls import Tried
 from pathassets.engine.workers.on_ray.hosts import LineHost, Told
 from pathassets.engine.workers.on_ray.room import Nodes, Place, Shares
-from pathassets.errors import PathAssetsError
+from pathassets.errors import ClusterLost, PathAssetsError
 
 MOST_STARTS = 2
 """Hosts in a row that end before they have said a word; then nobody tries another."""
@@ -128,6 +128,8 @@ class RayLines:
             if host.listening in heard:
                 try:
                     told: Told = ray.take(host.listening)
+                except ClusterLost:
+                    raise
                 except (NodeLost, PathAssetsError) as error:
                     self._end(host, error)
                 else:

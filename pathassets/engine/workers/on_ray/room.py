@@ -13,12 +13,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pathassets.adapters import ray
-from pathassets.adapters.ray import Needs, Node
+from pathassets.adapters.ray import HeadSilent, Needs, Node
 from pathassets.engine.settings import Cluster
 from pathassets.errors import SpecError
 
 LOOK_S = 10.0
 """Between two looks at which nodes there are: they come and go."""
+SILENT_S = 30.0
+"""How long a head may be silent, as one that is started again: Ray ends this process after 60 s."""
 _HALF = 0.5
 """A core that a worker and a line share, as they do on one machine."""
 _GB = 10**9
@@ -29,6 +31,7 @@ class Nodes:
 
     def __init__(self) -> None:
         self._looked_s = -LOOK_S
+        self._heard_s = time.monotonic()
         self._nodes: Sequence[Node] = ()
 
     def now(self) -> Sequence[Node]:
@@ -38,8 +41,18 @@ class Nodes:
         return self._nodes
 
     def look(self) -> None:
-        """Ask which there are."""
-        self._nodes = ray.nodes()
+        """Ask which there are; where nobody can say, it is none, and nothing begins, for a while.
+
+        Raises:
+            ClusterLost: nobody could say for too long.
+        """
+        try:
+            self._nodes = ray.nodes()
+            self._heard_s = time.monotonic()
+        except HeadSilent as error:
+            self._nodes = ()
+            if time.monotonic() - self._heard_s > SILENT_S:
+                raise ray.lost(error) from error
         self._looked_s = time.monotonic()
 
 

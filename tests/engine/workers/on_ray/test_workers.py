@@ -16,7 +16,7 @@ from pathassets.engine.settings import Cluster
 from pathassets.engine.workers.line import LineSpec
 from pathassets.engine.workers.on_ray import room
 from pathassets.engine.workers.on_ray.workers import RayWorkers
-from pathassets.errors import SpecError
+from pathassets.errors import ClusterLost, SpecError
 from tests.engine import line_tasks, pool_tasks, simulated_cards
 from tests.engine.pool_tasks import behave
 from tests.engine.ray_cluster import needs_ray, ray_cluster
@@ -261,6 +261,48 @@ def test_a_server_of_a_client_that_dies_at_its_start_is_asked_for_again(monkeypa
         assert "GRPC_ENABLE_FORK_SUPPORT=0" in e.value.remedy
         as_a_node = RayWorkers(cluster=cluster.settings, timeout_s=60.0)
         assert dict(as_a_node.imap(pool_tasks.square, [2])) == {2: 4}
+
+
+@pytest.mark.filterwarnings("ignore:unclosed file .*ray_client_server:ResourceWarning")
+@pytest.mark.parametrize("is_client", [False, True])
+@pytest.mark.parametrize("has_lines", [False, True])
+def test_a_head_that_dies_is_told_and_this_process_goes_on(
+    tmp_path, monkeypatch, is_client, has_lines
+):
+    monkeypatch.setattr(room, "LOOK_S", 1.0)
+    monkeypatch.setattr(room, "SILENT_S", 5.0)
+    monkeypatch.setenv("RAY_CLIENT_RECONNECT_GRACE_PERIOD", "5")
+    seen = Seen(tmp_path)
+    with ray_cluster(1, num_cpus=2, ray_client_server_port=CLIENT_PORT) as own:
+        own.wait_for(CLIENT_PORT)
+        client = replace(own.settings, address=f"ray://127.0.0.1:{CLIENT_PORT}")
+        workers = RayWorkers(cluster=client if is_client else own.settings, timeout_s=120.0)
+
+        def die():
+            seen.wait_for_work_on(own, own.nodes)
+            own.kill_head()
+
+        thread = threading.Thread(target=die)
+        thread.start()
+        with pytest.raises(ClusterLost, match="the head of the Ray cluster is gone") as e:
+            work_on(workers, [tmp_path / f"item {i}" for i in range(4)], has_lines=has_lines)
+        thread.join()
+    assert "what was published is kept" in e.value.remedy
+    with ray_cluster(1) as other:
+        again = RayWorkers(cluster=other.settings, timeout_s=60.0)
+        assert list(again.imap(pool_tasks.square, [2])) == [(2, 4)]
+
+
+def work_on(workers, items, *, has_lines):
+    """Have calls, or a line, work on items that wait."""
+    if not has_lines:
+        list(workers.imap(pool_tasks.note_and_wait, items))
+        return
+    line = LineSpec(work=line_tasks.note_and_wait, device="cpu")
+    with workers.open(pool_tasks.square, line, lambda _: None) as opened:
+        for item in items:
+            opened.feed(item)
+        list(opened.results())
 
 
 @pytest.mark.parametrize("is_named", [True, False])
