@@ -228,7 +228,7 @@ def test_a_later_process_with_the_same_number_is_another_one(bench: Workbench) -
     context = dg.build_sensor_context(bench.instance)
     skipped = dead_runs(context)
     assert isinstance(skipped, dg.SkipReason)
-    assert skipped.skip_message == "1 runs had lost their process"
+    assert skipped.skip_message == "1 run had lost its process"
     assert dead_runs(context) == dg.SkipReason("0 runs had lost their process")
 
 

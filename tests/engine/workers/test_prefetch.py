@@ -1,5 +1,6 @@
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -47,11 +48,14 @@ def settled(source: Source, n: int) -> int:
     return before
 
 
-def feeds() -> list[threading.Thread]:
-    return [t for t in threading.enumerate() if t.name == "feed"]
+@pytest.fixture
+def feeds() -> Callable[[], list[threading.Thread]]:
+    """Threads that feed, but for those that other tests of this process have left."""
+    before = set(threading.enumerate())
+    return lambda: [t for t in threading.enumerate() if t.name == "feed" and t not in before]
 
 
-def test_items_come_in_order_and_then_it_is_over_for_good():
+def test_items_come_in_order_and_then_it_is_over_for_good(feeds):
     feed = feed_of(Source(500, 100))
     for i in range(500):
         item, n_bytes = feed.take()
@@ -125,7 +129,7 @@ def test_where_memory_is_short_one_item_waits_at_a_time():
     feed.close()
 
 
-def test_closing_frees_a_source_that_waits_for_room_and_one_that_never_began():
+def test_closing_frees_a_source_that_waits_for_room_and_one_that_never_began(feeds):
     source = Source(100, 1000)
     feed = feed_of(source)
     feed.take()

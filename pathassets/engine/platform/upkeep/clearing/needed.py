@@ -56,7 +56,7 @@ def versions_of(platform: Platform) -> Versions:
         one for one in platform.catalog.kept_of([ALL_SLIDES]).made_at if one.stage == DATASET
     } - platform.catalog.held([])
     gone = _bare(platform, made)
-    in_force = _datasets_in_force(platform) if gone else set()
+    in_force = _datasets_in_force(platform) if made else set()
     return Versions(in_force=in_force, lost=gone - in_force)
 
 
