@@ -252,8 +252,7 @@ class ObjectChanged(StoreError):
 class KeyUnreadable(StoreError):
     """An object of a bucket has a key that no file can have, and stops a listing."""
 
-    key = ""
-    """Below the bucket, as a stranger wrote it."""
+    key = ""  # below the bucket, as a stranger wrote it
 
 
 class StorageUnavailable(StoreError):
@@ -272,8 +271,7 @@ class WorkerLost(PathAssetsError):
     """The worker process died or timed out on this slide."""
 
     reason = "worker_lost"
-    is_late = False
-    """Whether it timed out: to try again would take as long again."""
+    is_late = False  # it timed out: to try again would take as long again
 
 
 class ClusterLost(PathAssetsError):
@@ -389,8 +387,7 @@ class CatalogError(PathAssetsError):
     """The SQL catalog cannot be opened, read or written."""
 
     reason = "catalog_error"
-    is_away = False
-    """Whether its server does not answer, or its disk is full: in a while it may be otherwise."""
+    is_away = False  # its server does not answer, or its disk is full: later it may be otherwise
 
 
 class DagsterUnavailable(CatalogError):
