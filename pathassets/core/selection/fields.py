@@ -13,9 +13,9 @@ STATES = ("current", "stale", "damaged", "failed", "blocked", "missing")
 REASONS = frozenset(
     """
     annotation_error annotations_missing archive artifact_corrupt artifact_missing bad_name
-    bag_unreadable catalog_error cluster_lost damaged_structure dangling_link empty_file encoder_error
-    features_not_finite file_missing folder_of_slides folder_without_slide gzip html_page
-    incomplete_mrxs leakage lfs_pointer link_loop no_permission not_8bit_rgb not_a_file
+    bag_unreadable catalog_error cluster_lost damaged_structure dangling_link empty_file
+    encoder_error features_not_finite file_missing folder_of_slides folder_without_slide gzip
+    html_page incomplete_mrxs leakage lfs_pointer link_loop no_permission not_8bit_rgb not_a_file
     not_a_slide object_changed object_missing os_error output_exists pipe_beside plain_image
     resolution_implausible resolution_missing resources_short service_ended
     shared_memory_missing slide_changed slide_forgotten slide_image_unclear slide_unreadable
