@@ -235,7 +235,7 @@ def _alike(connection: Connection, table: Table, looks: Sequence[FileLook]) -> I
 
 
 def _taken(row: Row) -> TakenTable:
-    return TakenTable(**{**row, **{name: tuple(row[name]) for name in _LINES}})
+    return TakenTable(**{**row, **{name: tuple(row[name] or ()) for name in _LINES}})
 
 
 def _is_below(path: ColumnElement[str], folders: Sequence[str]) -> ColumnElement[bool]:

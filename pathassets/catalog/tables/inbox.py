@@ -46,6 +46,7 @@ taken_table = Table(
     # Lines about what nobody knew, which are tried again when slides arrive.
     Column("open_lines", JSON, nullable=False),
     Column("taken_at", Moment, nullable=False),
-    # Lines that waited, and of which something else was stated in the meantime.
-    Column("overtaken_lines", JSON, nullable=False, server_default=text("'[]'")),
+    # Lines that waited, and of which something else was stated in the meantime; NULL of tables that
+    # were taken before this was kept.
+    Column("overtaken_lines", JSON),
 )

@@ -13,5 +13,4 @@ depends_on = None
 
 def upgrade() -> None:
     """Add the column; of what was tried before nobody knows."""
-    column = sa.Column("overtaken_lines", sa.JSON(), nullable=False, server_default=sa.text("'[]'"))
-    op.add_column("taken_table", column)
+    op.add_column("taken_table", sa.Column("overtaken_lines", sa.JSON()))
