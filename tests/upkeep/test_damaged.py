@@ -58,6 +58,17 @@ def test_what_the_doctor_finds_damaged_by_its_bytes_the_next_run_makes_anew(home
     assert findings("--bytes") == {}
 
 
+def test_a_version_in_force_that_was_released_is_made_anew_too(home):
+    folder = dataset(home)
+    before = contents(folder)
+    output("dataset", "freeze", "cohort", "--who", "Ann", "--why", "paper")
+    flip(folder / "manifest.parquet")
+    [found] = findings("--bytes")["artifact_damaged"]
+    assert (found["remedy"], found["is_note"]) == ("pathassets run makes it anew", False)
+    output("run")
+    assert contents(folder) == before
+
+
 def test_a_drawing_that_the_doctor_finds_damaged_is_told_with_how_to_record_it(home):
     [file] = (home / "store" / "annotations").rglob("annotations.geojson")
     flip(file)

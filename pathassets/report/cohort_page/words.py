@@ -119,7 +119,7 @@ def verdict_words(slide: PageSlide) -> dict[str, str] | None:
 
 
 def verdict_date(given: Verdict) -> str:
-    """When it was given, as `pathassets qc list` says it."""
+    """When it was given (UTC), to the minute."""
     return f"{given.made_at:%Y-%m-%d %H:%M}"
 
 

@@ -46,19 +46,18 @@ def tell_damaged(
         slide_ids = sorted({address.partition_key for address, _ in page})
         needs = needs_of(known, slide_ids, versions.lost, before)
         for address, damage in page:
-            one = _damaged(platform, address, damage, needs, versions)
-            is_entered = address in needs.in_force or address in versions.in_force
-            if is_noted and (is_entered or address.stage == ANNOTATIONS):
+            is_in_force = address in needs.in_force or address in versions.in_force
+            one = _damaged(platform, address, damage, needs, is_in_force=is_in_force)
+            if is_noted and (is_in_force or address.stage == ANNOTATIONS):
                 remedy = remedy_once_noted(platform, address, damage, by="doctor", usual=one.remedy)
                 one = replace(one, remedy=remedy)
             yield one
 
 
 def _damaged(
-    platform: Platform, address: Address, damage: Damage, needs: Needs, versions: Versions
+    platform: Platform, address: Address, damage: Damage, needs: Needs, *, is_in_force: bool
 ) -> Finding:
     evidence, is_note = str(damage), False
-    is_in_force = address in needs.in_force or address in versions.in_force
     if (tool := tool_of(platform, address)) and is_in_force:
         remedy = import_again(address, tool)
     elif address.stage == ANNOTATIONS:

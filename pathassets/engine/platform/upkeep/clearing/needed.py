@@ -55,13 +55,14 @@ def versions_of(platform: Platform) -> Versions:
     made = {
         one for one in platform.catalog.kept_of([ALL_SLIDES]).made_at if one.stage == DATASET
     } - platform.catalog.held([])
-    gone = _bare(platform, made)
-    in_force = _datasets_in_force(platform) if made else set()
-    return Versions(in_force=in_force, lost=gone - in_force)
+    in_force = _datasets_in_force(platform)  # released or not
+    return Versions(in_force=in_force, lost=_bare(platform, made - in_force))
 
 
 def _datasets_in_force(platform: Platform) -> set[Address]:
     found: set[Address] = set()
+    if not platform.recipe.datasets:
+        return found
     plan_id = refresh_wanted(platform)
     for entry in platform.recipe.datasets:
         with suppress(SpecError):  # it asks for what cannot be: no version of it is in force
