@@ -176,7 +176,7 @@ def test_words_of_strangers_are_shown_as_they_are_and_obeyed_by_nothing(home: Pa
     [shown] = json.loads(output("cohort", "show", "all", "--json"))
     assert shown["labels"] == found
     preview = json.loads(output("cohort", "import", home / "t.parquet", "--dry-run", "--json"))
-    assert [one["name"] for one in preview["labels"]] == [*found]
+    assert [one["name"] for one in preview["labels"]] == [*HOSTILE.values()]
     output("cohort", "kind", HOSTILE["markdown"], "text")
     told = metadata(a)
     assert told["patient"] == r"\x1b[31mred\x1b]0;owned\x07"

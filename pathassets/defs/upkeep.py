@@ -134,7 +134,7 @@ def _events(instance: dg.DagsterInstance, platform: Platform, entry: Entry) -> I
     shown = instance.event_log_storage.get_latest_tags_by_partition(
         dg.AssetKey([*entry.key]), MATERIALIZED, tag_keys=["dagster/data_version"]
     )
-    made = set(platform.catalog.digests_of(*entry.key))
+    made = platform.catalog.digests_of(*entry.key)
     for one in plan_in_pages(platform):
         step = one.steps[entry.key]
         digest = shown.get(one.slide_id, {}).get("dagster/data_version")

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import itertools
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import URL, Engine, create_engine, event, make_url, text
@@ -12,6 +14,19 @@ from sqlalchemy import URL, Engine, create_engine, event, make_url, text
 from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.tables import metadata
 from tests.killable_postgres import folder_of_postgres
+
+
+@pytest.fixture(autouse=True)
+def _rows_without_an_order_come_backwards() -> Iterator[None]:
+    """Let SQLite give what no ORDER BY orders last first: a server gives it as it pleases."""
+    event.listen(Engine, "connect", _reverse)
+    yield
+    event.remove(Engine, "connect", _reverse)
+
+
+def _reverse(connection: Any, _record: object) -> None:
+    if isinstance(connection, sqlite3.Connection):
+        connection.execute("PRAGMA reverse_unordered_selects = ON")
 
 
 @pytest.fixture(scope="session")

@@ -95,6 +95,6 @@ def test_what_is_open_is_listed_with_why_and_what_is_current_with_its_facts(
         OpenStep("c", GRID, "failed", "bad", True, "tumour"),  # noqa: FBT003 - the same
     ]
     assert facts == {"a": 30.0}
-    assert [*sizes] == ["a", "b"]
+    assert {*sizes} == {"a", "b"}
     many = {*ids, *(f"gone {n}" for n in range(MANY))}
     assert {*catalog.slide_sizes(many)} == {*ids}

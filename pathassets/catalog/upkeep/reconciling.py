@@ -134,11 +134,11 @@ class Reconciling(UpkeepPart):
             note_again(connection, [address.partition_key])
             derive_states(connection, [address.partition_key])
 
-    def digests_of(self, stage: str, name: str) -> Iterator[tuple[str, str]]:
+    def digests_of(self, stage: str, name: str) -> set[tuple[str, str]]:
         """(partition key, digest) of all artifacts of one entry."""
         query = select(artifact.c.partition_key, artifact.c.digest)
-        for row in self._stream(query.where(artifact.c.stage == stage, artifact.c.name == name)):
-            yield row["partition_key"], row["digest"]
+        rows = self._stream(query.where(artifact.c.stage == stage, artifact.c.name == name))
+        return {(row["partition_key"], row["digest"]) for row in rows}
 
 
 def _portions(values: list[Any]) -> Iterator[list[Any]]:
