@@ -49,6 +49,7 @@ def test_a_plan_knows_nothing_then_what_a_run_took_then_that_nothing_is_left(hom
         output("ingest", str(home / "scans"))
         first = planned()
         assert (first["n_to_do"], first["wall_s"], first["is_whole"]) == (4, None, False)
+        assert {one["work_s"] for one in first["entries"]} == {None}
         said = output("plan")
         assert "no run was measured" in said
         assert "First: pathassets run --slides s" in said

@@ -51,11 +51,9 @@ def _table(found: Forecast) -> Table:
     for name in ("asset", "slides", "patches", "work", "writes"):
         table.add_column(name, justify="left" if name == "asset" else "right")
     for one in found.entries:
-        n_unknown = sum(of.n_slides for of in one.unknown)
-        is_told = one.n_slides > n_unknown or not n_unknown
         table.add_row(
             "/".join(one.key), f"{one.n_slides:,}", _count(one.patches),
-            duration(one.work_s.value) if is_told else "not known",
+            "not known" if one.work_s is None else duration(one.work_s.value),
             "not known" if one.written_bytes is None else volume(one.written_bytes.value),
         )  # fmt: skip
     return table
@@ -73,7 +71,8 @@ def _time_lines(found: Forecast, asked: Place) -> list[str]:
     """How long it will take, where, and from how much that is known."""
     measured, wall = found.measured, found.wall
     if wall is None:
-        return [f"how long it takes on {place_words(asked)} is not known: no run was measured"]
+        cause = "no run" if measured.paces.workers is None else "nothing of it"
+        return [f"how long it takes on {place_words(asked)} is not known: {cause} was measured"]
     pace, wall_s = wall.pace, wall.seconds
     beside = ", beside what is not known yet" if found.unknown else ""
     span = f"{duration(wall_s.low)} to {duration(wall_s.high)}, {100 * SHARE:.0f} % sure"

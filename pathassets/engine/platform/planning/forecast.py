@@ -52,8 +52,8 @@ class EntryForecast:
     n_slides: int
     patches: Estimate | None
     """None of what is not made of patches, or where nobody knows how many there are."""
-    work_s: Estimate
-    """Of workers and lines; of slides of those kinds that were measured."""
+    work_s: Estimate | None
+    """Of workers and lines; of slides of those kinds that were measured. None where none is."""
     slides_s: Mapping[str, float]
     """The same of each of those slides."""
     written_bytes: Estimate | None
@@ -75,7 +75,7 @@ class Forecast:
     """At most: the files of those slides."""
     wall: Wall | None
     """From the first run's beginning to the last one's end; without what is unknown. None where no
-    run was measured."""
+    run was measured, and where nothing of what is to be done was."""
 
     @property
     def wall_s(self) -> Estimate | None:
@@ -129,10 +129,11 @@ def forecast(
         _to_do([one for one in entries if (one.key in by_lines) is is_of_lines])
         for is_of_lines in (True, False)
     )
+    is_told = any(one.slides_s for one in entries) or not any(one.unknown for one in entries)
     return Forecast(
         work=work, entries=tuple(entries), measured=measured, n_to_do=len(work.sizes),
         n_runs=n_runs, read_bytes=sum(size.size_bytes for size in work.sizes.values()),
-        wall=measured.paces.wall(lines, workers, n_runs),
+        wall=measured.paces.wall(lines, workers, n_runs) if is_told else None,
     )  # fmt: skip
 
 
@@ -142,7 +143,7 @@ def _to_do(entries: Sequence[EntryForecast]) -> ToDo:
     for entry in entries:
         for slide_id, seconds in entry.slides_s.items():
             slides_s[slide_id] += seconds
-    work_s = sum((entry.work_s for entry in entries), Estimate())
+    work_s = sum((entry.work_s for entry in entries if entry.work_s is not None), Estimate())
     return ToDo(seconds=work_s, slides_s=slides_s.values())
 
 
@@ -224,7 +225,7 @@ def _entry(
 
 def _seconds(
     key: Key, of_kind: Mapping[Kind, Sequence[str]], units: _Units, measured: Measured
-) -> tuple[Estimate, dict[str, float], list[Unknown]]:
+) -> tuple[Estimate | None, dict[str, float], list[Unknown]]:
     """Work on slides, kind by kind, and those of which there is no telling."""
     work_s, doubted_s = Estimate(), 0.0
     slides_s: dict[str, float] = {}
@@ -241,4 +242,6 @@ def _seconds(
             unknown.append(
                 Unknown(key=key, kind=kind, n_slides=len(lacking), first=first, elsewhere=elsewhere)
             )
+    if unknown and not slides_s:
+        return None, slides_s, unknown
     return work_s + Estimate(variance=units.doubt * doubted_s**2), slides_s, unknown

@@ -95,11 +95,14 @@ def run(
         connection.execute(ended)
 
 
-def plan(platform: Platform, *, shard: Shard | None = None, most_slides: int = 500) -> Forecast:
+def plan(
+    platform: Platform, *, ids: list[str] | None = None, shard: Shard | None = None,
+    most_slides: int = 500,
+) -> Forecast:  # fmt: skip
     entries = platform.recipe.per_slide
     plan_id = refresh_wanted(platform)
     is_in = (lambda _: True) if shard is None else shard.holds
-    work = find_work(platform, plan_id, entries, None, is_in)
+    work = find_work(platform, plan_id, entries, ids, is_in)
     measured = measure(platform, entries, place_here(platform))
     return forecast(platform, plan_id, work, measured, most_slides=most_slides)
 
@@ -123,6 +126,7 @@ def test_what_slides_took_is_what_others_will_take(platform: Platform) -> None:
     assert patches[STATS] is not None
     assert patches[STATS].value == pytest.approx(500)  # 50 a slide, by their area
     by_key = {entry.key: entry for entry in found.entries}
+    assert by_key[STATS].work_s is not None
     assert by_key[STATS].work_s.value == pytest.approx(10 * (4 + 0.5 * 50))
     assert by_key[STATS].written_bytes is not None
     assert by_key[STATS].written_bytes.value == pytest.approx(500 * 1000)
@@ -161,10 +165,12 @@ def test_what_was_never_measured_is_told_with_slides_that_would_tell(platform: P
     nothing = plan(platform)
     assert nothing.wall_s is None
     assert [one.key for one in nothing.unknown] == [*KEYS]
+    assert {one.work_s for one in nothing.entries} == {None}
     measured_home(platform)
     register(platform, *(f"j{n}" for n in range(5)), codec="jpeg2000")
     register(platform, "fine", mpp=0.26)
     found = plan(platform)
+    alone = plan(platform, ids=["fine"])
     told = {(one.key, one.kind): (one.n_slides, one.first) for one in found.unknown}
     assert told == {
         (key, kind): (n, first)
@@ -176,6 +182,7 @@ def test_what_was_never_measured_is_told_with_slides_that_would_tell(platform: P
     }
     assert found.wall_s is not None
     assert found.wall_s.value == pytest.approx(30 + 0.5 * 2 * (1 + 4 + 10))  # of a and b alone
+    assert (alone.wall_s, {one.work_s for one in alone.entries}) == (None, {None})
 
 
 def test_rates_are_of_this_device_and_of_the_parameters_in_force(
