@@ -189,7 +189,7 @@ def _cell_text(cell: Cell) -> str:
     said = f"{cell.state} {cell.reason}".strip()
     if cell.tissue_mm2 is not None:
         return f"[{style}]{said}[/] {cell.tissue_mm2:.2f} mm²"
-    count = f" {cell.n_patches} patches" if cell.n_patches is not None else ""
+    count = f" {counted(cell.n_patches, 'patch')}" if cell.n_patches is not None else ""
     return f"[{style}]{said}[/]{count}"
 
 

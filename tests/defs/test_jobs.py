@@ -100,7 +100,9 @@ def test_the_dataset_lists_the_slides_and_is_not_built_twice(bench: Workbench, h
     bench.ingest(write_slide(home / "a.svs", 1), write_slide(home / "b.svs", 2, mpp=None))
     (before,) = bench.run("build_datasets").asset_materializations_for_node("dataset__cohort")
     assert before.metadata["n_to_compute"].value == 2
-    assert before.metadata["to compute"].value.startswith("2 slides are left out whose features")
+    assert before.metadata["to compute"].value.startswith(
+        "left out for want of features, or of whole ones: 2 slides."
+    )
     bench.run()
     said = []
     for _ in range(2):

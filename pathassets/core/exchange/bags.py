@@ -68,6 +68,8 @@ class Bag:
     """What the features say of themselves: encoder, weights_sha256, precision, …"""
     tissue: Sequence[AnnotationPolygon] = ()
     """Outlines of the tissue that the patches were laid over, in level-0 pixels."""
+    tissue_said: str = ""
+    """Why they are not here, though the patches were laid over a mask."""
     choice: str = ""
     """SHA-256 of the rows that were chosen of its source; empty: all."""
 

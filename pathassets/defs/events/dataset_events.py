@@ -20,6 +20,7 @@ from pathassets.core.datasets.manifest import n_to_compute
 from pathassets.core.datasets.report import split_counts
 from pathassets.core.datasets.withdrawn import Withdrawn
 from pathassets.core.recipe import DATASET, Entry
+from pathassets.core.text import counted
 from pathassets.defs.events.numbers import fact_values
 from pathassets.defs.text import bullets, table_value, text_value
 from pathassets.engine.platform.datasets.build import BuiltDataset
@@ -56,9 +57,9 @@ def dataset_metadata(platform: Platform, built: BuiltDataset) -> dict[str, Any]:
 def _to_compute(built: BuiltDataset) -> dict[str, Any]:
     """What to do where slides are left out only for want of features; nothing where none is."""
     n_slides = n_to_compute(built.planned.left_out)
-    said = f"{n_slides} slides are left out whose features are not computed, or not whole"
-    remedy = "materialize the features of all slides, then this again"
-    return {"to compute": text_value(f"{said}: {remedy}")} if n_slides else {}
+    said = f"left out for want of features, or of whole ones: {counted(n_slides, 'slide')}"
+    remedy = "Materialize the features of all slides, then this again"
+    return {"to compute": text_value(f"{said}. {remedy}")} if n_slides else {}
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import Any
 
 from pathassets.adapters.annotations.reader import read_annotations
 from pathassets.adapters.parquet import load_locations
-from pathassets.adapters.store.store import Artifact, Store
+from pathassets.adapters.store.store import Artifact
 from pathassets.adapters.zarr.arrays import FeatureRows, load_embedding
 from pathassets.core.address import Address
 from pathassets.core.annotations.annotations import AnnotationPolygon
@@ -43,10 +43,10 @@ def open_bag(platform: Platform, member: Member, facts: SlideFacts) -> Bag:
     """
     artifact = read_present(platform, member.address)
     if member.address.stage == FEATURES:
-        bag = _features(platform.store, artifact, facts)
+        bag = _features(platform, artifact, facts)
         bits = member.used_bits
         return bag if bits is None else bag.only(used_rows(bits, len(bag)))
-    return _locations(platform.store, artifact, facts)
+    return _locations(platform, artifact, facts)
 
 
 def open_vector(platform: Platform, member: Member, facts: SlideFacts) -> SlideVector:
@@ -60,12 +60,13 @@ def open_vector(platform: Platform, member: Member, facts: SlideFacts) -> SlideV
     vector, said = load_embedding(store.fetch(artifact.address) / EMBEDDING)
     (features,) = (parent for parent in artifact.parents if parent.stage == FEATURES)
     return SlideVector(
-        bag=_features(store, read_present(platform, features), facts), vector=vector,
+        bag=_features(platform, read_present(platform, features), facts), vector=vector,
         method=str(said["method"]), source=str(artifact.address),
     )  # fmt: skip
 
 
-def _features(store: Store, artifact: Artifact, facts: SlideFacts) -> Bag:
+def _features(platform: Platform, artifact: Artifact, facts: SlideFacts) -> Bag:
+    store = platform.store
     path = store.fetch(artifact.address) / ROWS
     rows = FeatureRows(path)
     if rows.is_map:
@@ -82,12 +83,12 @@ def _features(store: Store, artifact: Artifact, facts: SlideFacts) -> Bag:
     if locations is not None and store.has(locations):
         overlap_px = overlap_of(store.read(locations).spec, footprint)
         footprint = replace(footprint, overlap_px=overlap_px)
-    return Bag(
+    bag = Bag(
         slide=replace(facts, mpp=float(said["slide_mpp"])), footprint=footprint,
         boxes_px0=rows.boxes_px0, source=str(artifact.address), n_columns=rows.n_columns,
         chunks=rows.chunks, attributes=said,
-        tissue=tissue_of(store, Address.parse(said.get("tissue_mask"))),
     )  # fmt: skip
+    return _with_tissue(platform, bag, Address.parse(said.get("tissue_mask")))
 
 
 def _patch_mpp(said: Mapping[str, Any]) -> float:
@@ -98,21 +99,21 @@ def _patch_mpp(said: Mapping[str, Any]) -> float:
     return float(said["side_px0"]) * float(said["slide_mpp"]) / float(said["patch_px"])
 
 
-def _locations(store: Store, artifact: Artifact, facts: SlideFacts) -> Bag:
+def _locations(platform: Platform, artifact: Artifact, facts: SlideFacts) -> Bag:
     said = artifact.facts
     locations = load_locations(
-        store.fetch(artifact.address) / LOCATIONS, side_px0=said["side_px0"],
+        platform.store.fetch(artifact.address) / LOCATIONS, side_px0=said["side_px0"],
         patch_px=said["patch_px"], mpp=said["mpp"], level=said["asked_level"],
     )  # fmt: skip
     mpp = _patch_mpp({**said, "patch_mpp": said["mpp"], "slide_mpp": facts.mpp})
     footprint = Footprint(patch_px=said["patch_px"], mpp=mpp, side_px0=said["side_px0"])
     mask = next((a for a in artifact.parents if a.stage == "tissue_mask"), None)
-    return Bag(
+    bag = Bag(
         slide=facts,
         footprint=replace(footprint, overlap_px=overlap_of(artifact.spec, footprint)),
         boxes_px0=locations.boxes_px0, source=str(artifact.address),
-        tissue=tissue_of(store, mask),
     )  # fmt: skip
+    return _with_tissue(platform, bag, mask)
 
 
 def overlap_of(spec: Mapping[str, Any], footprint: Footprint) -> float | None:
@@ -125,15 +126,24 @@ def overlap_of(spec: Mapping[str, Any], footprint: Footprint) -> float | None:
     return 0.0 if stride_px is None else float(footprint.patch_px - stride_px)
 
 
-def tissue_of(store: Store, mask: Address | None) -> tuple[AnnotationPolygon, ...]:
-    """Outlines of a tissue mask; none where it is not there any more."""
+def _with_tissue(platform: Platform, bag: Bag, mask: Address | None) -> Bag:
+    """A bag with the outlines of the mask that it was laid over, or why they are not here."""
     if mask is None:
-        return ()
+        return bag
     try:
-        artifact = store.read_checked(mask)
-    except StoreError:
-        return ()
-    return tuple(read_annotations(store.fetch(artifact.address) / OUTLINES).polygons)
+        return replace(bag, tissue=tissue_of(platform, mask))
+    except StoreError as error:
+        return replace(bag, tissue_said=f"without its tissue: {error}")
+
+
+def tissue_of(platform: Platform, mask: Address) -> tuple[AnnotationPolygon, ...]:
+    """Outlines of a tissue mask, its bytes checked.
+
+    Raises:
+        StoreError: it is gone or damaged.
+    """
+    artifact = read_present(platform, mask)
+    return tuple(read_annotations(platform.store.fetch(artifact.address) / OUTLINES).polygons)
 
 
 def drawn_of(platform: Platform, annotation: Address) -> tuple[AnnotationPolygon, ...]:

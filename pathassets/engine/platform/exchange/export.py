@@ -36,6 +36,7 @@ from pathassets.core.exchange.names import NameBy, names_of, unfit_names
 from pathassets.core.exchange.training import TrainingRow
 from pathassets.core.recipe import ANNOTATIONS
 from pathassets.core.stages import SLIDE_EMBEDDING
+from pathassets.core.text import counted
 from pathassets.engine.platform.exchange.bags import (
     PATCH_STAGES,
     drawn_of,
@@ -52,7 +53,6 @@ from pathassets.engine.platform.exchange.what import (
     version_of,
 )
 from pathassets.engine.platform.platform import Platform
-from pathassets.engine.platform.standing.absence import read_present
 from pathassets.errors import PathAssetsError, SpecError
 from pathassets.errors.wording import without_subject
 
@@ -140,7 +140,7 @@ def export(platform: Platform, request: ExportRequest) -> Iterator[ExportedSlide
         if place.is_dataset:
             tables = _export_tables(request.tool, done, names, folder, str(version))
             n_refused = len(members) - len(done)
-            said = f"without {n_refused} slides that were refused" if n_refused else ""
+            said = f"without {counted(n_refused, 'refused slide')}" if n_refused else ""
             yield replace(tables, said=tables.said or said)
 
 
@@ -180,7 +180,8 @@ def _files_of(
     platform: Platform, tool: Tool, member: Member, name: str
 ) -> tuple[list[OutputFile], str]:
     if tool == "qupath":
-        return list(qupath_files(_drawing(platform, member, name))), ""
+        drawing = _drawing(platform, member, name)
+        return list(qupath_files(drawing)), _no_tissue(drawing.bag) if drawing.bag else ""
     if member.address.stage == SLIDE_EMBEDDING:
         facts = facts_of(member, name, None)
         return list(_VECTORS[tool](open_vector(platform, member, facts))), ""
@@ -200,12 +201,11 @@ def _drawing(platform: Platform, member: Member, name: str) -> Drawing:
             remedy="Bring the file back, and export again",
         )
     plain = Drawing(name=name, source=str(member.address), shift_px0=np.array(info.origin_px0))
-    store, address = platform.store, member.address
+    address = member.address
     if address.stage == ANNOTATIONS:
         return replace(plain, drawn=drawn_of(platform, address))
     if address.stage == "tissue_mask":
-        read_present(platform, address)
-        return replace(plain, tissue=tissue_of(store, address))
+        return replace(plain, tissue=tissue_of(platform, address))
     if address.stage not in PATCH_STAGES:
         raise SpecError(
             f"{address}: QuPath cannot show it",
@@ -250,6 +250,11 @@ def _plain_tables(rows: list[TrainingRow]) -> Iterator[OutputFile]:
     )  # fmt: skip
 
 
+def _no_tissue(bag: Bag) -> str:
+    """Why outlines of tissue are not shown; empty where they are, or there are none."""
+    return bag.tissue_said
+
+
 def _no_patches(bag: Bag) -> str:
     """Why CLAM gets no file to read patches by; empty where it does."""
     if find_level_patch(bag) is not None:
@@ -262,7 +267,9 @@ _FORMATS: Mapping[str, _Format] = {
     "clam": _Format(files=clam_files, tables=clam_tables, opens_slide=True, said=_no_patches),
     "stamp": _Format(files=stamp_files, tables=stamp_tables),
     "slideflow": _Format(files=slideflow_files, tables=slideflow_tables),
-    "spatialdata": _Format(files=spatialdata_files, tables=_plain_tables, opens_slide=True),
+    "spatialdata": _Format(
+        files=spatialdata_files, tables=_plain_tables, opens_slide=True, said=_no_tissue
+    ),
     "anndata": _Format(files=anndata_files, tables=_plain_tables),
 }
 _VECTORS: Mapping[str, Callable[[SlideVector], Iterator[OutputFile]]] = {

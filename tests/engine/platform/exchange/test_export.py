@@ -487,16 +487,34 @@ def test_one_slide_s_artifact_is_exported_by_its_address_or_path(platform, plann
         assert (one.subject, one.state) == (planned[1].slide_id, "written")
 
 
+def damage(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[7] ^= 1
+    os.chmod(path, 0o600)  # noqa: PTH101
+    path.write_bytes(bytes(data))
+
+
 def test_a_damaged_artifact_is_not_exported(platform, planned, tmp_path):
     address = planned[0].steps[FEATURES].address
-    chunk = only(platform.store.path_of(address), "features.zarr/features/c/0/0")
-    data = bytearray(chunk.read_bytes())
-    data[7] ^= 1
-    os.chmod(chunk, 0o600)  # noqa: PTH101
-    chunk.write_bytes(bytes(data))
+    damage(only(platform.store.path_of(address), "features.zarr/features/c/0/0"))
     done = do(platform, "clam", tmp_path)
     assert states(done) == ["refused", "written"]
     assert "has other bytes" in done[0].said or "damaged" in done[0].said
+
+
+@pytest.mark.parametrize("tool", ["spatialdata", "qupath"])
+def test_tissue_that_is_damaged_is_told_to_be_left_out_and_mended_by_a_run(
+    platform, planned, tmp_path, tool
+):
+    mask = planned[0].steps["tissue_mask", "otsu"].address
+    damage(only(platform.store.path_of(mask), "*.geojson"))
+    lacking, whole = do(platform, tool, tmp_path)
+    assert (lacking.state, whole.state, whole.said) == ("written", "written", "")
+    assert lacking.said.startswith("without its tissue: ")
+    assert "pathassets run makes it anew" in lacking.said
+    list(run_batch(platform, plan_slides(platform), platform.recipe.per_slide, run_id="again"))
+    done = do(platform, tool, tmp_path, overwrite=True)
+    assert [(one.state, one.said) for one in done] == [("written", ""), ("kept", "")]
 
 
 def test_tables_say_how_many_slides_are_not_in_them(platform, planned, tmp_path):
@@ -506,7 +524,7 @@ def test_tables_say_how_many_slides_are_not_in_them(platform, planned, tmp_path)
     (tmp_path / "pt_files" / "a.pt").write_bytes(b"another's")
     done = do(platform, "clam", tmp_path, "dataset/cohort")
     assert states(done) == ["refused", "written", "written"]
-    assert done[-1].said == "without 1 slides that were refused"
+    assert done[-1].said == "without 1 refused slide"
     assert ",a," not in (tmp_path / "dataset.csv").read_text()
 
 
