@@ -7,6 +7,7 @@ the key that it can make no path of.
 
 from __future__ import annotations
 
+import platform
 import re
 
 from obstore import exceptions as foreign
@@ -98,7 +99,8 @@ def _of_who_asks(error: Exception, code: str, status: int, root: str) -> PathAss
     if code in _WRONG_KEYS or status == _N_UNKNOWN:
         return StoreError(root, f"does not know these credentials{_called(code)}", remedy=_LOG_IN)
     if any(place in str(error) for place in _NOBODY):
-        return StoreError(root, "there are no credentials for it", remedy=_LOG_IN)
+        said = f"there are no credentials for it on {platform.node()}"
+        return StoreError(root, said, remedy=f"{_LOG_IN}; of a cluster on each node")
     if isinstance(error, foreign.PermissionDeniedError | PermissionError) or status == _N_REFUSED:
         remedy = _GRANT if code == _DENIED else _LOOK
         return StoreError(root, f"refuses this to these credentials{_called(code)}", remedy=remedy)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 from contextlib import suppress
 
 import pytest
@@ -94,6 +95,7 @@ def test_half_of_a_pair_of_keys_is_none(bucket: str, name: str, monkeypatch: pyt
     monkeypatch.delenv(name)
     with pytest.raises(StoreError, match="there are no credentials for it") as caught:
         open_place(bucket)
+    assert f" on {platform.node()}" in caught.value.message  # of a cluster, on which node
     assert name in caught.value.remedy
 
 
