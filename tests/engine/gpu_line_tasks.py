@@ -7,8 +7,10 @@ import sys
 import time
 
 from pathassets.engine.workers import devices
+from tests.engine import simulated_cards
 
 if any("engine/workers/worker.py" in part for part in sys.orig_argv):  # and not in the test
+    simulated_cards.stay()
     devices._gpus = lambda _wanted: {"cuda:0": "GPU-a", "cuda:1": "GPU-b"}
 
 

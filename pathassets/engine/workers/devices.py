@@ -3,29 +3,34 @@
     assigned by a scheduler ─▶ the first that is seen     it is ours alone, or a share of it
     else                    ─▶ the first whose lock is free, or becomes so
 
-A lock is a file that bears the card's UUID, shared by every process of the machine: two batches
-never load two models onto one GPU, and processes that see different cards, each as `cuda:0`, do not
-wait for each other. A slice of a card (MIG) is a device with a UUID of its own. It is given back by
-the system when its holder dies.
+A lock bears the card's UUID and is shared by every process of the machine, whoever's it is: two
+batches never load two models onto one GPU, and processes that see different cards, each as
+`cuda:0`, do not wait for each other. A slice of a card (MIG) is a device with a UUID of its own.
+
+It is an address in the abstract namespace of Linux, which one process can have at a time, and which
+the system gives back when its holder dies. A file would have to lie in a folder that all share:
+services and schedulers' jobs have temporary folders of their own, and where everybody may write,
+the system lets nobody open another's file to make it (`fs.protected_regular`).
 """
 
 from __future__ import annotations
 
-import re
-import tempfile
+import errno
+import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, repeat
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from pathassets.engine.settings import visible_gpus
 from pathassets.errors import SpecError
 
 _POLL_S = 0.2
+_ADDRESS = b"\0pathassets/device/"
+_N_BYTES = 80
+"""Of a UUID; an address may have 107 bytes."""
 _SLICE = "MIG-"
 """How the name of a slice begins, where a process is given one."""
 _DEVICE_FILES = ("nvidia[0-9]*", "dxg", "kfd")
@@ -65,10 +70,8 @@ def lease_device(
         yield Lease(device=next(iter(gpus), "cpu"), n_devices=len(gpus))
         return
     device, lock = _acquire(gpus, on_wait)
-    try:
+    with lock:
         yield Lease(device=device, n_devices=len(gpus))
-    finally:
-        lock.release()
 
 
 def _gpus(wanted: str) -> Mapping[str, str]:
@@ -94,22 +97,23 @@ def _identity(uuid: str, name: str) -> str:
     return name.removeprefix(_SLICE) if name.startswith(_SLICE) else uuid
 
 
-def _acquire(gpus: Mapping[str, str], on_wait: Callable[[], None]) -> tuple[str, FileLock]:
-    folder = Path(tempfile.gettempdir()) / "pathassets-devices"
-    folder.mkdir(exist_ok=True)
-    with suppress(PermissionError):  # it is another user's, who opened it to all
-        folder.chmod(0o1777)
+def _acquire(gpus: Mapping[str, str], on_wait: Callable[[], None]) -> tuple[str, socket.socket]:
     while True:
         for device, uuid in gpus.items():
-            lock = FileLock(folder / f"{_file_name(uuid)}.lock", mode=0o666, thread_local=False)
-            try:
-                lock.acquire(timeout=0)
-            except Timeout:
-                continue
-            return device, lock
+            if (lock := try_lock(uuid)) is not None:
+                return device, lock
         on_wait()
         time.sleep(_POLL_S)
 
 
-def _file_name(uuid: str) -> str:
-    return re.sub(r"[^0-9A-Za-z-]", "_", uuid)
+def try_lock(uuid: str) -> socket.socket | None:
+    """What is held until it is closed, for a device of this UUID; None where another holds it."""
+    lock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        lock.bind(_ADDRESS + uuid.encode()[-_N_BYTES:])
+    except OSError as error:
+        lock.close()
+        if error.errno != errno.EADDRINUSE:
+            raise
+        return None
+    return lock

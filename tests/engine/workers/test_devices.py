@@ -6,8 +6,9 @@ import pytest
 
 from pathassets.adapters import torch as torch_adapter
 from pathassets.engine.workers import devices
-from pathassets.engine.workers.devices import Lease, lease_device, may_have_gpu
+from pathassets.engine.workers.devices import Lease, lease_device, may_have_gpu, try_lock
 from pathassets.errors import SpecError
+from tests.engine import simulated_cards
 from tests.engine.simulated_cards import cuda_uuids
 
 HOLDER = """
@@ -15,7 +16,9 @@ import sys
 import time
 from pathlib import Path
 from pathassets.engine.workers import devices
+from tests.engine.simulated_cards import stay
 
+stay()
 devices._gpus = lambda wanted: dict(seen.split("=") for seen in sys.argv[2].split(","))
 log = Path(sys.argv[1])
 for i in range(int(sys.argv[3])):
@@ -25,6 +28,21 @@ for i in range(int(sys.argv[3])):
         print(lease.device, flush=True)
         time.sleep(float(sys.argv[4]))
         held.unlink()
+"""
+
+OTHER_USER = """
+import os
+import sys
+import time
+from pathassets.engine.workers import devices
+from tests.engine.simulated_cards import stay
+
+stay()
+if os.geteuid() == 0:
+    os.setuid(65534)
+lock = devices.try_lock(sys.argv[1])
+print(lock is not None, flush=True)
+time.sleep(600)
 """
 
 MEETER = """
@@ -44,9 +62,8 @@ with LocalWorkers(n_workers=1, timeout_s=60).open(print, line, lambda _: None) a
 
 @pytest.fixture
 def see(tmp_path, monkeypatch):
-    """Let this process see GPUs; the machine has lock files of its own."""
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    """Let this process see GPUs, of a machine of its own."""
+    simulated_cards.move_to(tmp_path, monkeypatch)
     monkeypatch.setattr(devices, "may_have_gpu", lambda: True)
 
     def see(**uuids):
@@ -155,14 +172,13 @@ def test_who_waits_for_a_gpu_says_so_until_it_is_free(one_gpu, start_python):
 
 
 @pytest.mark.usefixtures("one_gpu")
-def test_what_a_scheduler_assigned_is_taken_without_a_lock(tmp_path):
+def test_what_a_scheduler_assigned_is_taken_without_a_lock():
     with (
         lease_device("cuda") as held,
         lease_device("cuda", is_assigned=True, on_wait=pytest.fail) as one,
         lease_device("auto", is_assigned=True, on_wait=pytest.fail) as other,
     ):
         assert held == one == other
-    assert {p.name for p in (tmp_path / "pathassets-devices").iterdir()} <= {"GPU-a.lock"}
 
 
 def test_of_several_that_a_scheduler_assigned_the_first_is_taken(see):
@@ -194,18 +210,36 @@ def test_a_killed_holder_gives_its_gpu_back(one_gpu, start_python):
         assert lease.device == "cuda:0"
 
 
-def test_a_lock_bears_the_uuid_of_its_card_and_is_open_to_every_user(tmp_path, see):
-    see(cuda_0="MIG-GPU-7/1/../x")  # whatever a driver calls a part of a card
-    old = os.umask(0o077)
-    try:
-        with lease_device("cuda"):
-            folder = tmp_path / "pathassets-devices"
-            assert folder.stat().st_mode & 0o777 == 0o777
-            [lock] = folder.iterdir()
-            assert lock.name == "MIG-GPU-7_1____x.lock"
-            assert lock.stat().st_mode & 0o666 == 0o666
-    finally:
-        os.umask(old)
+@pytest.mark.parametrize(
+    "uuid", [pytest.param(uuid, id=uuid[:4]) for uuid in ("MIG-GPU-7/1/../x", "ü" * 50, "7" * 500)]
+)
+def test_a_card_has_a_lock_whatever_a_driver_calls_it(see, uuid):
+    see(cuda_0=uuid)
+    with lease_device("cuda"):
+        assert try_lock(uuid) is None
+    lock = try_lock(uuid)
+    assert lock is not None
+    lock.close()
+
+
+@pytest.mark.timeout(60)
+def test_a_card_is_one_for_all_users_and_wherever_they_have_temporary_files(
+    one_gpu, start_python, monkeypatch
+):
+    """As `pathassets ui`, a service with `PrivateTmp` and a job of Slurm have them elsewhere."""
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("TMPDIR", str(one_gpu))
+        process = start_python(OTHER_USER, "GPU-a")
+    assert process.stdout.readline() == "True\n"
+    waited = []
+
+    def wait():
+        waited.append(True)
+        process.kill()
+
+    with lease_device("cuda", on_wait=wait) as lease:
+        assert lease.device == "cuda:0"
+    assert waited
 
 
 @pytest.fixture

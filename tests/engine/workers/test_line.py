@@ -6,13 +6,19 @@ import threading
 from collections import Counter
 
 import pytest
-from filelock import FileLock
 
+from pathassets.engine.workers import devices
 from pathassets.engine.workers import line as lines
 from pathassets.engine.workers.line import LineSpec
 from pathassets.engine.workers.pool import LocalWorkers
 from pathassets.errors import ResourcesShort, WorkerLost
-from tests.engine import gpu_line_tasks, import_error_tasks, line_tasks, pool_tasks
+from tests.engine import (
+    gpu_line_tasks,
+    import_error_tasks,
+    line_tasks,
+    pool_tasks,
+    simulated_cards,
+)
 from tests.engine.pool_tasks import workers_now
 from tests.engine.workers.test_pool import Popens
 
@@ -94,7 +100,7 @@ def test_a_line_without_gpus_reads_by_the_threads_that_it_was_given(monkeypatch)
 def test_a_line_on_a_gpu_shares_the_cores_with_those_on_others(
     monkeypatch, tmp_path, told, n_threads
 ):
-    monkeypatch.setenv("TMPDIR", str(tmp_path))  # where the locks are
+    simulated_cards.move_to(tmp_path, monkeypatch)
     monkeypatch.setenv("PATHASSETS_READ_THREADS", told)
     monkeypatch.setattr(lines, "may_have_gpu", lambda: True)
     expected = n_threads or max(1, len(os.sched_getaffinity(0)) // 2)
@@ -104,22 +110,17 @@ def test_a_line_on_a_gpu_shares_the_cores_with_those_on_others(
 
 @pytest.mark.timeout(60)
 def test_a_line_that_waits_for_its_device_is_not_ended_by_the_timeout(monkeypatch, tmp_path):
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    folder = tmp_path / "pathassets-devices"
-    folder.mkdir()
-    locks = [FileLock(folder / f"GPU-{name}.lock", thread_local=False) for name in "ab"]
-    for lock in locks:
-        lock.acquire()
-    released = threading.Timer(2.0, locks[1].release)
-    released.start()
-    found = done_by(gpu_line_tasks.tell_threads, ["a"], device="cuda", timeout_s=1.0)
-    released.join()
-    locks[0].release()
+    simulated_cards.move_to(tmp_path, monkeypatch)
+    with devices.try_lock("GPU-a"), devices.try_lock("GPU-b") as second:
+        released = threading.Timer(2.0, second.close)
+        released.start()
+        found = done_by(gpu_line_tasks.tell_threads, ["a"], device="cuda", timeout_s=1.0)
+        released.join()
     assert found["a"][1] == "cuda:1"
 
 
 def test_a_line_is_on_every_device_where_there_are_items(monkeypatch, tmp_path):
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    simulated_cards.move_to(tmp_path, monkeypatch)
     monkeypatch.setattr(lines, "may_have_gpu", lambda: True)
     go_on = tmp_path / "go on"
     with open_lines(gpu_line_tasks.hold_back, device="cuda") as workers:
