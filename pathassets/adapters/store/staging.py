@@ -12,7 +12,10 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
+import shlex
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -57,6 +60,7 @@ class Staging:
         try:
             keep_private(self.root)
             make_own_folder(self.folder)
+            _tell_of_group(self.root, self.folder)
             tempfile.TemporaryFile(dir=self.folder).close()
         except OSError as error:
             raise not_writable(self.root, error) from error
@@ -152,11 +156,36 @@ def _sweep_run(folder: Path) -> bool:
 
 def not_writable(root: Path, error: OSError) -> StoreError:
     """What the disk says of a store in which nothing can be begun."""
-    is_refused = error.errno not in _DISK_FAULTS
-    return StoreError(
-        root,
-        f"the store is not writable: {error.strerror or error}",
-        remedy="Grant write permission, or point PATHASSETS_STORE at a folder you own"
-        if is_refused
-        else MEND_DISK,
-    )
+    remedy = "Grant write permission, or point PATHASSETS_STORE at a folder you own"
+    if error.errno in _DISK_FAULTS:
+        remedy = MEND_DISK
+    elif is_of_group(root):
+        remedy = f"Each who made something in it opens it to the group: {open_to_group(root)}"
+    return StoreError(root, f"the store is not writable: {error.strerror or error}", remedy=remedy)
+
+
+def is_of_group(root: Path) -> bool:
+    """Whether a folder is one that a group is to write in, and hands its group down."""
+    try:
+        mode = root.stat().st_mode
+    except OSError:
+        return False
+    return bool(mode & stat.S_ISGID and mode & stat.S_IWGRP)
+
+
+def open_to_group(root: Path) -> str:
+    """The command that opens what is in a folder, and will be, to its group, whatever the umask."""
+    return f"setfacl -R -m g::rwX -d -m g::rwX {shlex.quote(str(root))}"
+
+
+def _tell_of_group(root: Path, folder: Path) -> None:
+    """Tell who makes in a group's store what the others of the group cannot go on with."""
+    made = folder.stat()
+    is_closed = made.st_uid == os.geteuid() and not made.st_mode & stat.S_IWGRP
+    if is_closed and is_of_group(root):
+        logger.warning(
+            "%s: is a group's, and by your umask the group cannot work on with what you make in "
+            "it; this opens it to the group: %s",
+            root,
+            open_to_group(root),
+        )
