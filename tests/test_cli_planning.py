@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from collections import Counter
 from pathlib import Path
@@ -66,6 +67,12 @@ def test_a_plan_knows_nothing_then_what_a_run_took_then_that_nothing_is_left(hom
         assert features["patches"]["value"] == pytest.approx(24)  # all are alike
         assert second["wall_s"]["low"] <= second["wall_s"]["value"] <= second["wall_s"]["high"]
         assert "80 % sure) in 1 run on " in output("plan")
+        shutil.rmtree(next((home / "store" / "features" / "colour").iterdir()))
+        unseen = planned("--no-look")
+        assert (unseen["has_looked"], unseen["n_current"]) == (False, 4)
+        assert "not looked at the store: 12 artifacts, seen whole" in output("plan", "--no-look")
+        seen = planned()
+        assert (seen["has_looked"], seen["n_current"], seen["n_to_do"]) == (True, 3, 4)
         nobody = output("run", "--slides", "s5-*", "--shard", "99999/100000")
         assert "no slide is meant by this selection and shard" in nobody
         assert "--shard '3/2'" in CliRunner().invoke(main, ["plan", "--shard", "3/2"]).stderr

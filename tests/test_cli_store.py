@@ -245,6 +245,21 @@ def test_a_home_whose_name_was_mistyped_is_not_begun_beside_the_one_that_is_mean
     assert not mistyped.exists()
 
 
+def test_a_folder_within_a_home_is_no_home_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert invoke("init", tmp_path / "lab").exit_code == 0
+    (tmp_path / "lab" / ".dagster").mkdir()
+    monkeypatch.chdir(tmp_path / "lab" / "inbox")
+    for command in ("status", "plan"):
+        said = rejected_file(command)
+        assert "is no home, and lies in one" in said
+        assert f"cd {tmp_path / 'lab'}" in said
+    assert not (tmp_path / "lab" / "inbox" / "store").exists()
+    assert invoke("init", tmp_path / "lab" / "inbox").exit_code == 0
+    assert invoke("status").exit_code == 0
+
+
 def test_on_a_store_that_is_read_only_what_reads_works_and_what_writes_refuses(home: Path) -> None:
     a = features(home, "a")
     whole = (states(home), output("lineage", a), output("status"))

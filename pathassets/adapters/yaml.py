@@ -56,10 +56,15 @@ def _text_of(path: Path) -> str:
         with open_named(path) as file:
             data = file.read(MOST_BYTES + 1)
         text = data.decode()
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise SpecError(
-            f"{path}: cannot read the recipe: {error}",
-            remedy="Point PATHASSETS_RECIPE at a recipe file, or unset it for the default one",
+            f"{path}: cannot read the recipe: it is no text in UTF-8",
+            remedy="Save it as UTF-8, or point PATHASSETS_RECIPE at a recipe file",
+        ) from error
+    except OSError as error:
+        raise SpecError(
+            f"{path}: cannot read the recipe: {error.strerror or error}",
+            remedy="Put it back or mount its disk, or point PATHASSETS_RECIPE at a recipe file",
         ) from error
     if len(data) > MOST_BYTES:
         raise SpecError(

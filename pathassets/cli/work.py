@@ -13,11 +13,11 @@ from pathassets.core.shards import Shard
 from pathassets.engine.platform.platform import Platform, open_to_read
 from pathassets.engine.platform.selection import choose_slides
 from pathassets.engine.platform.selections.entries import choose_entries
+from pathassets.engine.platform.standing.look import MAX_LOOKED
 from pathassets.engine.platform.standing.refresh import refresh_wanted
 from pathassets.engine.platform.standing.rows import first_rows, slide_rows
 from pathassets.engine.platform.standing.troubles import find_troubles
 from pathassets.engine.platform.status import (
-    MAX_LOOKED,
     cohort_status,
     dataset_cells,
     foresee,
@@ -120,16 +120,19 @@ def _chosen(
     return tuple(one for page in pages for one in page if shard is None or shard.holds(one))
 
 
-@click.command()
-@click.option("--slides", multiple=True, metavar="SELECTION", help="Of these alone, as run takes.")
-@click.option("--json", "as_json", is_flag=True, help="For machines: every row.")
-@click.option("--all", "is_whole", is_flag=True, help="Every row of a cohort of thousands.")
-@click.option(
+looks = click.option(
     "--look/--no-look",
     "is_looking",
     default=None,
     help=f"Whether to look at the store's files; of up to {MAX_LOOKED:,} artifacts it does.",
 )
+
+
+@click.command()
+@click.option("--slides", multiple=True, metavar="SELECTION", help="Of these alone, as run takes.")
+@click.option("--json", "as_json", is_flag=True, help="For machines: every row.")
+@click.option("--all", "is_whole", is_flag=True, help="Every row of a cohort of thousands.")
+@looks
 def status(
     slides: tuple[str, ...], *, as_json: bool, is_whole: bool, is_looking: bool | None
 ) -> None:

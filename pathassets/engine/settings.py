@@ -22,6 +22,8 @@ from pathassets.engine.setting_values import (
 )
 from pathassets.errors import SpecError
 
+OWN_RECIPE = "recipe.yaml"
+"""A home's own."""
 DEFAULT_RECIPE = Path(__file__).parent.parent / "recipe.yaml"
 CATALOG_FILE = "catalog.sqlite"
 """Of the store, where no other catalog is named."""
@@ -161,14 +163,14 @@ def read_settings() -> Settings:
     """
     home = _path("PATHASSETS_HOME", Path())
     store = _store(home / "store")
-    own = home / "recipe.yaml"
+    own = home / OWN_RECIPE
     cluster = _cluster(_text("PATHASSETS_WORKERS", ""))
     n_workers = usable_cores() if cluster else _whole("PATHASSETS_WORKERS", usable_cores())
     return Settings(
         home=home,
         store=store,
         catalog_url=_text("PATHASSETS_CATALOG", default_catalog(store, home)),
-        recipe=_path("PATHASSETS_RECIPE", own if own.is_file() else DEFAULT_RECIPE),
+        recipe=_path("PATHASSETS_RECIPE", own if os.path.lexists(own) else DEFAULT_RECIPE),
         inboxes=_inboxes(home / "inbox"),
         inbox_stable_s=_number("PATHASSETS_INBOX_STABLE_S", 60.0),
         n_workers=n_workers,

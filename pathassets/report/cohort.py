@@ -13,7 +13,6 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from pathassets.catalog.standing.looks import LookAge
 from pathassets.core.address import Address
 from pathassets.core.recipe import Key
 from pathassets.core.text import counted, visible
@@ -24,6 +23,7 @@ from pathassets.engine.platform.status import CohortStatus, Foreseen, cohort_sta
 from pathassets.errors import AnnotationsMissing, SelectionError
 from pathassets.report.annotations import annotation_plain
 from pathassets.report.console import open_console, paragraph
+from pathassets.report.daily.looks import look_line
 from pathassets.report.daily.planning import skipped_lines
 from pathassets.report.json_text import json_text
 
@@ -70,24 +70,6 @@ def status_table(stand: CohortStatus, rows: Iterable[SlideStatus]) -> None:
     doubts(stand.doubts)
     if stand.look is not None:
         console.print(look_line(stand.look, datetime.now(UTC)))
-
-
-def look_line(age: LookAge, at: datetime) -> str:
-    """Say how old what is known of the store is.
-
-    >>> at, seen = datetime(2026, 1, 31, tzinfo=UTC), datetime(2026, 1, 29, tzinfo=UTC)
-    >>> look_line(LookAge(n_artifacts=3, oldest_at=seen, n_never=1), at)
-    'not looked at the store: 3 artifacts, seen whole 48 hours ago or since, 1 never: --look looks'
-    """
-    never = f", {age.n_never} never" if age.n_never else ""
-    if age.oldest_at is None:
-        seen = ", none seen since it was made" if age.n_artifacts else ""
-        never = ""
-    else:
-        hours = (at - age.oldest_at).total_seconds() / 3600
-        seen = f", seen whole {hours:.0f} hours ago or since"
-    artifacts = counted(age.n_artifacts, "artifact")
-    return f"not looked at the store: {artifacts}{seen}{never}: --look looks"
 
 
 def _table(stand: CohortStatus, rows: list[SlideStatus]) -> None:

@@ -29,7 +29,9 @@ MAX_ROWS = 50
 
 def version_table(versions: Sequence[DatasetVersion]) -> None:
     """Print one row a version."""
-    table = Table("dataset", "version", "digest", "slides", "left out", "made", "who", "why")
+    table = Table(
+        "dataset", "version", "digest", "slides", "left out", "made", "frozen", "who", "why"
+    )
     for one in versions:
         table.add_row(*(_plain(cell) for cell in _version_cells(one)))
     open_console().print(table if versions else "no dataset was built yet: pathassets run")
@@ -38,14 +40,13 @@ def version_table(versions: Sequence[DatasetVersion]) -> None:
 def _version_cells(one: DatasetVersion) -> Iterable[object]:
     release, artifact = one.release, one.artifact
     facts = artifact.facts if artifact else {}
-    made_at = (release or artifact).made_at if release or artifact else None  # type: ignore[union-attr]
     return (
         one.address.name,
         release.version if release else "",
         one.address.digest,
         facts.get("n_slides", ""),
         facts.get("n_left_out", ""),
-        f"{made_at:%Y-%m-%d %H:%M}" if made_at else "",
+        *(f"{of.made_at:%Y-%m-%d %H:%M}" if of else "" for of in (artifact, release)),
         release.who if release else "",
         release.why if release else "",
     )

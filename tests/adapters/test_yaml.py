@@ -72,7 +72,7 @@ def test_a_key_given_twice_is_refused_with_both_lines(tmp_path, text, line, firs
         ("tissue_mask:\n  otsu: !python/object:os.system {}", ":2: not YAML"),
         ("a: \x07", "not YAML"),
         ("tissue_mask: 2025-13-45", "not YAML"),
-        (b"\xff\xfe\xfa", "cannot read the recipe"),
+        ("tissue_mask: {}".encode("utf-16"), "cannot read the recipe: it is no text in UTF-8"),
     ],
 )
 def test_what_is_not_yaml_is_refused_with_its_line(tmp_path, text, said):

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from pathassets.engine import settings as settings_module
+from pathassets.engine.platform.recipe import open_recipe
 from pathassets.engine.settings import (
     DEFAULT_RECIPE,
     MOST_THREADS,
@@ -155,6 +156,22 @@ def test_every_variable_moves_its_thing(home, monkeypatch):
     assert (settings.scratch, settings.scratch_bytes) == (Path.home() / "fast", 5 * 10**8)
     assert settings.device == "cuda"
     assert settings == replace(settings, home=home)
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, lambda own: own.symlink_to("/not/mounted.yaml")])
+def test_a_recipe_of_the_home_that_cannot_be_read_is_not_the_packages(home, make):
+    make(home / "recipe.yaml")
+    with pytest.raises(SpecError, match=r"recipe\.yaml: cannot read the recipe"):
+        open_recipe(read_settings())
+
+
+def test_a_recipe_of_another_name_is_told_and_not_the_packages(home, monkeypatch):
+    (home / "recipe.yml").write_text(DEFAULT_RECIPE.read_text())
+    with pytest.raises(SpecError, match=r"recipe\.yml: is not read") as caught:
+        open_recipe(read_settings())
+    assert "PATHASSETS_RECIPE" in caught.value.remedy
+    monkeypatch.setenv("PATHASSETS_RECIPE", str(home / "recipe.yml"))
+    assert open_recipe(read_settings()).entries
 
 
 def test_a_recipe_in_the_home_is_taken_before_the_packages(home, monkeypatch):

@@ -14,7 +14,7 @@ from pathassets.core.recipe import Recipe
 from pathassets.engine.platform.ledgers import encoders_of
 from pathassets.engine.platform.merged_slides import adopt_annotations
 from pathassets.engine.platform.recipe import open_recipe
-from pathassets.engine.settings import Settings
+from pathassets.engine.settings import OWN_RECIPE, Settings
 from pathassets.engine.stores import store_of
 from pathassets.engine.workers.on_ray.workers import RayWorkers
 from pathassets.engine.workers.pool import LocalWorkers, Workers
@@ -137,9 +137,9 @@ def _open(settings: Settings, recipe: Recipe) -> Platform:
 def _require_known(settings: Settings) -> None:
     """Refuse a home that is not there, and what was never a store but the catalog knows of one.
 
-    The one is a slip of the pen: all would begin anew beside the home that is meant. The other is
-    where a disk is to be mounted, most likely, or another bucket is meant: everything would be made
-    again there.
+    The one is a slip of the pen, or a folder within the home that is meant: all would begin anew
+    beside it. The other is where a disk is to be mounted, most likely, or another bucket is meant:
+    everything would be made again there.
     """
     if not os.path.isdir(settings.home):  # noqa: PTH112 - never raises
         raise StoreError(
@@ -149,6 +149,13 @@ def _require_known(settings: Settings) -> None:
             f"pathassets init {shlex.quote(str(settings.home))}",
         )
     store = store_of(settings)
+    if not store.was_opened() and (above := _home_above(settings.home)) is not None:
+        raise StoreError(
+            settings.home,
+            f"is no home, and lies in one, {above}",
+            remedy=f"cd {shlex.quote(str(above))}; to begin another home here: pathassets init "
+            f"{shlex.quote(str(settings.home))}",
+        )
     if settings.has_own_catalog or store.was_opened():
         return
     with Catalog.open(settings.catalog_url) as catalog:
@@ -159,3 +166,11 @@ def _require_known(settings: Settings) -> None:
                 f"was never a store, and {catalog!r} knows artifacts",
                 remedy=f"{look} at PATHASSETS_STORE. To make everything again, here: {store.mark}",
             )
+
+
+def _home_above(folder: Path) -> Path | None:
+    """The home within which a folder lies that is none itself; None where there is no such home."""
+    if os.path.lexists(folder / OWN_RECIPE):
+        return None
+    above = (p for p in folder.parents if (p / OWN_RECIPE).is_file())
+    return next((home for home in above if (home / ".dagster").is_dir()), None)

@@ -16,13 +16,14 @@ from pathassets.adapters.files import FileStamp, fingerprint_of, stamp_of
 from pathassets.adapters.yaml import load_recipe
 from pathassets.core.recipe import Recipe
 from pathassets.core.spec import digest_of
-from pathassets.engine.settings import Settings
+from pathassets.engine.settings import DEFAULT_RECIPE, Settings
 from pathassets.errors import SlideError, SpecError
 
 logger = logging.getLogger(__name__)
 
 HASHES = ".weights"
 """Folder of the home with one small file for each file that was hashed."""
+OTHER_NAME = "recipe.yml"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -32,6 +33,12 @@ def open_recipe(settings: Settings) -> Recipe:
     Raises:
         SpecError: with file, line and remedy.
     """
+    other = settings.home / OTHER_NAME
+    if settings.recipe == DEFAULT_RECIPE and other.exists():
+        raise SpecError(
+            f"{other}: is not read, a home's recipe is called recipe.yaml",
+            remedy="Rename it, or point PATHASSETS_RECIPE at it",
+        )
     hasher = WeightsHasher(folder=settings.recipe.parent, kept=settings.home / HASHES)
     return load_recipe(settings.recipe, hasher.hash_weights)
 

@@ -19,7 +19,7 @@ from pathassets.engine.platform.planning.work import Skipped, find_work
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.presence import FewFacts
 from pathassets.engine.platform.selection import doubts_of
-from pathassets.engine.platform.standing.look import look
+from pathassets.engine.platform.standing.look import look, look_where_quick
 from pathassets.engine.platform.standing.refresh import refresh_wanted
 from pathassets.engine.platform.standing.rows import (
     Cell,
@@ -31,8 +31,6 @@ from pathassets.engine.platform.standing.rows import (
 from pathassets.engine.platform.standing.troubles import Troubles, find_troubles
 from pathassets.errors import CatalogError, SelectionError, SpecError
 
-MAX_LOOKED = 2_000
-"""Artifacts that are looked at without being asked to: an eighth of a second."""
 MAX_EXACT = 5_000
 """Slides of which it is worked out which version a dataset would be, where that is not known."""
 
@@ -73,11 +71,8 @@ def cohort_status(platform: Platform, *, is_looking: bool | None = None) -> Coho
     n_slides = catalog.n_slides()
     if not n_slides and not rejected_files:
         require_own_catalog(platform)
+    age = look_where_quick(platform, plan_id, is_looking=is_looking)
     counts = catalog.state_counts(plan_id)
-    has_looked = _n_made(counts) <= MAX_LOOKED if is_looking is None else is_looking
-    if has_looked:
-        look(platform, plan_id)
-        counts = catalog.state_counts(plan_id)
     return CohortStatus(
         n_slides=n_slides,
         counts={entry.key: counts.get(entry.key, {}) for entry in platform.recipe.per_slide},
@@ -85,7 +80,7 @@ def cohort_status(platform: Platform, *, is_looking: bool | None = None) -> Coho
         datasets=dataset_cells(platform, plan_id, is_exact=n_slides <= MAX_EXACT),
         troubles=find_troubles(platform, plan_id),
         rejected_files=rejected_files,
-        look=None if has_looked else catalog.look_age(plan_id),
+        look=age,
         doubts=tuple(doubts_of(platform)),
         left_out=left_out,
     )
@@ -99,11 +94,8 @@ def slides_status(
     left_out = left_out_cells(platform, [one.key for one in platform.recipe.per_slide])
     platform = platform.readable
     plan_id = refresh_wanted(platform)
+    age = look_where_quick(platform, plan_id, slide_ids, is_looking=is_looking)
     counts = platform.catalog.state_counts(plan_id, slide_ids)
-    has_looked = _n_made(counts) <= MAX_LOOKED if is_looking is None else is_looking
-    if has_looked:
-        look(platform, plan_id, slide_ids)
-        counts = platform.catalog.state_counts(plan_id, slide_ids)
     return CohortStatus(
         n_slides=len(slide_ids),
         counts={entry.key: counts.get(entry.key, {}) for entry in platform.recipe.per_slide},
@@ -111,7 +103,7 @@ def slides_status(
         datasets=(),
         troubles=find_troubles(platform, plan_id, chosen) if chosen else Troubles(),
         rejected_files=(),
-        look=None if has_looked else platform.catalog.look_age(plan_id),
+        look=age,
         left_out=left_out,
     )
 
@@ -120,10 +112,6 @@ def _n_drawn(platform: Platform, counts: Mapping[Key, Mapping[str, int]]) -> Map
     return {
         entry.name: sum(counts.get(entry.key, {}).values()) for entry in platform.recipe.recorded
     }
-
-
-def _n_made(counts: Mapping[Key, Mapping[str, int]]) -> int:
-    return sum(n.get("current", 0) + n.get("damaged", 0) for n in counts.values())
 
 
 def require_own_catalog(platform: Platform) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
+from datetime import UTC, datetime
 
 from rich.markup import escape
 from rich.table import Table
 
+from pathassets.catalog.standing.looks import LookAge
 from pathassets.core.rates import SHARE, Estimate
 from pathassets.core.text import counted
 from pathassets.core.units import duration, volume
@@ -16,13 +18,15 @@ from pathassets.engine.platform.planning.rates import MIN_SLIDES, Kind, Place
 from pathassets.engine.platform.planning.work import Skipped
 from pathassets.engine.platform.standing.rows import Cell
 from pathassets.report.console import open_console
+from pathassets.report.daily.looks import look_line
 from pathassets.report.json_text import json_text
 
 
-def plan_page(found: Forecast, asked: Place) -> None:
+def plan_page(found: Forecast, asked: Place, age: LookAge | None = None) -> None:
     """Print what would be done, how long it will take, and what nobody knows or would be skipped.
 
-    `asked` is where the run would work.
+    `asked` is where the run would work, `age` how old the last look at the store is, where it was
+    not looked at.
     """
     console = open_console()
     work = found.work
@@ -37,6 +41,8 @@ def plan_page(found: Forecast, asked: Place) -> None:
         console.print(f"[yellow]not known[/] {escape(line)}")
     for line in skipped_lines(work.skipped):
         console.print(f"[yellow]skipped[/] {escape(line)}")
+    if age is not None:
+        console.print(look_line(age, datetime.now(UTC)))
 
 
 def skipped_lines(skipped: Iterable[Skipped]) -> Iterator[str]:
@@ -125,13 +131,16 @@ def _unknown_line(one: Unknown, names: list[str]) -> str:
     return f"{said}. First: pathassets run --slides {','.join(one.first)}"
 
 
-def plan_json(found: Forecast, asked: Place, left_out: Iterable[Cell] = ()) -> str:
+def plan_json(
+    found: Forecast, asked: Place, age: LookAge | None = None, left_out: Iterable[Cell] = ()
+) -> str:
     """The same for machines; seconds and bytes."""
     work, wall = found.work, found.wall
     return json_text(
         {
             "n_slides": work.n_slides,
             "n_current": work.n_current,
+            "has_looked": age is None,
             "n_to_do": found.n_to_do,
             "n_runs": found.n_runs,
             "machine": asked.machine,

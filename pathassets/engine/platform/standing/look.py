@@ -10,11 +10,13 @@ from collections.abc import Collection, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 
 from pathassets.adapters.store.damage import Damage
-from pathassets.catalog.standing.looks import Files, InForce
+from pathassets.catalog.standing.looks import Files, InForce, LookAge
 from pathassets.core.address import Address
 from pathassets.core.recipe import Key
 from pathassets.engine.platform.platform import Platform
 
+MAX_LOOKED = 2_000
+"""Artifacts that are looked at without being asked to: an eighth of a second."""
 JUST_NOW = timedelta(minutes=1)
 """What was seen whole since is not noted again."""
 N_RECORDED = 900
@@ -43,6 +45,21 @@ def look(
     n_noted = _record(platform, ((taken.popleft(), damage) for _, damage in found))
     if slide_ids is None and key is None and n_noted:
         platform.catalog.note_look(plan_id)
+
+
+def look_where_quick(
+    platform: Platform, plan_id: int, slide_ids: Collection[str] | None = None, *,
+    is_looking: bool | None = None,
+) -> LookAge | None:  # fmt: skip
+    """Look at the store where that is quick or asked for; else how old the last look is."""
+    if is_looking is None:
+        counts = platform.catalog.state_counts(plan_id, slide_ids).values()
+        n_made = sum(n.get("current", 0) + n.get("damaged", 0) for n in counts)
+        is_looking = n_made <= MAX_LOOKED
+    if not is_looking:
+        return platform.catalog.look_age(plan_id)
+    look(platform, plan_id, slide_ids)
+    return None
 
 
 def _record(platform: Platform, looks: Iterable[tuple[InForce, Damage | None]]) -> int:

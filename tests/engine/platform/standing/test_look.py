@@ -7,7 +7,7 @@ from sqlalchemy import update
 from pathassets.adapters.store.folder_store import FolderStore
 from pathassets.catalog.database.connect import writing
 from pathassets.catalog.tables import artifact, plan
-from pathassets.engine.platform import status
+from pathassets.engine.platform.standing import look as look_module
 from pathassets.engine.platform.standing.look import look
 from pathassets.engine.platform.standing.refresh import refresh_wanted
 from pathassets.engine.platform.standing.rows import slide_rows
@@ -70,7 +70,7 @@ def test_of_a_large_cohort_status_says_how_old_the_look_is_unless_asked_to_look(
 ):
     assert cohort_status(platform).look is None
     assert sum(looked.values()) == 6
-    monkeypatch.setattr(status, "MAX_LOOKED", 5)
+    monkeypatch.setattr(look_module, "MAX_LOOKED", 5)
     looked.clear()
     age = cohort_status(platform).look
     assert (age.n_artifacts, age.n_never) == (6, 0)
