@@ -14,6 +14,8 @@ from hypothesis import settings
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"
+SLOW_TIMEOUT_S = 900
+"""Of a slow test: the longest takes 85 s alone, and more than 300 where others have the cores."""
 SETTINGS = ("PATHASSETS_", "DAGSTER_", "AWS_", "AZURE_", "GOOGLE_")
 
 # Threads of OpenMP that wait for each other sleep, also in processes started here. By default they
@@ -30,9 +32,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.getoption("--slow"):
-        return
     slow = [item for item in items if item.get_closest_marker("slow")]
+    if config.getoption("--slow"):
+        for item in slow:
+            if not item.get_closest_marker("timeout"):
+                item.add_marker(pytest.mark.timeout(SLOW_TIMEOUT_S))
+        return
     items[:] = [item for item in items if not item.get_closest_marker("slow")]
     config.hook.pytest_deselected(items=slow)
 
