@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pathassets.adapters.named_files import remedy_of
 from pathassets.core.text import quoted
 from pathassets.errors import SpecError
+
+MAX_LISTED = 10
+"""Columns that are named of those that are left alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,3 +111,13 @@ def check_names(columns: Sequence[str], read: Sequence[str], path: Path | str) -
     twice = [name for name in read if counts[name] > 1]
     if twice:
         raise SpecError(f"{path}: two columns are called {twice[0]!r}", remedy="Rename one")
+
+
+def left_alone(header: Sequence[str], taken: Collection[int]) -> str:
+    """Names of the columns that are not among those taken, the first few; empty where none is.
+
+    >>> left_alone(["file", "label.grade", "", "remark"], [0])
+    'label.grade, remark'
+    """
+    names = [quoted(name)[1:-1] for i, name in enumerate(header) if name and i not in taken]
+    return ", ".join(names[:MAX_LISTED]) + (", …" if len(names) > MAX_LISTED else "")

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pathassets.adapters.tables.reading import read_table
-from pathassets.adapters.tables.table import Table, TableLine, check_names, plain
+from pathassets.adapters.tables.table import Table, TableLine, check_names, left_alone, plain
 from pathassets.catalog.cohorts.state import NAMED
-from pathassets.core.text import counted, quoted
+from pathassets.core.text import counted
 from pathassets.engine.platform.cohorts.labels import (
     FIXED,
     LabelColumn,
@@ -46,7 +46,6 @@ _OF_SLIDE = ("mpp", "stain")
 """What cannot be said of a patient."""
 KEYS = ("slide", "slide_id", "file", "path", "filename", "file_name", "patient", "patient_id")
 """Columns of which a table has one at least."""
-MAX_LISTED = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,11 +201,5 @@ def notes_on(table: Table, columns: Mapping[str, int]) -> Iterator[str]:
                 f"column {name!r}: numbers, not text, in {n} of its cells: zeros they began with "
                 "are lost"
             )
-    left = [
-        quoted(name)[1:-1]
-        for place, name in enumerate(table.header)
-        if place not in columns.values() and name
-    ]
-    if left:
-        more = ", …" if len(left) > MAX_LISTED else ""
-        yield f"columns that are left alone: {', '.join(left[:MAX_LISTED])}{more}"
+    if left := left_alone(table.header, columns.values()):
+        yield f"columns that are left alone: {left}"

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from pathassets.adapters.objects.remote_file import FilePlace
 from pathassets.adapters.tables.csv_table import SEPARATORS, CsvTable, read_csv_table
-from pathassets.adapters.tables.table import check_names
+from pathassets.adapters.tables.table import check_names, left_alone
 from pathassets.core.slides.slide import check_mpp
 from pathassets.core.text import counted, quoted
 from pathassets.engine.platform.ingestion.spelling import alike, told
@@ -131,7 +131,8 @@ def read_cohort(path: Path, *, unknown: Collection[str] = UNKNOWN_WORDS) -> Coho
         for cell in found.values()
         if (said := cell.strip()) and said.casefold() in words
     )
-    return Cohort(rows, str(path), _reading(table, len(rows), taken), table.sha256)
+    said = _reading(table, columns.values(), len(rows), taken)
+    return Cohort(rows, str(path), said, table.sha256)
 
 
 def _columns(table: CsvTable, path: Path) -> dict[str, int]:
@@ -213,9 +214,13 @@ def _tell_alike(name: str, cells: Iterable[tuple[str, int]], unknown: set[str], 
         logger.warning("%s: %s: %d more are like these", path, name, len(groups) - MAX_ALIKE)
 
 
-def _reading(table: CsvTable, n_lines: int, unknown: Counter[str]) -> str:
+def _reading(table: CsvTable, taken: Collection[int], n_lines: int, unknown: Counter[str]) -> str:
     lines = counted(n_lines, "line")
     said = f"{lines}, {table.charset}, separated by {SEPARATORS[table.separator]}"
     times = {1: "once", 2: "twice"}
     words = (f"{quoted(word)} {times.get(n, f'{n} times')}" for word, n in sorted(unknown.items()))
-    return f"{said}; taken as unknown: {', '.join(words)}" if unknown else said
+    if unknown:
+        said += f"; taken as unknown: {', '.join(words)}"
+    if left := left_alone(table.header, taken):
+        said += f"; left alone, pathassets cohort import takes more: {left}"
+    return said

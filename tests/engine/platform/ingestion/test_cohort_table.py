@@ -77,6 +77,14 @@ def test_what_means_unknown_can_be_stated_and_what_was_taken_so_is_told(tmp_path
     assert stated.reading == "2 lines, UTF-8, separated by commas"
 
 
+def test_columns_that_are_left_alone_are_told(tmp_path):
+    text = "file,label.grade,patient,\x1b[31m\na.svs,2,p1,x\n"
+    assert read(tmp_path, text).reading == (
+        "1 line, UTF-8, separated by commas; "
+        "left alone, pathassets cohort import takes more: label.grade, \\x1b[31m"
+    )
+
+
 # What programs write
 
 
