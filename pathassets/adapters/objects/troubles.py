@@ -52,6 +52,8 @@ _DENIED = "AccessDenied"
 _REGION = "Set AWS_REGION to the region of the bucket"
 _REDIRECTED = "redirect without LOCATION"
 _ELSEWHERE = ("AuthorizationHeaderMalformed", "IllegalLocationConstraintException")
+_NO_TLS, _NO_TRUST = "InvalidContentType", "InvalidCertificate"
+"""As rustls calls them."""
 _WITHOUT_LOGIN = "Copy the file here, or serve it without a login"
 _N_BAD, _N_UNKNOWN, _N_REFUSED, _N_SHORTER, _N_BUSY, _N_BROKEN = 400, 401, 403, 416, 429, 500
 _WEB_REFUSALS = {_N_UNKNOWN: "asks for a login (401)", _N_REFUSED: "refuses it (403)"}
@@ -76,6 +78,8 @@ def trouble_of(error: Exception, url: str, root: str) -> PathAssetsError:
         )
     if isinstance(error, FileNotFoundError):
         return ObjectMissing(url, "is not there", remedy="Look whether it was removed or renamed")
+    if (untrusted := _of_tls(str(error), url)) is not None:
+        return untrusted
     if root.partition(":")[0] in WEB:
         return _of_web(error, status, url) or _of_answer(error, code, status, url)
     return _of_who_asks(error, code, status, root) or _of_answer(error, code, status, url)
@@ -126,6 +130,20 @@ def _of_answer(error: Exception, code: str, status: int, url: str) -> PathAssets
     if status == _N_BAD and not code:  # S3's answer to HEAD, to expired keys and elsewhere
         ask = "Look whether the keys have expired, and at AWS_REGION; else ask who keeps the server"
     return StoreError(url, f"the server answered {status}{_called(code)}", remedy=ask)
+
+
+def _of_tls(said: str, url: str) -> StoreError | None:
+    """What is wrong with the secure connection, where that is at fault."""
+    if _NO_TLS in said:
+        remedy = f"Write http:// in place of https:// in the {_looked_at(url)}"
+        return StoreError(url, "the server does not speak TLS there", remedy=remedy)
+    if _NO_TRUST in said:
+        return StoreError(
+            url,
+            "the server's certificate is not one that this machine trusts",
+            remedy="Mend it, or let the machine trust who issued it (SSL_CERT_FILE names the file)",
+        )
+    return None
 
 
 def _unreadable_key(key: str, url: str) -> KeyUnreadable:

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import os
 import re
+import ssl
 import threading
 import traceback
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
 from pathlib import Path
 from urllib.request import Request, urlopen
 
 import boto3
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from obstore.store import LocalStore, MemoryStore
 
 from pathassets.adapters.objects import place as module
@@ -68,6 +76,29 @@ class CannedServer:
 
     def answer(self, status: int, body: str) -> None:
         self._status, self._body = status, body.encode()
+
+    def speak_tls(self, certificate: Path) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        self.server.handle_error = lambda *_: None  # of who does not trust it
+
+
+def own_certificate(path: Path) -> Path:
+    """A key, and a certificate for this machine that it signed itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    here = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1)
+        .not_valid_before(datetime.now(UTC) - timedelta(days=1))
+        .not_valid_after(datetime.now(UTC) + timedelta(days=1))
+        .add_extension(here, critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path.write_bytes(private + made.public_bytes(Encoding.PEM))
+    return path
 
 
 @pytest.fixture
@@ -194,6 +225,27 @@ def test_a_server_that_is_not_there_may_come_back(bucket: str, monkeypatch: pyte
         open_place(bucket).head("a")
     assert is_passing(caught.value)
     assert "AWS_ENDPOINT_URL" in caught.value.remedy
+
+
+def test_a_server_without_tls_is_told(canned_server: CannedServer, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(module._RETRIES, "max_retries", 0)
+    port = canned_server.server.server_address[1]
+    with pytest.raises(StoreError, match="the server does not speak TLS there") as caught:
+        open_place(f"https://127.0.0.1:{port}").head("a")
+    assert "Write http://" in caught.value.remedy
+
+
+def test_a_certificate_that_nobody_vouches_for_is_told(
+    canned_server: CannedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(module._RETRIES, "max_retries", 0)
+    canned_server.answer(200, "")
+    canned_server.speak_tls(own_certificate(tmp_path / "own.pem"))
+    place = f"https://127.0.0.1:{canned_server.server.server_address[1]}"
+    with pytest.raises(StoreError, match="certificate is not one that this machine trusts"):
+        open_place(place).head("a")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "own.pem"))
+    assert open_place(place).head("a").size_bytes == 0
 
 
 # What servers answer, as AWS documents it: an answer echoes ids and what was signed.
