@@ -125,6 +125,22 @@ def test_what_is_damaged_in_the_bucket_is_found_and_made_anew(act: Act, store: S
     assert contents(store) == before
 
 
+def test_an_artifact_json_that_is_cut_off_in_the_bucket_is_seen_by_a_look_and_made_anew(
+    act: Act, store: Store
+):
+    before = contents(store)
+    mask = next(address for address in before if address.stage == "tissue_mask")
+    key = f"{mask}/artifact.json"
+    text = store.place.read(key)
+    store.place.put(key, text[: len(text) // 2])
+    said = "artifact.json is not what was written"
+    assert said in " ".join(act("status", "--look").stdout.split())
+    assert said in act("doctor", code=1).stdout
+    act("run", code=1)  # one slide of the demo cannot be read
+    assert contents(store) == before
+    assert "artifact_damaged" not in act("doctor").stdout
+
+
 def test_the_doctor_sweeps_what_a_dead_writer_left_and_puts_strays_aside(
     act: Act, place: dict[str, str], store: Store
 ):

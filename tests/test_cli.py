@@ -17,6 +17,7 @@ import pytest
 import tifffile
 from click.testing import CliRunner, Result
 
+from pathassets.adapters import torch as torch_adapter
 from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.migrations import VERSION_TABLE
 from pathassets.cli import main
@@ -24,12 +25,14 @@ from pathassets.defs.assets.annotations import reported_annotations
 from pathassets.defs.events.slide_events import WITHDRAWN
 from pathassets.defs.instance import open_instance
 from pathassets.engine.settings import read_settings
+from pathassets.engine.workers import devices
 from tests.bounded_slides import write_scn
 from tests.catalog.merges import remember_merge
 from tests.defs.daemon import COMMAND, environment, pathassets
 from tests.defs.dagster_state import copy_state
 from tests.defs.small_slides import RECIPE, write_corrupt_slide, write_slide, write_slow_recipe
 from tests.engine.annotations import write_boxes
+from tests.engine.line_encoders import NAME
 from tests.engine.workers_here import workers_here
 
 pytestmark = pytest.mark.usefixtures("cheap_databases")
@@ -318,6 +321,26 @@ def test_a_setting_that_is_impossible_is_named(
     assert home.is_dir()
     monkeypatch.setenv(name, value)
     assert said in rejected_file(invoke("status"))
+
+
+@pytest.mark.usefixtures("here")
+def test_a_gpu_that_is_not_there_is_refused_before_any_slide_is_tried(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATHASSETS_DEVICE", "cuda")
+    monkeypatch.setattr(devices, "may_have_gpu", lambda: False)
+    monkeypatch.setattr(torch_adapter, "cuda_uuids", dict)
+    encoder = f"{{name: '{NAME}', version: '1', kwargs: {{way: raise}}}}"
+    own = f"own: {{patch_locations: grid, encoder: {encoder}}}"
+    recipe = RECIPE.replace("features: {", f"features: {{{own}, ")
+    (home / "recipe.yaml").write_text(recipe)
+    output("ingest", write_slide(home / "a.svs", 0))
+    said = rejected_file(invoke("run"))
+    assert said == "device cuda: torch sees no GPU. Use PATHASSETS_DEVICE=auto or cpu"
+    with Catalog.open(f"sqlite:///{home / 'store' / 'catalog.sqlite'}") as catalog:
+        assert catalog.attempts() == []
+    output("run", "--select", "tissue_mask,patch_locations,features/colour")
+    assert "device cuda" in rejected_file(invoke("run"))
 
 
 def test_a_store_that_cannot_be_written_is_named(

@@ -69,6 +69,57 @@ def test_a_version_in_force_that_was_released_is_made_anew_too(home):
     assert contents(folder) == before
 
 
+@pytest.mark.parametrize("is_looked_at", [False, True])
+def test_a_damaged_version_is_in_force_though_a_look_found_its_features_damaged(home, is_looked_at):
+    folder, chunk = dataset(home), features(home, "a") / CHUNK
+    before = contents(folder)
+    (folder / "manifest.parquet").unlink()
+    chunk.unlink()
+    if is_looked_at:
+        assert "is damaged" in output("status")
+    found = findings()["artifact_damaged"]
+    assert {one["subject"].partition("/")[0] for one in found} == {"dataset", "features"}
+    assert {one["remedy"] for one in found} == {"pathassets run makes it anew"}
+    output("run")
+    assert contents(folder) == before
+    assert findings() == {}
+
+
+@pytest.mark.parametrize("place", [features_of_a, dataset])
+def test_what_was_noted_as_damaged_the_doctor_tells_without_reading_bytes(home, place):
+    folder = place(home)
+    flip(next(path for path in sorted(folder.rglob("*")) if path.suffix in {"", ".parquet"}
+              and path.is_file()))  # fmt: skip
+    assert findings() == {}
+    output("scrub", "--share", "1", code=1)
+    [found] = findings()["artifact_damaged"]
+    assert found["subject"].endswith(folder.name)
+    assert found["evidence"].endswith(f"{OTHER_BYTES}, as was noted")
+    assert found["remedy"] == "pathassets run makes it anew"
+    output("run")
+    assert findings() == {}
+
+
+def test_what_was_noted_as_damaged_and_is_gone_since_is_told_once(home):
+    file = features(home, "a") / CHUNK
+    flip(file)
+    output("dataset", "verify", "cohort", code=1)
+    file.unlink()
+    [found] = findings()["artifact_damaged"]
+    assert found["evidence"] == f"{CHUNK} is gone"
+
+
+def test_a_drawing_that_was_noted_as_damaged_is_told_until_it_is_recorded_again(home):
+    [file] = (home / "store" / "annotations").rglob("annotations.geojson")
+    flip(file)
+    findings("--bytes")
+    [found] = findings()["artifact_damaged"]
+    assert found["remedy"].startswith("Record it again: pathassets annotations set")
+    stated = ("--name", "tumour", "--who", "Ann", "--why", "review of 3 May")
+    output("annotations", "set", ids(home)[0], home / "a.geojson", *stated)
+    assert findings() == {}
+
+
 def test_a_drawing_that_the_doctor_finds_damaged_is_told_with_how_to_record_it(home):
     [file] = (home / "store" / "annotations").rglob("annotations.geojson")
     flip(file)

@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import json
 import re
+import uuid
 from dataclasses import dataclass
 
 from pathassets.adapters.objects.place import ObjectPlace, StoredObject
 from pathassets.adapters.objects.urls import is_key
-from pathassets.adapters.store.damage import MANIFEST
-from pathassets.adapters.store.store import UNPARSED, Artifact, corrupt, missing, parse
+from pathassets.adapters.store.damage import MANIFEST, NOT_AS_WRITTEN
+from pathassets.adapters.store.store import UNPARSED, Artifact, corrupt, dump, missing, parse
 from pathassets.core.address import Address
 from pathassets.errors import ObjectMissing
 
 TOKEN = re.compile(r"[0-9a-f]{32}")
+_N_SIZE, _OWN = 12, "8"
+"""Digits of a token that say how long `artifact.json` is, and the one after them, by which they do:
+that of a UUID's version, which is 4 in tokens of before."""
 _N_PARTS = 4
 """Folders of an address."""
 
@@ -66,6 +70,8 @@ def read_said(place: ObjectPlace, address: Address) -> Said:
         _require_keys(artifact)
     except UNPARSED as error:
         raise corrupt(place.url_of(key), f"cannot be read: {error}") from error
+    if size_told_by(token) not in {None, len(text)}:
+        raise corrupt(place.url_of(key), NOT_AS_WRITTEN)
     return Said(artifact=artifact, token=token, known=known)
 
 
@@ -81,6 +87,22 @@ def find_object(place: ObjectPlace, key: str) -> StoredObject | None:
         if error.uri == place.url.root:
             raise
         return None
+
+
+def token_for(artifact: Artifact) -> str:
+    """A new token for an artifact, which says how long the `artifact.json` is that names it.
+
+    So a listing tells whether that is whole.
+    """
+    random = uuid.uuid4().hex
+    size_bytes = len(dump(artifact, token=random))
+    return f"{size_bytes:0{_N_SIZE}x}{_OWN}{random[_N_SIZE + 1 :]}"
+
+
+def size_told_by(token: str) -> int | None:
+    """How long the `artifact.json` is that names a token; None where it does not say."""
+    says = TOKEN.fullmatch(token) is not None and token[_N_SIZE] == _OWN
+    return int(token[:_N_SIZE], 16) if says else None
 
 
 def _token_in(text: bytes) -> str:

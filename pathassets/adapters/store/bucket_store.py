@@ -3,11 +3,11 @@
     <bucket>/<stage>/<name>/<partition key>/<digest>/<token>/…      its files, first
                                                     /artifact.json  last, where none is
 
-It names the token. Each who publishes has one of its own, so that no writer ever writes over
-another's files: of two, the storage lets one `artifact.json` be the first, and the other takes its
-files away again. Whoever is killed leaves files of a token that nothing names, which upkeep removes
-once they are a day old. What is damaged is replaced, if it still is the same, by another
-`artifact.json`.
+It names the token, which says how long it is: a listing tells whether it is whole. Each who
+publishes has one of its own, so that no writer ever writes over another's files: of two, the
+storage lets one `artifact.json` be the first, and the other takes its files away again. Whoever is
+killed leaves files of a token that nothing names, which upkeep removes once they are a day old.
+What is damaged is replaced, if it still is the same, by another `artifact.json`.
 
 Files are read from copies on this machine (cache.py), every byte of them checked when they came.
 """
@@ -17,7 +17,6 @@ from __future__ import annotations
 import hashlib
 import shutil
 import time
-import uuid
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -32,10 +31,13 @@ from pathassets.adapters.store.bucket_manifest import (
     is_manifest,
     manifest_key,
     read_said,
+    size_told_by,
+    token_for,
 )
 from pathassets.adapters.store.cache import CopyCache
 from pathassets.adapters.store.damage import (
     MANIFEST,
+    NOT_AS_WRITTEN,
     Damage,
     Expected,
     ListedFile,
@@ -184,12 +186,14 @@ class BucketStore(Store):
     def check_sizes(self, address: Address, files: Iterable[ListedFile]) -> Damage | None:
         """Whether these files, and what names them, are there with their sizes: one listing.
 
-        Where files of several tokens lie there, `artifact.json` is asked which counts.
+        Where files of several tokens lie there, `artifact.json` is asked which counts. A token of
+        before says no size: what names it is only not empty then.
         """
         found = {one.key: one.size_bytes for one in self.place.objects(str(address))}
         if not found:
             return Damage(path="", fact="is gone")
-        if not found.get(manifest_key(address)):
+        size_bytes = found.get(manifest_key(address))
+        if not size_bytes:
             return Damage(path=MANIFEST, fact="is gone, or empty")
         tokens = {key.removeprefix(f"{address}/").partition("/")[0] for key in found} - {MANIFEST}
         token = next(iter(tokens), "")
@@ -198,6 +202,8 @@ class BucketStore(Store):
                 token = read_said(self.place, address).token
             except StoreError as error:
                 return Damage(path=MANIFEST, fact=f"is damaged: {error.message}")
+        elif size_told_by(token) not in {None, size_bytes}:
+            return Damage(path=MANIFEST, fact=NOT_AS_WRITTEN)
         return _first_fault(files, lambda file: found.get(f"{address}/{token}/{file.path}"))
 
     def check_bytes(self, address: Address, files: Iterable[ListedFile]) -> Damage | None:
@@ -231,10 +237,11 @@ class BucketStore(Store):
         Raises:
             StoreError: it cannot be written, took hours, or a link is in the folder.
         """
-        token, began_s = uuid.uuid4().hex, time.monotonic()
+        began_s = time.monotonic()
         try:
             files = tuple(map(partial(_listed, folder), plain_files(folder)))
             artifact = replace(draft, files=files)
+            token = token_for(artifact)
             with self._taken_back(draft.address, token):
                 self._upload(artifact, token, folder)
                 if time.monotonic() - began_s > _UPLOAD_S:

@@ -37,6 +37,7 @@ _N_BATCH = 256
 """Artifacts that a thread checks before it is asked again: handing over one costs as much as a
 check."""
 LINKED = "is a link, which is not followed"
+NOT_AS_WRITTEN = "is not what was written"
 _GONE = "is gone"
 
 
@@ -201,7 +202,7 @@ def _manifest_fault(path: str) -> str | None:
     except OSError as error:
         return _said(error)
     is_whole = data.startswith(MANIFEST_ENDS[0]) and data.endswith(MANIFEST_ENDS[1])
-    return None if is_whole else "is not what was written"
+    return None if is_whole else NOT_AS_WRITTEN
 
 
 def _file_fault(path: str, size_bytes: int | None) -> str | None:

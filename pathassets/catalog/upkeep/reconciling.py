@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import exists, select
+from sqlalchemy import and_, exists, select
 
 from pathassets.catalog.database.connect import reading, writing
 from pathassets.catalog.database.dialects import IN_VALUES, lock_for_standing
-from pathassets.catalog.records import FileRecord, PathRecord
-from pathassets.catalog.rows import address_of
+from pathassets.catalog.records import AttemptRecord, FileRecord, PathRecord
+from pathassets.catalog.rows import address_of, attempt_record
 from pathassets.catalog.states import derive_states, forget_plans
 from pathassets.catalog.tables import (
     ADDRESS,
@@ -20,6 +20,7 @@ from pathassets.catalog.tables import (
     artifact_hash,
     artifact_parent,
     attempt,
+    latest_attempt,
     merged_slide,
     slide,
     slide_path,
@@ -65,6 +66,19 @@ class Reconciling(UpkeepPart):
             for row in page:
                 yield address_of(row), tuple(FileRecord(**file) for file in row["files"])
             last = page[-1]["uri"]
+
+    def failed_though_made(self) -> Iterator[AttemptRecord]:
+        """The newest attempt at each artifact that there is, where it failed; by its address."""
+        columns = [attempt.c[name] for name in ADDRESS]
+        query = (
+            select(attempt)
+            .join(latest_attempt, latest_attempt.c.attempt_id == attempt.c.id)
+            .join(artifact, and_(*(artifact.c[name] == attempt.c[name] for name in ADDRESS)))
+            .where(attempt.c.state == "failed")
+            .order_by(*columns)
+        )
+        for row in self._stream(query):
+            yield attempt_record(row)
 
     def slides_ever(self, slide_ids: Collection[str]) -> set[str]:
         """Which of these ids are, or once were, a slide's."""

@@ -26,7 +26,8 @@ from pathassets.adapters.files import fingerprint_of
 from pathassets.adapters.opencv import preview_jpeg, read_jpeg
 from pathassets.adapters.openslide.reader import DENSE_VENDORS
 from pathassets.adapters.store.store import Artifact
-from pathassets.catalog.records import AnnotationRecord, SlideRecord
+from pathassets.catalog.records import AnnotationRecord, AttemptRecord, SlideRecord
+from pathassets.core.address import Address
 from pathassets.core.annotations.annotations import Annotations, to_geojson
 from pathassets.core.annotations.mask_outlines import outline_mask
 from pathassets.core.frames import Frame
@@ -118,8 +119,18 @@ def record_file(
     )
     artifact = _publish(platform, annotation, drawn, file)
     platform.catalog.record_artifact(artifact_record(artifact, stated.who), ())
+    _end_doubt(platform, artifact.address, stated.who)
     is_new = platform.catalog.record_annotation(annotation)
     return Recorded(annotation=annotation, is_new=is_new, notes=_notes(drawn, record))
+
+
+def _end_doubt(platform: Platform, address: Address, who: str) -> None:
+    """Note that it was made, where its bytes were noted as damaged before."""
+    last = platform.catalog.latest_attempts([address.partition_key])
+    noted = last.get((*address.key, address.partition_key))
+    if noted is not None and noted.address == address and noted.state == "failed":
+        made = AttemptRecord(run_id=who, address=address, state="made")
+        platform.catalog.record_attempts([made])
 
 
 def withdraw(platform: Platform, slide_id: str, stated: AnnotationSource) -> AnnotationRecord:

@@ -35,6 +35,7 @@ from pathassets.engine.slides.scratch import scratch_for, tell_no_scratch
 from pathassets.engine.stages.outcomes import SlideOutcome, SlideTask, StepOutcome
 from pathassets.engine.stages.published import Published
 from pathassets.engine.stages.segments import SlideInSegments
+from pathassets.engine.workers.devices import require_gpu
 from pathassets.errors import StorageUnavailable
 
 logger = logging.getLogger(__name__)
@@ -62,6 +63,7 @@ def run_batch(  # noqa: PLR0913 - two are for those who want them
     Raises:
         StoreError: the store or the scratch folder is not writable.
         CatalogError: an outcome cannot be recorded.
+        SpecError: a GPU is asked for, needed, and not there.
     """
     settings = platform.settings
     platform.catalog.begin_batch(
@@ -141,6 +143,8 @@ def _work(
             yield slide.outcome()
         else:
             to_do.append(slide)
+    if platform.settings.cluster is None and any(slide.needs_device for slide in to_do):
+        require_gpu(platform.settings.device)
     yield from work_off(platform, to_do, tell, on_first)
 
 

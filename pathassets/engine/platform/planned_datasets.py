@@ -46,9 +46,14 @@ def known_address(platform: Platform, plan_id: int, entry: Entry) -> Address | N
     return None if digest is None else Address(*entry.key, ALL_SLIDES, digest)
 
 
-def _plan(platform: Platform, entry: Entry) -> PlannedDataset:
+def mended_address(platform: Platform, entry: Entry) -> Address:
+    """The version that it is once all that is damaged was made anew. It is worked out each time."""
+    return _plan(platform, entry, is_mended=True).address
+
+
+def _plan(platform: Platform, entry: Entry, *, is_mended: bool = False) -> PlannedDataset:
     from pathassets.engine.platform.datasets.plan import (  # noqa: PLC0415 - pandas: half a second
         plan_dataset,
     )
 
-    return plan_dataset(platform, entry, is_looking=False)
+    return plan_dataset(platform, entry, is_looking=False, is_mended=is_mended)

@@ -20,6 +20,7 @@ from pathassets.engine.platform.plan import PlannedSlide
 from pathassets.engine.platform.platform import Platform
 from pathassets.errors import ArtifactCorrupt, ArtifactMissing
 
+_IS_GONE, _IS_DAMAGED = ", and is gone from the store", ", and is damaged: "
 Place = tuple[str, str, str]
 """(stage, name, partition key): one stage of one slide, whatever the digest."""
 
@@ -107,5 +108,17 @@ def damage_said(address: Address, damage: Damage | str, tool: str = "") -> tuple
     how = f"was imported from {tool}" if tool else "was made"
     what, said = f"{address.partition_key}: {'/'.join(address.key)} {how}", str(damage)
     if said == GONE:
-        return ArtifactMissing.reason, f"{what}, and is gone from the store"
-    return ArtifactCorrupt.reason, f"{what}, and is damaged: {said}"
+        return ArtifactMissing.reason, f"{what}{_IS_GONE}"
+    return ArtifactCorrupt.reason, f"{what}{_IS_DAMAGED}{said}"
+
+
+def damage_noted(attempt: AttemptRecord) -> Damage | None:
+    """Damage that an attempt notes of its artifact; None of one that failed in another way."""
+    address = attempt.address
+    before, is_noted, said = attempt.message.partition(_IS_DAMAGED)
+    if not before.startswith(f"{address.partition_key}: {'/'.join(address.key)} was "):
+        return None
+    if not is_noted:
+        return Damage(path="", fact="is gone") if before.endswith(_IS_GONE) else None
+    path, _, fact = said.partition(" ")
+    return Damage(path=path, fact=fact)

@@ -52,6 +52,19 @@ def may_have_gpu() -> bool:
     return any(any(Path("/dev").glob(name)) for name in _DEVICE_FILES)
 
 
+def require_gpu(wanted: str) -> None:
+    """Refuse before work begins what each line would: `cuda`, where no driver of a GPU is.
+
+    Torch is asked then, for there may be drivers that have other files; with these files the lines
+    find out.
+
+    Raises:
+        SpecError: `cuda` was asked for and there is none.
+    """
+    if wanted == "cuda" and not may_have_gpu():
+        _gpus(wanted)
+
+
 @contextmanager
 def lease_device(
     wanted: str, *, is_assigned: bool = False, on_wait: Callable[[], None] = lambda: None

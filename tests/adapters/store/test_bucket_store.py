@@ -198,6 +198,57 @@ def test_sizes_are_those_of_the_token_that_counts(store):
     assert str(store.check_sizes(ADDRESS, made.files)) == "x.bin is gone"
 
 
+def truncated(text):
+    return text[: len(text) // 2]
+
+
+def without_its_last_byte(text):
+    return text[:-1]
+
+
+def of_another_artifact(text):
+    return text.replace(b'"stats"', b'"other_stats"')
+
+
+@pytest.mark.parametrize("change", [truncated, without_its_last_byte, of_another_artifact])
+def test_a_manifest_of_another_length_than_was_written_is_seen_by_a_listing(
+    store, monkeypatch, change
+):
+    made = publish(store)
+    text = store.place.read(manifest_key(ADDRESS))
+    store.place.put(manifest_key(ADDRESS), change(text))
+    with monkeypatch.context() as patched:
+        for name in ("read", "read_known", "head"):
+            patched.delattr(type(store.place), name)
+        damage = store.check_sizes(ADDRESS, made.files)
+    assert str(damage) == "artifact.json is not what was written"
+    with pytest.raises(ArtifactCorrupt):
+        store.read(ADDRESS)
+    assert publish(store) == store.read_checked(ADDRESS)
+    assert store.check_sizes(ADDRESS, made.files) is None
+
+
+def test_a_manifest_that_was_written_anew_in_another_form_is_replaced(store):
+    made = publish(store)
+    write_manifest(store)
+    with pytest.raises(ArtifactCorrupt, match="is not what was written"):
+        store.read(ADDRESS)
+    publish(store)
+    assert store.check_sizes(ADDRESS, made.files) is None
+
+
+def test_an_artifact_of_before_whose_token_says_no_length_is_whole(store):
+    made = publish(store)
+    said, token = read_said(store.place, ADDRESS), "0123456789ab4def8123456789abcdef"
+    for file in made.files:
+        data = store.place.read(f"{said.folder}/{file.path}")
+        store.place.put(f"{ADDRESS}/{token}/{file.path}", data)
+    store.place.delete([f"{said.folder}/{file.path}" for file in made.files])
+    write_manifest(store, token=token)
+    assert store.check_sizes(ADDRESS, made.files) is None
+    assert store.read_proved(ADDRESS) == made
+
+
 HOSTILE = {
     "a path that leads out": {"files": [{"path": "../../x", "size_bytes": 1, "sha256": "0"}]},
     "a path from the root": {"files": [{"path": "/etc/x", "size_bytes": 1, "sha256": "0"}]},

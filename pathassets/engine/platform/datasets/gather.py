@@ -65,10 +65,11 @@ class Gathered:
     """In force, by slide; empty where the dataset asks for none."""
 
 
-def gather(platform: Platform, entry: Entry) -> Gathered:
+def gather(platform: Platform, entry: Entry, *, is_mended: bool = False) -> Gathered:
     """One row for every slide that is selected, held to the rules of quality.
 
     A few queries for any cohort; what they say of files is what the last look at the store found.
+    `is_mended` counts what was made as there, however damaged: as it is once it is made anew.
 
     Raises:
         SpecError: the selection means nothing, or there is no cohort of a name; the error names
@@ -77,7 +78,7 @@ def gather(platform: Platform, entry: Entry) -> Gathered:
     features = parent_of(entry)
     plan_id = refresh_wanted(platform)
     mask, locations = _entries_before(platform, features)
-    rows, skipped = _rows_of(platform, plan_id, features)
+    rows, skipped = _rows_of(platform, plan_id, features, is_mended=is_mended)
     ids = rows["slide_id"]
     rows["tissue_mask_digest"] = ids.map(platform.catalog.wanted_digests(plan_id, mask))
     rows["patch_locations_digest"] = ids.map(platform.catalog.wanted_digests(plan_id, locations))
@@ -97,7 +98,7 @@ def gather(platform: Platform, entry: Entry) -> Gathered:
         rows["tissue_mm2"] = ids.map(areas)
     if entry.spec.slides:
         rows = rows[ids.isin(choose_for(platform, entry))]
-    judged = judge(platform, plan_id, entry, rows, skipped)
+    judged = judge(platform, plan_id, entry, rows, skipped, is_mended=is_mended)
     usable = judged.rows.loc[judged.rows["why"] == "", ["slide_id", "features_digest"]]
     addresses = {s: Address(*features, s, d) for s, d in usable.itertuples(index=False)}
     return Gathered(
@@ -106,13 +107,13 @@ def gather(platform: Platform, entry: Entry) -> Gathered:
 
 
 def _rows_of(
-    platform: Platform, plan_id: int, features: Key
+    platform: Platform, plan_id: int, features: Key, *, is_mended: bool
 ) -> tuple[pd.DataFrame, dict[str, Sequence[int]]]:
     """A row for each slide, and the places that the features of some have no row of."""
     skipped: dict[str, Sequence[int]] = {}
     rows: list[tuple[object, ...]] = []
     for one in platform.catalog.candidates(plan_id, features):
-        rows.append(_row(one, features))
+        rows.append(_row(one, features, is_mended=is_mended))
         if one.facts and one.facts.get("skipped"):
             skipped[one.slide_id] = one.facts["skipped"]
     return pd.DataFrame(rows, columns=list(_COLUMNS)), skipped
@@ -195,8 +196,8 @@ def _entries_before(platform: Platform, features: Key) -> tuple[Key, Key]:
     return of_stage["tissue_mask"], of_stage["patch_locations"]
 
 
-def _row(one: Candidate, features: Key) -> tuple[object, ...]:
-    why = _why_unusable(one)
+def _row(one: Candidate, features: Key, *, is_mended: bool) -> tuple[object, ...]:
+    why = "" if is_mended and one.facts is not None else _why_unusable(one)
     facts: Mapping[str, Any] = {} if why else one.facts or {}
     files = () if why else one.files
     n_patches, n_skipped = facts.get("n_patches", 0), facts.get("n_skipped", 0)

@@ -54,10 +54,13 @@ class PlannedDataset:
         return self.table.left_out
 
 
-def plan_dataset(platform: Platform, entry: Entry, *, is_looking: bool = True) -> PlannedDataset:
+def plan_dataset(
+    platform: Platform, entry: Entry, *, is_looking: bool = True, is_mended: bool = False
+) -> PlannedDataset:
     """Work out a dataset's content and identity: the same slides give the same version.
 
     The store is looked at first, unless somebody has. Nobody is placed by it: a build does that.
+    `is_mended` counts what is damaged as it is once it is made anew: the same.
 
     Raises:
         SpecError: two slides hold the same, the split cannot be made as it is asked for, or it
@@ -67,7 +70,7 @@ def plan_dataset(platform: Platform, entry: Entry, *, is_looking: bool = True) -
         plan_id = refresh_wanted(platform)
         for key in entry.parents:
             look(platform, plan_id, key=key)
-    found = gather(platform, entry)
+    found = gather(platform, entry, is_mended=is_mended)
     table = build_manifest(found.rows, entry.spec, read_before(platform, entry))
     accepted = _accepted(platform, entry, table.manifest)
     content = [_json_of(one) for one in (table.manifest, table.left_out)]

@@ -34,20 +34,23 @@ class Judged:
     """By slide, a bit for each row of its features; empty without rules for patches."""
 
 
-def judge(
+def judge(  # noqa: PLR0913 - of what, and how it is held to the rules
     platform: Platform,
     plan_id: int,
     entry: Entry,
     rows: pd.DataFrame,
     skipped: Mapping[str, Sequence[int]],
+    *,
+    is_mended: bool,
 ) -> Judged:
     """Hold the slides that can be used, of those that are selected, to a dataset's rules.
 
-    `skipped` are places of the patch locations that features have no row of, by slide.
+    `skipped` are places of the patch locations that features have no row of, by slide; `is_mended`
+    counts quality as there that is damaged.
     """
     if entry.beside is None:
         return Judged(rows=rows)
-    facts, digests = _known_of(platform, plan_id, entry, rows)
+    facts, digests = _known_of(platform, plan_id, entry, rows, is_mended=is_mended)
     ids, rules = rows["slide_id"].tolist(), entry.spec.slide_rules
     rows = rows.assign(
         patch_quality_digest=[digests.get(slide_id, "") for slide_id in ids],
@@ -60,14 +63,14 @@ def judge(
 
 
 def _known_of(
-    platform: Platform, plan_id: int, entry: Entry, rows: pd.DataFrame
+    platform: Platform, plan_id: int, entry: Entry, rows: pd.DataFrame, *, is_mended: bool
 ) -> tuple[Mapping[str, Mapping[str, Any]], dict[str, str]]:
     """Facts and digest of each slide's quality as it is wanted, where it was made and is whole."""
     selected = {*rows["slide_id"]}
     found = [
         one
         for one in platform.catalog.candidates(plan_id, entry.beside or ("", ""))
-        if one.slide_id in selected and one.facts is not None and not one.damage
+        if one.slide_id in selected and one.facts is not None and (is_mended or not one.damage)
     ]
     facts: dict[str, Mapping[str, Any]] = {one.slide_id: one.facts or {} for one in found}
     return beside_others(facts), {one.slide_id: one.features_digest for one in found}

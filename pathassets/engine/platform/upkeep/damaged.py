@@ -20,7 +20,13 @@ from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.presence import tool_of
 from pathassets.engine.platform.standing.damaged import remedy_once_noted
 from pathassets.engine.platform.upkeep.clearing.garbage import OLDER_THAN_DAYS
-from pathassets.engine.platform.upkeep.clearing.needed import Needs, Versions, needs_of, versions_of
+from pathassets.engine.platform.upkeep.clearing.needed import (
+    Needs,
+    Versions,
+    needs_of,
+    versions_of,
+    versions_once_mended,
+)
 from pathassets.engine.platform.upkeep.finding import GC, RUN, Finding
 from pathassets.engine.stages.outcomes import import_again
 from pathassets.engine.stages.recorded_annotation import record_again
@@ -39,14 +45,20 @@ def tell_damaged(
     """
     known = platform.readable  # where weights are gone, nobody can tell what is in force of them
     versions: Versions | None = None
+    mended: set[Address] | None = None
     pages = iter(found)
     while page := list(islice(pages, _N_ASKED)):
         versions = versions or versions_of(known)
         before = now() - timedelta(days=OLDER_THAN_DAYS)
         slide_ids = sorted({address.partition_key for address, _ in page})
         needs = needs_of(known, slide_ids, versions.lost, before)
+        in_force = needs.in_force | versions.in_force
+        if any(one.stage == DATASET and one not in in_force for one, _ in page):
+            # Without damaged features it is another now: that of before is, once a run made them.
+            mended = versions_once_mended(known) if mended is None else mended
+            in_force |= mended
         for address, damage in page:
-            is_in_force = address in needs.in_force or address in versions.in_force
+            is_in_force = address in in_force
             one = _damaged(platform, address, damage, needs, is_in_force=is_in_force)
             if is_noted and (is_in_force or address.stage == ANNOTATIONS):
                 remedy = remedy_once_noted(platform, address, damage, by="doctor", usual=one.remedy)

@@ -1,6 +1,7 @@
 """Catalog + store -> rows without files, files without rows, and what is neither.
 
     catalog, row by row     ─▶ its files: gone, of another size, with --bytes of other bytes: noted
+                            ─▶ what of the rest was noted as damaged since bytes were read
     store, folder by folder ─▶ no row: adopted once it is proved, told, or put aside
                             ─▶ links, stray files, what killed runs left
 
@@ -10,11 +11,13 @@ Both are read as they come; nothing holds all of either.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
 
+from pathassets.adapters.store.damage import Damage
 from pathassets.adapters.store.opening import upkeep_of
 from pathassets.adapters.store.store import Artifact
 from pathassets.adapters.store.upkeep import Stray, Upkeep, working_since_s
@@ -22,6 +25,7 @@ from pathassets.catalog.forgotten import find_gone
 from pathassets.core.address import ALL_SLIDES, Address
 from pathassets.core.recipe import ANNOTATIONS, STAGES
 from pathassets.engine.platform.platform import Platform
+from pathassets.engine.platform.presence import damage_noted
 from pathassets.engine.platform.upkeep.adopt import (
     Unfounded,
     adopt,
@@ -42,7 +46,8 @@ _N_ASKED = 500
 def check_rows(platform: Platform, *, reads_bytes: bool) -> Iterator[Finding]:
     """Look at the files of every artifact that the catalog knows.
 
-    What is damaged is noted where bytes are read: no look by sizes finds it again.
+    What is damaged is noted where bytes are read: no look by sizes finds it again, and it is told
+    by what was noted.
     """
     store = platform.store
     expected = platform.catalog.listed_files()
@@ -52,11 +57,29 @@ def check_rows(platform: Platform, *, reads_bytes: bool) -> Iterator[Finding]:
         else store.look_over(expected)
     )
     damaged = ((address, damage) for address, damage in looks if damage is not None)
-    yield from tell_damaged(platform, damaged, is_noted=reads_bytes)
+    if reads_bytes:
+        yield from tell_damaged(platform, damaged, is_noted=True)
+    else:
+        yield from tell_damaged(platform, _with_noted(platform, damaged), is_noted=False)
     forgotten = platform.catalog.forgotten()  # their artifacts may have been kept
     for table, address in platform.catalog.homeless():
         if find_gone(forgotten, address.partition_key) is None:
             yield _of_no_slide(platform, table, address)
+
+
+def _with_noted(
+    platform: Platform, seen: Iterable[tuple[Address, Damage]]
+) -> Iterator[tuple[Address, Damage]]:
+    """What was seen to be damaged, then what else is noted as such by whoever read its bytes."""
+    told: set[Address] = set()
+    for address, damage in seen:
+        told.add(address)
+        yield address, damage
+    for attempt in platform.catalog.failed_though_made():
+        damage_then = damage_noted(attempt)
+        if damage_then is not None and attempt.address not in told:
+            fact = f"{damage_then.fact}, as was noted"
+            yield attempt.address, replace(damage_then, fact=fact)
 
 
 def _of_no_slide(platform: Platform, table: str, address: Address) -> Finding:

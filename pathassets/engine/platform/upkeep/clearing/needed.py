@@ -21,7 +21,7 @@ from pathassets.catalog.upkeep.clearing import Kept
 from pathassets.core.address import ALL_SLIDES, Address
 from pathassets.core.recipe import ANNOTATIONS, DATASET
 from pathassets.engine.platform.plan import plan_slides
-from pathassets.engine.platform.planned_datasets import dataset_address
+from pathassets.engine.platform.planned_datasets import dataset_address, mended_address
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.standing.refresh import refresh_wanted
 from pathassets.errors import SpecError
@@ -67,6 +67,15 @@ def _datasets_in_force(platform: Platform) -> set[Address]:
     for entry in platform.recipe.datasets:
         with suppress(SpecError):  # it asks for what cannot be: no version of it is in force
             found.add(dataset_address(platform, plan_id, entry))
+    return found
+
+
+def versions_once_mended(platform: Platform) -> set[Address]:
+    """Versions of datasets that a run makes, damaged features and quality being made anew by it."""
+    found: set[Address] = set()
+    for entry in platform.recipe.datasets:
+        with suppress(SpecError):  # as above
+            found.add(mended_address(platform, entry))
     return found
 
 
