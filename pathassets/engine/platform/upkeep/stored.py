@@ -51,7 +51,12 @@ def check_rows(platform: Platform, *, reads_bytes: bool) -> Iterator[Finding]:
         if reads_bytes
         else store.look_over(expected)
     )
-    damaged = ((address, damage) for address, damage in looks if damage is not None)
+    begun = platform.catalog.begun_removals()  # told of the slide
+    damaged = (
+        (address, damage)
+        for address, damage in looks
+        if damage is not None and address.partition_key not in begun
+    )
     yield from tell_damaged(platform, damaged, is_noted=reads_bytes)
     forgotten = platform.catalog.forgotten()  # their artifacts may have been kept
     for table, address in platform.catalog.homeless():
@@ -89,9 +94,11 @@ def check_store(platform: Platform, *, reads_bytes: bool) -> Iterator[Finding]:
     since_s = working_since_s(platform.store)
     found = upkeep.survey([ANNOTATIONS, *STAGES])
     refused: set[Address] = set()  # what an artifact is made from comes before it
+    begun = platform.catalog.begun_removals()
     while page := list(islice(found, _N_ASKED)):
         strays = [one for one in page if isinstance(one, Stray)]
-        addresses = [one for one in page if isinstance(one, Address)]
+        listed = (one for one in page if isinstance(one, Address))
+        addresses = [one for one in listed if one.partition_key not in begun]
         yield from (_stray(platform, one) for one in strays)
         known = platform.catalog.known_artifacts(addresses)
         slides = platform.catalog.slides_ever({one.partition_key for one in addresses})
