@@ -397,6 +397,7 @@ def test_without_slides_there_is_nothing_to_run(home: Path) -> None:
         "refused": [],
         "doubts": [],
         "left_out": {},
+        "removals_begun": [],
     }
 
 

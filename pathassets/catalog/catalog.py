@@ -35,6 +35,7 @@ from pathassets.catalog.database.dialects import (
 )
 from pathassets.catalog.database.urls import name_of, parse_url
 from pathassets.catalog.external import ExternalFeatures
+from pathassets.catalog.forgotten import is_staying
 from pathassets.catalog.human_inputs import (
     HumanInputs,
     find_heir,
@@ -211,8 +212,12 @@ class Catalog(
         return Entered(slide_id=slide_id, is_new=known_id is None)
 
     def slides(self, slide_ids: Collection[str] | None = None) -> list[SlideRecord]:
-        """All slides, or those of some ids, in order of registration."""
-        order = select(*_SLIDE_FACTS).order_by(slide.c.registered_at, slide.c.slide_id)
+        """All slides, or those of some ids, in order of registration.
+
+        Without those whose removal was begun: `slide` knows them still.
+        """
+        order = select(*_SLIDE_FACTS).where(is_staying())
+        order = order.order_by(slide.c.registered_at, slide.c.slide_id)
         found = [slide_record(row) for row in self._rows_of(order, slide.c.slide_id, slide_ids)]
         return sorted(found, key=lambda one: (one.registered_at, one.slide_id))
 
@@ -276,6 +281,12 @@ class Catalog(
             connection.execute(
                 update(slide_path).where(known).values(flat(path) | {"seen_at": now()})
             )
+
+    def drop_path(self, path: PathRecord) -> None:
+        """Take a file from its slide; one that is another slide's by now is left alone."""
+        is_it = (slide_path.c.path == path.path) & (slide_path.c.slide_id == path.slide_id)
+        with writing(self._engine) as connection:
+            connection.execute(delete(slide_path).where(is_it))
 
     def refuse(self, record: RejectedFile) -> None:
         """Enter a file that could not be registered; a later registration forgets it."""

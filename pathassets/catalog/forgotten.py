@@ -3,6 +3,9 @@
 What is kept of such a slide names nobody: content and id are hashed with a salt of its own. Whoever
 has the file, or the id, can ask; nobody can read off which it was, or look it up in another catalog
 by its SHA-256, which labs publish. A question takes 0.6 us.
+
+Between the beginning of a removal and its end the slide is in the catalog still, and named in
+`begun_removal`. Whoever lists slides to work on them asks for those that stay: `is_staying`.
 """
 
 from __future__ import annotations
@@ -11,11 +14,14 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, Select, select
 
-from pathassets.catalog.tables import forgotten_slide
+from pathassets.catalog.tables import begun_removal, forgotten_slide, slide
 from pathassets.errors import SlideForgotten
+
+_FORGOTTEN = [column for column in forgotten_slide.c if column.name != "id"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +39,12 @@ class Forgotten:
     @property
     def told(self) -> str:
         """When, and by whom."""
-        return f"taken out on {self.forgotten_at:%Y-%m-%d} by {self.who}"
+        return f"taken out on {self.on}"
+
+    @property
+    def on(self) -> str:
+        """The day, and who."""
+        return f"{self.forgotten_at:%Y-%m-%d} by {self.who}"
 
     def has_content(self, fingerprint: str) -> bool:
         """Whether it had this SHA-256."""
@@ -53,9 +64,25 @@ class Forgotten:
 
 def read_forgotten(connection: Connection) -> list[Forgotten]:
     """All that were taken out, in order."""
-    columns = [column for column in forgotten_slide.c if column.name != "id"]
-    rows = connection.execute(select(*columns).order_by(forgotten_slide.c.id))
+    rows = connection.execute(select(*_FORGOTTEN).order_by(forgotten_slide.c.id))
     return [Forgotten(**row) for row in rows.mappings()]
+
+
+def read_begun(connection: Connection) -> dict[str, Forgotten]:
+    """Slides that are in the catalog still and whose removal was begun, by id, in order."""
+    query = _begun(begun_removal.c.slide_id, *_FORGOTTEN).order_by(begun_removal.c.slide_id)
+    rows = [dict(row) for row in connection.execute(query).mappings()]
+    return {row.pop("slide_id"): Forgotten(**row) for row in rows}
+
+
+def is_staying() -> ColumnElement[bool]:
+    """Whether no removal of a slide was begun: a condition for queries over `slide`."""
+    return slide.c.slide_id.not_in(_begun(begun_removal.c.slide_id))
+
+
+def _begun(*columns: Any) -> Select[Any]:
+    is_known = forgotten_slide.c.salt == begun_removal.c.salt
+    return select(*columns).join_from(begun_removal, forgotten_slide, is_known)
 
 
 def find_gone(forgotten: Iterable[Forgotten], slide_id: str) -> Forgotten | None:

@@ -21,6 +21,7 @@ from sqlalchemy import (
 
 from pathassets.catalog.database.connect import reading, writing
 from pathassets.catalog.database.dialects import upsert
+from pathassets.catalog.forgotten import is_staying
 from pathassets.catalog.part import CatalogPart, now, portions
 from pathassets.catalog.records import UNSTAMPED, RejectedFile
 from pathassets.catalog.rows import Row, flat
@@ -169,7 +170,8 @@ class Inbox(CatalogPart):
                 slide_path.c.slide_id == slide.c.slide_id, _is_below(slide_path.c.path, folders)
             )
         )
-        query = select(slide.c.slide_id, slide.c.registered_at).where(~tried, is_here)
+        query = select(slide.c.slide_id, slide.c.registered_at)
+        query = query.where(~tried, is_here, is_staying())
         rows = self._rows(query.order_by(slide.c.registered_at, slide.c.slide_id))
         return {row["slide_id"]: row["registered_at"] for row in rows}
 

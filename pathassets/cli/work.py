@@ -10,6 +10,7 @@ from pathassets import report
 from pathassets.cli.home import keys_meant, make_current, opened
 from pathassets.cli.options import SOME_FAILED, listed
 from pathassets.core.shards import Shard
+from pathassets.engine.platform.forgotten import removals_begun
 from pathassets.engine.platform.platform import Platform, open_to_read
 from pathassets.engine.platform.selection import choose_slides
 from pathassets.engine.platform.selections.entries import choose_entries
@@ -58,8 +59,7 @@ def run(
         return
     with opened() as (platform, instance):
         if not slides and not platform.catalog.n_slides():
-            require_own_catalog(platform)
-            click.echo(report.NO_SLIDES)
+            _tell_none(platform)
             return
         chosen = _chosen(platform.readable, slides, share)
         if chosen is not None and not chosen:
@@ -72,8 +72,15 @@ def run(
         report.troubles(done.troubles, (*done.left_out, *done.kept_back))
         report.incomplete(done.incomplete)
         report.doubts(done.doubts)
+        report.going(removals_begun(platform.catalog))
     if done.has_failed:
         sys.exit(SOME_FAILED)
+
+
+def _tell_none(platform: Platform) -> None:
+    require_own_catalog(platform)
+    click.echo(report.NO_SLIDES)
+    report.going(removals_begun(platform.catalog))
 
 
 def _none_meant(shard: Shard | None) -> str:
@@ -87,8 +94,7 @@ def _foretell(
     """Say what a run would do."""
     with open_to_read(read_settings()) as platform:
         if not slides and not platform.catalog.n_slides():
-            require_own_catalog(platform)
-            click.echo(report.NO_SLIDES)
+            _tell_none(platform)
             return
         meant = _chosen(platform.readable, slides, shard)
         if meant is not None and not meant:
@@ -108,6 +114,7 @@ def _foretell(
         cells = [c for c in dataset_cells(platform, plan_id) if c.key in asked] if asked else []
         report.troubles(find_troubles(platform, plan_id, frozenset(chosen), keys), left_out)
         report.foreseen(found, {cell: asked[cell.key] for cell in cells})
+        report.going(removals_begun(platform.catalog))
 
 
 def _chosen(

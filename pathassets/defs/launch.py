@@ -57,6 +57,7 @@ def run_slides_here(
         _execute_scattered(definitions, instance, SHARD_SLIDES, keys, in_order)
         return needy
     current = {*choice.order} - slides_not_current(platform, choice.plan_id, keys)
+    current -= platform.catalog.begun_removals().keys()
     found = stretches(choice.order, {*needy}, current)
     if len(found) > 1:
         _execute_scattered(definitions, instance, REPAIR_SLIDES, keys, in_order)

@@ -84,7 +84,10 @@ def _partitions(instance: dg.DagsterInstance, platform: Platform) -> Iterator[Fi
     order = slide_order(instance)
     known = platform.catalog.known_slides(order)
     forgotten = platform.catalog.forgotten()
+    begun = platform.catalog.begun_removals()  # told of the slide
     for slide_id in order:
+        if slide_id in begun:
+            continue
         if (gone := find_gone(forgotten, slide_id)) is not None and slide_id not in known:
             yield Finding(
                 kind="partition_of_no_slide",
@@ -101,7 +104,7 @@ def _partitions(instance: dg.DagsterInstance, platform: Platform) -> Iterator[Fi
                 remedy=f"Ingest its file again, or {FIX}: the partition goes, its events stay",
                 mend=partial(_drop_partition, instance, slide_id),
             )
-    there = set(order)
+    there = {*order, *begun}
     for slide in platform.catalog.slide_files():
         if slide.slide_id not in there:
             yield Finding(

@@ -395,6 +395,6 @@ class DagsterUnavailable(CatalogError):
 
 
 class SlideForgotten(CatalogError):
-    """The slide that is named was taken out for good."""
+    """The slide that is named was taken out for good, or its removal was begun."""
 
     reason = "slide_forgotten"

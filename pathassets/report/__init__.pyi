@@ -15,6 +15,7 @@ from .cohort import (
     demo_end as demo_end,
     doubts as doubts,
     foreseen as foreseen,
+    going as going,
     incomplete as incomplete,
     next_steps as next_steps,
     run_end as run_end,

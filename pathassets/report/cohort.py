@@ -20,7 +20,7 @@ from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.standing.rows import Cell, SlideStatus, slide_rows
 from pathassets.engine.platform.standing.troubles import MAX_TOLD, Lacking, Told, Troubles
 from pathassets.engine.platform.status import CohortStatus, Foreseen, cohort_status
-from pathassets.errors import AnnotationsMissing, SelectionError
+from pathassets.errors import AnnotationsMissing, SelectionError, SlideForgotten
 from pathassets.report.annotations import annotation_plain
 from pathassets.report.console import open_console, paragraph
 from pathassets.report.daily.looks import look_line
@@ -55,6 +55,7 @@ def status_table(stand: CohortStatus, rows: Iterable[SlideStatus]) -> None:
     console = open_console()
     if not stand.n_slides and not stand.rejected_files:
         console.print(NO_SLIDES)
+        going(stand.going)
         return
     if stand.n_slides:
         _table(stand, list(rows))
@@ -68,6 +69,7 @@ def status_table(stand: CohortStatus, rows: Iterable[SlideStatus]) -> None:
         console.print(f"[red]refused[/] {len(refused) - MAX_FAILURES} more: {_MORE}")
     incomplete(stand.datasets)
     doubts(stand.doubts)
+    going(stand.going)
     if stand.look is not None:
         console.print(look_line(stand.look, datetime.now(UTC)))
 
@@ -135,6 +137,12 @@ def doubts(found: Iterable[SelectionError]) -> None:
         open_console().print(f"[yellow]mind[/] {escape(paragraph(str(doubt)))}")
 
 
+def going(found: Iterable[SlideForgotten]) -> None:
+    """Print which slides are outside of all work, as their removal was begun, and what ends it."""
+    for one in found:
+        open_console().print(f"[yellow]mind[/] {escape(paragraph(str(one)))}")
+
+
 def _reasons(title: str, told: Told) -> None:
     console = open_console()
     for one in told.lacking:
@@ -192,6 +200,7 @@ def status_json(stand: CohortStatus, rows: Iterable[SlideStatus]) -> Iterator[st
             {k: v for k, v in asdict(r).items() if k != "rejected_at"} for r in stand.rejected_files
         ],
         "doubts": [str(doubt) for doubt in stand.doubts],
+        "removals_begun": [str(one) for one in stand.going],
         "left_out": {"/".join(c.key): _cell_plain(c) for c in stand.left_out},
     }
     yield f"{end},{json_text(rest, indent=1)[1:]}\n"

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, delete, event, insert
 
 from pathassets.catalog.catalog import Catalog
+from pathassets.catalog.database import connect
+from pathassets.catalog.database.connect import writing
 from pathassets.catalog.database.dialects import (
     COHORT_LOCK,
     REGISTRATION_LOCK,
     RELEASE_LOCK,
     STANDING_LOCK,
 )
+from pathassets.catalog.forgotten import hash_salted
 from pathassets.catalog.records import AttemptRecord, ChangedBy, CohortChange
 from pathassets.catalog.releases.records import FindingRecord
+from pathassets.catalog.rows import slide_row
+from pathassets.catalog.standing.standing import Wanted
+from pathassets.catalog.tables import forgotten_slide, slide
 from pathassets.catalog.upkeep.naming import UNNAMED
 from pathassets.core.address import ALL_SLIDES, Address
+from pathassets.core.selection.parser import parse
 from tests.catalog import every_table
 from tests.catalog.hostile_words import path_of, slide_of
 from tests.catalog.merges import remember_merge
@@ -25,6 +33,8 @@ from tests.catalog.test_releases import DRAFT, member
 
 GONE, GONE_PATIENT = "gone-1", "Mr Gone"
 OTHERS = ("kept-1", "kept-2", "gone-10")
+STAYING = ("kept-1", "kept-2")
+"""Slides of other content than the first."""
 BY = ChangedBy(who="Ann", file="", sha256="")
 DATASET = Address("dataset", "cohort", ALL_SLIDES, "d1")
 
@@ -128,6 +138,66 @@ def test_every_id_that_a_slide_had_is_known_as_forgotten(named: Catalog) -> None
     named.erase_slide(named.ids_of(GONE), keep_artifacts=False)
     for slide_id, is_gone in ((GONE, True), ("older", True), ("kept-1", False)):
         assert any(one.had_id(slide_id) for one in named.forgotten()) is is_gone
+
+
+def test_a_slide_whose_removal_was_begun_is_in_no_list_of_slides_to_work_on(
+    named: Catalog,
+) -> None:
+    plan_id = named.open_plan("recipe")
+    mask = Wanted(stage="tissue_mask", name="otsu", digest="m")
+    named.plan_some(plan_id, [GONE, *STAYING], lambda _: [mask])
+    n_changes = named.n_changes(plan_id)
+    named.begin_forgetting(GONE, who="Ann", why="consent")
+    named.begin_forgetting(GONE, who="Bob", why="again")
+    assert {slide_id: one.who for slide_id, one in named.begun_removals().items()} == {GONE: "Ann"}
+    assert named.n_changes(plan_id) > n_changes
+    assert named.slides_in(plan_id, [("tissue_mask", "otsu")], ["missing"]) == {*STAYING}
+    assert named.unplanned(plan_id) == []
+    named.plan_some(plan_id, [GONE], lambda _: [mask])
+    assert named.state_counts(plan_id) == {("tissue_mask", "otsu"): {"missing": 2}}
+    assert named.n_slides() == 2
+    assert named.known_slides([GONE, *STAYING]) == {*STAYING}
+    assert {one.slide_id for one in named.slides()} == {*STAYING}
+    assert {one for page in named.slide_pages() for one in page} == {*STAYING}
+    assert GONE not in named.first_slides(plan_id, 9, is_open=False)
+    assert GONE not in named.select_slides(parse("id:*"))
+    assert [*named.slide_facts([GONE])] == []
+    assert named.slide(GONE).slide_id == GONE
+    named.erase_slide([GONE], keep_artifacts=False)
+    assert named.begun_removals() == {}
+
+
+def test_it_is_one_again_where_nothing_keeps_it_out_any_more(named: Catalog) -> None:
+    named.begin_forgetting(GONE, who="Ann", why="consent")
+    with writing(named._engine) as connection:
+        connection.execute(delete(forgotten_slide))
+    assert named.begun_removals() == {}
+    assert named.n_slides() == 3
+    named.begin_forgetting(GONE, who="Bob", why="again")
+    assert [one.who for one in named.begun_removals().values()] == ["Bob"]
+
+
+def test_a_removal_that_was_begun_by_an_older_version_is_known(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connect, "HEAD", "0019")
+    old = connect.open_engine(url)
+    monkeypatch.undo()
+    at = datetime(2026, 1, 31, tzinfo=UTC)
+    begun = {
+        "salt": "s", "id_hash": hash_salted("s", GONE), "who": "Ann", "why": "consent",
+        "content_hash": hash_salted("s", slide_of(GONE).fingerprint), "n_artifacts": 0,
+        "forgotten_at": at,
+    }  # fmt: skip
+    with writing(old) as connection:
+        for slide_id in (GONE, "kept-1"):
+            row = slide_row(slide_of(slide_id)) | {"registered_at": at}
+            connection.execute(insert(slide), row)
+        connection.execute(insert(forgotten_slide), begun)
+    old.dispose()
+    with Catalog.open(url) as catalog:
+        assert [*catalog.begun_removals()] == [GONE]
+        assert catalog.n_slides() == 1
 
 
 def test_erasing_waits_for_whoever_registers_derives_or_states(

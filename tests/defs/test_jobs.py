@@ -70,6 +70,21 @@ def test_a_repair_of_an_id_that_was_merged_is_of_the_slide_it_became(
     assert bench.states() == {a: "current current current"}
 
 
+def test_a_slide_whose_removal_was_begun_fails_a_repair_in_words_and_no_other_job_takes_it(
+    bench: Workbench, home: Path
+) -> None:
+    a, b = bench.ingest(write_slide(home / "a.svs", 1), write_slide(home / "b.svs", 2))
+    bench.platform.catalog.begin_forgetting(a, who="Ann", why="consent")
+    assert bench.run("make_current").success
+    assert bench.states() == {b: "current current current"}
+    asked = bench.run("repair_slides", run_config=repair([a, b]))
+    (end,) = asked.get_step_failure_events()
+    told = str(end.step_failure_data.user_failure_data)
+    assert "1 of 2 slides failed" in told
+    assert f"End its removal: pathassets forget {a} " in told
+    assert bench.health("tissue_mask/otsu") == {"green": [b], "red": []}
+
+
 def test_a_repair_of_what_does_not_exist_fails_in_words(bench: Workbench) -> None:
     no_slide = bench.run("repair_slides", run_config=repair(["nope"]))
     (end,) = no_slide.get_step_failure_events()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -150,9 +151,10 @@ def test_an_unknown_slide_is_refused_and_a_removal_that_was_begun_is_found(home:
     [found] = findings()["slide_half_forgotten"]
     assert found["subject"] == a
     assert f"pathassets forget {a} --who NAME --why … --from-releases; with" in found["remedy"]
-    said = refused("dataset", "freeze", "cohort", *CONSENT)
+    built = json.loads(output("dataset", "show", "cohort", "--json"))["version"]["name"]
+    said = refused("dataset", "freeze", built, *CONSENT)
     assert f"End its removal: pathassets forget {a} " in said
-    take_out(home)
+    output("forget", a, *CONSENT, "--from-releases")
     assert "slide_half_forgotten" not in findings()
 
 

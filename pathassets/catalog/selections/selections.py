@@ -7,6 +7,7 @@ from collections.abc import Collection
 from sqlalchemy import insert, select
 
 from pathassets.catalog.database.connect import reading, writing
+from pathassets.catalog.forgotten import is_staying
 from pathassets.catalog.human_inputs import is_newest
 from pathassets.catalog.part import now
 from pathassets.catalog.records import SavedSelection
@@ -31,14 +32,15 @@ class Selections(Words):
             ValueError: it names a saved selection, or asks of assets and no plan is given.
         """
         meant = Conditions(self._engine.dialect.name, plan_id).of(selection)
-        order = select(slide.c.slide_id).where(meant)
+        order = select(slide.c.slide_id).where(meant, is_staying())
         order = order.order_by(slide.c.registered_at, slide.c.slide_id)
         with reading(self._engine) as connection:
             return list(connection.execute(order).scalars())
 
     def known_slides(self, slide_ids: Collection[str]) -> set[str]:
-        """Those of some ids that are slides."""
-        found = self._rows_of(select(slide.c.slide_id), slide.c.slide_id, slide_ids)
+        """Those of some ids that are slides, and of which no removal was begun."""
+        query = select(slide.c.slide_id).where(is_staying())
+        found = self._rows_of(query, slide.c.slide_id, slide_ids)
         return {row["slide_id"] for row in found}
 
     def save_selection(self, name: str, text: str, *, who: str) -> SavedSelection:

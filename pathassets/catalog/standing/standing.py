@@ -20,6 +20,7 @@ from sqlalchemy import update as update_rows
 from pathassets.catalog.database.connect import reading, writing
 from pathassets.catalog.database.dialects import IN_VALUES, lock_for_standing
 from pathassets.catalog.external import ADOPTED, adopted_by_slide
+from pathassets.catalog.forgotten import is_staying
 from pathassets.catalog.human_inputs import is_newest
 from pathassets.catalog.part import CatalogPart, now, portions
 from pathassets.catalog.states import derive_states, is_made_as_wanted
@@ -100,7 +101,8 @@ class Standing(CatalogPart):
 
     def unplanned(self, plan_id: int) -> list[str]:
         """Slides of which a plan has no row: new ones, and those of which a fact has changed."""
-        query = select(slide.c.slide_id).where(~_has_row(plan_id)).order_by(slide.c.slide_id)
+        query = select(slide.c.slide_id).where(~_has_row(plan_id), is_staying())
+        query = query.order_by(slide.c.slide_id)
         with reading(self._engine) as connection:
             return list(connection.execute(query).scalars())
 
@@ -126,9 +128,10 @@ class Standing(CatalogPart):
     # States
 
     def n_slides(self) -> int:
-        """How many slides there are."""
+        """How many slides there are, without those whose removal was begun."""
+        query = select(func.count()).select_from(slide).where(is_staying())
         with reading(self._engine) as connection:
-            return connection.execute(select(func.count()).select_from(slide)).scalar_one()
+            return connection.execute(query).scalar_one()
 
     def state_counts(
         self, plan_id: int, slide_ids: Collection[str] | None = None
@@ -191,7 +194,7 @@ class Standing(CatalogPart):
         """Ids of all slides in order of registration, so many at a time."""
         last: tuple[datetime, str] | None = None
         while True:
-            query = select(slide.c.registered_at, slide.c.slide_id)
+            query = select(slide.c.registered_at, slide.c.slide_id).where(is_staying())
             page = self._rows(_in_order(query, last).limit(n_rows))
             if page:
                 yield [row["slide_id"] for row in page]
@@ -202,7 +205,7 @@ class Standing(CatalogPart):
     def first_slides(self, plan_id: int, n_rows: int, *, is_open: bool) -> list[str]:
         """The first slides by order of registration that have open work, or that have none."""
         work = _row_of(plan_id, wanted.c.state.in_(NOT_CURRENT))
-        query = select(slide.c.slide_id).where(work if is_open else ~work)
+        query = select(slide.c.slide_id).where(work if is_open else ~work, is_staying())
         with reading(self._engine) as connection:
             return list(connection.execute(_in_order(query, None).limit(n_rows)).scalars())
 
@@ -273,7 +276,7 @@ def _read_facts(
     of_others = ADOPTED.where(artifact.c.partition_key.in_(slide_ids))
     adopted = adopted_by_slide(connection.execute(of_others).mappings())
     query = select(slide.c.slide_id, slide.c.fingerprint, slide.c.mpp)
-    of_these = query.where(slide.c.slide_id.in_(slide_ids), *conditions)
+    of_these = query.where(slide.c.slide_id.in_(slide_ids), is_staying(), *conditions)
     for slide_id, fingerprint, mpp in connection.execute(of_these):
         yield SlideFacts(
             slide_id=slide_id, fingerprint=fingerprint, mpp=stated.get(slide_id, mpp),

@@ -13,7 +13,8 @@ releases       what was released of that: release, release_member, release_left_
                asked before: dataset_placement, dataset_finding, accepted_finding, slide_hash
 inbox          what lies there and is not taken yet, tables that were: inbox_file, inbox_clock,
                taken_table
-upkeep         what was read again, and what was taken out: artifact_hash, forgotten_slide
+upkeep         what was read again, and what was taken out: artifact_hash, forgotten_slide,
+               begun_removal
 """
 
 from pathassets.catalog.tables.artifacts import PARENT, artifact, artifact_parent, attempt
@@ -50,7 +51,7 @@ from pathassets.catalog.tables.standing import (
     plan,
     wanted,
 )
-from pathassets.catalog.tables.upkeep import artifact_hash, forgotten_slide
+from pathassets.catalog.tables.upkeep import artifact_hash, begun_removal, forgotten_slide
 
 __all__ = [
     "ADDRESS",
@@ -65,6 +66,7 @@ __all__ = [
     "attempt",
     "bad_tile",
     "batch",
+    "begun_removal",
     "cohort",
     "cohort_change",
     "cohort_slide",

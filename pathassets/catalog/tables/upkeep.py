@@ -1,8 +1,8 @@
-"""When bytes were last read, and which slides were taken out for good."""
+"""When bytes were last read, which slides were taken out for good, and which are about to be."""
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Integer, Table
+from sqlalchemy import Column, ForeignKey, Integer, Table, Text
 
 from pathassets.catalog.tables.base import ADDRESS, Moment, metadata, words
 
@@ -28,4 +28,14 @@ forgotten_slide = Table(
     words("why"),
     Column("n_artifacts", Integer, nullable=False),
     Column("forgotten_at", Moment, nullable=False),
+)
+
+begun_removal = Table(
+    "begun_removal",
+    metadata,
+    # A slide that is here still: the row goes with the slide's own, which are erased last.
+    Column("slide_id", Text, ForeignKey("slide.slide_id"), primary_key=True),
+    # Of its row in forgotten_slide: once that is deleted, nothing is begun any more.
+    words("salt"),
+    sqlite_with_rowid=False,
 )

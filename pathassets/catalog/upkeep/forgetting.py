@@ -23,13 +23,14 @@ from pathassets.catalog.database.dialects import (
     lock_for_standing,
     overwrite_deleted,
 )
-from pathassets.catalog.forgotten import Forgotten, hash_salted, read_forgotten
+from pathassets.catalog.forgotten import Forgotten, hash_salted, read_begun, read_forgotten
 from pathassets.catalog.part import now
-from pathassets.catalog.states import count_change
+from pathassets.catalog.states import count_change, forget_plans
 from pathassets.catalog.tables import (
     artifact,
     artifact_hash,
     artifact_parent,
+    begun_removal,
     forgotten_slide,
     inbox_file,
     merged_slide,
@@ -64,15 +65,29 @@ class Forgetting(UpkeepPart):
             return read_forgotten(connection)
 
     def begin_forgetting(self, slide_id: str, *, who: str, why: str) -> None:
-        """Enter that a slide is taken out, once, before anything of it goes; each of its ids."""
+        """Enter that a slide is taken out, once, before anything of it goes; each of its ids.
+
+        From then on nothing is wanted of it, and no list of slides to work on has it.
+        """
         content = select(slide.c.fingerprint).where(slide.c.slide_id == slide_id)
         said = {"who": who, "why": why, "forgotten_at": now()}
         with writing(self._engine) as connection:
+            lock_for_standing(connection)
             fingerprint = connection.execute(content).scalar_one()
-            if not _is_begun(connection, fingerprint):
-                ids = all_ids(connection, slide_id)
-                new = [said | _unreadable(connection, fingerprint, one) for one in ids]
-                connection.execute(insert(forgotten_slide), new)
+            if slide_id in read_begun(connection):
+                return
+            ids = all_ids(connection, slide_id)
+            new = [said | _unreadable(connection, fingerprint, one) for one in ids]
+            connection.execute(insert(forgotten_slide), new)
+            connection.execute(delete(begun_removal).where(begun_removal.c.slide_id == slide_id))
+            begun = {"slide_id": slide_id, "salt": new[0]["salt"]}
+            connection.execute(insert(begun_removal), begun)
+            forget_plans(connection, ids)
+
+    def begun_removals(self) -> dict[str, Forgotten]:
+        """Slides that are here still and whose removal was begun, by id: all of them are few."""
+        with reading(self._engine) as connection:
+            return read_begun(connection)
 
     def ids_of(self, slide_id: str) -> list[str]:
         """The id of a slide, and those that it had before it was merged."""
@@ -184,7 +199,3 @@ def _unreadable(connection: Connection, content: str, slide_id: str) -> dict[str
         "id_hash": hash_salted(salt, slide_id),
         "n_artifacts": len(_addresses(connection, [slide_id])),
     }
-
-
-def _is_begun(connection: Connection, content: str) -> bool:
-    return any(one.has_content(content) for one in read_forgotten(connection))

@@ -17,6 +17,7 @@ from pathassets.core.recipe import Entry, Key
 from pathassets.defs.assets.annotations import report_annotations
 from pathassets.defs.events.data_versions import MATERIALIZED
 from pathassets.defs.partitions import PART, SLIDES, parts, slide_order
+from pathassets.engine.platform.forgotten import require_staying
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.standing.look import look
 from pathassets.engine.platform.standing.refresh import refresh_wanted
@@ -73,10 +74,11 @@ def choose_slides(instance: dg.DagsterInstance, platform: Platform, wanted: Want
     Dagster was not told of these slides, and of what is drawn on them, is reported.
 
     Raises:
-        CatalogError: a named slide is not registered.
+        CatalogError: a named slide is not registered, or its removal was begun.
     """
     asked: Collection[str] = wanted.slide_ids
     if asked:
+        require_staying(platform.catalog, asked)
         _require_known(platform.catalog.known_slides(asked), asked)
     else:
         asked = {one for page in platform.catalog.slide_pages() for one in page}

@@ -85,6 +85,11 @@ def _tell(
             "this run takes %d of them: start %s again for the others, or switch on keep_current",
             len(now), MAKE_CURRENT,
         )  # fmt: skip
+    if n_going := len(platform.catalog.begun_removals()):  # no log is to name them
+        context.log.warning(
+            "%d slides are left alone: their removal was begun; pathassets doctor says which",
+            n_going,
+        )
     stale = find_stale(platform.readable, now) if untried else []
     by_change = Counter(
         (str(change), "/".join(one.address.key)) for one in stale for change in one.changes

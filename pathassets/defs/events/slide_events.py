@@ -29,6 +29,7 @@ from pathassets.defs.events.slide_facts import (
 from pathassets.defs.partitions import SLIDE_KEY
 from pathassets.defs.text import bullets, bullets_value, quoted, text_value
 from pathassets.engine.features.works import EncodingStats
+from pathassets.engine.platform.forgotten import require_staying
 from pathassets.engine.platform.plan import PlannedSlide
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.standing.rows import Cell
@@ -316,9 +317,9 @@ def annotation_events(
 
 
 def said_unknown(platform: Platform, slide_id: str) -> str:
-    """Fact and remedy of a partition that is no slide's any more."""
+    """Fact and remedy of a partition that is no slide's any more, or whose removal was begun."""
     try:
-        platform.catalog.slide(slide_id)
+        require_staying(platform.catalog, [platform.catalog.slide(slide_id).slide_id])
     except SlideForgotten as error:
         return str(error)
     except CatalogError:

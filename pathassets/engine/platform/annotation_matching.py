@@ -143,6 +143,7 @@ def _slide_files(platform: Platform) -> set[Path]:
 def _slides_by_name(platform: Platform) -> dict[str, set[str]]:
     """Slides by what an annotation of them may be called."""
     by_name: dict[str, set[str]] = defaultdict(set)
+    begun = platform.catalog.begun_removals()
     for record in platform.catalog.slides():
         by_name[record.slide_id].add(record.slide_id)
     for old_id, slide_id in heirs_of(platform.catalog).items():
@@ -151,7 +152,8 @@ def _slides_by_name(platform: Platform) -> dict[str, set[str]]:
         for one in paths:
             by_name[Path(one.path).name].add(slide_id)
             by_name[Path(one.path).stem].add(slide_id)
-    return by_name
+    staying = {name: slide_ids - begun.keys() for name, slide_ids in by_name.items()}
+    return {name: slide_ids for name, slide_ids in staying.items() if slide_ids}
 
 
 def _fitting(file: Path, by_name: dict[str, set[str]]) -> set[str]:

@@ -14,6 +14,7 @@ from pathassets.catalog.standing.looks import LookAge
 from pathassets.catalog.standing.standing import NOT_CURRENT
 from pathassets.core.address import ALL_SLIDES, Address
 from pathassets.core.recipe import Entry, Key
+from pathassets.engine.platform.forgotten import removals_begun
 from pathassets.engine.platform.planned_datasets import dataset_address, known_address
 from pathassets.engine.platform.planning.work import Skipped, find_work
 from pathassets.engine.platform.platform import Platform
@@ -29,7 +30,7 @@ from pathassets.engine.platform.standing.rows import (
     tried,
 )
 from pathassets.engine.platform.standing.troubles import Troubles, find_troubles
-from pathassets.errors import CatalogError, SelectionError, SpecError
+from pathassets.errors import CatalogError, SelectionError, SlideForgotten, SpecError
 
 MAX_EXACT = 5_000
 """Slides of which it is worked out which version a dataset would be, where that is not known."""
@@ -54,6 +55,8 @@ class CohortStatus:
     """What datasets of the recipe select by, and no slide has."""
     left_out: tuple[Cell, ...] = ()
     """Entries of which nothing can be made: files with weights that they name are gone."""
+    going: tuple[SlideForgotten, ...] = ()
+    """What is told of slides whose removal was begun: they are counted nowhere else."""
 
 
 def cohort_status(platform: Platform, *, is_looking: bool | None = None) -> CohortStatus:
@@ -83,6 +86,7 @@ def cohort_status(platform: Platform, *, is_looking: bool | None = None) -> Coho
         look=age,
         doubts=tuple(doubts_of(platform)),
         left_out=left_out,
+        going=tuple(removals_begun(catalog)),
     )
 
 
@@ -120,7 +124,7 @@ def require_own_catalog(platform: Platform) -> None:
     Raises:
         CatalogError: the store holds artifacts.
     """
-    if platform.store.holds_any():
+    if platform.store.holds_any() and not platform.catalog.begun_removals():
         raise CatalogError(
             f"the catalog knows no slide, and the store {platform.store.where} holds artifacts: it "
             "is not the catalog that they were recorded in",

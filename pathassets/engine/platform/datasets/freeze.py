@@ -73,8 +73,9 @@ def _require_none_withdrawn(
     if not withdrawn:
         return
     remedy = f"pathassets run --select {DATASET}/{version.address.name} builds it without"
-    for left in sorted(platform.catalog.known_slides([one.slide_id for one in withdrawn])):
-        remedy = f"End its removal: {forget_again(platform, left)}; then {remedy}"
+    begun = platform.catalog.begun_removals()
+    for left in sorted(begun.keys() & {one.slide_id for one in withdrawn}):
+        remedy = f"End its removal: {forget_again(platform.catalog, left)}; then {remedy}"
     raise CatalogError(
         f"dataset {version.name}: names what is not to be used any more: {told(withdrawn)}",
         remedy=remedy,

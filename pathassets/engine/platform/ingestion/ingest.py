@@ -28,7 +28,7 @@ from pathassets.catalog.records import (
     SlideRecord,
 )
 from pathassets.core.slides.slide import check_slide_id, name_in, slide_id_of, stating_mpp
-from pathassets.engine.platform.forgotten import refuse_forgotten
+from pathassets.engine.platform.forgotten import refuse_forgotten, refuse_going
 from pathassets.engine.platform.ingestion.cohort_lines import CohortLines
 from pathassets.engine.platform.ingestion.cohort_matching import (
     CohortFit,
@@ -37,6 +37,7 @@ from pathassets.engine.platform.ingestion.cohort_matching import (
     tell_unfit,
 )
 from pathassets.engine.platform.ingestion.cohort_table import NO_COHORT, Cohort, CohortRow
+from pathassets.engine.platform.ingestion.replaced import drop_replaced
 from pathassets.engine.platform.plan import path_record, recorded_stamp
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.slides.inspect_files import FileInspection, inspect_files
@@ -176,6 +177,7 @@ class _Registrar:
         self._fit = fit
         self._scheme = scheme
         self._refused = {rejected_file.path for rejected_file in self._catalog.rejected_files()}
+        self._going = self._catalog.begun_removals()
         self.lines = CohortLines(platform.catalog, fit)
 
     def find_known(self, path: FilePlace) -> PathRecord | PathAssetsError | None:
@@ -195,9 +197,13 @@ class _Registrar:
     def register(self, path: FilePlace, found: Found) -> Registration:
         """Enter what is known of a file, or what the look found."""
         if isinstance(found, FileInspection):
-            found = refuse_forgotten(self._platform, path, found.fingerprint) or found
+            found = refuse_forgotten(self._catalog, path, found.fingerprint) or found
+        if isinstance(found, PathRecord) and (begun := self._going.get(found.slide_id)):
+            error = refuse_going(self._catalog, path, found.slide_id, begun)
+            return Registration(path=path, state="refused", error=error)  # it is known as it was
         if isinstance(found, PathAssetsError):
             refuse_file(self._platform, path, found)
+            drop_replaced(self._catalog, printable(path))
             said = path if isinstance(path, RemoteFile) else Path(printable(path))
             return Registration(path=said, state="refused", error=found)
         notes = []

@@ -272,7 +272,7 @@ def _of_content(platform: Platform, path: Path) -> Iterator[Origin]:
         return
     with suppress(SlideError):  # it is none
         fingerprint = fingerprint_of(members_of(path))
-        if error := refuse_forgotten(platform, path, fingerprint):
+        if error := refuse_forgotten(platform.catalog, path, fingerprint):
             raise CatalogError(error.message, remedy=error.remedy)
         if (slide_id := platform.catalog.find_slide_id(fingerprint)) is not None:
             said = {"copy": str(path), "known_by": "its bytes", "copy_is": "as it was registered"}

@@ -18,6 +18,7 @@ from pathlib import Path
 from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.forgotten import Forgotten, find_gone
 from pathassets.core.text import quoted
+from pathassets.engine.platform.forgotten import require_staying
 from pathassets.engine.platform.merged_slides import heirs_of
 from pathassets.engine.platform.selections.file_names import FileNames, is_whole
 from pathassets.errors import CatalogError
@@ -35,50 +36,68 @@ class Matches:
     near: Mapping[str, str]
     """Of some of the unknown names the known one that is most like it."""
     gone: Mapping[str, Forgotten] = field(default_factory=dict)
-    """Those of the unknown names that are ids of slides which were taken out."""
+    """Those of the unknown names that are of slides which were taken out, or are being."""
 
 
 def match_slides(catalog: Catalog, names: Iterable[str], *, is_near: bool = True) -> Matches:
     """Find the slides that names stand for, each by itself; `is_near`: look for what is like them.
 
-    Costs two small queries where all names are ids, else one of all paths.
+    Costs three small queries where all names are ids, else one of all paths. A slide whose removal
+    was begun is none of them.
     """
-    asked = dict.fromkeys(names)
-    heirs = heirs_of(catalog)
-    ids = {name: heirs.get(name, name) for name in asked}
-    known = catalog.known_slides(ids.values())
-    slides: dict[str, tuple[str, ...]] = {n: (id_,) for n, id_ in ids.items() if id_ in known}
-    rest = [name for name in asked if name not in slides]
-    if not rest:
+    asked, begun = dict.fromkeys(names), catalog.begun_removals()
+    every, paths = _find(catalog, asked, begun)
+    staying = {name: tuple(one for one in ids if one not in begun) for name, ids in every.items()}
+    slides = {name: ids for name, ids in staying.items() if ids}
+    if len(slides) == len(asked) or not is_near:
         return Matches(slides=slides, near={})
-    paths = {id_: [one.path for one in some] for id_, some in catalog.all_paths().items()}
-    slides |= _match_files(rest, paths)
-    unknown = [name for name in rest if name not in slides] if is_near else []
+    going = {name: begun[ids[0]] for name, ids in every.items() if name not in slides}
+    unknown = [name for name in asked if name not in every]
     forgotten = catalog.forgotten() if unknown else []
     gone = {name: one for name in unknown if (one := find_gone(forgotten, name)) is not None}
     unknown = [name for name in unknown if name not in gone]
     files = {Path(path).name for some in paths.values() for path in some} if unknown else set()
-    return Matches(slides=slides, near=nearest(unknown, files | set(paths)), gone=gone)
+    return Matches(slides=slides, near=nearest(unknown, files | set(paths)), gone=gone | going)
 
 
-def slides_named(catalog: Catalog, names: Iterable[str]) -> list[str]:
-    """Ids of the slides that somebody named, each once.
+def _find(
+    catalog: Catalog, asked: Collection[str], begun: Collection[str]
+) -> tuple[dict[str, tuple[str, ...]], dict[str, list[str]]]:
+    """Slides of each name that is one's, be its removal begun; paths, if they were looked at."""
+    heirs = heirs_of(catalog)
+    ids = {name: heirs.get(name, name) for name in asked}
+    known = catalog.known_slides(ids.values()).union(begun)
+    slides: dict[str, tuple[str, ...]] = {n: (id_,) for n, id_ in ids.items() if id_ in known}
+    rest = [name for name in asked if name not in slides]
+    if not rest:
+        return slides, {}
+    paths = {id_: [one.path for one in some] for id_, some in catalog.all_paths().items()}
+    return slides | _match_files(rest, paths), paths
+
+
+def slides_named(catalog: Catalog, names: Iterable[str], *, is_going: bool = False) -> list[str]:
+    """Ids of the slides that somebody named, each once; `is_going`: be their removal begun.
 
     Raises:
+        SlideForgotten: one was taken out, or is being.
         CatalogError: a name is that of none, or of several.
     """
     asked = list(names)
-    found = match_slides(catalog, asked, is_near=False).slides
-    return list(dict.fromkeys(_only(catalog, name, found.get(name, ())) for name in asked))
+    found, _ = _find(catalog, asked, catalog.begun_removals())
+    ids = list(dict.fromkeys(_only(catalog, name, found.get(name, ())) for name in asked))
+    if not is_going:
+        require_staying(catalog, ids)
+    return ids
 
 
-def slide_named(catalog: Catalog, name: str) -> str:
-    """Id of the slide that somebody named.
+def slide_named(catalog: Catalog, name: str, *, is_going: bool = False) -> str:
+    """Id of the slide that somebody named; `is_going`: be its removal begun.
 
     Raises:
+        SlideForgotten: it was taken out, or is being.
         CatalogError: it is the name of none, or of several.
     """
-    return slides_named(catalog, [name])[0]
+    return slides_named(catalog, [name], is_going=is_going)[0]
 
 
 def several(name: str, ids: Collection[str]) -> tuple[str, str]:

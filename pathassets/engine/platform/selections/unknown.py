@@ -19,7 +19,9 @@ from pathassets.core.selection.nodes import Condition, Field, Match, Saved, Sele
 from pathassets.core.selection.nodes import conditions as conditions_of
 from pathassets.core.selection.parser import parse
 from pathassets.core.text import quoted
+from pathassets.engine.platform.forgotten import require_staying
 from pathassets.engine.platform.platform import Platform
+from pathassets.engine.platform.selections.names import slide_named
 from pathassets.engine.platform.standing.refresh import refresh_wanted
 from pathassets.errors import CatalogError, SelectionError, SlideForgotten
 
@@ -67,13 +69,18 @@ def _unknown_ids(platform: Platform, text: str, selection: Selection) -> Iterato
 
 def _said_of_id(platform: Platform, slide_id: str) -> tuple[str, str]:
     """Fact and remedy of an id that is no slide's: one that was taken out is told as that."""
+    catalog = platform.catalog
     try:
-        platform.catalog.slide(slide_id)
+        known = slide_named(catalog, slide_id, is_going=True)
     except SlideForgotten as error:
         again = "of a saved one: pathassets select save NAME EXPRESSION --who …"
         return error.message, f"Write the selection without it; {again}"
     except CatalogError as error:
         return error.message, error.remedy
+    try:
+        require_staying(catalog, [known])
+    except SlideForgotten as error:
+        return error.message, f"{error.remedy}; or write the selection without it"
     return f"slide {slide_id}: was registered just now", "Ask again"
 
 

@@ -57,7 +57,7 @@ def forget(platform: Platform, request: Request, wipe: Wipe) -> Gone:
         CatalogError: there is no such slide, or a release names it.
         StoreError: the store is not writable, or a run works in it.
     """
-    slide = platform.catalog.slide(slide_named(platform.catalog, request.slide_id))
+    slide = platform.catalog.slide(slide_named(platform.catalog, request.slide_id, is_going=True))
     slide_id, fingerprint = slide.slide_id, slide.fingerprint
     slide_ids = platform.catalog.ids_of(slide_id)
     releases = platform.catalog.releases_with(slide_ids)

@@ -9,23 +9,23 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from pathassets.adapters.files import FileStamp, content_changed, fingerprint_of, stamp_of
-from pathassets.adapters.objects.remote_file import RemoteFile, place_of
-from pathassets.adapters.objects.remote_slides import look_at
+from pathassets.adapters.objects.remote_file import place_of
+from pathassets.adapters.objects.remote_slides import stamp_at
 from pathassets.adapters.objects.urls import is_url
 from pathassets.adapters.openslide.members import find_slides, members_of
-from pathassets.catalog.records import PathRecord
+from pathassets.catalog.records import RejectedFile
 from pathassets.catalog.upkeep.reconciling import SlideFiles
 from pathassets.engine.platform.forgotten import forget_again
-from pathassets.engine.platform.plan import path_record, recorded_stamp
+from pathassets.engine.platform.ingestion.replaced import is_same
+from pathassets.engine.platform.plan import path_record
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.upkeep.finding import Finding
-from pathassets.engine.slides.remote.copying import RemoteOriginal
 from pathassets.errors import SlideError, StoreError
 
 logger = logging.getLogger(__name__)
@@ -43,17 +43,19 @@ class _Place:
 
 def check_slides(platform: Platform, search: Sequence[Path] = ()) -> Iterator[Finding]:
     """Look at every slide's files; `search` are folders in which slides are looked for."""
-    forgotten = platform.catalog.forgotten()
+    begun = platform.catalog.begun_removals()
+    refused = {one.path: one for one in platform.catalog.rejected_files()}
     gone: list[SlideFiles] = []
     roots: set[Path] = set()
     for slide in platform.catalog.slide_files():
+        if slide.slide_id in begun:
+            yield _half_forgotten(platform, slide.slide_id)
+            continue
         roots.update(Path(one.path).parent for one in slide.paths if not is_url(one.path))
-        changed, is_there = _look(slide)
+        changed, is_there = _look(slide, refused)
         yield from changed
         if not is_there and not changed:
             gone.append(slide)
-        if any(one.has_content(slide.fingerprint) for one in forgotten):
-            yield _half_forgotten(platform, slide.slide_id)
     if gone:
         places = _places(_outermost({*roots, *_folders_of(platform)}), search)
         yield from (_gone(platform, slide, places) for slide in gone)
@@ -64,44 +66,49 @@ def _folders_of(platform: Platform) -> Iterator[Path]:
     return (one for one in platform.settings.inboxes if isinstance(one, Path))
 
 
-def _look(slide: SlideFiles) -> tuple[list[Finding], bool]:
+def _look(slide: SlideFiles, refused: Mapping[str, RejectedFile]) -> tuple[list[Finding], bool]:
     """What of a slide's files has other content now, and whether one holds it still."""
     changed, is_there = [], False
     for one in slide.paths:
         try:
-            is_same = _is_same(one, slide.fingerprint)
+            is_held = is_same(one, slide.fingerprint)
         except SlideError:
             continue
         except StoreError as error:  # nobody knows: a bucket that does not answer has lost nothing
             logger.warning("%s", error)
-            is_same = True
-        if is_same:
+            is_held = True
+        if is_held:
             is_there = True
         else:
-            changed.append(_changed(slide.slide_id, one.path))
-    return changed, is_there
+            changed.append(one.path)
+    known = {} if is_there else refused  # else ingestion takes the path from the slide
+    return [_changed(slide.slide_id, one, known.get(one)) for one in changed], is_there
 
 
-def _is_same(one: PathRecord, fingerprint: str) -> bool:
-    """Whether a file, or an object, holds still what was registered."""
-    place = place_of(one.path)
-    if isinstance(place, RemoteFile):
-        slide = look_at(place)
-        if slide.stamp == recorded_stamp(one):
-            return True
-        is_like = slide.size_bytes == one.size_bytes
-        return is_like and RemoteOriginal(slide).fingerprint() == fingerprint
-    members = members_of(place)
-    return stamp_of(members) == recorded_stamp(one) or fingerprint_of(members) == fingerprint
-
-
-def _changed(slide_id: str, path: str) -> Finding:
-    error = content_changed(path)
+def _changed(slide_id: str, path: str, refused: RejectedFile | None) -> Finding:
+    remedy = content_changed(path).remedy
+    if refused is not None and _is_as_refused(refused):
+        fact = refused.message.removeprefix(f"{path}: ")
+        remedy = f"Put the old file back: the one that is there was refused, as it {fact}"
     return Finding(
         kind="slide_changed",
         subject=slide_id,
         evidence=f"{path}: its content is not the registered one",
-        remedy=error.remedy,
+        remedy=remedy,
+    )
+
+
+def _is_as_refused(refused: RejectedFile) -> bool:
+    """Whether a file looks as it did when it was refused."""
+    try:
+        stamp = stamp_at(place_of(refused.path))
+    except (SlideError, StoreError):
+        return False
+    return stamp == FileStamp(
+        size_bytes=refused.size_bytes,
+        mtime_ns=refused.mtime_ns,
+        ctime_ns=refused.ctime_ns,
+        etag=refused.etag,
     )
 
 
@@ -110,8 +117,8 @@ def _half_forgotten(platform: Platform, slide_id: str) -> Finding:
         kind="slide_half_forgotten",
         subject=slide_id,
         evidence="its removal was begun, and did not come to its end",
-        remedy=f"The same again: {forget_again(platform, slide_id)}; with --keep-artifacts, if "
-        "that was said",
+        remedy=f"The same again: {forget_again(platform.catalog, slide_id)}; with "
+        "--keep-artifacts, if that was said",
     )
 
 

@@ -57,10 +57,10 @@ def check_rows(platform: Platform, *, reads_bytes: bool) -> Iterator[Finding]:
         else store.look_over(expected)
     )
     damaged = ((address, damage) for address, damage in looks if damage is not None)
-    if reads_bytes:
-        yield from tell_damaged(platform, damaged, is_noted=True)
-    else:
-        yield from tell_damaged(platform, _with_noted(platform, damaged), is_noted=False)
+    known = damaged if reads_bytes else _with_noted(platform, damaged)
+    begun = platform.catalog.begun_removals()  # told of the slide
+    staying = ((address, damage) for address, damage in known if address.partition_key not in begun)
+    yield from tell_damaged(platform, staying, is_noted=reads_bytes)
     forgotten = platform.catalog.forgotten()  # their artifacts may have been kept
     for table, address in platform.catalog.homeless():
         if find_gone(forgotten, address.partition_key) is None:
@@ -112,9 +112,11 @@ def check_store(platform: Platform, *, reads_bytes: bool) -> Iterator[Finding]:
     since_s = working_since_s(platform.store)
     found = upkeep.survey([ANNOTATIONS, *STAGES])
     refused: set[Address] = set()  # what an artifact is made from comes before it
+    begun = platform.catalog.begun_removals()
     while page := list(islice(found, _N_ASKED)):
         strays = [one for one in page if isinstance(one, Stray)]
-        addresses = [one for one in page if isinstance(one, Address)]
+        listed = (one for one in page if isinstance(one, Address))
+        addresses = [one for one in listed if one.partition_key not in begun]
         yield from (_stray(platform, one) for one in strays)
         known = platform.catalog.known_artifacts(addresses)
         slides = platform.catalog.slides_ever({one.partition_key for one in addresses})
