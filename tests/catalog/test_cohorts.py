@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
+from pathassets.catalog import human_inputs
 from pathassets.catalog.catalog import Catalog
+from pathassets.catalog.cohorts import cohorts
 from pathassets.catalog.records import (
     ChangedBy,
     CohortChange,
@@ -217,6 +221,53 @@ def test_the_newest_verdict_is_in_force_and_all_are_kept(two) -> None:
     assert two.verdict_history("a") == said[::-1]
     with pytest.raises(CatalogError, match="not in the catalog"):
         two.set_verdict(replace(said[0], slide_id="c"))
+
+
+def test_a_verdict_replaces_the_one_that_was_seen_and_no_other(two) -> None:
+    said = [Verdict(slide_id="a", verdict="accept", who=who, why="fine") for who in "ABC"]
+    is_kept, first = two.replace_verdict(said[0], None)
+    assert (is_kept, [first]) == (True, two.verdicts())
+    assert first.made_at == two.verdicts()[0].made_at
+    assert two.replace_verdict(said[1], None) == (False, first)
+    assert two.replace_verdict(said[1], first.made_at - timedelta(microseconds=1)) == (False, first)
+    assert two.replace_verdict(said[1], first.made_at) == (True, said[1])
+    two.set_verdict(said[2])  # without a look, as `qc set` does
+    assert two.replace_verdict(said[0], first.made_at) == (False, said[2])
+    assert two.verdict_history("a") == said[::-1]
+    assert two.replace_verdict(replace(said[0], slide_id="b"), first.made_at) == (False, None)
+    with pytest.raises(CatalogError, match="not in the catalog"):
+        two.replace_verdict(replace(said[0], slide_id="c"), None)
+
+
+@pytest.fixture
+def between(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Set once a verdict was looked at, half a second before the one over it is entered."""
+    looked = threading.Event()
+
+    def check_known(*said: object) -> None:
+        if not looked.is_set():
+            looked.set()
+            time.sleep(0.5)
+        human_inputs.check_known(*said)
+
+    monkeypatch.setattr(cohorts, "check_known", check_known)
+    return looked
+
+
+@pytest.mark.parametrize("is_by_hand", [False, True])
+def test_what_is_given_between_look_and_verdict_waits_and_is_not_lost(
+    two, between, is_by_hand
+) -> None:
+    said = [Verdict(slide_id="a", verdict="reject", who=who, why="blur") for who in "AB"]
+    first = threading.Thread(target=two.replace_verdict, args=(said[0], None))
+    first.start()
+    assert between.wait(timeout=30)
+    if is_by_hand:
+        two.set_verdict(said[1])
+    else:
+        assert two.replace_verdict(said[1], None) == (False, said[0])
+    first.join()
+    assert two.verdict_history("a") == (said[::-1] if is_by_hand else said[:1])
 
 
 def test_eight_writers_at_once_lose_no_change(two) -> None:

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, func, insert, select
+from sqlalchemy import Connection, Select, func, insert, select
 
 from pathassets.catalog.cohorts.changes import (
     COHORT_FACTS,
@@ -248,9 +249,27 @@ class Cohorts(CatalogPart):
         if not new:
             return
         with writing(self._engine) as connection:
-            check_known(connection, sorted({one.slide_id for one in new}))
-            made_at = now()
-            connection.execute(insert(verdict), [flat(one) | {"made_at": made_at} for one in new])
+            lock_for_cohort(connection)
+            _enter_verdicts(connection, new)
+
+    def replace_verdict(self, new: Verdict, seen: datetime | None) -> tuple[bool, Verdict | None]:
+        """State one in place of the one that was `seen`, by its `made_at`, or of none.
+
+        Returns whether it was stated, and the one that is in force: where that is another than was
+        seen, nothing is stated.
+
+        Raises:
+            CatalogError: there is no such slide.
+        """
+        newest = select(*_VERDICT).where(verdict.c.slide_id == new.slide_id)
+        newest = newest.order_by(verdict.c.id.desc()).limit(1)
+        with writing(self._engine) as connection:
+            lock_for_cohort(connection)
+            row = connection.execute(newest).mappings().one_or_none()
+            if (None if row is None else row["made_at"]) != seen:
+                return False, None if row is None else Verdict(**row)
+            made_at = _enter_verdicts(connection, [new])
+        return True, replace(new, made_at=made_at)
 
     def verdicts(self) -> list[Verdict]:
         """The verdict in force of every slide that has one, by slide."""
@@ -267,3 +286,14 @@ class Cohorts(CatalogPart):
     def _verdicts(self, query: Select[Any]) -> list[Verdict]:
         with reading(self._engine) as connection:
             return [Verdict(**row) for row in connection.execute(query).mappings()]
+
+
+def _enter_verdicts(connection: Connection, new: Sequence[Verdict]) -> datetime:
+    """Enter verdicts on slides that are known; returns when that was.
+
+    The caller holds `lock_for_cohort`.
+    """
+    check_known(connection, sorted({one.slide_id for one in new}))
+    made_at = now()
+    connection.execute(insert(verdict), [flat(one) | {"made_at": made_at} for one in new])
+    return made_at

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from sqlalchemy import Connection, delete, func, insert, select
 
@@ -147,6 +147,11 @@ class Findings(CatalogPart):
         known = select(slide.c.slide_id, slide.c.thumbnail).where(slide.c.thumbnail.is_not(None))
         for row in self._rows_of(known, slide.c.slide_id, slide_ids):
             yield row["slide_id"], row["thumbnail"]
+
+    def with_thumbnail(self, slide_ids: Collection[str]) -> set[str]:
+        """Those of these slides that have one."""
+        known = select(slide.c.slide_id).where(slide.c.thumbnail.is_not(None))
+        return {row["slide_id"] for row in self._rows_of(known, slide.c.slide_id, slide_ids)}
 
 
 def _placed(connection: Connection, dataset: str, scheme: str) -> dict[Unit, str]:

@@ -2,7 +2,10 @@
 
     GET  /cohort?slides=SELECTION&page=2&slide=ID      the page
     GET  /cohort/thumbnail, /cohort/look, /cohort/picture ?slide=ID
-    POST /cohort/verdict                               {slide_id, verdict, who, why}
+    POST /cohort/verdict                               {slide_id, verdict, who, why, seen}
+
+`seen` is the time `at` of the verdict that the page showed, or null for none: where another one is
+in force that one is the answer (409), and nothing is stated.
 
 Who may ask at all is the guard's affair, which stands before this.
 """
@@ -10,8 +13,10 @@ Who may ask at all is the guard's affair, which stands before this.
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import wraps
 from threading import BoundedSemaphore, Lock
 from typing import Any, Self
@@ -35,15 +40,15 @@ from pathassets.engine.platform.cohort_page.page import (
 from pathassets.engine.platform.cohort_page.rows import PageRow, choose_shown, page_rows
 from pathassets.engine.platform.cohort_page.survey import Survey
 from pathassets.engine.platform.cohort_page.task import SlideLook, look_at_slide
-from pathassets.engine.platform.cohorts.verdicts import give_verdict
+from pathassets.engine.platform.cohorts.verdicts import give_verdict_over
 from pathassets.engine.platform.platform import Platform, open_platform
 from pathassets.engine.platform.selection import choose_slides
 from pathassets.engine.settings import Settings
 from pathassets.engine.slides.scratch import scratch_for
 from pathassets.engine.workers.pool import LocalWorkers
-from pathassets.errors import CatalogError, PathAssetsError, SelectionError
+from pathassets.errors import CatalogError, PathAssetsError, SelectionError, SpecError
 from pathassets.report.cohort_page.html import Page, Served, page_html, title_of
-from pathassets.report.cohort_page.words import look_words, verdict_date
+from pathassets.report.cohort_page.words import look_words, verdict_words
 
 MAX_BODY_BYTES = 16_384
 """Longest request that gives a verdict."""
@@ -53,6 +58,10 @@ MAX_LOOKING = 2
 """Slides that are read at once: each takes a process of its own."""
 UNCHANGED_S = 300
 """How long a browser may keep a slide's picture."""
+OVERTAKEN = (
+    "slide {}: has another verdict than this page showed, and yours was not kept; "
+    "read that one, and give yours again where it is to count"
+)
 
 Answer = Callable[[Request], Response]
 
@@ -123,7 +132,9 @@ class CohortSite:
             title=title_of(self.settings.home),
             slides=describe_slides(platform, cohort, cohort.pages[number - 1]),
             survey=cohort.survey, number=number, links=links,
-            served=Served(selection=selection, fault=fault, opened=opened),
+            served=Served(
+                selection=selection, fault=fault, opened=opened, is_read_only=self.is_read_only
+            ),
         )  # fmt: skip
         return HTMLResponse(page_html(page), headers={"Cache-Control": "no-store"})
 
@@ -169,17 +180,16 @@ class CohortSite:
             return _refused(f"{missing[0]} is not stated", 400)
         catalog = self.platform().catalog
         try:
-            given = give_verdict(
+            is_kept, in_force = give_verdict_over(
                 catalog, str(said["slide_id"]), str(said["verdict"]),
-                who=str(said["who"]), why=str(said["why"]),
+                who=str(said["who"]), why=str(said["why"]), seen=_seen(body),
             )  # fmt: skip
         except PathAssetsError as error:
             return _refused(str(error), 400)
-        kept = next(one for one in catalog.verdict_history(given.slide_id) if one == given)
-        return JSONResponse(
-            {"slide_id": kept.slide_id, "verdict": kept.verdict, "who": kept.who,
-             "why": kept.why, "when": verdict_date(kept)}
-        )  # fmt: skip
+        words = {"verdict": verdict_words(in_force)}
+        if is_kept:
+            return JSONResponse(words)
+        return JSONResponse({"error": OVERTAKEN.format(said["slide_id"]), **words}, 409)
 
     def _row(self, platform: Platform, request: Request) -> tuple[PageRow, Survey]:
         """The slide that is asked for, and what all are compared by.
@@ -191,6 +201,26 @@ class CohortSite:
         shown = choose_shown(platform.recipe)
         (row,) = page_rows(platform, [slide_id], shown)
         return row, self._surveys.of(platform, shown)
+
+
+def _seen(body: Mapping[str, Any]) -> datetime | None:
+    """When the verdict was given that the page showed; None where it showed none.
+
+    Raises:
+        SpecError: it is not stated, or is no such time.
+    """
+    said = body.get("seen", "")
+    if said is None:
+        return None
+    seen: datetime | None = None
+    with suppress(TypeError, ValueError):
+        seen = datetime.fromisoformat(said)
+    if seen is None or seen.tzinfo is None:
+        raise SpecError(
+            "verdict: seen is no time of a verdict",
+            remedy="Send `at` of the one that is shown, or null where none is",
+        )
+    return seen
 
 
 def _page_number(cohort: PagedCohort, opened: str, asked: str) -> int:

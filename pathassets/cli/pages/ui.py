@@ -14,7 +14,8 @@ from pathassets.adapters.telemetry.apprise import require_known
 from pathassets.cli.home import opened
 from pathassets.cli.options import SOME_FAILED
 from pathassets.engine.platform.cohort_page.address import COHORT
-from pathassets.engine.settings import dagster_environment, read_settings
+from pathassets.engine.platform.platform import open_platform
+from pathassets.engine.settings import Settings, dagster_environment, read_settings
 from pathassets.errors import ServiceEnded, SpecError
 
 LOOPBACK = "127.0.0.1"
@@ -29,7 +30,10 @@ PATIENCE_S = 5.0
     "--public-url", "public", multiple=True, metavar="URL",
     help="Where a proxy of this machine shows the page (https://slides.example), behind a login.",
 )  # fmt: skip
-@click.option("--read-only", "is_read_only", is_flag=True, help="Let nobody change anything there.")
+@click.option(
+    "--read-only", "is_read_only", is_flag=True,
+    help="Let nobody change anything there, and start no daemon.",
+)  # fmt: skip
 @click.pass_context
 def ui(ctx: click.Context, port: int, public: tuple[str, ...], *, is_read_only: bool) -> None:
     """Start Dagster's UI, daemon and code server on this machine's loopback."""
@@ -43,18 +47,30 @@ def ui(ctx: click.Context, port: int, public: tuple[str, ...], *, is_read_only: 
         *["--read-only"] * is_read_only,
     ]
     _require_free(port)
-    with opened():
-        pass  # whatever was killed is cleaned up before a daemon sees it
+    _make_ready(settings, is_read_only=is_read_only)
     settings.home.mkdir(parents=True, exist_ok=True)
     os.chdir(settings.home)
     click.echo(f"Dagster UI: http://{LOOPBACK}:{port} (state in {settings.dagster_home})")
     click.echo(f"all slides: http://{LOOPBACK}:{port}{COHORT}")
     sys.stdout.flush()
     try:
-        serve(port, dagster_environment(settings), [WEBSERVER, *options])
+        environment = dagster_environment(settings)
+        serve(port, environment, [WEBSERVER, *options], has_daemon=not is_read_only)
     except ServiceEnded as error:
         report.error(str(error))
         ctx.exit(SOME_FAILED)
+
+
+def _make_ready(settings: Settings, *, is_read_only: bool) -> None:
+    """Open what is served once, so that what is wrong with it is told here and in a line."""
+    if not is_read_only:
+        with opened():
+            pass  # whatever was killed is cleaned up before a daemon sees it
+        return
+    from pathassets.defs.instance import open_instance  # noqa: PLC0415 - dagster takes seconds
+
+    with open_platform(settings), open_instance(settings):
+        pass
 
 
 def _require_free(port: int) -> None:

@@ -1,5 +1,8 @@
 """Dagster's code server, daemon and webserver as one: started together, ended together.
 
+A page that is there to be read has no daemon: two of them on one home would both ask the sensors
+and start runs, and a run ends with the one that started it.
+
 `dagster dev` does the same, but its webserver has no guard, it ignores SIGTERM where SIGINT is
 ignored (as it is for what a script starts with `&`), and what it started outlives its kill -9. The
 code server listens on a socket in a folder of this user alone, where no browser reaches it.
@@ -100,11 +103,13 @@ class Services:
         return {*psutil.Process().children(recursive=True), *all_of(own)}
 
 
-def serve(port: int, environment: Mapping[str, str], page: Sequence[str]) -> None:
+def serve(
+    port: int, environment: Mapping[str, str], page: Sequence[str], *, has_daemon: bool = True
+) -> None:
     """Serve the page on this port until a signal asks for the end.
 
     `page` is the module that is run for it, and options of its own:
-    `python -m PAGE --port PORT --workspace FILE OPTION…`.
+    `python -m PAGE --port PORT --workspace FILE OPTION…`. Without a daemon nothing is run by it.
 
     Raises:
         ServiceEnded: a program ended by itself; the others were ended, too.
@@ -129,7 +134,8 @@ def serve(port: int, environment: Mapping[str, str], page: Sequence[str]) -> Non
                 pass
             if not stops:
                 known = ["--workspace", str(workspace)]
-                services.start("the daemon", "dagster-daemon", "run", *known, *logs)
+                if has_daemon:
+                    services.start("the daemon", "dagster-daemon", "run", *known, *logs)
                 module, *options = page
                 services.start("the webserver", module, "--port", str(port), *known, *options)
             while services.is_going_on():

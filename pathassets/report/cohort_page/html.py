@@ -45,6 +45,8 @@ class Served:
     """What is wrong with it."""
     opened: str = ""
     """Id of the slide that is shown large."""
+    is_read_only: bool = False
+    """Whether nobody can give a verdict there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,10 +72,12 @@ def title_of(home: Path) -> str:
 def page_html(page: Page) -> str:
     """Write a page."""
     served = page.served or Served()
+    takes_verdicts = page.served is not None and not served.is_read_only
     style, script = _text("page.css"), _script()
     data = {
-        "served": page.served is not None, "opened": served.opened, "number": page.number,
-        "links": [*page.links], "mapOf": page.survey.map_of, "frame": FRAME_PX,
+        "served": page.served is not None, "takesVerdicts": takes_verdicts,
+        "opened": served.opened, "number": page.number, "links": [*page.links],
+        "mapOf": page.survey.map_of, "frame": FRAME_PX,
         "measuredOf": measured_of(page.survey), "isSurveyed": page.survey.quality is None,
         "fields": field_words(),
         "slides": [slide_words(one, n) for n, one in enumerate(page.slides)],
@@ -84,7 +88,7 @@ def page_html(page: Page) -> str:
         generator=GENERATOR,
         title=page.title, style=style, script=script, data=script_json(data),
         looks=[script_json(look) for look in looks], served=page.served is not None,
-        selection=served.selection, fault=served.fault,
+        takes_verdicts=takes_verdicts, selection=served.selection, fault=served.fault,
         nothing=NOTHING if page.slides else NO_SLIDES,
         max_who=MAX_WHO_CHARS, max_why=MAX_WHY_CHARS,
     )  # fmt: skip

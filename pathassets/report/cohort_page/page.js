@@ -120,7 +120,7 @@ function onCommand(event) {
   else if (event.key === "/") document.getElementById("filter").focus();
   else if (event.key === "Enter" && event.target.slide) openSlide(event.target.slide);
   else if (/^(Arrow|Home|End)/.test(event.key)) focusCard(neighbour(document.activeElement, event.key));
-  else if (event.target.slide && page.served && /^[arv]$/.test(event.key)) {
+  else if (event.target.slide && page.takesVerdicts && /^[arv]$/.test(event.key)) {
     openSlide(event.target.slide);
     IN_VIEWER[event.key]();
   } else return;

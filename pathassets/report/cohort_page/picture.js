@@ -46,7 +46,7 @@ function lookOf(slide) {
 }
 
 function thumbnailOf(slide) {
-  return page.served ? `cohort/thumbnail?slide=${encodeURIComponent(slide.id)}` : null;
+  return page.served && slide.thumbnail ? `cohort/thumbnail?slide=${encodeURIComponent(slide.id)}` : null;
 }
 
 // Draw what there is. `isLarge` asks for the large picture where pages are served.
@@ -59,7 +59,7 @@ function drawSlide(svg, slide, isLarge) {
   svg.replaceChildren(makeSvg("rect", { ...whole, class: "paper" }));
   const thumbnail = thumbnailOf(slide);
   if (thumbnail) svg.append(makeSvg("image", { ...whole, href: thumbnail }));
-  if (thumbnail && !isLarge && layersShown.size === 0) return;
+  if (page.served && !isLarge && layersShown.size === 0) return;
   lookOf(slide).then((look) => {
     if (!svg.isConnected) return;
     if (look.picture) svg.append(makeSvg("image", { ...whole, href: look.picture }));

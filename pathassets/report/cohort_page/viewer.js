@@ -120,46 +120,63 @@ function showVerdict() {
   const said = given ? `${given.word} by ${given.who}, ${given.when}: ${given.why}` : "none yet";
   document.getElementById("verdict-given").textContent = said;
   document.getElementById("verdict-said").textContent = "";
-  const form = document.getElementById("verdict-form");
-  form.hidden = !page.served;
-  form.elements.word.value = given?.word ?? "";
-  form.elements.why.value = "";
+  if (page.takesVerdicts) fillForm(given?.word ?? "", "");
   const command = `pathassets qc set ${opened.id} reject --who NAME --why REASON`;
   const hint = document.getElementById("verdict-hint");
   hint.hidden = page.served;
   hint.textContent = command;
 }
 
+function fillForm(word, why) {
+  const { elements } = document.getElementById("verdict-form");
+  elements.word.value = word;
+  elements.why.value = why;
+}
+
 function beginVerdict(word) {
-  if (!page.served) return;
+  if (!page.takesVerdicts) return;
   const form = document.getElementById("verdict-form");
   form.elements.word.value = word;
   (form.elements.who.value ? form.elements.why : form.elements.who).focus();
 }
 
+// The verdict in force is another one than is shown here.
+const OVERTAKEN = 409;
+let isGiving = false;
+
 async function giveVerdict(event) {
   event.preventDefault();
+  if (isGiving) return; // a second Enter would not have seen what the first one gives
+  isGiving = true;
   const { word, who, why } = event.target.elements;
   const slide = opened;
-  const given = { slide_id: slide.id, verdict: word.value, who: who.value, why: why.value };
+  const seen = slide.verdict?.at ?? null;
+  const given = { slide_id: slide.id, verdict: word.value, who: who.value, why: why.value, seen };
   const said = document.getElementById("verdict-said");
   try {
     const answer = await fetch("cohort/verdict", {
       method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(given),
     });
     const body = await answer.json();
-    if (!answer.ok) throw new Error(body.error);
-    slide.verdict = { word: body.verdict, who: body.who, why: body.why, when: body.when };
-    slide.card = null;
-    prepareSlide(slide);
-    localStorage.setItem("who", who.value);
-    showMeant();
-    if (slide === opened) showOpened();
-    viewer().focus();
-    said.textContent = "kept";
+    if (!answer.ok && answer.status !== OVERTAKEN) throw new Error(body.error);
+    takeVerdict(slide, body.verdict);
+    localStorage.setItem("who", given.who);
+    if (answer.ok) viewer().focus();
+    else if (slide === opened) fillForm(given.verdict, given.why);
+    said.textContent = answer.ok ? "kept" : body.error;
   } catch (error) {
     said.textContent = String(error.message || error);
+  } finally {
+    isGiving = false;
   }
+}
+
+function takeVerdict(slide, verdict) {
+  slide.verdict = verdict;
+  slide.card = null;
+  prepareSlide(slide);
+  showMeant();
+  if (slide === opened) showOpened();
 }
 
 const IN_VIEWER = {
@@ -175,8 +192,8 @@ const IN_VIEWER = {
 
 function prepareViewer() {
   const form = document.getElementById("verdict-form");
-  form.addEventListener("submit", giveVerdict);
-  form.elements.who.value = page.served ? (localStorage.getItem("who") ?? "") : "";
+  form?.addEventListener("submit", giveVerdict);
+  if (form) form.elements.who.value = localStorage.getItem("who") ?? "";
   document.getElementById("viewer-close").addEventListener("click", () => viewer().close());
   document.getElementById("viewer-before").addEventListener("click", () => step(-1));
   document.getElementById("viewer-next").addEventListener("click", () => step(1));

@@ -83,13 +83,14 @@ def slide_words(slide: PageSlide, number: int) -> dict[str, Any]:
         "odd": [*slide.oddities],
         "broken": dict(slide.broken),
         "place": slide.place,
+        "thumbnail": slide.has_thumbnail,
         "size": [record.width_px0, record.height_px0],
         "mpp": row.planned.slide_mpp,
         "vendor": _word(record.vendor),
         "power": record.objective_power,
         "paths": [_word(one.path, MESSAGE_CHARS) for one in paths],
         "annotated": [_word(name) for name, _, _ in slide.asked.drawn],
-        "verdict": verdict_words(slide),
+        "verdict": verdict_words(slide.row.verdict),
     }
 
 
@@ -107,14 +108,16 @@ def _assets(slide: PageSlide) -> list[list[Any]]:
     return [*made, *drawn]
 
 
-def verdict_words(slide: PageSlide) -> dict[str, str] | None:
-    """The verdict in force; None where there is none."""
-    given = slide.row.verdict
+def verdict_words(given: Verdict | None) -> dict[str, str] | None:
+    """The verdict in force; None where there is none.
+
+    `at` tells it from any other of the slide: the page sends it back with the next one.
+    """
     if given is None:
         return None
     return {
         "word": given.verdict, "who": _word(given.who), "why": _word(given.why, MESSAGE_CHARS),
-        "when": verdict_date(given),
+        "when": verdict_date(given), "at": given.made_at.isoformat(timespec="microseconds"),
     }  # fmt: skip
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import uvicorn
@@ -95,7 +97,7 @@ def _fill(home: Path, platform: Platform) -> Cohort:
     return Cohort(home, [one, two, three], bad)
 
 
-def _register(platform: Platform, number: int, thumbnail: bytes) -> None:
+def _register(platform: Platform, number: int, thumbnail: bytes | None) -> str:
     """Enter a slide whose file is on a disk that is not mounted."""
     slide_id = f"away-{number:03d}"
     record = SlideRecord(
@@ -108,6 +110,7 @@ def _register(platform: Platform, number: int, thumbnail: bytes) -> None:
         path=f"/nowhere/{slide_id}.svs", slide_id=slide_id, size_bytes=9, mtime_ns=1, ctime_ns=1
     )
     platform.catalog.register_slide(record, path, thumbnail=thumbnail)
+    return slide_id
 
 
 @pytest.fixture(scope="module")
@@ -126,8 +129,14 @@ def _home(cohort: Cohort, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def served() -> Iterator[str]:
+    with serving() as address:
+        yield address
+
+
+@contextmanager
+def serving(*, is_read_only: bool = False) -> Iterator[str]:
     """Where the page is served, behind the guard."""
-    with CohortSite(settings=read_settings()) as site:
+    with CohortSite(settings=read_settings(), is_read_only=is_read_only) as site:
         config = uvicorn.Config(site.app(), port=0, log_level="warning")
         server = uvicorn.Server(config)
         config.load()
@@ -219,7 +228,7 @@ def test_a_file_of_500_slides_is_found_through_by_filter_order_and_keys(
     )
     for layer in ("grid", "outline"):
         assert browser.driver.find_elements(By.CSS_SELECTOR, f"#large .layer.{layer}")
-    assert not browser.driver.find_element(By.ID, "verdict-form").is_displayed()
+    assert not browser.driver.find_elements(By.ID, "verdict-form")
     browser.shot("cohort_file_slide")
     press(browser, Keys.ARROW_RIGHT, Keys.ESCAPE)
     assert not dialog.is_displayed()
@@ -262,3 +271,69 @@ def test_a_verdict_given_on_the_served_page_counts_for_the_next_dataset(
         built = build_dataset(platform, platform.recipe.datasets[0], run_id="next")
         assert built.artifact is not None
         assert built.artifact.facts["n_slides"] == len(cohort.good) - 1
+
+
+def judge(page: Page, key: str, who: str, why: str) -> str:
+    """Give a verdict on the slide that is opened; returns what the page says to it."""
+    press(page, key)
+    box = page.driver.find_element(By.NAME, "who")
+    box.clear()
+    box.send_keys(who)
+    page.driver.find_element(By.NAME, "why").send_keys(why, Keys.ENTER)
+    return answer(page)
+
+
+def answer(page: Page) -> str:
+    said = page.driver.find_element(By.ID, "verdict-said")
+    return wait_for(lambda: said.text, "an answer", within_s=WITHIN_S)
+
+
+def test_of_two_pages_the_second_one_is_shown_the_verdict_of_the_first_before_its_own_counts(
+    cohort: Cohort, browser: Page, served: str
+) -> None:
+    slide_id, driver = cohort.good[1], browser.driver
+    driver.get(f"{served}/cohort?slide={slide_id}")
+    first = driver.current_window_handle
+    driver.switch_to.new_window("window")
+    driver.get(f"{served}/cohort?slide={slide_id}")
+    assert driver.find_element(By.ID, "verdict-given").text == "none yet"
+    second = driver.current_window_handle
+    driver.switch_to.window(first)
+    assert judge(browser, "r", "Ada", f"a fold {BAIT}") == "kept"
+
+    driver.switch_to.window(second)
+    told = judge(browser, "a", "Bob", "fine")
+    assert told.startswith(f"slide {slide_id}: has another verdict than this page showed")
+    assert driver.find_element(By.ID, "verdict-given").text.startswith("reject by Ada, ")
+    browser.shot("cohort_verdict_overtaken")
+    with open_platform(read_settings()) as platform:
+        assert [one.who for one in platform.catalog.verdict_history(slide_id)] == ["Ada"]
+    chosen = "return document.querySelector('[name=word]:checked').value"
+    assert script(browser, chosen) == "accept"  # what was typed is there still
+    driver.find_element(By.NAME, "why").send_keys(Keys.ENTER)
+    said = driver.find_element(By.ID, "verdict-said")
+    wait_for(lambda: said.text == "kept", "the verdict to be kept", within_s=WITHIN_S)
+    assert driver.find_element(By.ID, "verdict-given").text.startswith("accept by Bob, ")
+    driver.close()
+    driver.switch_to.window(first)
+    with open_platform(read_settings()) as platform:
+        in_force, before = platform.catalog.verdict_history(slide_id)
+    assert (in_force.who, in_force.why, before.who) == ("Bob", "fine", "Ada")
+
+
+def test_a_page_to_read_has_no_form_for_a_verdict_and_asks_for_no_thumbnail_that_is_not_there(
+    cohort: Cohort, browser: Page
+) -> None:
+    with open_platform(read_settings()) as platform:
+        bare = _register(platform, N_SLIDES, None)
+    browser.network()  # what was asked for before is none of this page
+    with serving(is_read_only=True) as address:
+        browser.driver.get(f"{address}/cohort?slides=id:{bare},{cohort.good[2]}")
+        assert count(browser) == "2 of 2 slides"
+        browser.driver.find_element(By.ID, "filter").send_keys(Keys.ENTER)
+        press(browser, "r", Keys.ENTER, "r")
+        assert browser.driver.find_element(By.ID, "viewer").is_displayed()
+        assert not browser.driver.find_elements(By.ID, "verdict-form")
+        press(browser, Keys.ESCAPE)
+        asked = [url for url in browser.requests() if "/cohort/thumbnail" in url]
+        assert {url.rpartition("=")[2] for url in asked} == {quote(cohort.good[2], safe="")}

@@ -6,12 +6,13 @@ import asyncio
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 
+from pathassets.catalog.records import PathRecord
 from pathassets.cli.pages import routes
 from pathassets.cli.pages.routes import MAX_BODY_BYTES, CohortSite
 from pathassets.defs.page.guard import Guard, own_origins
@@ -139,6 +140,7 @@ def test_the_page_shows_slides_as_they_are_and_pictures_one_by_one_and_no_path_o
 def test_a_verdict_is_given_and_the_next_dataset_honours_it(site: Site) -> None:
     first = site.ids[0]
     given = {"slide_id": first, "verdict": "reject", "who": "Ada", "why": "a fold <b>"}
+    given |= {"seen": None}
     refused = [
         ({**given, "who": " "}, "who"), ({**given, "why": "x" * 2001}, "2001"),
         ({**given, "verdict": "maybe"}, "maybe"), ({**given, "slide_id": first[:5]}, first),
@@ -157,11 +159,14 @@ def test_a_verdict_is_given_and_the_next_dataset_honours_it(site: Site) -> None:
         assert site.ask("/cohort/verdict", bad).status == 400
     assert [one["verdict"] for one in site.ask("/cohort").slides] == [None, None]
 
-    answered = json.loads(site.judge(**given).body)
+    answered = site.judge(**given)
     (kept,) = site.platform.catalog.verdicts()
     when = f"{kept.made_at:%Y-%m-%d %H:%M}"
-    shown = {"word": "reject", "who": "Ada", "why": "a fold <b>", "when": when}
-    assert answered == {**given, "when": when}
+    shown = {
+        "word": "reject", "who": "Ada", "why": "a fold <b>", "when": when,
+        "at": kept.made_at.isoformat(timespec="microseconds"),
+    }  # fmt: skip
+    assert (answered.status, json.loads(answered.body)) == (200, {"verdict": shown})
     page = site.ask("/cohort")
     assert [one["verdict"] for one in page.slides] == [shown, None]
     assert "<b>" not in page.text.partition('id="page"')[2].partition("</script>")[0]
@@ -169,6 +174,65 @@ def test_a_verdict_is_given_and_the_next_dataset_honours_it(site: Site) -> None:
     assert built.artifact is not None
     facts = built.artifact.facts
     assert (facts["n_slides"], facts["n_left_out"]) == (1, 1)
+
+
+UNSEEN = (
+    "", "none", 0, 1.5, True, [], {}, [None], "2026-11-30", "2026-11-30T15:55:10", "9" * 5000,
+    "\ud800", "\0", "' OR 1=1 --", "2026-11-30T15:55:10+99:00",
+)  # fmt: skip
+"""What is no time of a verdict."""
+
+
+def test_a_verdict_over_one_that_its_reader_has_not_seen_is_answered_with_that_one(
+    site: Site,
+) -> None:
+    catalog, slide_id = site.platform.catalog, site.ids[1]
+    shown = [page.slides[1]["verdict"] for page in (site.ask("/cohort"), site.ask("/cohort"))]
+    assert shown == [None, None]
+    by_ada = {"slide_id": slide_id, "verdict": "reject", "who": "Ada", "why": "a fold"}
+    by_bob = {"slide_id": slide_id, "verdict": "accept", "who": "Bob", "why": "fine"}
+    for seen in UNSEEN:
+        assert site.judge(**by_ada, seen=seen).status == 400, seen
+    refused = site.judge(**by_ada)  # of a page that does not say what it showed
+    assert (refused.status, "seen" in refused.text) == (400, True)
+    assert catalog.verdict_history(slide_id) == []
+
+    kept = json.loads(site.judge(**by_ada, seen=None).body)["verdict"]
+    answer = site.judge(**by_bob, seen=None)
+    assert answer.status == 409
+    said = json.loads(answer.body)
+    assert said["verdict"] == kept == site.ask("/cohort").slides[1]["verdict"]
+    assert said["error"].startswith(f"slide {slide_id}: has another verdict than this page showed")
+    assert [one.who for one in catalog.verdict_history(slide_id)] == ["Ada"]
+
+    assert site.judge(**by_bob, seen=kept["at"]).status == 200  # given again, and now it counts
+    assert site.judge(**by_ada, seen=kept["at"]).status == 409
+    assert [one.who for one in catalog.verdict_history(slide_id)] == ["Bob", "Ada"]
+
+
+def test_a_page_to_read_asks_for_no_verdict_and_takes_none(site: Site) -> None:
+    with CohortSite(settings=site.platform.settings, is_read_only=True) as served:
+        app = Guard(app=served.app(), origins=own_origins(3000))
+        to_read = Site(app, site.platform, site.ids)
+        page = to_read.ask("/cohort")
+        assert to_read.judge(slide_id=site.ids[0]).status == 403
+    assert (page.page["served"], page.page["takesVerdicts"]) == (True, False)
+    assert '<form id="verdict-form"' not in page.text
+    assert site.ask("/cohort").page["takesVerdicts"] is True
+
+
+def test_the_page_knows_which_slides_have_no_thumbnail(site: Site) -> None:
+    catalog = site.platform.catalog
+    record = replace(
+        catalog.slide(site.ids[0]), slide_id="bare", fingerprint="f" * 64, patient=None
+    )
+    path = PathRecord(
+        path="/nowhere/bare.svs", slide_id="bare", size_bytes=9, mtime_ns=1, ctime_ns=1
+    )
+    catalog.register_slide(record, path)
+    slides = {one["id"]: one["thumbnail"] for one in site.ask("/cohort").slides}
+    assert slides == {**dict.fromkeys(site.ids, True), "bare": False}
+    assert {i: site.ask_of("thumbnail", i).status == 200 for i in slides} == slides
 
 
 def test_another_recipe_is_seen_at_once_and_a_wrong_one_is_told(site: Site) -> None:

@@ -166,6 +166,30 @@ def test_a_run_goes_on_after_the_code_server_was_killed_or_what_loads_the_defini
     wait_for(lambda: daemon.health()["features/colour"] == (1, []), "what is left", within_s=180)
 
 
+def test_a_page_to_read_beside_another_runs_nothing_and_ends_no_run_of_it(
+    background: Background, tmp_path: Path
+) -> None:
+    home = background.home
+    write_slow_recipe(home, pause_s=5)
+    write_slide(home / "a.svs", 1)
+    pathassets(home, "ingest", home / "a.svs", PYTHONPATH=str(home))
+    daemon = background.daemon(background.start()[0])
+    log = tmp_path / "viewer.log"
+    with running(home, log, "--read-only", PYTHONPATH=str(home)) as viewer:
+        ui = psutil.Process(viewer.pid)
+        commands = [one.cmdline() for one in ui.children(recursive=True)]
+        assert len(commands) == 3  # code server, what loads the definitions, page
+        assert not [one for one in commands if "dagster-daemon" in one]
+        daemon.backfill(daemon.partitions())
+        wait_for(lambda: [r["status"] for r in viewer.runs()] == ["STARTED"], "it", within_s=120)
+    wait_for(lambda: daemon.health()["features/colour"] == (1, []), "the features", within_s=120)
+    (run,) = daemon.runs()
+    wait_for(lambda: daemon.runs()[0]["status"] == "SUCCESS", "its end", within_s=60)
+    assert [one["runId"] for one in daemon.runs()] == [run["runId"]]  # it was not started again
+    for said in (log.read_text(), background.log.read_text()):
+        assert "daemon is still sending heartbeats" not in said
+
+
 PUBLIC = "https://slides.example"
 WHERE = ("Dagster UI: ", "all slides: ")
 """How lines begin that tell a person where the pages are."""

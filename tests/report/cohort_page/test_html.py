@@ -74,3 +74,13 @@ def test_the_page_names_every_key_that_it_heeds() -> None:
     (keys,) = re.findall(r"Keys: (.*?)</p>", page_html(Page(title="a", slides=[], served=Served())))
     named = set(re.findall(r"[^\s,;]+", keys))
     assert {*"/tgf+-0arv", "arrows", "Home", "End", "Enter", "Esc"} <= named
+
+
+@pytest.mark.parametrize("served", [None, Served(is_read_only=True)])
+def test_a_page_that_takes_no_verdict_has_no_form_for_one_and_names_no_such_key(
+    served: Served | None,
+) -> None:
+    text = page_html(Page(title="a", slides=[], served=served))
+    assert "<form" not in text.partition("<dialog")[2]
+    (keys,) = re.findall(r"Keys: (.*?)</p>", text)
+    assert not {"accept", "reject", "review"} & {*re.findall(r"\w+", keys)}

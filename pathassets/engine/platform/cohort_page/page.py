@@ -75,6 +75,8 @@ class PageSlide:
     """None where pictures are asked for one by one."""
     thumbnail: bytes = b""
     """JPEG, where there is no picture."""
+    has_thumbnail: bool = False
+    """Whether there is one to be asked for, where pictures are."""
 
 
 @dataclass(kw_only=True)
@@ -153,7 +155,11 @@ def describe_slides(
         if cohort.survey.quality is None
     }
     surveyed = {slide_id: one for slide_id, one in known.items() if one is not None}
-    return _described(platform, cohort, rows, surveyed)
+    with_thumbnail = platform.catalog.with_thumbnail([row.slide_id for row in rows])
+    return [
+        replace(one, has_thumbnail=one.row.slide_id in with_thumbnail)
+        for one in _described(platform, cohort, rows, surveyed)
+    ]
 
 
 def look_at_slides(
