@@ -307,7 +307,7 @@ def test_an_unknown_asset_is_refused_with_those_there_are(home: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("PATHASSETS_WORKERS", "many", "PATHASSETS_WORKERS: 'many' is not a number. For example"),
+        ("PATHASSETS_WORKERS", "many", "PATHASSETS_WORKERS: 'many' is neither a number nor the"),
         ("PATHASSETS_WORKERS", "0", "PATHASSETS_WORKERS: '0' is not above 0. For example"),
         ("PATHASSETS_DEVICE", "tpu", "PATHASSETS_DEVICE: unknown device 'tpu'. Use auto, cpu or"),
         ("PATHASSETS_RECIPE", "nope.yaml", "nope.yaml: cannot read the recipe"),

@@ -26,9 +26,17 @@ head=${nodes[0]}
 address="$head:$((20000 + SLURM_JOB_ID % 10000))"
 step=(srun --overlap --ntasks-per-node=1)
 
+# Without a token whoever reaches the ports of the nodes can run anything as this user. The first job
+# makes it in ~/.ray, which all nodes see; Ray itself lets others read the file.
+export RAY_AUTH_MODE=token
+token=${RAY_AUTH_TOKEN_PATH:-$HOME/.ray/auth_token}
+(umask 077 && ray get-auth-token --generate >/dev/null)
+[[ ! -e $token ]] || chmod go= "$token"
+
 "${step[@]}" --nodes=1 --nodelist="$head" \
   ray start --head --node-ip-address="$head" --port="${address#*:}" \
-  --num-cpus="$SLURM_CPUS_PER_TASK" --include-dashboard=false --block &
+  --num-cpus="$SLURM_CPUS_PER_TASK" --include-dashboard=false \
+  --disable-usage-stats --block &
 for _ in {1..60}; do
   ray health-check --address "$address" && break
   sleep 2

@@ -15,11 +15,12 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache
 from types import ModuleType
 from typing import Any
 
+from pathassets.adapters.ray_nodes import Needs, Node
 from pathassets.errors import ClusterLost, PathAssetsError, SpecError, WorkerLost
 
 logger = logging.getLogger(__name__)
@@ -31,6 +32,8 @@ OBJECTS_BYTES = 100 * 2**20
 MOST_KEPT = 2
 """Processes that Ray keeps for each core, a worker's host and a line's: of its own accord one, and
 the other is ended after a second without work, and started again, which takes 2 CPU-s."""
+HEED_S = 1.0
+"""After so long at most a wait is over: within it Ray heeds no interruption but Python's own."""
 KNOCK_S = 10.0
 """Time in which a cluster must take a connection."""
 N_CLIENT_TRIES = 4
@@ -48,54 +51,6 @@ class NodeLost(Exception):
 
 class HeadSilent(Exception):
     """The cluster's head takes no connection; Ray ends a process of which it has none for 60 s."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Needs:
-    """What work takes of a node while it runs."""
-
-    cpus: float
-    """Cores, or a share of one."""
-    memory_bytes: int
-    gpus: float = 0.0
-    """Cards, or a share of one."""
-
-    def __add__(self, other: Needs) -> Needs:
-        return Needs(
-            cpus=self.cpus + other.cpus,
-            memory_bytes=self.memory_bytes + other.memory_bytes,
-            gpus=self.gpus + other.gpus,
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Node:
-    """A machine of the cluster."""
-
-    node_id: str
-    name: str
-    """Its host name, for people."""
-    cpus: float
-    gpus: float
-    memory_bytes: float
-
-    def n_fitting(self, needs: Needs) -> int:
-        """How many of these it can hold at once."""
-        pairs = (
-            (self.cpus, needs.cpus),
-            (self.gpus, needs.gpus),
-            (self.memory_bytes, needs.memory_bytes),
-        )
-        return int(max(0.0, min(there // wanted for there, wanted in pairs if wanted)))
-
-    def without(self, needs: Needs, n: int) -> Node:
-        """What is left of it beside some that it holds."""
-        return replace(
-            self,
-            cpus=self.cpus - n * needs.cpus,
-            gpus=self.gpus - n * needs.gpus,
-            memory_bytes=self.memory_bytes - n * needs.memory_bytes,
-        )
 
 
 @dataclass(slots=True)
@@ -154,7 +109,23 @@ def _leave() -> None:
     with _connection.lock:
         _connection.n_holders -= 1
         if not _connection.n_holders:
-            _load().shutdown()
+            ray = _load()
+            with _interrupted_as_itself():
+                ray.shutdown()
+
+
+@contextmanager
+def _interrupted_as_itself() -> Iterator[None]:
+    """Raise what a handler of signals has raised within Ray's C code, where it is a SystemError."""
+    try:
+        yield
+    except SystemError as error:
+        found: BaseException | None = error
+        while isinstance(found, Exception):
+            found = found.__cause__ or found.__context__
+        if found is None:
+            raise
+        raise found from None
 
 
 def _load() -> ModuleType:
@@ -212,7 +183,8 @@ def _begin(ray: ModuleType, address: str, how: dict[str, Any]) -> None:
     """Connect, and leave nothing of a try that failed."""
     for n_left in reversed(range(N_CLIENT_TRIES)):
         try:
-            ray.init(address, **how)
+            with _interrupted_as_itself():
+                ray.init(address, **how)
         except BaseException as error:
             ray.shutdown()  # else it would take this process for a client, to whatever it connects
             if not n_left or not isinstance(error, ConnectionAbortedError):
@@ -287,7 +259,8 @@ def lost(said: object) -> ClusterLost:
 def _lost_with_its_client() -> Iterator[None]:
     """Have a client told so whose server is gone."""
     try:
-        yield
+        with _interrupted_as_itself():
+            yield
     except ConnectionError as error:
         raise lost(_line(error)) from error
 
@@ -339,10 +312,13 @@ def ask(guest: Guest, method: str, *args: Any) -> Ref:
 
 
 def wait(refs: Sequence[Ref], patience_s: float) -> set[Ref]:
-    """Those whose values are there, or will never be, once there is one, or time is over."""
+    """Those whose values are there, or will never be, once there is one, or `HEED_S` are over.
+
+    They are over sooner where patience is shorter.
+    """
     ray = _load()
     with _lost_with_its_client():
-        first, _ = ray.wait(list(refs), num_returns=1, timeout=patience_s)
+        first, _ = ray.wait(list(refs), num_returns=1, timeout=min(HEED_S, patience_s))
         if not first:
             return set()
         there, _ = ray.wait(list(refs), num_returns=len(refs), timeout=0)
@@ -391,10 +367,12 @@ def _lost(error: Exception) -> PathAssetsError:
 def cancel(ref: Ref) -> None:
     """End the process that works on it, if there is one."""
     if not _connection.is_gone:  # else Ray would look for another cluster, for minutes
-        _load().cancel(ref, force=True)
+        with _interrupted_as_itself():
+            _load().cancel(ref, force=True)
 
 
 def evict(guest: Guest) -> None:
     """End the process of an object."""
     if not _connection.is_gone:
-        _load().kill(guest, no_restart=True)
+        with _interrupted_as_itself():
+            _load().kill(guest, no_restart=True)

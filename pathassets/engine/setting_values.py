@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -12,6 +13,41 @@ from pathassets.errors import SpecError
 DEFAULT_PAUSES_S = "10,60,240"
 """Five minutes in all: a share is mounted again, a job that filled the memory has ended."""
 MAX_PAUSE_S = 3600.0
+RAY = "ray"
+"""Of PATHASSETS_WORKERS: the cluster that RAY_ADDRESS names, or one that is started here."""
+_CLIENT = f"{RAY}://"
+_HEAD = re.compile(r"[^\s:/@]+:\d+")
+
+
+def head_of(workers: str) -> str:
+    """Address of the head of a Ray cluster; empty where it is meant for a number of workers.
+
+    Raises:
+        SpecError: it is neither.
+    """
+    if not workers or _is_number(workers):
+        return ""
+    host, colon, port = workers.removeprefix(_CLIENT).partition(":")
+    if _HEAD.fullmatch(f"{host}:{port}"):
+        return workers
+    is_client = workers.startswith(_CLIENT)
+    lacking = [name for name, part in (("host", host), ("port", port)) if not part]
+    if lacking and (colon or is_client):
+        fact = f"{workers!r} lacks the {' and the '.join(lacking)} of a Ray cluster's head"
+    else:
+        fact = f"{workers!r} is neither a number nor the address of a Ray cluster"
+    raise SpecError(
+        f"PATHASSETS_WORKERS: {fact}",
+        remedy="Give a number, such as 2; or, of a Ray cluster, ray, head:6379 or ray://head:10001",
+    )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def inbox_of(said: str) -> FilePlace:

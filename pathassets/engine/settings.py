@@ -16,6 +16,8 @@ from pathassets.adapters.objects.remote_file import FilePlace
 from pathassets.adapters.objects.urls import BUCKETS, ObjectUrl, is_meant_for_url, parse_url
 from pathassets.engine.setting_values import (
     DEFAULT_PAUSES_S,
+    RAY,
+    head_of,
     inbox_of,
     openlineage_of,
     pauses_of,
@@ -39,8 +41,6 @@ _GB = 10**9
 TEXT, JSON = "text", "json"
 """What logs may be written as."""
 _SYNONYMS = {"gpu": "cuda"}
-_RAY = "ray"
-_ADDRESS = re.compile(r"(ray://)?[^\s:/@]+:\d+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,8 +193,8 @@ def read_settings() -> Settings:
 
 def _cluster(said: str) -> Cluster | None:
     """The Ray cluster that is named; None where it is none, but a number of workers."""
-    address = _text("RAY_ADDRESS", "local") if said == _RAY else said
-    if said != _RAY and not _ADDRESS.fullmatch(address):
+    address = _text("RAY_ADDRESS", "local") if said == RAY else head_of(said)
+    if not address:
         return None
     return Cluster(
         address=address,

@@ -1,11 +1,12 @@
 """The door to Ray, as far as it needs no cluster; with one: tests/engine/workers/on_ray."""
 
 import sys
+from types import SimpleNamespace
 
 import pytest
 
 from pathassets.adapters import ray
-from pathassets.adapters.ray import Needs, Node
+from pathassets.adapters.ray_nodes import Needs, Node
 from pathassets.errors import SpecError
 from tests.engine.ray_cluster import needs_ray
 
@@ -43,3 +44,44 @@ def test_a_node_holds_what_its_scarcest_resource_allows():
     assert node.n_fitting(worker) == 8
     assert node.n_fitting(Needs(cpus=0.5, memory_bytes=3 * GB)) == 5
     assert line + worker == Needs(cpus=3.0, memory_bytes=5 * GB, gpus=0.5)
+
+
+class Interrupted(BaseException):
+    """As a handler of signals raises it, and Python's own is not."""
+
+
+def in_c_code(*_, **__):
+    """What Ray makes of it, also where its own Python has met it in between."""
+    met = ValueError()
+    met.__cause__ = Interrupted()
+    raise SystemError("<wait> returned a result with an exception set") from met
+
+
+ASKED = [
+    lambda: ray.wait(["ref"], 1.0),
+    lambda: ray.take("ref"),
+    lambda: ray.cancel("ref"),
+    lambda: ray.evict("guest"),
+    ray.nodes,
+]
+
+
+@pytest.mark.parametrize("ask", ASKED)
+def test_an_interruption_within_ray_is_raised_as_itself(monkeypatch, ask):
+    names = ("NodeDiedError", "LocalRayletDiedError", "ObjectLostError", "ActorUnavailableError",
+             "ActorUnschedulableError", "RayError")  # fmt: skip
+    errors = SimpleNamespace(**dict.fromkeys(names, OSError))
+    asked = dict.fromkeys(("wait", "get", "cancel", "kill", "nodes"), in_c_code)
+    monkeypatch.setattr(ray, "_load", lambda: SimpleNamespace(**asked, exceptions=errors))
+    monkeypatch.setattr(ray, "_connection", ray._Connection())
+    with pytest.raises(Interrupted):
+        ask()
+
+
+def test_a_system_error_that_no_interruption_made_is_left_as_it_is(monkeypatch):
+    def fail(*_, **__):
+        raise SystemError("a fault of Ray's")
+
+    monkeypatch.setattr(ray, "_load", lambda: SimpleNamespace(wait=fail))
+    with pytest.raises(SystemError, match="a fault of Ray's"):
+        ray.wait(["ref"], 1.0)

@@ -191,10 +191,13 @@ def test_jobs_on_slurm_take_their_settings_from_one_file_which_the_environment_o
 
 
 SRUN = """#!/bin/bash
-echo "srun $*" >>"$TOLD"
+echo "srun $* by $RAY_AUTH_MODE" >>"$TOLD"
 """
 RAY = """#!/bin/bash
 echo "ray $*" >>"$TOLD"
+if [ "$*" = "get-auth-token --generate" ]; then
+  echo secret && mkdir -p ~/.ray && echo secret >~/.ray/auth_token
+fi
 """
 SCONTROL = """#!/bin/bash
 printf '%s\\n' a1 a2 a3
@@ -202,11 +205,12 @@ printf '%s\\n' a1 a2 a3
 PATHASSETS = """#!/bin/bash
 wait_for() { until [ "$(grep -c ^srun "$TOLD")" = 2 ]; do sleep 0.05; done; }
 wait_for
-echo "pathassets $* on $PATHASSETS_WORKERS" >>"$TOLD"
+echo "pathassets $* on $PATHASSETS_WORKERS by $RAY_AUTH_MODE" >>"$TOLD"
 """
 
 
-def test_the_job_with_ray_starts_a_head_then_the_other_nodes_then_the_run(tmp_path: Path) -> None:
+@pytest.fixture
+def told_by_the_job_with_ray(tmp_path: Path) -> list[str]:
     """Slurm's and Ray's programs are not there: others in their place say how they were called."""
     for name, text in (("srun", SRUN), ("ray", RAY), ("scontrol", SCONTROL),
                        ("pathassets", PATHASSETS)):  # fmt: skip
@@ -217,15 +221,36 @@ def test_the_job_with_ray_starts_a_head_then_the_other_nodes_then_the_run(tmp_pa
     environment = {
         "PATH": f"{tmp_path}:{os.environ['PATH']}", "TOLD": str(tmp_path / "told"),
         "SLURM_SUBMIT_DIR": str(tmp_path), "SLURM_JOB_NODELIST": "a[1-3]",
-        "SLURM_JOB_ID": "70001", "SLURM_CPUS_PER_TASK": "16",
+        "SLURM_JOB_ID": "70001", "SLURM_CPUS_PER_TASK": "16", "HOME": str(tmp_path),
     }  # fmt: skip
-    subprocess.run(["bash", str(script)], env=environment, check=True, timeout=30)  # noqa: S603, S607
-    told = (tmp_path / "told").read_text().splitlines()
+    said = subprocess.run(  # noqa: S603
+        ["bash", str(script)],  # noqa: S607
+        env=environment, check=True, timeout=30, stdout=subprocess.PIPE,
+    ).stdout  # fmt: skip
+    assert b"secret" not in said
+    return (tmp_path / "told").read_text().splitlines()
+
+
+def test_the_job_with_ray_starts_a_head_then_the_other_nodes_then_the_run(
+    told_by_the_job_with_ray: list[str],
+) -> None:
+    told = told_by_the_job_with_ray
     head, others = sorted((one for one in told if one.startswith("srun")), key=len, reverse=True)
     assert "--nodes=1 --nodelist=a1 ray start --head --node-ip-address=a1 --port=20001 " in head
     assert "--nodes=2 --exclude=a1 ray start --address=a1:20001 " in others
     assert "ray health-check --address a1:20001" in told
-    assert told[-1] == "pathassets run on a1:20001"
+    assert "--disable-usage-stats" in head
+    assert told[-1].startswith("pathassets run on a1:20001")
+
+
+def test_all_of_the_job_with_ray_ask_for_a_token_which_nobody_else_reads(
+    told_by_the_job_with_ray: list[str], tmp_path: Path
+) -> None:
+    assert told_by_the_job_with_ray[0] == "ray get-auth-token --generate"
+    steps = [one for one in told_by_the_job_with_ray if one.split()[0] in {"srun", "pathassets"}]
+    assert len(steps) == 3
+    assert {one.rpartition(" by ")[2] for one in steps} == {"token"}
+    assert (tmp_path / ".ray" / "auth_token").stat().st_mode & 0o077 == 0
 
 
 def ray_groups() -> list[dict[str, Any]]:

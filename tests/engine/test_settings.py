@@ -129,6 +129,28 @@ def test_a_number_of_workers_is_no_cluster(monkeypatch):
     assert (read_settings().cluster, read_settings().n_workers) == (None, 3)
 
 
+@pytest.mark.parametrize(
+    ("said", "fact"),
+    [
+        ("foo", "is neither a number nor the address of a Ray cluster"),
+        ("me@head:6379", "is neither a number nor the address of a Ray cluster"),
+        ("ray://", "lacks the host and the port of a Ray cluster's head"),
+        ("ray://head", "lacks the port of a Ray cluster's head"),
+        ("head:", "lacks the port of a Ray cluster's head"),
+        (":6379", "lacks the host of a Ray cluster's head"),
+    ],
+)
+@pytest.mark.usefixtures("home")
+def test_workers_that_are_neither_a_number_nor_a_cluster_are_told_what_there_is(
+    monkeypatch, said, fact
+):
+    monkeypatch.setenv("PATHASSETS_WORKERS", said)
+    with pytest.raises(SpecError, match=f"^PATHASSETS_WORKERS: '{said}' {fact}") as caught:
+        read_settings()
+    for form in ("2", "ray", "head:6379", "ray://head:10001"):
+        assert f" {form}" in caught.value.remedy
+
+
 def test_the_default_home_is_where_one_stands(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert read_settings().home == tmp_path

@@ -225,12 +225,13 @@ def _synced_files(folder: Path) -> tuple[StoredFile, ...]:
 
 
 def plain_files(folder: Path) -> list[Path]:
-    """Every file of a folder, sorted.
+    """Every file of a folder, sorted, without the `artifact.json` of a publishing that was killed.
 
     Raises:
         StoreError: something in it is a link.
     """
-    return [path for path in sorted(folder.rglob("*")) if _is_file(path)]
+    files = [path for path in sorted(folder.rglob("*")) if _is_file(path)]
+    return [path for path in files if path != folder / MANIFEST]
 
 
 def _is_file(path: Path) -> bool:

@@ -92,6 +92,11 @@ class TestStore:
         again = publish(store, draft(facts={"other": 1}), files={"x.bin": b"other bytes"})
         assert again == first == store.read_checked(ADDRESS)
 
+    def test_what_a_publishing_that_was_killed_has_written_is_no_file_of_the_next(self, store):
+        made = publish(store, files={**FILES, MANIFEST: b"{\n}\n"})
+        assert {file.path for file in made.files} == {*FILES}
+        assert store.read_checked(ADDRESS) == made
+
     def test_nothing_is_left_of_publishing(self, store):
         for facts in ({}, {"other": 1}):
             publish(store, draft(facts=facts), files=FILES)

@@ -1,8 +1,11 @@
 """Batches on a Ray cluster of two nodes: the bytes of one machine, whatever node is lost."""
 
 import hashlib
+import os
+import re
 import shlex
 import shutil
+import signal
 import subprocess
 import threading
 import time
@@ -15,7 +18,8 @@ from pathassets.adapters.objects.place import open_place
 from pathassets.adapters.store.partial import PARTIAL
 from pathassets.adapters.store.staging import STAGING, SWEEP_LOCK
 from pathassets.engine.platform.batch import run_batch
-from tests.defs.daemon import COMMAND, environment, pathassets
+from tests.defs.daemon import COMMAND, environment, pathassets, wait_for
+from tests.defs.small_slides import write_slow_recipe
 from tests.engine import noted_encoder
 from tests.engine.conftest import write_slide
 from tests.engine.pool_tasks import workers_now
@@ -190,3 +194,39 @@ def test_the_demo_has_the_same_bytes_on_a_cluster(tmp_path):
     assert here == there
     assert len({hashlib.sha256(name.encode()).hexdigest() for name in here}) > 30
     assert left_in(tmp_path / "there" / "store") == set()
+
+
+def interrupted(home, begun, number, **more):
+    """Send a signal to a run while it waits for a line; what it says then."""
+    begun.unlink(missing_ok=True)
+    process = subprocess.Popen(  # noqa: S603 - our own command
+        [COMMAND, "run"], env=environment(home, **more),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    wait_for(begun.exists, "a line at work", within_s=60.0)
+    time.sleep(1.0)  # so that there is nothing else to hear
+    process.send_signal(number)
+    _, error = process.communicate(timeout=60)
+    return process.returncode, error.splitlines()
+
+
+def test_a_run_that_is_interrupted_ends_with_one_line_and_the_next_goes_on(
+    tmp_path, slides, monkeypatch
+):
+    write_slow_recipe(tmp_path, pause_s=6.0)
+    model, begun = tmp_path / "slow_model.py", tmp_path / "begun"
+    pause = f"open({str(begun)!r}, 'w').close(); time.sleep("
+    model.write_text(model.read_text().replace("time.sleep(", pause))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)  # of the nodes, too
+    pathassets(tmp_path, "ingest", *slides[:4], PATHASSETS_WORKERS="1")
+    with ray_cluster() as cluster:
+        more = {"PATHASSETS_WORKERS": cluster.settings.address, "PATHASSETS_LINE_GB": "1"}
+        for number in (signal.SIGINT, signal.SIGTERM):
+            assert interrupted(tmp_path, begun, number, **more) == (
+                130,
+                ["error: interrupted; what was finished is kept, the same command does the rest"],
+            )
+            assert are_gone(cluster.workers())
+        done = pathassets(tmp_path, "run", **more).stdout
+    assert re.search(r"^ran [1-4] slides?, built 1 dataset; 0 slides failed$", done, re.MULTILINE)
+    pathassets(tmp_path, "doctor")  # what was made of slides half done was taken over

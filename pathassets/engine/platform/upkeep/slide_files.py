@@ -31,6 +31,15 @@ from pathassets.errors import SlideError, StoreError
 logger = logging.getLogger(__name__)
 
 
+_ELSEWHERE = "pathassets ingest URL"
+_BACK = (
+    "Put it back, mount its disk, or name where it may be: pathassets doctor --search FOLDER; of "
+    f"one in a bucket: {_ELSEWHERE}"
+)
+_BACK_REMOTE = f"Put the object back, or ingest it where it is now: {_ELSEWHERE}"
+"""Of a slide of which no file was ever on a disk."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Place:
     """A file that could hold a slide that is gone."""
@@ -156,8 +165,7 @@ def _gone(platform: Platform, slide: SlideFiles, places: dict[int, list[_Place]]
             kind="slide_gone",
             subject=slide.slide_id,
             evidence=f"{last}: no such file" if slide.paths else last,
-            remedy="Put it back, mount its disk, or name where it may be: "
-            "pathassets doctor --search FOLDER; of one in a bucket: pathassets ingest URL",
+            remedy=_BACK_REMOTE if _is_remote(slide) else _BACK,
         )
     folder = place.path.parent
     return Finding(
@@ -167,6 +175,10 @@ def _gone(platform: Platform, slide: SlideFiles, places: dict[int, list[_Place]]
         remedy=f"pathassets doctor --fix --search {folder} enters where it is now",
         mend=partial(_enter, platform, slide.slide_id, place) if place.is_named else None,
     )
+
+
+def _is_remote(slide: SlideFiles) -> bool:
+    return bool(slide.paths) and all(is_url(one.path) for one in slide.paths)
 
 
 def _holds(place: _Place, slide: SlideFiles) -> bool:

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pathassets.adapters import ray
-from pathassets.adapters.ray import Needs, Node, NodeLost, Ref
+from pathassets.adapters.ray import NodeLost, Ref
+from pathassets.adapters.ray_nodes import Needs, Node
 from pathassets.engine.workers.on_ray.hosts import do_job
 from pathassets.engine.workers.on_ray.room import Nodes
 from pathassets.errors import ClusterLost, PathAssetsError, WorkerLost

@@ -19,6 +19,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from pathassets.adapters import ray
+from pathassets.adapters.ray_nodes import Needs
 from pathassets.engine.workers.calls import Calls
 from pathassets.engine.workers.line import Lines, LineSpec, LineUsage
 from pathassets.engine.workers.loop import heard_by, wait_for_pipes
@@ -49,7 +50,7 @@ def _calls_with(n_cores: int, timeout_s: float) -> Calls:
     return _kept[n_cores, timeout_s]
 
 
-def cores(needs: ray.Needs) -> int:
+def cores(needs: Needs) -> int:
     """Threads for a number of cores, or for a share of one."""
     return max(1, math.floor(needs.cpus))
 

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pathassets.adapters import ray
-from pathassets.adapters.ray import HeadSilent, Needs, Node
+from pathassets.adapters.ray import HeadSilent
+from pathassets.adapters.ray_nodes import Needs, Node
 from pathassets.engine.settings import Cluster
 from pathassets.errors import SpecError
 

@@ -334,6 +334,9 @@ def test_doctor_tells_what_a_bucket_lacks_and_blames_no_slide_for_its_silence(
     open_place(bucket).delete(["a.svs"])
     (gone,) = check_slides(platform)
     assert (gone.kind, url in gone.evidence) == ("slide_gone", True)
+    assert gone.remedy == (
+        "Put the object back, or ingest it where it is now: pathassets ingest URL"
+    )
 
 
 class WebServer(ThreadingHTTPServer):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pathassets.adapters.ray import Node
+from pathassets.adapters.ray_nodes import Node
 from pathassets.engine.settings import Cluster
 from pathassets.engine.workers.on_ray.room import shares_of
 from pathassets.errors import SpecError
