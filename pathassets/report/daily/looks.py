@@ -11,6 +11,7 @@ from pathassets.core.text import counted
 def look_line(age: LookAge, at: datetime) -> str:
     """Say how old what is known of the store is.
 
+    >>> from datetime import UTC
     >>> at, seen = datetime(2026, 1, 31, tzinfo=UTC), datetime(2026, 1, 29, tzinfo=UTC)
     >>> look_line(LookAge(n_artifacts=3, oldest_at=seen, n_never=1), at)
     'not looked at the store: 3 artifacts, seen whole 48 hours ago or since, 1 never: --look looks'
