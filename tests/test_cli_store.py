@@ -24,7 +24,7 @@ from tests.catalog.merges import remember_merge
 from tests.defs.dagster_state import copy_state
 from tests.defs.small_slides import RECIPE, write_slide
 from tests.engine.workers_here import workers_here
-from tests.unprivileged import read_only
+from tests.unprivileged import bound_by_modes, read_only
 
 pytestmark = pytest.mark.usefixtures("cheap_databases")
 
@@ -243,6 +243,15 @@ def test_a_home_whose_name_was_mistyped_is_not_begun_beside_the_one_that_is_mean
         assert f"PATHASSETS_HOME {mistyped}: is no folder that can be seen" in line
         assert f"pathassets init {shlex.quote(str(mistyped))}" in line
     assert not mistyped.exists()
+
+
+def test_a_store_that_one_may_not_enter_is_told_in_a_line(home: Path) -> None:
+    (home / "store").chmod(0)
+    try:
+        with bound_by_modes():
+            assert "the store is not writable: Permission denied" in rejected_file("run")
+    finally:
+        (home / "store").chmod(0o700)
 
 
 def test_a_folder_within_a_home_is_no_home_of_its_own(

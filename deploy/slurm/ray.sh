@@ -30,7 +30,7 @@ step=(srun --overlap --ntasks-per-node=1)
 # makes it in ~/.ray, which all nodes see; Ray itself lets others read the file.
 export RAY_AUTH_MODE=token
 token=${RAY_AUTH_TOKEN_PATH:-$HOME/.ray/auth_token}
-(umask 077 && ray get-auth-token --generate >/dev/null)
+(umask 077 && mkdir -p ~/.ray && flock ~/.ray/.token.lock ray get-auth-token --generate >/dev/null)
 [[ ! -e $token ]] || chmod go= "$token"
 
 "${step[@]}" --nodes=1 --nodelist="$head" \

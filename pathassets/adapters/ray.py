@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -117,13 +118,14 @@ def _leave() -> None:
 @contextmanager
 def _interrupted_as_itself() -> Iterator[None]:
     """Raise what a handler of signals has raised within Ray's C code, where it is a SystemError."""
+    before = sys.exception()  # what was handled already is none
     try:
         yield
     except SystemError as error:
         found: BaseException | None = error
-        while isinstance(found, Exception):
+        while isinstance(found, Exception) and found is not before:
             found = found.__cause__ or found.__context__
-        if found is None:
+        if found is None or found is before:
             raise
         raise found from None
 

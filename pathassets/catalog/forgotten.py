@@ -35,10 +35,14 @@ class Forgotten:
     why: str
     n_artifacts: int
     forgotten_at: datetime
+    is_going: bool = False
+    """Whether its removal was begun, and is not ended."""
 
     @property
     def told(self) -> str:
         """When, and by whom."""
+        if self.is_going:
+            return f"to be taken out, which was begun on {self.on} and is not ended"
         return f"taken out on {self.on}"
 
     @property
@@ -72,12 +76,12 @@ def read_begun(connection: Connection) -> dict[str, Forgotten]:
     """Slides that are in the catalog still and whose removal was begun, by id, in order."""
     query = _begun(begun_removal.c.slide_id, *_FORGOTTEN).order_by(begun_removal.c.slide_id)
     rows = [dict(row) for row in connection.execute(query).mappings()]
-    return {row.pop("slide_id"): Forgotten(**row) for row in rows}
+    return {row.pop("slide_id"): Forgotten(**row, is_going=True) for row in rows}
 
 
-def is_staying() -> ColumnElement[bool]:
-    """Whether no removal of a slide was begun: a condition for queries over `slide`."""
-    return slide.c.slide_id.not_in(_begun(begun_removal.c.slide_id))
+def is_staying(slide_id: ColumnElement[Any] = slide.c.slide_id) -> ColumnElement[bool]:
+    """Whether no removal of a slide was begun: a condition for queries over `slide`, or others."""
+    return slide_id.not_in(_begun(begun_removal.c.slide_id))
 
 
 def _begun(*columns: Any) -> Select[Any]:

@@ -185,7 +185,7 @@ class Inbox(CatalogPart):
         query = (
             select(slide_path.c.path, slide.c.slide_id, slide.c.registered_at)
             .join_from(slide_path, slide, slide.c.slide_id == slide_path.c.slide_id)
-            .where(_is_below(slide_path.c.path, folders))
+            .where(_is_below(slide_path.c.path, folders), is_staying())
             .order_by(slide.c.registered_at.desc(), slide_path.c.path)
         )
         rows = self._rows(query.limit(n_rows))

@@ -78,6 +78,23 @@ def test_an_interruption_within_ray_is_raised_as_itself(monkeypatch, ask):
         ask()
 
 
+def test_what_was_being_handled_already_is_no_interruption(monkeypatch):
+    def fail(*_, **__):
+        raise SystemError("a fault of Ray's")
+
+    monkeypatch.setattr(ray, "_load", lambda: SimpleNamespace(cancel=fail))
+    monkeypatch.setattr(ray, "_connection", ray._Connection())
+
+    def end_interrupted():
+        try:
+            raise Interrupted
+        finally:
+            ray.cancel("ref")
+
+    with pytest.raises(SystemError, match="a fault of Ray's"):
+        end_interrupted()
+
+
 def test_a_system_error_that_no_interruption_made_is_left_as_it_is(monkeypatch):
     def fail(*_, **__):
         raise SystemError("a fault of Ray's")

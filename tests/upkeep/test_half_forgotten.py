@@ -6,10 +6,13 @@ import json
 import shutil
 import sqlite3
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from pathassets.catalog.records import Verdict
+from pathassets.core.selection.nodes import Field
 from pathassets.defs.events.slide_events import said_unknown
 from pathassets.engine.platform.platform import open_to_read
 from pathassets.engine.settings import read_settings
@@ -100,6 +103,35 @@ def test_who_names_it_is_told_how_its_removal_is_ended(home: Path, going: str) -
         assert ending(going) in result.stderr, asked
     with open_to_read(read_settings()) as platform:
         assert ending(going) in said_unknown(platform, going)
+
+
+@pytest.mark.usefixtures("going")
+def test_no_list_to_work_on_has_it(home: Path) -> None:
+    (b,) = ids(home)
+    with opened(home) as catalog:
+        catalog.set_verdict(Verdict(slide_id=b, verdict="review", who="Ann", why="look"))
+        assert catalog.count_words(Field(name="patient"), None) == [("Roe", 1)]
+        hashed = catalog.longest_unhashed(99, before=datetime.now(UTC) + timedelta(days=1))
+        assert {one.partition_key for one, _ in hashed} == {b, "all"}
+    queue = json.loads(output("qc", "queue", "--json"))
+    assert [one["slide_id"] for one in queue] == [b]
+
+
+@pytest.mark.usefixtures("going")
+def test_of_two_slides_of_a_name_the_one_that_stays_is_meant(home: Path) -> None:
+    (b,) = ids(home)
+    (home / "elsewhere").mkdir()
+    shutil.copy(home / "scans" / "b.svs", home / "elsewhere" / "a.svs")
+    output("ingest", home / "elsewhere")
+    assert output("qc", "set", "a.svs", "accept", *CONSENT).startswith(b)
+
+
+def test_a_table_that_names_it_is_told_that_its_removal_is_not_ended(
+    home: Path, going: str
+) -> None:
+    (home / "qc.csv").write_text(f"slide,verdict,why\n{going},accept,x\n")
+    said = told(invoke("qc", "import", home / "qc.csv", *CONSENT[:2]).output)
+    assert "was to be taken out, which was begun on " in said
 
 
 def test_the_next_version_of_a_dataset_is_without_it(home: Path, going: str) -> None:

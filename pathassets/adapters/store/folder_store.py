@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import os
 import shutil
 import uuid
 from collections.abc import Iterable
@@ -76,7 +77,7 @@ class FolderStore(Store):
 
     def was_opened(self) -> bool:
         """Whether it has a staging area."""
-        return Staging(self.root).folder.is_dir()
+        return os.path.isdir(Staging(self.root).folder)  # noqa: PTH112 - never raises
 
     def open(self) -> None:
         """Make sure that it can be written, making its folder where there is none.

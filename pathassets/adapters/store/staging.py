@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import errno
 import logging
-import os
 import shlex
 import shutil
 import stat
@@ -21,6 +20,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
@@ -60,7 +60,8 @@ class Staging:
         try:
             keep_private(self.root)
             make_own_folder(self.folder)
-            _tell_of_group(self.root, self.folder)
+            if is_of_group(self.root):
+                _tell_of_group(self.root, self.folder)
             tempfile.TemporaryFile(dir=self.folder).close()
         except OSError as error:
             raise not_writable(self.root, error) from error
@@ -180,9 +181,11 @@ def open_to_group(root: Path) -> str:
 
 def _tell_of_group(root: Path, folder: Path) -> None:
     """Tell who makes in a group's store what the others of the group cannot go on with."""
-    made = folder.stat()
-    is_closed = made.st_uid == os.geteuid() and not made.st_mode & stat.S_IWGRP
-    if is_closed and is_of_group(root):
+    made = folder / f".{uuid4().hex}"  # by umask and default ACL, whoever made the area
+    made.mkdir()
+    is_closed = not made.stat().st_mode & stat.S_IWGRP
+    made.rmdir()
+    if is_closed:
         logger.warning(
             "%s: is a group's, and by your umask the group cannot work on with what you make in "
             "it; this opens it to the group: %s",

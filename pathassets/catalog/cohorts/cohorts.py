@@ -26,7 +26,7 @@ from pathassets.catalog.cohorts.kinds import change_kind, read_kinds, require_ki
 from pathassets.catalog.cohorts.state import LABEL, read_state
 from pathassets.catalog.database.connect import reading, writing
 from pathassets.catalog.database.dialects import lock_for_cohort, lock_for_standing
-from pathassets.catalog.forgotten import find_gone, read_forgotten
+from pathassets.catalog.forgotten import find_gone, is_staying, read_forgotten
 from pathassets.catalog.history import enter_changes, past_change
 from pathassets.catalog.human_inputs import check_known, disputes, find_heir
 from pathassets.catalog.part import CatalogPart, now, portions
@@ -116,7 +116,11 @@ class Cohorts(CatalogPart):
         """Slides of every cohort, by name."""
         query = (
             select(cohort.c.name, func.count(cohort_slide.c.slide_id))
-            .outerjoin(cohort_slide, cohort_slide.c.cohort == cohort.c.name)
+            .select_from(cohort)
+            .outerjoin(
+                cohort_slide,
+                (cohort_slide.c.cohort == cohort.c.name) & is_staying(cohort_slide.c.slide_id),
+            )
             .group_by(cohort.c.name)
             .order_by(cohort.c.name)
         )
@@ -129,7 +133,8 @@ class Cohorts(CatalogPart):
         Raises:
             CatalogError: there is no such cohort.
         """
-        query = select(cohort_slide.c.slide_id).where(cohort_slide.c.cohort == name)
+        staying = is_staying(cohort_slide.c.slide_id)
+        query = select(cohort_slide.c.slide_id).where(cohort_slide.c.cohort == name, staying)
         with reading(self._engine) as connection:
             known = connection.execute(select(cohort.c.name)).scalars().all()
             if name not in known:

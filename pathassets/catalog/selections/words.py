@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Select, func, select, union_all
 
+from pathassets.catalog.forgotten import is_staying
 from pathassets.catalog.human_inputs import MAX_COMPARED
 from pathassets.catalog.part import CatalogPart, portions
 from pathassets.catalog.selections.sources import COLUMNS, SOURCES, Source, label_rows
@@ -53,8 +54,9 @@ class Words(CatalogPart):
         pairs = [source.words() for source in _sources(field, plan_id)]
         said = union_all(*pairs).subquery()
         n_slides = func.count(said.c.slide_id.distinct())
-        counted = select(said.c.word, n_slides.label("n")).group_by(said.c.word)
-        in_order = counted.order_by(n_slides.desc(), said.c.word).limit(limit)
+        counted = select(said.c.word, n_slides.label("n")).where(is_staying(said.c.slide_id))
+        of_each = counted.group_by(said.c.word)
+        in_order = of_each.order_by(n_slides.desc(), said.c.word).limit(limit)
         return [(row["word"], row["n"]) for row in self._rows(in_order)]
 
 

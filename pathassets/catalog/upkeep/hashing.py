@@ -10,6 +10,7 @@ from sqlalchemy import Select, and_, func, select
 
 from pathassets.catalog.database.connect import reading, writing
 from pathassets.catalog.database.dialects import upsert
+from pathassets.catalog.forgotten import is_staying
 from pathassets.catalog.part import now
 from pathassets.catalog.records import FileRecord
 from pathassets.catalog.rows import address_of, address_row
@@ -65,4 +66,6 @@ class Hashing(UpkeepPart):
 
 
 def _with_hash(query: Select[tuple[object, ...]]) -> Select[tuple[object, ...]]:
-    return query.select_from(artifact.outerjoin(artifact_hash, _IS_IT))
+    """Of all artifacts but those of slides that are being taken out."""
+    of_all = query.select_from(artifact.outerjoin(artifact_hash, _IS_IT))
+    return of_all.where(is_staying(artifact.c.partition_key))

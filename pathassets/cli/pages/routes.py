@@ -41,6 +41,7 @@ from pathassets.engine.platform.cohort_page.rows import PageRow, choose_shown, p
 from pathassets.engine.platform.cohort_page.survey import Survey
 from pathassets.engine.platform.cohort_page.task import SlideLook, look_at_slide
 from pathassets.engine.platform.cohorts.verdicts import give_verdict_over
+from pathassets.engine.platform.forgotten import require_staying
 from pathassets.engine.platform.platform import Platform, open_platform
 from pathassets.engine.platform.selection import choose_slides
 from pathassets.engine.settings import Settings
@@ -59,7 +60,7 @@ MAX_LOOKING = 2
 UNCHANGED_S = 300
 """How long a browser may keep a slide's picture."""
 OVERTAKEN = (
-    "slide {}: has another verdict than this page showed, and yours was not kept; "
+    "slide {}: has {} this page showed, and yours was not kept; "
     "read that one, and give yours again where it is to count"
 )
 
@@ -140,8 +141,9 @@ class CohortSite:
 
     def thumbnail(self, request: Request) -> Response:
         """JPEG of a slide, as ingestion made it."""
-        data = self.platform().catalog.find_thumbnail(request.query_params.get("slide", ""))
-        return _picture(data, "jpeg")
+        catalog, slide_id = self.platform().catalog, request.query_params.get("slide", "")
+        require_staying(catalog, [slide_id])
+        return _picture(catalog.find_thumbnail(slide_id), "jpeg")
 
     def look(self, request: Request) -> Response:
         """What lies over a slide: outline, grid, map; no slide is opened for it."""
@@ -189,7 +191,8 @@ class CohortSite:
         words = {"verdict": verdict_words(in_force)}
         if is_kept:
             return JSONResponse(words)
-        return JSONResponse({"error": OVERTAKEN.format(said["slide_id"]), **words}, 409)
+        other = "another verdict than" if in_force else "no more the verdict that"
+        return JSONResponse({"error": OVERTAKEN.format(said["slide_id"], other), **words}, 409)
 
     def _row(self, platform: Platform, request: Request) -> tuple[PageRow, Survey]:
         """The slide that is asked for, and what all are compared by.
@@ -198,6 +201,7 @@ class CohortSite:
             CatalogError: there is no such slide.
         """
         slide_id = platform.catalog.slide(request.query_params.get("slide", "")).slide_id
+        require_staying(platform.catalog, [slide_id])
         shown = choose_shown(platform.recipe)
         (row,) = page_rows(platform, [slide_id], shown)
         return row, self._surveys.of(platform, shown)

@@ -142,14 +142,14 @@ function beginVerdict(word) {
 
 // The verdict in force is another one than is shown here.
 const OVERTAKEN = 409;
-let isGiving = false;
+const giving = new Set(); // slides of which a verdict is on its way
 
 async function giveVerdict(event) {
   event.preventDefault();
-  if (isGiving) return; // a second Enter would not have seen what the first one gives
-  isGiving = true;
   const { word, who, why } = event.target.elements;
   const slide = opened;
+  if (giving.has(slide)) return; // a second Enter would not have seen what the first one gives
+  giving.add(slide);
   const seen = slide.verdict?.at ?? null;
   const given = { slide_id: slide.id, verdict: word.value, who: who.value, why: why.value, seen };
   const said = document.getElementById("verdict-said");
@@ -167,7 +167,7 @@ async function giveVerdict(event) {
   } catch (error) {
     said.textContent = String(error.message || error);
   } finally {
-    isGiving = false;
+    giving.delete(slide);
   }
 }
 

@@ -11,8 +11,11 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from sqlalchemy import delete
 
+from pathassets.catalog.database.connect import writing
 from pathassets.catalog.records import PathRecord
+from pathassets.catalog.tables import forgotten_slide
 from pathassets.cli.pages import routes
 from pathassets.cli.pages.routes import MAX_BODY_BYTES, CohortSite
 from pathassets.defs.page.guard import Guard, own_origins
@@ -219,6 +222,18 @@ def test_a_page_to_read_asks_for_no_verdict_and_takes_none(site: Site) -> None:
     assert (page.page["served"], page.page["takesVerdicts"]) == (True, False)
     assert '<form id="verdict-form"' not in page.text
     assert site.ask("/cohort").page["takesVerdicts"] is True
+
+
+def test_no_picture_is_given_of_a_slide_whose_removal_was_begun(site: Site) -> None:
+    first = site.ids[0]
+    site.platform.catalog.begin_forgetting(first, who="Ann", why="consent withdrawn")
+    for what in ("thumbnail", "look", "picture"):
+        answer = site.ask_of(what, first)
+        assert answer.status == 404
+        assert f"slide {first} is being taken out" in answer.text
+    with writing(site.platform.catalog._engine) as connection:
+        connection.execute(delete(forgotten_slide))  # the other tests have the same site
+    assert site.ask_of("thumbnail", first).status == 200
 
 
 def test_the_page_knows_which_slides_have_no_thumbnail(site: Site) -> None:

@@ -52,7 +52,9 @@ def review_queue(platform: Platform, slide_ids: Collection[str] | None = None) -
     Where some are named, those of them; their colour is held against that of all.
     """
     platform = platform.readable
-    verdicts = {one.slide_id: one for one in platform.catalog.verdicts()}
+    begun = platform.catalog.begun_removals()
+    given = (one for one in platform.catalog.verdicts() if one.slide_id not in begun)
+    verdicts = {one.slide_id: one for one in given}
     plan_id = refresh_wanted(platform)
     waiting: dict[str, Waiting] = {}
     for entry in platform.recipe.per_slide:

@@ -47,8 +47,7 @@ def match_slides(catalog: Catalog, names: Iterable[str], *, is_near: bool = True
     """
     asked, begun = dict.fromkeys(names), catalog.begun_removals()
     every, paths = _find(catalog, asked, begun)
-    staying = {name: tuple(one for one in ids if one not in begun) for name, ids in every.items()}
-    slides = {name: ids for name, ids in staying.items() if ids}
+    slides = _staying(every, begun)
     if len(slides) == len(asked) or not is_near:
         return Matches(slides=slides, near={})
     going = {name: begun[ids[0]] for name, ids in every.items() if name not in slides}
@@ -75,6 +74,14 @@ def _find(
     return slides | _match_files(rest, paths), paths
 
 
+def _staying(
+    found: Mapping[str, tuple[str, ...]], begun: Collection[str]
+) -> dict[str, tuple[str, ...]]:
+    """Of each name the slides of which no removal was begun, where there are any."""
+    staying = {name: tuple(one for one in ids if one not in begun) for name, ids in found.items()}
+    return {name: ids for name, ids in staying.items() if ids}
+
+
 def slides_named(catalog: Catalog, names: Iterable[str], *, is_going: bool = False) -> list[str]:
     """Ids of the slides that somebody named, each once; `is_going`: be their removal begun.
 
@@ -83,7 +90,10 @@ def slides_named(catalog: Catalog, names: Iterable[str], *, is_going: bool = Fal
         CatalogError: a name is that of none, or of several.
     """
     asked = list(names)
-    found, _ = _find(catalog, asked, catalog.begun_removals())
+    begun = catalog.begun_removals()
+    found, _ = _find(catalog, asked, begun)
+    if not is_going:  # where a name is of one that stays, too, that is meant
+        found |= _staying(found, begun)
     ids = list(dict.fromkeys(_only(catalog, name, found.get(name, ())) for name in asked))
     if not is_going:
         require_staying(catalog, ids)
