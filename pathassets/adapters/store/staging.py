@@ -183,8 +183,11 @@ def _tell_of_group(root: Path, folder: Path) -> None:
     """Tell who makes in a group's store what the others of the group cannot go on with."""
     made = folder / f".{uuid4().hex}"  # by umask and default ACL, whoever made the area
     made.mkdir()
-    is_closed = not made.stat().st_mode & stat.S_IWGRP
-    made.rmdir()
+    try:
+        is_closed = not made.stat().st_mode & stat.S_IWGRP
+        made.rmdir()
+    except FileNotFoundError:  # a sweep took it away
+        return
     if is_closed:
         logger.warning(
             "%s: is a group's, and by your umask the group cannot work on with what you make in "
