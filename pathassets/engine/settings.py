@@ -26,7 +26,7 @@ from pathassets.errors import SpecError
 
 OWN_RECIPE = "recipe.yaml"
 """A home's own."""
-DEFAULT_RECIPE = Path(__file__).parent.parent / "recipe.yaml"
+DEFAULT_RECIPE = Path(__file__).parent.parent / OWN_RECIPE
 CATALOG_FILE = "catalog.sqlite"
 """Of the store, where no other catalog is named."""
 DEFAULT_TIMEOUT_S = 4 * 3600.0

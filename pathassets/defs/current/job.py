@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 import dagster as dg
 
+from pathassets.core.text import counted
 from pathassets.defs.assets.batch import POOL, run_slides
 from pathassets.defs.assets.dataset import build_in_op, find_due
 from pathassets.defs.current.choose import Choice, Wanted, choose_slides, in_turn
@@ -87,8 +88,8 @@ def _tell(
         )  # fmt: skip
     if n_going := len(platform.catalog.begun_removals()):  # no log is to name them
         context.log.warning(
-            "%d slides are left alone: their removal was begun; pathassets doctor says which",
-            n_going,
+            "left alone, as their removal was begun: %s; pathassets doctor says which",
+            counted(n_going, "slide"),
         )
     stale = find_stale(platform.readable, now) if untried else []
     by_change = Counter(

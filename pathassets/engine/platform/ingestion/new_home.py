@@ -18,7 +18,7 @@ from pathlib import Path
 
 from pathassets.adapters.files import keep_private
 from pathassets.adapters.store.folders import write_synced
-from pathassets.engine.settings import DEFAULT_RECIPE
+from pathassets.engine.settings import DEFAULT_RECIPE, OWN_RECIPE
 from pathassets.errors import SpecError
 
 PACKAGE = DEFAULT_RECIPE.parent
@@ -92,7 +92,7 @@ def _texts() -> dict[str, str]:
     recipe = DEFAULT_RECIPE.read_text(encoding="utf-8")
     _, _, entries = recipe.partition("\n\n")
     return {
-        "recipe.yaml": f"{RECIPE_HEAD}\n{entries}",
+        OWN_RECIPE: f"{RECIPE_HEAD}\n{entries}",
         EXAMPLE: TABLE,
         "dagster.yaml": (PACKAGE / "dagster.yaml").read_text(encoding="utf-8"),
         "workspace.yaml": WORKSPACE,

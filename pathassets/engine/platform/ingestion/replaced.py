@@ -48,10 +48,10 @@ def drop_replaced(catalog: Catalog, path: str) -> None:
     if known is None:
         return
     fingerprint = catalog.slide(known.slide_id).fingerprint
-    if not _is_other(known, fingerprint):
+    if _holds(known, fingerprint) is not False:
         return
     others = (one for one in catalog.paths(known.slide_id) if one.path != path)
-    kept = next((one for one in others if _is_whole(one, fingerprint)), None)
+    kept = next((one for one in others if _holds(one, fingerprint)), None)
     if kept is not None:
         catalog.drop_path(known)
         logger.warning(
@@ -59,16 +59,9 @@ def drop_replaced(catalog: Catalog, path: str) -> None:
         )
 
 
-def _is_other(one: PathRecord, fingerprint: str) -> bool:
-    """Whether a file is there, and holds another content."""
-    try:
-        return not is_same(one, fingerprint)
-    except (SlideError, StoreError):
-        return False
-
-
-def _is_whole(one: PathRecord, fingerprint: str) -> bool:
+def _holds(one: PathRecord, fingerprint: str) -> bool | None:
+    """Whether a file holds what was registered; None where it is not there, or cannot be read."""
     try:
         return is_same(one, fingerprint)
     except (SlideError, StoreError):
-        return False
+        return None

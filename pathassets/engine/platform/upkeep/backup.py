@@ -22,12 +22,12 @@ from pathassets.adapters.bundle import write_bundle
 from pathassets.catalog.database.urls import name_of, parse_url
 from pathassets.core.recipe import ANNOTATIONS
 from pathassets.engine.platform.platform import Platform
-from pathassets.engine.settings import Settings
+from pathassets.engine.settings import OWN_RECIPE, Settings
 from pathassets.errors import StoreError
 
 WHAT = "pathassets backup"
 TABLES, STORE = "tables", "store"
-RECIPE, DAGSTER = "recipe.yaml", "dagster.yaml"
+RECIPE, DAGSTER = OWN_RECIPE, "dagster.yaml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
