@@ -19,10 +19,10 @@ from pathassets.engine.workers.on_ray.workers import RayWorkers
 from pathassets.errors import ClusterLost, SpecError
 from tests.engine import line_tasks, pool_tasks, simulated_cards
 from tests.engine.pool_tasks import behave
-from tests.engine.ray_cluster import needs_ray, ray_cluster
+from tests.engine.ray_cluster import needs_ray, polls_to_the_end, ray_cluster
 from tests.engine.workers_contract import WorkersContract, are_gone, is_lost
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), needs_ray]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), needs_ray, polls_to_the_end]
 
 CLIENT_PORT = 23_123
 """Where Ray's own, 10,001, may be another's."""
