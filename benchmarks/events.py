@@ -77,7 +77,11 @@ def _cpu() -> tuple[float, float]:
 
 @contextmanager
 def home_of(folder: Path) -> Iterator[None]:
-    """Point every `PATHASSETS_*` setting at one folder."""
+    """Point every `PATHASSETS_*` setting at one folder, and let processes keep their bytecode.
+
+    Where the surroundings forbid it, each would compile the whole package.
+    """
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     for name in [n for n in os.environ if n.startswith(("PATHASSETS_", "DAGSTER_"))]:
         del os.environ[name]
     folder.mkdir(parents=True, exist_ok=True)

@@ -26,8 +26,8 @@ polls_to_the_end = pytest.mark.filterwarnings(
     r"ignore:(?s)Exception in thread .*_poll_connectivity.*Channel closed!"
     ":pytest.PytestUnhandledThreadExceptionWarning"
 )
-"""gRPC's thread that watches a client's channel may ask once more as the channel is closed, and ends
-with an error in place of without one."""
+"""gRPC's thread that watches a client's channel may ask once more as the channel is closed, and end
+with an error."""
 RAYS = Path(tempfile.gettempdir(), "ray")
 """Where it notes the newest cluster, whatever folder that has."""
 OBJECTS_BYTES = 100 * 2**20
