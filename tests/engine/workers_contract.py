@@ -20,7 +20,7 @@ from tests.engine.pool_tasks import behave, pid_of, square
 GOOD = ["a", "b", "c", "d"]
 
 
-def are_gone(processes, within_s=10.0):
+def are_gone(processes, within_s=30.0):
     until_s = time.monotonic() + within_s
     while time.monotonic() < until_s:
         if not any(is_alive(p) for p in processes):
@@ -94,9 +94,9 @@ class WorkersContract:
     @pytest.mark.timeout(120)
     @pytest.mark.parametrize("bad", ["hang", "hold"])
     def test_a_hang_is_ended_by_the_timeout_and_overtaken(self, make, processes, bad):
-        results = list(make(timeout_s=3.0).imap(line_tasks.behave, [bad, *GOOD]))
+        results = list(make(timeout_s=5.0).imap(line_tasks.behave, [bad, *GOOD]))
         assert results[-1][0] == bad
-        assert is_lost(results[-1][1], "no result within 3 s")
+        assert is_lost(results[-1][1], "no result within 5 s")
         assert results[-1][1].is_late  # to try it again would take as long again
         assert sorted(r for _, r in results[:-1]) == GOOD
         assert are_gone(processes())
@@ -104,7 +104,7 @@ class WorkersContract:
     @pytest.mark.timeout(120)
     def test_the_timeout_counts_from_the_start_of_the_work(self, make):
         items = [f"{i}: nap" for i in range(24)]  # 9.6 s of naps, which wait for each other
-        found = dict(make(timeout_s=2.0).imap(line_tasks.behave, items))
+        found = dict(make(timeout_s=4.0).imap(line_tasks.behave, items))
         assert found == {item: item for item in items}
 
     def test_an_exception_comes_back_as_a_value_with_its_traceback(self, make):
@@ -235,25 +235,25 @@ class WorkersContract:
     def test_a_line_that_gets_no_further_is_ended_and_costs_the_item_that_stops_it(
         self, done_by, bad
     ):
-        found = done_by(line_tasks.do_ahead, ["a", bad, "b"], timeout_s=1.0)
-        assert is_lost(found[bad], "no result within 1 s")
+        found = done_by(line_tasks.do_ahead, ["a", bad, "b"], timeout_s=3.0)
+        assert is_lost(found[bad], "no result within 3 s")
         assert (found["a"], found["b"]) == ("a", "b")
 
     @pytest.mark.timeout(120)
     def test_a_line_that_sticks_in_the_midst_of_a_result_is_ended(self, done_by):
-        found = done_by(line_tasks.stick_while_it_tells, ["a", "stick"], timeout_s=1.0)
+        found = done_by(line_tasks.stick_while_it_tells, ["a", "stick"], timeout_s=3.0)
         assert found["a"] == bytes(line_tasks.LARGE_BYTES)
-        assert is_lost(found["stick"], "no result within 1 s")
+        assert is_lost(found["stick"], "no result within 3 s")
 
     def test_a_line_that_gets_on_may_take_longer_than_the_timeout(self, done_by):
-        assert done_by(line_tasks.get_on_slowly, [2.5], timeout_s=1.5)[2.5] >= 1
+        assert done_by(line_tasks.get_on_slowly, [4.5], timeout_s=3.0)[4.5] >= 1
 
     @pytest.mark.timeout(120)
     def test_a_line_with_nothing_to_do_is_not_ended_by_the_timeout(self, open_lines):
-        with open_lines(line_tasks.tell_pid, timeout_s=0.8) as workers:
+        with open_lines(line_tasks.tell_pid, timeout_s=2.0) as workers:
             workers.feed("a")
             [(_, pid)] = workers.results()
-            time.sleep(1.0)  # longer than the timeout
+            time.sleep(2.2)  # longer than the timeout
             workers.feed("b")
             assert [result for _, result in workers.results()] == [pid]
 
