@@ -262,6 +262,11 @@ def test_a_slide_has_all_its_paths_last_seen_first(catalog) -> None:
         SLIDE.slide_id: catalog.paths(SLIDE.slide_id),
         BARE.slide_id: [path_of(BARE, "/b")],
     }
+    places = catalog.places()
+    assert {slide_id: sorted(some) for slide_id, some in places.items()} == {
+        SLIDE.slide_id: ["/1", "/2", "/3"],
+        BARE.slide_id: ["/b"],
+    }
 
 
 def test_a_path_of_another_slide_is_refused(catalog) -> None:
@@ -467,6 +472,7 @@ def test_listing_costs_the_same_number_of_queries_for_any_number_of_slides(
         for listing in (
             catalog.slides,
             catalog.all_paths,
+            catalog.places,
             catalog.overrides,
             catalog.latest_attempts,
             catalog.artifact_digests,

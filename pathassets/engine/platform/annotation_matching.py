@@ -136,8 +136,8 @@ def _annotations_in(folder: Path, slide_files: set[Path]) -> list[Path]:
 
 
 def _slide_files(platform: Platform) -> set[Path]:
-    paths = platform.catalog.all_paths().values()
-    return {Path(one.path) for of_slide in paths for one in of_slide}
+    places = platform.catalog.places().values()
+    return {Path(place) for of_slide in places for place in of_slide}
 
 
 def _slides_by_name(platform: Platform) -> dict[str, set[str]]:
@@ -148,10 +148,10 @@ def _slides_by_name(platform: Platform) -> dict[str, set[str]]:
         by_name[record.slide_id].add(record.slide_id)
     for old_id, slide_id in heirs_of(platform.catalog).items():
         by_name[old_id].add(slide_id)
-    for slide_id, paths in platform.catalog.all_paths().items():
-        for one in paths:
-            by_name[Path(one.path).name].add(slide_id)
-            by_name[Path(one.path).stem].add(slide_id)
+    for slide_id, places in platform.catalog.places().items():
+        for place in map(Path, places):
+            by_name[place.name].add(slide_id)
+            by_name[place.stem].add(slide_id)
     staying = {name: slide_ids - begun.keys() for name, slide_ids in by_name.items()}
     return {name: slide_ids for name, slide_ids in staying.items() if slide_ids}
 

@@ -25,12 +25,15 @@ class FileNames:
         for name in dict.fromkeys(names):
             if parts := parts_of(name):
                 self._by_last[parts[-1]].append((parts, name))
+        self._begin_with = {_before_dots(last) for last in self._by_last} | {""}
 
-    def of(self, path: FilePlace) -> Iterator[str]:
+    def of(self, path: FilePlace | str) -> Iterator[str]:
         """Names that fit a file, the one that says most of its path first.
 
         Those that leave out the suffix come last.
         """
+        if _before_dots(str(path)) not in self._begin_with:  # so it is with most, of thousands
+            return
         *above, last = parts_of(str(path)) or ("",)
         for called in _called(last):
             for parts, name in sorted(self._by_last.get(called, ()), key=_longest_first):
@@ -43,7 +46,16 @@ def parts_of(path: str) -> tuple[str, ...]:
     return Path(unicodedata.normalize("NFC", path)).parts
 
 
-def is_whole(name: str, path: FilePlace) -> bool:
+def _before_dots(path: str) -> str:
+    """Of a path's last part what comes before its first dot, which it has with and without suffix.
+
+    >>> _before_dots("/a.b/x.ome.tif"), _before_dots("x"), _before_dots("/a/.")
+    ('x', 'x', '')
+    """
+    return unicodedata.normalize("NFC", path).rpartition("/")[2].partition(".")[0]
+
+
+def is_whole(name: str, path: FilePlace | str) -> bool:
     """Whether a name that fits a file leaves out no suffix.
 
     >>> is_whole("b/x.svs", Path("/a/b/x.svs")), is_whole("x", Path("/a/x.svs"))

@@ -70,8 +70,8 @@ def _find(
     rest = [name for name in asked if name not in slides]
     if not rest:
         return slides, {}
-    paths = {id_: [one.path for one in some] for id_, some in catalog.all_paths().items()}
-    return slides | _match_files(rest, paths), paths
+    places = catalog.places()
+    return slides | _match_files(rest, places), places
 
 
 def _staying(
@@ -145,7 +145,7 @@ def _match_files(
     whole: defaultdict[str, set[str]] = defaultdict(set)
     stems: defaultdict[str, set[str]] = defaultdict(set)
     for slide_id, places in paths.items():
-        for place in map(Path, places):
+        for place in places:
             for name in asked.of(place):
                 found = whole if is_whole(name, place) else stems
                 found[name].add(slide_id)
