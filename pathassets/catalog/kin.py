@@ -165,10 +165,11 @@ class Kin(CatalogPart):
         return [row["slide_id"] for row in found if name_in(row["slide_id"]) == name]
 
     def places(self) -> dict[str, list[str]]:
-        """Path of every file of each slide, in no order; of 100,000 in 0.3 s, their looks in 1.1."""
+        """Path of every file of each slide, in no order: a fifth of the time of all they are."""
         found: defaultdict[str, list[str]] = defaultdict(list)
+        query = select(slide_path.c.slide_id, slide_path.c.path)
         with reading(self._engine) as connection:
-            for slide_id, path in connection.execute(select(slide_path.c.slide_id, slide_path.c.path)):
+            for slide_id, path in connection.execute(query):
                 found[slide_id].append(path)
         return dict(found)
 
