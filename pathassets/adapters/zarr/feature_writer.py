@@ -33,6 +33,8 @@ from pathassets.core.spec import canonical_json, digest_of
 from pathassets.errors import StoreError
 
 CHUNK_ROWS = 1024
+"""Of a chunk, unless there are fewer boxes: a chunk has the size of a whole one, however few it
+holds."""
 CHUNK_BYTES = 16 * 2**20
 """Of a chunk, unless one row has more: where rows are long, a chunk has fewer of them."""
 FEATURES = "features"
@@ -80,7 +82,7 @@ class FeatureWriter:
         self._boxes = {name: np.asarray(array, np.int64) for name, array in boxes.items()}
         self._attributes = dict(attributes)
         row_bytes = max(1, 4 * math.prod(shape))
-        self._chunk_rows = min(CHUNK_ROWS, max(1, CHUNK_BYTES // row_bytes))
+        self._chunk_rows = max(1, min(CHUNK_ROWS, CHUNK_BYTES // row_bytes, self._n_boxes))
         self._chunk = np.empty((self._chunk_rows, *shape), "<f4")  # no memory before rows come
         self._n_held = 0
         self._is_kept = np.ones(self._n_boxes, bool)
@@ -181,9 +183,10 @@ class FeatureWriter:
             chunks=(self._chunk_rows, *self._shape), dtype="float32", compressors=None,
             fill_value=float("nan"),
         )  # fmt: skip
+        rows_of_boxes = max(1, min(CHUNK_ROWS, n_rows))
         for name, boxes in self._boxes.items():
             array = zarr.create_array(
-                store=str(self._path / name), shape=(n_rows, 4), chunks=(CHUNK_ROWS, 4),
+                store=str(self._path / name), shape=(n_rows, 4), chunks=(rows_of_boxes, 4),
                 dtype="int64", compressors=None, fill_value=0,
             )  # fmt: skip
             if n_rows:
