@@ -13,6 +13,7 @@ from the slides that it is given with, and not from their order.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections import Counter
 from collections.abc import Iterable
@@ -126,9 +127,9 @@ class Place:
             StoreError: it cannot be renamed, or another process was first.
         """
         publish(self.part, self.final, overwrite=overwrite)
-        prefix = self.part.name.removesuffix(f"{self.request}.part")
+        own = re.escape(self.part.name.removesuffix(f"{self.request}.part"))
         for path in self.part.parent.iterdir():
-            if path.name.startswith(prefix) and path.suffix == ".part":
+            if re.fullmatch(rf"{own}[^-]+\.part", path.name):  # else of another, which goes on
                 shutil.rmtree(path, ignore_errors=True)
 
 

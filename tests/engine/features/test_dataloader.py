@@ -71,6 +71,7 @@ def test_memory_stays_flat_while_rows_are_written(tmp_path):
         for _ in range(12):
             yield from batches(100)  # 12 x 10 MB of features
 
+    quiet(Wide()).infer_wsi(batches(1000), tmp_path / "before.zarr")  # what it imports is no rows
     tracemalloc.start()
     try:
         found = quiet(Wide()).infer_wsi(many(), tmp_path / "a.zarr", memory_threshold=0)

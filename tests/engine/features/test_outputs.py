@@ -47,6 +47,19 @@ def test_the_same_content_twice_is_told_apart_by_a_number(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("other", [("x", A), ("x", B), ("x-aaaaaaaaaa", B)])
+def test_one_that_is_published_takes_only_what_was_begun_of_itself(tmp_path, other):
+    folder = OutputFolder(tmp_path, ["x", other[0]])
+    place, beside = folder.place_of("x", A, "r1"), folder.place_of(*other, "r1")
+    before = OutputFolder(tmp_path, ["x", other[0]]).place_of("x", A, "r0")
+    for part in (before.part, beside.part):
+        part.mkdir()
+        (part / "journal").touch()
+    make(place)
+    assert not before.part.exists()
+    assert (beside.part / "journal").exists()
+
+
 def test_an_output_that_is_there_is_found_again_whoever_else_is_in_the_list(tmp_path):
     make(OutputFolder(tmp_path, ["x"]).place_of("x", A, "r1"))
     assert names_of(tmp_path, ("x", B)) == ["x-bbbbbbbbbb.zarr"]  # the plain name is another's
