@@ -60,6 +60,11 @@ class Kin(CatalogPart):
         chosen = [] if stage is None else [taken[0] == stage]
         return self._kin(taken, [*_of(address, of), *chosen], limit)
 
+    def children_however_called(self, address: Address) -> list[Address]:
+        """Which artifacts were made from this one, whatever the recipe called it, in order."""
+        stage, _, slide_id, digest = _of(address, PARENT)
+        return self._kin(_CHILD, [stage, slide_id, digest], None)
+
     def children_of_slide(self, slide_id: str) -> list[Address]:
         """Which artifacts were made of a slide, whatever its resolution was, in order."""
         any_version = _of(Address.of_slide(slide_id, ""), PARENT)[:-1]

@@ -34,6 +34,11 @@ AGAIN = (
     "pathassets doctor --bytes notes it, then pathassets run makes it anew or says what does; of a "
     "copied folder, copy it again"
 )
+ANEW_SAID = "was made anew since, to other bytes than the dataset names"
+ANEW_REMEDY = (
+    "Bring the files of then back from a copy of the store, or take a newer version, which "
+    "pathassets run builds"
+)
 _DEPTH = 4
 """Folders from a dataset's own up to its store."""
 
@@ -114,8 +119,7 @@ class DatasetFolder:
         except StoreError as error:
             raise bag_error(member, error.message, error.uri) from error
         if artifact.content_sha256 != member.features_sha256:
-            said = "was made anew since, and is other than the dataset names"
-            raise bag_error(member, f"{folder}: {said}", folder)
+            raise bag_error(member, f"{folder}: {ANEW_SAID}", folder, remedy=ANEW_REMEDY)
         return artifact
 
     def check(self, member: Member) -> None:
@@ -130,9 +134,9 @@ class DatasetFolder:
             raise bag_error(member, f"{folder / damage.path}: {damage.fact}", folder)
 
 
-def bag_error(member: Member, said: str, uri: object) -> BagUnreadable:
+def bag_error(member: Member, said: str, uri: object, *, remedy: str = AGAIN) -> BagUnreadable:
     """Say of which slide it is."""
-    return BagUnreadable(f"slide {member.slide_id}: {said}", uri=uri, remedy=AGAIN)
+    return BagUnreadable(f"slide {member.slide_id}: {said}", uri=uri, remedy=remedy)
 
 
 def open_folder(path: Path) -> DatasetFolder:

@@ -198,7 +198,10 @@ class _SharedReading:
         }
 
     def _attributes(self, job: StageJob, card: EncoderCard) -> Facts:
-        """What a person who has only the Zarr group needs to know."""
+        """What a person who has only the Zarr group needs to know.
+
+        Of what it was made from the digests: what the recipe calls it decides no bytes.
+        """
         context, locations = self._context, self._locations
         address = job.parents["patch_locations"]
         parents = context.store.read(address).parents
@@ -209,8 +212,8 @@ class _SharedReading:
             "patch_px": locations.patch_px,
             "patch_mpp": locations.mpp,
             "side_px0": locations.side_px0,
-            "patch_locations": str(address),
-            "tissue_mask": next((str(a) for a in parents if a.stage == "tissue_mask"), ""),
+            "patch_locations": address.digest,
+            "tissue_mask": next((a.digest for a in parents if a.stage == "tissue_mask"), ""),
             "encoder": card.name,
             "encoder_version": card.version,
             "weights": card.weights,

@@ -38,7 +38,7 @@ def make_slide_embedding(context: SlideContext, job: StageJob) -> Facts:
     vector = _vector_of(rows, spec, context.share.device)
     save_embedding(job.folder / EMBEDDING, vector, {
         **{name: rows.attributes[name] for name in _INHERITED},
-        "features": str(address),
+        "features": address.digest,
         "method": spec.method,
         "embedding_weights_sha256": job.weights_sha256,
         "n_patches": len(rows),

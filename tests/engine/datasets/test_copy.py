@@ -150,7 +150,7 @@ def test_a_copy_is_verified_without_a_catalog_and_each_change_of_it_is_named(
     assert found[COHORT[0].slide_id][0] == "artifact_corrupt"
     assert "features.zarr/features/c/0/0" in found[COHORT[0].slide_id][1]
     assert found[COHORT[1].slide_id] == ("artifact_missing", f"{gone} is gone")
-    assert "is other than the dataset names" in found[COHORT[2].slide_id][1]
+    assert "to other bytes than the dataset names" in found[COHORT[2].slide_id][1]
     assert verify_folder(copy, features=False).faults == ()
 
     (copy / "artifact.json").unlink()

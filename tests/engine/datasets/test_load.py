@@ -256,7 +256,7 @@ def test_a_changed_byte_is_found_by_verifying(store):
     pathassets.load_dataset(folder, split="test", verify=True)
     artifact = store / str(COHORT[3].address) / "artifact.json"
     (store / str(COHORT[1].address) / "artifact.json").write_bytes(artifact.read_bytes())
-    with pytest.raises(BagUnreadable, match=r"slide s2: .* other than the dataset names"):
+    with pytest.raises(BagUnreadable, match=r"slide s2: .* to other bytes than the dataset names"):
         pathassets.load_dataset(folder, classes=["normal"], unknown_label="drop", verify=True)
 
 

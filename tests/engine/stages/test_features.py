@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -159,11 +160,34 @@ def test_features_tell_what_they_are_from(task):
     assert told["is_complete"] is True
     assert told["slide_id"] == task.slide_id
     assert told["slide_sha256"] == task.fingerprint
-    assert told["patch_locations"] == str(steps["grid"].step.address)
-    assert told["tissue_mask"] == str(steps["otsu"].step.address)
+    assert told["patch_locations"] == steps["grid"].step.address.digest
+    assert told["tissue_mask"] == steps["otsu"].step.address.digest
     assert told["n_patches"] == steps["one"].artifact.facts["n_patches"]
     assert told["n_skipped"] == 0
     assert {"preprocessing", "precision", "weights_sha256", "software", "encoder"} <= set(told)
+
+
+@pytest.mark.usefixtures("encoders")
+def test_what_the_recipe_calls_its_entries_decides_no_byte(
+    task, reopen, register, make_task, slide
+):
+    called = {
+        "otsu": "tissue",
+        "grid": "squares",
+        "one": "first",
+        "two": "second",
+        "mean": "centre",
+    }
+    text = TWO_ENCODERS
+    for old, new in called.items():
+        text = re.sub(rf"\b{old}\b", new, text)
+    before = by_name(run_slide(task))
+    platform = reopen(text)
+    after = by_name(run_slide(make_task(platform, register(platform, slide)[0])))
+    for old, new in called.items():
+        assert after[new].state == "made"
+        assert after[new].step.address.digest == before[old].step.address.digest
+        assert after[new].artifact.content_sha256 == before[old].artifact.content_sha256
 
 
 def test_facts_hold_no_clock(task):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from pathassets.core.datasets.used_patches import used_rows
 from pathassets.core.exchange.bags import Bag, Footprint, SlideFacts, SlideVector
 from pathassets.core.slides.slide import SlideInfo, stating_mpp
 from pathassets.core.stages import FEATURES
+from pathassets.engine.datasets.folder import ANEW_REMEDY, ANEW_SAID
 from pathassets.engine.platform.exchange.what import Member
 from pathassets.engine.platform.plan import slide_paths
 from pathassets.engine.platform.platform import Platform
@@ -28,7 +29,7 @@ from pathassets.engine.stages.patch_locations import LOCATIONS
 from pathassets.engine.stages.recorded_annotation import POLYGONS
 from pathassets.engine.stages.slide_embedding import EMBEDDING
 from pathassets.engine.stages.tissue_mask import OUTLINES
-from pathassets.errors import ResourcesShort, SlideError, SpecError, StoreError
+from pathassets.errors import ArtifactCorrupt, ResourcesShort, SlideError, SpecError, StoreError
 
 PATCH_STAGES = (FEATURES, "patch_locations")
 """Stages whose artifacts are bags."""
@@ -38,10 +39,12 @@ def open_bag(platform: Platform, member: Member, facts: SlideFacts) -> Bag:
     """The patches of an artifact that are meant, its bytes checked, with features if it has some.
 
     Raises:
-        StoreError: it is gone or damaged.
+        StoreError: it is gone or damaged, or other than the dataset names.
         SpecError: it keeps a map of each patch, which no other tool has a place for.
     """
     artifact = read_present(platform, member.address)
+    if member.content_sha256 not in {"", artifact.content_sha256}:
+        raise ArtifactCorrupt(member.address, ANEW_SAID, remedy=ANEW_REMEDY)
     if member.address.stage == FEATURES:
         bag = _features(platform, artifact, facts)
         bits = member.used_bits
@@ -79,7 +82,7 @@ def _features(platform: Platform, artifact: Artifact, facts: SlideFacts) -> Bag:
         patch_px=int(said["patch_px"]), mpp=_patch_mpp(said), side_px0=int(said["side_px0"]),
         overlap_px=said.get("overlap_px"),
     )  # fmt: skip
-    locations = Address.parse(said.get("patch_locations"))
+    locations = _of_stage("patch_locations", artifact.parents)
     if locations is not None and store.has(locations):
         overlap_px = overlap_of(store.read(locations).spec, footprint)
         footprint = replace(footprint, overlap_px=overlap_px)
@@ -88,7 +91,21 @@ def _features(platform: Platform, artifact: Artifact, facts: SlideFacts) -> Bag:
         boxes_px0=rows.boxes_px0, source=str(artifact.address), n_columns=rows.n_columns,
         chunks=rows.chunks, attributes=said,
     )  # fmt: skip
-    return _with_tissue(platform, bag, Address.parse(said.get("tissue_mask")))
+    mask = _mask_under(platform, locations)
+    if mask is None and said.get("tissue_mask"):
+        return replace(bag, tissue_said="without its tissue: the catalog knows its mask no more")
+    return _with_tissue(platform, bag, mask)
+
+
+def _of_stage(stage: str, parents: Iterable[Address]) -> Address | None:
+    return next((parent for parent in parents if parent.stage == stage), None)
+
+
+def _mask_under(platform: Platform, locations: Address | None) -> Address | None:
+    """Find the mask that the patches were laid over, be they gone from the store."""
+    if locations is None:
+        return None
+    return _of_stage("tissue_mask", platform.catalog.parents_of(locations))
 
 
 def _patch_mpp(said: Mapping[str, Any]) -> float:
@@ -107,7 +124,7 @@ def _locations(platform: Platform, artifact: Artifact, facts: SlideFacts) -> Bag
     )  # fmt: skip
     mpp = _patch_mpp({**said, "patch_mpp": said["mpp"], "slide_mpp": facts.mpp})
     footprint = Footprint(patch_px=said["patch_px"], mpp=mpp, side_px0=said["side_px0"])
-    mask = next((a for a in artifact.parents if a.stage == "tissue_mask"), None)
+    mask = _of_stage("tissue_mask", artifact.parents)
     bag = Bag(
         slide=facts,
         footprint=replace(footprint, overlap_px=overlap_of(artifact.spec, footprint)),

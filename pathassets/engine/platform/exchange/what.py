@@ -50,6 +50,8 @@ class Member:
     """Its part of a dataset; empty where there is none."""
     patient: str = ""
     label: str = ""
+    content_sha256: str = ""
+    """Of a dataset, that of the features it names; empty where what is there is meant."""
     used_bits: bytes | None = None
     """Of a dataset with rules for patches, a bit for each that is used; None: all are."""
 
@@ -165,7 +167,7 @@ def _of_dataset(platform: Platform, place: Place, *, is_rest_meant: bool) -> Ite
             record=record, file_name=_file_name(record, paths.get(record.slide_id, ())),
             mpp=float(row["slide_mpp"]), address=Address(stage, name, slide_id, digest),
             split=_text(row["split"]), patient=_text(row["patient"]), label=_text(row["label"]),
-            used_bits=folder.used.get(slide_id),
+            content_sha256=_text(row["features_sha256"]), used_bits=folder.used.get(slide_id),
         )  # fmt: skip
 
 

@@ -364,10 +364,9 @@ def _same_bytes(records: list[ArtifactRecord], path: Path) -> Iterator[Origin]:
 
 def _by_attributes(platform: Platform, path: Path, said: Mapping[str, Any]) -> Iterator[Origin]:
     """Features whose attributes say what those of a copy do, where its metadata was changed."""
-    parent = Address.parse(said.get("patch_locations"))
-    if parent is None:
-        return
-    for address in platform.catalog.children_of(parent):
+    slide_id, parent = str(said.get("slide_id")), said.get("patch_locations")
+    named = Address.parse(parent) or Address("patch_locations", "", slide_id, str(parent))
+    for address in platform.catalog.children_however_called(named):
         record = platform.catalog.find_artifact(address)
         if record is not None and _is_said(record, said):
             yield _origin(record, path, "its attributes", is_same=False)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import h5py
@@ -22,6 +23,7 @@ from pathassets.engine.platform.datasets.build import build_dataset
 from pathassets.engine.platform.datasets.freeze import freeze
 from pathassets.engine.platform.exchange.export import ExportRequest, export
 from pathassets.engine.platform.plan import plan_slides
+from pathassets.engine.stages import features as stage
 from pathassets.errors import CatalogError, SpecError, StoreError
 from tests.engine.foreign_readers import (
     read_clam_h5,
@@ -231,6 +233,27 @@ def test_an_older_version_of_a_dataset_is_exported_by_its_digest(platform, plann
     assert "p1,b,normal" in (tmp_path / "release" / "dataset.csv").read_text()
     with pytest.raises(CatalogError, match="there is no such version"):
         do(platform, "clam", tmp_path, "cohort@0123456789abcdef")
+
+
+def test_features_that_were_made_anew_to_other_bytes_are_no_release_s(
+    platform, planned, tmp_path, monkeypatch
+):
+    build(platform)
+    freeze(platform, "cohort", who="Ann", why="paper")
+    one, other = planned
+    shutil.rmtree(platform.store.path_of(one.steps[FEATURES].address))
+    monkeypatch.setattr(stage, "software_versions", lambda: {"torch": "of another year"})
+    [outcome] = run_batch(platform, [one], platform.recipe.per_slide, run_id="again")
+    assert outcome.failure is None
+    done = do(platform, "trident", tmp_path / "then", "dataset/cohort@1")
+    assert [(m.subject, m.state) for m in done[:2]] == [
+        (one.slide_id, "refused"), (other.slide_id, "written"),
+    ]  # fmt: skip
+    assert "was made anew since, to other bytes than the dataset names" in done[0].said
+    assert "which pathassets run builds" in done[0].said
+    build(platform)
+    for what in ("features/stats", "dataset/cohort"):  # what is in force now
+        assert states(do(platform, "trident", tmp_path / what, what))[:2] == ["written"] * 2
 
 
 def test_a_dataset_without_labels_is_refused_to_clam(platform, planned, tmp_path):
