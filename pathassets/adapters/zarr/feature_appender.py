@@ -26,7 +26,7 @@ class GrowingWriter(FeatureWriter):
     ) -> None:
         self._name = "coordinates"
         empty = {self._name: np.empty((0, 4), np.int64)}
-        super().__init__(path, shape=shape, boxes=empty, attributes=attributes)
+        super().__init__(path, shape=shape, boxes=empty, attributes=attributes, is_growing=True)
 
     def append(self, rows: np.ndarray, boxes: np.ndarray) -> None:
         """Take the next rows, float32 (m, *shape), and their boxes, (m, 4).
@@ -56,6 +56,9 @@ class GrowingWriter(FeatureWriter):
         """Write what is left; the group is whole then."""
         self._boxes[self._name] = self._boxes[self._name][: self._n_boxes]
         self._is_kept = self._is_kept[: self._n_boxes]
+        if not self._n_chunks:  # all are in one, which is no larger than they are
+            self._chunk_rows = max(1, self._n_held)
+            self._chunk = self._chunk[: self._chunk_rows]
         super().finish(**attributes)
 
 

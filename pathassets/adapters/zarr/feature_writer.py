@@ -64,6 +64,7 @@ class FeatureWriter:
         shape: tuple[int, ...],
         boxes: Mapping[str, np.ndarray],
         attributes: Mapping[str, Any],
+        is_growing: bool = False,
     ) -> None:
         """Begin, or continue.
 
@@ -72,6 +73,7 @@ class FeatureWriter:
             shape: of the features of one patch.
             boxes: int64 (n, 4) by the name of their array: `coordinates`, `coordinates_px0`.
             attributes: of the group, in plain JSON.
+            is_growing: whether more boxes come than these.
 
         Raises:
             StoreError: it cannot be written, or holds finished features or something else.
@@ -82,7 +84,8 @@ class FeatureWriter:
         self._boxes = {name: np.asarray(array, np.int64) for name, array in boxes.items()}
         self._attributes = dict(attributes)
         row_bytes = max(1, 4 * math.prod(shape))
-        self._chunk_rows = max(1, min(CHUNK_ROWS, CHUNK_BYTES // row_bytes, self._n_boxes))
+        n_most = CHUNK_ROWS if is_growing else self._n_boxes
+        self._chunk_rows = max(1, min(CHUNK_ROWS, CHUNK_BYTES // row_bytes, n_most))
         self._chunk = np.empty((self._chunk_rows, *shape), "<f4")  # no memory before rows come
         self._n_held = 0
         self._is_kept = np.ones(self._n_boxes, bool)

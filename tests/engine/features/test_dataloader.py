@@ -52,6 +52,18 @@ def test_arrays_that_do_not_fit_are_read_from_where_they_were_written(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["a.zarr"]
 
 
+@pytest.mark.parametrize(("n", "chunk_rows"), [(0, 1), (5, 5), (1024, 1024), (2600, 1024)])
+def test_a_chunk_has_1024_rows_or_all_that_there_are(tmp_path, n, chunk_rows):
+    few = [(PATCHES[at : at + 3], BOXES[at : at + 3]) for at in range(0, n - n % 3, 3)]
+    rest = [(PATCHES[n - n % 3 : n], BOXES[n - n % 3 : n])] if n % 3 else []
+    quiet().infer_wsi([*few, *rest], tmp_path / "a.zarr")
+    features = zarr.open_group(tmp_path / "a.zarr", mode="r")["features"]
+    assert features.chunks[0] == chunk_rows
+    files = [path for path in (tmp_path / "a.zarr/features/c").rglob("*") if path.is_file()]
+    assert len(files) == -(-n // chunk_rows)
+    assert (features[:] == Probe().encode(PATCHES[:n])).all()
+
+
 class Wide:
     """Makes much of little: 4 KB of features a patch."""
 
