@@ -26,7 +26,7 @@ from pathassets.defs.text import bullets, table_value, text_value
 from pathassets.engine.platform.datasets.build import BuiltDataset
 from pathassets.engine.platform.datasets.versions import (
     find_version,
-    tables_of,
+    tables_to_compare,
     version_before,
     withdrawn_in,
 )
@@ -109,10 +109,11 @@ def _changes(platform: Platform, built: BuiltDataset) -> dict[str, Any]:
     if before is None:
         return {}
     try:
-        old = tables_of(platform, before)
+        old = tables_to_compare(platform, before)
     except StoreError as error:
         return {"version_before": text_value(f"{before.name}: {error}")}
-    new = VersionTables(manifest=built.planned.manifest, left_out=built.planned.left_out)
+    planned = built.planned
+    new = VersionTables(manifest=planned.manifest, left_out=planned.left_out, used=planned.used)
     gone = withdrawn_in(platform, old)
     return {
         "version_before": text_value(before.name),
@@ -128,12 +129,17 @@ def _taken_out(gone: Sequence[Withdrawn]) -> Iterable[Mapping[str, Any]]:
 
 def _listed(changes: DatasetChanges, gone: Sequence[Withdrawn]) -> Iterable[Mapping[str, Any]]:
     unnamed = {one.slide_id for one in gone}
-    for kind in changes.counts:
-        for row in _records(getattr(changes, kind)):
+    for kind, rows in changes.tables.items():
+        if rows is None:
+            yield {"change": kind.replace("_", " "), "slide": "", "what": "not known"}
+            continue
+        for row in _records(rows):
             slide = row.pop("slide_id")
             if slide in unnamed:
                 continue
-            said = ", ".join(f"{name} {value}" for name, value in row.items() if value)
+            said = ", ".join(
+                f"{name} {value}" for name, value in row.items() if value not in {None, ""}
+            )
             yield {"change": kind.replace("_", " "), "slide": slide, "what": said}
 
 

@@ -20,7 +20,9 @@ from pathassets.catalog.records import Verdict
 from pathassets.engine.platform.batch import run_batch
 from pathassets.engine.platform.datasets import used_patches
 from pathassets.engine.platform.datasets.build import build_dataset
+from pathassets.engine.platform.datasets.freeze import freeze
 from pathassets.engine.platform.datasets.plan import plan_dataset
+from pathassets.engine.platform.datasets.versions import compare_versions
 from pathassets.engine.platform.exchange.export import ExportRequest, export
 from pathassets.engine.platform.plan import plan_slides
 from pathassets.engine.platform.platform import open_platform
@@ -214,6 +216,24 @@ def test_what_a_version_used_is_known_to_the_next_with_the_same_rules(open_with,
     harder = open_with("patch_rules: {min_focus: 51}")
     plan_dataset(harder, harder.recipe.datasets[0])
     assert read == [first, *others]
+
+
+def test_the_difference_of_two_versions_names_the_slides_of_which_other_patches_are_used(open_with):
+    before = load(build(open_with("patch_rules: {min_focus: 1}"))[1])
+    freeze(open_with("patch_rules: {min_focus: 1}"), "cohort", who="A", why="all")
+    platform = open_with(SHARP)
+    built, folder = build(platform)
+    after = load(folder)
+    lines = {one: (len(bag.features), len(after[one].features)) for one, bag in before.items()}
+    wanted = [[one, *n] for one, n in lines.items() if n[0] != n[1]]
+    assert wanted
+    freeze(platform, "cohort", who="A", why="sharp ones")
+    for name in ("cohort@2", f"cohort@{built.artifact.address.digest}"):
+        changes = compare_versions(platform, "cohort@1", name)
+        assert changes.other_patches.to_numpy().tolist() == wanted
+        assert {kind for kind, n in changes.counts.items() if n} == {"other_patches"}
+    (folder / "used_patches.parquet").unlink()
+    assert compare_versions(platform, "cohort@1", "cohort@2").other_patches is None
 
 
 @pytest.mark.slow
