@@ -20,7 +20,7 @@ from pathassets.core.datasets.manifest import n_to_compute
 from pathassets.core.datasets.report import split_counts
 from pathassets.core.datasets.withdrawn import Withdrawn
 from pathassets.core.recipe import DATASET, Entry
-from pathassets.core.text import counted
+from pathassets.core.text import counted, counted_part
 from pathassets.defs.events.numbers import fact_values
 from pathassets.defs.text import bullets, table_value, text_value
 from pathassets.engine.platform.datasets.build import BuiltDataset
@@ -42,6 +42,7 @@ def dataset_metadata(platform: Platform, built: BuiltDataset) -> dict[str, Any]:
     return {
         **fact_values(facts),
         "split": dg.MetadataValue.json(built.artifact.facts["split"]),
+        **_patches_used(facts),
         "parts": table_value(_records(split_counts(manifest))),
         "left_out": table_value(_records(left_out)),
         **_to_compute(built),
@@ -52,6 +53,14 @@ def dataset_metadata(platform: Platform, built: BuiltDataset) -> dict[str, Any]:
         "uri": str(built.artifact.address),
         "state": "made now" if built.is_new else "current: nothing was computed",
     }
+
+
+def _patches_used(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """How many of its patches rules leave; nothing where they leave all."""
+    n_used, n_patches = facts.get("n_used"), facts["n_patches"]
+    is_all = n_used in {None, n_patches}
+    said = counted_part(n_used, n_patches, "patch")
+    return {} if is_all else {"patches used": text_value(said)}
 
 
 def _to_compute(built: BuiltDataset) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from pathassets.engine.platform.exchange.export import ExportRequest, export
 from pathassets.engine.platform.plan import plan_slides
 from pathassets.engine.platform.platform import open_platform
 from pathassets.engine.platform.provenance.stale import find_stale
+from pathassets.engine.platform.status import cohort_status
 from pathassets.errors import ArtifactCorrupt, ArtifactMissing
 from tests.engine.conftest import PYRAMID, register_files, settings_in, settings_of
 from tests.engine.workers_here import workers_here
@@ -161,6 +162,18 @@ def test_a_bag_has_the_rows_that_keep_the_rules_and_a_copy_has_the_same(open_wit
     assert {len(bag.features) for bag in drawn.values()} == {5}
     rows = {tuple(box) for box in sharp[blurred].coordinates.tolist()}
     assert {tuple(box) for box in drawn[blurred].coordinates.tolist()} <= rows
+
+
+def test_a_dataset_stands_with_the_patches_that_it_uses_beside_all(open_with):
+    platform = open_with(SHARP)
+    facts = build(platform)[0].artifact.facts
+    [cell] = cohort_status(platform).datasets
+    assert (cell.n_used, cell.n_patches) == (facts["n_used"], facts["n_patches"])
+    assert cell.n_used < cell.n_patches
+    plain = open_with("slide_rules: {max_blurred_share: 1.0}")
+    build(plain)
+    [cell] = cohort_status(plain).datasets
+    assert cell.n_used is None
 
 
 def test_slides_are_left_out_by_their_rules_and_a_verdict_may_decide(open_with):
