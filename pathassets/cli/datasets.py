@@ -70,7 +70,7 @@ def show(name: str, *, as_json: bool) -> None:
 @click.argument("other", metavar="B")
 @_JSON
 def diff(one: str, other: str, *, as_json: bool) -> None:
-    """Print what changed from A to B: members, parts, labels, features, leave-outs."""
+    """Print what changed from A to B: members, parts, labels, features, patches, leave-outs."""
     with open_to_read(read_settings()) as platform:
         changes = compare_versions(platform, one, other)
     if as_json:

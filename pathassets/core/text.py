@@ -137,6 +137,15 @@ def counted(n: int, noun: str) -> str:
     return f"{n} {noun}" + ("" if n == 1 else "es" if noun.endswith("ch") else "s")
 
 
+def counted_part(n_part: int | None, n: int, noun: str) -> str:
+    """Count in words, and say how many of them count where not all do; None: all.
+
+    >>> counted_part(48, 68, "patch"), counted_part(68, 68, "patch"), counted_part(None, 1, "patch")
+    ('48 of 68 patches', '68 patches', '1 patch')
+    """
+    return f"{n_part} of {counted(n, noun)}" if n_part not in {None, n} else counted(n, noun)
+
+
 def header_text(value: str) -> str:
     """A header's value as it may be told."""
     return visible(shortened(value, HEADER_CHARS))

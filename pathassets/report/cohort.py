@@ -15,7 +15,7 @@ from rich.table import Table
 
 from pathassets.core.address import Address
 from pathassets.core.recipe import Key
-from pathassets.core.text import counted, visible
+from pathassets.core.text import counted, counted_part, visible
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.standing.rows import Cell, SlideStatus, slide_rows
 from pathassets.engine.platform.standing.troubles import MAX_TOLD, Lacking, Told, Troubles
@@ -179,8 +179,9 @@ def _cell_text(cell: Cell) -> str:
     said = f"{cell.state} {cell.reason}".strip()
     if cell.tissue_mm2 is not None:
         return f"[{style}]{said}[/] {cell.tissue_mm2:.2f} mm²"
-    count = f" {counted(cell.n_patches, 'patch')}" if cell.n_patches is not None else ""
-    return f"[{style}]{said}[/]{count}"
+    if cell.n_patches is None:
+        return f"[{style}]{said}[/]"
+    return f"[{style}]{said}[/] {counted_part(cell.n_used, cell.n_patches, 'patch')}"
 
 
 def status_json(stand: CohortStatus, rows: Iterable[SlideStatus]) -> Iterator[str]:

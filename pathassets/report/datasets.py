@@ -25,6 +25,10 @@ from pathassets.report.json_text import json_text
 
 MAX_ROWS = 50
 """Rows of a table that are printed; JSON has all."""
+USED_UNKNOWN = (
+    "the file that says which are used is gone or damaged; pathassets dataset verify NAME --own "
+    "tells of which version"
+)
 
 
 def version_table(versions: Sequence[DatasetVersion]) -> None:
@@ -119,18 +123,22 @@ def version_json(shown: ShownVersion) -> str:
 
 
 def change_tables(changes: DatasetChanges) -> None:
-    """Print what changed, a table a kind."""
+    """Print what changed, a table a kind, and what cannot be told."""
     if changes.is_none:
         open_console().print("nothing changed")
         return
     for kind, n in changes.counts.items():
         if n:
             _print_table(f"{kind.replace('_', ' ')}: {counted(n, 'slide')}", getattr(changes, kind))
+    if changes.other_patches is None:
+        open_console().print(f"[yellow]not known[/] other patches: {USED_UNKNOWN}")
 
 
 def changes_json(changes: DatasetChanges) -> str:
-    """The same for machines."""
-    return json_text({kind: _records(getattr(changes, kind)) for kind in changes.counts}, indent=1)
+    """The same for machines; null where it is not known."""
+    tables = changes.tables.items()
+    plain = {kind: None if rows is None else _records(rows) for kind, rows in tables}
+    return json_text(plain, indent=1)
 
 
 def verified_lines(verified: Verified) -> None:

@@ -19,7 +19,7 @@ from rich.markup import escape
 from rich.tree import Tree
 
 from pathassets.core.address import SLIDE_STAGE, Address
-from pathassets.core.text import counted, shortened, visible
+from pathassets.core.text import counted, counted_part, shortened, visible
 from pathassets.engine.platform.provenance.lineage import Relative
 from pathassets.engine.platform.provenance.origin import called
 from pathassets.report.console import open_console
@@ -151,7 +151,7 @@ def _short_facts(one: Relative) -> Iterable[str]:
         if facts.get(f"n_{noun}s") is not None
     )
     if facts.get("n_patches") is not None:
-        yield counted(facts["n_patches"], "patch")
+        yield counted_part(facts.get("n_used"), facts["n_patches"], "patch")
     if facts.get("tissue_mm2") is not None:
         yield f"{facts['tissue_mm2']:.2f} mm²"
     yield from facts.get("recorded", [])[:1]  # an annotation: who drew it, and why
@@ -204,6 +204,8 @@ def _facts(one: Relative, tree: Tree, *, is_whole: bool) -> None:
                 leaf.add(f"[dim]{_plain(key)}[/] {_plain(text)}")
         else:
             text = _fact_text(name, value)
+            if name == "n_patches" and one.facts.get("n_used", value) != value:
+                text = f"{one.facts['n_used']} of {value}"  # patches that rules leave out count not
             shown = text if is_whole else shortened(text, FACT_CHARS)
             tree.add(f"[dim]{_plain(name)}[/] {_plain(shown)}")
 

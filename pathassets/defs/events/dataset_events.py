@@ -20,13 +20,13 @@ from pathassets.core.datasets.manifest import n_to_compute
 from pathassets.core.datasets.report import split_counts
 from pathassets.core.datasets.withdrawn import Withdrawn
 from pathassets.core.recipe import DATASET, Entry
-from pathassets.core.text import counted
+from pathassets.core.text import counted, counted_part
 from pathassets.defs.events.numbers import fact_values
 from pathassets.defs.text import bullets, table_value, text_value
 from pathassets.engine.platform.datasets.build import BuiltDataset
 from pathassets.engine.platform.datasets.versions import (
     find_version,
-    tables_of,
+    tables_to_compare,
     version_before,
     withdrawn_in,
 )
@@ -42,6 +42,7 @@ def dataset_metadata(platform: Platform, built: BuiltDataset) -> dict[str, Any]:
     return {
         **fact_values(facts),
         "split": dg.MetadataValue.json(built.artifact.facts["split"]),
+        **_patches_used(facts),
         "parts": table_value(_records(split_counts(manifest))),
         "left_out": table_value(_records(left_out)),
         **_to_compute(built),
@@ -52,6 +53,14 @@ def dataset_metadata(platform: Platform, built: BuiltDataset) -> dict[str, Any]:
         "uri": str(built.artifact.address),
         "state": "made now" if built.is_new else "current: nothing was computed",
     }
+
+
+def _patches_used(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """How many of its patches rules leave; nothing where they leave all."""
+    n_used, n_patches = facts.get("n_used"), facts["n_patches"]
+    is_all = n_used in {None, n_patches}
+    said = counted_part(n_used, n_patches, "patch")
+    return {} if is_all else {"patches used": text_value(said)}
 
 
 def _to_compute(built: BuiltDataset) -> dict[str, Any]:
@@ -109,10 +118,11 @@ def _changes(platform: Platform, built: BuiltDataset) -> dict[str, Any]:
     if before is None:
         return {}
     try:
-        old = tables_of(platform, before)
+        old = tables_to_compare(platform, before)
     except StoreError as error:
         return {"version_before": text_value(f"{before.name}: {error}")}
-    new = VersionTables(manifest=built.planned.manifest, left_out=built.planned.left_out)
+    planned = built.planned
+    new = VersionTables(manifest=planned.manifest, left_out=planned.left_out, used=planned.used)
     gone = withdrawn_in(platform, old)
     return {
         "version_before": text_value(before.name),
@@ -128,12 +138,17 @@ def _taken_out(gone: Sequence[Withdrawn]) -> Iterable[Mapping[str, Any]]:
 
 def _listed(changes: DatasetChanges, gone: Sequence[Withdrawn]) -> Iterable[Mapping[str, Any]]:
     unnamed = {one.slide_id for one in gone}
-    for kind in changes.counts:
-        for row in _records(getattr(changes, kind)):
+    for kind, rows in changes.tables.items():
+        if rows is None:
+            yield {"change": kind.replace("_", " "), "slide": "", "what": "not known"}
+            continue
+        for row in _records(rows):
             slide = row.pop("slide_id")
             if slide in unnamed:
                 continue
-            said = ", ".join(f"{name} {value}" for name, value in row.items() if value)
+            said = ", ".join(
+                f"{name} {value}" for name, value in row.items() if value not in {None, ""}
+            )
             yield {"change": kind.replace("_", " "), "slide": slide, "what": said}
 
 

@@ -31,11 +31,12 @@ class FewFacts:
 
     n_patches: int | None = None
     tissue_mm2: float | None = None
+    n_used: int | None = None
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> Self:
         """Pick them out."""
-        return cls(facts.get("n_patches"), facts.get("tissue_mm2"))
+        return cls(facts.get("n_patches"), facts.get("tissue_mm2"), facts.get("n_used"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pandas as pd
 
 from pathassets.core.datasets.changes import VersionTables, compare
 from pathassets.core.datasets.manifest import build_manifest
 from pathassets.core.datasets.report import split_counts, split_report
 from pathassets.core.datasets.spec import DatasetSpec
+from pathassets.core.datasets.used_patches import pack_used
 from tests.core.datasets.test_manifest import table
 
 
@@ -66,6 +70,57 @@ def test_the_first_thing_that_differs_is_the_cause() -> None:
          "features_digest": "other"}
     )  # fmt: skip
     assert rows(compare(one, other).remade) == [["a", "resolution of the slide"]]
+
+
+def using(of: VersionTables, **used: list[int]) -> VersionTables:
+    """The version with rules for patches, by which of each slide some rows are used."""
+    n_patches = of.manifest.set_index("slide_id")["n_patches"]
+    return replace(
+        of,
+        used={
+            slide_id: pack_used(np.isin(np.arange(n_patches[slide_id]), places))
+            for slide_id, places in used.items()
+        },
+    )
+
+
+TWO = version({"slide_id": "a", "n_patches": 9}, {"slide_id": "b", "n_patches": 3})
+
+
+def test_a_slide_of_which_other_patches_are_used_is_told_with_how_many_were_and_are() -> None:
+    one, other = using(TWO, a=[0, 8], b=[1]), using(TWO, a=[0, 1, 8], b=[1])
+    assert rows(compare(one, other).other_patches) == [["a", 2, 3]]
+    assert rows(compare(other, one).other_patches) == [["a", 3, 2]]
+    assert not compare(one, other).is_none
+    assert compare(one, one).is_none
+
+
+def test_as_many_patches_that_are_others_are_told() -> None:
+    changes = compare(using(TWO, a=[0, 8], b=[1]), using(TWO, a=[0, 7], b=[1]))
+    assert rows(changes.other_patches) == [["a", 2, 2]]
+
+
+def test_without_rules_for_patches_all_are_used() -> None:
+    ruled = using(TWO, a=[0], b=[0, 1, 2])
+    assert rows(compare(TWO, ruled).other_patches) == [["a", 9, 1]]
+    assert rows(compare(ruled, TWO).other_patches) == [["a", 1, 9]]
+
+
+def test_patches_on_other_locations_are_told_as_made_anew_alone() -> None:
+    other = version(
+        {"slide_id": "a", "n_patches": 9, "patch_locations_digest": "other"},
+        {"slide_id": "b", "n_patches": 3, "features_digest": "other"},
+    )
+    changes = compare(using(TWO, a=[0], b=[0]), using(other, a=[1], b=[1]))
+    assert rows(changes.remade) == [["a", "patch locations"], ["b", "features"]]
+    assert rows(changes.other_patches) == [["b", 1, 1]]
+
+
+def test_where_used_patches_are_not_known_it_is_not_said_that_nothing_changed() -> None:
+    changes = compare(replace(TWO, used=None), using(TWO, a=[0], b=[0]))
+    assert changes.other_patches is None
+    assert {*changes.counts.values()} == {0}
+    assert not changes.is_none
 
 
 def test_versions_of_no_slide_can_be_compared() -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import dagster as dg
+import pandas as pd
 import pytest
 
 from pathassets.catalog.records import CohortFacts
 from pathassets.defs.text import N_ROWS, table_value
-from tests.defs.small_slides import RECIPE, write_slide
+from tests.defs.small_slides import N_PATCHES, RECIPE, write_slide
 from tests.defs.workbench import Workbench, open_bench
 
 COHORT = dg.AssetKey(["dataset", "cohort"])
@@ -61,6 +62,32 @@ def test_a_version_tells_its_parts_its_leave_outs_and_what_changed(
     assert ("relabelled", b) in changes
     assert ("renamed", b) in changes
     assert str(told["version_before"]).startswith("cohort@")
+
+
+@pytest.mark.slow
+def test_a_version_that_leaves_patches_out_tells_how_many_it_uses(home: Path) -> None:
+    text = RECIPE + "patch_quality: {numbers: {patch_locations: grid}}\n"
+    (home / "recipe.yaml").write_text(text)
+    with open_bench() as bench:
+        (a,) = bench.ingest(write_slide(home / "a.svs", 1))
+        assert bench.run().success
+        assert build(bench).success
+        assert "patches used" not in shown(bench)
+    (table,) = (home / "store" / "patch_quality").rglob("quality.parquet")
+    limit = pd.read_parquet(table)["focus"].sort_values().iloc[2]
+    rules = f"features: colour, patch_quality: numbers, patch_rules: {{min_focus: {limit}}}"
+    (home / "recipe.yaml").write_text(text.replace("features: colour", rules))
+    with open_bench() as bench:
+        assert build(bench).success
+        told = shown(bench)
+        assert told["patches used"] == f"{N_PATCHES - 2} of {N_PATCHES} patches"
+        assert rows(told["changes"]) == [
+            {
+                "change": "other patches",
+                "slide": a,
+                "what": f"n_used_from {N_PATCHES}, n_used_to {N_PATCHES - 2}",
+            }
+        ]
 
 
 @pytest.mark.slow

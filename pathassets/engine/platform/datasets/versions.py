@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -11,11 +12,12 @@ from pathassets.catalog.records import ArtifactRecord, AttemptRecord
 from pathassets.catalog.releases.records import ReleaseRecord
 from pathassets.core.address import ALL_SLIDES, Address
 from pathassets.core.datasets.changes import DatasetChanges, VersionTables, compare
-from pathassets.core.datasets.manifest import LEFT_OUT_COLUMNS, MANIFEST_COLUMNS
+from pathassets.core.datasets.manifest import LEFT_OUT_COLUMNS, MANIFEST_COLUMNS, USED
 from pathassets.core.datasets.names import DatasetName, parse_dataset_name, versions_there
 from pathassets.core.datasets.withdrawn import Withdrawn
 from pathassets.core.near_names import did_you_mean
 from pathassets.core.recipe import DATASET
+from pathassets.engine.datasets.folder import open_folder
 from pathassets.engine.datasets.withdrawn import withdrawn_among
 from pathassets.engine.platform.datasets.contents import LEFT_OUT_TABLE, MANIFEST_TABLE
 from pathassets.engine.platform.platform import Platform
@@ -108,13 +110,38 @@ def tables_of(platform: Platform, version: DatasetVersion) -> VersionTables:
     return VersionTables(manifest=manifest, left_out=left_out)
 
 
+def tables_to_compare(platform: Platform, version: DatasetVersion) -> VersionTables:
+    """The same, with the patches that are used: of a release, too, its own files alone tell them.
+
+    Raises:
+        StoreError: its manifest is gone or damaged, and it has no number.
+    """
+    tables, release = tables_of(platform, version), version.release
+    if release is None:
+        has_rules = USED in tables.manifest
+    else:
+        entry = release.recipe.get("/".join(version.address.key), {})
+        has_rules = bool(entry.get("parameters", {}).get("patch_rules"))
+    return replace(tables, used=_used(platform, version.address)) if has_rules else tables
+
+
+def _used(platform: Platform, address: Address) -> Mapping[str, bytes] | None:
+    """Bits of each slide; None where they are gone or damaged."""
+    try:
+        read_present(platform, address)
+        return open_folder(platform.store.fetch(address)).used
+    except StoreError:
+        return None
+
+
 def compare_versions(platform: Platform, one: str, other: str) -> DatasetChanges:
     """What changed from one version to another.
 
     Raises:
         PathAssetsError: a version is not there, or cannot be read.
     """
-    before, after = (tables_of(platform, find_version(platform, name)) for name in (one, other))
+    versions = [find_version(platform, name) for name in (one, other)]
+    before, after = (tables_to_compare(platform, version) for version in versions)
     return compare(before, after, withdrawn_in(platform, before))
 
 

@@ -42,6 +42,8 @@ class Cell(Explained):
     digest: str
     """Of the artifact that the recipe would make now."""
     n_patches: int | None = None
+    n_used: int | None = None
+    """Of a dataset with rules for patches, those of `n_patches` that it uses."""
     tissue_mm2: float | None = None
     n_slides: int | None = None
     """Of a dataset, slides in it."""
@@ -154,6 +156,7 @@ def made_cell(address: Address, facts: FewFacts) -> Cell:
         state="current",
         digest=address.digest,
         n_patches=facts.n_patches,
+        n_used=facts.n_used,
         tissue_mm2=facts.tissue_mm2,
     )
 

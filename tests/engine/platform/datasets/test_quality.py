@@ -20,11 +20,14 @@ from pathassets.catalog.records import Verdict
 from pathassets.engine.platform.batch import run_batch
 from pathassets.engine.platform.datasets import used_patches
 from pathassets.engine.platform.datasets.build import build_dataset
+from pathassets.engine.platform.datasets.freeze import freeze
 from pathassets.engine.platform.datasets.plan import plan_dataset
+from pathassets.engine.platform.datasets.versions import compare_versions
 from pathassets.engine.platform.exchange.export import ExportRequest, export
 from pathassets.engine.platform.plan import plan_slides
 from pathassets.engine.platform.platform import open_platform
 from pathassets.engine.platform.provenance.stale import find_stale
+from pathassets.engine.platform.status import cohort_status
 from pathassets.errors import ArtifactCorrupt, ArtifactMissing
 from tests.engine.conftest import PYRAMID, register_files, settings_in, settings_of
 from tests.engine.workers_here import workers_here
@@ -161,6 +164,18 @@ def test_a_bag_has_the_rows_that_keep_the_rules_and_a_copy_has_the_same(open_wit
     assert {tuple(box) for box in drawn[blurred].coordinates.tolist()} <= rows
 
 
+def test_a_dataset_stands_with_the_patches_that_it_uses_beside_all(open_with):
+    platform = open_with(SHARP)
+    facts = build(platform)[0].artifact.facts
+    [cell] = cohort_status(platform).datasets
+    assert (cell.n_used, cell.n_patches) == (facts["n_used"], facts["n_patches"])
+    assert cell.n_used < cell.n_patches
+    plain = open_with("slide_rules: {max_blurred_share: 1.0}")
+    build(plain)
+    [cell] = cohort_status(plain).datasets
+    assert cell.n_used is None
+
+
 def test_slides_are_left_out_by_their_rules_and_a_verdict_may_decide(open_with):
     platform = open_with("slide_rules: {max_blurred_share: 0.2}, verdict: decides")
     _, blurred, holed = ids_of(platform)
@@ -214,6 +229,24 @@ def test_what_a_version_used_is_known_to_the_next_with_the_same_rules(open_with,
     harder = open_with("patch_rules: {min_focus: 51}")
     plan_dataset(harder, harder.recipe.datasets[0])
     assert read == [first, *others]
+
+
+def test_the_difference_of_two_versions_names_the_slides_of_which_other_patches_are_used(open_with):
+    before = load(build(open_with("patch_rules: {min_focus: 1}"))[1])
+    freeze(open_with("patch_rules: {min_focus: 1}"), "cohort", who="A", why="all")
+    platform = open_with(SHARP)
+    built, folder = build(platform)
+    after = load(folder)
+    lines = {one: (len(bag.features), len(after[one].features)) for one, bag in before.items()}
+    wanted = [[one, *n] for one, n in lines.items() if n[0] != n[1]]
+    assert wanted
+    freeze(platform, "cohort", who="A", why="sharp ones")
+    for name in ("cohort@2", f"cohort@{built.artifact.address.digest}"):
+        changes = compare_versions(platform, "cohort@1", name)
+        assert changes.other_patches.to_numpy().tolist() == wanted
+        assert {kind for kind, n in changes.counts.items() if n} == {"other_patches"}
+    (folder / "used_patches.parquet").unlink()
+    assert compare_versions(platform, "cohort@1", "cohort@2").other_patches is None
 
 
 @pytest.mark.slow
