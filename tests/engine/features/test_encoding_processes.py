@@ -270,7 +270,7 @@ def test_processes_that_are_killed_cost_the_slide_that_they_read(slide_path, tmp
 def test_a_process_that_hangs_is_ended_and_costs_its_slide(slide_path, tmp_path):
     encoder = one_that_reads(lambda process: process.suspend())
     works = [work_on(Bench(tmp_path), name, slide_path, 3000, [encoder]) for name in "ab"]
-    found = run(works, n_processes=1, silence_s=8.0, waiting_bytes=100 * PATCH_BYTES)
+    found = run(works, n_processes=1, silence_s=25.0, waiting_bytes=100 * PATCH_BYTES)
     error = found["a"].error
     assert isinstance(error, WorkerLost)
     assert error.is_late

@@ -21,7 +21,7 @@ def test_it_is_ended_and_costs_its_slide_alone(tmp_path, monkeypatch, is_ordered
     path = write_formula_tiff(tmp_path / "a.tiff")
     jobs = [job_of(grid_on(path, n=1200), ExtractionSpec()) for _ in range(3)]
     spec = StreamSpec(
-        n_processes=1, n_threads=1, is_ordered=is_ordered, on_error="collect", timeout_s=8.0
+        n_processes=1, n_threads=1, is_ordered=is_ordered, on_error="collect", timeout_s=25.0
     )  # fmt: skip
     assert TIMEOUT_S == 600.0  # where a pool is asked for, which tells no other
     stream = Stream(jobs, spec)
@@ -35,4 +35,4 @@ def test_it_is_ended_and_costs_its_slide_alone(tmp_path, monkeypatch, is_ordered
     [(job, error)] = stream.progress.errors.items()
     assert job == 0
     assert isinstance(error, WorkerLost)
-    assert error.message == f"{path}: its reading process said nothing for 8 s, and was ended"
+    assert error.message == f"{path}: its reading process said nothing for 25 s, and was ended"
