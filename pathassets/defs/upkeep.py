@@ -26,7 +26,7 @@ from pathassets.engine.platform.upkeep.adopt import adopt
 from pathassets.engine.platform.upkeep.finding import RUN, Finding
 from pathassets.engine.platform.upkeep.planning import plan_in_pages
 from pathassets.engine.platform.upkeep.stored import FIX
-from pathassets.engine.stages.outcomes import SlideOutcome, Step
+from pathassets.engine.stages.outcomes import SlideOutcome, Step, import_again
 from pathassets.engine.stages.published import Published
 from pathassets.errors import StoreError
 
@@ -179,7 +179,8 @@ def _report(instance: dg.DagsterInstance, platform: Platform, step: Step) -> str
     """Report an artifact as a run does that finds it current."""
     outcome = Published(platform.store).find(step)
     if outcome is None:
-        raise StoreError(step.address, "is not whole in the store", remedy=f"{RUN} makes it anew")
+        remedy = import_again(step.address, step.tool) if step.tool else f"{RUN} makes it anew"
+        raise StoreError(step.address, "is not whole in the store", remedy=remedy)
     slide_id = step.address.partition_key
     provenance = Provenance(instance, platform.recipe, [step.entry], [slide_id])
     for event in events_of(SlideOutcome(slide_id=slide_id, steps=(outcome,)), provenance):

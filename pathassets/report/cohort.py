@@ -127,7 +127,7 @@ def incomplete(datasets: Iterable[Cell]) -> None:
             console.print(
                 f"[yellow]mind[/] {'/'.join(cell.key)}: {cell.n_slides} of "
                 f"{counted(n_chosen, 'slide')}; {cell.n_to_compute} left out, whose features are "
-                "not computed, or not whole: pathassets run computes them"
+                "not computed, or not whole: pathassets run computes them, or says what helps"
             )
 
 
