@@ -95,6 +95,19 @@ def test_an_error_is_shown_with_its_place(ids: list[str]) -> None:
     ]
 
 
+def test_what_a_dataset_selects_by_wrongly_is_shown_with_its_place_before_a_run(
+    ids: list[str], tmp_path: Path
+) -> None:
+    assert ids
+    wrong = "dataset: {cohort: {features: colour, seed: 0, slides: 'cohort:('}}"
+    recipe = re.sub(r"dataset: .*", wrong, (tmp_path / "recipe.yaml").read_text())
+    (tmp_path / "recipe.yaml").write_text(recipe)
+    lines = output("run", "--dry-run").splitlines()
+    n = next(n for n, line in enumerate(lines) if line.startswith("dataset/cohort: not built"))
+    assert lines[n + 1 : n + 3] == ["      cohort:(", "             ^"]
+    assert lines[n + 3].startswith("    Expected ")
+
+
 def test_a_slide_is_checked_by_a_selection(ids: list[str]) -> None:
     assert len(json.loads(output("check", "a-*", ids[1], "--json"))) == 2
 

@@ -13,21 +13,24 @@ from typing import Any
 import pytest
 
 from pathassets import report
-from pathassets.catalog.records import AnnotationRecord, MppOverride
+from pathassets.catalog.records import AnnotationRecord, MppOverride, RejectedFile
 from pathassets.core.address import Address
 from pathassets.core.slides.slide import MppSource
 from pathassets.core.text import quoted
 from pathassets.engine.platform.annotation_matching import Match, MatchState
 from pathassets.engine.platform.annotations import Recorded
 from pathassets.engine.platform.ingestion.ingest import Registration, find_files, ingest
+from pathassets.engine.platform.planning.work import Skipped
 from pathassets.engine.platform.platform import open_platform
 from pathassets.engine.platform.provenance.lineage import Relative
 from pathassets.engine.platform.standing.rows import Cell, SlideStatus, slide_rows
 from pathassets.engine.platform.standing.troubles import MAX_TOLD, Lacking, Told, Troubles
 from pathassets.engine.platform.status import CohortStatus, cohort_status
 from pathassets.engine.settings import read_settings
-from pathassets.errors import SelectionError, SpecError
+from pathassets.engine.slides.tile_check import Check
+from pathassets.errors import SelectionError, SlideUnreadable, SpecError
 from pathassets.report import cohort as cohort_report
+from pathassets.report.daily.planning import skipped_lines
 from tests.defs.small_slides import RECIPE, write_slide
 
 
@@ -409,6 +412,45 @@ def test_a_line_about_a_file_is_one_line_whatever_it_is_called() -> None:
     for line in (report.match_line(match), report.annotation_line(recorded)):
         assert len(line.splitlines()) == 1
         assert line.isprintable()
+
+
+def test_a_file_that_is_named_in_a_message_makes_no_line_of_its_own(
+    stand: Stand, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = SlideUnreadable("/new\nline.tif", "is cut short", remedy="Copy /new\nline.tif again")
+    whole = {"reason": error.reason, "message": error.message, "remedy": error.remedy}
+    refused = RejectedFile(path=error.path, size_bytes=1, mtime_ns=1, **whole)
+    (slide,) = stand.slides
+    failed = tuple(replace(cell, state="failed", **whole) for cell in slide.cells)
+    shown = Stand.of(stand.whole, (replace(slide, cells=failed),))
+    status_table(replace(shown, whole=replace(shown.whole, rejected_files=(refused,))))
+    report.check(Check(path=Path(error.path), error=error))
+    report.error(error)
+    with report.slide_progress():
+        extra = {"n_done": 1, "n_slides": 1, "is_failed": True, "reason": error.reason}
+        logging.getLogger("pathassets.engine.platform.batch").warning("%s", error, extra=extra)
+    skipped = Skipped(reason=error.reason, n_slides=1, first=("a",), remedy=error.remedy)
+    assert r"Copy /new\nline.tif again" in next(skipped_lines([skipped]))
+    lines = "".join(capsys.readouterr()).splitlines()
+    said = r"/new\nline.tif: is cut short. Copy /new\nline.tif again"
+    assert f"refused {said}" in lines
+    assert f"failed {'/'.join(failed[0].key)}: {said}" in lines
+    assert f"  {said}" in lines
+    assert f"error: {said}" in lines
+    assert said in lines  # of the slide, as a run tells it
+    assert not [line for line in lines if line.lstrip().startswith("line.tif")]
+
+
+def test_a_message_of_lines_keeps_them_and_has_its_remedy_on_one_of_its_own(
+    stand: Stand, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (slide,) = stand.slides
+    trace = {"reason": "unexpected", "message": "a: KeyError: 1\n  File x", "remedy": "Report it"}
+    cell = replace(slide.cells[0], state="failed", **trace)
+    status_table(Stand.of(stand.whole, (replace(slide, cells=(cell,)),)))
+    asset = "/".join(cell.key)
+    lines = [f"failed {asset}: a: KeyError: 1", "      File x", "    Report it"]
+    assert "\n".join(lines) in capsys.readouterr().out
 
 
 def test_a_line_of_the_log_gives_the_terminal_no_order(capsys: pytest.CaptureFixture[str]) -> None:

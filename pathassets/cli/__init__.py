@@ -80,7 +80,7 @@ class _Command(click.Group):
         try:
             return super().invoke(ctx)
         except PathAssetsError as error:
-            report.error(str(error))
+            report.error(error)
             ctx.exit(BAD_INPUT)
         except KeyboardInterrupt:
             report.error("interrupted; what was finished is kept, the same command does the rest")

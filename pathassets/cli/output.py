@@ -43,7 +43,7 @@ def output_told() -> Iterator[None]:
             if sys.stdout is not None:
                 sys.stdout.flush()
     except StoreError as error:
-        report.error(str(error))
+        report.error(error)
         sys.exit(BAD_INPUT)
     except BrokenPipeError:
         _drop_the_rest()

@@ -26,7 +26,7 @@ from pathassets.engine.platform.upkeep.adopt import adopt
 from pathassets.engine.platform.upkeep.finding import RUN, Finding
 from pathassets.engine.platform.upkeep.planning import plan_in_pages
 from pathassets.engine.platform.upkeep.stored import FIX
-from pathassets.engine.stages.outcomes import SlideOutcome, Step
+from pathassets.engine.stages.outcomes import SlideOutcome, Step, import_again
 from pathassets.engine.stages.published import Published
 from pathassets.errors import StoreError
 
@@ -133,7 +133,12 @@ def _make_partition(instance: dg.DagsterInstance, platform: Platform, slide_id: 
 
 
 def _events(instance: dg.DagsterInstance, platform: Platform, entry: Entry) -> Iterator[Finding]:
-    """Materializations of one entry that are not the catalog's, and those that are missing."""
+    """Materializations of one entry that are not the catalog's, and those that are missing.
+
+    Of what is not whole in the store none is missing: there is nothing to report, and what ends
+    that is told of its row.
+    """
+    published = Published(platform.store)
     shown = instance.event_log_storage.get_latest_tags_by_partition(
         dg.AssetKey([*entry.key]), MATERIALIZED, tag_keys=["dagster/data_version"]
     )
@@ -146,7 +151,8 @@ def _events(instance: dg.DagsterInstance, platform: Platform, entry: Entry) -> I
             # What is in force no more, and was cleared, Dagster shows as stale: so it is.
             if address == step.address or platform.store.has(address):
                 yield _of_nothing(platform, address)
-        if digest != step.address.digest and (one.slide_id, step.address.digest) in made:
+        is_unshown = digest != step.address.digest and (one.slide_id, step.address.digest) in made
+        if is_unshown and published.find(step) is not None:
             yield Finding(
                 kind="event_missing",
                 subject=str(step.address),
@@ -173,7 +179,8 @@ def _report(instance: dg.DagsterInstance, platform: Platform, step: Step) -> str
     """Report an artifact as a run does that finds it current."""
     outcome = Published(platform.store).find(step)
     if outcome is None:
-        raise StoreError(step.address, "is not whole in the store", remedy=f"{RUN} makes it anew")
+        remedy = import_again(step.address, step.tool) if step.tool else f"{RUN} makes it anew"
+        raise StoreError(step.address, "is not whole in the store", remedy=remedy)
     slide_id = step.address.partition_key
     provenance = Provenance(instance, platform.recipe, [step.entry], [slide_id])
     for event in events_of(SlideOutcome(slide_id=slide_id, steps=(outcome,)), provenance):
@@ -188,7 +195,9 @@ def _dataset_events(
     made = {digest for _, digest in platform.catalog.digests_of(*entry.key)}
     if digest is not None and digest not in made:
         yield _of_nothing(platform, Address(*entry.key, ALL_SLIDES, digest))
-    elif digest is None and made:
+    elif digest is None and any(
+        platform.store.has(Address(*entry.key, ALL_SLIDES, one)) for one in made
+    ):
         yield Finding(
             kind="event_missing",
             subject="/".join(entry.key),

@@ -91,7 +91,7 @@ class Settings:
     """Pauses after which a run tries again what failed for what may pass, such as a full disk:
     PATHASSETS_RETRY_PAUSES_S."""
     device: str
-    """`auto`, `cpu` or `cuda`: PATHASSETS_DEVICE."""
+    """`auto`, `cpu` or `cuda`, which may be called `gpu`: PATHASSETS_DEVICE."""
     verify: str
     """`stamp` hashes a slide again if it looks changed, `content` always: PATHASSETS_VERIFY."""
     scratch: Path | None

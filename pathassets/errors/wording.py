@@ -6,6 +6,21 @@ import re
 import shlex
 
 
+def with_remedy(message: str, remedy: str) -> str:
+    r"""What went wrong, and what helps: a sentence more, or below lines a line of its own.
+
+    >>> print(with_remedy("a.svs: is gone", "Put it back"))
+    a.svs: is gone. Put it back
+    >>> print(with_remedy("selection: unknown field\n  x:1\n  ^", "Did you mean id?"))
+    selection: unknown field
+      x:1
+      ^
+    Did you mean id?
+    """
+    end = "\n" if "\n" in message else ". "  # under what points at a place
+    return f"{message}{end}{remedy}" if remedy else message
+
+
 def with_subject(subject: object, message: str) -> str:
     """`subject: message`, the subject once, wherever the message names it.
 

@@ -22,7 +22,7 @@ from pathassets.engine.platform.standing.troubles import MAX_TOLD, Lacking, Told
 from pathassets.engine.platform.status import CohortStatus, Foreseen, cohort_status
 from pathassets.errors import AnnotationsMissing, SelectionError, SlideForgotten
 from pathassets.report.annotations import annotation_plain
-from pathassets.report.console import open_console, paragraph
+from pathassets.report.console import explained, open_console, paragraph
 from pathassets.report.daily.looks import look_line
 from pathassets.report.daily.planning import skipped_lines
 from pathassets.report.json_text import json_text
@@ -62,11 +62,10 @@ def status_table(stand: CohortStatus, rows: Iterable[SlideStatus]) -> None:
     troubles(stand.troubles, (*stand.left_out, *stand.datasets))
     for cell in stand.datasets:
         console.print(f"{'/'.join(cell.key)}: {_cell_text(cell)}")
-    refused = [escape(paragraph(f"{r.message}. {r.remedy}")) for r in stand.rejected_files]
-    for line in refused[:MAX_FAILURES]:
-        console.print(f"[red]refused[/] {line}")
-    if len(refused) > MAX_FAILURES:
-        console.print(f"[red]refused[/] {len(refused) - MAX_FAILURES} more: {_MORE}")
+    for one in stand.rejected_files[:MAX_FAILURES]:
+        console.print(f"[red]refused[/] {escape(explained(one.message, one.remedy, one.reason))}")
+    if (n_more := len(stand.rejected_files) - MAX_FAILURES) > 0:
+        console.print(f"[red]refused[/] {n_more} more: {_MORE}")
     incomplete(stand.datasets)
     doubts(stand.doubts)
     going(stand.going)
@@ -127,7 +126,7 @@ def incomplete(datasets: Iterable[Cell]) -> None:
             console.print(
                 f"[yellow]mind[/] {'/'.join(cell.key)}: {cell.n_slides} of "
                 f"{counted(n_chosen, 'slide')}; {cell.n_to_compute} left out, whose features are "
-                "not computed, or not whole: pathassets run computes them"
+                "not computed, or not whole: pathassets run computes them, or says what helps"
             )
 
 
@@ -148,8 +147,7 @@ def _reasons(title: str, told: Told) -> None:
     for one in told.lacking:
         console.print(f"{title} {'/'.join(one.key)}: {escape(_lacking_text(one))}")
     for cell in told.cells:
-        end = "\n" if "\n" in cell.message else ". "  # under what points at a place
-        said = escape(paragraph(f"{cell.message}{end}{cell.remedy}"))
+        said = escape(explained(cell.message, cell.remedy, cell.reason))
         console.print(f"{title} {'/'.join(cell.key)}: {said}")
     if told.rest:
         counts = ", ".join(f"{n} {reason}" for reason, n in Counter(told.rest).most_common())
@@ -274,7 +272,8 @@ def foreseen(found: Foreseen, datasets: Mapping[Cell, Key | None]) -> None:
         is_due = cell.state != "current" or features in made
         said_of = "to build" if is_due else "current"
         if cell.state == "failed" and not cell.digest:
-            said_of = escape(paragraph(f"not built: {cell.message}. {cell.remedy}"))
+            why = explained(cell.message, cell.remedy, cell.reason)
+            said_of = f"not built: {escape(why)}"
         console.print(f"{'/'.join(cell.key)}: {said_of}")
     for line in skipped_lines(found.skipped):
         console.print(f"[yellow]skipped[/] {escape(line)}")

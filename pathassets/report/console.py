@@ -14,6 +14,8 @@ from rich.text import Text
 
 from pathassets.core.text import visible
 from pathassets.engine.logs import log_as_told
+from pathassets.errors import PathAssetsError, SpecError
+from pathassets.errors.wording import with_remedy
 
 if TYPE_CHECKING:
     from pathassets.engine.platform.batches.throughput import (
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 _BATCH_LOG = "pathassets.engine.platform.batch"
+
+_OF_LINES = {SpecError.reason, "unexpected"}
+"""Reasons of which a message may have lines: they point at a place, or are a traceback."""
 
 LOG_WIDTH = 200
 """Columns of a table in a log, where no terminal tells its width."""
@@ -68,6 +73,16 @@ def paragraph(text: str) -> str:
     return text.replace("\n", "\n    ")
 
 
+def explained(message: str, remedy: str, reason: str) -> str:
+    r"""What went wrong and what helps, to be printed: a file's name in it makes no line.
+
+    >>> print(explained("new\nline.svs: is gone", "Put it back", "slide_unreadable"))
+    new\nline.svs: is gone. Put it back
+    """
+    said = message if reason in _OF_LINES else visible(message)
+    return paragraph(with_remedy(said, visible(remedy)))
+
+
 def open_console() -> Console:
     """Give standard output, as wide as its terminal."""
     console = _Console()
@@ -76,12 +91,16 @@ def open_console() -> Console:
     return console
 
 
-def error(text: str) -> None:
+def error(said: PathAssetsError | str) -> None:
     """Print why a request is impossible, to standard error."""
     if log_as_told():
-        logger.error("%s", text)
+        logger.error("%s", said)
         return
-    _Console(stderr=True).print(f"[bold red]error:[/] {escape(paragraph(text))}")
+    if isinstance(said, str):
+        text = paragraph(said)
+    else:
+        text = explained(said.message, said.remedy, said.reason)
+    _Console(stderr=True).print(f"[bold red]error:[/] {escape(text)}")
 
 
 @contextmanager
@@ -123,7 +142,8 @@ class _SlideLines(logging.Handler):
             self._show_left(fields["left"])
             return
         style = "red" if fields.get("is_failed") else None
-        self._console.print(paragraph(record.getMessage()), markup=False, style=style)
+        line = explained(record.getMessage(), "", fields.get("reason", ""))
+        self._console.print(line, markup=False, style=style)
         if self._bar is not None and self._slides is not None and "n_done" in fields:
             self._bar.update(self._slides, completed=fields["n_done"], total=fields["n_slides"])
 

@@ -28,7 +28,7 @@ def check(done: Check) -> None:
     console = open_console()
     if done.info is None:
         console.print(visible(f"{done.path}: cannot be read"), markup=False, style="bold red")
-        console.print(f"  {paragraph(str(done.error))}", markup=False)
+        console.print(f"  {visible(str(done.error))}", markup=False)
         return
     n_bad = len(done.faults)
     verdict = f"{counted(n_bad, 'bad tile')}" if n_bad else "every tile can be read"

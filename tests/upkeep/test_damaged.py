@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -196,3 +197,31 @@ def test_an_older_version_of_a_dataset_that_is_damaged_is_not_taken_for_the_last
     output("scrub", "--share", "1", code=1)
     assert newer in output("dataset", "show", "cohort")
     assert "dataset/cohort: current" in output("status")
+
+
+def test_fix_does_all_that_it_promises_where_a_home_was_restored_without_its_artifacts(
+    made: Path, home: Path
+) -> None:
+    shutil.rmtree(home)
+    output("restore", made.with_suffix(".backup"))
+    promised = [one for some in findings().values() for one in some if one["can_fix"]]
+    assert {one["kind"] for one in promised} == {"partition_missing"}
+    found = [one for some in findings("--fix").values() for one in some]
+    assert [one["kind"] for one in found if one["done"]] == ["partition_missing"] * 2
+    assert not any(one["failed"] for one in found)
+    assert "event_missing" not in findings()
+
+
+def test_an_event_is_missed_only_of_what_is_whole_in_the_store(
+    home: Path, dagster_state: Path
+) -> None:
+    shutil.rmtree(home / ".dagster")
+    shutil.copytree(dagster_state, home / ".dagster")
+    shutil.rmtree(features(home, "a"))
+    (features(home, "b") / CHUNK).unlink()
+    shutil.rmtree(dataset(home))
+    found = findings("--fix")
+    assert len(found["event_missing"]) == 4
+    assert all(one["done"] for one in found["event_missing"])
+    output("run")
+    assert findings() == {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -74,3 +75,29 @@ def test_one_that_only_dagster_shows_is_not_taken_over_unproved_either(imported:
     told = findings("--fix")
     assert not any(one["done"] for one in told["event_of_nothing"])
     assert len(findings()["external_unproved"]) == 2
+
+
+def test_of_one_whose_files_are_gone_nobody_says_that_a_run_makes_it(imported: Path) -> None:
+    shutil.rmtree(imported / "store" / "features" / "imported")
+    before = output("doctor", code=1).splitlines()
+    assert "pathassets run" not in before[-1]
+    told = findings("--fix", "--all")
+    assert {one["kind"] for some in told.values() for one in some} == {"artifact_gone"}
+    assert not any("pathassets run" in one["remedy"] for one in told["artifact_gone"])
+    assert output("doctor", code=1).splitlines() == before
+
+
+def test_of_a_dataset_of_such_nobody_says_that_a_run_makes_it_anew(imported: Path) -> None:
+    recipe = imported / "recipe.yaml"
+    recipe.write_text(recipe.read_text().replace("{features: colour,", "{features: imported,"))
+    output("run")
+    for made in ("features/imported", "dataset"):
+        shutil.rmtree(imported / "store" / made)
+    told = {one["subject"]: one["remedy"] for one in findings()["artifact_gone"]}
+    [made_again] = (said for of, said in told.items() if "made anew" in said)
+    first = min(one for one in told if one.startswith("features/"))
+    assert made_again == f"Import {first} again, as its line says: then it is made anew"
+    said = output("run", code=1)
+    assert "2 left out" in said
+    assert "pathassets run computes them, or says what helps" in said
+    assert "pathassets run" not in output("doctor", code=1).splitlines()[-1]

@@ -57,7 +57,7 @@ def ui(ctx: click.Context, port: int, public: tuple[str, ...], *, is_read_only: 
         environment = dagster_environment(settings)
         serve(port, environment, [WEBSERVER, *options], has_daemon=not is_read_only)
     except ServiceEnded as error:
-        report.error(str(error))
+        report.error(error)
         ctx.exit(SOME_FAILED)
 
 

@@ -86,7 +86,7 @@ def build_in_op(context: dg.OpExecutionContext, platform: Platform, entry: Entry
 def _built(platform: Platform, entry: Entry, run_id: str) -> BuiltDataset:
     """Build it, and tell whoever listens; what keeps it back is a failure that says so."""
     if left_out := left_out_cells(platform, [entry.key]):
-        lines = [f"{'/'.join(one.key)}: {one.message}. {one.remedy}" for one in left_out]
+        lines = [f"{'/'.join(one.key)}: {one.told}" for one in left_out]
         raise dg.Failure(bullets(lines), allow_retries=False)
     name, platform = "/".join(entry.key), platform.readable
     telling = partial(tell_batch, platform.settings, run_id=run_id, within=name)

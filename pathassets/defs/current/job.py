@@ -103,10 +103,7 @@ def _build_due(context: dg.OpExecutionContext, platform: Platform) -> list[dg.Fa
     """Build the datasets that are due, be it that one is kept back; returns what keeps any back."""
     entries = {entry.key: entry for entry in platform.recipe.datasets}
     due = find_due(context.instance, platform, entries)
-    problems = [
-        dg.Failure(bullets([f"{'/'.join(one.key)}: {one.message}. {one.remedy}"]))
-        for one in due.unread
-    ]
+    problems = [dg.Failure(bullets([f"{'/'.join(one.key)}: {one.told}"])) for one in due.unread]
     for key in due.keys:
         try:
             build_in_op(context, platform, entries[key])

@@ -339,8 +339,8 @@ def failure_of(
         failed = outcome.failure
         if failed is not None:
             where = "/".join(failed.step.address.key)
-            lines.append(f"{where}: {failed.message}. {failed.remedy}")
-    cells = [f"{'/'.join(cell.key)}: {cell.message}. {cell.remedy}" for cell in left_out]
+            lines.append(f"{where}: {failed.told}")
+    cells = [f"{'/'.join(cell.key)}: {cell.told}" for cell in left_out]
     told = [*cells, *lines]
     metadata = {"failed": bullets_value(told)}
     if cells:

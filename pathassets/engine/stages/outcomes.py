@@ -19,6 +19,7 @@ from pathassets.errors import (
     is_passing,
     shortage_of,
 )
+from pathassets.errors.wording import with_remedy
 
 if TYPE_CHECKING:  # they bring along what opens slides and writes arrays
     from pathassets.engine.features.works import EncodingStats
@@ -89,6 +90,11 @@ class Explained:
     """Whether the same work on the same content would fail the same way."""
     is_passing: bool = False
     """Whether it may be otherwise in a while, with nobody's help."""
+
+    @property
+    def told(self) -> str:
+        """Message and remedy."""
+        return with_remedy(self.message, self.remedy)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

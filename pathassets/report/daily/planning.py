@@ -11,7 +11,7 @@ from rich.table import Table
 
 from pathassets.catalog.standing.looks import LookAge
 from pathassets.core.rates import SHARE, Estimate
-from pathassets.core.text import counted
+from pathassets.core.text import counted, visible
 from pathassets.core.units import duration, volume
 from pathassets.engine.platform.planning.forecast import Forecast, Unknown
 from pathassets.engine.platform.planning.rates import MIN_SLIDES, Kind, Place
@@ -49,7 +49,7 @@ def skipped_lines(skipped: Iterable[Skipped]) -> Iterator[str]:
     """Of which slides something is not made, why, and what helps."""
     for one in skipped:
         ids = ", ".join(one.first) + (" …" if one.n_slides > len(one.first) else "")
-        yield f"{counted(one.n_slides, 'slide')}, {one.reason}: {ids}. {one.remedy}"
+        yield visible(f"{counted(one.n_slides, 'slide')}, {one.reason}: {ids}. {one.remedy}")
 
 
 def _table(found: Forecast) -> Table:

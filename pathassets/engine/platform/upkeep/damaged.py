@@ -1,6 +1,7 @@
 """Rows whose files are gone or damaged -> findings, each with what ends it.
 
-in force          ─▶ a run makes it anew; drawn or imported, a person enters it again
+in force          ─▶ a run makes it anew; drawn or imported, or made from what was, a person enters
+                     that again
 needed otherwise  ─▶ a note: a dataset or a release names it, and no recipe in force makes it
 needed by nobody  ─▶ clearing drops it
 """
@@ -17,7 +18,7 @@ from pathassets.catalog.part import now
 from pathassets.core.address import Address
 from pathassets.core.recipe import ANNOTATIONS, DATASET
 from pathassets.engine.platform.platform import Platform
-from pathassets.engine.platform.presence import tool_of
+from pathassets.engine.platform.presence import find_damage, tool_of
 from pathassets.engine.platform.standing.damaged import remedy_once_noted
 from pathassets.engine.platform.upkeep.clearing.garbage import OLDER_THAN_DAYS
 from pathassets.engine.platform.upkeep.clearing.needed import (
@@ -75,7 +76,8 @@ def _damaged(
     elif address.stage == ANNOTATIONS:
         remedy = record_again(address.partition_key, address.name)
     elif is_in_force or address.key in platform.recipe.left_out:
-        remedy = f"{RUN} makes it anew"
+        awaited = _awaited(platform, address)
+        remedy = f"{RUN} makes it anew" if awaited is None else _import_first(awaited)
     elif address not in needs.for_good:
         evidence += f", {_NOT_IN_FORCE}"
         remedy = f"{GC} drops it" if address in needs.gone else f"{GC} --older-than 0 drops it"
@@ -92,6 +94,20 @@ def _damaged(
         remedy=remedy,
         is_note=is_note,
     )
+
+
+def _awaited(platform: Platform, address: Address) -> Address | None:
+    """Imported features that a dataset had, and that are not whole: the first of them."""
+    if address.stage != DATASET:
+        return None
+    imported = {one.digest for some in platform.catalog.adopted().values() for one in some}
+    had = [one for one in platform.catalog.parents_of(address) if one.digest in imported]
+    noted = {one.address for one in platform.catalog.failed_though_made()} if had else set()
+    return next((one for one in had if one in noted or find_damage(platform, one)), None)
+
+
+def _import_first(features: Address) -> str:
+    return f"Import {features} again, as its line says: then it is made anew"
 
 
 def _is_released(platform: Platform, address: Address) -> bool:

@@ -98,7 +98,7 @@ def _changed(slide_id: str, path: str, refused: RejectedFile | None) -> Finding:
     remedy = content_changed(path).remedy
     if refused is not None and _is_as_refused(refused):
         fact = refused.message.removeprefix(f"{path}: ")
-        remedy = f"Put the old file back: the one that is there was refused, as it {fact}"
+        remedy = f"Put the old file back: the one that is there was refused: {fact}"
     return Finding(
         kind="slide_changed",
         subject=slide_id,

@@ -54,7 +54,9 @@ def test_the_only_file_of_a_slide_stays_known_and_its_remedy_is_no_ingest_that_w
     assert paths_of(platform, slide.slide_id) == [str(path)]
     [found] = check_slides(platform)
     assert found.kind == "slide_changed"
-    assert found.remedy.startswith("Put the old file back: the one that is there was refused, as ")
+    [refused] = platform.catalog.rejected_files()
+    fact = refused.message.removeprefix(f"{path}: ")
+    assert found.remedy == f"Put the old file back: the one that is there was refused: {fact}"
     assert "pathassets ingest" not in found.remedy
     path.write_text("another text")  # of which nobody knows yet what it is
     [found] = check_slides(platform)
