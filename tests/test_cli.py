@@ -349,8 +349,11 @@ def test_a_store_that_cannot_be_written_is_named(
     (home / "file").write_text("no folder")
     store = home / "file" / "store"
     monkeypatch.setenv("PATHASSETS_STORE", str(store))
-    said = rejected_file(invoke("status"))
+    said = rejected_file(invoke("run"))
     assert said.startswith(f"{store}: the store is not writable: Not a directory. Grant write")
+    for looks in ("status", "plan"):
+        said = rejected_file(invoke(looks))
+        assert said.startswith(f"PATHASSETS_STORE {store}: is no folder that can be seen. Look at")
 
 
 def test_a_catalog_of_a_newer_version_is_left_alone(home: Path) -> None:

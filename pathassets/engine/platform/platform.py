@@ -70,11 +70,12 @@ def open_to_read(settings: Settings, *, needs_recipe: bool = True) -> Platform:
 
     Raises:
         SpecError: the recipe asks for something impossible, and is needed.
-        StoreError: the home is not there, or the store is not and cannot be made, or it is not the
-            one that the catalog knows.
+        StoreError: the home is not there, or the store is not and cannot be made, or was to be
+            elsewhere; or it is not the one that the catalog knows.
         CatalogError: the catalog cannot be opened, or another version made it.
     """
     _require_known(settings)
+    _require_made(settings)
     recipe = _recipe_of(settings, is_needed=needs_recipe)
     try:
         return _open(settings, recipe)
@@ -166,6 +167,19 @@ def _require_known(settings: Settings) -> None:
                 f"was never a store, and {catalog!r} knows artifacts",
                 remedy=f"{look} at PATHASSETS_STORE. To make everything again, here: {store.mark}",
             )
+
+
+def _require_made(settings: Settings) -> None:
+    """Refuse a store that was named and is not there: a slip would look like an empty cohort."""
+    place = settings.store
+    if not isinstance(place, Path) or place == settings.home / "store":
+        return
+    if not os.path.isdir(place):  # noqa: PTH112 - never raises
+        raise StoreError(
+            f"PATHASSETS_STORE {place}",
+            "is no folder that can be seen",
+            remedy="Look at its name; to begin a store there: pathassets ingest PATH…",
+        )
 
 
 def _home_above(folder: Path) -> Path | None:

@@ -1,4 +1,4 @@
-"""A bucket that was never a store, beside a catalog that knows artifacts."""
+"""A place that was never a store: a bucket beside a catalog that knows artifacts, or a slip."""
 
 from __future__ import annotations
 
@@ -17,6 +17,19 @@ from pathassets.errors import ObjectMissing, StoreError
 def _used_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATHASSETS_HOME", str(tmp_path))
     monkeypatch.setattr(Catalog, "has_artifacts", lambda _: True)
+
+
+def test_to_look_into_a_folder_that_is_no_store_makes_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    store = tmp_path / "tpyo" / "store"
+    settings = settings_for(str(store), monkeypatch)
+    with pytest.raises(StoreError, match=f"^PATHASSETS_STORE {store}: is no folder that can") as e:
+        open_to_read(settings)
+    assert e.value.remedy.endswith("to begin a store there: pathassets ingest PATH…")
+    assert not store.parent.exists()
+    open_platform(settings).close()  # as whoever ingests
+    open_to_read(settings).close()
 
 
 def settings_for(store: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
