@@ -349,11 +349,25 @@ def test_a_store_that_cannot_be_written_is_named(
     (home / "file").write_text("no folder")
     store = home / "file" / "store"
     monkeypatch.setenv("PATHASSETS_STORE", str(store))
-    said = rejected_file(invoke("run"))
+    (home / "a.svs").touch()
+    said = rejected_file(invoke("ingest", home / "a.svs"))
     assert said.startswith(f"{store}: the store is not writable: Not a directory. Grant write")
-    for looks in ("status", "plan"):
-        said = rejected_file(invoke(looks))
-        assert said.startswith(f"PATHASSETS_STORE {store}: is no folder that can be seen. Look at")
+
+
+def test_a_slip_in_the_name_of_the_store_makes_none_but_by_ingesting(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / "a.svs").touch()
+    for store in (home / "tpyo" / "store", home / "there"):
+        monkeypatch.setenv("PATHASSETS_STORE", str(store))
+        (home / "there").mkdir(mode=0o777, exist_ok=True)
+        for asked in (("status",), ("plan",), ("run",), ("select", "list"), ("gc",), ("doctor",)):
+            said = rejected_file(invoke(*asked))
+            assert said.startswith(f"PATHASSETS_STORE {store}: was never a store. Look at its name")
+        assert not (home / "tpyo").exists()
+        assert list((home / "there").iterdir()) == []
+    assert invoke("ingest", home / "a.svs").exit_code == 1  # it is no slide
+    assert "refused" in output("status")
 
 
 def test_a_catalog_of_a_newer_version_is_left_alone(home: Path) -> None:

@@ -44,7 +44,7 @@ def demo() -> None:
     """Write the sample cohort, register it, run the recipe on it, and print where it stands."""
     folder = read_settings().home / "demo"
     write_sample_cohort(folder)
-    with opened() as (platform, instance):
+    with opened(is_beginning=True) as (platform, instance):
         table = read_cohort(folder / "cohort.csv")
         register(platform, instance, find_files([folder]), table, "stem")
         make_current(platform, instance, (), (), retry=False)

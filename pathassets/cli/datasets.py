@@ -104,7 +104,7 @@ def verify_version(name: str, *, own_only: bool, as_json: bool) -> None:
 @_stated
 def freeze_version(name: str, who: str, why: str) -> None:
     """Release a version: it gets a number, and what it names is kept from then on."""
-    with open_platform(read_settings()) as platform:
+    with open_platform(read_settings(), is_beginning=False) as platform:
         known = find_version(platform, name).release
         release = known or freeze(platform, name, who=who, why=why)
     is_new = known is None and (release.who, release.why) == (who, why)  # another may be first
@@ -117,7 +117,7 @@ def freeze_version(name: str, who: str, why: str) -> None:
 @_stated
 def accept(name: str, finding: str, who: str, why: str) -> None:
     """Let dataset NAME be built with a FINDING that blocks it; `show` lists them."""
-    with open_platform(read_settings()) as platform:
+    with open_platform(read_settings(), is_beginning=False) as platform:
         accepted = platform.catalog.accept_finding(name, finding, who=who, why=why)
     click.echo(report.accepted_line(accepted))
 

@@ -53,10 +53,13 @@ class Done:
 
 
 @contextmanager
-def opened() -> Iterator[tuple[Platform, dg.DagsterInstance]]:
-    """The platform and its Dagster instance, cleaned of what killed runs left."""
+def opened(*, is_beginning: bool = False) -> Iterator[tuple[Platform, dg.DagsterInstance]]:
+    """The platform and its Dagster instance, cleaned of what killed runs left.
+
+    `is_beginning`: be it that the store is not there yet.
+    """
     settings = read_settings()
-    with open_platform(settings) as platform:
+    with open_platform(settings, is_beginning=is_beginning) as platform:
         from pathassets.defs.dagster_internals import (  # noqa: PLC0415 - dagster takes seconds
             fast_events,
         )

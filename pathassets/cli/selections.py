@@ -58,7 +58,7 @@ def select_values(field: str, *, is_whole: bool, as_json: bool) -> None:
 @click.option("--who", required=True, type=WORDS, help="Who states it.")
 def select_save(name: str, expression: str, who: str) -> None:
     """Give EXPRESSION a name: @NAME stands for it, and what it means may change."""
-    with open_platform(read_settings()) as platform:
+    with open_platform(read_settings(), is_beginning=False) as platform:
         save_selection(platform, name, expression, who=who)
         n_slides = len(choose_slides(platform, [expression]))
     click.echo(f"@{name}: {counted(n_slides, 'slide')} now")

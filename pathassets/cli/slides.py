@@ -64,7 +64,7 @@ def ingest_command(  # noqa: PLR0913 - the options of a command
 
         watch(paths, scheme, is_running=is_running)
         return
-    with opened() as (platform, instance):
+    with opened(is_beginning=True) as (platform, instance):
         table = read_cohort(cohort, unknown=na_values.split(",")) if cohort else NO_COHORT
         if cohort:
             click.echo(f"{cohort}: {table.reading}")

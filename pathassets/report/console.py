@@ -14,7 +14,7 @@ from rich.text import Text
 
 from pathassets.core.text import visible
 from pathassets.engine.logs import log_as_told
-from pathassets.errors import PathAssetsError, SpecError
+from pathassets.errors import EncoderError, PathAssetsError, SpecError
 from pathassets.errors.wording import with_remedy
 
 if TYPE_CHECKING:
@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 _BATCH_LOG = "pathassets.engine.platform.batch"
 
-_OF_LINES = {SpecError.reason, "unexpected"}
-"""Reasons of which a message may have lines: they point at a place, or are a traceback."""
+_OF_LINES = {SpecError.reason, EncoderError.reason, "unexpected"}
+"""Reasons of which a message may have lines: they point at a place, list what torch says, or are a
+traceback."""
 
 LOG_WIDTH = 200
 """Columns of a table in a log, where no terminal tells its width."""

@@ -62,7 +62,7 @@ def retry_files(files: tuple[FilePlace, ...]) -> None:
     """Take FILEs that were refused, or given up, for such that were never looked at."""
     from pathassets.engine.platform.inbox.overview import retry  # noqa: PLC0415 - opens slides
 
-    with open_platform(read_settings()) as platform:
+    with open_platform(read_settings(), is_beginning=False) as platform:
         for file in files:
             click.echo(report.retried_line(retry(platform, file)))
 
@@ -79,7 +79,7 @@ def watch(folders: tuple[FilePlace, ...], scheme: IdScheme, *, is_running: bool)
                 f"{folder}: is no folder to watch",
                 remedy="Name folders, or prefixes of buckets (s3://, gs://, az://)",
             )
-    with opened() as (platform, instance), _ended_by_signals() as asked:
+    with opened(is_beginning=True) as (platform, instance), _ended_by_signals() as asked:
         named = tuple(
             folder if isinstance(folder, RemoteFile) else folder.absolute() for folder in folders
         )

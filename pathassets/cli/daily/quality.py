@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
@@ -32,7 +33,7 @@ def qc() -> None:
 @click.option("--why", required=True, type=WORDS, help="What speaks for or against it.")
 def set_verdict(slide_id: str, word: VerdictWord, who: str, why: str) -> None:
     """State that a slide is to be used (accept), left out (reject), or looked at again (review)."""
-    with open_platform(read_settings()) as platform:
+    with open_platform(read_settings(), is_beginning=False) as platform:
         given = give_verdict(platform.catalog, slide_id, word, who=who, why=why)
     click.echo(f"{given.slide_id}: {word}")
 
@@ -62,7 +63,8 @@ def import_verdicts(
     table: Path, who: str, sheet: str | None, *, dry_run: bool, as_json: bool
 ) -> None:
     """Take verdicts from TABLE (CSV, TSV, .xlsx, Parquet): slide, verdict, why, and maybe who."""
-    with (open_to_read if dry_run else open_platform)(read_settings()) as platform:
+    opening = open_to_read if dry_run else partial(open_platform, is_beginning=False)
+    with opening(read_settings()) as platform:
         preview = preview_verdicts(platform.catalog, table, who=who, sheet=sheet)
         report.verdict_preview(preview, as_json=as_json)
         if preview.conflicts:

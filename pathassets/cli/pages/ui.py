@@ -64,12 +64,12 @@ def ui(ctx: click.Context, port: int, public: tuple[str, ...], *, is_read_only: 
 def _make_ready(settings: Settings, *, is_read_only: bool) -> None:
     """Open what is served once, so that what is wrong with it is told here and in a line."""
     if not is_read_only:
-        with opened():
+        with opened(is_beginning=True):
             pass  # whatever was killed is cleaned up before a daemon sees it
         return
     from pathassets.defs.instance import open_instance  # noqa: PLC0415 - dagster takes seconds
 
-    with open_platform(settings), open_instance(settings):
+    with open_platform(settings, is_beginning=False), open_instance(settings):
         pass
 
 

@@ -70,6 +70,8 @@ class Bag:
     """Outlines of the tissue that the patches were laid over, in level-0 pixels."""
     tissue_said: str = ""
     """Why they are not here, though the patches were laid over a mask."""
+    content_sha256: str = ""
+    """Of the artifact's files, by which it is told from another of that address."""
     choice: str = ""
     """SHA-256 of the rows that were chosen of its source; empty: all."""
 
@@ -81,7 +83,8 @@ class Bag:
         """What decides the bytes of its files, beside the format: equal text, equal bytes."""
         slide, footprint = self.slide, self.footprint
         seen = (slide.name, slide.level_sizes_px, slide.bounds_px0, footprint.overlap_px)
-        return f"{self.source} {seen} {len(self.tissue)}{self.choice and f' {self.choice}'}"
+        made = f"{self.source} {self.content_sha256}"
+        return f"{made} {seen} {len(self.tissue)}{self.choice and f' {self.choice}'}"
 
     def only(self, rows: np.ndarray) -> Bag:
         """Some of its patches, by their places, int64 ascending."""
@@ -119,11 +122,13 @@ class SlideVector:
     """mean, max, or the module that made it."""
     source: str
     """Address of the artifact that it is."""
+    content_sha256: str = ""
+    """Of its files, as that of the bag."""
 
     @property
     def identity(self) -> str:
         """What decides the bytes of its files, beside the format."""
-        return f"{self.source} {self.bag.identity}"
+        return f"{self.source} {self.content_sha256} {self.bag.identity}"
 
 
 def unsayable(bag: Bag, tool: str, fact: str, *, remedy: str) -> SpecError:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
+from pathassets.adapters.objects.urls import ObjectUrl
 from pathassets.adapters.store.store import Store
 from pathassets.catalog.catalog import Catalog
 from pathassets.core.recipe import Recipe
@@ -70,12 +71,12 @@ def open_to_read(settings: Settings, *, needs_recipe: bool = True) -> Platform:
 
     Raises:
         SpecError: the recipe asks for something impossible, and is needed.
-        StoreError: the home is not there, or the store is not and cannot be made, or was to be
-            elsewhere; or it is not the one that the catalog knows.
+        StoreError: the home is not there, or the store is not and cannot be made, or was named and
+            never was one; or it is not the one that the catalog knows.
         CatalogError: the catalog cannot be opened, or another version made it.
     """
     _require_known(settings)
-    _require_made(settings)
+    _require_used(settings)
     recipe = _recipe_of(settings, is_needed=needs_recipe)
     try:
         return _open(settings, recipe)
@@ -99,15 +100,18 @@ def _recipe_of(settings: Settings, *, is_needed: bool) -> Recipe:
         return Recipe(entries=())
 
 
-def open_platform(settings: Settings) -> Platform:
-    """Open the recipe, the store and the catalog.
+def open_platform(settings: Settings, *, is_beginning: bool = True) -> Platform:
+    """Open the recipe, the store and the catalog; `is_beginning`: be it that there is no store yet.
 
     Raises:
         SpecError: the recipe asks for something impossible.
         StoreError: the home is not there, or the store is not writable, or not the one that the
-            catalog knows.
+            catalog knows, or was named and never was one.
         CatalogError: the catalog cannot be opened, or a newer version made it.
     """
+    if not is_beginning:
+        _require_known(settings)
+        _require_used(settings)
     platform = _open(settings, open_recipe(settings))
     platform.catalog.note_encoders(encoders_of(platform.recipe))
     return platform
@@ -169,17 +173,22 @@ def _require_known(settings: Settings) -> None:
             )
 
 
-def _require_made(settings: Settings) -> None:
-    """Refuse a store that was named and is not there: a slip would look like an empty cohort."""
-    place = settings.store
-    if not isinstance(place, Path) or place == settings.home / "store":
+def _require_used(settings: Settings) -> None:
+    """Refuse a store that was named and never was one: a slip would look like an empty cohort."""
+    store, own = store_of(settings), settings.home / "store"
+    if settings.store == own or store.was_opened() or _has_catalog(settings.store):
         return
-    if not os.path.isdir(place):  # noqa: PTH112 - never raises
-        raise StoreError(
-            f"PATHASSETS_STORE {place}",
-            "is no folder that can be seen",
-            remedy="Look at its name; to begin a store there: pathassets ingest PATH…",
-        )
+    raise StoreError(
+        f"PATHASSETS_STORE {store.where}",
+        "was never a store",
+        remedy="Look at its name, or mount its disk; to begin a store there: pathassets ingest "
+        "PATH…",
+    )
+
+
+def _has_catalog(place: Path | ObjectUrl) -> bool:
+    """Whether a folder holds a catalog, be it that a copy has lost what else tells a store."""
+    return isinstance(place, Path) and os.path.lexists(place / "catalog.sqlite")
 
 
 def _home_above(folder: Path) -> Path | None:

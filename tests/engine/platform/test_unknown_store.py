@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -24,11 +25,15 @@ def test_to_look_into_a_folder_that_is_no_store_makes_none(
 ):
     store = tmp_path / "tpyo" / "store"
     settings = settings_for(str(store), monkeypatch)
-    with pytest.raises(StoreError, match=f"^PATHASSETS_STORE {store}: is no folder that can") as e:
+    with pytest.raises(StoreError, match=f"^PATHASSETS_STORE {store}: was never a store") as e:
         open_to_read(settings)
     assert e.value.remedy.endswith("to begin a store there: pathassets ingest PATH…")
+    with pytest.raises(StoreError, match="was never a store"):
+        open_platform(settings, is_beginning=False)
     assert not store.parent.exists()
     open_platform(settings).close()  # as whoever ingests
+    open_to_read(settings).close()
+    shutil.rmtree(store / ".staging")  # as a copy leaves out what is hidden
     open_to_read(settings).close()
 
 

@@ -65,6 +65,7 @@ def open_vector(platform: Platform, member: Member, facts: SlideFacts) -> SlideV
     return SlideVector(
         bag=_features(platform, read_present(platform, features), facts), vector=vector,
         method=str(said["method"]), source=str(artifact.address),
+        content_sha256=artifact.content_sha256,
     )  # fmt: skip
 
 
@@ -89,7 +90,7 @@ def _features(platform: Platform, artifact: Artifact, facts: SlideFacts) -> Bag:
     bag = Bag(
         slide=replace(facts, mpp=float(said["slide_mpp"])), footprint=footprint,
         boxes_px0=rows.boxes_px0, source=str(artifact.address), n_columns=rows.n_columns,
-        chunks=rows.chunks, attributes=said,
+        chunks=rows.chunks, attributes=said, content_sha256=artifact.content_sha256,
     )  # fmt: skip
     mask = _mask_under(platform, locations)
     if mask is None and said.get("tissue_mask"):
@@ -129,6 +130,7 @@ def _locations(platform: Platform, artifact: Artifact, facts: SlideFacts) -> Bag
         slide=facts,
         footprint=replace(footprint, overlap_px=overlap_of(artifact.spec, footprint)),
         boxes_px0=locations.boxes_px0, source=str(artifact.address),
+        content_sha256=artifact.content_sha256,
     )  # fmt: skip
     return _with_tissue(platform, bag, mask)
 

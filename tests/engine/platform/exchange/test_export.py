@@ -240,6 +240,8 @@ def test_features_that_were_made_anew_to_other_bytes_are_no_release_s(
 ):
     build(platform)
     freeze(platform, "cohort", who="Ann", why="paper")
+    before = tmp_path / "before"
+    assert states(do(platform, "anndata", before))[:2] == ["written"] * 2
     one, other = planned
     shutil.rmtree(platform.store.path_of(one.steps[FEATURES].address))
     monkeypatch.setattr(stage, "software_versions", lambda: {"torch": "of another year"})
@@ -251,6 +253,10 @@ def test_features_that_were_made_anew_to_other_bytes_are_no_release_s(
     ]  # fmt: skip
     assert "was made anew since, to other bytes than the dataset names" in done[0].said
     assert "which pathassets run builds" in done[0].said
+    there = do(platform, "anndata", before)
+    assert states(there)[:2] == ["refused", "kept"]
+    assert "is there, and has other content" in there[0].said
+    assert states(do(platform, "anndata", before, overwrite=True))[:2] == ["written", "kept"]
     build(platform)
     for what in ("features/stats", "dataset/cohort"):  # what is in force now
         assert states(do(platform, "trident", tmp_path / what, what))[:2] == ["written"] * 2
