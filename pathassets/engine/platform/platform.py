@@ -15,7 +15,7 @@ from pathassets.core.recipe import Recipe
 from pathassets.engine.platform.ledgers import encoders_of
 from pathassets.engine.platform.merged_slides import adopt_annotations
 from pathassets.engine.platform.recipe import open_recipe
-from pathassets.engine.settings import OWN_RECIPE, Settings
+from pathassets.engine.settings import CATALOG_FILE, OWN_RECIPE, Settings
 from pathassets.engine.stores import store_of
 from pathassets.engine.workers.on_ray.workers import RayWorkers
 from pathassets.engine.workers.pool import LocalWorkers, Workers
@@ -75,8 +75,7 @@ def open_to_read(settings: Settings, *, needs_recipe: bool = True) -> Platform:
             never was one; or it is not the one that the catalog knows.
         CatalogError: the catalog cannot be opened, or another version made it.
     """
-    _require_known(settings)
-    _require_used(settings)
+    _require_store(settings, is_beginning=False)
     recipe = _recipe_of(settings, is_needed=needs_recipe)
     try:
         return _open(settings, recipe)
@@ -109,10 +108,9 @@ def open_platform(settings: Settings, *, is_beginning: bool = True) -> Platform:
             catalog knows, or was named and never was one.
         CatalogError: the catalog cannot be opened, or a newer version made it.
     """
-    if not is_beginning:
-        _require_known(settings)
-        _require_used(settings)
-    platform = _open(settings, open_recipe(settings))
+    recipe = open_recipe(settings)
+    _require_store(settings, is_beginning=is_beginning)
+    platform = _open(settings, recipe)
     platform.catalog.note_encoders(encoders_of(platform.recipe))
     return platform
 
@@ -131,12 +129,18 @@ def with_recipe_of_now(platform: Platform) -> Platform:
 
 
 def _open(settings: Settings, recipe: Recipe) -> Platform:
-    _require_known(settings)
     store = store_of(settings)
     store.open()
     catalog = Catalog.open(settings.catalog_url)
     adopt_annotations(store, catalog)
     return Platform(settings=settings, store=store, catalog=catalog, recipe=recipe)
+
+
+def _require_store(settings: Settings, *, is_beginning: bool) -> None:
+    """Refuse what is not the store that is meant, or, unless one is begun, no store at all."""
+    _require_known(settings)
+    if not is_beginning:
+        _require_used(settings)
 
 
 def _require_known(settings: Settings) -> None:
@@ -188,7 +192,7 @@ def _require_used(settings: Settings) -> None:
 
 def _has_catalog(place: Path | ObjectUrl) -> bool:
     """Whether a folder holds a catalog, be it that a copy has lost what else tells a store."""
-    return isinstance(place, Path) and os.path.lexists(place / "catalog.sqlite")
+    return isinstance(place, Path) and os.path.lexists(place / CATALOG_FILE)
 
 
 def _home_above(folder: Path) -> Path | None:
