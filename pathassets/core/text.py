@@ -22,6 +22,7 @@ _ESCAPE = re.compile(
     r"|(?P<hex>x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8})|.?)",
     re.DOTALL,
 )
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
 _SIGNS = {"n": "\n", "r": "\r", "t": "\t"}
 
 
@@ -111,12 +112,14 @@ def quoted(text: str, n_chars: int = QUOTED_CHARS) -> str:
 
 
 def is_text(text: str) -> bool:
-    r"""Whether it is text throughout; bytes that are none become halves of characters.
+    r"""Whether it is text throughout, as both databases can keep: without NUL and half characters.
 
-    >>> is_text("Größe"), is_text("\udcff")
-    (True, False)
+    Bytes of a file's name that are no text become halves of characters.
+
+    >>> is_text("Größe"), is_text("\udcff"), is_text("a\0")
+    (True, False, False)
     """
-    return not any(unicodedata.category(one) == "Cs" for one in text)
+    return not _NO_TEXT.search(text)
 
 
 def names_one(text: str, names: Iterable[str]) -> bool:

@@ -152,7 +152,7 @@ def _events(instance: dg.DagsterInstance, platform: Platform, entry: Entry) -> I
             if address == step.address or platform.store.has(address):
                 yield _of_nothing(platform, address)
         is_unshown = digest != step.address.digest and (one.slide_id, step.address.digest) in made
-        if is_unshown and published.find(step) is not None:
+        if is_unshown and published.look(step) is not None:
             yield Finding(
                 kind="event_missing",
                 subject=str(step.address),
@@ -177,7 +177,7 @@ def _of_nothing(platform: Platform, address: Address) -> Finding:
 
 def _report(instance: dg.DagsterInstance, platform: Platform, step: Step) -> str:
     """Report an artifact as a run does that finds it current."""
-    outcome = Published(platform.store).find(step)
+    outcome = Published(platform.store).look(step)
     if outcome is None:
         remedy = import_again(step.address, step.tool) if step.tool else f"{RUN} makes it anew"
         raise StoreError(step.address, "is not whole in the store", remedy=remedy)

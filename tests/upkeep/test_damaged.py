@@ -131,6 +131,23 @@ def test_a_drawing_that_the_doctor_finds_damaged_is_told_with_how_to_record_it(h
     assert noted.remedy == found["remedy"]
 
 
+def test_of_what_lies_within_a_drawing_that_is_gone_no_run_is_promised(home):
+    recipe = home / "recipe.yaml"
+    inside = "annotations: tumour, region: annotations, min_tissue"
+    recipe.write_text(recipe.read_text().replace("min_tissue", inside))
+    output("run", code=1)  # on the other slide nothing is drawn
+    [drawn] = (home / "store" / "annotations").rglob("annotations.geojson")
+    shutil.rmtree(drawn.parent)
+    for stage in ("patch_locations", "features"):
+        for made in (home / "store" / stage).glob("*/a-*"):
+            shutil.rmtree(made)
+    told = findings()["artifact_gone"]
+    assert not any("pathassets run" in one["remedy"] for one in told)
+    within = f"Record annotations/tumour/{ids(home)[0]}/{drawn.parent.name} again, as its line says"
+    waiting = [one["subject"] for one in told if one["remedy"].startswith(f"{within}: then it is")]
+    assert [subject.partition("/")[0] for subject in waiting] == ["features", "patch_locations"]
+
+
 def test_on_a_store_that_is_read_only_no_run_is_promised_where_nothing_can_be_noted(home):
     flip(features(home, "a") / CHUNK)
     with read_only(home / "store"):

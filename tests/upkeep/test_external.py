@@ -101,3 +101,18 @@ def test_of_a_dataset_of_such_nobody_says_that_a_run_makes_it_anew(imported: Pat
     assert "2 left out" in said
     assert "pathassets run computes them, or says what helps" in said
     assert "pathassets run" not in output("doctor", code=1).splitlines()[-1]
+
+
+def test_of_a_slide_embedding_of_such_no_run_is_promised_either(imported: Path) -> None:
+    recipe = imported / "recipe.yaml"
+    recipe.write_text(recipe.read_text() + "slide_embedding: {mean: {features: imported}}\n")
+    output("run")
+    for made in ("features/imported", "slide_embedding"):
+        shutil.rmtree(imported / "store" / made)
+    told = {one["subject"]: one["remedy"] for one in findings()["artifact_gone"]}
+    embeddings = {said for of, said in told.items() if of.startswith("slide_embedding/")}
+    imports = {of for of in told if of.startswith("features/imported/")}
+    assert len(imports) == 2
+    assert embeddings == {
+        f"Import {one} again, as its line says: then it is made anew" for one in imports
+    }

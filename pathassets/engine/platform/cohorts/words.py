@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from pathassets.catalog.cohorts.kinds import wider
 from pathassets.catalog.records import LabelKind
-from pathassets.core.text import quoted
+from pathassets.core.text import is_text, quoted
 from pathassets.engine.platform.cohorts.typed import name_argument
 from pathassets.errors import SpecError
 
@@ -27,7 +27,6 @@ _WORDS: Mapping[LabelKind, str] = MappingProxyType(
 _NAME = re.compile(rf"\w[\w.+-]{{0,{MAX_NAME_CHARS - 1}}}")
 _NUMBER = re.compile(r"[+-]?(?:0|[1-9]\d*)(?:\.\d+)?(?:e[+-]?\d{1,3})?", re.IGNORECASE)
 _BOOLEANS = frozenset({"true", "false"})
-_LONE_HALF = re.compile("[\ud800-\udfff]")
 
 
 def check_name(name: str, what: str, where: str) -> str:
@@ -55,7 +54,7 @@ def check_value(value: str, what: str, where: str, *, max_chars: int) -> str:
             f"{where}: {what} {quoted(value)} has {len(value)} characters",
             remedy=f"Use up to {max_chars}",
         )
-    if "\0" in value or _LONE_HALF.search(value):
+    if not is_text(value):
         raise SpecError(
             f"{where}: {what} {quoted(value)} holds what is no character", remedy="Remove it"
         )

@@ -214,6 +214,7 @@ def _rows(n_rows: int, size_bytes: int | None = None) -> Json:
 
 
 def _rows_of(artifact: Artifact) -> int:
-    """Patches; of what has none, one row a slide."""
+    """Patches, of a dataset those that it uses; of what has none, one row a slide."""
     facts: Mapping[str, Any] = artifact.facts
-    return int(facts.get("n_patches", facts.get("n_slides", 1)))
+    named = (name for name in ("n_used", "n_patches", "n_slides") if name in facts)
+    return int(facts.get(next(named, ""), 1))

@@ -36,7 +36,7 @@ from pathassets.catalog.releases.records import ReleaseRecord
 from pathassets.core.address import SLIDE_STAGE, Address
 from pathassets.core.recipe import ANNOTATIONS, DATASET, Entry
 from pathassets.core.slides.slide import slide_version
-from pathassets.core.text import quoted
+from pathassets.core.text import is_text, quoted
 from pathassets.engine.platform.forgotten import refuse_forgotten
 from pathassets.engine.platform.plan import annotation_address, plan_slides
 from pathassets.engine.platform.platform import Platform
@@ -393,4 +393,6 @@ def _attributes(metadata: Path) -> Mapping[str, Any]:
     except (OSError, ValueError, RecursionError):
         return {}
     said = data.get("attributes") if isinstance(data, dict) else None
-    return said if isinstance(said, dict) else {}
+    if not isinstance(said, dict):
+        return {}
+    return {name: of for name, of in said.items() if not isinstance(of, str) or is_text(of)}

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import timedelta
+from functools import cached_property
 from itertools import islice
 
 from pathassets.adapters.store.damage import Damage
@@ -46,6 +47,7 @@ def tell_damaged(
     """
     known = platform.readable  # where weights are gone, nobody can tell what is in force of them
     versions: Versions | None = None
+    entered = _Entered(platform)
     mended: set[Address] | None = None
     pages = iter(found)
     while page := list(islice(pages, _N_ASKED)):
@@ -60,7 +62,7 @@ def tell_damaged(
             in_force |= mended
         for address, damage in page:
             is_in_force = address in in_force
-            one = _damaged(platform, address, damage, needs, is_in_force=is_in_force)
+            one = _damaged(entered, address, damage, needs, is_in_force=is_in_force)
             if is_noted and (is_in_force or address.stage == ANNOTATIONS):
                 remedy = remedy_once_noted(platform, address, damage, by="doctor", usual=one.remedy)
                 one = replace(one, remedy=remedy)
@@ -68,16 +70,17 @@ def tell_damaged(
 
 
 def _damaged(
-    platform: Platform, address: Address, damage: Damage, needs: Needs, *, is_in_force: bool
+    entered: _Entered, address: Address, damage: Damage, needs: Needs, *, is_in_force: bool
 ) -> Finding:
+    platform = entered.platform
     evidence, is_note = str(damage), False
     if (tool := tool_of(platform, address)) and is_in_force:
         remedy = import_again(address, tool)
     elif address.stage == ANNOTATIONS:
         remedy = record_again(address.partition_key, address.name)
     elif is_in_force or address.key in platform.recipe.left_out:
-        awaited = _awaited(platform, address)
-        remedy = f"{RUN} makes it anew" if awaited is None else _import_first(awaited)
+        lost = entered.find_lost(address)
+        remedy = f"{RUN} makes it anew" if lost is None else _enter_first(lost)
     elif address not in needs.for_good:
         evidence += f", {_NOT_IN_FORCE}"
         remedy = f"{GC} drops it" if address in needs.gone else f"{GC} --older-than 0 drops it"
@@ -96,18 +99,39 @@ def _damaged(
     )
 
 
-def _awaited(platform: Platform, address: Address) -> Address | None:
-    """Imported features that a dataset had, and that are not whole: the first of them."""
-    if address.stage != DATASET:
+class _Entered:
+    """What no run can make, where what is not whole was made from it: drawn, or imported."""
+
+    def __init__(self, platform: Platform) -> None:
+        self.platform = platform
+
+    @cached_property
+    def _imported(self) -> set[str]:
+        return {one.digest for some in self.platform.catalog.adopted().values() for one in some}
+
+    @cached_property
+    def _noted(self) -> set[Address]:
+        return {one.address for one in self.platform.catalog.failed_though_made()}
+
+    def find_lost(self, made: Address) -> Address | None:
+        """The first that a run would need and that is not whole; None where it can make all.
+
+        No run asks for what lies behind something whole. Of a dataset's features, which may be
+        those of all slides, the store is asked only about what was imported.
+        """
+        for one in self.platform.catalog.parents_of(made):
+            is_entered = one.stage == ANNOTATIONS or one.digest in self._imported
+            is_asked = is_entered or made.stage != DATASET
+            if not (one in self._noted or (is_asked and find_damage(self.platform, one))):
+                continue
+            if found := one if is_entered else self.find_lost(one):
+                return found
         return None
-    imported = {one.digest for some in platform.catalog.adopted().values() for one in some}
-    had = [one for one in platform.catalog.parents_of(address) if one.digest in imported]
-    noted = {one.address for one in platform.catalog.failed_though_made()} if had else set()
-    return next((one for one in had if one in noted or find_damage(platform, one)), None)
 
 
-def _import_first(features: Address) -> str:
-    return f"Import {features} again, as its line says: then it is made anew"
+def _enter_first(entered: Address) -> str:
+    doing = "Record" if entered.stage == ANNOTATIONS else "Import"
+    return f"{doing} {entered} again, as its line says: then it is made anew"
 
 
 def _is_released(platform: Platform, address: Address) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from contextlib import ExitStack
+from dataclasses import replace
 
 import cv2
 import h5py
@@ -26,6 +27,7 @@ from pathassets.engine.platform.datasets.versions import compare_versions
 from pathassets.engine.platform.exchange.export import ExportRequest, export
 from pathassets.engine.platform.plan import plan_slides
 from pathassets.engine.platform.platform import open_platform
+from pathassets.engine.platform.provenance.openlineage import tell_dataset
 from pathassets.engine.platform.provenance.stale import find_stale
 from pathassets.engine.platform.status import cohort_status
 from pathassets.errors import ArtifactCorrupt, ArtifactMissing
@@ -164,12 +166,19 @@ def test_a_bag_has_the_rows_that_keep_the_rules_and_a_copy_has_the_same(open_wit
     assert {tuple(box) for box in drawn[blurred].coordinates.tolist()} <= rows
 
 
-def test_a_dataset_stands_with_the_patches_that_it_uses_beside_all(open_with):
+def test_a_dataset_stands_with_the_patches_that_it_uses_beside_all(open_with, tmp_path):
     platform = open_with(SHARP)
     facts = build(platform)[0].artifact.facts
     [cell] = cohort_status(platform).datasets
     assert (cell.n_used, cell.n_patches) == (facts["n_used"], facts["n_patches"])
     assert cell.n_used < cell.n_patches
+    told = tmp_path / "events.ndjson"
+    settings = replace(platform.settings, openlineage=f"file:{told}")
+    with tell_dataset(settings, "dataset/cohort", "build") as rows:
+        rows.append(build(platform)[0].artifact)
+    *_, end = (json.loads(line) for line in told.read_text().splitlines())
+    [made] = end["outputs"]
+    assert made["outputFacets"]["outputStatistics"]["rowCount"] == facts["n_used"]
     plain = open_with("slide_rules: {max_blurred_share: 1.0}")
     build(plain)
     [cell] = cohort_status(plain).datasets

@@ -115,6 +115,16 @@ def test_of_artifacts_with_equal_metadata_those_with_the_copy_s_other_files_are_
     assert "also_in" not in lineage_of(platform, path).facts
 
 
+def test_an_artifact_json_with_what_is_no_text_is_refused(platform, copy):
+    path = copy(FEATURES)
+    said = json.loads((path / "artifact.json").read_text())
+    for none in "\0", "\udcff":
+        said["address"]["name"] = f"stats{none}"
+        (path / "artifact.json").write_text(json.dumps(said))
+        with pytest.raises(ArtifactCorrupt, match="cannot be read"):
+            lineage_of(platform, path)
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"address": 3}', "[" * 100_000])
 def test_an_artifact_json_of_a_stranger_is_refused(platform, tmp_path, text):
     (tmp_path / "artifact.json").write_text(text)
@@ -125,7 +135,9 @@ def test_an_artifact_json_of_a_stranger_is_refused(platform, tmp_path, text):
 @pytest.mark.parametrize(
     "text",
     ["", "[]", '{"attributes": 3}', "[" * 100_000, '{"attributes": {"slide_id": {"a": 1}}}',
-     '{"attributes": {"patch_locations": 3}}', '{"attributes": {"patch_locations": "a/b/c/d"}}'],
+     '{"attributes": {"patch_locations": 3}}', '{"attributes": {"patch_locations": "a/b/c/d"}}',
+     r'{"attributes": {"slide_id": "\ud800"}}', r'{"attributes": {"slide_id": "\u0000"}}',
+     r'{"attributes": {"patch_locations": "a/b/c/\udcff"}}'],
 )  # fmt: skip
 def test_the_metadata_of_a_stranger_leads_nowhere(platform, tmp_path, text):
     (tmp_path / "zarr.json").write_text(text)
