@@ -9,11 +9,14 @@ A run that lives, and whose catalog or disk is gone for a while, tries its step 
 
 import hashlib
 import os
+import shutil
 import socket
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory, gettempdir
 
 import dagster as dg
 import psutil
@@ -51,6 +54,8 @@ NEVER_AGAIN = {"dagster/max_retries": "0"}
 LAUNCHED_S = 15.0
 """How long ago anything was last told of a run whose server is gone: one that repeats another has
 that one's server until it is given its own."""
+CODE_FOLDER_S = 3600.0
+"""For how long a folder is left alone in which no code server listens: one may be starting."""
 CLOCK_SLACK_S = 2
 """A process start is reckoned from the machine's, which moves when the clock is set."""
 
@@ -59,6 +64,18 @@ def code_folder_prefix() -> str:
     """How the name begins of the folder of every code server's socket on this machine."""
     host = hashlib.sha256(socket.gethostname().encode()).hexdigest()
     return f"pathassets-{host[:8]}-"  # a socket's path may have 108 bytes
+
+
+def open_code_folder() -> TemporaryDirectory[str]:
+    """A folder for the socket of a code server, `code`; those of killed ones are removed."""
+    before = time.time() - CODE_FOLDER_S
+    for left in Path(gettempdir()).glob(f"{code_folder_prefix()}*"):
+        with suppress(OSError):  # another process removes them too
+            found = left.lstat()
+            is_own_folder = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
+            if is_own_folder and found.st_mtime < before and not is_listening(left / "code"):
+                shutil.rmtree(left)
+    return TemporaryDirectory(prefix=code_folder_prefix())
 
 
 def is_listening(address: Path) -> bool:

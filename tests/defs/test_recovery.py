@@ -24,6 +24,7 @@ from pathassets.defs.recovery import (
     PROCESS_TAG,
     code_folder_prefix,
     fail_dead_runs,
+    open_code_folder,
     process_tags,
 )
 from pathassets.defs.sensors import dead_runs
@@ -146,6 +147,31 @@ def test_a_run_that_was_being_launched_is_dead_once_its_code_server_is(
         assert fail_dead_runs(bench.instance) == []
     run_with(bench.instance, of_here, "00000000-0000-0000-0000-00000000000a")  # it may yet be told
     assert fail_dead_runs(bench.instance) == [ids[0]]
+
+
+def test_folders_of_killed_code_servers_are_removed_and_no_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    names = ["killed", "serving", "starting", "link"]
+    killed, serving, starting, link = (tmp_path / f"{code_folder_prefix()}{n}" for n in names)
+    with code_server(killed):
+        pass
+    starting.mkdir()
+    elsewhere = tmp_path / "pathassets-0-x"
+    elsewhere.mkdir()
+    link.symlink_to(elsewhere)
+    with code_server(serving), monkeypatch.context() as patched:
+        for folder in killed, serving, elsewhere:
+            os.utime(folder, (0, 0))
+        with open_code_folder() as opened:
+            assert not killed.exists()
+            assert {Path(opened), serving, starting, link, elsewhere} == {*tmp_path.iterdir()}
+            assert Path(opened).name.startswith(code_folder_prefix())
+        patched.setattr(os, "getuid", lambda: os.geteuid() + 1)
+        os.utime(starting, (0, 0))
+        with open_code_folder():
+            assert starting.exists()  # somebody else's
 
 
 def age(instance: dg.DagsterInstance) -> None:

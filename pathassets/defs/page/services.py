@@ -17,14 +17,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import FrameType
 
 import psutil
 import yaml
 
 from pathassets.defs.page.service import CODE_SERVER, all_of, interrupt, kill
-from pathassets.defs.recovery import code_folder_prefix, is_listening
+from pathassets.defs.recovery import is_listening, open_code_folder
 from pathassets.engine.logs import log_as_told
 from pathassets.errors import ServiceEnded
 
@@ -114,8 +113,7 @@ def serve(
     Raises:
         ServiceEnded: a program ended by itself; the others were ended, too.
     """
-    own = TemporaryDirectory(prefix=code_folder_prefix())
-    with own as folder, _stops() as stops, _leash() as leash:
+    with open_code_folder() as folder, _stops() as stops, _leash() as leash:
         # What killed processes leave in it, such as Dagster's own sockets, goes with the folder.
         inside = {**environment, "TMPDIR": folder}
         services = Services(environment=inside, leash=leash, stops=stops)
