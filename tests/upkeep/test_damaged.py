@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pathassets.engine.stages import features as stage
 from tests.unprivileged import read_only
 from tests.upkeep.home import (
     CHUNK,
@@ -138,8 +139,8 @@ def test_of_what_lies_within_a_drawing_that_is_gone_no_run_is_promised(home):
     output("run", code=1)  # on the other slide nothing is drawn
     [drawn] = (home / "store" / "annotations").rglob("annotations.geojson")
     shutil.rmtree(drawn.parent)
-    for stage in ("patch_locations", "features"):
-        for made in (home / "store" / stage).glob("*/a-*"):
+    for part in ("patch_locations", "features"):
+        for made in (home / "store" / part).glob("*/a-*"):
             shutil.rmtree(made)
     told = findings()["artifact_gone"]
     assert not any("pathassets run" in one["remedy"] for one in told)
@@ -242,3 +243,19 @@ def test_an_event_is_missed_only_of_what_is_whole_in_the_store(
     assert all(one["done"] for one in found["event_missing"])
     output("run")
     assert findings() == {}
+
+
+def test_of_a_release_whose_features_were_made_anew_to_other_bytes_a_note_tells(home, monkeypatch):
+    output("dataset", "freeze", "cohort", "--who", "Ann", "--why", "paper")
+    shutil.rmtree(features(home, "a"))
+    with monkeypatch.context() as patched:
+        patched.setattr(stage, "software_versions", lambda: {"torch": "of another year"})
+        output("run")
+    [found] = findings()["release_changed"]
+    assert (found["subject"], found["is_note"]) == ("cohort@1", True)
+    assert found["evidence"] == (
+        f"features of 1 slide, {ids(home)[0]} the first, were made anew, to other bytes than it "
+        "names"
+    )
+    assert "take a newer version" in found["remedy"]
+    assert "cohort@1" in output("doctor")

@@ -14,7 +14,11 @@ from pathlib import Path
 
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.upkeep.finding import Finding, Treated
-from pathassets.engine.platform.upkeep.noted import check_noted, check_releases
+from pathassets.engine.platform.upkeep.noted import (
+    check_noted,
+    check_released_features,
+    check_releases,
+)
 from pathassets.engine.platform.upkeep.slide_files import check_slides
 from pathassets.engine.platform.upkeep.stored import check_rows, check_store
 from pathassets.errors import PathAssetsError
@@ -33,6 +37,7 @@ def examine(
     yield from check_rows(platform, reads_bytes=reads_bytes)
     yield from check_noted(platform)
     yield from check_releases(platform, reads_bytes=reads_bytes)
+    yield from check_released_features(platform)
     yield from check_slides(platform, search)
 
 

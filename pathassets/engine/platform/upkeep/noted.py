@@ -3,6 +3,7 @@
 wanted          ─▶ state as artifacts and attempts give it?        ─┐
 latest_attempt  ─▶ the newest attempt of its place?                ─┼─▶ noted anew by --fix
 release         ─▶ its artifact known, there, and of its content?  ─▶ told: none can be made anew
+                ─▶ its features listed with the bytes it names?    ─▶ a note: what helps is a copy
 """
 
 from __future__ import annotations
@@ -11,10 +12,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import groupby
+from operator import attrgetter
 
+from pathassets.adapters.store.store import content_sha256_of
 from pathassets.catalog.releases.records import ReleaseRecord
 from pathassets.core.address import ALL_SLIDES, Address
 from pathassets.core.recipe import DATASET
+from pathassets.core.stages import FEATURES
+from pathassets.core.text import counted
+from pathassets.engine.datasets.folder import ANEW_REMEDY
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.standing.absence import read_present, why_absent
 from pathassets.engine.platform.upkeep.adopt import adopt, is_proved, unfounded
@@ -68,6 +74,37 @@ def check_releases(platform: Platform, *, reads_bytes: bool) -> Iterator[Finding
         if artifact.content_sha256 != release.content_sha256:
             said = f"the files of {address} are whole, and not those that were released"
             yield _release(release, said, is_gone=False)
+
+
+def check_released_features(platform: Platform) -> Iterator[Finding]:
+    """Hold the files of features, as the catalog lists them, against what releases name.
+
+    Whether those files are there, and are what is listed, is told of the features.
+    """
+    by_entry = attrgetter("features")
+    for entry, releases in groupby(sorted(platform.catalog.releases(), key=by_entry), by_entry):
+        listed = {
+            (one.address.partition_key, one.address.digest): content_sha256_of(
+                {file.path: file.sha256 for file in one.files}
+            )
+            for one in platform.catalog.artifacts(FEATURES, entry)
+        }
+        for release in releases:
+            anew = [
+                member["slide_id"]
+                for member in platform.catalog.release_members(release.dataset, release.version)
+                if listed.get((member["slide_id"], member["features_digest"]), "")
+                not in {"", member["features_sha256"]}
+            ]
+            if anew:
+                many = f"{counted(len(anew), 'slide')}, {anew[0]} the first"
+                yield Finding(
+                    kind="release_changed",
+                    subject=release.name,
+                    evidence=f"features of {many}, were made anew, to other bytes than it names",
+                    remedy=ANEW_REMEDY,
+                    is_note=True,
+                )
 
 
 def _unknown(platform: Platform, release: ReleaseRecord, address: Address) -> Finding:
