@@ -451,15 +451,3 @@ def test_a_message_of_lines_keeps_them_and_has_its_remedy_on_one_of_its_own(
     asset = "/".join(cell.key)
     lines = [f"failed {asset}: a: KeyError: 1", "      File x", "    Report it"]
     assert "\n".join(lines) in capsys.readouterr().out
-
-
-def test_a_line_of_the_log_gives_the_terminal_no_order(capsys: pytest.CaptureFixture[str]) -> None:
-    root = logging.getLogger()
-    before = root.handlers[:]
-    root.handlers.clear()
-    try:
-        report.log_to_stderr()
-        logging.getLogger("pathassets").warning("%s: no slide", "a\x1b[2J\nERROR b.svs")
-    finally:
-        root.handlers[:] = before
-    assert capsys.readouterr().err == "WARNING a\\x1b[2J\n    ERROR b.svs: no slide\n"

@@ -91,7 +91,8 @@ def _telling(path: Path) -> Iterator[None]:
             f"{path}:{line}: not YAML: {error.problem}", remedy="Mend the line"
         ) from error
     except (yaml.YAMLError, ValueError) as error:  # a date such as 2025-13-45 is a ValueError
-        raise SpecError(f"{path}: not YAML: {error}", remedy="Mend the file") from error
+        said = " ".join(str(error).split())  # PyYAML says the place on a line of its own
+        raise SpecError(f"{path}: not YAML: {said}", remedy="Mend the file") from error
 
 
 def _check_depth(text: str, path: Path) -> None:

@@ -18,6 +18,7 @@ import click
 from pathassets import report
 from pathassets.cli.options import BAD_INPUT, INTERRUPTED, refusing_empty
 from pathassets.cli.output import output_told
+from pathassets.engine.logs import log_to_stderr
 from pathassets.errors import PathAssetsError
 
 _COMMANDS = {
@@ -106,6 +107,6 @@ def _load(name: str) -> ModuleType:
 @click.version_option(package_name="pathassets")
 def main() -> None:
     """Whole-slide images to patch features one can train on, tracked by Dagster."""
-    report.log_to_stderr()
+    log_to_stderr()
     if isinstance(sys.stdout, TextIOWrapper):  # a file's name may be no text at all
         sys.stdout.reconfigure(errors="backslashreplace")

@@ -8,7 +8,7 @@ import click
 
 from pathassets import report
 from pathassets.cli.home import make_current, opened, register
-from pathassets.core.text import counted
+from pathassets.core.text import counted, visible
 from pathassets.engine.platform.ingestion.cohort_table import read_cohort
 from pathassets.engine.platform.ingestion.demo import write_sample_cohort
 from pathassets.engine.platform.ingestion.demo_patients import write_patients
@@ -22,7 +22,7 @@ from pathassets.engine.settings import read_settings
 def init(folder: Path) -> None:
     """Make FOLDER a home: a recipe with comments, settings, an example of a cohort table."""
     for file in begin_home(folder):
-        click.echo(f"{'wrote' if file.is_new else 'kept'} {file.path}")
+        click.echo(visible(f"{'wrote' if file.is_new else 'kept'} {file.path}"))
     report.next_steps(folder)
 
 
@@ -36,7 +36,7 @@ def sample(folder: Path, seed: int, patients: int | None) -> None:
         n_slides = len(write_sample_cohort(folder, seed=seed))
     else:
         n_slides = len(write_patients(folder, patients, seed=seed))
-    click.echo(f"{counted(n_slides, 'sample slide')} in {folder}")
+    click.echo(visible(f"{counted(n_slides, 'sample slide')} in {folder}"))
 
 
 @click.command()

@@ -15,6 +15,7 @@ from pathassets.adapters.objects.urls import is_url
 from pathassets.cli.home import opened, register
 from pathassets.cli.options import PLACE, SOME_FAILED, WORDS
 from pathassets.core.slides.slide import check_mpp
+from pathassets.core.text import visible
 from pathassets.engine.platform.ingestion.cohort_table import NO_COHORT, UNKNOWN_WORDS, read_cohort
 from pathassets.engine.platform.ingestion.ingest import IdScheme, find_files, find_listed
 from pathassets.engine.platform.ledgers import enter_check
@@ -67,7 +68,7 @@ def ingest_command(  # noqa: PLR0913 - the options of a command
     with opened(is_beginning=True) as (platform, instance):
         table = read_cohort(cohort, unknown=na_values.split(",")) if cohort else NO_COHORT
         if cohort:
-            click.echo(f"{cohort}: {table.reading}")
+            click.echo(visible(f"{cohort}: {table.reading}"))
         files, is_whole = find_listed(paths)
         n_refused = register(platform, instance, files, table, scheme)
     if n_refused or not is_whole:

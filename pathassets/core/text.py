@@ -23,6 +23,8 @@ _ESCAPE = re.compile(
     re.DOTALL,
 )
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")
+_POINTED = re.compile(r"\n  [^\n]*\n +\^+(?=\n|\. |$)")
+"""Two lines below a message that show a place of a text, as `core.selection.faults` writes them."""
 _SIGNS = {"n": "\n", "r": "\r", "t": "\t"}
 
 
@@ -40,6 +42,44 @@ def visible(text: str, *, keep: str = "") -> str:
         else one
         for one in text
     )
+
+
+def visible_lines(lines: Iterable[str]) -> str:
+    r"""Lines of ours, of which each stays one, whatever it tells of others.
+
+    >>> visible_lines(["copied", "left out: a\nb.svs"])
+    'copied\nleft out: a\\nb.svs'
+    """
+    return "\n".join(map(visible, lines))
+
+
+def one_line(message: str) -> str:
+    r"""A message as one line; the lines by which it points at a place stay below it.
+
+    >>> one_line("new\nline.yaml:1: not YAML")
+    'new\\nline.yaml:1: not YAML'
+    >>> print(one_line("selection: no field\n  x:1\n  ^\nDid you mean id?"))
+    selection: no field
+      x:1
+      ^
+    Did you mean id?
+    """
+    places = list(_POINTED.finditer(message))
+    if not places:
+        return visible(message)
+    start, end = places[-1].span()
+    end += message.startswith("\n", end)
+    place = visible(message[start:end], keep="\n")
+    return visible(message[:start]) + place + visible(message[end:])
+
+
+def paragraph(text: str) -> str:
+    r"""Text of which no line can be taken for one of ours.
+
+    >>> paragraph("a\nrefused b")
+    'a\n    refused b'
+    """
+    return text.replace("\n", "\n    ")
 
 
 class EscapeError(ValueError):

@@ -11,6 +11,7 @@ from pathassets.defs.assets.quarantine import is_empty, quarantine
 from pathassets.defs.assets.slide import slide
 from pathassets.defs.current.job import make_current
 from pathassets.defs.current.sensor import keep_current
+from pathassets.defs.dagster_internals import tell_events_as_json
 from pathassets.defs.follow import build_follow_sensor
 from pathassets.defs.inbox import inbox, ingest_files, process_new_slides
 from pathassets.defs.jobs import (
@@ -31,6 +32,8 @@ from pathassets.engine.settings import read_settings
 
 def build_definitions(recipe: Recipe, *, write_page: WritePage | None = None) -> dg.Definitions:
     """Assemble the assets of a recipe and what drives them; a command needs no nightly page."""
+    if log_as_told():
+        tell_events_as_json()
     jobs = {job.name: job for job in build_asset_jobs(recipe)}
     batch = [build_batch_asset(recipe)] if recipe.per_slide else []
     return dg.Definitions(
@@ -66,6 +69,5 @@ def build_definitions(recipe: Recipe, *, write_page: WritePage | None = None) ->
             weekly_gc,
         ],
         resources={"platform": PlatformResource()},
-        loggers={"console": dg.json_console_logger} if log_as_told() else {},
         executor=dg.in_process_executor,
     )

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import dagster._loggers as run_loggers
+from dagster._core.definitions import instigation_logger
 from dagster._core.definitions.asset_checks.asset_check_evaluation import (
     AssetCheckEvaluationTargetMaterializationData,
 )
@@ -20,6 +22,11 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 from dagster._core.events import AssetMaterializationPlannedData
 from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
 from dagster._core.instance.ref import InstanceRef
+from dagster._core.log_manager import (
+    LOG_RECORD_EVENT_ATTR,
+    LOG_RECORD_EVENT_BATCH_METADATA_ATTR,
+    LOG_RECORD_METADATA_ATTR,
+)
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.event_log.schema import (
     AssetCheckExecutionsTable,
@@ -38,6 +45,7 @@ from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import WorkspaceFileTarget
 from dagster_shared.serdes import serialize_value
 
+from pathassets.adapters.telemetry.json_log import JsonLines
 from pathassets.catalog.database.places import put_in_order
 from pathassets.core.text import names_one
 
@@ -74,6 +82,47 @@ def open_with(folder: Path, overrides: Mapping[str, Any]) -> dg.DagsterInstance:
     folder may be one that DAGSTER_HOME names, where nothing is ours to write.
     """
     return dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(folder), overrides={**overrides}))
+
+
+class _EventLines(JsonLines):
+    """Formats what Dagster says of a run: its text, and of the event what a collector asks for."""
+
+    def add_fields(
+        self,
+        log_data: dict[str, Any],
+        record: logging.LogRecord,
+        message_dict: dict[str, Any],
+    ) -> None:
+        """Leave out the event itself, which the instance keeps."""
+        super().add_fields(log_data, record, message_dict)
+        for attribute in (LOG_RECORD_EVENT_ATTR, LOG_RECORD_EVENT_BATCH_METADATA_ATTR):
+            log_data.pop(attribute, None)
+        said = log_data.pop(LOG_RECORD_METADATA_ATTR, None) or {}
+        event = said.get("dagster_event")
+        log_data |= {
+            "run_id": said.get("run_id"), "job": said.get("job_name"), "step": said.get("step_key"),
+            "event": event and event.event_type_value,
+        }  # fmt: skip
+
+
+def _json_logger(name: str, level: str | int) -> logging.Logger:
+    """What `create_console_logger` gives, with lines of JSON."""
+    logger = logging.getLoggerClass()(name, level=level)
+    handler = logging.StreamHandler()
+    handler.setFormatter(_EventLines())
+    logger.addHandler(handler)
+    return logger
+
+
+def tell_events_as_json() -> None:
+    """Have this process write what Dagster says of runs, sensors and schedules as lines of JSON.
+
+    No setting does it: `--log-format` is of Dagster's own programs, a logger of the definitions
+    counts for runs alone whose configuration names it (those of a backfill have none), and a level
+    in `python_logs` takes lines from the page, too.
+    """
+    for module in (run_loggers, instigation_logger):
+        vars(module)["create_console_logger"] = _json_logger
 
 
 def server_of(run: dg.DagsterRun) -> Path | None:

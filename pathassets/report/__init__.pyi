@@ -33,7 +33,6 @@ from .cohorts import (
 )
 from .console import (
     error as error,
-    log_to_stderr as log_to_stderr,
     progress as progress,
     slide_progress as slide_progress,
 )

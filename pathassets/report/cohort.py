@@ -20,9 +20,9 @@ from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.standing.rows import Cell, SlideStatus, slide_rows
 from pathassets.engine.platform.standing.troubles import MAX_TOLD, Lacking, Told, Troubles
 from pathassets.engine.platform.status import CohortStatus, Foreseen, cohort_status
-from pathassets.errors import AnnotationsMissing, SelectionError, SlideForgotten
+from pathassets.errors import AnnotationsMissing, PathAssetsError, SelectionError, SlideForgotten
 from pathassets.report.annotations import annotation_plain
-from pathassets.report.console import explained, open_console, paragraph
+from pathassets.report.console import explained, open_console
 from pathassets.report.daily.looks import look_line
 from pathassets.report.daily.planning import skipped_lines
 from pathassets.report.json_text import json_text
@@ -133,13 +133,17 @@ def incomplete(datasets: Iterable[Cell]) -> None:
 def doubts(found: Iterable[SelectionError]) -> None:
     """Print what datasets select by, and no slide has."""
     for doubt in found:
-        open_console().print(f"[yellow]mind[/] {escape(paragraph(str(doubt)))}")
+        open_console().print(f"[yellow]mind[/] {_explained(doubt)}")
 
 
 def going(found: Iterable[SlideForgotten]) -> None:
     """Print which slides are outside of all work, as their removal was begun, and what ends it."""
     for one in found:
-        open_console().print(f"[yellow]mind[/] {escape(paragraph(str(one)))}")
+        open_console().print(f"[yellow]mind[/] {_explained(one)}")
+
+
+def _explained(error: PathAssetsError) -> str:
+    return escape(explained(error.message, error.remedy, error.reason))
 
 
 def _reasons(title: str, told: Told) -> None:
@@ -300,10 +304,12 @@ def demo_end(platform: Platform) -> None:
     for place in loadable[:1]:
         folder = platform.store.fetch(Address(*place))
         console.print(
-            f"\nfeatures are in {platform.store.where}/features; load one:\n", markup=False
+            f"\nfeatures are in {visible(platform.store.where)}/features; load one:\n",
+            markup=False,
         )
         console.print("    import zarr")
-        console.print(f'    bag = zarr.open("{folder}/features.zarr", mode="r")', markup=False)
+        opening = f'    bag = zarr.open("{folder}/features.zarr", mode="r")'
+        console.print(visible(opening), markup=False)
         console.print('    bag["features"][:], bag["coordinates"][:]', markup=False)
     console.print("\nsee it in the browser: pathassets ui   (then http://127.0.0.1:3000)")
 

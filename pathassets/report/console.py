@@ -12,9 +12,9 @@ from rich.markup import escape
 from rich.progress import Progress, TaskID
 from rich.text import Text
 
-from pathassets.core.text import visible
-from pathassets.engine.logs import log_as_told
-from pathassets.errors import EncoderError, PathAssetsError, SpecError
+from pathassets.core.text import paragraph, visible
+from pathassets.engine.logs import log_as_told, told
+from pathassets.errors import PathAssetsError
 from pathassets.errors.wording import with_remedy
 
 if TYPE_CHECKING:
@@ -24,10 +24,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 _BATCH_LOG = "pathassets.engine.platform.batch"
-
-_OF_LINES = {SpecError.reason, EncoderError.reason, "unexpected"}
-"""Reasons of which a message may have lines: they point at a place, list what torch says, or are a
-traceback."""
 
 LOG_WIDTH = 200
 """Columns of a table in a log, where no terminal tells its width."""
@@ -48,40 +44,13 @@ class _Console(Console):
         return super().render_str(visible(text, keep="\n\t"), **options)
 
 
-class _VisibleFormatter(logging.Formatter):
-    """The same for lines of the log."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Write a record."""
-        return paragraph(visible(super().format(record), keep="\n\t"))
-
-
-def log_to_stderr() -> None:
-    """Show warnings of all modules on standard error, or all that is logged as lines of JSON."""
-    if log_as_told():
-        return
-    handler = logging.StreamHandler()
-    handler.setFormatter(_VisibleFormatter("%(levelname)s %(message)s"))
-    logging.basicConfig(level=logging.WARNING, handlers=[handler])
-
-
-def paragraph(text: str) -> str:
-    r"""Text of which no line can be taken for one of ours.
-
-    >>> paragraph("a\nrefused b")
-    'a\n    refused b'
-    """
-    return text.replace("\n", "\n    ")
-
-
 def explained(message: str, remedy: str, reason: str) -> str:
     r"""What went wrong and what helps, to be printed: a file's name in it makes no line.
 
     >>> print(explained("new\nline.svs: is gone", "Put it back", "slide_unreadable"))
     new\nline.svs: is gone. Put it back
     """
-    said = message if reason in _OF_LINES else visible(message)
-    return paragraph(with_remedy(said, visible(remedy)))
+    return paragraph(with_remedy(told(message, reason), visible(remedy)))
 
 
 def open_console() -> Console:
@@ -98,7 +67,7 @@ def error(said: PathAssetsError | str) -> None:
         logger.error("%s", said)
         return
     if isinstance(said, str):
-        text = paragraph(said)
+        text = visible(said)
     else:
         text = explained(said.message, said.remedy, said.reason)
     _Console(stderr=True).print(f"[bold red]error:[/] {escape(text)}")
@@ -109,14 +78,14 @@ def progress(title: str, n_items: int) -> Iterator[Callable[[str], None]]:
     """A bar in a terminal, plain lines in a log; call the result with one line (or '') an item."""
     console = open_console()
     if not console.is_terminal:
-        yield lambda line: console.print(paragraph(line), markup=False) if line else None
+        yield lambda line: console.print(visible(line), markup=False) if line else None
         return
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task(title, total=n_items)
 
         def advance(line: str) -> None:
             if line:
-                bar.console.print(paragraph(line), markup=False)
+                bar.console.print(visible(line), markup=False)
             bar.advance(task)
 
         yield advance

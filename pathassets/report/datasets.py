@@ -15,12 +15,12 @@ from rich.table import Table
 from pathassets.catalog.releases.records import AcceptedFinding, ReleaseRecord
 from pathassets.core.datasets.changes import DatasetChanges
 from pathassets.core.datasets.withdrawn import Withdrawn
-from pathassets.core.text import counted, visible
+from pathassets.core.text import counted, visible, visible_lines
 from pathassets.core.units import volume
 from pathassets.engine.datasets.verify import Verified
 from pathassets.engine.platform.datasets.show import ShownVersion
 from pathassets.engine.platform.datasets.versions import DatasetVersion
-from pathassets.report.console import open_console, paragraph
+from pathassets.report.console import open_console
 from pathassets.report.json_text import json_text
 
 MAX_ROWS = 50
@@ -89,7 +89,7 @@ def version_page(shown: ShownVersion) -> None:
         _print_table("slides by part and label", shown.counts)
         _print_table("left out", shown.left_out)
     for one in shown.findings:
-        said = escape(paragraph(f"{one.message}. {one.remedy}"))
+        said = _plain(f"{one.message}. {one.remedy}")
         console.print(f"[red]blocked[/] {one.finding} {said}")
     for accepted in shown.accepted:
         console.print(f"[yellow]accepted[/] {_plain(accepted_line(accepted))}")
@@ -188,7 +188,7 @@ def copied_lines(name: str, to: Path, n_slides: int, left_out: Sequence[Withdraw
     said = f"{counted(n_slides, 'slide')} of {name} copied: "
     lines = [f"{said}pathassets.load_dataset({str(to)!r}{argument})"]
     lines += [f"left out: {one}" for one in left_out]
-    return visible("\n".join(lines), keep="\n")
+    return visible_lines(lines)
 
 
 def accepted_line(accepted: AcceptedFinding) -> str:

@@ -14,7 +14,7 @@ from pathassets.engine.platform.inbox.overview import InboxOverview, ListedTable
 from pathassets.engine.platform.inbox.tables import TableOutcome
 from pathassets.engine.platform.ingestion.ingest import Registration
 from pathassets.engine.slides.tile_check import Check
-from pathassets.report.console import open_console, paragraph
+from pathassets.report.console import open_console
 from pathassets.report.json_text import json_text
 
 MAX_LISTED = 50
@@ -51,7 +51,7 @@ def check(done: Check) -> None:
             markup=False,
         )
     for fault in done.faults[:MAX_FAULTS]:
-        console.print(f"  {fault.reason:12} {fault}", markup=False, style="red")
+        console.print(visible(f"  {fault.reason:12} {fault}"), markup=False, style="red")
     if n_bad > MAX_FAULTS:
         again = f"pathassets check {shlex.quote(str(done.path))} --json has all"
         console.print(visible(f"  … and {n_bad - MAX_FAULTS} more; {again}"), markup=False)
@@ -107,7 +107,7 @@ def inbox_lists(found: InboxOverview) -> None:
         console.print(title, markup=False, style="bold")
         shown = list(lines)
         for line in shown[:MAX_LISTED]:
-            console.print(f"  {paragraph(visible(line))}", markup=False, style=style)
+            console.print(f"  {visible(line)}", markup=False, style=style)
         if len(shown) > MAX_LISTED:
             console.print(f"  … and {len(shown) - MAX_LISTED} more; --json has all")
 

@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from pathassets.core.text import counted, visible
 from pathassets.engine.platform.provenance.causes import Reached, Stale
-from pathassets.report.console import open_console, paragraph
+from pathassets.report.console import open_console
 from pathassets.report.json_text import json_text
 
 SHOWN_CHANGES = 5
@@ -53,7 +53,7 @@ def stale_list(found: Sequence[Stale]) -> None:
         place = by_change.setdefault(("/".join(one.address.key), _why(one)), [])
         place.append(one.address.partition_key)
     for (asset, why), slides in by_change.items():
-        console.print(f"[yellow]stale[/] [bold]{_plain(asset)}[/] {escape(paragraph(why))}")
+        console.print(f"[yellow]stale[/] [bold]{_plain(asset)}[/] {escape(why)}")
         named = ", ".join(_plain(one) for one in slides[:SHOWN_SLIDES])
         more = f", {len(slides) - SHOWN_SLIDES} more" if len(slides) > SHOWN_SLIDES else ""
         console.print(f"    {counted(len(slides), 'artifact')}: {named}{more}")

@@ -11,7 +11,7 @@ from pathassets.catalog.upkeep.hashing import HashAge
 from pathassets.catalog.upkeep.numbered import CarriedOver
 from pathassets.catalog.upkeep.outliving import KeptOut
 from pathassets.catalog.upkeep.stated import WentOver
-from pathassets.core.text import counted, visible
+from pathassets.core.text import counted, visible, visible_lines
 from pathassets.core.units import volume
 from pathassets.engine.platform.upkeep.backup import BackedUp
 from pathassets.engine.platform.upkeep.clearing.garbage import Cause, Garbage
@@ -20,7 +20,7 @@ from pathassets.engine.platform.upkeep.forget import Gone
 from pathassets.engine.platform.upkeep.restore import Restored
 from pathassets.engine.platform.upkeep.scrub import Scrubbed
 from pathassets.engine.platform.upkeep.stored import FIX
-from pathassets.report.console import open_console, paragraph
+from pathassets.report.console import open_console
 from pathassets.report.json_text import json_text
 
 N_ALIKE = 3
@@ -38,7 +38,7 @@ def finding(treated: Treated) -> None:
         said += f"; could not be mended: {treated.failed}"
     else:
         said += f". {found.remedy}" + (" [--fix]" if found.can_fix else "")
-    open_console().print(paragraph(visible(said)), markup=False)
+    open_console().print(visible(said), markup=False)
 
 
 def findings_end(tally: Tally, *, is_whole: bool) -> str:
@@ -90,9 +90,7 @@ def finding_json(treated: Treated) -> str:
 def backup_line(file: Path, done: BackedUp) -> str:
     """Say what a backup holds, and what it could not keep."""
     said = f"{file}: {counted(done.n_slides, 'slide')}, {counted(done.n_annotations, 'annotation')}"
-    return visible(
-        "\n".join([f"{said}, {volume(done.n_bytes)}", *_lacking(done.lacking)]), keep="\n"
-    )
+    return visible_lines([f"{said}, {volume(done.n_bytes)}", *_lacking(done.lacking)])
 
 
 def restore_line(done: Restored) -> str:
@@ -112,7 +110,7 @@ def restore_line(done: Restored) -> str:
             "or restore once more, --force --instead-of URL, where a catalog is left that knows"
         )
     said += [f"{one}; until it is there, what follows from it cannot run" for one in done.unread]
-    return visible("\n".join([*said, *_lacking(done.lacking)]), keep="\n")
+    return visible_lines([*said, *_lacking(done.lacking)])
 
 
 def _kept_out(kept_out: Iterable[KeptOut]) -> list[str]:
@@ -169,7 +167,7 @@ def scrubbed(done: Scrubbed) -> None:
     """Print what was read, each artifact that is damaged, and how old the oldest look is."""
     console = open_console()
     for address, damage in done.damaged:
-        console.print(paragraph(visible(f"damaged {address}: {damage}")), markup=False)
+        console.print(visible(f"damaged {address}: {damage}"), markup=False)
     said = f"read {counted(done.n_artifacts, 'artifact')}, {volume(done.n_bytes)}; "
     said += f"{len(done.damaged)} damaged"
     if done.oldest_at is not None:
@@ -225,4 +223,4 @@ def gone_lines(gone: Gone) -> str:
         "its id may stay in the tags and words of Dagster's runs; it is in older backups, and in "
         "what a restore put aside before"
     )
-    return visible("\n".join(lines), keep="\n")
+    return visible_lines(lines)

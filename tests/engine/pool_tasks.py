@@ -1,6 +1,7 @@
 """What workers are given in tests: a module, for a worker imports a task by its name."""
 
 import errno
+import logging
 import os
 import resource
 import signal
@@ -35,6 +36,10 @@ def is_worker(process):
 
 def square(x):
     return x * x
+
+
+def warn(name):
+    logging.getLogger("pathassets").warning("%s: warned", name)
 
 
 def raise_error():

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from pathassets import report
+from pathassets.core.text import visible
 from pathassets.engine.platform.platform import open_to_read
 from pathassets.engine.platform.selection import choose_slides
 from pathassets.engine.platform.standing.troubles import Troubles
@@ -33,5 +34,5 @@ def report_command(slides: tuple[str, ...], target: Path | None, features: str) 
             begin=lambda n: shown.enter_context(report.progress("looking at slides", n)),
         )  # fmt: skip
         left_out = left_out_cells(platform, [one.key for one in platform.recipe.entries])
-    click.echo(written)
+    click.echo(visible(str(written)))
     report.troubles(Troubles(), left_out)

@@ -13,6 +13,7 @@ from pathassets import report
 from pathassets.adapters.telemetry.apprise import require_known
 from pathassets.cli.home import opened
 from pathassets.cli.options import SOME_FAILED
+from pathassets.core.text import visible
 from pathassets.engine.platform.cohort_page.address import COHORT
 from pathassets.engine.platform.platform import open_platform
 from pathassets.engine.settings import Settings, dagster_environment, read_settings
@@ -50,7 +51,8 @@ def ui(ctx: click.Context, port: int, public: tuple[str, ...], *, is_read_only: 
     _make_ready(settings, is_read_only=is_read_only)
     settings.home.mkdir(parents=True, exist_ok=True)
     os.chdir(settings.home)
-    click.echo(f"Dagster UI: http://{LOOPBACK}:{port} (state in {settings.dagster_home})")
+    state = visible(str(settings.dagster_home))
+    click.echo(f"Dagster UI: http://{LOOPBACK}:{port} (state in {state})")
     click.echo(f"all slides: http://{LOOPBACK}:{port}{COHORT}")
     sys.stdout.flush()
     try:

@@ -14,7 +14,7 @@ SHOWN_CHARS = 72
 
 def fault(text: str, span: Span, fact: str, *, remedy: str) -> SelectionError:
     """Build the error of what stands at `span` of a text."""
-    return SelectionError(f"selection: {fact}\n{pointed(text, span)}", remedy=remedy)
+    return SelectionError(f"selection: {visible(fact)}\n{pointed(text, span)}", remedy=remedy)
 
 
 def pointed(text: str, span: Span) -> str:

@@ -34,7 +34,7 @@ from pathassets.defs.dagster_internals import (
 )
 from pathassets.defs.page.guard import LOOPBACK, Guard, origin_of, own_origins
 from pathassets.defs.page.metrics import WithMetrics
-from pathassets.engine.logs import log_as_told
+from pathassets.engine.logs import log_to_stderr
 
 logger = logging.getLogger(__name__)
 
@@ -80,8 +80,7 @@ class Page:
 
 def serve_page(page: Page, beside: Mapping[str, ASGIApp]) -> None:
     """Serve the page of the instance that DAGSTER_HOME names, until a signal asks for the end."""
-    is_json = log_as_told()
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    is_json = log_to_stderr()
     with dg.DagsterInstance.get() as instance:
         instance.optimize_for_webserver(
             DEFAULT_DB_STATEMENT_TIMEOUT, DEFAULT_POOL_RECYCLE, DEFAULT_POOL_MAX_OVERFLOW

@@ -85,12 +85,20 @@ def main() -> None:
     pipe = Connection(pipe_fd)
     try:
         sys.path[:] = pipe.recv()
+        _log_as_told()
         serve: Serve = pickle.loads(pipe.recv_bytes())  # noqa: S301 - our own parent wrote it
         serve(pipe)
     except (EOFError, OSError):  # the parent closed the pipe
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)  # to take down what was imported would take 0.2 s with torch
+
+
+def _log_as_told() -> None:
+    """Log as the settings say, which the parent's handlers do not reach here."""
+    from pathassets.engine.logs import log_as_told  # noqa: PLC0415 - by the parent's sys.path
+
+    log_as_told()
 
 
 def _end_with(parent: int) -> None:

@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -223,5 +224,29 @@ def test_a_page_to_read_changes_nothing_is_at_home_behind_a_proxy_and_logs_as_js
             switch_on(daemon, "https://other.example")
         with urllib.request.urlopen(f"{daemon.url}/metrics", timeout=60) as reply:  # noqa: S310
             assert b"\npathassets_slides 1.0\n" in reply.read()
+    assert all(isinstance(line, dict) for line in all_of_json(log))
+
+
+def all_of_json(log: Path) -> list[dict[str, Any]]:
+    """All that was said, but for where the pages are."""
     told = [line for line in log.read_text().splitlines() if not line.startswith(WHERE)]
-    assert [line for line in told if not isinstance(json.loads(line), dict)] == []
+    return [json.loads(line) for line in told]
+
+
+def test_what_is_said_of_runs_that_the_page_starts_is_json_where_that_is_asked_for(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    write_slide(tmp_path / "a.svs", 1)
+    json_logs = {"PATHASSETS_LOG_FORMAT": "json"}
+    pathassets(tmp_path, "ingest", tmp_path / "a.svs", **json_logs)
+    log = tmp_path / "ui.log"
+    with running(tmp_path, log, **json_logs) as daemon:
+        run_ids = {run["runId"] for run in daemon.end_of_runs(daemon.backfill(daemon.partitions()))}
+        assert daemon.launch("gc") == "SUCCESS"
+    lines = all_of_json(log)
+    ended = {
+        line["job"]: line["run_id"] for line in lines if line.get("event") == "PIPELINE_SUCCESS"
+    }
+    assert ended.keys() == {"__ASSET_JOB", "gc"}
+    assert run_ids == {ended["__ASSET_JOB"]}

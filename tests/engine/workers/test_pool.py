@@ -1,4 +1,5 @@
 import errno
+import json
 import logging
 import math
 import os
@@ -26,6 +27,7 @@ from tests.engine.pool_tasks import (
     opencv_threads,
     pid_of,
     square,
+    warn,
     workers_now,
 )
 from tests.engine.workers_contract import are_gone, is_alive
@@ -283,6 +285,15 @@ def test_a_worker_has_no_standard_input_and_what_can_be_imported_here(tmp_path, 
     import only_here  # noqa: PLC0415  (it exists only now)
 
     assert list(pool().imap(only_here.read, [0])) == [(0, "")]
+
+
+def test_a_worker_logs_as_its_parent_a_line_for_a_record(capfd, monkeypatch):
+    list(pool().imap(warn, ["a\nb"]))
+    monkeypatch.setenv("PATHASSETS_LOG_FORMAT", "json")
+    list(pool().imap(warn, ["a\nb"]))
+    as_text, as_json = capfd.readouterr().err.splitlines()
+    assert as_text == r"a\nb: warned"
+    assert json.loads(as_json)["message"] == "a\nb: warned"
 
 
 def test_ctrl_c_is_for_the_parent():
