@@ -13,6 +13,7 @@ import click
 from pathassets import report
 from pathassets.cli.home import opened
 from pathassets.cli.options import SOME_FAILED, WORDS, Number
+from pathassets.engine.platform.other_catalogs import require_no_other
 from pathassets.engine.platform.platform import open_to_read
 from pathassets.engine.platform.upkeep.backup import write_backup
 from pathassets.engine.platform.upkeep.clearing.garbage import (
@@ -181,6 +182,7 @@ def gc(*, is_meant: bool, dry_run: bool, older_than_days: float, as_json: bool) 
             found = remove_garbage(platform, older_than_days=older_than_days)
     else:
         with open_to_read(read_settings()) as platform:
+            require_no_other(platform.store, platform.catalog)
             found = find_garbage(platform, older_than_days=older_than_days)
     if as_json:
         click.echo(report.garbage_json(found, is_removed=is_meant))

@@ -54,8 +54,8 @@ Lines = Mapping[str, Iterable[str]]
 Settle = Callable[[Outlived], None]
 """Does what is to be done before a catalog is there, of which some slides stay out."""
 _BYTES = "$bytes"
-_OF_RECIPE = frozenset({"plan", "encoder", "dataset_plan", "dataset_rows"})
-"""Tables that a command which only asks may have filled, where there was no catalog."""
+_OF_RECIPE = frozenset({"plan", "encoder", "dataset_plan", "dataset_rows", "catalog_identity"})
+"""Tables that a command may have filled which states nothing, where there was no catalog."""
 
 
 class Dumping(UpkeepPart):

@@ -9,6 +9,7 @@ from typing import Literal
 
 FindingKind = Literal[
     "open_to_others",
+    "store_shared",
     "alerts_unknown",
     "catalog_damaged",
     "catalog_old",

@@ -240,7 +240,8 @@ def _homeless(platform: Platform, address: Address) -> Finding:
         evidence=f"it is whole, and the catalog has no slide {slide_id}"
         if gone is None
         else f"it is whole, and its slide was {gone.told}",
-        remedy="Ingest its slide again, or restore the catalog; else remove it"
+        remedy="Ingest its slide again, or restore the catalog; else remove it, unless another "
+        "catalog uses this store"
         if gone is None
         else f"Remove {platform.store.uri_of(address)}",
     )
