@@ -165,20 +165,33 @@ def test_strays_and_links_in_the_store_are_put_aside_and_links_not_followed(home
     elsewhere = home / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "kept").write_text("kept")
-    (home / "store" / "notes.txt").write_text("mine")
+    (home / "store" / "features" / "notes.txt").write_text("mine")
     (home / "store" / "features" / "link").symlink_to(elsewhere)
-    (home / "store" / "old_results").mkdir()
     (features(home, "a") / "extra").write_text("extra")
-    assert {Path(one["subject"]).name for one in findings()["stray"]} == {
-        "notes.txt",
-        "link",
-        "old_results",
-    }
+    assert {Path(one["subject"]).name for one in findings()["stray"]} == {"notes.txt", "link"}
     findings("--fix", "--bytes")
     assert findings("--bytes") == {}
     aside = home / "store" / ".aside"
-    assert {path.name for path in aside.rglob("*")} >= {"notes.txt", "link", "old_results", "extra"}
+    assert {path.name for path in aside.rglob("*")} >= {"notes.txt", "link", "extra"}
     assert [path.name for path in elsewhere.iterdir()] == ["kept"]
+
+
+def test_what_somebody_has_beside_the_stages_is_noted_and_left_where_it_is(home: Path) -> None:
+    store = home / "store"
+    (store / "scans").mkdir()
+    shutil.copy(home / "scans" / "a.svs", store / "scans" / "a.svs")
+    shutil.copy(home / "scans" / "b.svs", store / "features" / "b.svs")
+    (store / "report.pdf").write_text("a patient's")
+    output("ingest", store / "scans", store / "features" / "b.svs")
+    told = findings("--fix")["stray"]
+    assert {one["subject"] for one in told} == {
+        str(store / name) for name in ("scans", "report.pdf", "features/b.svs")
+    }
+    assert {one["is_note"] for one in told} == {True}
+    assert (store / "scans" / "a.svs").is_file()
+    assert (store / "features" / "b.svs").is_file()
+    assert (store / "report.pdf").is_file()
+    assert "nothing contradicts anything; 3 notes" in output("doctor")
 
 
 def test_what_a_killed_run_left_is_found_and_what_a_live_one_holds_is_not(home: Path) -> None:
@@ -350,13 +363,13 @@ def test_folders_that_others_may_enter_are_closed(home: Path) -> None:
 def test_a_store_that_is_read_only_is_examined_and_nothing_is_written(home: Path) -> None:
     folder = features(home, "a")
     (folder / CHUNK).unlink()
-    (home / "store" / "notes.txt").write_text("mine")
+    (home / "store" / "features" / "notes.txt").write_text("mine")
     with read_only(home / "store"):
         found = findings("--fix")
     assert [one["subject"] for one in found["artifact_damaged"]]
     [stray] = found["stray"]
     assert "not writable" in stray["failed"]
-    assert (home / "store" / "notes.txt").is_file()
+    assert (home / "store" / "features" / "notes.txt").is_file()
 
 
 def test_a_home_that_is_read_only_is_examined_and_that_dagster_cannot_say_anything_is_found(
@@ -382,7 +395,7 @@ def test_a_recipe_that_is_none_is_a_finding_and_stops_no_backup(home: Path) -> N
 
 
 def test_a_name_that_gives_orders_to_the_terminal_is_written_out(home: Path) -> None:
-    (home / "store" / "\x1b[2Jgone").write_text("x")
+    (home / "store" / "features" / "\x1b[2Jgone").write_text("x")
     said = output("doctor", code=1)
     assert "\x1b" not in said
     assert "\\x1b[2Jgone" in said

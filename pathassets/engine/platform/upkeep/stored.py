@@ -143,6 +143,16 @@ def _leftover(upkeep: Upkeep, left: Stray) -> Finding:
 
 
 def _stray(platform: Platform, stray: Stray) -> Finding:
+    """Something that nobody published; put aside only where nothing but the store's own may be."""
+    top, _, _ = stray.place.removeprefix(f"{platform.store.where}/").partition("/")
+    if top not in STAGES or _holds_slide(platform, stray.place):
+        return Finding(
+            kind="stray",
+            subject=stray.place,
+            evidence=f"{stray.what}, and may be somebody's: it is left alone",
+            remedy="Take it elsewhere, or give the store a folder of its own (PATHASSETS_STORE)",
+            is_note=True,
+        )
     return Finding(
         kind="stray",
         subject=stray.place,
@@ -150,6 +160,12 @@ def _stray(platform: Platform, stray: Stray) -> Finding:
         remedy=f"Take it elsewhere; {FIX} puts it aside",
         mend=partial(_aside, platform, stray.place, is_file=stray.is_file),
     )
+
+
+def _holds_slide(platform: Platform, place: str) -> bool:
+    """Whether a registered slide is, or lies in, what is at a path or URL of the store."""
+    beside = platform.catalog.paths_below([place.rpartition("/")[0]])
+    return any(one == place or one.startswith(f"{place}/") for one in beside)
 
 
 def _unlisted(platform: Platform, address: Address) -> Iterator[Finding]:
