@@ -23,7 +23,13 @@ from pathassets.adapters.objects.place import ObjectPlace, StoredObject, open_pl
 from pathassets.adapters.objects.remote_file import FilePlace, RemoteFile
 from pathassets.adapters.objects.urls import BUCKETS, WEB, is_key
 from pathassets.adapters.openslide.members import SUFFIXES, names_in_index, slide_stamp
-from pathassets.errors import ObjectMissing, SlideUnreadable, SpecError, StoreError
+from pathassets.errors import (
+    ObjectMissing,
+    SlideUnreadable,
+    SpecError,
+    StorageUnavailable,
+    StoreError,
+)
 
 _PASSED = (".", "~")
 """Names that begin so are being written, or of no concern."""
@@ -86,7 +92,7 @@ def look_at(file: RemoteFile) -> RemoteSlide:
 
     Raises:
         SlideUnreadable: there is no such object.
-        StoreError: the storage cannot be asked.
+        StoreError: the storage cannot be asked, or has no such bucket.
     """
     place = open_place(str(file.parent))
     try:
@@ -94,6 +100,17 @@ def look_at(file: RemoteFile) -> RemoteSlide:
         return RemoteSlide(file=file, members=tuple(_with_others(file, own, place)))
     except ObjectMissing as error:
         raise _missing(file, place) from error
+
+
+def answers(file: RemoteFile) -> bool:
+    """Whether the storage of an object answers at all, be it with a refusal."""
+    try:
+        next(open_place(str(file.parent)).objects(), None)
+    except StorageUnavailable:
+        return False
+    except StoreError:
+        pass
+    return True
 
 
 def find_remote_slides(folder: RemoteFile) -> tuple[list[RemoteFile], bool]:
@@ -260,6 +277,11 @@ def _etag_of(members: tuple[StoredObject, ...]) -> str:
 
 
 def _missing(file: RemoteFile, place: ObjectPlace) -> SlideUnreadable:
+    """What is said of an object that isn't there.
+
+    Raises:
+        ObjectMissing: nor is its bucket.
+    """
     if _with_slash(file.name, place) is not None:
         return SlideUnreadable(
             file,
@@ -276,12 +298,18 @@ def _missing(file: RemoteFile, place: ObjectPlace) -> SlideUnreadable:
 
 
 def _with_slash(name: str, place: ObjectPlace) -> StoredObject | None:
-    """The object for which one that isn't there is listed: its key has a slash more."""
+    """The object for which one that isn't there is listed: its key has a slash more.
+
+    Raises:
+        ObjectMissing: there is no bucket.
+    """
     if place.url.scheme not in BUCKETS:
         return None
     try:
         first = next(place.objects(name), None)
-    except StoreError:  # it is missing all the same
+    except StoreError as error:  # it is missing all the same
+        if isinstance(error, ObjectMissing) and error.uri == place.url.root:
+            raise  # of which the answer on the object says nothing
         return None
     return first if first is not None and first.key == name else None
 

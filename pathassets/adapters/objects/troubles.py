@@ -27,9 +27,7 @@ FOREIGN = (foreign.BaseError, OSError, ValueError)
 """What the functions of obstore raise."""
 _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>([A-Za-z]{3,40})</Code>")
-_UNREMOVED = re.compile(
-    r'DeleteFailed \{\s*path: "((?:[^"\\]|\\.)*)",\s*code: "([A-Za-z]{3,40})"'
-)
+_UNREMOVED = re.compile(r'DeleteFailed \{\s*path: "((?:[^"\\]|\\.)*)",\s*code: "([A-Za-z]{3,40})"')
 """Why an object stays, where the answer as a whole is 200."""
 _KEY = re.compile(r'Path "(.{1,1024}?)"(?: contained|: )', re.DOTALL)
 """Of an object whose name stops a listing."""
@@ -63,7 +61,7 @@ _NO_TLS, _NO_TRUST = "InvalidContentType", "InvalidCertificate"
 _WITHOUT_LOGIN = "Copy the file here, or serve it without a login"
 _N_BAD, _N_UNKNOWN, _N_REFUSED, _N_SHORTER, _N_BUSY, _N_BROKEN = 400, 401, 403, 416, 429, 500
 _LACKING, _LACKED = (501, 505), "NotImplemented"
-"""Of statuses from 500 on those that say that it will never be otherwise. Source: RFC 9110, 15.6."""
+"""Of statuses from 500 on those that no second try changes. Source: RFC 9110, 15.6."""
 _WEB_REFUSALS = {_N_UNKNOWN: "asks for a login (401)", _N_REFUSED: "refuses it (403)"}
 _N_KEY_CHARS = 1_100
 """No key is longer."""
