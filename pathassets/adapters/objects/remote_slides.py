@@ -73,7 +73,7 @@ class RemoteSlide:
     @property
     def folder(self) -> ObjectPlace:
         """Where its objects are."""
-        return open_place(str(self.file.parent))
+        return _open(self.file.parent)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +94,7 @@ def look_at(file: RemoteFile) -> RemoteSlide:
         SlideUnreadable: there is no such object.
         StoreError: the storage cannot be asked, or has no such bucket.
     """
-    place = open_place(str(file.parent))
+    place = _open(file.parent)
     try:
         own = _readable(place.head(file.name), place)
         return RemoteSlide(file=file, members=tuple(_with_others(file, own, place)))
@@ -105,7 +105,7 @@ def look_at(file: RemoteFile) -> RemoteSlide:
 def answers(file: RemoteFile) -> bool:
     """Whether the storage of an object answers at all, be it with a refusal."""
     try:
-        next(open_place(str(file.parent)).objects(), None)
+        next(_open(file.parent).objects(), None)
     except StorageUnavailable:
         return False
     except StoreError:
@@ -160,7 +160,7 @@ def objects_in(folder: RemoteFile, suffixes: Collection[str] = ()) -> FoundObjec
     by_folder: dict[str, list[StoredObject]] = defaultdict(list)
     others: list[tuple[RemoteFile, FileStamp]] = []
     endings = tuple(suffixes)
-    listing = list_past_odd_keys(open_place(str(folder)))
+    listing = list_past_odd_keys(_open(folder))
     folders = _folders_of(listing.objects)
     for one in listing.objects:
         is_folder = not one.size_bytes and one.key in folders
@@ -171,6 +171,10 @@ def objects_in(folder: RemoteFile, suffixes: Collection[str] = ()) -> FoundObjec
                 others.append((file, RemoteSlide(file=file, members=(one,)).stamp))
     slides = [one for above in sorted(by_folder) for one in _slides_in(folder, above, by_folder)]
     return FoundObjects(slides=slides, others=others, is_whole=listing.is_whole)
+
+
+def _open(folder: RemoteFile) -> ObjectPlace:
+    return open_place(str(folder), is_only_read=True)
 
 
 def _folders_of(objects: Iterable[StoredObject]) -> set[str]:
@@ -201,7 +205,7 @@ def _slides_in(
         elif file.suffix.lower() == ".mrxs":
             others = _listed_below(f"{above}/{file.stem}".strip("/"), file.stem, by_folder)
         elif file.suffix.lower() in {".vms", ".vmu"}:
-            others = _named_beside(file, open_place(str(folder)))
+            others = _named_beside(file, _open(folder))
         yield RemoteSlide(file=file, members=(own, *others))
 
 
@@ -326,7 +330,7 @@ def stamp_at(place: FilePlace) -> FileStamp:
     try:
         return look_at(place).stamp
     except SlideUnreadable:
-        own = _with_slash(place.name, open_place(str(place.parent)))
+        own = _with_slash(place.name, _open(place.parent))
         if own is None:
             raise
         return RemoteSlide(file=place, members=(own,)).stamp  # as the listing shows it

@@ -48,9 +48,12 @@ _LOG_IN = (
     'export-credentials --format env)"), GOOGLE_APPLICATION_CREDENTIALS, or '
     "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY"
 )
-_WHAT = "what they need there (read, list, write and delete)"
-_GRANT = f"Grant these credentials {_WHAT}"
-_LOOK = f"Look whether the keys are right and not expired; then grant them {_WHAT}"
+_OF_STORE, _OF_SLIDES = "read, list, write and delete", "read and list"
+_GRANT = "Grant these credentials what they need there ({rights})"
+_LOOK = (
+    "Look whether the keys are right and not expired; then grant them what they need there "
+    "({rights})"
+)
 """Of an answer that says no more than no, as every one to HEAD."""
 _DENIED = "AccessDenied"
 _REGION = "Set AWS_REGION to the region of the bucket"
@@ -67,13 +70,16 @@ _N_KEY_CHARS = 1_100
 """No key is longer."""
 
 
-def trouble_of(error: Exception, url: str, root: str) -> PathAssetsError:
+def trouble_of(
+    error: Exception, url: str, root: str, *, is_only_read: bool = False
+) -> PathAssetsError:
     """What an error of obstore means, told of an object or of the bucket that it should be in.
 
     Args:
         error: As obstore raised it.
         url: Of the object or folder.
         root: Of its bucket.
+        is_only_read: Whether nothing is ever written there.
     """
     said = str(error)
     code = next(iter(_CODE.findall(said)), "")
@@ -90,7 +96,8 @@ def trouble_of(error: Exception, url: str, root: str) -> PathAssetsError:
         return _of_web(error, status, url) or _of_answer(error, code, status, url)
     for key, reason in _UNREMOVED.findall(said):
         return _unremoved(reason, f"{root}/{key}", root)
-    return _of_who_asks(error, code, status, root) or _of_answer(error, code, status, url)
+    rights = _OF_SLIDES if is_only_read else _OF_STORE
+    return _of_who_asks(error, code, status, root, rights) or _of_answer(error, code, status, url)
 
 
 def _of_web(error: Exception, status: int, url: str) -> PathAssetsError | None:
@@ -106,7 +113,9 @@ def _of_web(error: Exception, status: int, url: str) -> PathAssetsError | None:
     return None
 
 
-def _of_who_asks(error: Exception, code: str, status: int, root: str) -> PathAssetsError | None:
+def _of_who_asks(
+    error: Exception, code: str, status: int, root: str, rights: str
+) -> PathAssetsError | None:
     """What is wrong with the credentials, where they are at fault."""
     if code in _WRONG_KEYS or status == _N_UNKNOWN:
         return StoreError(root, f"does not know these credentials{_called(code)}", remedy=_LOG_IN)
@@ -114,7 +123,7 @@ def _of_who_asks(error: Exception, code: str, status: int, root: str) -> PathAss
         said = f"there are no credentials for it on {platform.node()}"
         return StoreError(root, said, remedy=f"{_LOG_IN}; of a cluster on each node")
     if isinstance(error, foreign.PermissionDeniedError | PermissionError) or status == _N_REFUSED:
-        remedy = _GRANT if code == _DENIED else _LOOK
+        remedy = (_GRANT if code == _DENIED else _LOOK).format(rights=rights)
         return StoreError(root, f"refuses this to these credentials{_called(code)}", remedy=remedy)
     return None
 
@@ -145,7 +154,7 @@ def _unremoved(code: str, url: str, root: str) -> StoreError:
     """What is said of an object that stays, of those that were to be removed by one request."""
     if code == _DENIED:
         said = f"lets these credentials remove nothing{_called(code)}"
-        return StoreError(root, said, remedy=_GRANT)
+        return StoreError(root, said, remedy=_GRANT.format(rights=_OF_STORE))
     if code == _NO_OBJECT:
         return ObjectMissing(url, "is not there")
     if code in _PASSING:

@@ -25,7 +25,8 @@ from obstore.store import LocalStore, MemoryStore
 
 from pathassets.adapters.objects import place as module
 from pathassets.adapters.objects.place import ObjectPlace, open_place
-from pathassets.adapters.objects.remote_file import place_of
+from pathassets.adapters.objects.remote_file import RemoteFile, place_of
+from pathassets.adapters.objects.remote_slides import look_at, slides_below
 from pathassets.adapters.objects.urls import parse_url
 from pathassets.errors import (
     ObjectMissing,
@@ -344,6 +345,18 @@ def test_a_storage_that_cannot_do_what_is_needed_is_not_asked_again(
         open_place("s3://bucket/x").put_if_absent("a", b"")
     assert not is_passing(told.value)
     assert "Use another storage" in told.value.remedy
+
+
+def test_slides_need_no_right_to_write(canned_server: CannedServer):
+    canned_server.answer(403, "<Error><Code>AccessDenied</Code></Error>")
+    slide = place_of("s3://bucket/x/a.svs")
+    assert isinstance(slide, RemoteFile)
+    with pytest.raises(StoreError, match=r"refuses this.* need there \(read and list\)$"):
+        look_at(slide)
+    with pytest.raises(StoreError, match=r"need there \(read and list\)$"):
+        slides_below(slide)
+    with pytest.raises(StoreError, match=r"need there \(read, list, write and delete\)$"):
+        open_place("s3://bucket/store").read("a")
 
 
 def test_a_server_that_begins_again_within_seconds_is_waited_for(canned_server: CannedServer):
