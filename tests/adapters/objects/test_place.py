@@ -376,13 +376,17 @@ def test_a_server_that_begins_again_within_seconds_is_waited_for(canned_server: 
         f"https://lab.example/a.svs?X-Amz-Signature={SECRET}",
         f"az://box/x?sig={SECRET}",
         f"https://lab.example/a#{SECRET}",
+        f"http://{KEY_ID}:{SECRET}@lab.example/a.svs",
+        f"http://lab.example:x/a.svs?token={SECRET}",
     ],
 )
 def test_a_url_with_a_secret_is_refused_without_it(url: str):
     with pytest.raises(SpecError) as caught:
         open_place(url)
     assert SECRET not in str(caught.value)
-    assert "environment" in caught.value.remedy
+    is_web = url.startswith("http")
+    assert ("has to answer without a login" in caught.value.remedy) is is_web
+    assert ("environment" in caught.value.remedy) is not is_web
 
 
 @pytest.mark.parametrize(
