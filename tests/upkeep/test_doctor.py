@@ -11,12 +11,15 @@ import stat
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from pathassets.adapters.store.folder_store import FolderStore
 from pathassets.catalog.records import AttemptRecord
 from pathassets.core.address import Address
 from pathassets.defs.instance import open_instance
 from pathassets.defs.partitions import SLIDES, slide_order
 from pathassets.engine.settings import read_settings
+from pathassets.errors import StorageUnavailable
 from tests.unprivileged import read_only
 from tests.upkeep.home import (
     CHUNK,
@@ -25,6 +28,7 @@ from tests.upkeep.home import (
     findings,
     flip,
     ids,
+    invoke,
     opened,
     output,
     status,
@@ -159,6 +163,25 @@ def test_a_broken_folder_without_a_row_is_put_aside_and_kept(home: Path) -> None
     [kept] = (home / "store" / ".aside").rglob("half")
     assert kept.read_text() == "half of something"
     assert findings() == {}
+
+
+def test_what_a_store_that_does_not_answer_has_is_neither_broken_nor_put_aside(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output("dataset", "freeze", "cohort", "--who", "Ann", "--why", "paper")
+    unknown = features(home, "a").with_name("f" * 16)
+    shutil.copytree(features(home, "a"), unknown)
+
+    def silent(self: FolderStore, address: Address) -> None:
+        raise StorageUnavailable(self.uri_of(address), "does not answer", remedy="Wait")
+
+    monkeypatch.setattr(FolderStore, "read_whole", silent)
+    said = invoke("doctor", "--fix")
+    assert said.exit_code == 2
+    assert "does not answer. Wait" in said.stderr
+    shutil.rmtree(unknown)
+    said = invoke("doctor")  # comes to the release
+    assert (said.exit_code, "release_" in said.stdout) == (2, False)
 
 
 def test_strays_and_links_in_the_store_are_put_aside_and_links_not_followed(home: Path) -> None:

@@ -85,6 +85,8 @@ class ObjectPlace:
 
     url: ObjectUrl
     _store: ObjectStore
+    is_only_read: bool = False
+    """Whether nothing is ever written there, as to slides: who is refused needs no more."""
 
     def url_of(self, key: str) -> str:
         """URL of an object, as people are told it."""
@@ -336,7 +338,8 @@ class ObjectPlace:
         try:
             return act()
         except FOREIGN as error:
-            trouble = trouble_of(error, self.url_of(key), self.url.root)
+            where, root = self.url_of(key), self.url.root
+            trouble = trouble_of(error, where, root, is_only_read=self.is_only_read)
         except BaseException as error:
             if not is_panic(error):
                 raise
@@ -344,7 +347,7 @@ class ObjectPlace:
         raise trouble
 
 
-def open_place(url: str) -> ObjectPlace:
+def open_place(url: str, *, is_only_read: bool = False) -> ObjectPlace:
     """Open a place of objects; nothing is asked of it yet.
 
     Raises:
@@ -354,7 +357,7 @@ def open_place(url: str) -> ObjectPlace:
     parts = parse_url(url)
     check_endpoints(parts.scheme)
     try:
-        return ObjectPlace(parts, _open(parts))
+        return ObjectPlace(parts, _open(parts), is_only_read)
     except FOREIGN as error:
         trouble = trouble_of(error, str(parts), parts.root)
     raise trouble

@@ -29,6 +29,7 @@ FindingKind = Literal[
     "slide_gone",
     "slide_moved",
     "slide_changed",
+    "slide_unknown",
     "slide_half_forgotten",
     "row_of_no_slide",
     "attempt_unnoted",

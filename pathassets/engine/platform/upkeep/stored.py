@@ -36,7 +36,7 @@ from pathassets.engine.platform.upkeep.adopt import (
 from pathassets.engine.platform.upkeep.damaged import tell_damaged
 from pathassets.engine.platform.upkeep.finding import Finding
 from pathassets.engine.stages.recorded_annotation import ORIGINAL
-from pathassets.errors import StoreError
+from pathassets.errors import ArtifactCorrupt, ArtifactMissing, StoreError
 
 FIX = "pathassets doctor --fix"
 _N_ASKED = 500
@@ -184,7 +184,7 @@ def _unrecorded(
         return  # what an interrupted removal leaves
     try:
         artifact = platform.store.read_whole(address)
-    except StoreError as error:
+    except (ArtifactMissing, ArtifactCorrupt) as error:  # one that does not answer ends it all
         refused.add(address)
         yield Finding(
             kind="artifact_broken",

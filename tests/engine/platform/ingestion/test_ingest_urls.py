@@ -19,12 +19,18 @@ from click.testing import CliRunner
 from pathassets.adapters.files import fingerprint_of
 from pathassets.adapters.objects.place import open_place
 from pathassets.adapters.objects.remote_file import RemoteFile, place_of
-from pathassets.adapters.objects.remote_slides import is_of_slide, look_at, slides_below
+from pathassets.adapters.objects.remote_slides import (
+    RemoteSlide,
+    is_of_slide,
+    look_at,
+    slides_below,
+)
 from pathassets.adapters.tifffile import corrupt_tile
 from pathassets.cli import main
 from pathassets.cli.options import PLACE
 from pathassets.engine.platform.batch import run_batch
 from pathassets.engine.platform.exchange.bags import look_at as look_at_slide
+from pathassets.engine.platform.ingestion import replaced
 from pathassets.engine.platform.ingestion.ingest import (
     Registration,
     check_file_name,
@@ -39,7 +45,13 @@ from pathassets.engine.slides.remote import ranged
 from pathassets.engine.slides.remote.whole import copy_of_slide
 from pathassets.engine.slides.scratch import open_scratch
 from pathassets.engine.slides.tile_check import CheckTask, check_slide
-from pathassets.errors import CatalogError, SlideUnreadable, SpecError
+from pathassets.errors import (
+    CatalogError,
+    SlideUnreadable,
+    SpecError,
+    StorageUnavailable,
+    StoreError,
+)
 from tests.s3_server import KEY_ID, SECRET
 
 
@@ -312,22 +324,12 @@ def test_commands_take_a_slide_of_a_bucket_as_any_other(
 
 
 @pytest.mark.usefixtures("here")
-def test_doctor_tells_what_a_bucket_lacks_and_blames_no_slide_for_its_silence(
-    platform: Platform,
-    bucket: str,
-    make_slide: Callable[..., Path],
-    monkeypatch: pytest.MonkeyPatch,
+def test_doctor_tells_what_a_bucket_lacks(
+    platform: Platform, bucket: str, make_slide: Callable[..., Path]
 ) -> None:
     url = put(bucket, "a.svs", make_slide("a.svs"))
     (one,) = ingested(platform, url)
     assert [*check_slides(platform)] == []
-    with monkeypatch.context() as patch:
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "")
-        patch.setenv("AWS_ACCESS_KEY_ID", "")
-        patch.setenv("AWS_SKIP_SIGNATURE", "true")
-        patch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-        patch.setattr("pathassets.adapters.objects.place._RETRIES", {"max_retries": 0})
-        assert [*check_slides(platform)] == []
     put(bucket, "a.svs", make_slide("b.svs", seed=1))
     (changed,) = check_slides(platform)
     assert (changed.kind, changed.subject) == ("slide_changed", one.slide_id)
@@ -337,6 +339,62 @@ def test_doctor_tells_what_a_bucket_lacks_and_blames_no_slide_for_its_silence(
     assert gone.remedy == (
         "Put the object back, or ingest it where it is now: pathassets ingest URL"
     )
+    s3 = boto3.client("s3", endpoint_url=os.environ["AWS_ENDPOINT_URL"])
+    s3.delete_bucket(Bucket=bucket.removeprefix("s3://"))
+    (unknown,) = check_slides(platform)
+    assert (unknown.kind, unknown.subject) == ("slide_unknown", bucket)
+    assert unknown.evidence == (
+        f"there is no such bucket; nobody could look at 1 slide, {one.slide_id} the first"
+    )
+    assert unknown.remedy == "Make it, or mend its name or the endpoint"
+
+
+@pytest.fixture
+def three_slides(platform: Platform, bucket: str, make_slide: Callable[..., Path]) -> list[str]:
+    urls = [put(bucket, f"{n}.svs", make_slide(f"{n}.svs", seed=n)) for n in range(3)]
+    return [one.slide_id for one in ingested(platform, *urls)]
+
+
+@pytest.mark.usefixtures("here")
+def test_doctor_asks_a_bucket_that_does_not_answer_once_and_blames_no_slide(
+    platform: Platform, bucket: str, three_slides: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def look(file: RemoteFile) -> RemoteSlide:
+        asked.append(file.name)
+        return look_at(file)
+
+    monkeypatch.setattr(replaced, "look_at", look)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setattr("pathassets.adapters.objects.place._RETRIES", {"max_retries": 0})
+    (unknown,) = check_slides(platform)
+    assert len(asked) == 1
+    assert (unknown.kind, unknown.subject, unknown.is_note) == ("slide_unknown", bucket, False)
+    assert unknown.evidence == (
+        "the server does not answer, tried several times; nobody could look at 3 slides, "
+        f"{min(three_slides)} the first"
+    )
+    assert "AWS_ENDPOINT_URL" in unknown.remedy
+
+
+@pytest.mark.usefixtures("here")
+def test_doctor_goes_on_where_a_bucket_answers_for_other_objects(
+    platform: Platform, bucket: str, three_slides: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look(file: RemoteFile) -> RemoteSlide:
+        if file.name == "1.svs":
+            return look_at(file)
+        kind = StoreError if file.name == "0.svs" else StorageUnavailable
+        raise kind(bucket if kind is StoreError else file, f"fails as {file.name}", remedy="Wait")
+
+    monkeypatch.setattr(replaced, "look_at", look)
+    found = [*check_slides(platform)]
+    assert {(one.kind, one.subject) for one in found} == {("slide_unknown", bucket)}
+    assert sorted(one.evidence for one in found) == [
+        f"fails as {n}.svs; nobody could look at 1 slide, {three_slides[n]} the first"
+        for n in (0, 2)
+    ]
 
 
 class WebServer(ThreadingHTTPServer):
