@@ -10,7 +10,7 @@ from pathlib import Path
 import boto3
 import pytest
 
-from pathassets.adapters.objects.place import ObjectPlace, open_place
+from pathassets.adapters.objects.place import ObjectPlace, StoredObject, open_place
 from pathassets.adapters.objects.remote_file import place_of
 from pathassets.engine.platform.inbox.buckets import NO_TABLE
 from pathassets.engine.platform.inbox.look import EMPTY, Look, advanced, look_into, note_look
@@ -101,6 +101,26 @@ def put_odd(bucket: str, *keys: str, body: bytes = b"x") -> None:
     client = boto3.client("s3", endpoint_url=os.environ["AWS_ENDPOINT_URL"])
     for key in keys:
         client.put_object(Bucket=bucket.removeprefix("s3://"), Key=key, Body=body)
+
+
+def test_of_what_stands_for_a_folder_no_object_is_asked(
+    bucket: str, look: Callable[[float], Look], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_odd(bucket, "in/", "in/s1/", "in/s1/deep/", "in/s2/", "in/none.svs/", body=b"")
+    put_odd(bucket, "in/s1/deep/a.svs", "in/s2/b.svs", "in/s2-c.svs")
+    put_odd(bucket, "in/empty.svs", body=b"")
+    asked: list[str] = []
+    head = ObjectPlace.head
+
+    def noted(place: ObjectPlace, key: str) -> StoredObject:
+        asked.append(key)
+        return head(place, key)
+
+    monkeypatch.setattr(ObjectPlace, "head", noted)
+    assert {path.removeprefix(f"{bucket}/in/") for path in look(0).seen} == {
+        "empty.svs", "s1/deep/a.svs", "s2-c.svs", "s2/b.svs"
+    }  # fmt: skip
+    assert asked == ["empty.svs", "none.svs"]  # below which nothing is
 
 
 def test_odd_keys_hold_up_no_slide_and_are_told_once(
