@@ -17,7 +17,7 @@ import pytest
 from click.testing import CliRunner
 
 from pathassets.adapters.files import fingerprint_of
-from pathassets.adapters.objects.place import open_place
+from pathassets.adapters.objects.place import ObjectPlace, StoredObject, open_place
 from pathassets.adapters.objects.remote_file import RemoteFile, place_of
 from pathassets.adapters.objects.remote_slides import is_of_slide, look_at, slides_below
 from pathassets.adapters.tifffile import corrupt_tile
@@ -407,6 +407,50 @@ def test_a_web_server_gives_a_slide_by_its_name_and_no_list(
         (gone,) = ingested_anyhow(platform, f"{root}/b.svs")
         assert gone.error is not None
         assert gone.error.reason == "file_missing"
+
+
+@pytest.mark.usefixtures("here")
+def test_a_slide_that_is_replaced_between_two_requests_of_its_copy_is_none(
+    platform: Platform, make_slide: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = make_slide("a.svs").read_bytes()
+    files = {"/a.svs": first}
+    read = ObjectPlace.read_of
+
+    def read_and_replace(place: ObjectPlace, known: StoredObject, *, start: int, end: int) -> bytes:
+        part = read(place, known, start=start, end=end)
+        files["/a.svs"] = bytes(len(first)) + b"another, and larger"
+        return part
+
+    monkeypatch.setattr(ObjectPlace, "read_of", read_and_replace)
+    monkeypatch.setattr("pathassets.adapters.objects.place.PART_BYTES", len(first) - 100)
+    with served(files) as root:
+        (one,) = ingested_anyhow(platform, f"{root}/a.svs")
+        assert one.error is not None
+        assert (one.state, one.error.reason) == ("refused", "slide_changed")
+        assert one.error.remedy == (
+            f"Once it is whole, register it: pathassets ingest {root}/a.svs"
+        )
+        assert not [*(platform.settings.home / "scratch").glob("[!.]*")]
+
+
+@pytest.mark.usefixtures("here")
+def test_a_slide_of_which_an_object_comes_while_it_is_copied_is_none_yet(
+    platform: Platform, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = open_place(bucket)
+    for key in ("m.mrxs", "m/Slidedat.ini"):
+        place.put(key, b"x")
+    read = ObjectPlace.read_of
+
+    def read_and_add(place: ObjectPlace, known: StoredObject, *, start: int, end: int) -> bytes:
+        place.put("m/Data0000.dat", b"x")
+        return read(place, known, start=start, end=end)
+
+    monkeypatch.setattr(ObjectPlace, "read_of", read_and_add)
+    (one,) = ingested(platform, f"{bucket}/m.mrxs")
+    assert one.error is not None
+    assert one.error.reason == "slide_changed"
 
 
 def ingested_anyhow(platform: Platform, url: str) -> list[Registration]:
