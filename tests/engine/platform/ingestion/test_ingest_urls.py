@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import boto3
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -20,11 +21,13 @@ from pathassets.adapters.files import fingerprint_of
 from pathassets.adapters.objects.place import ObjectPlace, StoredObject, open_place
 from pathassets.adapters.objects.remote_file import RemoteFile, place_of
 from pathassets.adapters.objects.remote_slides import is_of_slide, look_at, slides_below
+from pathassets.adapters.openslide.members import members_of
 from pathassets.adapters.tifffile import corrupt_tile
 from pathassets.cli import main
 from pathassets.cli.options import PLACE
 from pathassets.engine.platform.batch import run_batch
 from pathassets.engine.platform.exchange.bags import look_at as look_at_slide
+from pathassets.engine.platform.inbox.taking import PASSING
 from pathassets.engine.platform.ingestion.ingest import (
     Registration,
     check_file_name,
@@ -40,6 +43,7 @@ from pathassets.engine.slides.remote.whole import copy_of_slide
 from pathassets.engine.slides.scratch import open_scratch
 from pathassets.engine.slides.tile_check import CheckTask, check_slide
 from pathassets.errors import CatalogError, SlideUnreadable, SpecError
+from tests.bounded_slides import write_mrxs
 from tests.s3_server import KEY_ID, SECRET
 
 
@@ -451,6 +455,34 @@ def test_a_slide_of_which_an_object_comes_while_it_is_copied_is_none_yet(
     (one,) = ingested(platform, f"{bucket}/m.mrxs")
     assert one.error is not None
     assert one.error.reason == "slide_changed"
+
+
+@pytest.mark.usefixtures("here")
+def test_an_mrxs_that_is_being_uploaded_is_no_slide_of_its_own(
+    platform: Platform, bucket: str, tmp_path: Path
+) -> None:
+    scan = np.full((1024, 1024, 3), 240, np.uint8)
+    scan[200:800, 200:800] = 150, 60, 120
+    local = write_mrxs(tmp_path / "up" / "m.mrxs", scan, (6, 6), (1, 1))
+    late = local.with_suffix("") / "Data0000.dat"
+    for file in members_of(local):
+        if file != late:
+            put(bucket, str(file.relative_to(local.parent)), file)
+    (early,) = ingested(platform, f"{bucket}/m.mrxs")
+    assert early.error is not None
+    assert early.error.message == (
+        f"{bucket}/m.mrxs: 1 of 2 files are not there yet, such as Data0000.dat"
+    )
+    assert early.error.reason in PASSING
+    put(bucket, "m/Data0000.dat", late)
+    (whole,) = ingested(platform, f"{bucket}/m.mrxs")
+    assert whole.state == "new"
+    assert platform.catalog.slide(whole.slide_id).fingerprint == fingerprint_of(members_of(local))
+    assert list(platform.catalog.rejected_files()) == []
+    open_place(bucket).put("alone.mrxs", b"\xff\xd8\xff a preview")
+    (alone,) = ingested(platform, f"{bucket}/alone.mrxs")
+    assert alone.error is not None
+    assert alone.error.reason == "incomplete_mrxs"
 
 
 def ingested_anyhow(platform: Platform, url: str) -> list[Registration]:
