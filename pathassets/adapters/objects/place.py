@@ -25,7 +25,7 @@ from obstore.exceptions import AlreadyExistsError, PreconditionError
 from obstore.store import AzureStore, GCSStore, HTTPStore, S3Store
 
 from pathassets.adapters.objects.endpoints import check_endpoints
-from pathassets.adapters.objects.spellings import etag_said, with_next
+from pathassets.adapters.objects.spellings import etag_said, is_without_head, with_next
 from pathassets.adapters.objects.troubles import FOREIGN, changed, is_panic, trouble_of, unaskable
 from pathassets.adapters.objects.urls import WEB, ObjectUrl, is_key, parse_url
 from pathassets.errors import ObjectMissing, SpecError, StoreError
@@ -98,7 +98,16 @@ class ObjectPlace:
             ObjectMissing: there is none, or no bucket.
             StoreError: it cannot be asked for.
         """
-        return self._stored(self._ask(key, lambda: obstore.head(self._store, key)))
+        return self._stored(self._ask(key, lambda: self._head(key)))
+
+    def _head(self, key: str) -> ObjectMeta:
+        """What a server says of an object: where it gives no answer to HEAD, with a byte of it."""
+        try:
+            return obstore.head(self._store, key)
+        except FOREIGN as error:
+            if self.url.scheme not in WEB or not is_without_head(error):
+                raise
+        return obstore.get(self._store, key, options={"range": (0, 1)}).meta
 
     def read_known(self, key: str) -> tuple[StoredObject, bytes]:
         """Read a small object, and what it was when it was read.

@@ -12,6 +12,8 @@ if TYPE_CHECKING:  # of obstore's stubs alone
     from obstore import ObjectMeta
 
 _AS_HEADERS_HAVE_THEM = ('"', "W/")
+_NO_HEAD = ("status code: 405", "MissingContentLength")
+"""As obstore tells them: the first it takes for an object that is not there."""
 
 
 def etag_said(etag: str | None, scheme: str) -> str | None:
@@ -27,6 +29,12 @@ def etag_said(etag: str | None, scheme: str) -> str | None:
     if not etag or scheme not in BUCKETS or etag.startswith(_AS_HEADERS_HAVE_THEM):
         return etag
     return f'"{etag}"'
+
+
+def is_without_head(error: Exception) -> bool:
+    """Whether it may be only to HEAD that a server gives no answer, or none that says a size."""
+    said = str(error)
+    return any(one in said for one in _NO_HEAD)
 
 
 def with_next(listed: Iterable[ObjectMeta]) -> Iterator[tuple[ObjectMeta, str]]:

@@ -413,6 +413,29 @@ def test_a_web_server_gives_a_slide_by_its_name_and_no_list(
         assert gone.error.reason == "file_missing"
 
 
+@pytest.mark.parametrize("status", [405, 200])
+@pytest.mark.usefixtures("here")
+def test_a_web_server_that_says_nothing_to_head_is_asked_for_a_byte(
+    platform: Platform,
+    make_slide: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    status: int,
+) -> None:
+    def refuse(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(status)  # and no size
+        request.end_headers()
+
+    monkeypatch.setattr(_Answers, "do_HEAD", refuse)
+    local = make_slide("a.svs")
+    with served({"/a.svs": local.read_bytes()}) as root:
+        (one,) = ingested_anyhow(platform, f"{root}/a.svs")
+        (seen,) = platform.catalog.paths(one.slide_id)
+        assert (one.state, seen.size_bytes) == ("new", local.stat().st_size)
+        (gone,) = ingested_anyhow(platform, f"{root}/b.svs")
+        assert gone.error is not None
+        assert gone.error.reason == "file_missing"
+
+
 @pytest.mark.usefixtures("here")
 def test_a_slide_that_is_replaced_between_two_requests_of_its_copy_is_none(
     platform: Platform, make_slide: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
