@@ -152,3 +152,13 @@ def is_key(key: str) -> bool:
     [True, False, False, False, False, False, False, False]
     """
     return key.isprintable() and all(part not in {"", ".", ".."} for part in key.split("/"))
+
+
+def require_key(key: str) -> None:
+    """Refuse what is no key of an object.
+
+    Raises:
+        SpecError: it is empty, or leads out of its place.
+    """
+    if not is_key(key):
+        raise SpecError(f"{key!a}: is no key of an object", remedy="Use a path without . and ..")

@@ -13,11 +13,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import boto3
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from pathassets.adapters.files import fingerprint_of
-from pathassets.adapters.objects.place import open_place
+from pathassets.adapters.objects.place import ObjectPlace, StoredObject, open_place
 from pathassets.adapters.objects.remote_file import RemoteFile, place_of
 from pathassets.adapters.objects.remote_slides import (
     RemoteSlide,
@@ -25,11 +26,13 @@ from pathassets.adapters.objects.remote_slides import (
     look_at,
     slides_below,
 )
+from pathassets.adapters.openslide.members import members_of
 from pathassets.adapters.tifffile import corrupt_tile
 from pathassets.cli import main
 from pathassets.cli.options import PLACE
 from pathassets.engine.platform.batch import run_batch
 from pathassets.engine.platform.exchange.bags import look_at as look_at_slide
+from pathassets.engine.platform.inbox.taking import PASSING
 from pathassets.engine.platform.ingestion import replaced
 from pathassets.engine.platform.ingestion.ingest import (
     Registration,
@@ -52,6 +55,7 @@ from pathassets.errors import (
     StorageUnavailable,
     StoreError,
 )
+from tests.bounded_slides import write_mrxs
 from tests.s3_server import KEY_ID, SECRET
 
 
@@ -465,6 +469,101 @@ def test_a_web_server_gives_a_slide_by_its_name_and_no_list(
         (gone,) = ingested_anyhow(platform, f"{root}/b.svs")
         assert gone.error is not None
         assert gone.error.reason == "file_missing"
+
+
+@pytest.mark.parametrize("status", [405, 200])
+@pytest.mark.usefixtures("here")
+def test_a_web_server_that_says_nothing_to_head_is_asked_for_a_byte(
+    platform: Platform,
+    make_slide: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    status: int,
+) -> None:
+    def refuse(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(status)  # and no size
+        request.end_headers()
+
+    monkeypatch.setattr(_Answers, "do_HEAD", refuse)
+    local = make_slide("a.svs")
+    with served({"/a.svs": local.read_bytes()}) as root:
+        (one,) = ingested_anyhow(platform, f"{root}/a.svs")
+        (seen,) = platform.catalog.paths(one.slide_id)
+        assert (one.state, seen.size_bytes) == ("new", local.stat().st_size)
+        (gone,) = ingested_anyhow(platform, f"{root}/b.svs")
+        assert gone.error is not None
+        assert gone.error.reason == "file_missing"
+
+
+@pytest.mark.usefixtures("here")
+def test_a_slide_that_is_replaced_between_two_requests_of_its_copy_is_none(
+    platform: Platform, make_slide: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = make_slide("a.svs").read_bytes()
+    files = {"/a.svs": first}
+    read = ObjectPlace.read_of
+
+    def read_and_replace(place: ObjectPlace, known: StoredObject, *, start: int, end: int) -> bytes:
+        part = read(place, known, start=start, end=end)
+        files["/a.svs"] = bytes(len(first)) + b"another, and larger"
+        return part
+
+    monkeypatch.setattr(ObjectPlace, "read_of", read_and_replace)
+    monkeypatch.setattr("pathassets.adapters.objects.place.PART_BYTES", len(first) - 100)
+    with served(files) as root:
+        (one,) = ingested_anyhow(platform, f"{root}/a.svs")
+        assert one.error is not None
+        assert (one.state, one.error.reason) == ("refused", "slide_changed")
+        assert one.error.remedy == (
+            f"Once it is whole, register it: pathassets ingest {root}/a.svs"
+        )
+        assert not [*(platform.settings.home / "scratch").glob("[!.]*")]
+
+
+@pytest.mark.usefixtures("here")
+def test_a_slide_of_which_an_object_comes_while_it_is_copied_is_none_yet(
+    platform: Platform, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = open_place(bucket)
+    for key in ("m.mrxs", "m/Slidedat.ini"):
+        place.put(key, b"x")
+    read = ObjectPlace.read_of
+
+    def read_and_add(place: ObjectPlace, known: StoredObject, *, start: int, end: int) -> bytes:
+        place.put("m/Data0000.dat", b"x")
+        return read(place, known, start=start, end=end)
+
+    monkeypatch.setattr(ObjectPlace, "read_of", read_and_add)
+    (one,) = ingested(platform, f"{bucket}/m.mrxs")
+    assert one.error is not None
+    assert one.error.reason == "slide_changed"
+
+
+@pytest.mark.usefixtures("here")
+def test_an_mrxs_that_is_being_uploaded_is_no_slide_of_its_own(
+    platform: Platform, bucket: str, tmp_path: Path
+) -> None:
+    scan = np.full((1024, 1024, 3), 240, np.uint8)
+    scan[200:800, 200:800] = 150, 60, 120
+    local = write_mrxs(tmp_path / "up" / "m.mrxs", scan, (6, 6), (1, 1))
+    late = local.with_suffix("") / "Data0000.dat"
+    for file in members_of(local):
+        if file != late:
+            put(bucket, str(file.relative_to(local.parent)), file)
+    (early,) = ingested(platform, f"{bucket}/m.mrxs")
+    assert early.error is not None
+    assert early.error.message == (
+        f"{bucket}/m.mrxs: 1 of 2 files are not there yet, such as Data0000.dat"
+    )
+    assert early.error.reason in PASSING
+    put(bucket, "m/Data0000.dat", late)
+    (whole,) = ingested(platform, f"{bucket}/m.mrxs")
+    assert whole.state == "new"
+    assert platform.catalog.slide(whole.slide_id).fingerprint == fingerprint_of(members_of(local))
+    assert list(platform.catalog.rejected_files()) == []
+    open_place(bucket).put("alone.mrxs", b"\xff\xd8\xff a preview")
+    (alone,) = ingested(platform, f"{bucket}/alone.mrxs")
+    assert alone.error is not None
+    assert alone.error.reason == "incomplete_mrxs"
 
 
 def ingested_anyhow(platform: Platform, url: str) -> list[Registration]:
