@@ -56,6 +56,7 @@ _LOOK = (
 )
 """Of an answer that says no more than no, as every one to HEAD."""
 _DENIED = "AccessDenied"
+_ARCHIVED, _SKEWED = ("InvalidObjectState", "BlobArchived"), "RequestTimeTooSkewed"
 _REGION = "Set AWS_REGION to the region of the bucket"
 _REDIRECTED = "redirect without LOCATION"
 _ELSEWHERE = ("AuthorizationHeaderMalformed", "IllegalLocationConstraintException")
@@ -97,7 +98,8 @@ def trouble_of(
     for key, reason in _UNREMOVED.findall(said):
         return _unremoved(reason, f"{root}/{key}", root)
     rights = _OF_SLIDES if is_only_read else _OF_STORE
-    return _of_who_asks(error, code, status, root, rights) or _of_answer(error, code, status, url)
+    of_who_asks = None if code in _ARCHIVED else _of_who_asks(error, code, status, root, rights)
+    return of_who_asks or _of_answer(error, code, status, url)
 
 
 def _of_web(error: Exception, status: int, url: str) -> PathAssetsError | None:
@@ -119,6 +121,9 @@ def _of_who_asks(
     """What is wrong with the credentials, where they are at fault."""
     if code in _WRONG_KEYS or status == _N_UNKNOWN:
         return StoreError(root, f"does not know these credentials{_called(code)}", remedy=_LOG_IN)
+    if code == _SKEWED:
+        said = f"takes the clock of {platform.node()} for wrong{_called(code)}"
+        return StoreError(root, said, remedy="Set this machine's clock, best by NTP")
     if any(place in str(error) for place in _NOBODY):
         said = f"there are no credentials for it on {platform.node()}"
         return StoreError(root, said, remedy=f"{_LOG_IN}; of a cluster on each node")
@@ -128,11 +133,25 @@ def _of_who_asks(
     return None
 
 
-def _of_answer(error: Exception, code: str, status: int, url: str) -> PathAssetsError:
+def _of_object(error: Exception, code: str, status: int, url: str) -> PathAssetsError | None:
+    """What is so with the object alone."""
     if isinstance(error, foreign.PreconditionError) or status == _N_SHORTER:
         return changed(url)
+    if code in _ARCHIVED:
+        return StoreError(
+            url,
+            f"lies in an archive{_called(code)}, from which nothing is read at once",
+            remedy="Restore it there for as long as the work takes, then do this again; of an "
+            "inbox: pathassets inbox retry",
+        )
     if isinstance(error, foreign.InvalidPathError):
         return _unreadable_key(next(iter(_KEY.findall(str(error))), ""), url)
+    return None
+
+
+def _of_answer(error: Exception, code: str, status: int, url: str) -> PathAssetsError:
+    if (of_object := _of_object(error, code, status, url)) is not None:
+        return of_object
     if isinstance(error, foreign.NotSupportedError) or status in _LACKING or code == _LACKED:
         answer = f": it answered {status}{_called(code)}" if status else ""
         return StoreError(
