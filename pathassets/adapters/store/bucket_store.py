@@ -201,7 +201,7 @@ class BucketStore(Store):
         if len(tokens) != 1:
             try:
                 token = read_said(self.place, address).token
-            except StoreError as error:
+            except (ArtifactCorrupt, ArtifactMissing) as error:
                 return Damage(path=MANIFEST, fact=f"is damaged: {error.message}")
         elif size_told_by(token) not in {None, size_bytes}:
             return Damage(path=MANIFEST, fact=NOT_AS_WRITTEN)

@@ -152,7 +152,11 @@ def test_a_storage_that_does_not_answer_is_no_damage(store, monkeypatch):
     def silent(*_):
         raise StorageUnavailable(store.where, "does not answer")
 
-    for name in ("read_known", "head", "objects"):
+    store.place.put(f"{ADDRESS}/{'0' * 32}/x.bin", b"")
+    monkeypatch.setattr(type(store.place), "read_known", silent)
+    with pytest.raises(StorageUnavailable):  # which of two tokens counts, nobody can be asked
+        store.check_sizes(ADDRESS, made.files)
+    for name in ("head", "objects"):
         monkeypatch.setattr(type(store.place), name, silent)
     for ask in (store.is_intact, store.has, store.read_whole, store.fetch):
         with pytest.raises(StorageUnavailable):
