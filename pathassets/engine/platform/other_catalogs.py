@@ -55,7 +55,8 @@ def note_catalog(store: Store, catalog: Catalog) -> None:
     marked = f"{store.where} of {catalog.where}"
     if identity.marked == marked:
         return
-    said = {"catalog": catalog.where, "host": socket.gethostname(), "since": now().isoformat()}
+    since = now().isoformat(timespec="seconds")
+    said = {"catalog": catalog.where, "host": socket.gethostname(), "since": since}
     upkeep_of(store).note_catalog(identity.name, canonical_json(said).encode())
     catalog.note_marked(marked)
 
