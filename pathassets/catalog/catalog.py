@@ -157,8 +157,13 @@ class Catalog(
         if self._aside is not None:
             self._aside.cleanup()
 
+    @property
+    def where(self) -> str:
+        """The file, or the server without its password, as people are told it."""
+        return name_of(self._engine.url)
+
     def __repr__(self) -> str:
-        return f"<{name_of(self._engine.url)}>"
+        return f"<{self.where}>"
 
     def __enter__(self) -> Self:
         return self

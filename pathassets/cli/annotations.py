@@ -11,7 +11,7 @@ import click
 
 from pathassets import report
 from pathassets.cli.home import opened
-from pathassets.cli.options import SOME_FAILED, WORDS
+from pathassets.cli.options import SOME_FAILED, SOURCE, WORDS
 from pathassets.core.frames import Frame
 from pathassets.engine.platform.annotation_matching import match_files
 from pathassets.engine.platform.annotations import (
@@ -54,7 +54,7 @@ def _framed(command: Callable[..., None]) -> Callable[..., None]:
 
 @recorded.command("set")
 @click.argument("slide_id")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=SOURCE)
 @_framed
 @_stated
 def set_file(  # noqa: PLR0913 - the options of a statement
@@ -69,7 +69,7 @@ def set_file(  # noqa: PLR0913 - the options of a statement
 
 
 @recorded.command("add")
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=SOURCE)
 @_framed
 @_stated
 @click.option("--dry-run", is_flag=True, help="Say which file is of which slide, record nothing.")

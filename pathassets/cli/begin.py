@@ -8,6 +8,7 @@ import click
 
 from pathassets import report
 from pathassets.cli.home import make_current, opened, register
+from pathassets.cli.options import TARGET
 from pathassets.core.text import counted, visible
 from pathassets.engine.platform.ingestion.cohort_table import read_cohort
 from pathassets.engine.platform.ingestion.demo import write_sample_cohort
@@ -18,7 +19,7 @@ from pathassets.engine.settings import read_settings
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=TARGET)
 def init(folder: Path) -> None:
     """Make FOLDER a home: a recipe with comments, settings, an example of a cohort table."""
     for file in begin_home(folder):
@@ -27,7 +28,7 @@ def init(folder: Path) -> None:
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=TARGET)
 @click.option("--seed", default=0, show_default=True)
 @click.option("--patients", type=int, help="Instead, a slide of each of so many, to train on.")
 def sample(folder: Path, seed: int, patients: int | None) -> None:

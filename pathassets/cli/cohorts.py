@@ -13,7 +13,7 @@ import click
 from pathassets import report
 from pathassets.catalog.records import CohortChange, LabelKind, Subject
 from pathassets.cli.home import opened
-from pathassets.cli.options import BAD_INPUT, WORDS
+from pathassets.cli.options import BAD_INPUT, SOURCE, WORDS
 from pathassets.engine.platform.cohorts.imports import (
     Members,
     history_of,
@@ -54,7 +54,7 @@ def cohort() -> None:
 
 
 @cohort.command("import")
-@click.argument("table", type=click.Path(path_type=Path))
+@click.argument("table", type=SOURCE)
 @click.option("--name", default="", help="A cohort that all slides of the table come into.")
 @_BY
 @click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")

@@ -9,7 +9,8 @@ from pathlib import Path
 import click
 
 from pathassets import report
-from pathassets.cli.options import SOME_FAILED, WORDS
+from pathassets.adapters.objects.remote_file import on_disk
+from pathassets.cli.options import SOME_FAILED, TARGET, WORDS
 from pathassets.engine.datasets.copy import copy_dataset
 from pathassets.engine.datasets.find import is_folder, open_dataset
 from pathassets.engine.datasets.verify import verify_folder
@@ -87,7 +88,8 @@ def verify_version(name: str, *, own_only: bool, as_json: bool) -> None:
     """Hash every file that a version names; exit code 1 where one is not what it was."""
     settings = read_settings()
     if is_folder(name):
-        verified = verify_folder(Path(name), features=not own_only, n_threads=settings.n_workers)
+        folder = on_disk(name, is_read=True)
+        verified = verify_folder(folder, features=not own_only, n_threads=settings.n_workers)
     else:
         with open_to_read(settings) as platform:
             verified = verify(platform, find_version(platform, name), features=not own_only)
@@ -124,7 +126,7 @@ def accept(name: str, finding: str, who: str, why: str) -> None:
 
 @dataset.command("copy", epilog=NAME + " A folder may be named, too.")
 @click.argument("name")
-@click.argument("to", type=click.Path(path_type=Path))
+@click.argument("to", type=TARGET)
 @click.option(
     "--without-forgotten", is_flag=True, help="Copy the rest, where slides were taken out since."
 )

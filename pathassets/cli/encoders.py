@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from pathassets import report
+from pathassets.cli.options import SOURCE
 from pathassets.core.features.encoder import EncoderRequest
 from pathassets.engine.features.encoder_check import check_encoder
 from pathassets.engine.settings import read_settings
@@ -32,7 +33,7 @@ def list_encoders(*, as_json: bool) -> None:
 
 @encoders.command()
 @click.argument("name")
-@click.option("--weights", type=click.Path(path_type=Path), help="File with the weights.")
+@click.option("--weights", type=SOURCE, help="File with the weights.")
 @click.option("--device", default="cpu", show_default=True, help="cpu, or cuda:N.")
 @click.option("--update", is_flag=True, help="Keep these features in place of those kept.")
 @click.option("--json", "as_json", is_flag=True, help="For machines.")

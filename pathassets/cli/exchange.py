@@ -10,7 +10,7 @@ import click
 
 from pathassets import report
 from pathassets.cli.home import opened
-from pathassets.cli.options import SOME_FAILED, WORDS, Number
+from pathassets.cli.options import SOME_FAILED, SOURCE_FOLDER, TARGET, WORDS, Number
 from pathassets.core.exchange.names import NameBy
 from pathassets.core.stages import FEATURES
 from pathassets.core.text import counted
@@ -31,7 +31,7 @@ MEANT = "Slide ids, a,b or repeated, or what they have in common: cohort:luad; a
 @click.command("export")
 @click.argument("tool", type=click.Choice(get_args(Tool)))
 @click.argument("what")
-@click.argument("to", type=click.Path(path_type=Path))
+@click.argument("to", type=TARGET)
 @click.option("--slides", multiple=True, metavar="SELECTION", help=MEANT)
 @click.option(
     "--names", type=click.Choice(get_args(NameBy)), default="file", show_default=True,
@@ -67,11 +67,11 @@ def export_command(  # noqa: PLR0913 - the options of a command
 
 @click.command("import")
 @click.argument("tool", type=click.Choice(get_args(Source)))
-@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("folder", type=SOURCE_FOLDER)
 @click.option("--features", required=True, help="The entry of the recipe that they stand in for.")
 @click.option("--dry-run", is_flag=True, help="Say what would be adopted and refused; do nothing.")
 @click.option(
-    "--patches", type=click.Path(path_type=Path, exists=True, file_okay=False),
+    "--patches", type=SOURCE_FOLDER,
     help="CLAM's folder of patches, which says how large they are.",
 )  # fmt: skip
 @click.option(

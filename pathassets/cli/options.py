@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import click
 from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
-from pathassets.adapters.objects.remote_file import FilePlace, typed_place
+from pathassets.adapters.objects.remote_file import FilePlace, on_disk, typed_place
 from pathassets.core.text import is_text
 
 SOME_FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
@@ -50,6 +51,19 @@ class _Place(click.ParamType[FilePlace]):
     ) -> FilePlace:
         del param, ctx
         return typed_place(value) if isinstance(value, str) else value
+
+
+class OnDisk(click.Path):
+    """A path of this machine, and no URL: `click.Path` takes that for one."""
+
+    def __init__(self, *, is_read: bool = False, **bounds: bool) -> None:
+        super().__init__(path_type=Path, **bounds)
+        self.is_read = is_read
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Take what lies on a disk, or will."""
+        on_disk(value, is_read=self.is_read)
+        return super().convert(value, param, ctx)
 
 
 class _Filled(click.ParamType[Any]):
@@ -98,3 +112,6 @@ _MAY_BE_EMPTY = {"na_values"}
 """No text that stands for no value."""
 WORDS = _Words()
 PLACE = _Place()
+TARGET, SOURCE = OnDisk(), OnDisk(is_read=True)
+"""What is written, and what is read, on a disk alone."""
+SOURCE_FOLDER = OnDisk(is_read=True, exists=True, file_okay=False)

@@ -13,7 +13,7 @@ from pathassets import report
 from pathassets.adapters.objects.remote_file import FilePlace, RemoteFile, place_of
 from pathassets.adapters.objects.urls import is_url
 from pathassets.cli.home import opened, register
-from pathassets.cli.options import PLACE, SOME_FAILED, WORDS
+from pathassets.cli.options import PLACE, SOME_FAILED, SOURCE, WORDS
 from pathassets.core.slides.slide import check_mpp
 from pathassets.core.text import visible
 from pathassets.engine.platform.ingestion.cohort_table import NO_COHORT, UNKNOWN_WORDS, read_cohort
@@ -31,7 +31,7 @@ from pathassets.errors import SpecError
 
 @click.command("ingest")
 @click.argument("paths", nargs=-1, type=PLACE)
-@click.option("--cohort", type=click.Path(path_type=Path), help="CSV: file, patient, label, mpp.")
+@click.option("--cohort", type=SOURCE, help="CSV: file, patient, label, mpp.")
 @click.option(
     "--na-values",
     metavar="WORD,WORD",

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from pathassets import report
-from pathassets.cli.options import Number
+from pathassets.cli.options import TARGET, Number
 from pathassets.engine.platform.platform import open_to_read
 from pathassets.engine.platform.query import Asked, ask, require_distinct, write_answer
 from pathassets.engine.settings import read_settings
@@ -21,9 +21,7 @@ MOST_S = 604_800.0
 
 @click.command()
 @click.argument("query")
-@click.option(
-    "--to", "target", type=click.Path(path_type=Path), help="Write it: FILE.csv, FILE.parquet."
-)
+@click.option("--to", "target", type=TARGET, help="Write it: FILE.csv, FILE.parquet.")
 @click.option("--overwrite", is_flag=True, help="Replace the file that is there.")
 @click.option("--json", "as_json", is_flag=True, help="For machines: one object a row.")
 @click.option(

@@ -12,7 +12,8 @@ import click
 
 from pathassets import report
 from pathassets.cli.home import opened
-from pathassets.cli.options import SOME_FAILED, WORDS, Number
+from pathassets.cli.options import SOME_FAILED, SOURCE, SOURCE_FOLDER, TARGET, WORDS, Number
+from pathassets.engine.platform.other_catalogs import require_no_other
 from pathassets.engine.platform.platform import open_to_read
 from pathassets.engine.platform.upkeep.backup import write_backup
 from pathassets.engine.platform.upkeep.clearing.garbage import (
@@ -39,7 +40,7 @@ from pathassets.errors import DagsterUnavailable, SpecError, StoreError
 @click.option(
     "--search",
     multiple=True,
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    type=SOURCE_FOLDER,
     help="Folder in which slides that are gone are looked for; may be repeated.",
 )
 @click.option("--all", "is_whole", is_flag=True, help="Print every finding of a kind.")
@@ -107,7 +108,7 @@ def _findings(
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=TARGET)
 def backup(file: Path) -> None:
     """Write catalog, annotations, recipe and settings into FILE."""
     with open_to_read(read_settings(), needs_recipe=False) as platform:
@@ -118,7 +119,7 @@ def backup(file: Path) -> None:
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=SOURCE)
 @click.option("--force", "is_forced", is_flag=True, help="Move aside what is in the way.")
 @click.option(
     "--instead-of", default="", metavar="URL",
@@ -181,6 +182,7 @@ def gc(*, is_meant: bool, dry_run: bool, older_than_days: float, as_json: bool) 
             found = remove_garbage(platform, older_than_days=older_than_days)
     else:
         with open_to_read(read_settings()) as platform:
+            require_no_other(platform.store, platform.catalog)
             found = find_garbage(platform, older_than_days=older_than_days)
     if as_json:
         click.echo(report.garbage_json(found, is_removed=is_meant))

@@ -219,6 +219,12 @@ def gone_lines(gone: Gone) -> str:
     lines = [f"{gone.slide_id}: taken out; {counted(gone.n_artifacts, 'artifact')} {kept}"]
     lines += [f"left where it is: {path}" for path in gone.files]
     lines += [f"names it still: {release}" for release in gone.releases]
+    lines += [
+        f"{one.said} uses the store, too, and knows nothing of this: forget it there, unless "
+        f"nobody uses that one any more ({one.mark})"
+        for one in gone.others
+    ]
+    lines += [gone.stays] if gone.stays else []
     lines.append(
         "its id may stay in the tags and words of Dagster's runs; it is in older backups, and in "
         "what a restore put aside before"

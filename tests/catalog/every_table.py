@@ -50,4 +50,5 @@ def fill(catalog: Catalog) -> None:
     catalog.note_hashed([filled.MASK])
     catalog.begin_batch("run 1", machine=HOSTILE["quotes"], device="cpu", n_workers=2)
     catalog.note_encoding("run 1", now())
+    catalog.begin_identity()
     catalog.begin_forgetting("b", who="Ann", why="consent")

@@ -162,6 +162,7 @@ def test_lines_that_are_no_rows_load_nothing(made_url: str, catalog: Catalog) ->
         {"slide": ['{"no_column":1}']},
         {"slide": [whole.replace('"thumbnail":null', '"thumbnail":"text"')]},
         {"slide": [whole.replace('"thumbnail":null', '"thumbnail":{"$bytes":1}')]},
+        {"slide": [whole.replace('"thumbnail":null', '"thumbnail":{"$bytes":"a"}')]},
         {"stranger": ["{}"]},
     ):
         with pytest.raises(CatalogError):

@@ -11,12 +11,15 @@ import stat
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from pathassets.adapters.store.folder_store import FolderStore
 from pathassets.catalog.records import AttemptRecord
 from pathassets.core.address import Address
 from pathassets.defs.instance import open_instance
 from pathassets.defs.partitions import SLIDES, slide_order
 from pathassets.engine.settings import read_settings
+from pathassets.errors import StorageUnavailable
 from tests.unprivileged import read_only
 from tests.upkeep.home import (
     CHUNK,
@@ -25,6 +28,7 @@ from tests.upkeep.home import (
     findings,
     flip,
     ids,
+    invoke,
     opened,
     output,
     status,
@@ -161,24 +165,56 @@ def test_a_broken_folder_without_a_row_is_put_aside_and_kept(home: Path) -> None
     assert findings() == {}
 
 
+def test_what_a_store_that_does_not_answer_has_is_neither_broken_nor_put_aside(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output("dataset", "freeze", "cohort", "--who", "Ann", "--why", "paper")
+    unknown = features(home, "a").with_name("f" * 16)
+    shutil.copytree(features(home, "a"), unknown)
+
+    def silent(self: FolderStore, address: Address) -> None:
+        raise StorageUnavailable(self.uri_of(address), "does not answer", remedy="Wait")
+
+    monkeypatch.setattr(FolderStore, "read_whole", silent)
+    said = invoke("doctor", "--fix")
+    assert said.exit_code == 2
+    assert "does not answer. Wait" in said.stderr
+    shutil.rmtree(unknown)
+    said = invoke("doctor")  # comes to the release
+    assert (said.exit_code, "release_" in said.stdout) == (2, False)
+
+
 def test_strays_and_links_in_the_store_are_put_aside_and_links_not_followed(home: Path) -> None:
     elsewhere = home / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "kept").write_text("kept")
-    (home / "store" / "notes.txt").write_text("mine")
+    (home / "store" / "features" / "notes.txt").write_text("mine")
     (home / "store" / "features" / "link").symlink_to(elsewhere)
-    (home / "store" / "old_results").mkdir()
     (features(home, "a") / "extra").write_text("extra")
-    assert {Path(one["subject"]).name for one in findings()["stray"]} == {
-        "notes.txt",
-        "link",
-        "old_results",
-    }
+    assert {Path(one["subject"]).name for one in findings()["stray"]} == {"notes.txt", "link"}
     findings("--fix", "--bytes")
     assert findings("--bytes") == {}
     aside = home / "store" / ".aside"
-    assert {path.name for path in aside.rglob("*")} >= {"notes.txt", "link", "old_results", "extra"}
+    assert {path.name for path in aside.rglob("*")} >= {"notes.txt", "link", "extra"}
     assert [path.name for path in elsewhere.iterdir()] == ["kept"]
+
+
+def test_what_somebody_has_beside_the_stages_is_noted_and_left_where_it_is(home: Path) -> None:
+    store = home / "store"
+    (store / "scans").mkdir()
+    shutil.copy(home / "scans" / "a.svs", store / "scans" / "a.svs")
+    shutil.copy(home / "scans" / "b.svs", store / "features" / "b.svs")
+    (store / "report.pdf").write_text("a patient's")
+    output("ingest", store / "scans", store / "features" / "b.svs")
+    told = findings("--fix")["stray"]
+    assert {one["subject"] for one in told} == {
+        str(store / name) for name in ("scans", "report.pdf", "features/b.svs")
+    }
+    assert {one["is_note"] for one in told} == {True}
+    assert (store / "scans" / "a.svs").is_file()
+    assert (store / "features" / "b.svs").is_file()
+    assert (store / "report.pdf").is_file()
+    assert "nothing contradicts anything; 3 notes" in output("doctor")
 
 
 def test_what_a_killed_run_left_is_found_and_what_a_live_one_holds_is_not(home: Path) -> None:
@@ -350,13 +386,13 @@ def test_folders_that_others_may_enter_are_closed(home: Path) -> None:
 def test_a_store_that_is_read_only_is_examined_and_nothing_is_written(home: Path) -> None:
     folder = features(home, "a")
     (folder / CHUNK).unlink()
-    (home / "store" / "notes.txt").write_text("mine")
+    (home / "store" / "features" / "notes.txt").write_text("mine")
     with read_only(home / "store"):
         found = findings("--fix")
     assert [one["subject"] for one in found["artifact_damaged"]]
     [stray] = found["stray"]
     assert "not writable" in stray["failed"]
-    assert (home / "store" / "notes.txt").is_file()
+    assert (home / "store" / "features" / "notes.txt").is_file()
 
 
 def test_a_home_that_is_read_only_is_examined_and_that_dagster_cannot_say_anything_is_found(
@@ -382,7 +418,7 @@ def test_a_recipe_that_is_none_is_a_finding_and_stops_no_backup(home: Path) -> N
 
 
 def test_a_name_that_gives_orders_to_the_terminal_is_written_out(home: Path) -> None:
-    (home / "store" / "\x1b[2Jgone").write_text("x")
+    (home / "store" / "features" / "\x1b[2Jgone").write_text("x")
     said = output("doctor", code=1)
     assert "\x1b" not in said
     assert "\\x1b[2Jgone" in said

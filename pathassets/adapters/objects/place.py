@@ -25,9 +25,10 @@ from obstore.exceptions import AlreadyExistsError, PreconditionError
 from obstore.store import AzureStore, GCSStore, HTTPStore, S3Store
 
 from pathassets.adapters.objects.endpoints import check_endpoints
+from pathassets.adapters.objects.spellings import etag_said, is_without_head, with_next
 from pathassets.adapters.objects.troubles import FOREIGN, changed, is_panic, trouble_of, unaskable
-from pathassets.adapters.objects.urls import WEB, ObjectUrl, is_key, parse_url
-from pathassets.errors import ObjectMissing, SpecError, StoreError
+from pathassets.adapters.objects.urls import WEB, ObjectUrl, is_key, parse_url, require_key
+from pathassets.errors import ObjectMissing, StoreError
 
 if TYPE_CHECKING:  # of obstore's stubs alone
     from obstore import GetOptions, ObjectMeta, UpdateVersion
@@ -85,6 +86,8 @@ class ObjectPlace:
 
     url: ObjectUrl
     _store: ObjectStore
+    is_only_read: bool = False
+    """Whether nothing is ever written there, as to slides: who is refused needs no more."""
 
     def url_of(self, key: str) -> str:
         """URL of an object, as people are told it."""
@@ -97,7 +100,16 @@ class ObjectPlace:
             ObjectMissing: there is none, or no bucket.
             StoreError: it cannot be asked for.
         """
-        return _stored(self._ask(key, lambda: obstore.head(self._store, key)))
+        return self._stored(self._ask(key, lambda: self._head(key)))
+
+    def _head(self, key: str) -> ObjectMeta:
+        """What a server says of an object: where it gives no answer to HEAD, with a byte of it."""
+        try:
+            return obstore.head(self._store, key)
+        except FOREIGN as error:
+            if self.url.scheme not in WEB or not is_without_head(error):
+                raise
+        return obstore.get(self._store, key, options={"range": (0, 1)}).meta
 
     def read_known(self, key: str) -> tuple[StoredObject, bytes]:
         """Read a small object, and what it was when it was read.
@@ -107,7 +119,7 @@ class ObjectPlace:
             StoreError: it cannot be read.
         """
         found = self._ask(key, lambda: obstore.get(self._store, key))
-        return _stored(found.meta), self._ask(key, lambda: bytes(found.bytes()))
+        return self._stored(found.meta), self._ask(key, lambda: bytes(found.bytes()))
 
     def read(self, key: str, *, start: int = 0, end: int | None = None) -> bytes:
         """Read a small object, or bytes `start` up to `end` of one; fewer where it ends before.
@@ -236,7 +248,7 @@ class ObjectPlace:
             ObjectMissing: there is none, or no bucket.
             StoreError: it cannot be written.
         """
-        _check_key(to)
+        require_key(to)
         self._write(key, lambda: obstore.copy(self._store, key, to))
         self.delete([key])
 
@@ -252,11 +264,11 @@ class ObjectPlace:
             KeyUnreadable: a key stands in the way that no file can have.
             StoreError: it cannot be listed.
         """
-        _check_key(folder or "all")
+        require_key(folder or "all")
         # By ones, which costs no more: a fault drops what waits for a larger part to be full.
         parts = iter(obstore.list(self._store, folder or None, chunk_size=1, offset=after or None))
-        while (part := self._ask(folder, lambda: next(parts, None))) is not None:
-            yield from self._files_of(part)
+        listed = iter(lambda: self._ask(folder, lambda: next(parts, None)), None)
+        yield from self._files_of(one for part in listed for one in part)
 
     def folders(self, folder: str = "") -> list[str]:
         """Names of the folders in a folder; what it raises is that of `inside`."""
@@ -274,18 +286,22 @@ class ObjectPlace:
             KeyUnreadable: a name stands in the way that no file can have.
             StoreError: it cannot be listed.
         """
-        _check_key(folder or "all")
+        require_key(folder or "all")
         found = self._ask(folder, lambda: obstore.list_with_delimiter(self._store, folder or None))
         names = (one.rstrip("/").rpartition("/")[2] for one in found["common_prefixes"])
         return list(self._files_of(found["objects"])), sorted(names)
 
-    def _files_of(self, page: Iterable[ObjectMeta]) -> Iterator[StoredObject]:
+    def _files_of(self, listed: Iterable[ObjectMeta]) -> Iterator[StoredObject]:
         """Objects of a listing that are files: obstore gives an empty `folder/` as `folder`.
 
-        Whether an empty object is one is asked of each: by the name that is given, none is there.
+        What the next one is below is a folder. Of another empty object it is asked, by a request
+        for each: by the name that is given, none is there.
         """
-        for one in map(_stored, page):
-            if one.key and (one.size_bytes or not is_key(one.key) or self._is_empty(one.key)):
+        for meta, following in with_next(listed):
+            one = self._stored(meta)
+            if not one.key or (not one.size_bytes and following.startswith(f"{one.key}/")):
+                continue
+            if one.size_bytes or not is_key(one.key) or self._is_empty(one.key):
                 yield one
 
     def _is_empty(self, key: str) -> bool:
@@ -296,6 +312,15 @@ class ObjectPlace:
                 raise
             return False
 
+    def _stored(self, meta: ObjectMeta) -> StoredObject:
+        return StoredObject(
+            key=meta["path"],
+            size_bytes=meta["size"],
+            etag=etag_said(meta["e_tag"], self.url.scheme),
+            modified_s=meta["last_modified"].timestamp(),
+            version=meta["version"],
+        )
+
     def delete(self, keys: Iterable[str]) -> None:
         """Remove objects; one that isn't there is no fault.
 
@@ -305,7 +330,7 @@ class ObjectPlace:
         waiting = iter(keys)
         while batch := list(islice(waiting, N_LISTED)):
             for key in batch:
-                _check_key(key)
+                require_key(key)
             try:
                 self._write(batch[0], lambda: obstore.delete(self._store, batch))
             except ObjectMissing:
@@ -332,11 +357,12 @@ class ObjectPlace:
     def _ask(self, key: str, act: Callable[[], Answer]) -> Answer:
         """Do something; what obstore raises becomes ours, and stays in no chain of causes."""
         if key:
-            _check_key(key)
+            require_key(key)
         try:
             return act()
         except FOREIGN as error:
-            trouble = trouble_of(error, self.url_of(key), self.url.root)
+            where, root = self.url_of(key), self.url.root
+            trouble = trouble_of(error, where, root, is_only_read=self.is_only_read)
         except BaseException as error:
             if not is_panic(error):
                 raise
@@ -344,7 +370,7 @@ class ObjectPlace:
         raise trouble
 
 
-def open_place(url: str) -> ObjectPlace:
+def open_place(url: str, *, is_only_read: bool = False) -> ObjectPlace:
     """Open a place of objects; nothing is asked of it yet.
 
     Raises:
@@ -354,7 +380,7 @@ def open_place(url: str) -> ObjectPlace:
     parts = parse_url(url)
     check_endpoints(parts.scheme)
     try:
-        return ObjectPlace(parts, _open(parts))
+        return ObjectPlace(parts, _open(parts), is_only_read)
     except FOREIGN as error:
         trouble = trouble_of(error, str(parts), parts.root)
     raise trouble
@@ -369,18 +395,3 @@ def _open(url: ObjectUrl) -> ObjectStore:
 
 def _read(store: ObjectStore, key: str, wanted: GetOptions) -> bytes:
     return bytes(obstore.get(store, key, options=wanted).bytes())
-
-
-def _stored(meta: ObjectMeta) -> StoredObject:
-    return StoredObject(
-        key=meta["path"],
-        size_bytes=meta["size"],
-        etag=meta["e_tag"],
-        modified_s=meta["last_modified"].timestamp(),
-        version=meta["version"],
-    )
-
-
-def _check_key(key: str) -> None:
-    if not is_key(key):
-        raise SpecError(f"{key!a}: is no key of an object", remedy="Use a path without . and ..")

@@ -69,6 +69,8 @@ class RemoteFile:
 
 _OF_URLS = frozenset("?#%")
 """What a URL that is written out would be taken for something else by."""
+_MAY_BE_SECRET = frozenset("?#@")
+"""What stands beside a signature or a password."""
 _ESCAPED = re.compile(r"%(?:23|25|3[fF]|(?![0-9a-fA-F]{2}))")
 """How they are typed in a URL."""
 _URL_CHARS = 200
@@ -104,6 +106,34 @@ def typed_place(text: str) -> FilePlace:
     """
     is_slip = is_meant_for_url(text) and not is_url(text) and not os.path.lexists(text)
     return RemoteFile(parse_url(text)) if is_slip else place_of(text)
+
+
+def on_disk(typed: str | os.PathLike[str], *, is_read: bool = False) -> Path:
+    """What a person typed as a place on a disk; a folder `s3:` would be made of a URL's path.
+
+    Args:
+        typed: A path.
+        is_read: Whether something is read there, and nothing written.
+
+    Raises:
+        SpecError: it is a URL, or lacks a part of one.
+    """
+    text = os.fspath(typed)
+    # A `Path` lost what tells: `./s3:x` is `s3:x` in it.
+    is_told = isinstance(typed, str) and not is_url(text)
+    is_slip = is_told and is_meant_for_url(text) and not os.path.lexists(text)
+    if not (is_url(text) or is_slip):
+        return Path(typed)
+    told = f"{text.partition(':')[0]}:…" if _MAY_BE_SECRET & {*text} else quoted(text, _URL_CHARS)
+    if is_read:
+        fact = "this is read from a disk"
+        remedy = "Copy it to a disk with your storage's own tool, and give its path there"
+    else:
+        fact = "this is written to a disk"
+        remedy = "Give a path, then copy what is there with your storage's own tool"
+    if is_slip:
+        remedy += "; a path of that name begins with ./"
+    raise SpecError(f"{told}: is a URL, and {fact}", remedy=remedy)
 
 
 def _unquoted(url: ObjectUrl) -> ObjectUrl:

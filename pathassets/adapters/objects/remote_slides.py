@@ -23,7 +23,13 @@ from pathassets.adapters.objects.place import ObjectPlace, StoredObject, open_pl
 from pathassets.adapters.objects.remote_file import FilePlace, RemoteFile
 from pathassets.adapters.objects.urls import BUCKETS, WEB, is_key
 from pathassets.adapters.openslide.members import SUFFIXES, names_in_index, slide_stamp
-from pathassets.errors import ObjectMissing, SlideUnreadable, SpecError, StoreError
+from pathassets.errors import (
+    ObjectMissing,
+    SlideUnreadable,
+    SpecError,
+    StorageUnavailable,
+    StoreError,
+)
 
 _PASSED = (".", "~")
 """Names that begin so are being written, or of no concern."""
@@ -67,7 +73,7 @@ class RemoteSlide:
     @property
     def folder(self) -> ObjectPlace:
         """Where its objects are."""
-        return open_place(str(self.file.parent))
+        return _open(self.file.parent)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,14 +92,25 @@ def look_at(file: RemoteFile) -> RemoteSlide:
 
     Raises:
         SlideUnreadable: there is no such object.
-        StoreError: the storage cannot be asked.
+        StoreError: the storage cannot be asked, or has no such bucket.
     """
-    place = open_place(str(file.parent))
+    place = _open(file.parent)
     try:
         own = _readable(place.head(file.name), place)
         return RemoteSlide(file=file, members=tuple(_with_others(file, own, place)))
     except ObjectMissing as error:
         raise _missing(file, place) from error
+
+
+def answers(file: RemoteFile) -> bool:
+    """Whether the storage of an object answers at all, be it with a refusal."""
+    try:
+        next(_open(file.parent).objects(), None)
+    except StorageUnavailable:
+        return False
+    except StoreError:
+        pass
+    return True
 
 
 def find_remote_slides(folder: RemoteFile) -> tuple[list[RemoteFile], bool]:
@@ -143,7 +160,7 @@ def objects_in(folder: RemoteFile, suffixes: Collection[str] = ()) -> FoundObjec
     by_folder: dict[str, list[StoredObject]] = defaultdict(list)
     others: list[tuple[RemoteFile, FileStamp]] = []
     endings = tuple(suffixes)
-    listing = list_past_odd_keys(open_place(str(folder)))
+    listing = list_past_odd_keys(_open(folder))
     folders = _folders_of(listing.objects)
     for one in listing.objects:
         is_folder = not one.size_bytes and one.key in folders
@@ -154,6 +171,10 @@ def objects_in(folder: RemoteFile, suffixes: Collection[str] = ()) -> FoundObjec
                 others.append((file, RemoteSlide(file=file, members=(one,)).stamp))
     slides = [one for above in sorted(by_folder) for one in _slides_in(folder, above, by_folder)]
     return FoundObjects(slides=slides, others=others, is_whole=listing.is_whole)
+
+
+def _open(folder: RemoteFile) -> ObjectPlace:
+    return open_place(str(folder), is_only_read=True)
 
 
 def _folders_of(objects: Iterable[StoredObject]) -> set[str]:
@@ -184,7 +205,7 @@ def _slides_in(
         elif file.suffix.lower() == ".mrxs":
             others = _listed_below(f"{above}/{file.stem}".strip("/"), file.stem, by_folder)
         elif file.suffix.lower() in {".vms", ".vmu"}:
-            others = _named_beside(file, open_place(str(folder)))
+            others = _named_beside(file, _open(folder))
         yield RemoteSlide(file=file, members=(own, *others))
 
 
@@ -260,6 +281,11 @@ def _etag_of(members: tuple[StoredObject, ...]) -> str:
 
 
 def _missing(file: RemoteFile, place: ObjectPlace) -> SlideUnreadable:
+    """What is said of an object that isn't there.
+
+    Raises:
+        ObjectMissing: nor is its bucket.
+    """
     if _with_slash(file.name, place) is not None:
         return SlideUnreadable(
             file,
@@ -276,12 +302,18 @@ def _missing(file: RemoteFile, place: ObjectPlace) -> SlideUnreadable:
 
 
 def _with_slash(name: str, place: ObjectPlace) -> StoredObject | None:
-    """The object for which one that isn't there is listed: its key has a slash more."""
+    """The object for which one that isn't there is listed: its key has a slash more.
+
+    Raises:
+        ObjectMissing: there is no bucket.
+    """
     if place.url.scheme not in BUCKETS:
         return None
     try:
         first = next(place.objects(name), None)
-    except StoreError:  # it is missing all the same
+    except StoreError as error:  # it is missing all the same
+        if isinstance(error, ObjectMissing) and error.uri == place.url.root:
+            raise  # of which the answer on the object says nothing
         return None
     return first if first is not None and first.key == name else None
 
@@ -298,7 +330,7 @@ def stamp_at(place: FilePlace) -> FileStamp:
     try:
         return look_at(place).stamp
     except SlideUnreadable:
-        own = _with_slash(place.name, open_place(str(place.parent)))
+        own = _with_slash(place.name, _open(place.parent))
         if own is None:
             raise
         return RemoteSlide(file=place, members=(own,)).stamp  # as the listing shows it

@@ -27,6 +27,11 @@ _FOR_EXAMPLE = "For example s3://bucket/folder"
 _LEAVE_OUT = (
     f"{_FOR_EXAMPLE}; credentials are taken from the environment, such as AWS_ACCESS_KEY_ID"
 )
+_LEAVE_OUT_WEB = (
+    "For example https://lab.example/scans/a.svs; a web server has to answer without a login: copy "
+    "the file here, or serve it without one"
+)
+"""Of what is asked without credentials, and so never with those of the environment."""
 _IN_NAMES = (
     "'#' and '?' cannot stand in a name: a file or object of such a name has to be renamed first"
 )
@@ -91,13 +96,13 @@ def parse_url(text: str) -> ObjectUrl:
         parts = urlsplit(text)
         port = parts.port
     except ValueError:
-        raise SpecError("the URL of objects cannot be read", remedy=_LEAVE_OUT) from None
+        raise SpecError("the URL of objects cannot be read", remedy=_leave_out(text)) from None
     if "@" in parts.netloc or parts.query or parts.fragment:
         is_name = "@" not in parts.netloc and _END_OF_NAME.fullmatch(parts.fragment or parts.query)
         raise SpecError(
             f"{parts.scheme}://{parts.hostname or ''}/…: the URL holds a password, a signature or "
             "something else after its path",
-            remedy=_IN_NAMES if is_name else _LEAVE_OUT,
+            remedy=_IN_NAMES if is_name else _leave_out(text),
         )
     if "://" not in text:
         raise _lacking(text)
@@ -123,6 +128,10 @@ def parse_url(text: str) -> ObjectUrl:
     return ObjectUrl(scheme=parts.scheme, host=parts.netloc, prefix=prefix)
 
 
+def _leave_out(text: str) -> str:
+    return _LEAVE_OUT_WEB if text.partition(":")[0].lower() in WEB else _LEAVE_OUT
+
+
 def _lacking(text: str) -> SpecError:
     found = _SLIP.match(text)
     if found is None:
@@ -143,3 +152,13 @@ def is_key(key: str) -> bool:
     [True, False, False, False, False, False, False, False]
     """
     return key.isprintable() and all(part not in {"", ".", ".."} for part in key.split("/"))
+
+
+def require_key(key: str) -> None:
+    """Refuse what is no key of an object.
+
+    Raises:
+        SpecError: it is empty, or leads out of its place.
+    """
+    if not is_key(key):
+        raise SpecError(f"{key!a}: is no key of an object", remedy="Use a path without . and ..")

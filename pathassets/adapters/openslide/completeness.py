@@ -10,16 +10,18 @@ DICOM PS3.6, (0020,1209) Number of Series Related Instances
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path, PurePath
 
 from pathassets.adapters.openslide.beside import PipeBeside, require_plain_beside
 from pathassets.adapters.openslide.reader import open_handle
+from pathassets.core.text import shortened, visible
 from pathassets.errors import SlideUnreadable
 
 INDEX = "Slidedat.ini"
-_INDEX_CHARS = 4_000_000
+INDEX_CHARS = 4_000_000
 """Read of an index: of the largest known it is a tenth."""
+_NAME_CHARS = 255
 _MRXS_FILE = re.compile(r"\s*(?:FILE_\d+|INDEXFILE)\s*=\s*(.+?)\s*")
 _MRXS_COUNT = re.compile(r"\s*FILE_COUNT\s*=\s*(\d{1,6})\s*")
 _VMS_FILE = re.compile(r"\s*(?:ImageFile|MapFile|MacroImage)[^=]*=\s*(.+?)\s*")
@@ -34,7 +36,7 @@ def lacking(path: Path) -> str:
         if suffix == ".mrxs":
             return _lacking_mrxs(path)
         if suffix in {".vms", ".vmu"}:
-            return _not_there(path.parent, _named_in(path, _VMS_FILE))
+            return lacking_by(_read(path), path, lambda name: _has_content(path.parent / name))
         return _lacking_dicom(path) if suffix == ".dcm" else ""
     except PipeBeside as error:
         return error.fact
@@ -48,30 +50,47 @@ def _lacking_mrxs(path: Path) -> str:
         return f"its folder {folder.name} is not there yet"
     if not (folder / INDEX).is_file():
         return f"{folder.name}/{INDEX} is not there yet"
-    named = [*_named_in(folder / INDEX, _MRXS_FILE)]
+    return lacking_by(_read(folder / INDEX), path, lambda name: _has_content(folder / name))
+
+
+def lacking_by(index: str, slide: PurePath, has: Callable[[str], bool]) -> str:
+    """What lacks of an MRXS, VMS or VMU by what its index says, wherever its files are.
+
+    Args:
+        index: What `Slidedat.ini` says, or the `.vms` or `.vmu` itself.
+        slide: The file that is opened.
+        has: Whether a file of a name lies beside the index, with something in it.
+    """
+    if slide.suffix.lower() != ".mrxs":
+        return _not_there(_named_in(index, _VMS_FILE), has)
+    named = [*_named_in(index, _MRXS_FILE)]
     n_named = len(named) - 1  # the index of tiles is no data file
-    n_files = next((int(n) for n in _named_in(folder / INDEX, _MRXS_COUNT)), n_named)
+    n_files = next((int(n) for n in _named_in(index, _MRXS_COUNT)), n_named)
     if n_named < n_files:
-        return f"{folder.name}/{INDEX} names {max(0, n_named)} of its {n_files} files so far"
-    return _not_there(folder, named)
+        return f"{slide.stem}/{INDEX} names {max(0, n_named)} of its {n_files} files so far"
+    return _not_there(named, has)
 
 
-def _named_in(index: Path, pattern: re.Pattern[str]) -> Iterator[str]:
-    """What lines of an index say."""
+def _read(index: Path) -> str:
     with index.open(encoding="utf-8-sig", errors="replace") as file:
-        lines = file.read(_INDEX_CHARS).splitlines()
-    for line in lines:
+        return file.read(INDEX_CHARS)
+
+
+def _named_in(index: str, pattern: re.Pattern[str]) -> Iterator[str]:
+    """What lines of an index say."""
+    for line in index.splitlines():
         if found := pattern.fullmatch(line):
             yield found[1]
 
 
-def _not_there(folder: Path, names: Iterator[str] | list[str]) -> str:
-    """Say which of the files that an index names are not in its folder, or empty."""
-    plain = [name for name in dict.fromkeys(names) if Path(name).name == name]
-    absent = [name for name in plain if not _has_content(folder / name)]
+def _not_there(names: Iterable[str], has: Callable[[str], bool]) -> str:
+    """Say which of the files that an index names are not beside it, or empty."""
+    plain = [name for name in dict.fromkeys(names) if PurePath(name).name == name]
+    absent = [name for name in plain if not has(name)]
     if not absent:
         return ""
-    return f"{len(absent)} of {len(plain)} files are not there yet, such as {absent[0]}"
+    such = visible(shortened(absent[0], _NAME_CHARS))
+    return f"{len(absent)} of {len(plain)} files are not there yet, such as {such}"
 
 
 def _has_content(path: Path) -> bool:

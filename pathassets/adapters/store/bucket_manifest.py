@@ -15,7 +15,7 @@ from pathassets.adapters.objects.urls import is_key
 from pathassets.adapters.store.damage import MANIFEST, NOT_AS_WRITTEN
 from pathassets.adapters.store.store import UNPARSED, Artifact, corrupt, dump, missing, parse
 from pathassets.core.address import Address
-from pathassets.errors import ObjectMissing
+from pathassets.errors import ObjectMissing, StoreError
 
 TOKEN = re.compile(r"[0-9a-f]{32}")
 _N_SIZE, _OWN = 12, "8"
@@ -126,3 +126,21 @@ def _require_keys(artifact: Artifact) -> None:
     for file in artifact.files:
         if not is_key(file.path) or file.path == MANIFEST or file.size_bytes < 0:
             raise ValueError(f"it lists {file.path!a}")
+
+
+def begin_store(place: ObjectPlace, mark: str) -> None:
+    """Put the mark of a store, once it is proved that what is there stays there.
+
+    Raises:
+        StoreError: the storage writes over it, though it was asked to write only where nothing is.
+    """
+    said = b'{"what": "pathassets store"}\n'
+    place.put_if_absent(mark, said)
+    if place.put_if_absent(mark, said):
+        place.delete([mark])
+        raise StoreError(
+            str(place.url),
+            "writes over an object though it was asked to write only where there is none "
+            "(If-None-Match): of two runs that make one artifact, neither would know which it is",
+            remedy="Use a storage, or a version of it, that keeps to conditional writes",
+        )

@@ -27,6 +27,7 @@ from pathlib import Path
 from pathassets.adapters.objects.place import ObjectPlace, StoredObject
 from pathassets.adapters.store.bucket_manifest import (
     Said,
+    begin_store,
     find_object,
     is_manifest,
     manifest_key,
@@ -73,7 +74,7 @@ _N_AT_ONCE = 8
 """Files that go up or come down at once."""
 _N_LOOKING = 32
 """Artifacts that are looked at at once: each waits for a round trip of 10 to 100 ms."""
-_MARK = ".store.json"
+MARK = ".store.json"
 _CHANGED = "has other bytes than were published"
 
 
@@ -98,7 +99,7 @@ class BucketStore(Store):
     @property
     def mark(self) -> str:
         """An object by which this is a store, whatever it says, as one puts it there."""
-        return f"put an object, be it empty, at {self.place.url_of(_MARK)}"
+        return f"put an object, be it empty, at {self.place.url_of(MARK)}"
 
     def was_opened(self) -> bool:
         """Whether it has the mark.
@@ -107,7 +108,7 @@ class BucketStore(Store):
             ObjectMissing: there is no bucket, which no answer to HEAD says.
         """
         try:
-            self.place.read(_MARK)
+            self.place.read(MARK)
         except ObjectMissing as error:
             if error.uri == self.place.url.root:
                 raise
@@ -118,11 +119,11 @@ class BucketStore(Store):
         """Make sure that the bucket and this machine's folder can be written.
 
         Raises:
-            StoreError: one cannot.
+            StoreError: one cannot, or the storage keeps no promise of a write where nothing is.
         """
         Staging(self.work).open()
         if not self.was_opened():
-            self.place.put_if_absent(_MARK, b'{"what": "pathassets store"}\n')
+            begin_store(self.place, MARK)
 
     def uri_of(self, address: Address) -> str:
         """URL where the artifact is, or would be."""
@@ -200,7 +201,7 @@ class BucketStore(Store):
         if len(tokens) != 1:
             try:
                 token = read_said(self.place, address).token
-            except StoreError as error:
+            except (ArtifactCorrupt, ArtifactMissing) as error:
                 return Damage(path=MANIFEST, fact=f"is damaged: {error.message}")
         elif size_told_by(token) not in {None, size_bytes}:
             return Damage(path=MANIFEST, fact=NOT_AS_WRITTEN)

@@ -15,8 +15,9 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import count, groupby
-from pathlib import Path
+from functools import partial
+from itertools import chain, count, groupby, islice
+from pathlib import Path, PurePosixPath
 
 from pathassets.adapters.objects.place import StoredObject
 from pathassets.adapters.store.bucket_manifest import (
@@ -25,13 +26,15 @@ from pathassets.adapters.store.bucket_manifest import (
     manifest_key,
     read_said,
 )
-from pathassets.adapters.store.bucket_store import KEPT_S, BucketStore
+from pathassets.adapters.store.bucket_store import KEPT_S, MARK, BucketStore
 from pathassets.adapters.store.damage import MANIFEST
 from pathassets.adapters.store.folders import remove
 from pathassets.adapters.store.partial import PARTIAL, partition_of
 from pathassets.adapters.store.store import Artifact
 from pathassets.adapters.store.upkeep import (
     ASIDE,
+    CATALOGS,
+    MARK_BYTES,
     N_PARTS,
     NO_FOLDER,
     NO_STAGE,
@@ -42,6 +45,10 @@ from pathassets.adapters.store.upkeep import (
 from pathassets.core.address import Address
 from pathassets.errors import StoreError
 
+_VERSIONS_STAY = (
+    "it keeps the bytes that were removed as older versions; remove these with the storage's own "
+    "tool, or by a lifecycle rule for versions that are not current"
+)
 _SKEW_S = 300.0
 """How far this machine's clock and the storage's may be apart."""
 
@@ -98,6 +105,23 @@ class BucketUpkeep(Upkeep):
             if one.key not in listed:
                 yield Stray(self.store.place.url_of(one.key), NOT_LISTED)
 
+    def note_catalog(self, name: str, said: bytes) -> None:
+        """Keep what a catalog that uses the bucket says of itself, in the place of what it said.
+
+        Raises:
+            StoreError: the bucket is not writable.
+        """
+        self.store.place.put(f"{CATALOGS}/{name}.json", said)
+
+    def find_catalogs(self) -> dict[str, tuple[str, bytes]]:
+        """Catalogs that use the bucket, by name: URL of what each says, and that."""
+        place = self.store.place
+        marks = [one.key for one in place.objects(CATALOGS)]
+        return {
+            PurePosixPath(key).stem: (place.url_of(key), place.read(key, end=MARK_BYTES))
+            for key in marks
+        }
+
     def is_newer(self, address: Address, since_s: float) -> bool:
         """Whether it was published since, by clocks that need not agree, or is gone."""
         known = find_object(self.store.place, manifest_key(address))
@@ -142,6 +166,21 @@ class BucketUpkeep(Upkeep):
             if partition_of(path) in slide_ids:
                 remove(path)
         self.store.cache.drop_of(slide_ids)
+
+    def keeps_removed(self) -> str:
+        """What older versions of objects the bucket keeps, by what it says of some that it has.
+
+        Google's storage names a version of each object, be older ones kept or not.
+        """
+        place = self.store.place
+        stages = (one for one in place.folders() if not one.startswith("."))
+        some = chain([MARK], (one.key for s in stages for one in islice(place.objects(s), 1)))
+        if not any(found and found.version for found in map(partial(find_object, place), some)):
+            return ""
+        where = f"{place.url} has versions: " if place.url.scheme != "gs" else (
+            f"if {place.url} has versions, or soft delete: "
+        )  # fmt: skip
+        return f"{where}{_VERSIONS_STAY}"
 
     def find_leftovers(self) -> Iterator[Stray]:
         """Give what runs that have ended left unfinished here, and writers in the bucket."""

@@ -21,13 +21,15 @@ from pathlib import Path
 
 from pathassets.adapters.store.damage import LINKED, MANIFEST
 from pathassets.adapters.store.folder_store import FolderStore
-from pathassets.adapters.store.folders import make_own_folder, remove
+from pathassets.adapters.store.folders import make_own_folder, remove, write_synced
 from pathassets.adapters.store.partial import PARTIAL, partition_of
 from pathassets.adapters.store.staging import not_writable
 from pathassets.adapters.store.store import Artifact
 from pathassets.adapters.store.upkeep import (
     ASIDE,
     CATALOG,
+    CATALOGS,
+    MARK_BYTES,
     N_PARTS,
     NO_FOLDER,
     NO_STAGE,
@@ -71,6 +73,31 @@ class FolderUpkeep(Upkeep):
                 path = Path(place, name)
                 if path.is_symlink() or path.relative_to(folder).as_posix() not in listed:
                     yield Stray(str(path), NOT_LISTED)
+
+    def note_catalog(self, name: str, said: bytes) -> None:
+        """Keep what a catalog that uses the store says of itself, in the place of what it said.
+
+        Raises:
+            StoreError: the store is not writable, or a link is in the place of the folder.
+        """
+        mark = self.store.root / CATALOGS / f"{name}.json"
+        aside = mark.with_suffix(f".{uuid.uuid4().hex}")
+        try:
+            make_own_folder(mark.parent)
+            write_synced(aside, said)
+            aside.replace(mark)
+        except OSError as error:
+            raise not_writable(self.store.root, error) from error
+
+    def keeps_removed(self) -> str:
+        """Nothing: what snapshots of a disk keep, only its owner knows."""
+        return ""
+
+    def find_catalogs(self) -> dict[str, tuple[str, bytes]]:
+        """Catalogs that use the store, by name: path of what each says, and that."""
+        marks = [e for e in entries_of(self.store.root / CATALOGS) if e.name.endswith(".json")]
+        files = (Path(e.path) for e in marks if e.is_file(follow_symlinks=False))
+        return {file.stem: (str(file), file.read_bytes()[:MARK_BYTES]) for file in files}
 
     def is_newer(self, address: Address, since_s: float) -> bool:
         """Whether the folder was written to since, or is gone."""

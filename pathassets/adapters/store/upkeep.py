@@ -24,6 +24,10 @@ from pathassets.adapters.store.store import Artifact, Store
 from pathassets.core.address import Address
 
 ASIDE = ".aside"
+CATALOGS = ".catalogs"
+"""What each catalog that uses the store says of itself: NAME.json."""
+MARK_BYTES = 4096
+"""Most that is read of what a catalog says: anybody may have put something there."""
 CATALOG = ("catalog.sqlite", "catalog.sqlite-wal", "catalog.sqlite-shm", "catalog.sqlite-journal")
 """Files of a catalog that lies in the store."""
 N_PARTS = 4
@@ -70,6 +74,18 @@ class Upkeep(ABC):
         """Give what lies in an artifact's folder and is none of its files."""
 
     @abstractmethod
+    def note_catalog(self, name: str, said: bytes) -> None:
+        """Keep what a catalog that uses the store says of itself, in the place of what it said.
+
+        Raises:
+            StoreError: the store is not writable.
+        """
+
+    @abstractmethod
+    def find_catalogs(self) -> dict[str, tuple[str, bytes]]:
+        """Catalogs that use the store, by name: path or URL of what each says, and that."""
+
+    @abstractmethod
     def is_newer(self, address: Address, since_s: float) -> bool:
         """Whether what lies there may have been published since, or is gone."""
 
@@ -100,6 +116,10 @@ class Upkeep(ABC):
         Raises:
             StoreError: the store is not writable.
         """
+
+    @abstractmethod
+    def keeps_removed(self) -> str:
+        """What the storage keeps of what was removed, and what ends that; empty where nothing."""
 
     @abstractmethod
     def sweep_unnamed(self) -> None:

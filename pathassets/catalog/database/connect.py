@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import threading
+import traceback
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
@@ -35,6 +36,7 @@ from pathassets.errors import CatalogError, DagsterUnavailable
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
 _revision = Table(VERSION_TABLE, MetaData(), Column("version_num", Text))
+_OF_DRIVER = ("sqlalchemy.", "alembic.")
 _alembic = threading.Lock()  # alembic's `op` and `context` are one per process
 
 
@@ -109,13 +111,26 @@ def _translated(url: URL) -> Iterator[None]:
         told = CatalogError(said, remedy=remedy)
         told.is_away = dialects.is_away(error)
         raise told from cause
-    except UnicodeEncodeError as error:  # of an argument, or the name of a file
-        raise CatalogError(
+    except ValueError as error:
+        if not _is_of_driver(error):
+            raise
+        raise unheld(error, url) from error
+
+
+def _is_of_driver(error: Exception) -> bool:
+    """Whether an error came from what SQLAlchemy called, not from what was done beside it."""
+    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
+    return any(str(one.f_globals.get("__name__")).startswith(_OF_DRIVER) for one in frames)
+
+
+def unheld(error: ValueError, url: URL) -> CatalogError:
+    """What a driver says of a value, or a text, that it cannot take: NUL, NaN in JSON, bytes."""
+    if isinstance(error, UnicodeEncodeError):  # of an argument, or the name of a file
+        return CatalogError(
             f"{quoted(error.object)} has bytes that are no text",
             remedy="Name a slide by its id, and write all else in UTF-8",
-        ) from error
-    except ValueError as error:  # the driver's word on NUL and on NaN in JSON
-        raise CatalogError(f"{name_of(url)}: cannot hold a value: {error}") from error
+        )
+    return CatalogError(f"{name_of(url)}: cannot hold a value: {error}")
 
 
 def translated_of(engine: Engine) -> AbstractContextManager[None]:

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from pathassets.catalog.database.connect import open_reader, reading
+from pathassets.catalog.database.connect import open_reader, reading, unheld
 from pathassets.catalog.database.urls import without_secrets
 from pathassets.errors import CatalogError
 
@@ -54,7 +54,11 @@ def open_query(url: str, statement: str, *, timeout_s: float) -> Iterator[Result
     engine = _open(url)
     try:
         with reading(engine) as connection, _told(connection):
-            yield _RESULTS[connection.dialect.name](connection, statement, timeout_s)
+            try:
+                result = _RESULTS[connection.dialect.name](connection, statement, timeout_s)
+            except ValueError as error:
+                raise unheld(error, engine.url) from error
+            yield result
     finally:
         engine.dispose()
 

@@ -14,7 +14,7 @@ releases       what was released of that: release, release_member, release_left_
 inbox          what lies there and is not taken yet, tables that were: inbox_file, inbox_clock,
                taken_table
 upkeep         what was read again, and what was taken out: artifact_hash, forgotten_slide,
-               begun_removal
+               begun_removal; catalog_identity
 """
 
 from pathassets.catalog.tables.artifacts import PARENT, artifact, artifact_parent, attempt
@@ -51,7 +51,12 @@ from pathassets.catalog.tables.standing import (
     plan,
     wanted,
 )
-from pathassets.catalog.tables.upkeep import artifact_hash, begun_removal, forgotten_slide
+from pathassets.catalog.tables.upkeep import (
+    artifact_hash,
+    begun_removal,
+    catalog_identity,
+    forgotten_slide,
+)
 
 __all__ = [
     "ADDRESS",
@@ -67,6 +72,7 @@ __all__ = [
     "bad_tile",
     "batch",
     "begun_removal",
+    "catalog_identity",
     "cohort",
     "cohort_change",
     "cohort_slide",

@@ -1,4 +1,4 @@
-"""When bytes were last read, which slides were taken out for good, and which are about to be."""
+"""When bytes were last read, which slides were taken out or are to be, which catalog this is."""
 
 from __future__ import annotations
 
@@ -38,4 +38,14 @@ begun_removal = Table(
     # Of its row in forgotten_slide: once that is deleted, nothing is begun any more.
     words("salt"),
     sqlite_with_rowid=False,
+)
+
+catalog_identity = Table(
+    "catalog_identity",
+    metadata,
+    # 1: there is one row, or none before anybody asked.
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    words("name"),
+    # The store that has this catalog's mark, and where the catalog is by that; empty: none has.
+    words("marked"),
 )

@@ -54,8 +54,8 @@ Lines = Mapping[str, Iterable[str]]
 Settle = Callable[[Outlived], None]
 """Does what is to be done before a catalog is there, of which some slides stay out."""
 _BYTES = "$bytes"
-_OF_RECIPE = frozenset({"plan", "encoder", "dataset_plan", "dataset_rows"})
-"""Tables that a command which only asks may have filled, where there was no catalog."""
+_OF_RECIPE = frozenset({"plan", "encoder", "dataset_plan", "dataset_rows", "catalog_identity"})
+"""Tables that a command may have filled which states nothing, where there was no catalog."""
 
 
 class Dumping(UpkeepPart):
@@ -231,7 +231,10 @@ def _fill(connection: Connection, table: Table, lines: Iterable[str]) -> None:
 
 
 def _row(table: Table, line: str) -> dict[str, Any]:
-    row = json.loads(line)
+    try:
+        row = json.loads(line)
+    except ValueError:
+        row = None
     if not isinstance(row, dict) or row.keys() != set(table.c.keys()):
         raise CatalogError(f"table {table.name}: a line of the dump is no row of it")
     return {name: _value(table, name, value) for name, value in row.items()}
@@ -242,4 +245,7 @@ def _value(table: Table, name: str, value: Any) -> Any:
         return value
     if not isinstance(value, dict) or not isinstance(value.get(_BYTES), str):
         raise CatalogError(f"column {table.name}.{name}: the dump has no bytes for it")
-    return base64.b64decode(value[_BYTES])
+    try:
+        return base64.b64decode(value[_BYTES])
+    except ValueError as error:
+        raise CatalogError(f"column {table.name}.{name}: holds no base64: {error}") from error

@@ -10,7 +10,7 @@ import click
 
 from pathassets import report
 from pathassets.catalog.records import VerdictWord
-from pathassets.cli.options import BAD_INPUT, WORDS
+from pathassets.cli.options import BAD_INPUT, SOURCE, WORDS
 from pathassets.core.stages import PATCH_QUALITY
 from pathassets.engine.platform.cohorts.verdicts import give_verdict
 from pathassets.engine.platform.platform import open_platform, open_to_read
@@ -54,7 +54,7 @@ def show_verdicts(slide_id: str | None, *, as_json: bool) -> None:
 
 
 @qc.command("import")
-@click.argument("table", type=click.Path(path_type=Path))
+@click.argument("table", type=SOURCE)
 @click.option("--who", required=True, type=WORDS, help="Who states it, where no line names one.")
 @click.option("--dry-run", is_flag=True, help="Show what would be stated, and state nothing.")
 @click.option("--sheet", help="Of a workbook, where several could be meant.")

@@ -9,6 +9,7 @@ import click
 
 from pathassets.adapters.named_files import refuse_taken
 from pathassets.adapters.telemetry.prometheus import exposition
+from pathassets.cli.options import TARGET
 from pathassets.engine.platform.monitoring.measures import measure_platform
 from pathassets.engine.platform.platform import open_to_read
 from pathassets.engine.settings import read_settings
@@ -19,7 +20,7 @@ _HEAD = b"# HELP pathassets_"
 
 
 @click.command()
-@click.option("--to", "target", type=click.Path(path_type=Path), help="Write them into this file.")
+@click.option("--to", "target", type=TARGET, help="Write them into this file.")
 def metrics(target: Path | None) -> None:
     """Print metrics as Prometheus reads them, such as of what failed and of free disk."""
     if target is not None:

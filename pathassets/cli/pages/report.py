@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from pathassets import report
+from pathassets.cli.options import TARGET
 from pathassets.core.text import visible
 from pathassets.engine.platform.platform import open_to_read
 from pathassets.engine.platform.selection import choose_slides
@@ -19,7 +20,7 @@ from pathassets.report.cohort_page.files import PAGE, write_pages
 
 @click.command("report")
 @click.option("--slides", multiple=True, metavar="SELECTION", help="Of these alone, as run takes.")
-@click.option("--to", "target", type=click.Path(path_type=Path), help=f"HOME/{PAGE} by default.")
+@click.option("--to", "target", type=TARGET, help=f"HOME/{PAGE} by default.")
 @click.option("--features", default="", metavar="NAME", help="Those shown; the recipe's first.")
 def report_command(slides: tuple[str, ...], target: Path | None, features: str) -> None:
     """Write a page that shows all slides: pictures, states, what is odd, a map; it needs nothing.

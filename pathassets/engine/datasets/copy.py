@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
+from pathassets.adapters.objects.remote_file import on_disk
 from pathassets.adapters.store.damage import MANIFEST, open_plain
 from pathassets.adapters.store.store import Artifact, read_copy
 from pathassets.core.datasets.members import Member, members_of
@@ -46,19 +47,19 @@ def copy_dataset(
         advance: told of each slide that was copied.
 
     Raises:
-        SpecError: there is no such dataset.
+        SpecError: there is no such dataset, or `to` is a URL.
         CatalogError: there is no such release, or the catalog cannot be read.
         OutputExists: something is there already.
         MembersForgotten: slides were taken out since, and the rest is not asked for.
         BagUnreadable: features are not those that the dataset names.
         StoreError: the dataset is damaged, or the folder cannot be written.
     """
+    target = on_disk(to).expanduser().absolute()
     folder = open_dataset(what, store)
     members, lost = without_withdrawn(
         str(what), members_of(folder.manifest, "label"), folder.withdrawn,
         is_meant=without_forgotten,
     )  # fmt: skip
-    target = Path(to).expanduser().absolute()
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise OutputExists(target, "is there already", remedy="Name a folder that is not there")
     part = target.with_name(f".{target.name}.{uuid.uuid4().hex}.part")

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pathassets.adapters.objects.remote_file import on_disk
 from pathassets.adapters.objects.urls import is_meant_for_url, parse_url
 from pathassets.core.address import ALL_SLIDES, Address
 from pathassets.core.datasets.names import DatasetName, parse_dataset_name, versions_there
@@ -41,7 +42,7 @@ def open_dataset(what: str | Path, store: Path | str | None) -> DatasetFolder:
         StoreError: the folder holds no dataset, or it is damaged.
     """
     if is_folder(what):
-        return _at_path(Path(what).expanduser().absolute())
+        return _at_path(on_disk(what, is_read=True).expanduser().absolute())
     name = parse_dataset_name(str(what))
     settings = _settings_with(store)
     with _opened(settings.catalog_url) as catalog:

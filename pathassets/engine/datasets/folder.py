@@ -104,8 +104,10 @@ class DatasetFolder:
             return (self.root / member.features_uri).parent
         try:
             return self.bucket.fetch(Address(*PurePosixPath(member.features_uri).parts[:_DEPTH]))
-        except StoreError as error:
+        except (ArtifactMissing, ArtifactCorrupt) as error:
             raise bag_error(member, error.message, error.uri) from error
+        except StoreError as error:  # of the bucket: nothing is wrong with the features
+            raise bag_error(member, error.message, error.uri, remedy=error.remedy) from error
 
     def artifact_of(self, member: Member) -> Artifact:
         """Read what the artifact of a slide's features says of itself.

@@ -13,6 +13,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
+from pathassets.adapters.objects.remote_file import on_disk
 from pathassets.adapters.tqdm import progress_bar
 from pathassets.adapters.zarr.feature_writer import FeatureWriter
 from pathassets.core.features.encoder import Encoder, EncoderCard
@@ -187,8 +188,8 @@ class DeepFeatureExtractor:
         """
         params = run_params(kwargs, self._defaults)
         kind = check_output(output_type, save_dir, output_file=params.output_file)
+        folder = None if save_dir is None else on_disk(save_dir)
         encoder = self._encoder_for(params)
-        folder = None if save_dir is None else Path(save_dir)
         if not patch_mode:
             slides = slide_inputs(images, masks, params)
             grid = grid_spec(input_resolutions, patch_input_shape, ioconfig, params, encoder.card)
@@ -237,7 +238,7 @@ class DeepFeatureExtractor:
             StoreError: it cannot be written, or something is there.
         """
         params = run_params(kwargs, self._defaults)
-        path = None if save_path is None else Path(save_path)
+        path = None if save_path is None else on_disk(save_path)
         return encode_loader(dataloader, self._encoder_for(params), params, path)
 
     def post_process_patches(
@@ -284,7 +285,7 @@ class DeepFeatureExtractor:
         if kind == "dict" or save_path is None:
             found.pop("attributes", None)
             return found
-        return _write(found, Path(save_path), overwrite=overwrite)
+        return _write(found, on_disk(save_path), overwrite=overwrite)
 
     def _encoder_for(self, params: RunParams) -> Encoder:
         """The encoder of a run; one of another device or batch size is opened for that run."""

@@ -14,6 +14,7 @@ from pathassets.catalog.catalog import Catalog
 from pathassets.core.recipe import Recipe
 from pathassets.engine.platform.ledgers import encoders_of
 from pathassets.engine.platform.merged_slides import adopt_annotations
+from pathassets.engine.platform.other_catalogs import note_catalog
 from pathassets.engine.platform.recipe import open_recipe
 from pathassets.engine.settings import CATALOG_FILE, OWN_RECIPE, Settings
 from pathassets.engine.stores import store_of
@@ -111,6 +112,7 @@ def open_platform(settings: Settings, *, is_beginning: bool = True) -> Platform:
     recipe = open_recipe(settings)
     _require_store(settings, is_beginning=is_beginning)
     platform = _open(settings, recipe)
+    note_catalog(platform.store, platform.catalog)
     platform.catalog.note_encoders(encoders_of(platform.recipe))
     return platform
 

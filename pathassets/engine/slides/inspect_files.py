@@ -15,13 +15,14 @@ from typing import Generic, TypeVar
 
 from pathassets.adapters.files import FileStamp, fingerprint_of, stamp_of
 from pathassets.adapters.objects.remote_file import FilePlace, RemoteFile
-from pathassets.adapters.objects.remote_slides import look_at
+from pathassets.adapters.objects.remote_slides import RemoteSlide, look_at
 from pathassets.adapters.opencv import preview_jpeg
 from pathassets.adapters.openslide.members import members_of
 from pathassets.core.locations.overlay import PREVIEW_PX, shrink_to
 from pathassets.core.slides.regions import read_overview
 from pathassets.core.slides.slide import SlideInfo
 from pathassets.engine.slides.open import OpenedSlide, open_slide
+from pathassets.engine.slides.remote.arriving import index_of, lacking_of
 from pathassets.engine.slides.remote.whole import copy_of_slide
 from pathassets.engine.slides.scratch import Scratch
 from pathassets.engine.workers.pool import Workers
@@ -97,12 +98,20 @@ def _inspect_local(path: Path) -> FileInspection:
 def _inspect_object(file: RemoteFile, scratch: Scratch | None) -> FileInspection:
     """An object, looked at as its copy; what it is called by is where it is."""
     slide = look_at(file)
+    _require_arrived(slide)
     with closing(copy_of_slide(slide, scratch, waits=True)) as copy:
         try:
             seen = _open_and_look(copy.path, file)
         except SlideError as error:
             raise error.about(file) from error
         return replace(seen, stamp=slide.stamp, fingerprint=copy.fingerprint)
+
+
+def _require_arrived(slide: RemoteSlide) -> None:
+    """Refuse a slide of which objects are still to come; without its index opening it says so."""
+    index = index_of(slide)
+    if index is not None and (lacking := lacking_of(slide, index)):
+        raise SlideChanged(slide.file, lacking, remedy="Ingest it once it is whole")
 
 
 def _open_and_look(path: Path, named: FilePlace) -> FileInspection:

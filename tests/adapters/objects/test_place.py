@@ -25,7 +25,8 @@ from obstore.store import LocalStore, MemoryStore
 
 from pathassets.adapters.objects import place as module
 from pathassets.adapters.objects.place import ObjectPlace, open_place
-from pathassets.adapters.objects.remote_file import place_of
+from pathassets.adapters.objects.remote_file import RemoteFile, place_of
+from pathassets.adapters.objects.remote_slides import look_at, slides_below
 from pathassets.adapters.objects.urls import parse_url
 from pathassets.errors import (
     ObjectMissing,
@@ -57,13 +58,14 @@ class CannedServer:
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
+                self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 self.send_response(canned._status)
                 self.send_header("Content-Length", str(len(canned._body)))
                 self.end_headers()
                 if self.command != "HEAD":
                     self.wfile.write(canned._body)
 
-            do_HEAD = do_GET  # noqa: N815 - as the library calls it
+            do_HEAD = do_PUT = do_POST = do_GET  # noqa: N815 - as the library calls them
 
             def log_message(self, *_: object) -> None: ...
 
@@ -254,6 +256,9 @@ REFUSED = {
     (403, "InvalidAccessKeyId"): (StoreError, "does not know these credentials"),
     (403, "SignatureDoesNotMatch"): (StoreError, "does not know these credentials"),
     (400, "ExpiredToken"): (StoreError, "does not know these credentials"),
+    (403, "InvalidObjectState"): (StoreError, r"s3://bucket/x/a: lies in an archive \(Inv"),
+    (409, "BlobArchived"): (StoreError, "lies in an archive"),
+    (403, "RequestTimeTooSkewed"): (StoreError, "takes the clock of .* for wrong"),
     (401, ""): (StoreError, "does not know these credentials"),
     (301, "PermanentRedirect"): (StoreError, "is in another region"),
     (429, "SlowDown"): (StorageUnavailable, "answered 429"),
@@ -297,6 +302,66 @@ def test_keys_that_are_wrong_or_expired_may_be_why_a_server_refuses_without_a_wo
     assert caught.value.remedy.startswith("Grant these credentials what they need")
 
 
+# As S3 answers a request to remove several: 200, and what is wrong with each.
+UNREMOVED = (
+    "<DeleteResult><Error><Key>x/a</Key><Code>{code}</Code>"
+    "<Message>no (code: Other)</Message></Error></DeleteResult>"
+)
+
+
+def test_a_right_to_delete_that_is_missing_is_told(canned_server: CannedServer):
+    canned_server.answer(200, UNREMOVED.format(code="AccessDenied"))
+    with pytest.raises(StoreError) as told:
+        open_place("s3://bucket/x").delete(["a"])
+    assert str(told.value) == (
+        "s3://bucket: lets these credentials remove nothing (AccessDenied). "
+        "Grant these credentials what they need there (read, list, write and delete)"
+    )
+    assert not is_passing(told.value)
+
+
+def test_what_else_an_object_is_kept_for_is_told_by_its_code(
+    canned_server: CannedServer, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(module._RETRIES, "max_retries", 0)
+    place = open_place("s3://bucket/x")
+    canned_server.answer(200, UNREMOVED.format(code="InvalidObjectState"))
+    with pytest.raises(StoreError, match=r"^s3://bucket/x/a: .* InvalidObjectState\.") as told:
+        place.delete(["a"])
+    assert not is_passing(told.value)
+    canned_server.answer(200, UNREMOVED.format(code="InternalError"))
+    with pytest.raises(StorageUnavailable, match="answered InternalError, tried several times"):
+        place.delete(["a"])
+    canned_server.answer(200, UNREMOVED.format(code="NoSuchKey"))
+    place.delete(["a"])
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(501, "NotImplemented"), (501, ""), (505, ""), (400, "NotImplemented")]
+)
+def test_a_storage_that_cannot_do_what_is_needed_is_not_asked_again(
+    canned_server: CannedServer, status: int, code: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(module._RETRIES, "max_retries", 0)
+    canned_server.answer(status, f"<Error><Code>{code}</Code></Error>")
+    with pytest.raises(StoreError, match=rf"lacks what this needs.* answered {status}") as told:
+        open_place("s3://bucket/x").put_if_absent("a", b"")
+    assert not is_passing(told.value)
+    assert "Use another storage" in told.value.remedy
+
+
+def test_slides_need_no_right_to_write(canned_server: CannedServer):
+    canned_server.answer(403, "<Error><Code>AccessDenied</Code></Error>")
+    slide = place_of("s3://bucket/x/a.svs")
+    assert isinstance(slide, RemoteFile)
+    with pytest.raises(StoreError, match=r"refuses this.* need there \(read and list\)$"):
+        look_at(slide)
+    with pytest.raises(StoreError, match=r"need there \(read and list\)$"):
+        slides_below(slide)
+    with pytest.raises(StoreError, match=r"need there \(read, list, write and delete\)$"):
+        open_place("s3://bucket/store").read("a")
+
+
 def test_a_server_that_begins_again_within_seconds_is_waited_for(canned_server: CannedServer):
     canned_server.stop()
     begun: list[CannedServer] = []
@@ -314,13 +379,17 @@ def test_a_server_that_begins_again_within_seconds_is_waited_for(canned_server: 
         f"https://lab.example/a.svs?X-Amz-Signature={SECRET}",
         f"az://box/x?sig={SECRET}",
         f"https://lab.example/a#{SECRET}",
+        f"http://{KEY_ID}:{SECRET}@lab.example/a.svs",
+        f"http://lab.example:x/a.svs?token={SECRET}",
     ],
 )
 def test_a_url_with_a_secret_is_refused_without_it(url: str):
     with pytest.raises(SpecError) as caught:
         open_place(url)
     assert SECRET not in str(caught.value)
-    assert "environment" in caught.value.remedy
+    is_web = url.startswith("http")
+    assert ("has to answer without a login" in caught.value.remedy) is is_web
+    assert ("environment" in caught.value.remedy) is not is_web
 
 
 @pytest.mark.parametrize(

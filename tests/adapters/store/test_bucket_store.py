@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 
+import boto3
 import pytest
 
+from pathassets.adapters.objects.place import ObjectPlace
 from pathassets.adapters.store import bucket_store, bucket_upkeep
 from pathassets.adapters.store.bucket_manifest import manifest_key, read_said
 from pathassets.adapters.store.damage import MANIFEST
@@ -149,7 +152,11 @@ def test_a_storage_that_does_not_answer_is_no_damage(store, monkeypatch):
     def silent(*_):
         raise StorageUnavailable(store.where, "does not answer")
 
-    for name in ("read_known", "head", "objects"):
+    store.place.put(f"{ADDRESS}/{'0' * 32}/x.bin", b"")
+    monkeypatch.setattr(type(store.place), "read_known", silent)
+    with pytest.raises(StorageUnavailable):  # which of two tokens counts, nobody can be asked
+        store.check_sizes(ADDRESS, made.files)
+    for name in ("head", "objects"):
         monkeypatch.setattr(type(store.place), name, silent)
     for ask in (store.is_intact, store.has, store.read_whole, store.fetch):
         with pytest.raises(StorageUnavailable):
@@ -370,6 +377,33 @@ def test_what_a_killed_download_left_is_removed(store, tmp_path):
     left.mkdir(parents=True)
     publish(store)
     assert not left.exists()
+
+
+def test_a_storage_that_ignores_conditions_becomes_no_store(bucket, tmp_path, monkeypatch):
+    def put_always(place, key, data):
+        place.put(key, data)
+        return True
+
+    store = store_at(f"{bucket}/store", tmp_path / "work")
+    with monkeypatch.context() as patched:
+        patched.setattr(ObjectPlace, "put_if_absent", put_always)
+        for _ in range(2):
+            with pytest.raises(StoreError, match="writes over an object though"):
+                store.open()
+    assert not store.was_opened()
+    store.open()
+    assert store.was_opened()
+
+
+def test_what_a_bucket_with_versions_keeps_of_what_was_removed_is_told(store):
+    upkeep = upkeep_of(store)
+    publish(store)
+    assert upkeep.keeps_removed() == ""
+    name, _, _ = store.where.removeprefix("s3://").partition("/")
+    server = boto3.client("s3", endpoint_url=os.environ["AWS_ENDPOINT_URL"])
+    server.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    publish(store, draft(Address("features", "other", "b", "1")))
+    assert upkeep.keeps_removed().startswith(f"{store.where} has versions: it keeps the bytes")
 
 
 def test_a_store_is_marked_when_it_is_opened_and_no_bucket_is_told(bucket, tmp_path):

@@ -267,6 +267,19 @@ class TestUpkeep:
         assert not upkeep.is_newer(ADDRESS, 1e11)
         assert upkeep.is_newer(Address("features", "stats", "none", "0"), 1e11)
 
+    def test_catalogs_that_use_it_are_known_by_what_they_said_last(self, store):
+        upkeep = upkeep_of(store)
+        assert upkeep.find_catalogs() == {}
+        for said in b"first", b"last":
+            upkeep.note_catalog("b" * 32, said)
+        upkeep.note_catalog("a" * 32, b"x" * 10_000)
+        found = upkeep.find_catalogs()
+        assert {name: data for name, (_, data) in found.items()} == {
+            "a" * 32: b"x" * 4096, "b" * 32: b"last",
+        }  # fmt: skip
+        assert found["a" * 32][0] == f"{store.where}/.catalogs/{'a' * 32}.json"
+        assert list(upkeep.survey(STAGES)) == []
+
 
 def put_stray(store: Store, place: str) -> None:
     if isinstance(store, FolderStore):

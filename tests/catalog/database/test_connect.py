@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import stat
 import threading
@@ -36,7 +37,7 @@ from pathassets.catalog.tables import (
     slide_path,
 )
 from pathassets.core.address import Address
-from pathassets.errors import CatalogError
+from pathassets.errors import CatalogError, SpecError
 from tests.unprivileged import read_only
 
 DRAWING = Table(
@@ -563,6 +564,30 @@ def test_what_fails_inside_a_transaction_is_not_written(engine) -> None:
         connection.execute(rejected_file.insert(), row)
     with reading(engine) as connection:
         assert connection.execute(select(rejected_file.c.path)).all() == []
+
+
+@pytest.mark.parametrize("opening", [reading, writing])
+@pytest.mark.parametrize(
+    "error", [SpecError("x.csv: cannot be written"), ValueError("no"), OSError("full")]
+)
+def test_what_fails_beside_the_catalog_is_told_as_it_is(engine, opening, error) -> None:
+    with pytest.raises(type(error)) as told, opening(engine) as connection:  # noqa: PT012 - in the block
+        connection.execute(select(rejected_file.c.path)).all()
+        raise error
+    assert told.value is error
+
+
+@pytest.mark.parametrize("opening", [reading, writing])
+def test_a_value_that_the_driver_refuses_is_an_error_of_the_catalog(engine, opening) -> None:
+    for path, told in (("a\udcff", "'a\\udcff' has bytes that are no text"), ("a\0", "")):
+        asked = select(rejected_file.c.path).where(rejected_file.c.path == path)
+        if engine.dialect.name == "sqlite" and not told:
+            continue  # it takes NUL
+        with (
+            pytest.raises(CatalogError, match=re.escape(told or "cannot hold a value")),
+            opening(engine) as connection,
+        ):
+            connection.execute(asked).all()
 
 
 def test_a_catalog_is_named_by_its_file(engine, tmp_path) -> None:

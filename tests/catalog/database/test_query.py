@@ -10,7 +10,7 @@ from sqlalchemy import create_engine, text
 from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.database.query import ROWS_AT_ONCE, open_query
 from pathassets.catalog.database.urls import parse_url
-from pathassets.errors import CatalogError
+from pathassets.errors import CatalogError, SpecError
 from tests.catalog.filled import fill
 from tests.catalog.hostile_words import HOSTILE, path_of, slide_of
 from tests.unprivileged import read_only
@@ -196,6 +196,21 @@ def test_words_of_strangers_come_out_as_they_are(url) -> None:
         for name, word in HOSTILE.items():
             catalog.register_slide(slide_of(name), path_of(name, word))
     assert dict(ask(url, "SELECT slide_id, path FROM v_slides")) == HOSTILE
+
+
+@pytest.mark.parametrize("odd", ["\udcff", "\0"])
+def test_a_query_that_is_no_text_of_the_database_s_is_refused(filled, odd) -> None:
+    with pytest.raises(CatalogError), open_query(filled, f"SELECT '{odd}'", timeout_s=10):
+        pass
+
+
+def test_what_fails_while_an_answer_is_written_is_no_error_of_the_catalog(filled) -> None:
+    with (  # noqa: PT012 - in the block
+        pytest.raises(SpecError, match=r"^x\.csv: cannot be written"),
+        open_query(filled, "SELECT 1 AS a", timeout_s=10) as answer,
+    ):
+        list(answer.rows())
+        raise SpecError("x.csv: cannot be written")
 
 
 def test_a_file_that_is_no_catalog_is_not_asked(tmp_path: Path) -> None:

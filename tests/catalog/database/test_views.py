@@ -56,6 +56,7 @@ OF_REVISION = {
     "0018": "0f132359df46267e",
     "0019": "0f132359df46267e",
     "0020": "0f132359df46267e",
+    "0021": "0f132359df46267e",
 }
 """Digest of the views with which each revision leaves a catalog."""
 

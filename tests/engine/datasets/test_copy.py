@@ -2,6 +2,7 @@ import hashlib
 import json
 import shutil
 import sqlite3
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -9,8 +10,17 @@ import torch
 
 import pathassets
 from pathassets.adapters.store.store import read_copy
+from pathassets.engine.datasets import copy as copying
+from pathassets.engine.datasets.folder import open_folder
 from pathassets.engine.datasets.verify import verify_folder
-from pathassets.errors import ArtifactCorrupt, BagUnreadable, OutputExists, StoreError
+from pathassets.errors import (
+    ArtifactCorrupt,
+    BagUnreadable,
+    OutputExists,
+    StorageUnavailable,
+    StoreError,
+    is_passing,
+)
 from tests.engine.datasets.bag_store import COHORT
 
 
@@ -95,6 +105,35 @@ def test_features_other_than_the_dataset_names_are_not_copied(folder, tmp_path, 
     with pytest.raises(BagUnreadable, match=r"slide s2: .*pathassets run makes it anew"):
         pathassets.copy_dataset(folder, tmp_path / "to")
     assert [path.name for path in tmp_path.iterdir()] == ["store"]
+
+
+class _Bucket:
+    """A store that has its trouble with every artifact."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def fetch(self, _):
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "remedy"),
+    [
+        (StorageUnavailable("s3://b/x", "answered 500", remedy="Look at the network"), "Look at"),
+        (StoreError("s3://b", "refuses this", remedy="Grant it"), "Grant it"),
+        (ArtifactCorrupt("s3://b/x", "is gone", remedy="Make it"), "pathassets doctor --bytes"),
+    ],
+)
+def test_what_helps_where_the_storage_fails_is_the_storage_s_own(
+    folder, tmp_path, monkeypatch, error, remedy
+):
+    found = replace(open_folder(folder), bucket=_Bucket(error))
+    monkeypatch.setattr(copying, "open_dataset", lambda *_: found)
+    with pytest.raises(BagUnreadable, match=r"^slide s1: ") as told:
+        pathassets.copy_dataset("cohort", tmp_path / "to")
+    assert told.value.remedy.startswith(remedy)
+    assert is_passing(told.value) == isinstance(error, StorageUnavailable)
 
 
 def test_a_list_of_files_that_leads_elsewhere_writes_nothing_there(folder, tmp_path):

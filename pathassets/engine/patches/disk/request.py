@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from pathassets.adapters.images.patch_files import unwritable
+from pathassets.adapters.objects.remote_file import on_disk
 from pathassets.core.patches.names import NameSpec
 from pathassets.core.patches.patch_set import check_quality
 from pathassets.core.spec import canonical_json
@@ -144,6 +145,6 @@ def disk_request(  # noqa: PLR0913 - what the users' parameters come to
     )  # fmt: skip
     check_quality(quality, image_type)
     return DiskRequest(
-        extraction=extraction, output_dir=str(Path(output_dir).absolute()), names=names,
+        extraction=extraction, output_dir=str(on_disk(output_dir).absolute()), names=names,
         quality=quality, global_counter=global_counter, n_threads=n_threads, n_chunk=n_chunk,
     )  # fmt: skip

@@ -23,7 +23,7 @@ from pathassets.engine.datasets.folder import open_folder
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.standing.absence import read_present
 from pathassets.engine.stages.quality.patch_quality import QUALITY
-from pathassets.errors import StoreError
+from pathassets.errors import ArtifactCorrupt, ArtifactMissing, StoreError
 
 
 class Row(NamedTuple):
@@ -48,6 +48,9 @@ class UsedPatches:
         """Bits of a slide's rows; or, in a few words, why they are not known.
 
         `skipped` are places of the patch locations that the features have no row of.
+
+        Raises:
+            StoreError: the store does not answer, so that nobody knows.
         """
         if row in self._known:
             return self._known[row]
@@ -55,7 +58,7 @@ class UsedPatches:
         try:
             read_present(self._platform, address)
             kept = kept_by(self._rules, load_table(self._store.fetch(address) / QUALITY))
-        except (StoreError, KeyError):
+        except (ArtifactMissing, ArtifactCorrupt, KeyError):
             return "patch quality damaged"
         is_used = np.delete(kept, [*skipped])
         if not row.patch_locations_digest or len(is_used) != row.n_patches:

@@ -30,6 +30,7 @@ from pathassets.adapters.exchange.slideflow import slideflow_files, slideflow_ta
 from pathassets.adapters.exchange.spatialdata import spatialdata_files
 from pathassets.adapters.exchange.stamp import stamp_files, stamp_slide_files, stamp_tables
 from pathassets.adapters.exchange.trident import trident_files, trident_slide_files
+from pathassets.adapters.objects.remote_file import on_disk
 from pathassets.core.exchange.bags import Bag, SlideVector
 from pathassets.core.exchange.components import as_components
 from pathassets.core.exchange.names import NameBy, names_of, unfit_names
@@ -103,12 +104,13 @@ def export(platform: Platform, request: ExportRequest) -> Iterator[ExportedSlide
     """Export what is asked for; gives each slide once its files are there.
 
     Raises:
-        SpecError: WHAT is impossible.
+        SpecError: WHAT is impossible, or TO a URL.
         CatalogError: a slide or dataset is not known.
         MembersForgotten: of a dataset's slides some were taken out since, and the rest is not asked
             for.
         StoreError: the folder cannot be written.
     """
+    on_disk(request.to)
     place = parse_place(platform, request.what)
     if not (place.is_dataset or place.stage in PATCH_STAGES or _takes(request.tool, place.stage)):
         raise SpecError(

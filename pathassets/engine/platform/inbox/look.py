@@ -162,6 +162,8 @@ def _lacks(one: Seen) -> str:
         return ""
     if not one.size_bytes:
         return EMPTY
+    if one.find_lacking is not None:
+        return one.find_lacking()
     if one.lacks or is_url(one.path):
         return one.lacks
     return lacking(Path(one.path)) if suffix_of(one.path) in OF_SEVERAL else ""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +49,8 @@ class Seen:
     """Of an object, why it cannot be whole, or be taken."""
     leads_nowhere: bool = False
     """Whether it is a link to nothing, or in a circle."""
+    find_lacking: Callable[[], str] | None = None
+    """Of an object that nobody knows: says why it cannot be whole, and may ask its storage."""
 
 
 def outermost(folders: Iterable[Path]) -> list[Path]:

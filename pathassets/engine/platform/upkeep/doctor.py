@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from pathassets.engine.platform.other_catalogs import find_others
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.upkeep.finding import Finding, Treated
 from pathassets.engine.platform.upkeep.noted import (
@@ -33,6 +34,7 @@ def examine(
     gone are looked for.
     """
     yield from _check_weights(platform)
+    yield from _check_others(platform)
     yield from check_store(platform, reads_bytes=reads_bytes)
     yield from check_rows(platform, reads_bytes=reads_bytes)
     yield from check_noted(platform)
@@ -51,6 +53,19 @@ def _check_weights(platform: Platform) -> Iterator[Finding]:
                 evidence=entry.unread.message,
                 remedy=entry.unread.remedy,
             )
+
+
+def _check_others(platform: Platform) -> Iterator[Finding]:
+    """Other catalogs of the store: what they need looks here as if it were nobody's."""
+    for other in find_others(platform.store, platform.catalog):
+        yield Finding(
+            kind="store_shared",
+            subject=platform.store.where,
+            evidence=f"is also the store of {other.said}: nothing is cleared here, and what is of "
+            "no slide may be of one there",
+            remedy=other.remedy,
+            is_note=True,
+        )
 
 
 def treat(findings: Iterable[Finding], *, is_fixing: bool) -> Iterator[Treated]:

@@ -9,6 +9,7 @@ from typing import Literal
 
 FindingKind = Literal[
     "open_to_others",
+    "store_shared",
     "alerts_unknown",
     "catalog_damaged",
     "catalog_old",
@@ -28,6 +29,7 @@ FindingKind = Literal[
     "slide_gone",
     "slide_moved",
     "slide_changed",
+    "slide_unknown",
     "slide_half_forgotten",
     "row_of_no_slide",
     "attempt_unnoted",

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from pathassets.adapters.store.opening import upkeep_of
 from pathassets.engine.platform.cohort_page.kept import Kept
+from pathassets.engine.platform.other_catalogs import OtherCatalog, find_others
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.selections.names import slide_named
 from pathassets.engine.platform.upkeep.clearing.garbage import without_runs
@@ -47,6 +48,10 @@ class Gone:
     releases: tuple[str, ...]
     """That name it still."""
     are_artifacts_kept: bool
+    others: tuple[OtherCatalog, ...]
+    """Catalogs that use the store, too, and know nothing of it."""
+    stays: str
+    """What the storage keeps of what was removed; empty where nothing."""
 
 
 def forget(platform: Platform, request: Request, wipe: Wipe) -> Gone:
@@ -68,6 +73,8 @@ def forget(platform: Platform, request: Request, wipe: Wipe) -> Gone:
         )
     files = tuple(one.path for one in platform.catalog.paths(slide_id))
     n_artifacts = len(platform.catalog.addresses_of(slide_ids))
+    others = find_others(platform.store, platform.catalog)
+    stays = "" if request.keep_artifacts else upkeep_of(platform.store).keeps_removed()
     with (
         platform.store.staging(f"forget-{uuid.uuid4().hex}") as bin_,
         without_runs(platform, besides=bin_.name),
@@ -84,6 +91,8 @@ def forget(platform: Platform, request: Request, wipe: Wipe) -> Gone:
         files=files,
         releases=tuple(releases),
         are_artifacts_kept=request.keep_artifacts,
+        others=tuple(others),
+        stays=stays,
     )
 
 

@@ -26,7 +26,7 @@ from pathassets.engine.platform.standing.absence import read_present, why_absent
 from pathassets.engine.platform.upkeep.adopt import adopt, is_proved, unfounded
 from pathassets.engine.platform.upkeep.finding import Finding
 from pathassets.engine.platform.upkeep.stored import FIX
-from pathassets.errors import ArtifactMissing, StoreError
+from pathassets.errors import ArtifactCorrupt, ArtifactMissing
 
 
 def check_noted(platform: Platform) -> Iterator[Finding]:
@@ -59,7 +59,11 @@ def _derive(platform: Platform, key: str) -> str:
 
 
 def check_releases(platform: Platform, *, reads_bytes: bool) -> Iterator[Finding]:
-    """Look at the artifact of every release."""
+    """Look at the artifact of every release.
+
+    Raises:
+        StoreError: the store does not answer, so that nobody knows.
+    """
     for release in platform.catalog.releases():
         address = Address(DATASET, release.dataset, ALL_SLIDES, release.digest)
         if platform.catalog.find_artifact(address) is None:
@@ -67,7 +71,7 @@ def check_releases(platform: Platform, *, reads_bytes: bool) -> Iterator[Finding
             continue
         try:
             artifact = read_present(platform, address, reads_bytes=reads_bytes)
-        except StoreError as error:
+        except (ArtifactMissing, ArtifactCorrupt) as error:
             is_gone = isinstance(error, ArtifactMissing)
             yield _release(release, error.message, is_gone=is_gone)
             continue
@@ -115,7 +119,7 @@ def _unknown(platform: Platform, release: ReleaseRecord, address: Address) -> Fi
     told = _release(release, f"{address} {why_absent(platform, address).said}", is_gone=True)
     try:
         artifact = platform.store.read_checked(address)
-    except StoreError:
+    except (ArtifactMissing, ArtifactCorrupt):
         return told
     if not is_proved(artifact, platform.recipe) or unfounded(platform, artifact, set()):
         return told  # what keeps it out is told of the artifact

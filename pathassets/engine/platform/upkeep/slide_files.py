@@ -2,34 +2,33 @@
 
 A file is looked at, and hashed only where it does not look as it did. Where a slide is gone, files
 of its size are hashed: in a folder that somebody names, which is then believed, and in the folders
-where other slides lie.
+where other slides lie. Of a slide whose bucket does not answer nobody knows: all of that bucket are
+told at once, and it is not asked again for each.
 """
 
 from __future__ import annotations
 
-import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from pathassets.adapters.files import FileStamp, content_changed, fingerprint_of, stamp_of
-from pathassets.adapters.objects.remote_file import place_of
-from pathassets.adapters.objects.remote_slides import stamp_at
+from pathassets.adapters.objects.remote_file import RemoteFile, place_of
+from pathassets.adapters.objects.remote_slides import answers, stamp_at
 from pathassets.adapters.objects.urls import is_url
 from pathassets.adapters.openslide.members import find_slides, members_of
-from pathassets.catalog.records import RejectedFile
+from pathassets.catalog.records import PathRecord, RejectedFile
 from pathassets.catalog.upkeep.reconciling import SlideFiles
+from pathassets.core.text import counted
 from pathassets.engine.platform.forgotten import forget_again
 from pathassets.engine.platform.ingestion.replaced import is_same
 from pathassets.engine.platform.plan import path_record
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.upkeep.finding import Finding
-from pathassets.errors import SlideError, StoreError
-
-logger = logging.getLogger(__name__)
-
+from pathassets.errors import ObjectMissing, SlideError, StorageUnavailable, StoreError
+from pathassets.errors.wording import without_subject
 
 _ELSEWHERE = "pathassets ingest URL"
 _BACK = (
@@ -50,21 +49,71 @@ class _Place:
     """Whether it lies in a folder that somebody named."""
 
 
+@dataclass(slots=True)
+class _Unseen:
+    """Slides at which nobody could look, by bucket and cause."""
+
+    _away: dict[str, StoreError] = field(default_factory=dict)
+    """Buckets that are not asked any more, and what was the matter with the first object."""
+    _slides: dict[tuple[str, str], tuple[StoreError, list[str]]] = field(default_factory=dict)
+
+    def is_held(self, one: PathRecord, fingerprint: str) -> bool:
+        """Whether a file holds still what was registered.
+
+        Raises:
+            SlideError: it is not there, or cannot be read.
+            StoreError: nobody knows.
+        """
+        place = place_of(one.path)
+        if not isinstance(place, RemoteFile):
+            return is_same(one, fingerprint)
+        root = place.url.root
+        if root in self._away:
+            raise self._away[root]
+        try:
+            return is_same(one, fingerprint)
+        except StoreError as error:
+            is_away = isinstance(error, StorageUnavailable) and not answers(place)
+            if is_away or (isinstance(error, ObjectMissing) and error.uri == root):
+                self._away[root] = error
+            raise
+
+    def add(self, slide_id: str, one: PathRecord, error: StoreError) -> None:
+        """Note a slide of which nobody knows, and why."""
+        place = place_of(one.path)
+        root = place.url.root if isinstance(place, RemoteFile) else one.path
+        fact = without_subject(error.uri, error.message)
+        self._slides.setdefault((root, fact), (error, []))[1].append(slide_id)
+
+    def findings(self) -> Iterator[Finding]:
+        """One for each bucket and cause."""
+        for (root, fact), (error, slides) in self._slides.items():
+            many = f"{counted(len(slides), 'slide')}, {slides[0]} the first"
+            yield Finding(
+                kind="slide_unknown",
+                subject=root,
+                evidence=f"{fact}; nobody could look at {many}",
+                remedy=error.remedy,
+            )
+
+
 def check_slides(platform: Platform, search: Sequence[Path] = ()) -> Iterator[Finding]:
     """Look at every slide's files; `search` are folders in which slides are looked for."""
     begun = platform.catalog.begun_removals()
     refused = {one.path: one for one in platform.catalog.rejected_files()}
     gone: list[SlideFiles] = []
     roots: set[Path] = set()
+    unseen = _Unseen()
     for slide in platform.catalog.slide_files():
         if slide.slide_id in begun:
             yield _half_forgotten(platform, slide.slide_id)
             continue
         roots.update(Path(one.path).parent for one in slide.paths if not is_url(one.path))
-        changed, is_there = _look(slide, refused)
+        changed, is_there = _look(slide, refused, unseen)
         yield from changed
         if not is_there and not changed:
             gone.append(slide)
+    yield from unseen.findings()
     if gone:
         places = _places(_outermost({*roots, *_folders_of(platform)}), search)
         yield from (_gone(platform, slide, places) for slide in gone)
@@ -75,21 +124,27 @@ def _folders_of(platform: Platform) -> Iterator[Path]:
     return (one for one in platform.settings.inboxes if isinstance(one, Path))
 
 
-def _look(slide: SlideFiles, refused: Mapping[str, RejectedFile]) -> tuple[list[Finding], bool]:
-    """What of a slide's files has other content now, and whether one holds it still."""
+def _look(
+    slide: SlideFiles, refused: Mapping[str, RejectedFile], unseen: _Unseen
+) -> tuple[list[Finding], bool]:
+    """What of a slide's files has other content now, and whether one holds it still, or may."""
     changed, is_there = [], False
+    unknown: list[tuple[PathRecord, StoreError]] = []
     for one in slide.paths:
         try:
-            is_held = is_same(one, slide.fingerprint)
+            is_held = unseen.is_held(one, slide.fingerprint)
         except SlideError:
             continue
-        except StoreError as error:  # nobody knows: a bucket that does not answer has lost nothing
-            logger.warning("%s", error)
-            is_held = True
+        except StoreError as error:  # a bucket that does not answer has lost nothing
+            unknown.append((one, error))
+            continue
         if is_held:
             is_there = True
         else:
             changed.append(one.path)
+    if unknown and not is_there:
+        unseen.add(slide.slide_id, *unknown[0])
+        is_there = True
     known = {} if is_there else refused  # else ingestion takes the path from the slide
     return [_changed(slide.slide_id, one, known.get(one)) for one in changed], is_there
 

@@ -36,7 +36,7 @@ from pathassets.engine.platform.upkeep.adopt import (
 from pathassets.engine.platform.upkeep.damaged import tell_damaged
 from pathassets.engine.platform.upkeep.finding import Finding
 from pathassets.engine.stages.recorded_annotation import ORIGINAL
-from pathassets.errors import StoreError
+from pathassets.errors import ArtifactCorrupt, ArtifactMissing, StoreError
 
 FIX = "pathassets doctor --fix"
 _N_ASKED = 500
@@ -143,6 +143,16 @@ def _leftover(upkeep: Upkeep, left: Stray) -> Finding:
 
 
 def _stray(platform: Platform, stray: Stray) -> Finding:
+    """Something that nobody published; put aside only where nothing but the store's own may be."""
+    top, _, _ = stray.place.removeprefix(f"{platform.store.where}/").partition("/")
+    if top not in STAGES or _holds_slide(platform, stray.place):
+        return Finding(
+            kind="stray",
+            subject=stray.place,
+            evidence=f"{stray.what}, and may be somebody's: it is left alone",
+            remedy="Take it elsewhere, or give the store a folder of its own (PATHASSETS_STORE)",
+            is_note=True,
+        )
     return Finding(
         kind="stray",
         subject=stray.place,
@@ -150,6 +160,12 @@ def _stray(platform: Platform, stray: Stray) -> Finding:
         remedy=f"Take it elsewhere; {FIX} puts it aside",
         mend=partial(_aside, platform, stray.place, is_file=stray.is_file),
     )
+
+
+def _holds_slide(platform: Platform, place: str) -> bool:
+    """Whether a registered slide is, or lies in, what is at a path or URL of the store."""
+    beside = platform.catalog.paths_below([place.rpartition("/")[0]])
+    return any(one == place or one.startswith(f"{place}/") for one in beside)
 
 
 def _unlisted(platform: Platform, address: Address) -> Iterator[Finding]:
@@ -168,7 +184,7 @@ def _unrecorded(
         return  # what an interrupted removal leaves
     try:
         artifact = platform.store.read_whole(address)
-    except StoreError as error:
+    except (ArtifactMissing, ArtifactCorrupt) as error:  # one that does not answer ends it all
         refused.add(address)
         yield Finding(
             kind="artifact_broken",
@@ -240,7 +256,8 @@ def _homeless(platform: Platform, address: Address) -> Finding:
         evidence=f"it is whole, and the catalog has no slide {slide_id}"
         if gone is None
         else f"it is whole, and its slide was {gone.told}",
-        remedy="Ingest its slide again, or restore the catalog; else remove it"
+        remedy="Ingest its slide again, or restore the catalog; else remove it, unless another "
+        "catalog uses this store"
         if gone is None
         else f"Remove {platform.store.uri_of(address)}",
     )

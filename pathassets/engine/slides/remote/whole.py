@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathassets.adapters.objects.remote_file import RemoteFile
 from pathassets.adapters.objects.remote_slides import DICOM, RemoteSlide, look_at
 from pathassets.adapters.openslide.members import members_of
-from pathassets.engine.slides.remote.copying import RemoteOriginal
+from pathassets.engine.slides.remote.copying import RemoteOriginal, changed_meanwhile
 from pathassets.engine.slides.scratch import NoRoom, Scratch
 from pathassets.engine.slides.scratch_copy import Borrowed
 from pathassets.errors import ResourcesShort, SlideUnreadable, StoreError
@@ -46,11 +46,23 @@ def copy_of_slide(
     if isinstance(copy, NoRoom):
         raise ResourcesShort.of_scratch(slide.file, copy.why, is_for_now=copy.is_for_now)
     try:
+        if not fingerprint:
+            _require_still(slide)
         _require_one_series(slide.file, copy)
     except BaseException:
         copy.close()
         raise
     return copy
+
+
+def _require_still(slide: RemoteSlide) -> None:
+    """Refuse what was written while it was copied, of which no fingerprint tells.
+
+    Without a strong ETag the requests of one copy may be answered of two versions; and of several
+    objects one may have come after the look.
+    """
+    if look_at(slide.file).stamp != slide.stamp:
+        raise changed_meanwhile(slide.file)
 
 
 def _require_one_series(file: RemoteFile, copy: Borrowed) -> None:

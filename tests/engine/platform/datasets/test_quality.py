@@ -30,7 +30,7 @@ from pathassets.engine.platform.platform import open_platform
 from pathassets.engine.platform.provenance.openlineage import tell_dataset
 from pathassets.engine.platform.provenance.stale import find_stale
 from pathassets.engine.platform.status import cohort_status
-from pathassets.errors import ArtifactCorrupt, ArtifactMissing
+from pathassets.errors import ArtifactCorrupt, ArtifactMissing, StorageUnavailable
 from tests.engine.conftest import PYRAMID, register_files, settings_in, settings_of
 from tests.engine.workers_here import workers_here
 
@@ -201,7 +201,7 @@ def test_slides_are_left_out_by_their_rules_and_a_verdict_may_decide(open_with):
     assert set(left_out(few).values()) == {"fewer than 1 patches"}
 
 
-def test_a_slide_whose_quality_is_not_known_is_left_out_and_comes_back(open_with):
+def test_a_slide_whose_quality_is_not_known_is_left_out_and_comes_back(open_with, monkeypatch):
     platform = open_with(SHARP)
     first, second, _ = (
         platform.store.path_of(one.steps["patch_quality", "numbers"].address)
@@ -211,6 +211,14 @@ def test_a_slide_whose_quality_is_not_known_is_left_out_and_comes_back(open_with
     table.write_bytes(b"x" * table.stat().st_size)
     shutil.rmtree(second)
     assert left_out(platform) == {ids[0]: "patch quality damaged", ids[1]: "no patch quality"}
+
+    def silent(*_: object) -> None:
+        raise StorageUnavailable(first, "does not answer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(platform.store), "read_checked", silent)
+        with pytest.raises(StorageUnavailable):
+            left_out(platform)
     run(platform)
     shutil.rmtree(first)
     run(platform)

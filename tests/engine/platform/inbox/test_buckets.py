@@ -10,9 +10,10 @@ from pathlib import Path
 import boto3
 import pytest
 
-from pathassets.adapters.objects.place import ObjectPlace, open_place
+from pathassets.adapters.objects.place import ObjectPlace, StoredObject, open_place
 from pathassets.adapters.objects.remote_file import place_of
-from pathassets.engine.platform.inbox.buckets import NO_TABLE
+from pathassets.engine.platform.inbox import buckets
+from pathassets.engine.platform.inbox.buckets import NO_TABLE, UNREAD
 from pathassets.engine.platform.inbox.look import EMPTY, Look, advanced, look_into, note_look
 from pathassets.engine.platform.inbox.overview import overview, retry
 from pathassets.engine.platform.inbox.taking import forget_gone, take
@@ -23,6 +24,13 @@ from pathassets.errors import SpecError, StorageUnavailable
 
 pytestmark = pytest.mark.usefixtures("here")
 STABLE_S = 60.0
+SLIDEDAT = """\
+[HIERARCHICAL]
+INDEXFILE = Index.dat
+[DATAFILE]
+FILE_COUNT = 1
+FILE_0 = Data0000.dat
+"""
 
 
 @pytest.fixture
@@ -96,11 +104,112 @@ def test_a_listing_is_asked_once_a_look_and_no_object(
     assert asked == []
 
 
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Keys that were read of."""
+    read, keys = ObjectPlace.read_of, list[str]()
+
+    def noted(place: ObjectPlace, known: StoredObject, *, start: int, end: int) -> bytes:
+        keys.append(known.key)
+        return read(place, known, start=start, end=end)
+
+    monkeypatch.setattr(ObjectPlace, "read_of", noted)
+    return keys
+
+
+def test_a_set_waits_for_what_its_index_names_which_is_read_once_as_it_is(
+    bucket: str, look: Callable[[float], Look], reads: list[str]
+) -> None:
+    place = open_place(f"{bucket}/in")
+    place.put("m.mrxs", b"preview")
+    place.put("m/Index.dat", b"x")
+    place.put("m/Slidedat.ini", SLIDEDAT.encode())
+    place.put("v.vms", b"[Virtual Microscope Specimen]\nImageFile=v.jpg\nImageFile(1,0)=w.jpg\n")
+    place.put("v.jpg", b"x")
+    for _ in range(3):  # an upload in parts, which no list shows
+        found = look(70)
+        assert found.whole(STABLE_S) == []
+        assert {path.rpartition("/")[2]: one.lacks for path, one in found.seen.items()} == {
+            "m.mrxs": "1 of 2 files are not there yet, such as Data0000.dat",
+            "v.vms": "1 of 2 files are not there yet, such as w.jpg",
+        }
+    assert reads == ["m/Slidedat.ini", "v.vms"]
+    for key in ("m/Data0000.dat", "w.jpg"):
+        place.put(key, b"")
+    look(70)
+    assert "not there yet" in look(70).seen[f"{bucket}/in/m.mrxs"].lacks  # it has nothing in it
+    for key in ("m/Data0000.dat", "w.jpg"):
+        place.put(key, b"x")
+    assert look(1).whole(STABLE_S) == []
+    assert look(70).whole(STABLE_S) == [f"{bucket}/in/m.mrxs", f"{bucket}/in/v.vms"]
+
+
+def test_what_a_strangers_index_says_is_held_against_the_list_alone(
+    bucket: str, look: Callable[[float], Look], reads: list[str]
+) -> None:
+    place = open_place(f"{bucket}/in")
+    place.put("m.mrxs", b"preview")
+    names = ("Index.dat", "../secret.svs", "/etc/passwd", "a\x1b[2J\0.dat", "x" * 9_000)
+    lines = (f"FILE_{n} = {name}\n" for n, name in enumerate(names))
+    place.put("m/Slidedat.ini", b"\xef\xbb\xbf\xff\n" + "".join(lines).encode())
+    (said,) = (one.lacks for one in look(0).seen.values())
+    assert said == "3 of 3 files are not there yet, such as Index.dat"
+    place.put("m/Index.dat", b"x")
+    (said,) = (one.lacks for one in look(0).seen.values())
+    assert said == r"2 of 3 files are not there yet, such as a\x1b[2J\x00.dat"
+    place.put("m/Slidedat.ini", f"FILE_0 = {'x' * 9_000}".encode())
+    (said,) = (one.lacks for one in look(0).seen.values())
+    assert len(said) < 400
+    assert {*reads} == {"m/Slidedat.ini"}
+
+
+def test_of_many_indexes_some_are_read_in_one_look_and_none_where_no_answer_comes(
+    bucket: str, look: Callable[[float], Look], reads: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(buckets, "_N_INDEXES", 2)
+    place = open_place(f"{bucket}/in")
+    for n in range(3):
+        place.put(f"{n}.mrxs", b"preview")
+        place.put(f"{n}/Slidedat.ini", SLIDEDAT.encode())
+    assert [one.lacks == UNREAD for one in look(0).seen.values()] == [False, False, True]
+    assert [one.lacks == UNREAD for one in look(70).seen.values()] == [False, False, False]
+    assert len(reads) == 3
+
+    def fail(_: ObjectPlace, known: StoredObject, **__: int) -> bytes:
+        reads.append(known.key)
+        raise StorageUnavailable(bucket, "the server does not answer")
+
+    buckets._SAID.clear()
+    monkeypatch.setattr(ObjectPlace, "read_of", fail)
+    assert [one.lacks for one in look(70).seen.values()] == [UNREAD] * 3
+    assert len(reads) == 4
+
+
 def put_odd(bucket: str, *keys: str, body: bytes = b"x") -> None:
     """Write objects with keys that `put` refuses."""
     client = boto3.client("s3", endpoint_url=os.environ["AWS_ENDPOINT_URL"])
     for key in keys:
         client.put_object(Bucket=bucket.removeprefix("s3://"), Key=key, Body=body)
+
+
+def test_of_what_stands_for_a_folder_no_object_is_asked(
+    bucket: str, look: Callable[[float], Look], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_odd(bucket, "in/", "in/s1/", "in/s1/deep/", "in/s2/", "in/none.svs/", body=b"")
+    put_odd(bucket, "in/s1/deep/a.svs", "in/s2/b.svs", "in/s2-c.svs")
+    put_odd(bucket, "in/empty.svs", body=b"")
+    asked: list[str] = []
+    head = ObjectPlace.head
+
+    def noted(place: ObjectPlace, key: str) -> StoredObject:
+        asked.append(key)
+        return head(place, key)
+
+    monkeypatch.setattr(ObjectPlace, "head", noted)
+    assert {path.removeprefix(f"{bucket}/in/") for path in look(0).seen} == {
+        "empty.svs", "s1/deep/a.svs", "s2-c.svs", "s2/b.svs"
+    }  # fmt: skip
+    assert asked == ["empty.svs", "none.svs"]  # below which nothing is
 
 
 def test_odd_keys_hold_up_no_slide_and_are_told_once(

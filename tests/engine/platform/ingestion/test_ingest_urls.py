@@ -13,18 +13,27 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import boto3
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from pathassets.adapters.files import fingerprint_of
-from pathassets.adapters.objects.place import open_place
+from pathassets.adapters.objects.place import ObjectPlace, StoredObject, open_place
 from pathassets.adapters.objects.remote_file import RemoteFile, place_of
-from pathassets.adapters.objects.remote_slides import is_of_slide, look_at, slides_below
+from pathassets.adapters.objects.remote_slides import (
+    RemoteSlide,
+    is_of_slide,
+    look_at,
+    slides_below,
+)
+from pathassets.adapters.openslide.members import members_of
 from pathassets.adapters.tifffile import corrupt_tile
 from pathassets.cli import main
 from pathassets.cli.options import PLACE
 from pathassets.engine.platform.batch import run_batch
 from pathassets.engine.platform.exchange.bags import look_at as look_at_slide
+from pathassets.engine.platform.inbox.taking import PASSING
+from pathassets.engine.platform.ingestion import replaced
 from pathassets.engine.platform.ingestion.ingest import (
     Registration,
     check_file_name,
@@ -39,7 +48,14 @@ from pathassets.engine.slides.remote import ranged
 from pathassets.engine.slides.remote.whole import copy_of_slide
 from pathassets.engine.slides.scratch import open_scratch
 from pathassets.engine.slides.tile_check import CheckTask, check_slide
-from pathassets.errors import CatalogError, SlideUnreadable, SpecError
+from pathassets.errors import (
+    CatalogError,
+    SlideUnreadable,
+    SpecError,
+    StorageUnavailable,
+    StoreError,
+)
+from tests.bounded_slides import write_mrxs
 from tests.s3_server import KEY_ID, SECRET
 
 
@@ -312,22 +328,12 @@ def test_commands_take_a_slide_of_a_bucket_as_any_other(
 
 
 @pytest.mark.usefixtures("here")
-def test_doctor_tells_what_a_bucket_lacks_and_blames_no_slide_for_its_silence(
-    platform: Platform,
-    bucket: str,
-    make_slide: Callable[..., Path],
-    monkeypatch: pytest.MonkeyPatch,
+def test_doctor_tells_what_a_bucket_lacks(
+    platform: Platform, bucket: str, make_slide: Callable[..., Path]
 ) -> None:
     url = put(bucket, "a.svs", make_slide("a.svs"))
     (one,) = ingested(platform, url)
     assert [*check_slides(platform)] == []
-    with monkeypatch.context() as patch:
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "")
-        patch.setenv("AWS_ACCESS_KEY_ID", "")
-        patch.setenv("AWS_SKIP_SIGNATURE", "true")
-        patch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-        patch.setattr("pathassets.adapters.objects.place._RETRIES", {"max_retries": 0})
-        assert [*check_slides(platform)] == []
     put(bucket, "a.svs", make_slide("b.svs", seed=1))
     (changed,) = check_slides(platform)
     assert (changed.kind, changed.subject) == ("slide_changed", one.slide_id)
@@ -337,6 +343,62 @@ def test_doctor_tells_what_a_bucket_lacks_and_blames_no_slide_for_its_silence(
     assert gone.remedy == (
         "Put the object back, or ingest it where it is now: pathassets ingest URL"
     )
+    s3 = boto3.client("s3", endpoint_url=os.environ["AWS_ENDPOINT_URL"])
+    s3.delete_bucket(Bucket=bucket.removeprefix("s3://"))
+    (unknown,) = check_slides(platform)
+    assert (unknown.kind, unknown.subject) == ("slide_unknown", bucket)
+    assert unknown.evidence == (
+        f"there is no such bucket; nobody could look at 1 slide, {one.slide_id} the first"
+    )
+    assert unknown.remedy == "Make it, or mend its name or the endpoint"
+
+
+@pytest.fixture
+def three_slides(platform: Platform, bucket: str, make_slide: Callable[..., Path]) -> list[str]:
+    urls = [put(bucket, f"{n}.svs", make_slide(f"{n}.svs", seed=n)) for n in range(3)]
+    return [one.slide_id for one in ingested(platform, *urls)]
+
+
+@pytest.mark.usefixtures("here")
+def test_doctor_asks_a_bucket_that_does_not_answer_once_and_blames_no_slide(
+    platform: Platform, bucket: str, three_slides: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def look(file: RemoteFile) -> RemoteSlide:
+        asked.append(file.name)
+        return look_at(file)
+
+    monkeypatch.setattr(replaced, "look_at", look)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setattr("pathassets.adapters.objects.place._RETRIES", {"max_retries": 0})
+    (unknown,) = check_slides(platform)
+    assert len(asked) == 1
+    assert (unknown.kind, unknown.subject, unknown.is_note) == ("slide_unknown", bucket, False)
+    assert unknown.evidence == (
+        "the server does not answer, tried several times; nobody could look at 3 slides, "
+        f"{min(three_slides)} the first"
+    )
+    assert "AWS_ENDPOINT_URL" in unknown.remedy
+
+
+@pytest.mark.usefixtures("here")
+def test_doctor_goes_on_where_a_bucket_answers_for_other_objects(
+    platform: Platform, bucket: str, three_slides: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look(file: RemoteFile) -> RemoteSlide:
+        if file.name == "1.svs":
+            return look_at(file)
+        kind = StoreError if file.name == "0.svs" else StorageUnavailable
+        raise kind(bucket if kind is StoreError else file, f"fails as {file.name}", remedy="Wait")
+
+    monkeypatch.setattr(replaced, "look_at", look)
+    found = [*check_slides(platform)]
+    assert {(one.kind, one.subject) for one in found} == {("slide_unknown", bucket)}
+    assert sorted(one.evidence for one in found) == [
+        f"fails as {n}.svs; nobody could look at 1 slide, {three_slides[n]} the first"
+        for n in (0, 2)
+    ]
 
 
 class WebServer(ThreadingHTTPServer):
@@ -407,6 +469,101 @@ def test_a_web_server_gives_a_slide_by_its_name_and_no_list(
         (gone,) = ingested_anyhow(platform, f"{root}/b.svs")
         assert gone.error is not None
         assert gone.error.reason == "file_missing"
+
+
+@pytest.mark.parametrize("status", [405, 200])
+@pytest.mark.usefixtures("here")
+def test_a_web_server_that_says_nothing_to_head_is_asked_for_a_byte(
+    platform: Platform,
+    make_slide: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    status: int,
+) -> None:
+    def refuse(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(status)  # and no size
+        request.end_headers()
+
+    monkeypatch.setattr(_Answers, "do_HEAD", refuse)
+    local = make_slide("a.svs")
+    with served({"/a.svs": local.read_bytes()}) as root:
+        (one,) = ingested_anyhow(platform, f"{root}/a.svs")
+        (seen,) = platform.catalog.paths(one.slide_id)
+        assert (one.state, seen.size_bytes) == ("new", local.stat().st_size)
+        (gone,) = ingested_anyhow(platform, f"{root}/b.svs")
+        assert gone.error is not None
+        assert gone.error.reason == "file_missing"
+
+
+@pytest.mark.usefixtures("here")
+def test_a_slide_that_is_replaced_between_two_requests_of_its_copy_is_none(
+    platform: Platform, make_slide: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = make_slide("a.svs").read_bytes()
+    files = {"/a.svs": first}
+    read = ObjectPlace.read_of
+
+    def read_and_replace(place: ObjectPlace, known: StoredObject, *, start: int, end: int) -> bytes:
+        part = read(place, known, start=start, end=end)
+        files["/a.svs"] = bytes(len(first)) + b"another, and larger"
+        return part
+
+    monkeypatch.setattr(ObjectPlace, "read_of", read_and_replace)
+    monkeypatch.setattr("pathassets.adapters.objects.place.PART_BYTES", len(first) - 100)
+    with served(files) as root:
+        (one,) = ingested_anyhow(platform, f"{root}/a.svs")
+        assert one.error is not None
+        assert (one.state, one.error.reason) == ("refused", "slide_changed")
+        assert one.error.remedy == (
+            f"Once it is whole, register it: pathassets ingest {root}/a.svs"
+        )
+        assert not [*(platform.settings.home / "scratch").glob("[!.]*")]
+
+
+@pytest.mark.usefixtures("here")
+def test_a_slide_of_which_an_object_comes_while_it_is_copied_is_none_yet(
+    platform: Platform, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = open_place(bucket)
+    for key in ("m.mrxs", "m/Slidedat.ini"):
+        place.put(key, b"x")
+    read = ObjectPlace.read_of
+
+    def read_and_add(place: ObjectPlace, known: StoredObject, *, start: int, end: int) -> bytes:
+        place.put("m/Data0000.dat", b"x")
+        return read(place, known, start=start, end=end)
+
+    monkeypatch.setattr(ObjectPlace, "read_of", read_and_add)
+    (one,) = ingested(platform, f"{bucket}/m.mrxs")
+    assert one.error is not None
+    assert one.error.reason == "slide_changed"
+
+
+@pytest.mark.usefixtures("here")
+def test_an_mrxs_that_is_being_uploaded_is_no_slide_of_its_own(
+    platform: Platform, bucket: str, tmp_path: Path
+) -> None:
+    scan = np.full((1024, 1024, 3), 240, np.uint8)
+    scan[200:800, 200:800] = 150, 60, 120
+    local = write_mrxs(tmp_path / "up" / "m.mrxs", scan, (6, 6), (1, 1))
+    late = local.with_suffix("") / "Data0000.dat"
+    for file in members_of(local):
+        if file != late:
+            put(bucket, str(file.relative_to(local.parent)), file)
+    (early,) = ingested(platform, f"{bucket}/m.mrxs")
+    assert early.error is not None
+    assert early.error.message == (
+        f"{bucket}/m.mrxs: 1 of 2 files are not there yet, such as Data0000.dat"
+    )
+    assert early.error.reason in PASSING
+    put(bucket, "m/Data0000.dat", late)
+    (whole,) = ingested(platform, f"{bucket}/m.mrxs")
+    assert whole.state == "new"
+    assert platform.catalog.slide(whole.slide_id).fingerprint == fingerprint_of(members_of(local))
+    assert list(platform.catalog.rejected_files()) == []
+    open_place(bucket).put("alone.mrxs", b"\xff\xd8\xff a preview")
+    (alone,) = ingested(platform, f"{bucket}/alone.mrxs")
+    assert alone.error is not None
+    assert alone.error.reason == "incomplete_mrxs"
 
 
 def ingested_anyhow(platform: Platform, url: str) -> list[Registration]:

@@ -25,6 +25,7 @@ from pathassets.adapters.store.upkeep import find_held, staging_of
 from pathassets.catalog.part import now
 from pathassets.core.address import ALL_SLIDES, Address
 from pathassets.core.recipe import STAGES, Key
+from pathassets.engine.platform.other_catalogs import require_no_other
 from pathassets.engine.platform.platform import Platform
 from pathassets.engine.platform.upkeep.clearing.needed import Needs, needs_of, versions_of
 from pathassets.errors import StoreError
@@ -57,8 +58,9 @@ def remove_garbage(platform: Platform, *, older_than_days: float = OLDER_THAN_DA
     """Remove what nobody needs; no run begins meanwhile.
 
     Raises:
-        StoreError: the store is not writable, or a run works in it.
+        StoreError: the store is not writable, a run works in it, or another catalog uses it.
     """
+    require_no_other(platform.store, platform.catalog)
     found: list[Garbage] = []
     with _alone(platform) as bin_:
         for garbage, addresses in _pages(platform, older_than_days):
