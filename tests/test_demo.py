@@ -15,14 +15,16 @@ from tests.defs.daemon import pathassets
 
 
 def snapshot(store: Path) -> dict[str, tuple[int, str]]:
-    """Time of change and content of every file of the store but the catalog's and the locks."""
+    """Time of change and content of every published file: none of the catalog's, and no lock."""
     return {
         str(path.relative_to(store)): (
             path.stat().st_mtime_ns,
             hashlib.sha256(path.read_bytes()).hexdigest(),
         )
         for path in sorted(store.rglob("*"))
-        if path.is_file() and path.parent != store and not {".staging", ".partial"} & {*path.parts}
+        if path.is_file()
+        and path.parent != store
+        and not {".staging", ".partial", ".catalogs"} & {*path.parts}
     }
 
 
