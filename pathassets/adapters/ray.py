@@ -21,8 +21,19 @@ from functools import cache
 from types import ModuleType
 from typing import Any
 
-from pathassets.adapters.ray_nodes import Needs, Node
-from pathassets.errors import ClusterLost, PathAssetsError, SpecError, WorkerLost
+from pathassets.adapters.ray_nodes import (
+    CutOff,
+    HeadSilent,
+    Needs,
+    Node,
+    NodeLost,
+    alive_of,
+    beside,
+    line_of,
+    no_process,
+    nobody,
+)
+from pathassets.errors import ClusterLost, SpecError
 
 logger = logging.getLogger(__name__)
 
@@ -46,14 +57,6 @@ Guest = Any
 """An object that lives in a process of its own on a node."""
 
 
-class NodeLost(Exception):
-    """The node that worked on it is gone: somewhere else it may be done."""
-
-
-class HeadSilent(Exception):
-    """The cluster's head takes no connection; Ray ends a process of which it has none for 60 s."""
-
-
 @dataclass(slots=True)
 class _Connection:
     """Ray has one in a process."""
@@ -65,6 +68,9 @@ class _Connection:
     head: str = ""
     """Where its head answers this process itself, and not a server of a client of it."""
     is_gone: bool = False
+    node: str = ""  # that this process asks by: of this machine, or of its client's server
+    is_cut: bool = False  # whether that one is lost, and so all that was asked by it
+    n_joined: int = 0  # how often it was made again
 
 
 _connection = _Connection()
@@ -85,13 +91,19 @@ def joined(address: str, n_cpus: int) -> Iterator[None]:
         is_foreign = not _connection.n_holders and ray.is_initialized()
         if not is_foreign:
             _enter(address, n_cpus)
-        _connection.is_gone, is_client = False, ray.util.client.ray.is_connected()
-        _connection.head = "" if is_client else ray.get_runtime_context().gcs_address
+        _note(ray)
     try:
         yield
     finally:
         if not is_foreign:
             _leave()
+
+
+def _note(ray: ModuleType) -> None:
+    here = ray.get_runtime_context()
+    _connection.is_gone = False
+    _connection.head = "" if ray.util.client.ray.is_connected() else here.gcs_address
+    _connection.node = here.get_node_id()
 
 
 def _enter(address: str, n_cpus: int) -> None:
@@ -176,7 +188,7 @@ def _connect(address: str, n_cpus: int) -> None:
             remedy="Start its head with GRPC_ENABLE_FORK_SUPPORT=0; its log of that name says more",
         ) from error
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-        raise _nobody(address, error) from error
+        raise nobody(address, error) from error
     finally:
         _give_back(before)
 
@@ -193,6 +205,7 @@ def _begin(ray: ModuleType, address: str, how: dict[str, Any]) -> None:
                 raise
             logger.warning("Ray started no server for its client at %s; it is asked again", address)
         else:
+            _connection.is_cut = False
             return
 
 
@@ -201,7 +214,7 @@ def _knock(address: str) -> None:
     try:
         _reach(address)
     except (OSError, ValueError, OverflowError) as error:
-        raise _nobody(address, error) from error
+        raise nobody(address, error) from error
 
 
 def _reach(address: str) -> None:
@@ -209,24 +222,12 @@ def _reach(address: str) -> None:
     socket.create_connection((host, int(port)), timeout=KNOCK_S).close()
 
 
-def _nobody(address: str, error: Exception) -> SpecError:
-    return SpecError(
-        f"PATHASSETS_WORKERS: no Ray cluster answers at {address}: {_line(error)}",
-        remedy="Start one, ray start --head, and name its address, such as 10.0.0.1:6379; where it "
-        "has a token, set RAY_AUTH_MODE=token here, too",
-    )
-
-
-def _line(error: Exception) -> str:
-    """What an error says, of one line, and not too long."""
-    return " ".join(str(error).split())[:300]
-
-
 def nodes() -> list[Node]:
     """Machines that are there, those that were there first before others.
 
     Raises:
         HeadSilent: nobody can say, for now.
+        CutOff: there are some, and none that this process could ask by.
         ClusterLost: nobody will.
     """
     ray = _load()
@@ -234,18 +235,44 @@ def nodes() -> list[Node]:
         try:
             _reach(_connection.head)
         except OSError as error:
-            raise HeadSilent(_line(error)) from error
+            raise HeadSilent(line_of(error)) from error
     with _lost_with_its_client():
         found = ray.nodes()
-    return [
-        Node(
-            node_id=one["NodeID"], name=one["NodeManagerHostname"],
-            cpus=one["Resources"].get("CPU", 0.0), gpus=one["Resources"].get("GPU", 0.0),
-            memory_bytes=one["Resources"].get("memory", 0.0),
-        )
-        for one in found
-        if one["Alive"]
-    ]  # fmt: skip
+        _stay_joined(found)
+    return alive_of(found)
+
+
+def _stay_joined(found: Sequence[dict[str, Any]]) -> None:
+    """Ask by another node of the same machine where the own is lost."""
+    alive = {node.node_id for node in alive_of(found)}
+    is_known_lost = _connection.node not in alive
+    _connection.is_cut |= is_known_lost
+    if not _connection.is_cut or not alive:
+        return
+    others = beside(_connection.node, found)
+    if not is_known_lost or not _connection.n_holders or not _are_reached(others):
+        raise CutOff
+    with _connection.lock:
+        ray = _load()
+        ray.shutdown()
+        _connect(_connection.address, 1)
+        _note(ray)
+        _connection.n_joined += 1
+
+
+def _are_reached(addresses: Sequence[str]) -> bool:
+    """Whether there are some, and all are: of a node that is lost, too, Ray asks for a minute."""
+    try:
+        for address in addresses:
+            _reach(address)
+    except OSError:
+        return False
+    return bool(addresses)
+
+
+def n_joined() -> int:
+    """How often the connection was made again: what was asked by a former one has no answer."""
+    return _connection.n_joined
 
 
 def lost(said: object) -> ClusterLost:
@@ -264,7 +291,7 @@ def _lost_with_its_client() -> Iterator[None]:
         with _interrupted_as_itself():
             yield
     except ConnectionError as error:
-        raise lost(_line(error)) from error
+        raise lost(line_of(error)) from error
 
 
 def call(function: Callable[..., Any], *args: Any, needs: Needs) -> Ref:
@@ -331,7 +358,7 @@ def take(ref: Ref) -> Any:
     """The value.
 
     Raises:
-        NodeLost: the node is gone, or cannot be heard.
+        NodeLost: the node is gone, or cannot be heard; `CutOff`: it was never sent there.
         WorkerLost: its process ended, or could not begin; of a guest's, its node may be gone, too.
         ClusterLost: nobody will ever know.
     """
@@ -340,41 +367,34 @@ def take(ref: Ref) -> Any:
     try:
         with _lost_with_its_client():
             return ray.get(ref)
+    except errors.LocalRayletDiedError as error:
+        _connection.is_cut = True
+        raise CutOff from error
     except (
         errors.NodeDiedError,
-        errors.LocalRayletDiedError,
         errors.ObjectLostError,
         errors.ActorUnavailableError,
         errors.ActorUnschedulableError,
     ) as error:
         raise NodeLost from error
     except errors.RayError as error:
-        raise _lost(error) from error
+        raise no_process(error) from error
 
 
-def _lost(error: Exception) -> PathAssetsError:
-    """Why there is no value, where no process of ours could say so."""
-    said = _line(error)
-    if isinstance(error, _load().exceptions.OutOfMemoryError) or "OutOfMemory" in said:
-        return WorkerLost(
-            "its node ran out of memory",
-            remedy="Raise PATHASSETS_WORKER_GB or PATHASSETS_LINE_GB, so that fewer run beside it",
-        )
-    return WorkerLost(
-        f"no process of the Ray cluster could do it: {type(error).__name__}: {said}",
-        remedy="Look at the cluster: ray status; every node needs this version of pathassets",
-    )
+def _is_over() -> bool:
+    """Whether nothing is left to be ended: Ray would look for another cluster, for minutes."""
+    return _connection.is_gone or _connection.is_cut
 
 
 def cancel(ref: Ref) -> None:
     """End the process that works on it, if there is one."""
-    if not _connection.is_gone:  # else Ray would look for another cluster, for minutes
+    if not _is_over():
         with _interrupted_as_itself():
             _load().cancel(ref, force=True)
 
 
 def evict(guest: Guest) -> None:
     """End the process of an object."""
-    if not _connection.is_gone:
+    if not _is_over():
         with _interrupted_as_itself():
             _load().kill(guest, no_restart=True)

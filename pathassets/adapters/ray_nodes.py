@@ -1,8 +1,24 @@
-"""What a Ray cluster has, machine by machine, and what work takes of it."""
+"""What a Ray cluster has, machine by machine; what work takes of it; who is gone, in words."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
+
+from pathassets.errors import PathAssetsError, SpecError, WorkerLost
+
+
+class NodeLost(Exception):
+    """The node that worked on it is gone: somewhere else it may be done."""
+
+
+class CutOff(NodeLost):
+    """The node is gone that this process asks by: it was not begun."""
+
+
+class HeadSilent(Exception):
+    """The cluster's head takes no connection; Ray ends a process of which it has none for 60 s."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,3 +67,54 @@ class Node:
             gpus=self.gpus - n * needs.gpus,
             memory_bytes=self.memory_bytes - n * needs.memory_bytes,
         )
+
+
+def alive_of(found: Sequence[dict[str, Any]]) -> list[Node]:
+    """Those that are there, of all that Ray knows."""
+    return [
+        Node(
+            node_id=one["NodeID"], name=one["NodeManagerHostname"],
+            cpus=one["Resources"].get("CPU", 0.0), gpus=one["Resources"].get("GPU", 0.0),
+            memory_bytes=one["Resources"].get("memory", 0.0),
+        )
+        for one in found
+        if one["Alive"]
+    ]  # fmt: skip
+
+
+def beside(node_id: str, found: Sequence[dict[str, Any]]) -> list[str]:
+    """Addresses of the other nodes of a node's machine, of those that are there as far as known."""
+    hosts = {one["NodeManagerAddress"] for one in found if one["NodeID"] == node_id}
+    return [
+        f"{one['NodeManagerAddress']}:{one['NodeManagerPort']}"
+        for one in found
+        if one["Alive"] and one["NodeManagerAddress"] in hosts and one["NodeID"] != node_id
+    ]
+
+
+def nobody(address: str, error: Exception) -> SpecError:
+    """Why no cluster is found."""
+    return SpecError(
+        f"PATHASSETS_WORKERS: no Ray cluster answers at {address}: {line_of(error)}",
+        remedy="Start one, ray start --head, and name its address, such as 10.0.0.1:6379; where it "
+        "has a token, set RAY_AUTH_MODE=token here, too",
+    )
+
+
+def line_of(error: Exception) -> str:
+    """What an error says, of one line, and not too long."""
+    return " ".join(str(error).split())[:300]
+
+
+def no_process(error: Exception) -> PathAssetsError:
+    """Why there is no value, where no process of ours could say so."""
+    said = line_of(error)
+    if "OutOfMemory" in f"{type(error).__name__}: {said}":
+        return WorkerLost(
+            "its node ran out of memory",
+            remedy="Raise PATHASSETS_WORKER_GB or PATHASSETS_LINE_GB, so that fewer run beside it",
+        )
+    return WorkerLost(
+        f"no process of the Ray cluster could do it: {type(error).__name__}: {said}",
+        remedy="Look at the cluster: ray status; every node needs this version of pathassets",
+    )

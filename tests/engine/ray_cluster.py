@@ -68,6 +68,15 @@ class RayCluster:
         self.nodes.remove(node)
         self._cluster.remove_node(node, allow_graceful=False)
 
+    def lose_all(self) -> None:
+        """Kill all nodes and what runs on them; the head goes on to hold the cluster together."""
+        for node in self.nodes:
+            for process in self.family(node):
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
+            [raylet] = node.all_processes["raylet"]
+            raylet.process.kill()
+
     def family(self, node: Any = None) -> list[psutil.Process]:
         """Processes below a node's raylet, or below all."""
         found = []

@@ -8,15 +8,17 @@ So beside its lines each node has room for work that needs no device, whichever 
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pathassets.adapters import ray
-from pathassets.adapters.ray import HeadSilent
-from pathassets.adapters.ray_nodes import Needs, Node
+from pathassets.adapters.ray_nodes import CutOff, HeadSilent, Needs, Node
 from pathassets.engine.settings import Cluster
 from pathassets.errors import SpecError
+
+logger = logging.getLogger(__name__)
 
 LOOK_S = 10.0
 """Between two looks at which nodes there are: they come and go."""
@@ -34,6 +36,12 @@ class Nodes:
         self._looked_s = -LOOK_S
         self._heard_s = time.monotonic()
         self._nodes: Sequence[Node] = ()
+        self._known: Sequence[Node] = ()
+        """Those that were there when somebody could say so."""
+        self.missing = ""
+        """What is said where there is none; empty where nobody can say."""
+        self.told: set[str] = set()
+        """What was told of work that waits for one, and still does."""
 
     def now(self) -> Sequence[Node]:
         """Those that were there at the last look."""
@@ -42,19 +50,31 @@ class Nodes:
         return self._nodes
 
     def look(self) -> None:
-        """Ask which there are; where nobody can say, it is none, and nothing begins, for a while.
+        """Ask which there are, and tell which are lost; where nobody can say, it is none.
 
         Raises:
             ClusterLost: nobody could say for too long.
         """
         try:
-            self._nodes = ray.nodes()
+            self._take(ray.nodes())
+        except CutOff:
+            self._nodes, self.missing = (), "this machine has no node of the Ray cluster any more"
             self._heard_s = time.monotonic()
         except HeadSilent as error:
-            self._nodes = ()
+            self._nodes, self.missing = (), ""
             if time.monotonic() - self._heard_s > SILENT_S:
                 raise ray.lost(error) from error
         self._looked_s = time.monotonic()
+
+    def _take(self, found: Sequence[Node]) -> None:
+        there = {node.node_id for node in found}
+        goes_on = ": what it had under way is begun again on another" if found else ""
+        for node in self._known:
+            if node.node_id not in there:
+                logger.warning("node %s of the Ray cluster was lost%s", node.name, goes_on)
+        self._nodes = self._known = found
+        self.missing = "no node of the Ray cluster is left"
+        self._heard_s = time.monotonic()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +112,10 @@ class Shares:
         """Where there may be lines."""
         places = (self._place(node) for node in nodes)
         return [place for place in places if place.n_lines]
+
+    def n_lines(self, nodes: Sequence[Node]) -> int:
+        """Lines that there may be."""
+        return sum(place.n_lines for place in self.places(nodes))
 
     def n_workers(self, nodes: Sequence[Node]) -> int:
         """Workers that have room beside all the lines: more would keep lines from beginning."""
@@ -132,13 +156,18 @@ def shares_of(cluster: Cluster, device: str, nodes: Sequence[Node]) -> Shares:
     return shares
 
 
+def said_of(needs: Needs) -> str:
+    """Cores and memory, for people."""
+    return f"{needs.cpus:g} cores and {needs.memory_bytes / _GB:g} GB"
+
+
 def no_room(needs: Needs, nodes: Sequence[Node], beside: str = "") -> SpecError:
     """Work that no node has room for, however long it waits."""
     there = "; ".join(
         f"{node.name}: {node.cpus:g} cores, {node.memory_bytes / _GB:.1f} GB" for node in nodes
     )
     return SpecError(
-        f"no node of the Ray cluster has room for {beside}{needs.cpus:g} cores and "
-        f"{needs.memory_bytes / _GB:g} GB: {there or 'there is none'}",
+        f"no node of the Ray cluster has room for {beside}{said_of(needs)}: "
+        f"{there or 'there is none'}",
         remedy="Lower PATHASSETS_WORKER_GB or PATHASSETS_LINE_GB, or add larger nodes",
     )

@@ -21,11 +21,13 @@ from pathassets.engine.workers.line import LineSpec, OnUsage
 from pathassets.engine.workers.loop import OpenParts, map_items
 from pathassets.engine.workers.on_ray import room
 from pathassets.engine.workers.on_ray.calls import RayCalls
+from pathassets.engine.workers.on_ray.candidates import Candidates
 from pathassets.engine.workers.on_ray.lines import RayLines
 from pathassets.engine.workers.on_ray.room import (
     Nodes,
     n_fitting,
     no_room,
+    said_of,
     shares_of,
     worker_needs,
 )
@@ -51,10 +53,8 @@ class RayWorkers:
         with self._joined():
             nodes = Nodes()
             needs = worker_needs(self.cluster, cpus=cpus)
-            calls = RayCalls(
-                fn, needs=needs, nodes=nodes, n_fitting=partial(n_fitting, needs),
-                timeout_s=self.timeout_s,
-            )  # fmt: skip
+            candidates = Candidates(nodes, partial(n_fitting, needs), what=said_of(needs))
+            calls = RayCalls(fn, needs=needs, candidates=candidates, timeout_s=self.timeout_s)
             if not calls.n_workers:
                 raise no_room(needs, nodes.now())
             with closing(map_items(calls, items, _wait)) as results:
@@ -72,13 +72,15 @@ class RayWorkers:
         with self._joined():
             nodes = Nodes()
             shares = shares_of(self.cluster, line.device, nodes.now())
+            for_calls = Candidates(nodes, shares.n_workers, what=said_of(shares.worker))
             calls = RayCalls(
-                fn, needs=shares.worker, nodes=nodes, n_fitting=shares.n_workers,
-                timeout_s=self.timeout_s,
-            )  # fmt: skip
-            lines = RayLines(
-                line, shares=shares, nodes=nodes, timeout_s=self.timeout_s, on_usage=on_usage
+                fn, needs=shares.worker, candidates=for_calls, timeout_s=self.timeout_s
             )
+            for_lines = Candidates(nodes, shares.n_lines, what="a device line")
+            lines = RayLines(
+                line, shares=shares, candidates=for_lines, timeout_s=self.timeout_s,
+                on_usage=on_usage,
+            )  # fmt: skip
             parts = OpenParts(calls, lines, _wait, calls.n_workers)
             try:
                 yield parts

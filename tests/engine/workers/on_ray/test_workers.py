@@ -14,9 +14,10 @@ import pytest
 from pathassets.adapters import ray
 from pathassets.engine.settings import Cluster
 from pathassets.engine.workers.line import LineSpec
-from pathassets.engine.workers.on_ray import room
+from pathassets.engine.workers.on_ray import candidates, room
 from pathassets.engine.workers.on_ray.workers import RayWorkers
 from pathassets.errors import ClusterLost, SpecError
+from tests.chaos import wait_until
 from tests.engine import line_tasks, pool_tasks, simulated_cards
 from tests.engine.pool_tasks import behave
 from tests.engine.ray_cluster import needs_ray, polls_to_the_end, ray_cluster
@@ -296,13 +297,82 @@ def test_a_head_that_dies_is_told_and_this_process_goes_on(
 def work_on(workers, items, *, has_lines):
     """Have calls, or a line, work on items that wait."""
     if not has_lines:
-        list(workers.imap(pool_tasks.note_and_wait, items))
-        return
+        return list(workers.imap(pool_tasks.note_and_wait, items))
     line = LineSpec(work=line_tasks.note_and_wait, device="cpu")
     with workers.open(pool_tasks.square, line, lambda _: None) as opened:
         for item in items:
             opened.feed(item)
-        list(opened.results())
+        return list(opened.results())
+
+
+WAITS = "work waits for one to join, {} min at most"
+
+
+@contextmanager
+def all_nodes_lost(cluster, seen, nodes):
+    """Lose these, or all, once they are seen at work, in a thread."""
+
+    def lose():
+        seen.wait_for_work_on(cluster, nodes)
+        if nodes == cluster.nodes:
+            cluster.lose_all()
+        else:
+            for node in nodes:
+                family = cluster.family(node)
+                cluster.remove(node)
+                assert are_gone(family)
+        seen.go_on()
+
+    thread = threading.Thread(target=lose)
+    thread.start()
+    yield
+    thread.join()
+
+
+def said_of(caplog, *words):
+    return [text for text in caplog.messages if any(word in text for word in words)]
+
+
+@pytest.mark.parametrize("has_lines", [False, True])
+def test_work_of_which_all_nodes_are_lost_waits_for_one_to_join(
+    own_cluster, tmp_path, monkeypatch, caplog, has_lines
+):
+    monkeypatch.setattr(room, "LOOK_S", 0.5)
+    monkeypatch.setattr(candidates, "JOIN_S", 60.0)
+    said = WAITS.format(1)
+    seen = Seen(tmp_path)
+    workers = RayWorkers(cluster=own_cluster.settings, timeout_s=120.0)
+    items = [tmp_path / f"item {i}" for i in range(6)]
+    with ThreadPoolExecutor(1) as pool, all_nodes_lost(own_cluster, seen, own_cluster.nodes):
+        results = pool.submit(work_on, workers, items, has_lines=has_lines)
+        wait_until(lambda: said in caplog.text, limit_s=60.0, what=said)
+        own_cluster.add()
+        found = results.result(60)
+    assert sorted(result for _, result in found) == [f"item {i}" for i in range(6)]
+    assert len(said_of(caplog, "was lost")) == 2
+    assert len(said_of(caplog, "work waits")) == 1
+
+
+@pytest.mark.parametrize("has_lines", [False, True])
+@pytest.mark.parametrize("is_own_lost", [False, True])
+def test_a_run_that_no_node_joins_in_time_ends_and_says_what_to_do(
+    tmp_path, monkeypatch, caplog, is_own_lost, has_lines
+):
+    monkeypatch.setattr(room, "LOOK_S", 0.5)
+    monkeypatch.setattr(candidates, "JOIN_S", 3.0)
+    seen = Seen(tmp_path)
+    with ray_cluster(2 if is_own_lost else 1, num_cpus=1 if is_own_lost else 0) as own:
+        if not is_own_lost:
+            own.add(num_cpus=1)
+        nodes = own.nodes[:] if is_own_lost else own.nodes[1:]
+        workers = RayWorkers(cluster=own.settings, timeout_s=120.0)
+        with all_nodes_lost(own, seen, nodes), pytest.raises(ClusterLost) as e:
+            work_on(workers, [tmp_path / f"item {i}" for i in range(6)], has_lines=has_lines)
+    assert e.value.message.endswith("and none joined within 0.05 min")
+    assert "Start nodes" in e.value.remedy
+    assert "what was published is kept" in e.value.remedy
+    assert len(said_of(caplog, "was lost")) == len(nodes)
+    assert len(said_of(caplog, "work waits")) == 1
 
 
 @pytest.mark.parametrize("is_named", [True, False])
