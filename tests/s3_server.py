@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -48,6 +49,26 @@ def make_bucket(endpoint: str) -> str:
     os.environ.update(environment_for(endpoint))
     urlopen(Request(f"{endpoint}/{name}", method="PUT")).close()  # noqa: S310 - of this machine
     return f"s3://{name}"
+
+
+def reader_of(endpoint: str) -> dict[str, str]:
+    """Credentials with which nothing can be written; from now on the server asks for rights."""
+    import boto3  # noqa: PLC0415 - few tests use it
+
+    iam = boto3.client("iam", endpoint_url=endpoint, region_name="us-east-1")
+    iam.create_user(UserName="reader")
+    key = iam.create_access_key(UserName="reader")["AccessKey"]
+    right = {"Effect": "Allow", "Action": ["s3:Get*", "s3:List*"], "Resource": "*"}
+    rights = json.dumps({"Version": "2012-10-17", "Statement": [right]})
+    iam.put_user_policy(UserName="reader", PolicyName="read", PolicyDocument=rights)
+    asks = Request(  # noqa: S310 - of this machine
+        f"{endpoint}/moto-api/reset-auth", data=b"0", headers={"Content-Type": "text/plain"}
+    )
+    urlopen(asks).close()  # noqa: S310 - of this machine
+    return {
+        "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],
+    }
 
 
 def environment_for(endpoint: str) -> dict[str, str]:

@@ -105,13 +105,16 @@ class BucketUpkeep(Upkeep):
             if one.key not in listed:
                 yield Stray(self.store.place.url_of(one.key), NOT_LISTED)
 
-    def note_catalog(self, name: str, said: bytes) -> None:
+    def note_catalog(self, name: str, said: bytes) -> bool:
         """Keep what a catalog that uses the bucket says of itself, in the place of what it said.
 
-        Raises:
-            StoreError: the bucket is not writable.
+        Whether it is kept: who may only read there makes nothing that would have to stay.
         """
-        self.store.place.put(f"{CATALOGS}/{name}.json", said)
+        try:
+            self.store.place.put(f"{CATALOGS}/{name}.json", said)
+        except StoreError:
+            return False
+        return True
 
     def find_catalogs(self) -> dict[str, tuple[str, bytes]]:
         """Catalogs that use the bucket, by name: URL of what each says, and that."""

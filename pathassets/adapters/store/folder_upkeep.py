@@ -74,8 +74,10 @@ class FolderUpkeep(Upkeep):
                 if path.is_symlink() or path.relative_to(folder).as_posix() not in listed:
                     yield Stray(str(path), NOT_LISTED)
 
-    def note_catalog(self, name: str, said: bytes) -> None:
+    def note_catalog(self, name: str, said: bytes) -> bool:
         """Keep what a catalog that uses the store says of itself, in the place of what it said.
+
+        Whether it is kept, as it always is.
 
         Raises:
             StoreError: the store is not writable, or a link is in the place of the folder.
@@ -88,6 +90,7 @@ class FolderUpkeep(Upkeep):
             aside.replace(mark)
         except OSError as error:
             raise not_writable(self.store.root, error) from error
+        return True
 
     def keeps_removed(self) -> str:
         """Nothing: what snapshots of a disk keep, only its owner knows."""

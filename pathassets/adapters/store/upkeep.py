@@ -74,11 +74,13 @@ class Upkeep(ABC):
         """Give what lies in an artifact's folder and is none of its files."""
 
     @abstractmethod
-    def note_catalog(self, name: str, said: bytes) -> None:
+    def note_catalog(self, name: str, said: bytes) -> bool:
         """Keep what a catalog that uses the store says of itself, in the place of what it said.
 
+        Whether it is kept: who may only read a bucket leaves nothing there.
+
         Raises:
-            StoreError: the store is not writable.
+            StoreError: the folder is not writable.
         """
 
     @abstractmethod

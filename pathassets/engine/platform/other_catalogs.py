@@ -46,10 +46,11 @@ class OtherCatalog:
 def note_catalog(store: Store, catalog: Catalog) -> None:
     """Leave a mark in a store that this catalog uses it, unless it was left before.
 
-    One that was moved leaves its mark anew: people look for it where the mark says.
+    One that was moved leaves its mark anew: people look for it where the mark says. Who may only
+    read a bucket leaves none; the next one of this catalog that may write does.
 
     Raises:
-        StoreError: the store is not writable.
+        StoreError: the folder is not writable.
     """
     identity = catalog.begin_identity()
     marked = f"{store.where} of {catalog.where}"
@@ -57,8 +58,8 @@ def note_catalog(store: Store, catalog: Catalog) -> None:
         return
     since = now().isoformat(timespec="seconds")
     said = {"catalog": catalog.where, "host": socket.gethostname(), "since": since}
-    upkeep_of(store).note_catalog(identity.name, canonical_json(said).encode())
-    catalog.note_marked(marked)
+    if upkeep_of(store).note_catalog(identity.name, canonical_json(said).encode()):
+        catalog.note_marked(marked)
 
 
 def find_others(store: Store, catalog: Catalog) -> list[OtherCatalog]:

@@ -12,6 +12,7 @@ from pathassets.catalog.catalog import Catalog
 from pathassets.engine.platform.platform import open_platform, open_to_read
 from pathassets.engine.settings import Settings, read_settings
 from pathassets.errors import ObjectMissing, StoreError
+from tests.s3_server import environment_for, make_bucket, reader_of, serve_s3
 
 
 @pytest.fixture(autouse=True)
@@ -65,3 +66,19 @@ def test_a_bucket_that_was_no_store_becomes_one_by_an_empty_object(
     assert list(place.objects()) == []
     place.put(".store.json", b"")
     open_platform(settings).close()
+
+
+def test_who_may_only_read_a_bucket_opens_it_and_leaves_no_mark(monkeypatch: pytest.MonkeyPatch):
+    with serve_s3() as endpoint:
+        for name, value in environment_for(endpoint).items():
+            monkeypatch.setenv(name, value)
+        place = open_place(f"{make_bucket(endpoint)}/one")
+        settings = settings_for(str(place.url), monkeypatch)
+        place.put(".store.json", b"")
+        for name, value in reader_of(endpoint).items():
+            monkeypatch.setenv(name, value)
+        open_platform(settings).close()
+        as_reader = open_place(str(place.url))
+        with pytest.raises(StoreError, match="refuses this to these credentials"):
+            as_reader.put("x", b"")
+        assert [one.key for one in as_reader.objects()] == [".store.json"]
