@@ -98,8 +98,9 @@ def shown_version(leaks: list[Leak]) -> ShownVersion:
 
 def test_a_line_of_several_about_files_is_one() -> None:
     gone = Gone(
-        slide_id="a", n_artifacts=1, are_artifacts_kept=False, files=(HOSTILE,), releases=()
-    )
+        slide_id="a", n_artifacts=1, are_artifacts_kept=False, files=(HOSTILE,), releases=(),
+        others=(), stays="",
+    )  # fmt: skip
     _, left, _ = report.gone_lines(gone).splitlines()
     assert left == f"left where it is: {SHOWN}"
     done = BackedUp(n_slides=1, n_annotations=0, n_bytes=1, lacking=(HOSTILE,))
