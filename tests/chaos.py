@@ -22,6 +22,7 @@ import pytest
 
 from pathassets.adapters.store.partial import GUARD, PARTIAL
 from pathassets.adapters.store.staging import SWEEP_LOCK
+from pathassets.adapters.store.upkeep import CATALOGS
 from pathassets.engine.settings import Settings, read_settings
 
 T = TypeVar("T")
@@ -156,7 +157,7 @@ def state_of(home: Home) -> dict[str, Any]:
 
 
 def hashes_of(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file but the catalog, whose times and run ids differ.
+    """SHA-256 of every file but the catalog, and what it says of itself: times and ids differ.
 
     Of a lock it is empty: there stands who held it last.
     """
@@ -165,7 +166,9 @@ def hashes_of(folder: Path) -> dict[str, str]:
             "" if path.suffix == ".lock" else hashlib.sha256(path.read_bytes()).hexdigest()
         )
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and not path.name.startswith("catalog.sqlite")
+        if path.is_file()
+        and not path.name.startswith("catalog.sqlite")
+        and path.parent.name != CATALOGS
     }
 
 

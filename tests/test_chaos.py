@@ -51,6 +51,7 @@ POINTS: dict[str, Steps] = {
     "a sample slide is whole but has no name": [("os.rename", r"demo/demo-03\.svs")],
     "the sample cohort lacks its last file": [("os.rename", r"demo/truth\.json")],
     "the catalog is being made": [("open", r"migrations/versions/\w+")],
+    "what the catalog says of itself is not in place": [("os.rename", r"store/\.catalogs/")],
     "Dagster's runs are being made": [("sqlite3.connect", r"making/.*/history/runs\.db")] * 8,
     "Dagster's events are being made": [("sqlite3.connect", r"making/.*/index\.db")] * 3,
     "some of Dagster's databases are in place": [("os.rename", r"\.dagster/schedules")],

@@ -83,13 +83,13 @@ class FolderUpkeep(Upkeep):
             StoreError: the store is not writable, or a link is in the place of the folder.
         """
         mark = self.store.root / CATALOGS / f"{name}.json"
-        aside = mark.with_suffix(f".{uuid.uuid4().hex}")
-        try:
-            make_own_folder(mark.parent)
-            write_synced(aside, said)
-            aside.replace(mark)
-        except OSError as error:
-            raise not_writable(self.store.root, error) from error
+        with self.store.staging(f"catalog-{uuid.uuid4().hex}") as folder:
+            try:
+                make_own_folder(mark.parent)
+                write_synced(folder / mark.name, said)
+                (folder / mark.name).replace(mark)
+            except OSError as error:
+                raise not_writable(self.store.root, error) from error
         return True
 
     def keeps_removed(self) -> str:
