@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import logging
 import signal
-import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -28,10 +27,12 @@ from pathassets.adapters.ray_nodes import (
     Node,
     NodeLost,
     alive_of,
+    are_reached,
     beside,
     line_of,
     no_process,
     nobody,
+    reach,
 )
 from pathassets.errors import ClusterLost, SpecError
 
@@ -46,8 +47,6 @@ MOST_KEPT = 2
 the other is ended after a second without work, and started again, which takes 2 CPU-s."""
 HEED_S = 1.0
 """After so long at most a wait is over: within it Ray heeds no interruption but Python's own."""
-KNOCK_S = 10.0
-"""Time in which a cluster must take a connection."""
 N_CLIENT_TRIES = 4
 """Ray starts a server for each client by a fork beside threads of gRPC, of which some die at once:
 https://github.com/ray-project/ray/issues/63202."""
@@ -212,14 +211,9 @@ def _begin(ray: ModuleType, address: str, how: dict[str, Any]) -> None:
 def _knock(address: str) -> None:
     """Look whether anything answers: Ray itself would try for minutes."""
     try:
-        _reach(address)
+        reach(address)
     except (OSError, ValueError, OverflowError) as error:
         raise nobody(address, error) from error
-
-
-def _reach(address: str) -> None:
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    socket.create_connection((host, int(port)), timeout=KNOCK_S).close()
 
 
 def nodes() -> list[Node]:
@@ -233,41 +227,44 @@ def nodes() -> list[Node]:
     ray = _load()
     if _connection.head:
         try:
-            _reach(_connection.head)
+            reach(_connection.head)
         except OSError as error:
             raise HeadSilent(line_of(error)) from error
     with _lost_with_its_client():
+        if _connection.is_cut and not ray.is_initialized():
+            with _connection.lock:
+                _join_again()
         found = ray.nodes()
         _stay_joined(found)
     return alive_of(found)
 
 
 def _stay_joined(found: Sequence[dict[str, Any]]) -> None:
-    """Ask by another node of the same machine where the own is lost."""
+    """Ask by another node of the same machine where the own is lost; the first who sees it does.
+
+    Raises:
+        CutOff: there is none, or it was not joined: the next look tries again.
+    """
     alive = {node.node_id for node in alive_of(found)}
-    is_known_lost = _connection.node not in alive
-    _connection.is_cut |= is_known_lost
-    if not _connection.is_cut or not alive:
-        return
-    others = beside(_connection.node, found)
-    if not is_known_lost or not _connection.n_holders or not _are_reached(others):
-        raise CutOff
     with _connection.lock:
-        ray = _load()
-        ray.shutdown()
-        _connect(_connection.address, 1)
-        _note(ray)
-        _connection.n_joined += 1
+        is_known_lost = _connection.node not in alive
+        _connection.is_cut |= is_known_lost
+        if not _connection.is_cut or not alive:
+            return
+        others = beside(_connection.node, found)
+        if not is_known_lost or not _connection.n_holders or not are_reached(others):
+            raise CutOff
+        _load().shutdown()
+        _join_again()
 
 
-def _are_reached(addresses: Sequence[str]) -> bool:
-    """Whether there are some, and all are: of a node that is lost, too, Ray asks for a minute."""
+def _join_again() -> None:
+    _connection.n_joined += 1  # be it in vain: what was asked before has no answer
     try:
-        for address in addresses:
-            _reach(address)
-    except OSError:
-        return False
-    return bool(addresses)
+        _connect(_connection.address, 1)
+    except SpecError as error:
+        raise CutOff from error
+    _note(_load())
 
 
 def n_joined() -> int:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from pathassets.errors import PathAssetsError, SpecError, WorkerLost
+
+KNOCK_S = 10.0
+"""Time in which a cluster must take a connection."""
 
 
 class NodeLost(Exception):
@@ -90,6 +94,26 @@ def beside(node_id: str, found: Sequence[dict[str, Any]]) -> list[str]:
         for one in found
         if one["Alive"] and one["NodeManagerAddress"] in hosts and one["NodeID"] != node_id
     ]
+
+
+def reach(address: str) -> None:
+    """Look whether anything answers at an address.
+
+    Raises:
+        OSError: nothing does; ValueError or OverflowError: it is no address.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    socket.create_connection((host, int(port)), timeout=KNOCK_S).close()
+
+
+def are_reached(addresses: Sequence[str]) -> bool:
+    """Whether there are some, and all are: of a node that is lost, too, Ray asks for a minute."""
+    try:
+        for address in addresses:
+            reach(address)
+    except OSError:
+        return False
+    return bool(addresses)
 
 
 def nobody(address: str, error: Exception) -> SpecError:

@@ -39,7 +39,7 @@ class TextLines(logging.Formatter):
         """Write a record."""
         shown = copy(record)
         if isinstance(record.args, Mapping):
-            shown.args = {name: _shown(value) for name, value in record.args.items()}
+            shown.args = _ShownMapping(record.args)
         elif record.args:
             shown.args = tuple(map(_shown, record.args))
         return paragraph(visible(super().format(shown), keep="\n\t"))
@@ -48,7 +48,7 @@ class TextLines(logging.Formatter):
 class _Shown:
     """An argument of a record, in a text that has no line too many."""
 
-    def __init__(self, value: object) -> None:
+    def __init__(self, value: Any) -> None:
         self._value = value
 
     def __str__(self) -> str:
@@ -59,6 +59,23 @@ class _Shown:
 
     def __repr__(self) -> str:
         return repr(self._value)
+
+    def __int__(self) -> int:
+        return int(self._value)
+
+    def __float__(self) -> float:
+        return float(self._value)
+
+
+class _ShownMapping(dict[str, Any]):
+    """Arguments by name, as the mapping itself gives them."""
+
+    def __init__(self, named: Mapping[str, Any]) -> None:
+        super().__init__(named)
+        self._named = named
+
+    def __getitem__(self, name: str) -> Any:
+        return _shown(self._named[name])
 
 
 def _shown(value: Any) -> Any:

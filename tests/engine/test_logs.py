@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -73,6 +74,19 @@ def begin_as_text() -> None:
 HOSTILE = "a\x1b[2J\nERROR b.svs"
 
 
+class Odd:
+    """A number that says of itself what has lines."""
+
+    def __str__(self) -> str:
+        return HOSTILE
+
+    def __int__(self) -> int:
+        return 3
+
+    def __float__(self) -> float:
+        return 0.25
+
+
 @pytest.mark.parametrize(
     ("said", "arguments", "line"),
     [
@@ -83,6 +97,8 @@ HOSTILE = "a\x1b[2J\nERROR b.svs"
         ("%s", (SlideUnreadable(HOSTILE, "gone"),), r"a\x1b[2J\nERROR b.svs: gone"),
         ("%r", (HOSTILE,), r"'a\x1b[2J\nERROR b.svs'"),
         ("%d of %.1f MB\nare left", (3, 0.25), "3 of 0.2 MB\n    are left"),
+        ("%d of %.1f MB", (Odd(), Odd()), "3 of 0.2 MB"),
+        ("%(a)s %(b)s", (defaultdict(lambda: HOSTILE, a=1),), r"1 a\x1b[2J\nERROR b.svs"),
         ("%s", ("Größe\t1",), "Größe\t1"),
         ("a\x1b[2J\nERROR", (), "a\\x1b[2J\n    ERROR"),
         ("%s", (EncoderError("vit", "failed:\n  in x"),), "encoder vit: failed:\n      in x"),

@@ -205,16 +205,21 @@ def test_what_somebody_has_beside_the_stages_is_noted_and_left_where_it_is(home:
     shutil.copy(home / "scans" / "a.svs", store / "scans" / "a.svs")
     shutil.copy(home / "scans" / "b.svs", store / "features" / "b.svs")
     (store / "report.pdf").write_text("a patient's")
-    output("ingest", store / "scans", store / "features" / "b.svs")
+    deep = store / "features" / "uni" / "patient" / "0123456789abcdef"  # as an artifact lies
+    deep.mkdir(parents=True)
+    shutil.copy(home / "scans" / "a.svs", deep)
+    output("ingest", store / "scans", store / "features" / "b.svs", deep)
     told = findings("--fix")["stray"]
     assert {one["subject"] for one in told} == {
-        str(store / name) for name in ("scans", "report.pdf", "features/b.svs")
+        str(store / name)
+        for name in ("scans", "report.pdf", "features/b.svs", deep.relative_to(store))
     }
+    assert (deep / "a.svs").is_file()
     assert {one["is_note"] for one in told} == {True}
     assert (store / "scans" / "a.svs").is_file()
     assert (store / "features" / "b.svs").is_file()
     assert (store / "report.pdf").is_file()
-    assert "nothing contradicts anything; 3 notes" in output("doctor")
+    assert "nothing contradicts anything; 4 notes" in output("doctor")
 
 
 def test_what_a_killed_run_left_is_found_and_what_a_live_one_holds_is_not(home: Path) -> None:

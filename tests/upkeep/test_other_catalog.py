@@ -76,3 +76,39 @@ def test_what_a_stranger_put_among_the_marks_is_another_catalog_and_no_more(home
     assert "another catalog" in refused("gc")
     assert ids(home)
     assert invoke("status").exit_code == 0
+
+
+def test_what_was_in_the_place_of_this_catalog_before_is_no_other(home: Path) -> None:
+    output("run")  # it was moved, and its mark says so
+    for end in "", "-wal", "-shm":
+        (home / "store" / f"catalog.sqlite{end}").unlink(missing_ok=True)
+    output("ingest", home / "scans")
+    assert len([*(home / "store" / ".catalogs").iterdir()]) > 1
+    assert "nothing to remove" in output("gc")
+    assert "store_shared" not in findings()
+
+
+def test_a_mark_that_is_lost_is_left_again(home: Path) -> None:
+    output("run")
+    marks = home / "store" / ".catalogs"
+    before = {mark.name for mark in marks.iterdir()}
+    for mark in marks.iterdir():
+        mark.unlink()
+    output("run")
+    [mark] = marks.iterdir()
+    assert mark.name in before
+
+
+def test_a_catalog_that_a_restored_one_takes_the_place_of_leaves_no_mark(
+    home: Path, beside: Path, tmp_path: Path
+) -> None:
+    bundle = tmp_path / "of beside"
+    output("backup", bundle)
+    for end in "", "-wal", "-shm":
+        (beside / f"catalog.sqlite{end}").unlink(missing_ok=True)
+    output("ingest", home / "scans" / "a.svs")  # as another catalog
+    output("restore", bundle, "--force")
+    output("run", "--select", "features/colour")
+    marks = [json.loads(m.read_text()) for m in (home / "store" / ".catalogs").iterdir()]
+    own = f"catalog {beside / 'catalog.sqlite'}"
+    assert [one["catalog"] for one in marks].count(own) == 1

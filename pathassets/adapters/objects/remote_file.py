@@ -131,6 +131,8 @@ def on_disk(typed: str | os.PathLike[str], *, is_read: bool = False) -> Path:
     else:
         fact = "this is written to a disk"
         remedy = "Give a path, then copy what is there with your storage's own tool"
+    if text.startswith("file:"):
+        remedy = "Leave out file://"
     if is_slip:
         remedy += "; a path of that name begins with ./"
     raise SpecError(f"{told}: is a URL, and {fact}", remedy=remedy)

@@ -27,7 +27,7 @@ def etag_said(etag: str | None, scheme: str) -> str | None:
     ('"0x8CBFF45D8A29A19"', '"0x8CBFF45D8A29A19"')
     """
     if not etag or scheme not in BUCKETS or etag.startswith(_AS_HEADERS_HAVE_THEM):
-        return etag
+        return etag or None
     return f'"{etag}"'
 
 

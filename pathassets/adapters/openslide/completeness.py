@@ -10,7 +10,7 @@ DICOM PS3.6, (0020,1209) Number of Series Related Instances
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path, PurePath
 
 from pathassets.adapters.openslide.beside import PipeBeside, require_plain_beside
@@ -22,9 +22,14 @@ INDEX = "Slidedat.ini"
 INDEX_CHARS = 4_000_000
 """Read of an index: of the largest known it is a tenth."""
 _NAME_CHARS = 255
-_MRXS_FILE = re.compile(r"\s*(?:FILE_\d+|INDEXFILE)\s*=\s*(.+?)\s*")
+_SECTION = re.compile(r"\s*\[(.*)\]\s*")
+_MRXS_SECTIONS = ("DATAFILE", "HIERARCHICAL")
+"""Where OpenSlide looks for the files: others may number something else."""
+_MRXS_FILE = re.compile(r"\s*(?:FILE_\d+|INDEXFILE)\s*=\s*(\S.*?)\s*")
 _MRXS_COUNT = re.compile(r"\s*FILE_COUNT\s*=\s*(\d{1,6})\s*")
-_VMS_FILE = re.compile(r"\s*(?:ImageFile|MapFile|MacroImage)[^=]*=\s*(.+?)\s*")
+_OTHER_LAYER = r"\(0*[1-9]\d*,\d+,\d+\)"
+"""Of a focal plane that OpenSlide does not read."""
+_VMS_FILE = re.compile(rf"\s*(?:ImageFile(?!{_OTHER_LAYER})|MapFile|MacroImage)[^=]*=\s*(\S.*?)\s*")
 _N_INSTANCES = "dicom.NumberOfSeriesRelatedInstances"
 
 
@@ -63,6 +68,7 @@ def lacking_by(index: str, slide: PurePath, has: Callable[[str], bool]) -> str:
     """
     if slide.suffix.lower() != ".mrxs":
         return _not_there(_named_in(index, _VMS_FILE), has)
+    index = _sections_of(index, _MRXS_SECTIONS)
     named = [*_named_in(index, _MRXS_FILE)]
     n_named = len(named) - 1  # the index of tiles is no data file
     n_files = next((int(n) for n in _named_in(index, _MRXS_COUNT)), n_named)
@@ -74,6 +80,17 @@ def lacking_by(index: str, slide: PurePath, has: Callable[[str], bool]) -> str:
 def _read(index: Path) -> str:
     with index.open(encoding="utf-8-sig", errors="replace") as file:
         return file.read(INDEX_CHARS)
+
+
+def _sections_of(index: str, names: Collection[str]) -> str:
+    """The lines of some sections."""
+    kept, is_kept = [], False
+    for line in index.splitlines():
+        if found := _SECTION.fullmatch(line):
+            is_kept = found[1] in names
+        elif is_kept:
+            kept.append(line)
+    return "\n".join(kept)
 
 
 def _named_in(index: str, pattern: re.Pattern[str]) -> Iterator[str]:

@@ -43,7 +43,7 @@ from pathassets.adapters.store.upkeep import (
     Upkeep,
 )
 from pathassets.core.address import Address
-from pathassets.errors import StoreError
+from pathassets.errors import ObjectMissing, StoreError
 
 _VERSIONS_STAY = (
     "it keeps the bytes that were removed as older versions; remove these with the storage's own "
@@ -118,12 +118,34 @@ class BucketUpkeep(Upkeep):
 
     def find_catalogs(self) -> dict[str, tuple[str, bytes]]:
         """Catalogs that use the bucket, by name: URL of what each says, and that."""
-        place = self.store.place
-        marks = [one.key for one in place.objects(CATALOGS)]
+        marks = [one for one in self.store.place.objects(CATALOGS) if one.key.endswith(".json")]
+        said = ((one.key, self._start_of(one)) for one in marks)
         return {
-            PurePosixPath(key).stem: (place.url_of(key), place.read(key, end=MARK_BYTES))
-            for key in marks
+            PurePosixPath(key).stem: (self.store.place.url_of(key), data)
+            for key, data in said
+            if data is not None
         }
+
+    def _start_of(self, mark: StoredObject) -> bytes | None:
+        """What is read of a mark; None where it is gone."""
+        if not mark.size_bytes:
+            return b""
+        try:
+            return self.store.place.read(mark.key, end=MARK_BYTES)
+        except ObjectMissing:
+            return None
+
+    def has_catalog(self, name: str) -> bool:
+        """Whether a catalog says there that it uses the bucket."""
+        return find_object(self.store.place, f"{CATALOGS}/{name}.json") is not None
+
+    def drop_catalog(self, name: str) -> None:
+        """Remove what a catalog said that is no more; one that is gone is no fault.
+
+        Raises:
+            StoreError: the bucket is not writable.
+        """
+        self.store.place.delete([f"{CATALOGS}/{name}.json"])
 
     def is_newer(self, address: Address, since_s: float) -> bool:
         """Whether it was published since, by clocks that need not agree, or is gone."""

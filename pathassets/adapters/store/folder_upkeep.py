@@ -92,6 +92,21 @@ class FolderUpkeep(Upkeep):
                 raise not_writable(self.store.root, error) from error
         return True
 
+    def has_catalog(self, name: str) -> bool:
+        """Whether a catalog says there that it uses the store."""
+        return (self.store.root / CATALOGS / f"{name}.json").is_file()
+
+    def drop_catalog(self, name: str) -> None:
+        """Remove what a catalog said that is no more; one that is gone is no fault.
+
+        Raises:
+            StoreError: the store is not writable.
+        """
+        try:
+            (self.store.root / CATALOGS / f"{name}.json").unlink(missing_ok=True)
+        except OSError as error:
+            raise not_writable(self.store.root, error) from error
+
     def keeps_removed(self) -> str:
         """Nothing: what snapshots of a disk keep, only its owner knows."""
         return ""
@@ -100,7 +115,8 @@ class FolderUpkeep(Upkeep):
         """Catalogs that use the store, by name: path of what each says, and that."""
         marks = [e for e in entries_of(self.store.root / CATALOGS) if e.name.endswith(".json")]
         files = (Path(e.path) for e in marks if e.is_file(follow_symlinks=False))
-        return {file.stem: (str(file), file.read_bytes()[:MARK_BYTES]) for file in files}
+        said = ((file, _start_of(file)) for file in files)
+        return {file.stem: (str(file), data) for file, data in said if data is not None}
 
     def is_newer(self, address: Address, since_s: float) -> bool:
         """Whether the folder was written to since, or is gone."""
@@ -186,3 +202,14 @@ def _drop_empty(folder: Path, root: Path) -> None:
         except OSError:
             return
         folder = folder.parent
+
+
+def _start_of(mark: Path) -> bytes | None:
+    """What is read of a mark: nothing where it cannot be, None where it is gone."""
+    try:
+        with mark.open("rb") as file:
+            return file.read(MARK_BYTES)
+    except FileNotFoundError:
+        return None
+    except OSError:
+        return b""

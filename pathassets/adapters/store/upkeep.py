@@ -84,8 +84,23 @@ class Upkeep(ABC):
         """
 
     @abstractmethod
+    def has_catalog(self, name: str) -> bool:
+        """Whether a catalog says there that it uses the store."""
+
+    @abstractmethod
+    def drop_catalog(self, name: str) -> None:
+        """Remove what a catalog said that is no more; one that is gone is no fault.
+
+        Raises:
+            StoreError: the store is not writable.
+        """
+
+    @abstractmethod
     def find_catalogs(self) -> dict[str, tuple[str, bytes]]:
-        """Catalogs that use the store, by name: path or URL of what each says, and that."""
+        """Catalogs that use the store, by name: path or URL of what each says, and that.
+
+        Of one that nobody here can read it is nothing.
+        """
 
     @abstractmethod
     def is_newer(self, address: Address, since_s: float) -> bool:

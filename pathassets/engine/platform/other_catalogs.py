@@ -1,6 +1,7 @@
 """A store -> which other catalogs use it, of which nobody here knows what they need of it.
 
-    open_platform   ─▶ this catalog's mark is in the store, once
+    open_platform   ─▶ this catalog's mark is in the store
+    restore         ─▶ the mark of the catalog that was in its place is not
     gc              ─▶ refused where another's is
     forget, doctor  ─▶ tell of them
 
@@ -44,7 +45,7 @@ class OtherCatalog:
 
 
 def note_catalog(store: Store, catalog: Catalog) -> None:
-    """Leave a mark in a store that this catalog uses it, unless it was left before.
+    """Leave a mark in a store that this catalog uses it, unless it is there.
 
     One that was moved leaves its mark anew: people look for it where the mark says. Who may only
     read a bucket leaves none; the next one of this catalog that may write does.
@@ -53,23 +54,37 @@ def note_catalog(store: Store, catalog: Catalog) -> None:
         StoreError: the folder is not writable.
     """
     identity = catalog.begin_identity()
-    marked = f"{store.where} of {catalog.where}"
-    if identity.marked == marked:
+    marked, upkeep = f"{store.where} of {catalog.where}", upkeep_of(store)
+    if identity.marked == marked and upkeep.has_catalog(identity.name):
         return
     since = now().isoformat(timespec="seconds")
     said = {"catalog": catalog.where, "host": socket.gethostname(), "since": since}
-    if upkeep_of(store).note_catalog(identity.name, canonical_json(said).encode()):
+    if upkeep.note_catalog(identity.name, canonical_json(said).encode()):
         catalog.note_marked(marked)
+
+
+def drop_former(store: Store, where: str) -> None:
+    """Remove the marks of what was where a catalog is put now, from this machine: it is no more.
+
+    Raises:
+        StoreError: the store is not writable.
+    """
+    upkeep = upkeep_of(store)
+    for name, (_, data) in upkeep.find_catalogs().items():
+        if _said(data)[:2] == (where, socket.gethostname()):
+            upkeep.drop_catalog(name)
 
 
 def find_others(store: Store, catalog: Catalog) -> list[OtherCatalog]:
     """Other catalogs that use a store."""
     identity = catalog.identity()
     own = "" if identity is None else identity.name
+    is_inside = catalog.where.startswith(f"catalog {store.where}/")
     return [
         OtherCatalog(said=_told(data), mark=mark)
         for name, (mark, data) in sorted(upkeep_of(store).find_catalogs().items())
-        if name != own
+        # What lay in the store where this one lies was made anew, or restored.
+        if name != own and not (is_inside and _said(data)[0] == catalog.where)
     ]
 
 
@@ -88,10 +103,19 @@ def require_no_other(store: Store, catalog: Catalog) -> None:
 
 
 def _told(data: bytes) -> str:
-    """What a catalog says of itself, which anybody may have written."""
+    """What a catalog says of itself, for people."""
+    place, host, since = _said(data)
+    if not place:
+        return "another catalog"
+    return f"{quoted(place, _PLACE_CHARS)} (on {quoted(host)}, since {quoted(since)})"
+
+
+def _said(data: bytes) -> tuple[str, str, str]:
+    """What a catalog says of itself, which anybody may have written: place, machine, since when."""
     try:
         said = json.loads(data)
-        place = quoted(said["catalog"], _PLACE_CHARS)
-        return f"{place} (on {quoted(said['host'])}, since {quoted(said['since'])})"
-    except (ValueError, TypeError, KeyError, RecursionError, AttributeError):
-        return "another catalog"
+        place, host, since = said["catalog"], said["host"], said["since"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return "", "", ""
+    is_said = all(isinstance(one, str) for one in (place, host, since))
+    return (place, host, since) if is_said else ("", "", "")

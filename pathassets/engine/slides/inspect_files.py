@@ -23,6 +23,7 @@ from pathassets.core.slides.regions import read_overview
 from pathassets.core.slides.slide import SlideInfo
 from pathassets.engine.slides.open import OpenedSlide, open_slide
 from pathassets.engine.slides.remote.arriving import index_of, lacking_of
+from pathassets.engine.slides.remote.copying import require_unchanged
 from pathassets.engine.slides.remote.whole import copy_of_slide
 from pathassets.engine.slides.scratch import Scratch
 from pathassets.engine.workers.pool import Workers
@@ -31,6 +32,7 @@ from pathassets.errors import (
     ResourcesShort,
     SlideChanged,
     SlideError,
+    StorageUnavailable,
     StoreError,
     TileUnreadable,
     WorkerLost,
@@ -110,7 +112,16 @@ def _inspect_object(file: RemoteFile, scratch: Scratch | None) -> FileInspection
 def _require_arrived(slide: RemoteSlide) -> None:
     """Refuse a slide of which objects are still to come; without its index opening it says so."""
     index = index_of(slide)
-    if index is not None and (lacking := lacking_of(slide, index)):
+    if index is None:
+        return
+    try:
+        lacking = lacking_of(slide, index)
+    except StorageUnavailable:
+        raise
+    except StoreError as error:
+        require_unchanged(slide, error)
+        raise
+    if lacking:
         raise SlideChanged(slide.file, lacking, remedy="Ingest it once it is whole")
 
 

@@ -20,9 +20,14 @@ def meta(path: str) -> ObjectMeta:
     return {"path": path, "last_modified": now, "size": 0, "e_tag": None, "version": None}
 
 
-@pytest.mark.parametrize("etag", ['"a"', 'W/"a"', "", None])
+@pytest.mark.parametrize("etag", ['"a"', 'W/"a"', None])
 def test_an_etag_as_headers_have_it_stays_as_it_is(etag: str | None) -> None:
     assert etag_said(etag, "az") == etag
+
+
+@pytest.mark.parametrize("scheme", ["az", "https"])
+def test_an_etag_of_which_nothing_is_said_is_none(scheme: str) -> None:
+    assert etag_said("", scheme) is None
 
 
 def test_a_web_server_is_asked_by_the_etag_that_it_gave() -> None:

@@ -278,6 +278,13 @@ class TestUpkeep:
             "a" * 32: b"x" * 4096, "b" * 32: b"last",
         }  # fmt: skip
         assert found["a" * 32][0] == f"{store.where}/.catalogs/{'a' * 32}.json"
+        upkeep.note_catalog("c" * 32, b"")
+        put_stray(store, ".catalogs/notes.txt")
+        for _ in range(2):
+            upkeep.drop_catalog("a" * 32)
+        assert [upkeep.has_catalog(name * 32) for name in "abc"] == [False, True, True]
+        said = {name: data for name, (_, data) in upkeep.find_catalogs().items()}
+        assert said == {"b" * 32: b"last", "c" * 32: b""}
         assert list(upkeep.survey(STAGES)) == []
 
 

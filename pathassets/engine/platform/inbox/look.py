@@ -23,7 +23,7 @@ from pathassets.adapters.openslide.members import OF_SEVERAL
 from pathassets.catalog.catalog import Catalog
 from pathassets.catalog.inbox import InboxClock, Sighting
 from pathassets.core.spec import digest_of
-from pathassets.engine.platform.inbox.buckets import listed
+from pathassets.engine.platform.inbox.buckets import UNREAD, listed
 from pathassets.engine.platform.inbox.walk import TABLE_SUFFIXES, Seen, suffix_of, walk
 from pathassets.engine.platform.ingestion.ingest import printable
 
@@ -149,11 +149,14 @@ def _sighted(one: Seen, path: str, old: Sighting | None, now_s: float) -> Sighti
     new = Sighting(
         path=path, size_bytes=one.size_bytes, mtime_ns=one.mtime_ns, since_s=now_s, etag=one.etag
     )
+    is_same = False
     if old is not None:
         was = old.size_bytes, old.mtime_ns, old.etag
         is_same = was == (one.size_bytes, one.mtime_ns, one.etag)
         new = old if is_same else replace(new, n_retries=old.n_retries)
-    return new if new.asked else replace(new, lacks=_lacks(one))
+    # Of a slide of a bucket its look has all its objects, so that its index says what it said.
+    is_said = is_same and is_url(path) and new.lacks != UNREAD
+    return new if new.asked or is_said else replace(new, lacks=_lacks(one))
 
 
 def _lacks(one: Seen) -> str:

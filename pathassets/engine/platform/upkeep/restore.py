@@ -27,7 +27,7 @@ from pathassets.adapters.store.folders import write_synced
 from pathassets.adapters.store.opening import upkeep_of
 from pathassets.adapters.store.store import Store
 from pathassets.adapters.store.upkeep import find_held
-from pathassets.catalog.database.urls import parse_url
+from pathassets.catalog.database.urls import name_of, parse_url
 from pathassets.catalog.upkeep.dump import is_empty, load_catalog, releases_in
 from pathassets.catalog.upkeep.numbered import CarriedOver
 from pathassets.catalog.upkeep.outliving import KeptOut, Outlived
@@ -35,6 +35,7 @@ from pathassets.catalog.upkeep.stated import WentOver
 from pathassets.core.address import Address
 from pathassets.core.recipe import ANNOTATIONS
 from pathassets.core.text import names_one
+from pathassets.engine.platform.other_catalogs import drop_former
 from pathassets.engine.platform.recipe import open_recipe
 from pathassets.engine.platform.upkeep.backup import DAGSTER, RECIPE, STORE, TABLES, WHAT
 from pathassets.engine.platform.upkeep.forgotten_since import BEFORE, read_forgotten_since
@@ -94,6 +95,7 @@ def restore_backup(
         files = _Files(store=store, kept=FolderStore(folder / STORE))
         tables, revision = _tables(folder, bundle), about["revision"]
         load_catalog(settings.catalog_url, revision, tables, since.outliving, files.settle)
+        drop_former(store, name_of(parse_url(settings.catalog_url)))
     return Restored(
         n_slides=about["n_slides"] - len(files.outlived.kept_out),
         n_annotations=files.n_annotations,

@@ -69,7 +69,7 @@ class _Unseen:
             return is_same(one, fingerprint)
         root = place.url.root
         if root in self._away:
-            raise self._away[root]
+            raise self._away[root].with_traceback(None)  # else it grows with each slide
         try:
             return is_same(one, fingerprint)
         except StoreError as error:

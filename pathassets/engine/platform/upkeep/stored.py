@@ -146,19 +146,23 @@ def _stray(platform: Platform, stray: Stray) -> Finding:
     """Something that nobody published; put aside only where nothing but the store's own may be."""
     top, _, _ = stray.place.removeprefix(f"{platform.store.where}/").partition("/")
     if top not in STAGES or _holds_slide(platform, stray.place):
-        return Finding(
-            kind="stray",
-            subject=stray.place,
-            evidence=f"{stray.what}, and may be somebody's: it is left alone",
-            remedy="Take it elsewhere, or give the store a folder of its own (PATHASSETS_STORE)",
-            is_note=True,
-        )
+        return _left_alone(stray.place, stray.what)
     return Finding(
         kind="stray",
         subject=stray.place,
         evidence=stray.what,
         remedy=f"Take it elsewhere; {FIX} puts it aside",
         mend=partial(_aside, platform, stray.place, is_file=stray.is_file),
+    )
+
+
+def _left_alone(place: str, what: str) -> Finding:
+    return Finding(
+        kind="stray",
+        subject=place,
+        evidence=f"{what}, and may be somebody's: it is left alone",
+        remedy="Take it elsewhere, or give the store a folder of its own (PATHASSETS_STORE)",
+        is_note=True,
     )
 
 
@@ -186,12 +190,16 @@ def _unrecorded(
         artifact = platform.store.read_whole(address)
     except (ArtifactMissing, ArtifactCorrupt) as error:  # one that does not answer ends it all
         refused.add(address)
+        place = platform.store.uri_of(address)
+        if _holds_slide(platform, place):
+            yield _left_alone(place, "is no artifact, and holds slides")
+            return
         yield Finding(
             kind="artifact_broken",
             subject=str(address),
             evidence=f"the catalog does not know it, and it is not whole: {error.message}",
             remedy=f"{FIX} puts it aside",
-            mend=partial(_aside, platform, platform.store.uri_of(address), is_file=False),
+            mend=partial(_aside, platform, place, is_file=False),
         )
         return
     told = _whole(platform, artifact, refused, is_of_slide=is_of_slide)

@@ -166,6 +166,7 @@ class RayCalls:
             except PathAssetsError as error:
                 yield one.item, error
             else:
+                self._candidates.hear()
                 yield one.item, result
 
     def end(self) -> None:

@@ -51,6 +51,10 @@ class Candidates:
         """How much of this work goes on at once."""
         return self._n_fitting(self.now())
 
+    def hear(self) -> None:
+        """Hear from a node, be it one that this machine cannot see any more: it does not wait."""
+        self._waits_since_s = None
+
     def heed_wait(self, *, is_waiting: bool) -> None:
         """Tell that work waits for a node to join, once, and end it where none does.
 

@@ -152,6 +152,7 @@ class RayLines:
 
     def _take(self, host: _Host, told: Told) -> Iterator[tuple[Any, Any]]:
         host.has_begun, self._n_failed_starts = True, 0
+        self._candidates.hear()
         host.is_wanting |= told.is_wanting
         host.listening = ray.ask(host.guest, "listen")
         for usage in told.usages:

@@ -151,13 +151,13 @@ def test_what_a_strangers_index_says_is_held_against_the_list_alone(
     place.put("m.mrxs", b"preview")
     names = ("Index.dat", "../secret.svs", "/etc/passwd", "a\x1b[2J\0.dat", "x" * 9_000)
     lines = (f"FILE_{n} = {name}\n" for n, name in enumerate(names))
-    place.put("m/Slidedat.ini", b"\xef\xbb\xbf\xff\n" + "".join(lines).encode())
+    place.put("m/Slidedat.ini", b"\xef\xbb\xbf\xff\n[DATAFILE]\n" + "".join(lines).encode())
     (said,) = (one.lacks for one in look(0).seen.values())
     assert said == "3 of 3 files are not there yet, such as Index.dat"
     place.put("m/Index.dat", b"x")
     (said,) = (one.lacks for one in look(0).seen.values())
     assert said == r"2 of 3 files are not there yet, such as a\x1b[2J\x00.dat"
-    place.put("m/Slidedat.ini", f"FILE_0 = {'x' * 9_000}".encode())
+    place.put("m/Slidedat.ini", f"[DATAFILE]\nFILE_0 = {'x' * 9_000}".encode())
     (said,) = (one.lacks for one in look(0).seen.values())
     assert len(said) < 400
     assert {*reads} == {"m/Slidedat.ini"}
@@ -179,8 +179,12 @@ def test_of_many_indexes_some_are_read_in_one_look_and_none_where_no_answer_come
         reads.append(known.key)
         raise StorageUnavailable(bucket, "the server does not answer")
 
-    buckets._SAID.clear()
+    buckets._SAID.clear()  # another process, which asks for none of what was said before
     monkeypatch.setattr(ObjectPlace, "read_of", fail)
+    assert UNREAD not in {one.lacks for one in look(70).seen.values()}
+    assert len(reads) == 3
+    for n in range(3):
+        place.put(f"{n}/Slidedat.ini", f"{SLIDEDAT}\n".encode())
     assert [one.lacks for one in look(70).seen.values()] == [UNREAD] * 3
     assert len(reads) == 4
 

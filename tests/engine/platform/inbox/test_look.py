@@ -214,7 +214,10 @@ def test_a_vms_set_waits_for_the_pictures_that_its_index_names(
     inbox: Path, watched: Watched
 ) -> None:
     index = inbox / "a.vms"
-    index.write_text("[Virtual Microscope Specimen]\nImageFile=a.jpg\nImageFile(1,0)=b.jpg\n")
+    index.write_text(
+        "[Virtual Microscope Specimen]\nImageFile=a.jpg\nImageFile(1,0)=b.jpg\nMacroImage= \n"
+        "ImageFile(1,0,0)=of another focal plane.jpg\n"
+    )
     grow(inbox / "a.jpg")
     watched.look()
     assert watched.lacks(index) == "1 of 2 files are not there yet, such as b.jpg"

@@ -520,8 +520,9 @@ def test_a_slide_that_is_replaced_between_two_requests_of_its_copy_is_none(
 
 
 @pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("changed", ["m/Data0000.dat", "m/Slidedat.ini"])
 def test_a_slide_of_which_an_object_comes_while_it_is_copied_is_none_yet(
-    platform: Platform, bucket: str, monkeypatch: pytest.MonkeyPatch
+    platform: Platform, bucket: str, monkeypatch: pytest.MonkeyPatch, changed: str
 ) -> None:
     place = open_place(bucket)
     for key in ("m.mrxs", "m/Slidedat.ini"):
@@ -529,7 +530,7 @@ def test_a_slide_of_which_an_object_comes_while_it_is_copied_is_none_yet(
     read = ObjectPlace.read_of
 
     def read_and_add(place: ObjectPlace, known: StoredObject, *, start: int, end: int) -> bytes:
-        place.put("m/Data0000.dat", b"x")
+        place.put(changed, b"yy")
         return read(place, known, start=start, end=end)
 
     monkeypatch.setattr(ObjectPlace, "read_of", read_and_add)

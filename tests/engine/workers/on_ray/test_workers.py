@@ -340,6 +340,14 @@ def test_work_of_which_all_nodes_are_lost_waits_for_one_to_join(
     monkeypatch.setattr(room, "LOOK_S", 0.5)
     monkeypatch.setattr(candidates, "JOIN_S", 60.0)
     said = WAITS.format(1)
+    connect, refusals = ray._connect, ["not yet"] * has_lines
+
+    def refuse_once(address, n_cpus):
+        if refusals and own_cluster.settings.address == address and said in caplog.text:
+            raise SpecError(refusals.pop())
+        connect(address, n_cpus)
+
+    monkeypatch.setattr(ray, "_connect", refuse_once)
     seen = Seen(tmp_path)
     workers = RayWorkers(cluster=own_cluster.settings, timeout_s=120.0)
     items = [tmp_path / f"item {i}" for i in range(6)]
@@ -351,6 +359,7 @@ def test_work_of_which_all_nodes_are_lost_waits_for_one_to_join(
     assert sorted(result for _, result in found) == [f"item {i}" for i in range(6)]
     assert len(said_of(caplog, "was lost")) == 2
     assert len(said_of(caplog, "work waits")) == 1
+    assert not refusals
 
 
 @pytest.mark.parametrize("has_lines", [False, True])
