@@ -94,7 +94,10 @@ class FolderUpkeep(Upkeep):
 
     def has_catalog(self, name: str) -> bool:
         """Whether a catalog says there that it uses the store."""
-        return (self.store.root / CATALOGS / f"{name}.json").is_file()
+        try:
+            return (self.store.root / CATALOGS / f"{name}.json").is_file()
+        except OSError:  # of another user, who lets nobody look
+            return False
 
     def drop_catalog(self, name: str) -> None:
         """Remove what a catalog said that is no more; one that is gone is no fault.
