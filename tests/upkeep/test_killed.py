@@ -126,7 +126,7 @@ def test_a_restore_that_is_killed_at_any_step_is_ended_by_the_same_command(
 def test_mending_that_is_killed_at_any_step_is_ended_by_the_same_command(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (home / "store" / "notes.txt").write_text("mine")
+    (home / "store" / "features" / "notes.txt").write_text("mine")
     broken = features(home, "a").with_name("f" * 16)
     broken.mkdir()
     (broken / "half").write_text("half")
