@@ -59,6 +59,13 @@ def test_an_output_that_is_a_url_is_refused(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("is_read", [False, True])
+def test_a_file_of_this_machine_is_named_by_its_path(*, is_read: bool) -> None:
+    with pytest.raises(SpecError, match="is a URL, and this is") as caught:
+        on_disk("file:///data/out", is_read=is_read)
+    assert caught.value.remedy == "Leave out file://"
+
+
 def test_a_dataset_is_read_from_a_disk() -> None:
     with pytest.raises(SpecError, match="is a URL, and this is read from a disk") as told:
         pathassets.load_dataset("s3://bucket/cohort")

@@ -151,7 +151,12 @@ def test_what_a_strangers_index_says_is_held_against_the_list_alone(
     place.put("m.mrxs", b"preview")
     names = ("Index.dat", "../secret.svs", "/etc/passwd", "a\x1b[2J\0.dat", "x" * 9_000)
     lines = (f"FILE_{n} = {name}\n" for n, name in enumerate(names))
-    place.put("m/Slidedat.ini", b"\xef\xbb\xbf\xff\n[DATAFILE]\n" + "".join(lines).encode())
+    place.put(
+        "m/Slidedat.ini",
+        b"\xef\xbb\xbf\xff\n[DATAFILE]\n"
+        + "".join(lines).encode()
+        + b"[OTHER]\nFILE_9 = elsewhere.dat\nFILE_COUNT = 99\n",
+    )
     (said,) = (one.lacks for one in look(0).seen.values())
     assert said == "3 of 3 files are not there yet, such as Index.dat"
     place.put("m/Index.dat", b"x")
